@@ -1,0 +1,69 @@
+/* What a resource does that the generic engine (registry.h) does not know: its strategy. One file a group of kinds; each
+ * file exports one table of rows, and strategies.c lists the tables. Every function may be NULL: the generic behaviour.
+ *
+ * Order of a create: decode and normalise (schema) -> set_defaults -> admission -> prepare_for_create -> validate ->
+ * begin_create -> store -> reply; of an update: ... -> prepare_for_update -> validate (of the whole new object) and
+ * validate_update -> begin_update -> store. The generic parts (ObjectMeta rules, uid, timestamps, generation where
+ * `has_generation`, immutable metadata, managedFields, status kept on main updates and spec kept on status updates where
+ * the resource has a status subresource) are the engine's.
+ *
+ * set_defaults, prepare_* and validate* are pure: no I/O, no clock of their own. Messages are the reference's. */
+#pragma once
+
+#include "api/codec.h"
+#include "apiserver/storage/store.h"
+
+typedef struct StrategyContext {
+    Arena *arena;
+    const Resource *resource;
+    const char *ns;
+    const char *subresource; /* NULL: the main resource */
+    const char *user;        /* the requester's name */
+    Store *store;            /* for begin_* and checks against other objects */
+    bool dry_run;
+    int64_t now_ns;
+    char **warnings; /* in the arena; strategy_warn */
+    size_t n_warnings;
+} StrategyContext;
+
+/* Adds a Warning header to the answer. */
+void strategy_warn(StrategyContext *context, const char *format, ...) _printf_(2, 3);
+
+/* A Table row: append one value a column of the resource's printer, in the order of `columns`. */
+typedef struct Strategy {
+    const char *group, *plural; /* all versions of it, unless `version` is set */
+    const char *version;
+    bool has_generation;         /* metadata.generation follows spec changes */
+    bool allow_create_on_update; /* PUT of an absent object creates it */
+    bool allow_unconditional_update; /* PUT without resourceVersion is allowed */
+    void (*set_defaults)(Arena *arena, Value *object);
+    void (*prepare_for_create)(StrategyContext *context, Value *object);
+    void (*prepare_for_update)(StrategyContext *context, Value *object, const Value *old);
+    void (*prepare_for_status_update)(StrategyContext *context, Value *object, const Value *old);
+    void (*validate)(StrategyContext *context, const Value *object, FieldErrors *errors);
+    void (*validate_update)(StrategyContext *context, const Value *object, const Value *old, FieldErrors *errors);
+    void (*validate_status_update)(StrategyContext *context, const Value *object, const Value *old, FieldErrors *errors);
+    /* Checks metadata.name; returns a message list through errors. NULL: DNS-1123 subdomain. */
+    void (*validate_name)(const char *name, bool prefix, FieldErrors *errors, const FieldPath *path);
+    void (*warn_create)(StrategyContext *context, const Value *object);
+    void (*warn_update)(StrategyContext *context, const Value *object, const Value *old);
+    /* Work against other objects just before the write (cluster IPs, node ports). May change the object. rollback undoes it
+     * when the write fails. */
+    int (*begin_create)(StrategyContext *context, Value *object, ApiError *err);
+    int (*begin_update)(StrategyContext *context, Value *object, const Value *old, ApiError *err);
+    void (*rollback)(StrategyContext *context, const Value *object);
+    void (*after_delete)(StrategyContext *context, const Value *object);
+    /* Graceful deletion: the seconds this object is to be given; 0: at once. `requested` < 0: not said. */
+    int64_t (*grace_seconds)(StrategyContext *context, const Value *object, int64_t requested);
+    const Column *columns;
+    size_t n_columns;
+    void (*print)(Arena *arena, const Value *object, int64_t now_ns, Value *cells);
+} Strategy;
+
+typedef struct StrategyTable {
+    const Strategy *rows;
+    size_t n;
+} StrategyTable;
+
+/* The strategy of a resource; a static empty one when it has none. Never NULL. */
+const Strategy *strategy_of(const Resource *resource);

@@ -1,0 +1,54 @@
+/* The image store: content-addressed blobs and unpacked layers under one root, shared by every user of that root (a file
+ * lock guards changes). Pull from registries (Docker Registry HTTP API v2 and OCI distribution, token and basic auth, TLS;
+ * plain HTTP only for loopback or hosts listed), import OCI and Docker archives. Digests are verified before anything is
+ * used; layers are unpacked with libarchive beneath their own root. Blocking; thread-safe. */
+#pragma once
+
+#include "base/buf.h"
+
+typedef struct ImageStore ImageStore;
+
+typedef struct ImageStoreConfig {
+    const char *root;
+    const char *const *insecure_hosts; /* "host:port" where plain HTTP is allowed; NULL-terminated; NULL: none but loopback */
+} ImageStoreConfig;
+int image_store_open(const ImageStoreConfig *config, ImageStore **ret, char **ret_error);
+void image_store_free(ImageStore *store);
+DEFINE_CLEANUP(ImageStore, image_store_free)
+
+typedef struct ImageConfig { /* from the image's config; arrays NULL-terminated, NULL when absent */
+    char **entrypoint, **cmd, **env;
+    char *working_dir, *user, *stop_signal;
+} ImageConfig;
+
+typedef struct Image {
+    char *id;       /* sha256:... of the config */
+    char **tags;    /* normalised references, NULL-terminated */
+    char **digests; /* name@sha256:..., NULL-terminated */
+    uint64_t size;
+    char **layer_dirs; /* unpacked layers, lowest first, NULL-terminated: overlayfs lowerdirs */
+    ImageConfig config;
+} Image;
+void image_free(Image *image);
+DEFINE_CLEANUP(Image, image_free)
+
+typedef struct RegistryAuth {
+    const char *username, *password, *identity_token; /* NULL: none */
+} RegistryAuth;
+
+/* done and total bytes, as they come; total 0 while unknown. */
+typedef void (*image_progress_fn)(const char *what, uint64_t done, uint64_t total, void *userdata);
+
+/* "nginx" is docker.io/library/nginx:latest, as everywhere. -EINVAL. */
+int image_reference_normalize(const char *reference, char **ret);
+/* Host part as a key for pull secrets. */
+int image_reference_host(const char *reference, char **ret);
+/* Tries each auth in turn, then none. Errors name what failed and what to do. */
+int image_pull(ImageStore *store, const char *reference, const RegistryAuth *auths, size_t n_auths, image_progress_fn progress,
+               void *userdata, Image **ret, char **ret_error);
+int image_import(ImageStore *store, const char *archive_path, const char *tag_or_null, Image **ret, char **ret_error);
+int image_get(ImageStore *store, const char *reference_or_id, Image **ret); /* -ENOENT */
+int image_list(ImageStore *store, Image ***ret, size_t *ret_n);
+int image_remove(ImageStore *store, const char *reference_or_id, char **ret_error);
+/* Drops layers and blobs no image uses. */
+int image_prune(ImageStore *store, uint64_t *ret_bytes);

@@ -1,0 +1,30 @@
+/* What the schema tables do to trees. All by table; no kind is named here. */
+#pragma once
+
+#include "api/resource.h"
+#include "api/status.h"
+
+/* Checks types and normalises as a Go decode and encode would: unknown members dropped (unless preserve_unknown), nulls
+ * dropped, names interned, quantities and times put in canonical form, empty omitempty members dropped, members that Go
+ * always writes added, members put in the order of the Go struct. Wrong types give 400 with the reference's message.
+ * `unknown`: when not NULL, dropped members are listed there as the strict decoder words them
+ * (unknown field "spec.foo"). */
+typedef struct UnknownFields {
+    char **messages; /* in the arena */
+    size_t n;
+} UnknownFields;
+int schema_normalize(Arena *arena, const Schema *schema, Value *v, UnknownFields *unknown, ApiError *err);
+/* The OpenAPI defaults of the tables (apiserver/registry adds those that the published API does not carry). */
+void schema_default(Arena *arena, const Schema *schema, Value *v);
+
+/* The reference's protobuf envelope (magic "k8s\0" and runtime.Unknown) around a kind, both ways. */
+int protobuf_decode(Arena *arena, const void *data, size_t n, const char **ret_api_version, const char **ret_kind,
+                    const void **ret_raw, size_t *ret_raw_len);
+int protobuf_decode_message(Arena *arena, const Schema *schema, const void *data, size_t n, Value **ret);
+int protobuf_encode(Buf *out, const Schema *schema, const Value *v, const char *api_version, const char *kind);
+
+/* Patches: each returns a new tree in *ret; `original` is not changed. */
+int json_patch_apply(Arena *arena, const Value *original, const Value *patch, Value **ret, ApiError *err);   /* RFC 6902 */
+int merge_patch_apply(Arena *arena, const Value *original, const Value *patch, Value **ret);                 /* RFC 7396 */
+int strategic_merge_apply(Arena *arena, const Schema *schema, const Value *original, const Value *patch, Value **ret, ApiError *err);
+#define JSON_PATCH_OPERATIONS_MAX 10000 /* as the reference */

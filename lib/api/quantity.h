@@ -1,0 +1,26 @@
+/* resource.Quantity of k8s.io/apimachinery: exact decimal arithmetic within int64 scaled values and a decimal fallback,
+ * canonical text in the format it was written in. */
+#pragma once
+
+#include "base/mem.h"
+
+typedef enum QuantityFormat { QUANTITY_DECIMAL_SI, QUANTITY_BINARY_SI, QUANTITY_DECIMAL_EXPONENT } QuantityFormat;
+
+typedef struct Quantity { /* value = unscaled * 10^exponent, exponent in [-9, 18] after rounding up to nano, as the reference */
+    __int128 unscaled;
+    int exponent;
+    QuantityFormat format;
+} Quantity;
+
+#define QUANTITY_TEXT_MAX 64
+int quantity_parse(const char *s, Quantity *ret); /* -EINVAL */
+char *quantity_format(const Quantity *q, char out[QUANTITY_TEXT_MAX]); /* canonical */
+int quantity_compare(const Quantity *a, const Quantity *b);
+int quantity_sign(const Quantity *q);
+void quantity_add(Quantity *a, const Quantity *b);
+void quantity_sub(Quantity *a, const Quantity *b);
+/* Rounded up, saturated: whole units and thousandths. */
+int64_t quantity_value(const Quantity *q);
+int64_t quantity_milli_value(const Quantity *q);
+Quantity quantity_from_int(int64_t value, QuantityFormat format);
+Quantity quantity_from_milli(int64_t milli, QuantityFormat format);

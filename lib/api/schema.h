@@ -1,0 +1,74 @@
+/* The schema tables: facts of the published API (Go types, OpenAPI documents and .proto files of Kubernetes v1.36.3),
+ * generated into gen/ by hack/update-api. One schema drives strict decoding, normalising (what a Go round trip drops or
+ * adds), defaulting, protobuf, strategic merge, server-side apply and OpenAPI. CustomResourceDefinitions make the same
+ * structures at run time. Static tables are immutable and shared by all threads. */
+#pragma once
+
+#include "api/value.h"
+
+typedef enum SchemaType {
+    SCHEMA_STRUCT,
+    SCHEMA_MAP,  /* string keys; element */
+    SCHEMA_LIST, /* element */
+    SCHEMA_STRING,
+    SCHEMA_BOOL,
+    SCHEMA_INT32,
+    SCHEMA_INT64,
+    SCHEMA_DOUBLE,
+    SCHEMA_BYTES,         /* base64 in JSON */
+    SCHEMA_QUANTITY,      /* resource.Quantity: string or number in, canonical string out */
+    SCHEMA_INT_OR_STRING, /* intstr.IntOrString */
+    SCHEMA_TIME,          /* metav1.Time */
+    SCHEMA_MICRO_TIME,    /* metav1.MicroTime */
+    SCHEMA_DURATION,      /* metav1.Duration */
+    SCHEMA_RAW,           /* runtime.RawExtension: any object, bytes in protobuf */
+    SCHEMA_FIELDS_V1,     /* metav1.FieldsV1: any object, bytes in protobuf */
+    SCHEMA_JSON,          /* apiextensions JSON: any value */
+    SCHEMA_JSON_UNION,    /* JSONSchemaPropsOrBool, OrArray, OrStringArray: any value, `name` says which */
+} SchemaType;
+
+typedef enum ListKind { LIST_ATOMIC, LIST_SET, LIST_MAP } ListKind; /* x-kubernetes-list-type */
+
+enum {
+    FIELD_OMIT_EMPTY = 1 << 0, /* Go drops the zero value (json omitempty on a non-pointer, or omitzero) */
+    FIELD_POINTER = 1 << 1,    /* a Go pointer: zero is kept, null and absent are dropped */
+    FIELD_IS_REQUIRED = 1 << 2,   /* in OpenAPI's required list */
+    FIELD_MERGE = 1 << 3,      /* strategic patchStrategy merge */
+    FIELD_RETAIN_KEYS = 1 << 4,
+    FIELD_REPLACE = 1 << 5,
+    FIELD_ATOMIC = 1 << 6,     /* x-kubernetes-map-type: atomic, or an atomic list */
+    FIELD_INLINE = 1 << 7,     /* an embedded Go struct flattened in JSON but a message of its own in protobuf */
+};
+
+typedef struct Schema Schema;
+
+typedef struct SchemaField {
+    const char *name; /* interned: compare by content, store by pointer */
+    const Schema *schema;
+    const char *default_json;   /* OpenAPI default, as JSON text; NULL: none */
+    const char *patch_merge_key; /* strategic merge; NULL: none */
+    uint16_t number;            /* protobuf; 0: not in the message */
+    uint16_t flags;
+} SchemaField;
+
+struct Schema {
+    SchemaType type;
+    const char *name;          /* io.k8s.api.core.v1.PodSpec; NULL for anonymous */
+    const SchemaField *fields; /* SCHEMA_STRUCT: in Go's order of declaration (the order of encoded JSON) */
+    const uint16_t *by_name;   /* indexes into fields, sorted by name, for binary search */
+    uint16_t n_fields;
+    const Schema *element;     /* SCHEMA_MAP and SCHEMA_LIST */
+    bool element_pointer;
+    ListKind list_kind;
+    const char *const *list_map_keys; /* LIST_MAP; NULL-terminated */
+    bool map_atomic;                  /* struct or map with x-kubernetes-map-type: atomic */
+    bool preserve_unknown;            /* unknown members are kept (custom resources) */
+    const char *const *enum_values;   /* NULL: any; NULL-terminated */
+    const char *format;               /* OpenAPI format; NULL: none */
+    const char *const *unions;        /* reserved for discriminated unions; NULL */
+};
+
+/* NULL when the struct has no such field. */
+const SchemaField *schema_field(const Schema *schema, const char *name, size_t len);
+/* By OpenAPI definition name (io.k8s.api.core.v1.Pod); NULL when unknown. */
+const Schema *schema_by_name(const char *name);

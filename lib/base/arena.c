@@ -1,0 +1,102 @@
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+typedef struct Chunk Chunk;
+struct Chunk {
+    Chunk *next;
+    size_t size, used;
+    max_align_t data[];
+};
+
+struct Arena {
+    Chunk *chunks; /* newest first */
+    size_t limit, total;
+};
+
+Arena *arena_new(size_t limit) {
+    Arena *arena = NEW0(Arena);
+    arena->limit = limit;
+    return arena;
+}
+
+void arena_free(Arena *arena) {
+    if (!arena)
+        return;
+    for (Chunk *c = arena->chunks, *next; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+    free(arena);
+}
+
+void arena_reset(Arena *arena) {
+    Chunk *keep = NULL;
+    for (Chunk *c = arena->chunks, *next; c; c = next) {
+        next = c->next;
+        if (next)
+            free(c);
+        else
+            keep = c;
+    }
+    if (keep)
+        keep->used = 0;
+    arena->chunks = keep;
+    arena->total = 0;
+}
+
+size_t arena_used(const Arena *arena) {
+    return arena->total;
+}
+
+void *arena_alloc(Arena *arena, size_t size) {
+    size = (size + 7) & ~(size_t)7;
+    Chunk *c = arena->chunks;
+    if (!c || c->size - c->used < size) {
+        size_t want = c ? MIN(c->size * 2, (size_t)1 << 20) : ARENA_FIRST_CHUNK - sizeof(Chunk);
+        want = MAX(want, size);
+        c = xmalloc(sizeof(Chunk) + want);
+        c->size = want;
+        c->used = 0;
+        c->next = arena->chunks;
+        arena->chunks = c;
+    }
+    void *p = (char *)c->data + c->used;
+    c->used += size;
+    arena->total += size;
+    return p;
+}
+
+void *arena_try_alloc(Arena *arena, size_t size) {
+    if (size > SIZE_MAX / 2 || (arena->limit && (size > arena->limit || arena->total > arena->limit - size)))
+        return NULL;
+    return arena_alloc(arena, size);
+}
+
+void *arena_alloc0(Arena *arena, size_t size) {
+    return memset(arena_alloc(arena, size), 0, size);
+}
+
+char *arena_strndup(Arena *arena, const char *s, size_t n) {
+    char *copy = arena_alloc(arena, n + 1);
+    memcpy(copy, s, n);
+    copy[n] = 0;
+    return copy;
+}
+
+char *arena_strdup(Arena *arena, const char *s) {
+    return s ? arena_strndup(arena, s, strlen(s)) : NULL;
+}
+
+char *arena_printf(Arena *arena, const char *format, ...) {
+    va_list ap, again;
+    va_start(ap, format);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, format, ap);
+    va_end(ap);
+    char *s = arena_alloc(arena, (size_t)MAX(n, 0) + 1);
+    vsnprintf(s, (size_t)MAX(n, 0) + 1, format, again);
+    va_end(again);
+    return s;
+}

@@ -1,0 +1,45 @@
+#include "base/random.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+void random_bytes(void *p, size_t n) {
+    char *to = p;
+    while (n) {
+        ssize_t r = getrandom(to, n, 0);
+        if (r < 0) {
+            if (errno == EINTR)
+                continue;
+            abort();
+        }
+        to += r;
+        n -= (size_t)r;
+    }
+}
+
+uint64_t random_below(uint64_t n) {
+    uint64_t v, limit = UINT64_MAX - UINT64_MAX % n;
+    do
+        random_bytes(&v, sizeof v);
+    while (v >= limit);
+    return v % n;
+}
+
+char *random_uuid(char out[UUID_LEN + 1]) {
+    uint8_t b[16];
+    random_bytes(b, sizeof b);
+    b[6] = (uint8_t)((b[6] & 0x0F) | 0x40);
+    b[8] = (uint8_t)((b[8] & 0x3F) | 0x80);
+    snprintf(out, UUID_LEN + 1, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
+             b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    return out;
+}
+
+char *random_suffix(char *out, size_t n) {
+    static const char ALPHABET[] = "bcdfghjklmnpqrstvwxz2456789";
+    for (size_t i = 0; i < n; i++)
+        out[i] = ALPHABET[random_below(sizeof ALPHABET - 1)];
+    out[n] = 0;
+    return out;
+}

@@ -1,0 +1,161 @@
+#include "base/strmap.h"
+
+#include <pthread.h>
+#include <sys/random.h>
+
+typedef struct Entry Entry;
+struct Entry {
+    Entry *next; /* same bucket */
+    uint64_t hash;
+    void *value;
+    char key[];
+};
+
+struct StrMap {
+    Entry **buckets;
+    size_t n_buckets, size; /* n_buckets is a power of two */
+    strmap_free_fn free_value;
+};
+
+/* Written once, before any reader, by pthread_once. */
+static uint64_t hash_seed;
+static pthread_once_t hash_once = PTHREAD_ONCE_INIT;
+
+static void seed(void) {
+    if (getrandom(&hash_seed, sizeof hash_seed, 0) != (ssize_t)sizeof hash_seed)
+        hash_seed = (uintptr_t)&hash_seed;
+}
+
+uint64_t hash_bytes(const void *p, size_t n) {
+    pthread_once(&hash_once, seed);
+    const uint8_t *s = p;
+    uint64_t h = hash_seed ^ (n * 0x9E3779B97F4A7C15u);
+    for (; n >= 8; n -= 8, s += 8) {
+        uint64_t w;
+        memcpy(&w, s, 8);
+        h = (h ^ w) * 0xD6E8FEB86659FD93u;
+        h ^= h >> 32;
+    }
+    uint64_t w = 0;
+    memcpy(&w, s, n);
+    h = (h ^ w) * 0xD6E8FEB86659FD93u;
+    h ^= h >> 32;
+    h *= 0xD6E8FEB86659FD93u;
+    return h ^ h >> 29;
+}
+
+StrMap *strmap_new(strmap_free_fn free_value) {
+    StrMap *map = NEW0(StrMap);
+    map->n_buckets = 8;
+    map->buckets = NEWN0(Entry *, map->n_buckets);
+    map->free_value = free_value;
+    return map;
+}
+
+void strmap_clear(StrMap *map) {
+    for (size_t i = 0; i < map->n_buckets; i++) {
+        for (Entry *e = map->buckets[i], *next; e; e = next) {
+            next = e->next;
+            if (map->free_value)
+                map->free_value(e->value);
+            free(e);
+        }
+        map->buckets[i] = NULL;
+    }
+    map->size = 0;
+}
+
+void strmap_free(StrMap *map) {
+    if (!map)
+        return;
+    strmap_clear(map);
+    free(map->buckets);
+    free(map);
+}
+
+size_t strmap_size(const StrMap *map) {
+    return map->size;
+}
+
+static Entry **find(const StrMap *map, const char *key, uint64_t hash) {
+    Entry **at = &map->buckets[hash & (map->n_buckets - 1)];
+    while (*at && ((*at)->hash != hash || strcmp((*at)->key, key) != 0))
+        at = &(*at)->next;
+    return at;
+}
+
+void *strmap_get(const StrMap *map, const char *key) {
+    Entry *e = *find(map, key, hash_bytes(key, strlen(key)));
+    return e ? e->value : NULL;
+}
+
+static void grow(StrMap *map) {
+    size_t n = map->n_buckets * 2;
+    Entry **buckets = NEWN0(Entry *, n);
+    for (size_t i = 0; i < map->n_buckets; i++)
+        for (Entry *e = map->buckets[i], *next; e; e = next) {
+            next = e->next;
+            e->next = buckets[e->hash & (n - 1)];
+            buckets[e->hash & (n - 1)] = e;
+        }
+    free(map->buckets);
+    map->buckets = buckets;
+    map->n_buckets = n;
+}
+
+bool strmap_put(StrMap *map, const char *key, void *value) {
+    size_t n = strlen(key);
+    uint64_t hash = hash_bytes(key, n);
+    Entry **at = find(map, key, hash);
+    if (*at) {
+        if (map->free_value && (*at)->value != value)
+            map->free_value((*at)->value);
+        (*at)->value = value;
+        return false;
+    }
+    if (map->size >= map->n_buckets) {
+        grow(map);
+        at = find(map, key, hash);
+    }
+    Entry *e = xmalloc(sizeof(Entry) + n + 1);
+    *e = (Entry){.next = NULL, .hash = hash, .value = value};
+    memcpy(e->key, key, n + 1);
+    *at = e;
+    map->size++;
+    return true;
+}
+
+void *strmap_take(StrMap *map, const char *key) {
+    Entry **at = find(map, key, hash_bytes(key, strlen(key)));
+    Entry *e = *at;
+    if (!e)
+        return NULL;
+    void *value = e->value;
+    *at = e->next;
+    free(e);
+    map->size--;
+    return value;
+}
+
+void strmap_remove(StrMap *map, const char *key) {
+    void *value = strmap_take(map, key);
+    if (value && map->free_value)
+        map->free_value(value);
+}
+
+/* The cursor is bucket << 20 | (position within it + 1). */
+bool strmap_next(const StrMap *map, size_t *cursor, const char **ret_key, void **ret_value) {
+    size_t bucket = *cursor >> 20, position = *cursor & 0xFFFFF;
+    for (; bucket < map->n_buckets; bucket++, position = 0) {
+        Entry *e = map->buckets[bucket];
+        for (size_t i = 0; e && i < position; i++)
+            e = e->next;
+        if (e) {
+            *cursor = bucket << 20 | (position + 1);
+            *ret_key = e->key;
+            *ret_value = e->value;
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,58 @@
+/* The Kubernetes client: one interface, two transports. In the all-in-one server a call is a function call on shared
+ * objects; as a separate process it is HTTPS (libcurl). Code above cannot tell. Calls block until answered: make them from
+ * pool or worker threads. Thread-safe.
+ *
+ * Errors: negative errno as in status.h, and *err (may be NULL) filled with the Status. */
+#pragma once
+
+#include "client/api.h"
+
+typedef struct Client Client;
+typedef struct ClientWatch ClientWatch;
+
+typedef struct ClientList {
+    Object **items; /* references */
+    size_t n;
+    uint64_t revision;
+} ClientList;
+void client_list_done(ClientList *list);
+#define _cleanup_client_list_ _cleanup_(client_list_done)
+
+/* A transport. execute: *ret_object for single objects, *ret_value (in request->arena) for answers that are not stored
+ * objects (Status, TokenRequest, Scale, ...); lists through list. watch: events on the transport's own thread. */
+typedef struct ClientTransport ClientTransport;
+struct ClientTransport {
+    int (*execute)(ClientTransport *transport, const ApiRequest *request, Object **ret_object, Value **ret_value, ApiError *err);
+    int (*list)(ClientTransport *transport, const ApiRequest *request, ClientList *ret, ApiError *err);
+    /* event(WATCH type name "ADDED"/"MODIFIED"/"DELETED"/"BOOKMARK", object or NULL, revision); end(err code) once, unless
+     * stopped first; 410 means: list again. */
+    int (*watch)(ClientTransport *transport, const ApiRequest *request,
+                 void (*event)(const char *type, Object *object, uint64_t revision, void *userdata),
+                 void (*end)(int error, void *userdata), void *userdata, ClientWatch **ret, ApiError *err);
+    /* No callback runs after it returns. */
+    void (*watch_stop)(ClientWatch *watch);
+    void (*free)(ClientTransport *transport);
+};
+
+Client *client_new(ClientTransport *transport, const char *user_agent); /* takes the transport */
+void client_free(Client *client);
+DEFINE_CLEANUP(Client, client_free)
+
+/* HTTPS from a kubeconfig file (current context): server, CA, client certificate or token (data or files). */
+int client_http_from_kubeconfig(const char *path, const char *user_agent, Client **ret, char **ret_error);
+/* The in-process transport is made by apiserver (apiserver/local.h). */
+
+int client_get(Client *client, const Resource *resource, const char *ns, const char *name, Object **ret, ApiError *err);
+int client_list(Client *client, const Resource *resource, const char *ns, const ApiOptions *options, ClientList *ret, ApiError *err);
+int client_create(Client *client, const Resource *resource, const char *ns, const Value *v, Object **ret, ApiError *err);
+/* subresource NULL or "status". v carries metadata.resourceVersion when the write must not overwrite others'. */
+int client_update(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource, const Value *v, Object **ret, ApiError *err);
+int client_patch(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource, PatchType type, const Value *patch, Object **ret, ApiError *err);
+typedef struct ClientDelete {
+    const char *uid, *resource_version; /* preconditions; NULL: none */
+    int64_t grace_seconds;              /* < 0: the object's own */
+    const char *propagation;            /* "Background", "Foreground", "Orphan"; NULL: the default */
+} ClientDelete;
+int client_delete(Client *client, const Resource *resource, const char *ns, const char *name, const ClientDelete *options, ApiError *err);
+/* POST to a subresource (binding, eviction, token); *ret in the arena. */
+int client_create_subresource(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource, const Value *body, Arena *arena, Value **ret, ApiError *err);

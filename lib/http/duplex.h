@@ -1,0 +1,42 @@
+/* A two-way byte stream on a loop: the raw connection after an upgrade, or a client connection (TLS or plain) that this
+ * side opened. All functions on its loop's thread, except duplex_write and duplex_close (any thread). */
+#pragma once
+
+#include "base/buf.h"
+#include "loop/loop.h"
+
+typedef struct Duplex Duplex;
+
+typedef struct DuplexOps {
+    void (*data)(Duplex *duplex, const void *p, size_t n, void *userdata);
+    void (*drained)(Duplex *duplex, void *userdata); /* everything written has left; may be NULL */
+    void (*closed)(Duplex *duplex, int error, void *userdata); /* once; error 0 at an orderly end */
+} DuplexOps;
+
+#define DUPLEX_WRITE_MAX (4 * 1024 * 1024) /* pending bytes; past it -ENOBUFS and the connection closes */
+
+/* Starts delivering; bytes that came before are delivered first. */
+void duplex_start(Duplex *duplex, const DuplexOps *ops, void *userdata);
+int duplex_write(Duplex *duplex, const void *p, size_t n);
+size_t duplex_pending(const Duplex *duplex);
+/* Stops and restarts reading (back-pressure). */
+void duplex_pause(Duplex *duplex, bool paused);
+/* Sends what is pending, then closes. */
+void duplex_close(Duplex *duplex);
+Duplex *duplex_ref(Duplex *duplex);
+void duplex_unref(Duplex *duplex);
+Loop *duplex_loop(const Duplex *duplex);
+/* Takes a connected descriptor (plain TCP, unix socket, pipe pair is not one). */
+int duplex_from_fd(Loop *loop, int fd, Duplex **ret);
+
+/* Connects (blocking, call from a pool thread, `timeout_ns`), with TLS when `tls`; verifies the peer against ca_file unless
+ * NULL; presents the client certificate when given. The duplex belongs to `loop`. */
+typedef struct DuplexConnect {
+    const char *host;
+    uint16_t port;
+    bool tls;
+    const char *server_name; /* for verification; NULL: host */
+    const char *ca_file, *cert_file, *key_file;
+    uint64_t timeout_ns;
+} DuplexConnect;
+int duplex_connect(Loop *loop, const DuplexConnect *to, Duplex **ret);

@@ -1,0 +1,100 @@
+/* The front door: HTTPS for Kubernetes clients. HTTP/2 (nghttp2) and HTTP/1.1 by ALPN on one port, over several loop
+ * threads; a connection stays on the thread that accepted it. What it serves is decided by one handler function.
+ *
+ * Threads. The handler runs on a loop thread once the request's head and whole body are there, and must not block: work
+ * that blocks goes to a Pool. All http_reply*, http_stream* functions may be called from any thread. A request is
+ * reference-counted; the handler gets a borrowed reference and takes its own (http_request_ref) to answer later. A client
+ * that goes away leaves a request on which replies are dropped in silence; `closed` callbacks tell.
+ *
+ * Limits are named in HttpServerConfig; past them: 413, 431, 408, 429 or 503 with a Status body, or a closed connection. */
+#pragma once
+
+#include "base/buf.h"
+#include "loop/loop.h"
+
+typedef struct HttpServer HttpServer;
+typedef struct HttpRequest HttpRequest;
+typedef struct Duplex Duplex;
+
+/* Reference-counted immutable bytes that go out without copying: an encoded object, or a fragment that owns a copy. */
+typedef struct HttpBytes {
+    const void *data;
+    size_t len;
+    void *owner;                  /* passed to release once the bytes have gone out */
+    void (*release)(void *owner); /* NULL: static bytes */
+} HttpBytes;
+HttpBytes http_bytes_take(Buf *buf);                     /* takes the buffer's memory */
+HttpBytes http_bytes_copy(const void *data, size_t len); /* copies */
+
+typedef struct HttpServerConfig {
+    const char *bind;    /* address; NULL: 127.0.0.1 */
+    uint16_t port;       /* 0: any free one, see http_server_port */
+    const char *cert_file, *key_file; /* PEM chain and key; the key is read once */
+    const char *client_ca_file;       /* asks for (does not require) client certificates of this CA; NULL: never asks */
+    unsigned threads;                 /* loop threads; 0: one per core */
+    size_t max_body;                  /* bytes; 0: HTTP_MAX_BODY */
+    size_t max_connections;           /* 0: HTTP_MAX_CONNECTIONS */
+    void (*handler)(HttpRequest *request, void *userdata);
+    void *userdata;
+} HttpServerConfig;
+
+#define HTTP_MAX_BODY (3 * 1024 * 1024)
+#define HTTP_MAX_HEADERS (64 * 1024) /* bytes of header fields in all */
+#define HTTP_MAX_CONNECTIONS 20000
+#define HTTP_MAX_STREAMS 1000        /* concurrent HTTP/2 streams a connection */
+#define HTTP_HEAD_TIMEOUT_SECONDS 30 /* from the first byte (or the handshake) to the whole head */
+#define HTTP_BODY_TIMEOUT_SECONDS 60
+#define HTTP_IDLE_TIMEOUT_SECONDS 300
+#define HTTP_STREAM_BUFFER (256 * 1024) /* pending bytes of one streaming reply before its source is no longer asked */
+
+int http_server_start(const HttpServerConfig *config, HttpServer **ret);
+uint16_t http_server_port(const HttpServer *server);
+/* Graceful: stops accepting, sends GOAWAY / Connection: close, ends streams (their `closed` runs), waits at most
+ * `timeout_ns` for replies under way, joins the threads. */
+void http_server_stop(HttpServer *server, uint64_t timeout_ns);
+/* Runs fn on every loop thread (watch wake-ups). */
+void http_server_broadcast(HttpServer *server, void (*fn)(void *userdata), void *userdata);
+
+/* The request: valid while a reference is held; strings are borrowed from it. */
+HttpRequest *http_request_ref(HttpRequest *request);
+void http_request_unref(HttpRequest *request);
+const char *http_method(const HttpRequest *request);
+const char *http_path(const HttpRequest *request);  /* percent-encoded, without the query */
+const char *http_query(const HttpRequest *request); /* raw, "" when none */
+const char *http_header(const HttpRequest *request, const char *lower_case_name); /* the first; NULL when absent */
+/* Every value of a repeated header, in order; false past the end. */
+bool http_header_at(const HttpRequest *request, size_t index, const char **ret_name, const char **ret_value);
+const char *http_body(const HttpRequest *request, size_t *ret_len);
+bool http_is_h2(const HttpRequest *request);
+const char *http_peer(const HttpRequest *request); /* "127.0.0.1:51234" */
+/* The verified client certificate's subject: CN, and each O; NULL and 0 when there is none. */
+const char *http_peer_cn(const HttpRequest *request);
+const char *const *http_peer_organizations(const HttpRequest *request, size_t *ret_n);
+/* SHA-256 of the certificate in hex; NULL without one. */
+const char *http_peer_fingerprint(const HttpRequest *request);
+Loop *http_request_loop(const HttpRequest *request);
+
+typedef struct HttpHeader {
+    const char *name, *value; /* name in lower case */
+} HttpHeader;
+
+/* One whole reply. Takes `body`. gzip is applied when the client accepts it and the body is larger than 128 KiB (the
+ * reference's threshold). content-type is among `headers`. */
+void http_reply(HttpRequest *request, int status, const HttpHeader *headers, size_t n_headers, HttpBytes body);
+
+/* A reply of unknown length (watch, logs): head first, then the source is asked for bytes whenever the client can take
+ * some. `pull` runs on the request's loop thread: it may call http_stream_write any number of times and returns
+ * HTTP_STREAM_MORE (call again when drained), HTTP_STREAM_WAIT (nothing now; http_stream_wake asks again) or
+ * HTTP_STREAM_END. `closed` runs once at the end on the loop thread, whoever ended it. */
+typedef enum HttpStreamResult { HTTP_STREAM_MORE, HTTP_STREAM_WAIT, HTTP_STREAM_END } HttpStreamResult;
+typedef struct HttpStreamOps {
+    HttpStreamResult (*pull)(HttpRequest *request, void *userdata);
+    void (*closed)(HttpRequest *request, void *userdata);
+} HttpStreamOps;
+void http_stream_start(HttpRequest *request, int status, const HttpHeader *headers, size_t n_headers,
+                       const HttpStreamOps *ops, void *userdata);
+void http_stream_write(HttpRequest *request, HttpBytes bytes); /* only from pull */
+void http_stream_wake(HttpRequest *request);                    /* any thread */
+
+/* Upgrades (HTTP/1.1 only): replies 101 with the headers given and hands over the raw connection as a Duplex. */
+int http_hijack(HttpRequest *request, const HttpHeader *headers, size_t n_headers, Duplex **ret);

@@ -1,0 +1,28 @@
+/* Child processes run to completion: crun, CNI plugins, mount helpers. Blocking; call from a pool thread. */
+#pragma once
+
+#include "base/buf.h"
+
+#include <sys/types.h>
+
+typedef struct ProcessSpec {
+    const char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH */
+    const char *const *env;  /* NULL: the caller's */
+    const char *input;       /* standard input; NULL: /dev/null */
+    size_t input_len;
+    int netns_fd;      /* enter this network namespace first; 0: stay (descriptor 0 is never one) */
+    bool private_mounts; /* new mount namespace, made rslave */
+    const char *detach_mount; /* with private_mounts: unmount (MNT_DETACH) this path there first, when it is mounted */
+    uint64_t timeout_ns; /* 0: none. Then SIGKILL and -ETIMEDOUT */
+} ProcessSpec;
+
+typedef struct ProcessResult {
+    int status; /* as waitpid */
+    Buf out, err; /* limited to PROCESS_OUTPUT_MAX each; more is dropped */
+} ProcessResult;
+#define PROCESS_OUTPUT_MAX (1024 * 1024)
+
+/* 0 when the program ran and ended (see status), or negative errno. */
+int process_run(const ProcessSpec *spec, ProcessResult *ret);
+void process_result_done(ProcessResult *result);
+#define _cleanup_process_result_ _cleanup_(process_result_done)
