@@ -12,6 +12,7 @@
 typedef struct Loop Loop;
 typedef struct Source Source;
 
+/* Also sets SIGPIPE to be ignored in the process. */
 int loop_new(Loop **ret);
 void loop_free(Loop *loop); /* after loop_run returned; frees posted work that never ran */
 DEFINE_CLEANUP(Loop, loop_free)
