@@ -1,0 +1,90 @@
+# Shared by the end-to-end tests: a work folder of the test's own, a registry and a cluster on loopback, steps that say what
+# they check, and a clean end by pid.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+bin=${LIGHTER_BIN:-$root/build/release/bin}
+work=$(mktemp -d /tmp/lighter-e2e.XXXXXX)
+passed=0
+failed=0
+registry_pid=
+
+say() { printf '%s\n' "$*"; }
+
+# A free TCP port on loopback.
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+# step NAME COMMAND...: runs the command (a function, mostly) and counts.
+step() {
+  local name=$1 start=$EPOCHREALTIME log="$work/step.log"
+  shift
+  if (set -e; "$@") >"$log" 2>&1; then
+    passed=$((passed + 1))
+    printf 'ok   %-52s %6.2f s\n' "$name" "$(bc_sub "$EPOCHREALTIME" "$start")"
+  else
+    failed=$((failed + 1))
+    printf 'FAIL %s\n' "$name"
+    tail -n 30 "$log" | sed 's/^/     | /'
+    [ -z "${STOP_AT_FAILURE:-}" ] || exit 1
+  fi
+}
+bc_sub() { awk -v a="$1" -v b="$2" 'BEGIN { print a - b }'; }
+
+# eventually SECONDS COMMAND...: until it succeeds.
+eventually() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    [ $SECONDS -lt $deadline ] || { echo "still not true: $*"; return 1; }
+    sleep 0.1
+  done
+}
+
+# expect TEXT COMMAND...: the output contains TEXT.
+expect() {
+  local want=$1 got
+  shift
+  got=$("$@" 2>&1) || { echo "$got"; echo "failed: $*"; return 1; }
+  [[ $got == *"$want"* ]] || { echo "got: $got"; echo "want: $want"; return 1; }
+}
+
+start_registry() {
+  registry_port=$(free_port)
+  mkdir -p "$work/registry"
+  cat >"$work/registry.yml" <<Y
+version: 0.1
+log: {level: error}
+storage: {filesystem: {rootdirectory: $work/registry}}
+http: {addr: "127.0.0.1:$registry_port"}
+Y
+  docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
+  registry_pid=$!
+  eventually 20 curl -fsS -o /dev/null "http://127.0.0.1:$registry_port/v2/" 2>/dev/null
+  registry="127.0.0.1:$registry_port"
+}
+
+push_image() { # KIND NAME:TAG [PAGE]
+  local archive="$work/image.tar"
+  "$root/tests/e2e/image.py" build "$1" "$archive" --page "${3:-hello}"
+  "$root/tests/e2e/image.py" push "$archive" "$registry" "$2"
+  rm -f "$archive"
+}
+
+start_cluster() { # [flags of lighter up...]
+  data="$work/data"
+  api_port=$(free_port)
+  export KUBECONFIG="$work/kubeconfig"
+  "$bin/lighter" up --data-dir "$data" --port "$api_port" --kubeconfig "$KUBECONFIG" --detach "$@"
+}
+
+finish() {
+  local code=$?
+  trap - EXIT
+  set +e
+  [ -z "${data:-}" ] || "$bin/lighter" down --data-dir "$data" >"$work/down.log" 2>&1 || cat "$work/down.log"
+  [ -z "$registry_pid" ] || { kill "$registry_pid"; wait "$registry_pid"; } 2>/dev/null
+  if [ -n "${KEEP:-}" ]; then say "kept $work"; else rm -rf "$work"; fi
+  say "$passed passed, $failed failed"
+  [ $failed -eq 0 ] && [ $code -eq 0 ] && exit 0
+  exit 1
+}
+trap finish EXIT
