@@ -1,10 +1,10 @@
 /* The store: all objects in memory as immutable bytes, made durable through a driver by one writer thread, seen by any
  * number of readers.
  *
- * Invariants. Revisions come from the writer alone, grow by one a write, and are global to the store. Whatever waits when
- * the writer is free goes into one durable transaction; nothing is visible to readers, watchers or the caller before it is
- * durable. Readers never wait for the writer's disk: they take a short lock on the tables. Events live once, in a ring
- * ordered by revision; a watch is a position in it and a filter.
+ * Invariants. Revisions come from the writer alone, grow by one a write, and are global to the store. Whatever waits
+ * when the writer is free goes into one durable transaction; nothing is visible to readers, watchers or the caller
+ * before it is durable. Readers never wait for the writer's disk: they take a short lock on the tables. Events live
+ * once, in a ring ordered by revision; a watch is a position in it and a filter.
  *
  * Drivers (driver.h): sqlite; etcd later. Thread-safe unless said. */
 #pragma once
@@ -17,24 +17,27 @@ typedef struct Store Store;
 typedef struct StoreDriver StoreDriver; /* driver.h */
 typedef struct Watch Watch;
 
-#define STORE_RING_EVENTS 65536            /* events kept for watches */
+#define STORE_RING_EVENTS 65536             /* events kept for watches */
 #define STORE_RING_BYTES (32 * 1024 * 1024) /* and at most so many bytes held by events alone */
-#define STORE_OBJECT_MAX (1536 * 1024)     /* one encoded object, as etcd's default request limit */
+#define STORE_OBJECT_MAX (1536 * 1024)      /* one encoded object, as etcd's default request limit */
 
-/* Takes the driver; loads everything. The rows of custom resources are found through `resolve` (storage_prefix to row,
- * NULL: unknown, kept untouched); may be NULL. */
-int store_open(StoreDriver *driver, const Resource *(*resolve)(const char *storage_prefix, void *userdata), void *userdata,
-               Store **ret);
+/* Takes the driver (also on failure); loads everything. Objects are parsed when their resource is first asked for, so
+ * rows of custom resources wait until their definition is known, and stay untouched for ever when it never is.
+ * `resolve` (storage_prefix to row, NULL: unknown) only tells which rows to report as unknown; may be NULL. -EUCLEAN:
+ * damaged. */
+int store_open(StoreDriver *driver, const Resource *(*resolve)(const char *storage_prefix, void *userdata),
+               void *userdata, Store **ret);
 void store_close(Store *store); /* commits what waits, joins the writer */
 DEFINE_CLEANUP(Store, store_close)
 uint64_t store_revision(const Store *store); /* of the last durable write */
 
 /* Reads. */
-int store_get(Store *store, const Resource *resource, const char *ns, const char *name, Object **ret); /* -ENOENT */
+int store_get(Store *store, const Resource *resource, const char *ns, const char *name,
+              Object **ret); /* -ENOENT; -EBADMSG: what is stored does not parse */
 
 typedef struct ListQuery {
     const Resource *resource;
-    const char *ns; /* NULL or "": all namespaces */
+    const char *ns;                  /* NULL or "": all namespaces */
     const Selector *labels, *fields; /* borrowed; NULL: all */
     size_t limit;                    /* 0: none */
     const char *continue_token;      /* opaque; NULL: from the start */
@@ -50,19 +53,24 @@ typedef struct ObjectList {
 } ObjectList;
 void object_list_done(ObjectList *list);
 #define _cleanup_object_list_ _cleanup_(object_list_done)
-/* A continued list is consistent with its first page: at the revision in its token (from the ring's older versions) while
- * they last, else -EKEYEXPIRED with the 410 Status and a token that continues inconsistently. */
+/* A continued list is consistent with its first page: at the revision in its token (from the ring's older versions)
+ * while they last, else -EKEYEXPIRED with the 410 Status; then, and only then, *ret is touched on failure:
+ * ret->continue_token is the token that continues inconsistently, for the Status's metadata.continue (owned;
+ * object_list_done). -ETIMEDOUT with the 504 Status when the revision is in the future. Stored objects that do not
+ * parse fail the list (500 StoreReadError), as in the reference: a list that leaves some out would lie. */
 int store_list(Store *store, const ListQuery *query, ObjectList *ret, ApiError *err);
 
-/* Writes: block until durable. `expect` is the revision the caller read (0: no check). `object` is taken by reference;
- * *ret is the published object with its revision (may be NULL). Errors: -EEXIST, -ENOENT, -ESTALE (expect differs),
- * -ENOSPC, -EROFS, -EIO, -EFBIG. A failed disk write fails every waiter of the group and changes nothing. */
+/* Writes: block until durable. `expect` is the revision the caller read (0: no check). `object` and `last` are
+ * borrowed: the caller keeps its references. *ret is the published object with its revision, a new reference (ret may
+ * be NULL). An update that changes no byte writes nothing and gives the stored object. Errors: -EEXIST, -ENOENT,
+ * -ESTALE (expect differs), -ENOSPC, -EROFS, -EIO, -EFBIG. A failed disk write fails every waiter of the group and
+ * changes nothing. */
 int store_create(Store *store, Object *object, Object **ret);
 int store_update(Store *store, Object *object, uint64_t expect, Object **ret);
-/* `last`: the final state that watchers see with the DELETED event, NULL: the stored one. The deletion takes a revision,
- * and the object in the event and in *ret carries it. */
-int store_delete(Store *store, const Resource *resource, const char *ns, const char *name, uint64_t expect, Object *last,
-                 Object **ret);
+/* `last`: the final state that watchers see with the DELETED event, NULL: the stored one. The deletion takes a
+ * revision, and the object in the event and in *ret carries it. */
+int store_delete(Store *store, const Resource *resource, const char *ns, const char *name, uint64_t expect,
+                 Object *last, Object **ret);
 
 /* Watches. */
 typedef enum WatchType { WATCH_ADDED, WATCH_MODIFIED, WATCH_DELETED, WATCH_BOOKMARK } WatchType;
@@ -82,18 +90,21 @@ typedef struct WatchQuery {
 
 /* -EKEYEXPIRED when `since` is older than the ring, -ERANGE when it is in the future. */
 int store_watch(Store *store, const WatchQuery *query, Watch **ret);
-/* The next event that passes: 1 and *ret filled, 0 none yet, -EKEYEXPIRED fell behind. Wait-free towards the writer. One
- * thread at a time per watch. */
+/* The next event that passes: 1 and *ret filled, 0 none yet, -EKEYEXPIRED fell behind. Wait-free towards the writer.
+ * One thread at a time per watch. */
 int watch_next(Watch *watch, WatchEvent *ret);
+/* The oldest `since` that a watch on this resource may start from now (for the text of a 410). */
+uint64_t store_oldest_revision(Store *store, const Resource *resource);
 /* How far this watch has looked: what a bookmark may say. */
 uint64_t watch_revision(const Watch *watch);
 void watch_close(Watch *watch);
 DEFINE_CLEANUP(Watch, watch_close)
 
-/* Called after each commit, on the writer's thread, with a bit for every storage row changed (bloom by row index % 64, all
- * ones when in doubt): must not block; wakes the loops. */
+/* Called after each commit, on the writer's thread, with a bit for every storage row changed (bloom by row index % 64,
+ * all ones when in doubt): must not block; wakes the loops. */
 typedef struct StoreListener StoreListener;
-StoreListener *store_listen(Store *store, void (*fn)(uint64_t changed_rows, uint64_t revision, void *userdata), void *userdata);
+StoreListener *store_listen(Store *store, void (*fn)(uint64_t changed_rows, uint64_t revision, void *userdata),
+                            void *userdata);
 void store_unlisten(Store *store, StoreListener *listener); /* fn is not running nor called again after this */
 uint64_t store_row_bit(const Resource *resource);
 
