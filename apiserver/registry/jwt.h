@@ -1,0 +1,43 @@
+/* Service account tokens: JSON Web Tokens signed with RS256 (RFC 7515, 7519), as the reference issues and checks them.
+ * Keys are immutable once loaded; any thread. Key material and tokens are never logged. */
+#pragma once
+
+#include "api/value.h"
+
+typedef struct JwtKey JwtKey;
+
+#define JWT_MAX (16 * 1024)   /* bytes of a token that is looked at */
+#define JWT_LEEWAY_SECONDS 60 /* clocks may differ by so much */
+#define JWT_RSA_BITS 2048
+
+/* A PEM file with an RSA private key (signs and verifies) or public key (verifies). -ENOENT, -EBADMSG. */
+int jwt_key_load(const char *path, JwtKey **ret);
+/* The same, and makes a private key (0600) when there is no file. */
+int jwt_key_load_or_make(const char *path, JwtKey **ret);
+void jwt_key_free(JwtKey *key);
+DEFINE_CLEANUP(JwtKey, jwt_key_free)
+/* base64url of the SHA-256 of the public key's DER, as the reference's `kid`. */
+const char *jwt_key_id(const JwtKey *key);
+/* {"keys":[...]} of RFC 7517, what /openid/v1/jwks answers. */
+Value *jwt_key_set(Arena *arena, JwtKey *const *keys, size_t n);
+
+/* *ret is owned by the caller. -EINVAL: the key is public only. */
+int jwt_sign(const JwtKey *key, const Value *claims, char **ret);
+/* Checks form, algorithm and signature with the key of the token's `kid` (all keys when it names none) and gives the
+ * claims in the arena; no claim is judged. -EBADMSG: not a JWT; -EKEYREJECTED: the signature is of none of these keys.
+ */
+int jwt_verify(JwtKey *const *keys, size_t n, const char *token, Arena *arena, Value **ret_claims);
+/* A claim without checking anything, to see whom a token concerns ("iss"); NULL when it is not a JWT. In the arena. */
+Value *jwt_claims_unverified(const char *token, Arena *arena);
+
+/* What a TokenRequest asks for. Names and uids borrowed; NULL: not bound. A pod's token carries its node too. */
+typedef struct ServiceAccountToken {
+    const char *issuer;
+    const char *const *audiences; /* NULL-terminated, at least one */
+    const char *ns, *name, *uid;  /* the service account */
+    const char *pod_name, *pod_uid, *secret_name, *secret_uid, *node_name, *node_uid;
+    int64_t now_seconds, expiration_seconds;
+    int64_t warn_after_seconds; /* 0: none */
+} ServiceAccountToken;
+/* The claims the reference puts into it: aud, exp, iat, iss, jti (a fresh uuid), kubernetes.io, nbf, sub. */
+Value *service_account_claims(Arena *arena, const ServiceAccountToken *token);
