@@ -37,7 +37,9 @@ enum {
     FIELD_RETAIN_KEYS = 1 << 4,
     FIELD_REPLACE = 1 << 5,
     FIELD_ATOMIC = 1 << 6,     /* x-kubernetes-map-type: atomic, or an atomic list */
-    FIELD_INLINE = 1 << 7,     /* an embedded Go struct flattened in JSON but a message of its own in protobuf */
+    FIELD_INLINE = 1 << 7,     /* comes from an embedded Go struct: flattened in JSON, see Schema.inlines for protobuf */
+    FIELD_WRITE_NULL = 1 << 8, /* Go writes null when it is absent (nil pointer, slice, map or time without omitempty) */
+    FIELD_OMIT_ZERO = 1 << 9,  /* json omitzero on a struct: dropped when all of it is zero */
 };
 
 typedef struct Schema Schema;
@@ -51,14 +53,25 @@ typedef struct SchemaField {
     uint16_t flags;
 } SchemaField;
 
+/* An embedded struct that is a message of its own in protobuf: its members are in the outer struct's fields (with
+ * number 0 there), and `schema` has their numbers. */
+typedef struct SchemaInline {
+    const Schema *schema;
+    uint16_t number;
+} SchemaInline;
+
 struct Schema {
     SchemaType type;
     const char *name;          /* io.k8s.api.core.v1.PodSpec; NULL for anonymous */
+    const char *go_type;       /* as the reference's messages print it: v1.PodSpec, []string; NULL for custom resources */
     const SchemaField *fields; /* SCHEMA_STRUCT: in Go's order of declaration (the order of encoded JSON) */
     const uint16_t *by_name;   /* indexes into fields, sorted by name, for binary search */
     uint16_t n_fields;
+    const SchemaInline *inlines;
+    uint16_t n_inlines;
+    bool list_wrapped;         /* SCHEMA_LIST: in protobuf a message { repeated T items = 1; } (authentication's ExtraValue) */
     const Schema *element;     /* SCHEMA_MAP and SCHEMA_LIST */
-    bool element_pointer;
+    bool element_pointer;      /* null elements are kept */
     ListKind list_kind;
     const char *const *list_map_keys; /* LIST_MAP; NULL-terminated */
     bool map_atomic;                  /* struct or map with x-kubernetes-map-type: atomic */

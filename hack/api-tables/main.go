@@ -1,0 +1,31 @@
+// Command api-tables writes the schema and resource tables of lib/api/gen from the published Kubernetes API: the Go types
+// (field order, JSON and protobuf tags, patch tags), the generated OpenAPI definitions (required, list and map types,
+// defaults, enums, formats) and the published discovery documents. Facts only; descriptions are left out.
+package main
+
+import (
+	"flag"
+	"log"
+	"os"
+	"path/filepath"
+)
+
+func main() {
+	log.SetFlags(0)
+	out := flag.String("out", "", "directory of the generated C files")
+	golden := flag.String("golden", "", "directory of the protobuf fixtures")
+	flag.Parse()
+	module := os.Getenv("KUBERNETES_DIR")
+	if *golden != "" {
+		writeGolden(*golden)
+		return
+	}
+	if *out == "" || module == "" {
+		log.Fatal("usage: KUBERNETES_DIR=module-directory api-tables -out DIR | -golden DIR")
+	}
+	rows := readDiscovery(filepath.Join(module, "api/discovery"))
+	types := newTypes()
+	types.addServed(rows)
+	types.emit(*out)
+	emitResources(filepath.Join(*out, "resources.c"), types, rows)
+}
