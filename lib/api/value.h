@@ -89,3 +89,11 @@ void value_write_json_pretty(Buf *out, const Value *v, const char *indent);
 void value_write_yaml(Buf *out, const Value *v); /* as sigs.k8s.io/yaml: keys sorted */
 /* Go's fmt of a decoded value, as it stands in validation messages: strings quoted, maps as JSON. */
 char *value_to_text(Arena *arena, const Value *v);
+/* The same string as encoding/json writes it (any bytes), and one number. */
+void json_write_string(Buf *out, const char *s, size_t n);
+#define JSON_DOUBLE_MAX 40
+size_t json_format_double(double d, char out[JSON_DOUBLE_MAX]);
+/* Go's %q, as in messages: pods "x" not found. */
+void go_quote(Buf *out, const char *s);
+void go_quote_n(Buf *out, const char *s, size_t n);
+char *go_quoted(Arena *arena, const char *s);
