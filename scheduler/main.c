@@ -41,7 +41,8 @@ int main(int argc, char **argv) {
     const char *kubeconfig = NULL, *name = NULL;
     const Flag flags[] = {
         {"kubeconfig", FLAG_STRING, &kubeconfig, "FILE", "how to reach the API server, as system:kube-scheduler"},
-        {"scheduler-name", FLAG_STRING, &name, "NAME", "schedule pods with this spec.schedulerName (default-scheduler)"},
+        {"scheduler-name", FLAG_STRING, &name, "NAME",
+         "schedule pods with this spec.schedulerName (default-scheduler)"},
     };
     const Command command = {.name = "lighter-scheduler",
                              .usage = "lighter-scheduler --kubeconfig FILE [flags]",

@@ -11,7 +11,8 @@
 
 int outcome_bind(Client *client, EventRecorder *events, const Object *pod, const char *node, ApiError *err) {
     _cleanup_arena_ Arena *arena = arena_new(0);
-    Value *binding = value_object(arena), *metadata = value_object(arena), *target = value_object(arena), *answer = NULL;
+    Value *binding = value_object(arena), *metadata = value_object(arena), *target = value_object(arena),
+          *answer = NULL;
     value_set_str(arena, binding, "apiVersion", "v1");
     value_set_str(arena, binding, "kind", "Binding");
     value_set_str(arena, metadata, "name", object_name(pod));
@@ -21,11 +22,11 @@ int outcome_bind(Client *client, EventRecorder *events, const Object *pod, const
     value_set_str(arena, target, "kind", "Node");
     value_set_str(arena, target, "name", node);
     value_set(arena, binding, "target", target);
-    int r = client_create_subresource(client, object_resource(pod), object_namespace(pod), object_name(pod), "binding", binding,
-                                      arena, &answer, err);
+    int r = client_create_subresource(client, object_resource(pod), object_namespace(pod), object_name(pod), "binding",
+                                      binding, arena, &answer, err);
     if (r == 0)
-        event_record(events, pod, NULL, "Normal", "Scheduled", "Successfully assigned %s/%s to %s", object_namespace(pod),
-                     object_name(pod), node);
+        event_record(events, pod, NULL, "Normal", "Scheduled", "Successfully assigned %s/%s to %s",
+                     object_namespace(pod), object_name(pod), node);
     return r;
 }
 
@@ -42,7 +43,7 @@ static Value *condition(Arena *arena, const char *type, const char *status, cons
 
 static const Value *find_condition(const Value *pod, const char *type) {
     const Value *c;
-    VALUE_FOREACH(c, value_path(pod, "status", "conditions", NULL))
+    VALUE_FOREACH (c, value_path(pod, "status", "conditions", NULL))
         if (streq(str_or(value_get_str(c, "type"), ""), type))
             return c;
     return NULL;
@@ -53,19 +54,20 @@ static int patch_status(Client *client, Arena *arena, const Object *pod, Value *
     value_set_str(arena, metadata, "uid", object_uid(pod));
     value_set(arena, patch, "metadata", metadata);
     value_set(arena, patch, "status", status);
-    return client_patch(client, object_resource(pod), object_namespace(pod), object_name(pod), "status", PATCH_STRATEGIC, patch,
-                        NULL, NULL);
+    return client_patch(client, object_resource(pod), object_namespace(pod), object_name(pod), "status",
+                        PATCH_STRATEGIC, patch, NULL, NULL);
 }
 
 static bool says_so_already(const Value *pod, const char *reason, const char *message, const char *nominated_node) {
     const Value *c = find_condition(pod, "PodScheduled");
     const char *nominated = str_or(value_get_str(value_get(pod, "status"), "nominatedNodeName"), "");
-    return c && streq(str_or(value_get_str(c, "status"), ""), "False") && streq(str_or(value_get_str(c, "reason"), ""), reason) &&
+    return c && streq(str_or(value_get_str(c, "status"), ""), "False") &&
+           streq(str_or(value_get_str(c, "reason"), ""), reason) &&
            streq(str_or(value_get_str(c, "message"), ""), message) && streq(nominated, str_or(nominated_node, ""));
 }
 
-int outcome_unschedulable(Client *client, EventRecorder *events, const Object *pod, const char *reason, const char *message,
-                          const char *nominated_node) {
+int outcome_unschedulable(Client *client, EventRecorder *events, const Object *pod, const char *reason,
+                          const char *message, const char *nominated_node) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     Value *tree = object_value(pod, arena);
     event_record(events, pod, NULL, "Warning", "FailedScheduling", "%.*s", EVENT_NOTE_MAX, message);
@@ -86,7 +88,8 @@ int outcome_unschedulable(Client *client, EventRecorder *events, const Object *p
     return r;
 }
 
-int outcome_preempt(Client *client, EventRecorder *events, const Object *victim, const Object *preemptor, const char *node) {
+int outcome_preempt(Client *client, EventRecorder *events, const Object *victim, const Object *preemptor,
+                    const char *node) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     Value *status = value_object(arena), *conditions = value_array(arena);
     value_append(arena, conditions,
@@ -100,6 +103,7 @@ int outcome_preempt(Client *client, EventRecorder *events, const Object *victim,
                       &(ClientDelete){.uid = object_uid(victim), .grace_seconds = -1}, NULL);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
-    event_record(events, victim, NULL, "Normal", "Preempted", "Preempted by pod %s on node %s", object_uid(preemptor), node);
+    event_record(events, victim, NULL, "Normal", "Preempted", "Preempted by pod %s on node %s", object_uid(preemptor),
+                 node);
     return 0;
 }

@@ -22,7 +22,7 @@ static int by_key(const void *a, const void *b) {
 static LabelSet compile_labels(Compiler *c, const Value *labels, Label extra) {
     Label *items = arena_alloc(c->arena, (value_len(labels) + 1) * sizeof *items);
     size_t n = 0;
-    VALUE_FOREACH_MEMBER(member, labels)
+    VALUE_FOREACH_MEMBER (member, labels)
         items[n++] = (Label){name_id(c, member->name), name_id(c, value_str(member->value))};
     if (extra.key)
         items[n++] = extra;
@@ -34,8 +34,9 @@ static bool parse_op(const char *text, RequirementOp *ret) {
     static const struct {
         const char *name;
         RequirementOp op;
-    } OPS[] = {{"In", REQUIRE_IN},         {"NotIn", REQUIRE_NOT_IN}, {"Exists", REQUIRE_EXISTS}, {"DoesNotExist", REQUIRE_NOT_EXISTS},
-               {"Gt", REQUIRE_GT}, {"Lt", REQUIRE_LT}};
+    } OPS[] = {{"In", REQUIRE_IN},         {"NotIn", REQUIRE_NOT_IN},
+               {"Exists", REQUIRE_EXISTS}, {"DoesNotExist", REQUIRE_NOT_EXISTS},
+               {"Gt", REQUIRE_GT},         {"Lt", REQUIRE_LT}};
     for (size_t i = 0; text && i < ELEMENTSOF(OPS); i++)
         if (streq(OPS[i].name, text)) {
             *ret = OPS[i].op;
@@ -49,7 +50,7 @@ static Requirement compile_requirement(Compiler *c, const Value *expression, Id 
     const Value *values = value_get(expression, "values"), *value;
     r.impossible = !parse_op(value_get_str(expression, "operator"), &r.op);
     Id *ids = arena_alloc(c->arena, (value_len(values) + 1) * sizeof(Id));
-    VALUE_FOREACH(value, values)
+    VALUE_FOREACH (value, values)
         ids[r.n_values++] = name_id(c, value_str(value));
     r.values = ids;
     if (r.op == REQUIRE_GT || r.op == REQUIRE_LT)
@@ -65,26 +66,28 @@ static Requirement exactly(Compiler *c, Id key, Id value) {
 
 static size_t compile_map(Compiler *c, const Value *map, Requirement *to) {
     size_t n = 0;
-    VALUE_FOREACH_MEMBER(member, map)
+    VALUE_FOREACH_MEMBER (member, map)
         to[n++] = exactly(c, name_id(c, member->name), name_id(c, value_str(member->value)));
     return n;
 }
 
 /* A metav1.LabelSelector; absent selects nothing. `also`: matchLabelKeys, taken from the pod's own labels. */
-static Requirements compile_selector(Compiler *c, const Value *selector, const Value *match_keys, const Value *mismatch_keys,
-                                     const Value *pod_labels) {
+static Requirements compile_selector(Compiler *c, const Value *selector, const Value *match_keys,
+                                     const Value *mismatch_keys, const Value *pod_labels) {
     if (!selector || selector->type == VALUE_NULL)
         return (Requirements){.nothing = true};
-    const Value *map = value_get(selector, "matchLabels"), *expressions = value_get(selector, "matchExpressions"), *item;
+    const Value *map = value_get(selector, "matchLabels"), *expressions = value_get(selector, "matchExpressions"),
+                *item;
     size_t room = value_len(map) + value_len(expressions) + value_len(match_keys) + value_len(mismatch_keys) + 1;
     Requirement *items = arena_alloc(c->arena, room * sizeof *items);
     size_t n = compile_map(c, map, items);
-    VALUE_FOREACH(item, expressions)
+    VALUE_FOREACH (item, expressions)
         items[n++] = compile_requirement(c, item, name_id(c, value_get_str(item, "key")));
-    VALUE_FOREACH(item, match_keys)
+    VALUE_FOREACH (item, match_keys)
         if (value_str(item) && value_get_str(pod_labels, value_str(item)))
-            items[n++] = exactly(c, name_id(c, value_str(item)), name_id(c, value_get_str(pod_labels, value_str(item))));
-    VALUE_FOREACH(item, mismatch_keys)
+            items[n++] =
+                exactly(c, name_id(c, value_str(item)), name_id(c, value_get_str(pod_labels, value_str(item))));
+    VALUE_FOREACH (item, mismatch_keys)
         if (value_str(item) && value_get_str(pod_labels, value_str(item))) {
             items[n] = exactly(c, name_id(c, value_str(item)), name_id(c, value_get_str(pod_labels, value_str(item))));
             items[n++].op = REQUIRE_NOT_IN;
@@ -96,9 +99,9 @@ static Requirements compile_node_term(Compiler *c, const Value *term) {
     const Value *expressions = value_get(term, "matchExpressions"), *fields = value_get(term, "matchFields"), *item;
     Requirement *items = arena_alloc(c->arena, (value_len(expressions) + value_len(fields) + 1) * sizeof *items);
     size_t n = 0;
-    VALUE_FOREACH(item, expressions)
+    VALUE_FOREACH (item, expressions)
         items[n++] = compile_requirement(c, item, name_id(c, value_get_str(item, "key")));
-    VALUE_FOREACH(item, fields) {
+    VALUE_FOREACH (item, fields) {
         items[n] = compile_requirement(c, item, placement_field_name(c->placement));
         items[n].impossible |= !streq(str_or(value_get_str(item, "key"), ""), "metadata.name");
         n++;
@@ -116,13 +119,14 @@ static void compile_node_affinity(Compiler *c, const Value *spec, PlacementReque
     request->node_selector.items = selector;
     request->has_node_terms = value_is(required, VALUE_OBJECT);
     Requirements *compiled = arena_alloc(c->arena, (value_len(terms) + 1) * sizeof *compiled);
-    VALUE_FOREACH(item, terms)
+    VALUE_FOREACH (item, terms)
         compiled[request->node_terms.n++] = compile_node_term(c, item);
     request->node_terms.items = compiled;
     WeightedNodeTerm *weighted = arena_alloc(c->arena, (value_len(preferred) + 1) * sizeof *weighted);
-    VALUE_FOREACH(item, preferred)
-        weighted[request->n_preferred_nodes++] = (WeightedNodeTerm){.weight = (int32_t)value_get_int(item, "weight", 0),
-                                                                    .term = compile_node_term(c, value_get(item, "preference"))};
+    VALUE_FOREACH (item, preferred)
+        weighted[request->n_preferred_nodes++] =
+            (WeightedNodeTerm){.weight = (int32_t)value_get_int(item, "weight", 0),
+                               .term = compile_node_term(c, value_get(item, "preference"))};
     request->preferred_nodes = weighted;
 }
 
@@ -136,7 +140,7 @@ static AffinityTerm compile_affinity_term(Compiler *c, const Value *term, const 
     if (compiled.has_namespace_selector)
         compiled.namespace_selector = compile_selector(c, selector, NULL, NULL, NULL);
     Id *ids = arena_alloc(c->arena, (value_len(namespaces) + 1) * sizeof(Id));
-    VALUE_FOREACH(item, namespaces)
+    VALUE_FOREACH (item, namespaces)
         ids[compiled.n_namespaces++] = name_id(c, value_str(item));
     if (!compiled.n_namespaces && !compiled.has_namespace_selector)
         ids[compiled.n_namespaces++] = name_id(c, value_get_str(metadata, "namespace"));
@@ -148,7 +152,7 @@ static AffinityTerms compile_affinity_terms(Compiler *c, const Value *terms, boo
     AffinityTerm *items = arena_alloc(c->arena, (value_len(terms) + 1) * sizeof *items);
     size_t n = 0;
     const Value *term;
-    VALUE_FOREACH(term, terms) {
+    VALUE_FOREACH (term, terms) {
         items[n] = compile_affinity_term(c, weighted ? value_get(term, "podAffinityTerm") : term, metadata);
         items[n++].weight = weighted ? (int32_t)value_get_int(term, "weight", 0) : 0;
     }
@@ -174,7 +178,8 @@ static SpreadConstraint compile_spread(Compiler *c, const Value *constraint, con
         .hard = streq(str_or(value_get_str(constraint, "whenUnsatisfiable"), "DoNotSchedule"), "DoNotSchedule"),
         .honor_affinity = !streq(str_or(value_get_str(constraint, "nodeAffinityPolicy"), "Honor"), "Ignore"),
         .honor_taints = streq(str_or(value_get_str(constraint, "nodeTaintsPolicy"), "Ignore"), "Honor"),
-        .selector = compile_selector(c, value_get(constraint, "labelSelector"), value_get(constraint, "matchLabelKeys"), NULL, labels),
+        .selector = compile_selector(c, value_get(constraint, "labelSelector"), value_get(constraint, "matchLabelKeys"),
+                                     NULL, labels),
     };
 }
 
@@ -185,7 +190,7 @@ static void compile_spreads(Compiler *c, const Value *spec, const Value *labels,
     const Value *constraints = value_get(spec, "topologySpreadConstraints"), *item;
     SpreadConstraint *spreads = arena_alloc(c->arena, (value_len(constraints) + 2) * sizeof *spreads);
     size_t n = 0;
-    VALUE_FOREACH(item, constraints)
+    VALUE_FOREACH (item, constraints)
         spreads[n++] = compile_spread(c, item, labels);
     if (!n && owner) {
         static const struct {
@@ -216,7 +221,7 @@ static TaintEffect parse_effect(const char *effect) {
 static void compile_tolerations(Compiler *c, const Value *spec, PlacementRequest *request) {
     const Value *list = value_get(spec, "tolerations"), *item;
     Toleration *tolerations = arena_alloc(c->arena, (value_len(list) + 1) * sizeof *tolerations);
-    VALUE_FOREACH(item, list) {
+    VALUE_FOREACH (item, list) {
         const char *key = value_get_str(item, "key");
         tolerations[request->n_tolerations++] =
             (Toleration){.key = str_empty(key) ? 0 : name_id(c, key),
@@ -232,24 +237,25 @@ static void compile_containers(Compiler *c, const Value *spec, PlacementRequest 
     const Value *container, *port;
     size_t n_ports = 0, n_images = 0;
     for (size_t l = 0; l < ELEMENTSOF(LISTS); l++)
-        VALUE_FOREACH(container, value_get(spec, LISTS[l])) {
+        VALUE_FOREACH (container, value_get(spec, LISTS[l])) {
             n_ports += value_len(value_get(container, "ports"));
             n_images++;
         }
     HostPort *ports = arena_alloc(c->arena, (n_ports + 1) * sizeof *ports);
     Id *images = arena_alloc(c->arena, (n_images + 1) * sizeof *images);
     for (size_t l = 0; l < ELEMENTSOF(LISTS); l++)
-        VALUE_FOREACH(container, value_get(spec, LISTS[l])) {
+        VALUE_FOREACH (container, value_get(spec, LISTS[l])) {
             images[request->n_images++] = name_id(c, value_get_str(container, "image"));
             bool sidecar = streq(str_or(value_get_str(container, "restartPolicy"), ""), "Always");
-            VALUE_FOREACH(port, value_get(container, "ports")) {
+            VALUE_FOREACH (port, value_get(container, "ports")) {
                 int64_t host_port = value_get_int(port, "hostPort", 0);
                 const char *ip = value_get_str(port, "hostIP");
                 if (host_port <= 0 || host_port > UINT16_MAX || (l == 1 && !sidecar))
                     continue;
-                ports[request->n_ports++] = (HostPort){.protocol = name_id(c, str_or(value_get_str(port, "protocol"), "TCP")),
-                                                       .ip = str_empty(ip) || streq(ip, "0.0.0.0") ? 0 : name_id(c, ip),
-                                                       .port = (uint16_t)host_port};
+                ports[request->n_ports++] =
+                    (HostPort){.protocol = name_id(c, str_or(value_get_str(port, "protocol"), "TCP")),
+                               .ip = str_empty(ip) || streq(ip, "0.0.0.0") ? 0 : name_id(c, ip),
+                               .port = (uint16_t)host_port};
             }
         }
     request->ports = ports;
@@ -258,7 +264,7 @@ static void compile_containers(Compiler *c, const Value *spec, PlacementRequest 
 
 static Id controller_uid(Compiler *c, const Value *metadata) {
     const Value *owner;
-    VALUE_FOREACH(owner, value_get(metadata, "ownerReferences"))
+    VALUE_FOREACH (owner, value_get(metadata, "ownerReferences"))
         if (value_get_bool(owner, "controller", false))
             return name_id(c, value_get_str(owner, "uid"));
     return 0;
@@ -298,24 +304,26 @@ void node_row_set(Placement *placement, const Value *node) {
     const Value *metadata = value_get(node, "metadata"), *taints = value_path(node, "spec", "taints", NULL);
     const Value *images = value_path(node, "status", "images", NULL), *item, *image_name;
     const char *name = str_or(value_get_str(metadata, "name"), "");
-    LabelSet labels = compile_labels(c, value_get(metadata, "labels"), (Label){placement_field_name(placement), name_id(c, name)});
+    LabelSet labels =
+        compile_labels(c, value_get(metadata, "labels"), (Label){placement_field_name(placement), name_id(c, name)});
     PlacementNode row = {.name = name, .labels = labels.items, .n_labels = labels.n};
     row.unschedulable = value_get_bool(value_get(node, "spec"), "unschedulable", false);
-    row.n_allocatable = resource_amounts(placement, arena, value_path(node, "status", "allocatable", NULL), &row.allocatable);
+    row.n_allocatable =
+        resource_amounts(placement, arena, value_path(node, "status", "allocatable", NULL), &row.allocatable);
     Taint *compiled = arena_alloc(arena, (value_len(taints) + 1) * sizeof *compiled);
-    VALUE_FOREACH(item, taints)
+    VALUE_FOREACH (item, taints)
         compiled[row.n_taints++] = (Taint){.key = name_id(c, value_get_str(item, "key")),
                                            .value = name_id(c, value_get_str(item, "value")),
                                            .effect = parse_effect(value_get_str(item, "effect"))};
     row.taints = compiled;
     size_t room = 0;
-    VALUE_FOREACH(item, images)
+    VALUE_FOREACH (item, images)
         room += value_len(value_get(item, "names"));
     NodeImage *node_images = arena_alloc(arena, (room + 1) * sizeof *node_images);
-    VALUE_FOREACH(item, images)
-        VALUE_FOREACH(image_name, value_get(item, "names"))
-            node_images[row.n_images++] = (NodeImage){.name = name_id(c, value_str(image_name)),
-                                                      .size = value_get_int(item, "sizeBytes", 0)};
+    VALUE_FOREACH (item, images)
+        VALUE_FOREACH (image_name, value_get(item, "names"))
+            node_images[row.n_images++] =
+                (NodeImage){.name = name_id(c, value_str(image_name)), .size = value_get_int(item, "sizeBytes", 0)};
     row.images = node_images;
     placement_set_node(placement, &row);
 }

@@ -3,7 +3,7 @@
 #include "api/quantity.h"
 #include "base/str.h"
 
-#define SCORED_CPU_DEFAULT 100                   /* thousandths; schedutil.DefaultMilliCPURequest */
+#define SCORED_CPU_DEFAULT 100                      /* thousandths; schedutil.DefaultMilliCPURequest */
 #define SCORED_MEMORY_DEFAULT (200ll * 1024 * 1024) /* schedutil.DefaultMemoryRequest */
 
 typedef struct Amounts {
@@ -42,7 +42,7 @@ static void raise_to(Amounts *to, const Amounts *from) {
 
 static Amounts read_amounts(Placement *placement, Arena *arena, const Value *quantities) {
     Amounts amounts = {.arena = arena};
-    VALUE_FOREACH_MEMBER(member, quantities) {
+    VALUE_FOREACH_MEMBER (member, quantities) {
         const char *text = value_str(member->value);
         Quantity q;
         if (!text || quantity_parse(text, &q) < 0)
@@ -72,11 +72,11 @@ static Amounts container_amounts(Placement *placement, Arena *arena, const Value
 static Amounts sum(Placement *placement, Arena *arena, const Value *spec, bool scored) {
     Amounts total = {.arena = arena}, sidecars = {.arena = arena}, peak = {.arena = arena};
     const Value *container;
-    VALUE_FOREACH(container, value_get(spec, "containers")) {
+    VALUE_FOREACH (container, value_get(spec, "containers")) {
         Amounts amounts = container_amounts(placement, arena, container, scored);
         add_all(&total, &amounts);
     }
-    VALUE_FOREACH(container, value_get(spec, "initContainers")) {
+    VALUE_FOREACH (container, value_get(spec, "initContainers")) {
         Amounts amounts = container_amounts(placement, arena, container, scored);
         if (streq(str_or(value_get_str(container, "restartPolicy"), ""), "Always")) {
             add_all(&sidecars, &amounts);

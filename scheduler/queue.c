@@ -10,10 +10,10 @@ typedef struct Entry {
     Object *pod;
     int32_t priority;
     unsigned attempts;
-    uint64_t sequence;   /* order of arrival among equals */
-    uint64_t due_ns;     /* PLACE_BACKOFF: when it may run; PLACE_UNSCHEDULABLE: when its back-off ends */
-    uint64_t parked_ns;  /* PLACE_UNSCHEDULABLE: since when */
-    size_t heap_at;      /* PLACE_ACTIVE */
+    uint64_t sequence;  /* order of arrival among equals */
+    uint64_t due_ns;    /* PLACE_BACKOFF: when it may run; PLACE_UNSCHEDULABLE: when its back-off ends */
+    uint64_t parked_ns; /* PLACE_UNSCHEDULABLE: since when */
+    size_t heap_at;     /* PLACE_ACTIVE */
 } Entry;
 
 struct SchedulingQueue {
@@ -168,7 +168,7 @@ void queue_cluster_changed(SchedulingQueue *q) {
     Entry *e;
     if (!q->n_unschedulable)
         return;
-    STRMAP_FOREACH(q->entries, uid, e) {
+    STRMAP_FOREACH (q->entries, uid, e) {
         if (e->place != PLACE_UNSCHEDULABLE)
             continue;
         leave(q, e);
@@ -182,7 +182,7 @@ static void move_due(SchedulingQueue *q, uint64_t now_ns) {
     Entry *e;
     if (!q->n_backoff && !q->n_unschedulable)
         return;
-    STRMAP_FOREACH(q->entries, uid, e) {
+    STRMAP_FOREACH (q->entries, uid, e) {
         if ((e->place == PLACE_BACKOFF && e->due_ns <= now_ns) ||
             (e->place == PLACE_UNSCHEDULABLE && e->parked_ns + QUEUE_FLUSH_AFTER_NS <= now_ns))
             enter_active(q, e);
@@ -205,7 +205,7 @@ uint64_t queue_next_due(const SchedulingQueue *q) {
     const char *uid;
     Entry *e;
     if (q->n_backoff || q->n_unschedulable)
-        STRMAP_FOREACH(q->entries, uid, e) {
+        STRMAP_FOREACH (q->entries, uid, e) {
             if (e->place == PLACE_BACKOFF)
                 due = MIN(due, e->due_ns);
             if (e->place == PLACE_UNSCHEDULABLE)

@@ -168,8 +168,8 @@ static void bind_job(void *userdata) {
     int r = outcome_bind(s->client, s->events, job->pod, job->node, &err);
     if (r < 0) {
         if (r != -ENOENT)
-            log_warn("cannot bind pod %s/%s to node %s: %s", object_namespace(job->pod), object_name(job->pod), job->node,
-                     str_or(err.message, strerror(-r)));
+            log_warn("cannot bind pod %s/%s to node %s: %s", object_namespace(job->pod), object_name(job->pod),
+                     job->node, str_or(err.message, strerror(-r)));
         tell(s, NEWS_BIND_FAILED, false, job->pod);
     }
     job_free(job);
@@ -181,7 +181,8 @@ static void unschedulable_job(void *userdata) {
     for (size_t i = 0; i < job->n_victims; i++) {
         int r = outcome_preempt(s->client, s->events, job->victims[i], job->pod, job->node);
         if (r < 0)
-            log_warn("cannot preempt pod %s/%s: %s", object_namespace(job->victims[i]), object_name(job->victims[i]), strerror(-r));
+            log_warn("cannot preempt pod %s/%s: %s", object_namespace(job->victims[i]), object_name(job->victims[i]),
+                     strerror(-r));
     }
     outcome_unschedulable(s->client, s->events, job->pod, "Unschedulable", job->message, job->node);
     job_free(job);
@@ -200,10 +201,11 @@ static char *claims_in_the_way(Scheduler *s, Arena *arena, const Value *pod) {
     const Resource *claims = resource_find("", "v1", "persistentvolumeclaims");
     const char *ns = value_get_str(value_get(pod, "metadata"), "namespace");
     const Value *volume;
-    VALUE_FOREACH(volume, value_path(pod, "spec", "volumes", NULL)) {
+    VALUE_FOREACH (volume, value_path(pod, "spec", "volumes", NULL)) {
         const char *name = value_get_str(value_get(volume, "persistentVolumeClaim"), "claimName");
         if (!name && value_get(volume, "ephemeral"))
-            name = arena_printf(arena, "%s-%s", value_get_str(value_get(pod, "metadata"), "name"), value_get_str(volume, "name"));
+            name = arena_printf(arena, "%s-%s", value_get_str(value_get(pod, "metadata"), "name"),
+                                value_get_str(volume, "name"));
         if (!name)
             continue;
         _cleanup_object_ Object *claim = NULL;
@@ -228,7 +230,8 @@ static void reject(Scheduler *s, Object *pod, const PlacementRequest *request, c
         placement_preempt(s->placement, request, decision, arena, &preemption);
         const char *why = obstacle ? arena_printf(arena, "0/%zu nodes are available: %s.", decision->n_nodes, obstacle)
                                    : placement_explain(arena, decision);
-        job->message = preemption.node ? xstrdup(why) : xasprintf("%s no new claims to deallocate, %s", why, preemption.message);
+        job->message =
+            preemption.node ? xstrdup(why) : xasprintf("%s no new claims to deallocate, %s", why, preemption.message);
     }
     job->node = xstrdup(preemption.node);
     job->victims = NEWN0(Object *, preemption.n_victims);

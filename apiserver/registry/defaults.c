@@ -219,7 +219,7 @@ static void walk(Arena *arena, const Schema *schema, Value *v) {
         if (v->type != VALUE_OBJECT)
             return;
         apply_struct(arena, schema, v);
-        VALUE_FOREACH_MEMBER(member, v) {
+        VALUE_FOREACH_MEMBER (member, v) {
             const SchemaField *field = schema_field(schema, member->name, strlen(member->name));
             if (field && member->value->type >= VALUE_ARRAY)
                 walk(arena, field->schema, member->value);
@@ -227,12 +227,12 @@ static void walk(Arena *arena, const Schema *schema, Value *v) {
         return;
     case SCHEMA_LIST:
         if (schema->element->type >= SCHEMA_STRUCT && schema->element->type <= SCHEMA_LIST)
-            VALUE_FOREACH(item, v)
+            VALUE_FOREACH (item, v)
                 walk(arena, schema->element, item);
         return;
     case SCHEMA_MAP:
         if (schema->element->type >= SCHEMA_STRUCT && schema->element->type <= SCHEMA_LIST)
-            VALUE_FOREACH_MEMBER(member, v)
+            VALUE_FOREACH_MEMBER (member, v)
                 walk(arena, schema->element, member->value);
         return;
     default:

@@ -30,7 +30,7 @@ static void if_empty_str(Arena *arena, Value *object, const char *name, const ch
 
 /* Members of `from` that `to` lacks. */
 static void fill_map(Arena *arena, Value *to, const Value *from) {
-    VALUE_FOREACH_MEMBER(member, from)
+    VALUE_FOREACH_MEMBER (member, from)
         if (!value_get(to, member->name))
             value_set(arena, to, member->name, value_copy(arena, member->value));
 }
@@ -56,7 +56,7 @@ void default_container(Arena *arena, Value *container) {
 
 void default_volume(Arena *arena, Value *volume) {
     size_t sources = 0;
-    VALUE_FOREACH_MEMBER(member, volume)
+    VALUE_FOREACH_MEMBER (member, volume)
         sources += !streq(member->name, "name") && member->value->type != VALUE_NULL;
     if (sources == 0)
         value_set(arena, volume, "emptyDir", value_object(arena));
@@ -69,7 +69,7 @@ void default_volume(Arena *arena, Value *volume) {
 
 /* SetDefaults_ResourceList: amounts finer than a thousandth are rounded up. */
 static void round_up_list(Arena *arena, Value *list) {
-    VALUE_FOREACH_MEMBER(member, list) {
+    VALUE_FOREACH_MEMBER (member, list) {
         Quantity q;
         const char *text = value_str(member->value);
         if (!text || quantity_parse(text, &q) < 0 || q.exponent >= -3)
@@ -88,7 +88,7 @@ void default_resource_lists(Arena *arena, Value *requirements) {
 
 static void requests_from_limits(Arena *arena, Value *containers) {
     Value *container;
-    VALUE_FOREACH(container, containers) {
+    VALUE_FOREACH (container, containers) {
         Value *resources = value_get(container, "resources"), *limits = value_get(resources, "limits");
         if (value_len(limits))
             fill_map(arena, value_ensure_object(arena, resources, "requests"), limits);
@@ -97,8 +97,8 @@ static void requests_from_limits(Arena *arena, Value *containers) {
 
 static void host_ports(Arena *arena, Value *containers) {
     Value *container, *port;
-    VALUE_FOREACH(container, containers)
-        VALUE_FOREACH(port, value_get(container, "ports"))
+    VALUE_FOREACH (container, containers)
+        VALUE_FOREACH (port, value_get(container, "ports"))
             if (value_get_int(port, "hostPort", 0) == 0)
                 value_set_int(arena, port, "hostPort", value_get_int(port, "containerPort", 0));
 }
@@ -117,15 +117,16 @@ static Value *add_quantities(Arena *arena, const Value *a, const Value *b) {
 }
 
 static void add_list(Arena *arena, Value *to, const Value *list) {
-    VALUE_FOREACH_MEMBER(member, list) {
+    VALUE_FOREACH_MEMBER (member, list) {
         const Value *now = value_get(to, member->name);
         if (value_str(member->value))
-            value_set(arena, to, member->name, now ? add_quantities(arena, now, member->value) : value_copy(arena, member->value));
+            value_set(arena, to, member->name,
+                      now ? add_quantities(arena, now, member->value) : value_copy(arena, member->value));
     }
 }
 
 static void raise_list(Arena *arena, Value *to, const Value *list) {
-    VALUE_FOREACH_MEMBER(member, list) {
+    VALUE_FOREACH_MEMBER (member, list) {
         const Value *now = value_get(to, member->name);
         Quantity x, y;
         if (!now || (value_str(member->value) && quantity_parse(value_str(now), &x) == 0 &&
@@ -138,9 +139,9 @@ static void raise_list(Arena *arena, Value *to, const Value *list) {
 static Value *aggregate(Arena *arena, const Value *spec, const char *which) {
     Value *total = value_object(arena), *sidecars = value_object(arena), *peak = value_object(arena);
     const Value *container;
-    VALUE_FOREACH(container, value_get(spec, "containers"))
+    VALUE_FOREACH (container, value_get(spec, "containers"))
         add_list(arena, total, value_path(container, "resources", which, NULL));
-    VALUE_FOREACH(container, value_get(spec, "initContainers")) {
+    VALUE_FOREACH (container, value_get(spec, "initContainers")) {
         const Value *list = value_path(container, "resources", which, NULL);
         if (is_str(container, "restartPolicy", "Always")) {
             add_list(arena, sidecars, list);
@@ -161,9 +162,10 @@ static void pod_level_defaults(Arena *arena, Value *spec) {
     Value *resources = value_get(spec, "resources");
     if (!value_len(value_get(resources, "limits")) && !value_len(value_get(resources, "requests")))
         return;
-    Value *limits = value_copy(arena, value_get(resources, "limits")), *of_containers = aggregate(arena, spec, "limits");
+    Value *limits = value_copy(arena, value_get(resources, "limits")),
+          *of_containers = aggregate(arena, spec, "limits");
     limits = limits ? limits : value_object(arena);
-    VALUE_FOREACH_MEMBER(member, of_containers)
+    VALUE_FOREACH_MEMBER (member, of_containers)
         if (str_has_prefix(member->name, "hugepages-") && !value_path(resources, "requests", member->name, NULL) &&
             !value_get(limits, member->name))
             value_set(arena, limits, member->name, member->value);
@@ -173,10 +175,10 @@ static void pod_level_defaults(Arena *arena, Value *spec) {
     Value *requests = value_copy(arena, value_get(resources, "requests"));
     requests = requests ? requests : value_object(arena);
     of_containers = aggregate(arena, spec, "requests");
-    VALUE_FOREACH_MEMBER(member, of_containers)
+    VALUE_FOREACH_MEMBER (member, of_containers)
         if (!value_get(requests, member->name) && (streq(member->name, "cpu") || streq(member->name, "memory")))
             value_set(arena, requests, member->name, member->value);
-    VALUE_FOREACH_MEMBER(member, limits)
+    VALUE_FOREACH_MEMBER (member, limits)
         if (!value_get(requests, member->name) && pod_level_resource(member->name))
             value_set(arena, requests, member->name, value_copy(arena, member->value));
     if (value_len(requests))
@@ -211,7 +213,7 @@ static void default_session_affinity(Arena *arena, Value *spec) {
 
 static void default_service_ports(Arena *arena, Value *spec) {
     Value *port;
-    VALUE_FOREACH(port, value_get(spec, "ports")) {
+    VALUE_FOREACH (port, value_get(spec, "ports")) {
         const Value *target = value_get(port, "targetPort");
         if_empty_str(arena, port, "protocol", "TCP");
         if (value_is_empty(target) || (target->type == VALUE_INT && target->integer == 0))
@@ -235,7 +237,7 @@ void default_service(Arena *arena, Value *service) {
     if (!balancer)
         return;
     if_absent_bool(arena, spec, "allocateLoadBalancerNodePorts", true);
-    VALUE_FOREACH(ingress, value_path(service, "status", "loadBalancer", "ingress", NULL))
+    VALUE_FOREACH (ingress, value_path(service, "status", "loadBalancer", "ingress", NULL))
         if (!str_empty(value_get_str(ingress, "ip")) && absent(ingress, "ipMode"))
             value_set_str(arena, ingress, "ipMode", "VIP");
 }
@@ -351,7 +353,8 @@ void default_job(Arena *arena, Value *job) {
         value_set_str(arena, spec, "completionMode", "NonIndexed");
     if_absent_bool(arena, spec, "suspend", false);
     if (absent(spec, "podReplacementPolicy"))
-        value_set_str(arena, spec, "podReplacementPolicy", absent(spec, "podFailurePolicy") ? "TerminatingOrFailed" : "Failed");
+        value_set_str(arena, spec, "podReplacementPolicy",
+                      absent(spec, "podFailurePolicy") ? "TerminatingOrFailed" : "Failed");
     if_absent_bool(arena, spec, "manualSelector", false);
 }
 
@@ -443,7 +446,7 @@ void default_crd(Arena *arena, Value *crd) {
     Value *status = value_ensure_object(arena, crd, "status");
     if (value_len(value_get(status, "storedVersions")))
         return;
-    VALUE_FOREACH(version, value_get(spec, "versions"))
+    VALUE_FOREACH (version, value_get(spec, "versions"))
         if (value_get_bool(version, "storage", false)) {
             Value *stored = value_array(arena);
             value_append(arena, stored, value_string(arena, value_get_str(version, "name")));

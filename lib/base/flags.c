@@ -18,7 +18,8 @@ void flags_help(const Command *command, FILE *to) {
     }
 }
 
-__attribute__((format(printf, 2, 0))) static FlagsResult complain(const Command *command, const char *format, const char *a, const char *b) {
+__attribute__((format(printf, 2, 0))) static FlagsResult complain(const Command *command, const char *format,
+                                                                  const char *a, const char *b) {
     fprintf(stderr, "%s: ", command->name);
     fprintf(stderr, format, a, b);
     fprintf(stderr, "; see '%s --help'\n", command->name);

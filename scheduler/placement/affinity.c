@@ -1,5 +1,5 @@
-/* Pod affinity and anti-affinity (the reference's InterPodAffinity): residents are counted by topology pair once a request,
- * then each node is a look-up. */
+/* Pod affinity and anti-affinity (the reference's InterPodAffinity): residents are counted by topology pair once a
+ * request, then each node is a look-up. */
 #include "scheduler/placement/internal.h"
 
 static bool namespace_matches(const Placement *p, const AffinityTerm *term, Id ns) {
@@ -96,8 +96,8 @@ const char *affinity_reject(const Cycle *cycle, uint32_t slot, bool *ret_resolva
     return NULL;
 }
 
-static void score_terms(const Placement *p, PairCounts *counts, const AffinityTerms *terms, const PlacementRequest *other,
-                        uint32_t slot, int sign, int weight) {
+static void score_terms(const Placement *p, PairCounts *counts, const AffinityTerms *terms,
+                        const PlacementRequest *other, uint32_t slot, int sign, int weight) {
     for (size_t t = 0; t < terms->n; t++)
         if (term_matches(p, &terms->items[t], other))
             count_at(p, counts, slot, terms->items[t].topology_key, sign * (weight ? weight : terms->items[t].weight));

@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-/* In large clusters it is enough to find so many feasible nodes (the reference's percentageOfNodesToScore: adaptive). */
+/* In large clusters it is enough to find so many feasible nodes (the reference's percentageOfNodesToScore: adaptive).
+ */
 #define ALWAYS_SCORE 100
 #define MIN_PERCENTAGE 5
 
@@ -92,7 +93,8 @@ void placement_decide(const Placement *p, const PlacementRequest *request, uint6
         if (p->nodes[slot].present && cycle_filter(&cycle, slot, remember, &rejections))
             feasible[n++] = slot;
     }
-    *ret = (PlacementDecision){.n_nodes = p->n_present, .n_feasible = n, .rejections = rejections.items, .n_rejections = rejections.n};
+    *ret = (PlacementDecision){
+        .n_nodes = p->n_present, .n_feasible = n, .rejections = rejections.items, .n_rejections = rejections.n};
     if (n == 0) {
         histogram(&rejections, arena, ret);
         return;

@@ -1,5 +1,5 @@
-/* The filters of one node, cheapest first, in the order of the reference's default profile: the first plugin that rejects
- * gives the reason. */
+/* The filters of one node, cheapest first, in the order of the reference's default profile: the first plugin that
+ * rejects gives the reason. */
 #include "scheduler/placement/internal.h"
 
 void cycle_init(Cycle *cycle, const Placement *placement, const PlacementRequest *request, Arena *arena) {

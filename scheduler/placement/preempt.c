@@ -1,5 +1,6 @@
-/* Preemption (the reference's DefaultPreemption): on each node where it could help, take all residents of lower priority
- * away, see whether the request fits, then put back as many as still leave it room, the most important first. */
+/* Preemption (the reference's DefaultPreemption): on each node where it could help, take all residents of lower
+ * priority away, see whether the request fits, then put back as many as still leave it room, the most important first.
+ */
 #include "scheduler/placement/internal.h"
 
 typedef struct Candidate {

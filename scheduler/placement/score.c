@@ -1,5 +1,5 @@
-/* Scores of feasible nodes with the weights of the reference's default profile: taints 3, node affinity 2, spreading 2, pod
- * affinity 2, least allocated 1, balanced allocation 1, image locality 1. Each is 0..100 before its weight. */
+/* Scores of feasible nodes with the weights of the reference's default profile: taints 3, node affinity 2, spreading 2,
+ * pod affinity 2, least allocated 1, balanced allocation 1, image locality 1. Each is 0..100 before its weight. */
 #include "scheduler/placement/internal.h"
 
 #include <math.h>
@@ -73,7 +73,7 @@ static void score_resources(const Cycle *cycle, const uint32_t *slots, size_t n,
     }
 }
 
-#define IMAGE_MIN_BYTES (23ll * 1024 * 1024)             /* imagelocality's thresholds */
+#define IMAGE_MIN_BYTES (23ll * 1024 * 1024) /* imagelocality's thresholds */
 #define IMAGE_MAX_CONTAINER_BYTES (1000ll * 1024 * 1024)
 
 static void score_images(const Cycle *cycle, const uint32_t *slots, size_t n, int64_t *totals) {

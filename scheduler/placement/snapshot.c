@@ -35,7 +35,7 @@ void placement_free(Placement *p) {
         return;
     const char *uid;
     Resident *resident;
-    STRMAP_FOREACH(p->by_uid, uid, resident) {
+    STRMAP_FOREACH (p->by_uid, uid, resident) {
         placement_request_free(resident->request);
         free(resident);
     }
