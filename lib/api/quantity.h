@@ -10,10 +10,12 @@ typedef struct Quantity { /* value = unscaled * 10^exponent, exponent in [-9, 18
     __int128 unscaled;
     int exponent;
     QuantityFormat format;
+    bool as_written; /* the reference writes the text it was parsed from ("1.234", "+5"), not the canonical one */
 } Quantity;
 
 #define QUANTITY_TEXT_MAX 64
 int quantity_parse(const char *s, Quantity *ret); /* -EINVAL */
+const char *quantity_parse_message(const char *s); /* why it does not parse, as the reference says it; NULL: it does */
 char *quantity_format(const Quantity *q, char out[QUANTITY_TEXT_MAX]); /* canonical */
 int quantity_compare(const Quantity *a, const Quantity *b);
 int quantity_sign(const Quantity *q);

@@ -6,6 +6,12 @@
 #include "api/status.h"
 
 typedef struct Selector Selector;
+#define SELECTOR_TEXT_MAX 65536
+
+/* Whether `key` is a label key (a qualified name) and `value` a label value; what is wrong is appended to `why` in the
+ * reference's words, several joined by "; ". */
+bool label_key_check(const char *key, Buf *why);
+bool label_value_check(const char *value, Buf *why);
 
 /* "a=b,c in (d,e),!f"; "" or NULL selects everything (gives NULL, which matches all). err: 400 with the reference's text. */
 int label_selector_parse(const char *text, Selector **ret, ApiError *err);
