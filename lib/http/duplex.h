@@ -18,11 +18,15 @@ typedef struct DuplexOps {
 /* Starts delivering; bytes that came before are delivered first. */
 void duplex_start(Duplex *duplex, const DuplexOps *ops, void *userdata);
 int duplex_write(Duplex *duplex, const void *p, size_t n);
+/* Both pieces in one, unmixed with what other threads write. */
+int duplex_write2(Duplex *duplex, const void *a, size_t a_len, const void *b, size_t b_len);
 size_t duplex_pending(const Duplex *duplex);
 /* Stops and restarts reading (back-pressure). */
 void duplex_pause(Duplex *duplex, bool paused);
-/* Sends what is pending, then closes. */
+/* Sends what is pending, then closes; `closed` runs (error 0). Call it before dropping the last reference. Any thread. */
 void duplex_close(Duplex *duplex);
+/* Sends what is pending, then ends our direction only: the peer reads our end and may still write. Any thread. */
+void duplex_end(Duplex *duplex);
 Duplex *duplex_ref(Duplex *duplex);
 void duplex_unref(Duplex *duplex);
 Loop *duplex_loop(const Duplex *duplex);

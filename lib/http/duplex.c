@@ -1,0 +1,521 @@
+/* Invariants:
+ *  - `lock` guards what duplex_write and duplex_close of other threads touch: out, closing, ended, flush_posted. All else is
+ *    the loop's. No callback runs under the lock.
+ *  - While connected (from attach to the end) it holds a reference to itself. `closed` runs exactly once after start. */
+#define LOG_COMPONENT "http"
+#include "http/duplex.h"
+
+#include "base/log.h"
+#include "http/duplex_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DUPLEX_READ_SIZE 32768 /* two TLS records */
+#define DUPLEX_READS_PER_ROUND 8
+
+struct Duplex {
+    atomic_uint refs;
+    Loop *loop;
+    Worker *worker; /* reference; NULL: not of a server */
+    Duplex *prev, *next;
+    pthread_mutex_t lock;
+    Buf out;
+    size_t out_done;
+    bool closing, ending, ended, flush_posted;
+    Transport transport;
+    Source *source, *linger_timer;
+    Buf in; /* came before start */
+    const DuplexOps *ops;
+    void *userdata;
+    bool attached, started, paused, delivering, write_ended, lingering, blocked;
+    int error;
+};
+
+static Duplex *duplex_new(Loop *loop, Worker *worker) {
+    Duplex *duplex = NEW0(Duplex);
+    duplex->refs = 1;
+    duplex->loop = loop;
+    duplex->worker = worker ? worker_ref(worker) : NULL;
+    duplex->transport.fd = -1;
+    duplex->out = BUF_INIT(BUF_NO_LIMIT); /* DUPLEX_WRITE_MAX, checked in duplex_write */
+    duplex->in = BUF_INIT(BUF_NO_LIMIT);
+    pthread_mutex_init(&duplex->lock, NULL);
+    return duplex;
+}
+
+Duplex *duplex_new_pending(Worker *worker) {
+    return duplex_new(worker->loop, worker);
+}
+
+Duplex *duplex_ref(Duplex *duplex) {
+    atomic_fetch_add_explicit(&duplex->refs, 1, memory_order_relaxed);
+    return duplex;
+}
+
+void duplex_unref(Duplex *duplex) {
+    if (!duplex || atomic_fetch_sub_explicit(&duplex->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    transport_done(&duplex->transport);
+    buf_done(&duplex->in);
+    buf_done(&duplex->out);
+    pthread_mutex_destroy(&duplex->lock);
+    worker_unref(duplex->worker);
+    free(duplex);
+}
+
+Loop *duplex_loop(const Duplex *duplex) {
+    return duplex->loop;
+}
+
+Duplex *duplex_next(Duplex *duplex) {
+    return duplex->next;
+}
+
+static void duplex_post(Duplex *duplex, void (*fn)(void *userdata)) {
+    duplex_ref(duplex);
+    if (!duplex->worker)
+        loop_post(duplex->loop, fn, duplex);
+    else if (!worker_post(duplex->worker, fn, duplex))
+        duplex_unref(duplex);
+}
+
+static void duplex_call_closed(Duplex *duplex) {
+    const DuplexOps *ops = duplex->started ? TAKE_PTR(duplex->ops) : NULL;
+    if (ops && ops->closed)
+        ops->closed(duplex, duplex->error, duplex->userdata);
+}
+
+/* The descriptor is closed and the reference to itself given back. */
+static void duplex_finish(Duplex *duplex) {
+    duplex->source = source_unref(duplex->source);
+    duplex->linger_timer = source_unref(duplex->linger_timer);
+    transport_done(&duplex->transport);
+    if (!duplex->attached)
+        return;
+    duplex->attached = false;
+    Worker *worker = duplex->worker;
+    if (worker) {
+        if (duplex->prev)
+            duplex->prev->next = duplex->next;
+        else
+            worker->duplexes = duplex->next;
+        if (duplex->next)
+            duplex->next->prev = duplex->prev;
+        atomic_fetch_sub(&worker->n_conns, 1);
+        atomic_fetch_sub(&worker->server->n_conns, 1);
+        worker_check_finished(worker);
+    }
+    duplex_unref(duplex);
+}
+
+static void on_linger_timeout(Source *source, void *userdata) {
+    (void)source;
+    duplex_finish(userdata);
+}
+
+/* No more reads or writes: tells the owner. `orderly`: our end was sent, so let the peer read it before the descriptor is
+ * closed (input that nobody reads would reset the connection). */
+static void duplex_end_now(Duplex *duplex, int error, bool orderly) {
+    pthread_mutex_lock(&duplex->lock);
+    bool before = duplex->ended;
+    duplex->ended = true;
+    pthread_mutex_unlock(&duplex->lock);
+    if (before)
+        return;
+    duplex_ref(duplex);
+    duplex->error = error;
+    if (orderly && duplex->source && !duplex->lingering) {
+        duplex->lingering = true;
+        transport_shutdown(&duplex->transport);
+        source_set_events(duplex->source, EPOLLIN);
+        loop_add_timer(duplex->loop, now_monotonic_ns() + CONN_LINGER_SECONDS * NS_PER_SEC, on_linger_timeout, duplex,
+                       &duplex->linger_timer);
+        duplex_call_closed(duplex);
+    } else {
+        if (!error)
+            transport_shutdown(&duplex->transport);
+        duplex_call_closed(duplex);
+        duplex_finish(duplex);
+    }
+    duplex_unref(duplex);
+}
+
+void duplex_abort(Duplex *duplex, int error) {
+    duplex_ref(duplex);
+    duplex_end_now(duplex, error, false);
+    duplex_finish(duplex);
+    duplex_unref(duplex);
+}
+
+static void duplex_update_events(Duplex *duplex) {
+    if (!duplex->source || duplex->lingering)
+        return;
+    bool out = duplex->blocked || duplex->transport.read_wants_write;
+    source_set_events(duplex->source, (duplex->paused ? 0 : EPOLLIN) | (out ? EPOLLOUT : 0));
+}
+
+/* Under the lock: 1 when all is out, 0 when blocked, negative errno. */
+static int write_pending(Duplex *duplex) {
+    while (duplex->out_done < duplex->out.len) {
+        ssize_t n = transport_write(&duplex->transport, duplex->out.data + duplex->out_done, duplex->out.len - duplex->out_done);
+        if (n == -EAGAIN)
+            break;
+        if (n < 0)
+            return (int)n;
+        duplex->out_done += (size_t)n;
+    }
+    duplex->blocked = duplex->out_done < duplex->out.len;
+    if (!duplex->blocked) {
+        buf_done(&duplex->out);
+        duplex->out_done = 0;
+        return 1;
+    }
+    if (duplex->out_done > duplex->out.len / 2) {
+        buf_consume(&duplex->out, duplex->out_done);
+        duplex->out_done = 0;
+    }
+    return 0;
+}
+
+static void duplex_flush(Duplex *duplex) {
+    pthread_mutex_lock(&duplex->lock);
+    duplex->flush_posted = false;
+    if (duplex->ended || !duplex->source) { /* not begun: duplex_begin flushes */
+        pthread_mutex_unlock(&duplex->lock);
+        return;
+    }
+    bool had = duplex->out.len > 0;
+    int r = write_pending(duplex);
+    bool closing = duplex->closing, ending = duplex->ending;
+    pthread_mutex_unlock(&duplex->lock);
+    if (r < 0) {
+        duplex_end_now(duplex, r, false);
+        return;
+    }
+    duplex_update_events(duplex);
+    if (r == 0)
+        return;
+    if (closing) {
+        duplex_end_now(duplex, 0, true);
+        return;
+    }
+    if (ending && !duplex->write_ended) {
+        duplex->write_ended = true;
+        transport_shutdown(&duplex->transport);
+    }
+    if (had && duplex->ops && duplex->ops->drained)
+        duplex->ops->drained(duplex, duplex->userdata);
+}
+
+static void flush_posted(void *userdata) {
+    Duplex *duplex = userdata;
+    duplex_flush(duplex);
+    duplex_unref(duplex);
+}
+
+static void duplex_schedule(Duplex *duplex) {
+    /* Under the lock. */
+    if (!duplex->flush_posted) {
+        duplex->flush_posted = true;
+        duplex_post(duplex, flush_posted);
+    }
+}
+
+static void overflow_posted(void *userdata) {
+    Duplex *duplex = userdata;
+    duplex_end_now(duplex, -ENOBUFS, false);
+    duplex_unref(duplex);
+}
+
+int duplex_write2(Duplex *duplex, const void *a, size_t a_len, const void *b, size_t b_len) {
+    int r = 0;
+    pthread_mutex_lock(&duplex->lock);
+    size_t pending = duplex->out.len - duplex->out_done;
+    if (duplex->ended || duplex->closing || duplex->ending)
+        r = -EPIPE;
+    else if (a_len > DUPLEX_WRITE_MAX || b_len > DUPLEX_WRITE_MAX || pending + a_len + b_len > DUPLEX_WRITE_MAX) {
+        r = -ENOBUFS;
+        duplex->closing = true;
+        duplex_post(duplex, overflow_posted);
+    } else {
+        buf_append(&duplex->out, a, a_len);
+        buf_append(&duplex->out, b, b_len);
+        duplex_schedule(duplex);
+    }
+    pthread_mutex_unlock(&duplex->lock);
+    return r;
+}
+
+int duplex_write(Duplex *duplex, const void *p, size_t n) {
+    return duplex_write2(duplex, p, n, NULL, 0);
+}
+
+size_t duplex_pending(const Duplex *duplex) {
+    Duplex *d = (Duplex *)(uintptr_t)duplex;
+    pthread_mutex_lock(&d->lock);
+    size_t n = d->out.len - d->out_done;
+    pthread_mutex_unlock(&d->lock);
+    return n;
+}
+
+void duplex_close(Duplex *duplex) {
+    pthread_mutex_lock(&duplex->lock);
+    if (!duplex->ended && !duplex->closing) {
+        duplex->closing = true;
+        duplex_schedule(duplex);
+    }
+    pthread_mutex_unlock(&duplex->lock);
+}
+
+void duplex_end(Duplex *duplex) {
+    pthread_mutex_lock(&duplex->lock);
+    if (!duplex->ended && !duplex->ending) {
+        duplex->ending = true;
+        duplex_schedule(duplex);
+    }
+    pthread_mutex_unlock(&duplex->lock);
+}
+
+static void duplex_deliver(Duplex *duplex, const char *p, size_t n) {
+    if (duplex->ops && duplex->ops->data)
+        duplex->ops->data(duplex, p, n, duplex->userdata);
+}
+
+static void duplex_read(Duplex *duplex) {
+    char chunk[DUPLEX_READ_SIZE];
+    for (int i = 0; i < DUPLEX_READS_PER_ROUND && duplex->source && (!duplex->paused || duplex->lingering); i++) {
+        ssize_t n = transport_read(&duplex->transport, chunk, sizeof chunk);
+        if (n == -EAGAIN)
+            break;
+        if (duplex->lingering) {
+            if (n <= 0)
+                duplex_finish(duplex);
+            continue;
+        }
+        if (n <= 0) {
+            duplex_end_now(duplex, (int)n, false);
+            break;
+        }
+        duplex_deliver(duplex, chunk, (size_t)n);
+    }
+}
+
+static void duplex_on_io(Source *source, int fd, uint32_t revents, void *userdata) {
+    (void)source, (void)fd;
+    Duplex *duplex = duplex_ref(userdata);
+    if ((revents & (EPOLLHUP | EPOLLERR)) && duplex->paused && !duplex->lingering)
+        /* Gone, with bytes perhaps still to be read: looked at again when reading goes on. */
+        duplex->source = source_unref(duplex->source);
+    else {
+        duplex_read(duplex);
+        if (duplex->source && !duplex->lingering)
+            duplex_flush(duplex);
+    }
+    duplex_unref(duplex);
+}
+
+static int duplex_watch(Duplex *duplex) {
+    if (duplex->source || duplex->transport.fd < 0)
+        return 0;
+    return loop_add_io(duplex->loop, duplex->transport.fd, duplex->paused ? 0 : EPOLLIN, duplex_on_io, duplex, &duplex->source);
+}
+
+void duplex_pause(Duplex *duplex, bool paused) {
+    if (duplex->paused == paused)
+        return;
+    duplex->paused = paused;
+    if (!paused && !duplex->source && duplex->started && duplex->attached && !duplex->ended)
+        duplex_watch(duplex);
+    duplex_update_events(duplex);
+    if (!paused && duplex->in.len > 0 && duplex->started && !duplex->delivering)
+        duplex_start(duplex, duplex->ops, duplex->userdata);
+}
+
+/* The first round after start. */
+static void duplex_begin(void *userdata) {
+    Duplex *duplex = userdata;
+    if (!duplex->attached && !duplex->error && !duplex->ended)
+        duplex->error = -ENOTCONN;
+    if (!duplex->attached)
+        duplex_call_closed(duplex);
+    else if (!duplex->ended) {
+        if (duplex->in.len > 0 && !duplex->paused) {
+            _cleanup_buf_ Buf in = duplex->in;
+            duplex->in = BUF_INIT(BUF_NO_LIMIT);
+            duplex->delivering = true;
+            duplex_deliver(duplex, in.data, in.len);
+            duplex->delivering = false;
+        }
+        int r = duplex_watch(duplex);
+        if (r < 0)
+            duplex_abort(duplex, r);
+        else
+            duplex_flush(duplex);
+    } else
+        duplex_call_closed(duplex);
+    duplex_unref(duplex);
+}
+
+void duplex_start(Duplex *duplex, const DuplexOps *ops, void *userdata) {
+    duplex->ops = ops;
+    duplex->userdata = userdata;
+    duplex->started = true;
+    duplex_post(duplex, duplex_begin);
+}
+
+void duplex_attach(Duplex *duplex, Transport transport, Buf *in, Buf *out) {
+    duplex->transport = transport;
+    duplex->in = *in;
+    duplex->in.limit = BUF_NO_LIMIT;
+    *in = BUF_INIT(0);
+    pthread_mutex_lock(&duplex->lock);
+    /* What goes first may have been overtaken by a write from another thread. */
+    if (duplex->out.len > 0)
+        buf_append(out, duplex->out.data, duplex->out.len);
+    buf_done(&duplex->out);
+    duplex->out = *out;
+    duplex->out.limit = BUF_NO_LIMIT;
+    pthread_mutex_unlock(&duplex->lock);
+    *out = BUF_INIT(0);
+    duplex->attached = true;
+    duplex_ref(duplex);
+    Worker *worker = duplex->worker;
+    if (!worker)
+        return;
+    duplex->next = worker->duplexes;
+    if (duplex->next)
+        duplex->next->prev = duplex;
+    worker->duplexes = duplex;
+}
+
+void duplex_fail(Duplex *duplex, int error) {
+    duplex->error = error;
+    pthread_mutex_lock(&duplex->lock);
+    duplex->ended = true;
+    pthread_mutex_unlock(&duplex->lock);
+}
+
+int duplex_from_fd(Loop *loop, int fd, Duplex **ret) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    Duplex *duplex = duplex_new(loop, NULL);
+    Buf in = BUF_INIT(0), out = BUF_INIT(0);
+    duplex_attach(duplex, (Transport){.fd = fd}, &in, &out);
+    *ret = duplex;
+    return 0;
+}
+
+static int wait_for(int fd, short events, uint64_t deadline) {
+    for (;;) {
+        uint64_t now = now_monotonic_ns();
+        if (now >= deadline)
+            return -ETIMEDOUT;
+        struct pollfd p = {.fd = fd, .events = events};
+        int n = poll(&p, 1, (int)MIN((deadline - now) / NS_PER_MS + 1, (uint64_t)INT32_MAX));
+        if (n > 0)
+            return 0;
+        if (n < 0 && errno != EINTR)
+            return -errno;
+    }
+}
+
+static int connect_one(const struct addrinfo *address, uint64_t deadline) {
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    int r = connect(fd, address->ai_addr, address->ai_addrlen) < 0 ? -errno : 0;
+    if (r == -EINPROGRESS) {
+        r = wait_for(fd, POLLOUT, deadline);
+        int error = 0;
+        socklen_t len = sizeof error;
+        if (r == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0)
+            r = -error;
+    }
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    return fd;
+}
+
+static int connect_any(const char *host, uint16_t port, uint64_t deadline) {
+    char service[8];
+    snprintf(service, sizeof service, "%u", port);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+    int r = getaddrinfo(host, service, &hints, &list);
+    if (r != 0)
+        return r == EAI_SYSTEM ? -errno : -EHOSTUNREACH;
+    r = -EHOSTUNREACH;
+    for (struct addrinfo *a = list; a; a = a->ai_next) {
+        r = connect_one(a, deadline);
+        if (r >= 0 || r == -ETIMEDOUT)
+            break;
+    }
+    freeaddrinfo(list);
+    return r;
+}
+
+static int client_handshake(Transport *t, const DuplexConnect *to, uint64_t deadline) {
+    const char *name = to->server_name ? to->server_name : to->host;
+    X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
+    if (X509_VERIFY_PARAM_set1_ip_asc(param, name) != 1) {
+        SSL_set_tlsext_host_name(t->ssl, name);
+        if (SSL_set1_host(t->ssl, name) != 1)
+            return -EINVAL;
+    }
+    static const unsigned char alpn[] = "\x08http/1.1"; /* upgrades are of HTTP/1.1 */
+    SSL_set_alpn_protos(t->ssl, alpn, sizeof alpn - 1);
+    for (;;) {
+        uint32_t events = EPOLLIN;
+        int r = transport_handshake(t, &events);
+        if (r != -EAGAIN) {
+            long verify = SSL_get_verify_result(t->ssl);
+            if (r < 0 && verify != X509_V_OK)
+                log_warn("TLS to %s:%u: %s", to->host, to->port, X509_verify_cert_error_string(verify));
+            return r < 0 && verify != X509_V_OK ? -EACCES : r;
+        }
+        r = wait_for(t->fd, events & EPOLLOUT ? POLLOUT : POLLIN, deadline);
+        if (r < 0)
+            return r;
+    }
+}
+
+int duplex_connect(Loop *loop, const DuplexConnect *to, Duplex **ret) {
+    uint64_t deadline = now_monotonic_ns() + to->timeout_ns;
+    if (!to->timeout_ns)
+        deadline = UINT64_MAX;
+    SSL_CTX *ctx = NULL;
+    int r = to->tls ? tls_client_context(to->ca_file, to->cert_file, to->key_file, &ctx) : 0;
+    if (r < 0)
+        return r;
+    int fd = connect_any(to->host, to->port, deadline);
+    Transport transport = {.fd = -1};
+    r = fd < 0 ? fd : transport_init(&transport, fd, ctx, false);
+    SSL_CTX_free(ctx);
+    if (r == 0 && to->tls)
+        r = client_handshake(&transport, to, deadline);
+    ERR_clear_error();
+    if (r < 0) {
+        transport_done(&transport);
+        return r;
+    }
+    Duplex *duplex = duplex_new(loop, NULL);
+    Buf in = BUF_INIT(0), out = BUF_INIT(0);
+    duplex_attach(duplex, transport, &in, &out);
+    *ret = duplex;
+    return 0;
+}

@@ -1,0 +1,455 @@
+#define LOG_COMPONENT "http"
+#include "base/log.h"
+#include "base/str.h"
+#include "http/conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define GZIP_THRESHOLD (128 * 1024) /* defaultGzipThresholdBytes of k8s.io/apiserver */
+
+void bytes_release(HttpBytes *bytes) {
+    if (bytes->release)
+        bytes->release(bytes->owner);
+    *bytes = (HttpBytes){0};
+}
+
+HttpBytes http_bytes_take(Buf *buf) {
+    size_t len = buf->len;
+    char *data = buf->data;
+    buf->data = NULL;
+    buf->len = buf->cap = 0;
+    return (HttpBytes){.data = data, .len = len, .owner = data, .release = free};
+}
+
+HttpBytes http_bytes_copy(const void *data, size_t len) {
+    void *copy = len ? xmemdup(data, len) : NULL;
+    return (HttpBytes){.data = copy, .len = len, .owner = copy, .release = free};
+}
+
+ConnInfo *conn_info_ref(ConnInfo *info) {
+    atomic_fetch_add_explicit(&info->refs, 1, memory_order_relaxed);
+    return info;
+}
+
+void conn_info_unref(ConnInfo *info) {
+    if (!info || atomic_fetch_sub_explicit(&info->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < info->n_organizations; i++)
+        free(info->organizations[i]);
+    free(info->organizations);
+    free(info->cn);
+    free(info);
+}
+
+HttpRequest *request_new(Conn *conn) {
+    HttpRequest *request = NEW0(HttpRequest);
+    request->refs = 1;
+    request->worker = worker_ref(conn->worker);
+    request->info = conn_info_ref(conn->info);
+    request->conn = conn;
+    request->queue_tail = &request->queue;
+    request->body = BUF_INIT(conn->worker->server->config.max_body);
+    request->next = conn->requests;
+    if (request->next)
+        request->next->prev = request;
+    conn->requests = request;
+    conn->n_requests++;
+    return request;
+}
+
+HttpRequest *http_request_ref(HttpRequest *request) {
+    atomic_fetch_add_explicit(&request->refs, 1, memory_order_relaxed);
+    return request;
+}
+
+static void request_drop_queue(HttpRequest *request) {
+    for (Chunk *c = request->queue, *next; c; c = next) {
+        next = c->next;
+        bytes_release(&c->bytes);
+        free(c);
+    }
+    request->queue = NULL;
+    request->queue_tail = &request->queue;
+    request->queued = request->offset = 0;
+}
+
+void http_request_unref(HttpRequest *request) {
+    if (!request || atomic_fetch_sub_explicit(&request->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    request_drop_queue(request);
+    /* The server outlives its connections but not every reference: the charge was given back at request_detach. */
+    buf_done(&request->body);
+    free(request->head);
+    conn_info_unref(request->info);
+    worker_unref(request->worker);
+    free(request);
+}
+
+int request_set_head(HttpRequest *request, const char *method, const char *target, const Buf *fields) {
+    size_t method_len = strlen(method), target_len = strlen(target);
+    const char *question = strchr(target, '?');
+    size_t path_len = question ? (size_t)(question - target) : target_len;
+    char *p = request->head = xmalloc(method_len + target_len + fields->len + 4);
+    memcpy(p, method, method_len + 1);
+    request->path = p += method_len + 1;
+    memcpy(p, target, path_len);
+    p[path_len] = 0;
+    p += path_len + 1;
+    request->query = p;
+    size_t query_len = question ? target_len - path_len - 1 : 0;
+    memcpy(p, question ? question + 1 : "", query_len);
+    p[query_len] = 0;
+    request->fields = p += query_len + 1;
+    if (fields->len)
+        memcpy(p, fields->data, fields->len);
+    request->fields_end = p + fields->len;
+    request->is_head = streq(method, "HEAD");
+    return target[0] == '/' || streq(target, "*") ? 0 : -EINVAL;
+}
+
+int request_add_body(HttpRequest *request, const void *p, size_t n) {
+    HttpServer *server = request->worker->server;
+    if (n > request->body.limit - request->body.len)
+        return -EFBIG;
+    if (atomic_fetch_add(&server->body_bytes, n) + n > CONN_MAX_BODIES) {
+        atomic_fetch_sub(&server->body_bytes, n);
+        return -ENOBUFS;
+    }
+    request->charged += n;
+    buf_append(&request->body, p, n);
+    return 0;
+}
+
+void request_dispatch(HttpRequest *request) {
+    request->state = REQUEST_HANDLED;
+    request->received = true;
+    request->deadline = 0;
+    HttpServer *server = request->worker->server;
+    server->config.handler(request, server->config.userdata);
+}
+
+static void stream_closed(HttpRequest *request) {
+    const HttpStreamOps *ops = TAKE_PTR(request->ops);
+    if (ops && ops->closed)
+        ops->closed(request, request->userdata);
+}
+
+void request_detach(HttpRequest *request) {
+    Conn *conn = TAKE_PTR(request->conn);
+    if (!conn)
+        return;
+    if (request->prev)
+        request->prev->next = request->next;
+    else
+        conn->requests = request->next;
+    if (request->next)
+        request->next->prev = request->prev;
+    conn->n_requests--;
+    atomic_fetch_sub(&request->worker->server->body_bytes, request->charged);
+    request->charged = 0;
+    request_drop_queue(request);
+    stream_closed(request);
+    http_request_unref(request);
+}
+
+void request_enqueue(HttpRequest *request, HttpBytes bytes) {
+    if (bytes.len == 0) {
+        bytes_release(&bytes);
+        return;
+    }
+    Chunk *chunk = NEW0(Chunk);
+    chunk->bytes = bytes;
+    *request->queue_tail = chunk;
+    request->queue_tail = &chunk->next;
+    request->queued += bytes.len;
+}
+
+void request_take(HttpRequest *request, Buf *out, size_t n) {
+    request->queued -= n;
+    while (n > 0) {
+        Chunk *chunk = request->queue;
+        size_t part = MIN(n, chunk->bytes.len - request->offset);
+        buf_append(out, (const char *)chunk->bytes.data + request->offset, part);
+        request->offset += part;
+        n -= part;
+        if (request->offset < chunk->bytes.len)
+            continue;
+        request->offset = 0;
+        request->queue = chunk->next;
+        if (!request->queue)
+            request->queue_tail = &request->queue;
+        bytes_release(&chunk->bytes);
+        free(chunk);
+    }
+}
+
+void request_pull(HttpRequest *request, size_t want) {
+    while (!request->stream_ended && request->ops && request->queued < MIN(want, (size_t)HTTP_STREAM_BUFFER)) {
+        size_t before = request->queued;
+        atomic_store(&request->woken, false);
+        request->in_pull = true;
+        HttpStreamResult result = request->ops->pull(request, request->userdata);
+        request->in_pull = false;
+        if (result == HTTP_STREAM_END)
+            request->stream_ended = true;
+        else if (result == HTTP_STREAM_WAIT)
+            return;
+        else if (request->queued == before) {
+            http_stream_wake(request); /* said more and gave none: others first */
+            return;
+        }
+    }
+}
+
+void request_end_stream(HttpRequest *request) {
+    if (!request->ops || request->stream_ended)
+        return;
+    request->stream_ended = true;
+    request->conn->protocol->resume(request);
+    conn_mark_dirty(request->conn);
+}
+
+static void reply_apply(HttpRequest *request, Reply *reply) {
+    if (request->conn) {
+        request->status = reply->status;
+        request->conn->protocol->respond(request, reply);
+        conn_mark_dirty(request->conn);
+    } else {
+        bytes_release(&reply->body);
+        request->ops = reply->ops;
+        request->userdata = reply->userdata;
+        stream_closed(request);
+    }
+    buf_done(&reply->fields);
+}
+
+typedef struct PostedReply {
+    HttpRequest *request;
+    Reply reply;
+} PostedReply;
+
+static void reply_arrived(void *userdata) {
+    PostedReply *posted = userdata;
+    reply_apply(posted->request, &posted->reply);
+    http_request_unref(posted->request);
+    free(posted);
+}
+
+static void reply_send(HttpRequest *request, Reply *reply) {
+    if (loop_is_current(request->worker->loop)) {
+        reply_apply(request, reply);
+        return;
+    }
+    PostedReply *posted = NEW(PostedReply);
+    *posted = (PostedReply){.request = http_request_ref(request), .reply = *reply};
+    if (!worker_post(request->worker, reply_arrived, posted))
+        reply_arrived(posted); /* the server has stopped: every connection is gone */
+}
+
+static void fields_add(Buf *fields, const char *name, const char *value) {
+    buf_append(fields, name, strlen(name) + 1);
+    buf_append(fields, value, strlen(value) + 1);
+}
+
+/* A value from an object (a redirect, a warning) must not split the header. */
+static bool field_is_safe(const HttpHeader *header) {
+    return header->name && header->value && !strpbrk(header->value, "\r\n") && !strpbrk(header->name, "\r\n :");
+}
+
+static void reply_set_fields(Reply *reply, const HttpHeader *headers, size_t n_headers) {
+    reply->fields = BUF_INIT(HTTP_MAX_HEADERS);
+    for (size_t i = 0; i < n_headers; i++) {
+        if (field_is_safe(&headers[i]))
+            fields_add(&reply->fields, headers[i].name, headers[i].value);
+        else
+            log_warn("a reply header was dropped: it has a line break or no name");
+    }
+}
+
+static bool accepts_gzip(const HttpRequest *request) {
+    const char *accept = http_header(request, "accept-encoding");
+    return accept && strstr(accept, "gzip") && !strstr(accept, "gzip;q=0,") && !str_has_suffix(accept, "gzip;q=0");
+}
+
+static void reply_compress(const HttpRequest *request, Reply *reply, const HttpHeader *headers, size_t n_headers) {
+    if (reply->body.len < GZIP_THRESHOLD || !accepts_gzip(request))
+        return;
+    for (size_t i = 0; i < n_headers; i++)
+        if (streq(headers[i].name, "content-encoding"))
+            return;
+    Buf out = BUF_INIT(BUF_NO_LIMIT);
+    if (gzip_compress(reply->body.data, reply->body.len, &out) < 0) {
+        buf_done(&out);
+        return;
+    }
+    bytes_release(&reply->body);
+    reply->body = http_bytes_take(&out);
+    fields_add(&reply->fields, "content-encoding", "gzip");
+    fields_add(&reply->fields, "vary", "Accept-Encoding");
+}
+
+static bool reply_is_first(HttpRequest *request) {
+    if (!atomic_exchange(&request->replied, true))
+        return true;
+    if (request->state != REQUEST_REJECTED)
+        log_error("a second reply to %s %s was dropped", http_method(request), http_path(request));
+    return false;
+}
+
+void http_reply(HttpRequest *request, int status, const HttpHeader *headers, size_t n_headers, HttpBytes body) {
+    if (!reply_is_first(request)) {
+        bytes_release(&body);
+        return;
+    }
+    Reply reply = {.status = status, .body = body};
+    reply_set_fields(&reply, headers, n_headers);
+    reply_compress(request, &reply, headers, n_headers);
+    reply_send(request, &reply);
+}
+
+void http_stream_start(HttpRequest *request, int status, const HttpHeader *headers, size_t n_headers,
+                       const HttpStreamOps *ops, void *userdata) {
+    Reply reply = {.status = status, .is_stream = true, .ops = ops, .userdata = userdata};
+    if (!reply_is_first(request)) {
+        if (ops->closed)
+            ops->closed(request, userdata);
+        return;
+    }
+    reply_set_fields(&reply, headers, n_headers);
+    reply_send(request, &reply);
+}
+
+void http_stream_write(HttpRequest *request, HttpBytes bytes) {
+    if (request->in_pull && request->conn)
+        request_enqueue(request, bytes);
+    else
+        bytes_release(&bytes);
+}
+
+static void stream_woken(HttpRequest *request) {
+    if (!request->conn || !request->ops)
+        return;
+    request->conn->protocol->resume(request);
+    conn_mark_dirty(request->conn);
+}
+
+static void stream_woken_posted(void *userdata) {
+    HttpRequest *request = userdata;
+    stream_woken(request);
+    http_request_unref(request);
+}
+
+void http_stream_wake(HttpRequest *request) {
+    if (atomic_exchange(&request->woken, true))
+        return; /* told already; the next pull sees what is new */
+    if (loop_is_current(request->worker->loop)) {
+        stream_woken(request);
+        return;
+    }
+    http_request_ref(request);
+    if (!worker_post(request->worker, stream_woken_posted, request))
+        http_request_unref(request);
+}
+
+typedef struct Rejection {
+    int status;
+    const char *reason, *message;
+} Rejection;
+
+static const Rejection rejections[] = {
+    {400, "BadRequest", "the request is not well-formed HTTP"},
+    {408, "Timeout", "the request did not arrive in time"},
+    {413, "RequestEntityTooLarge", "Request entity too large: limit is %zu"},
+    {429, "TooManyRequests", "Too many requests, please try again later."},
+    {431, "BadRequest", "Request header fields too large: limit is %zu"},
+    {501, "NotImplemented", "this transfer coding is not supported"},
+    {505, "BadRequest", "this HTTP version is not supported"},
+};
+
+void request_reject(HttpRequest *request, int status) {
+    const Rejection *rejection = &rejections[0];
+    for (size_t i = 0; i < ELEMENTSOF(rejections); i++)
+        if (rejections[i].status == status)
+            rejection = &rejections[i];
+    char message[128];
+    size_t limit = status == 413 ? request->worker->server->config.max_body : HTTP_MAX_HEADERS;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(message, sizeof message, rejection->message, limit);
+#pragma GCC diagnostic pop
+    Buf body = BUF_INIT(1024);
+    buf_printf(&body,
+               "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"%s\","
+               "\"reason\":\"%s\",%s\"code\":%d}\n",
+               message, rejection->reason, status == 429 ? "\"details\":{\"retryAfterSeconds\":1}," : "", status);
+    request->state = REQUEST_REJECTED;
+    request->deadline = 0;
+    static const HttpHeader headers[] = {{"content-type", "application/json"}, {"retry-after", "1"}};
+    http_reply(request, status, headers, status == 429 ? 2 : 1, http_bytes_take(&body));
+}
+
+const char *http_method(const HttpRequest *request) {
+    return request->head ? request->head : "";
+}
+
+const char *http_path(const HttpRequest *request) {
+    return request->path ? request->path : "";
+}
+
+const char *http_query(const HttpRequest *request) {
+    return request->query ? request->query : "";
+}
+
+const char *http_header(const HttpRequest *request, const char *lower_case_name) {
+    for (const char *p = request->fields; p < request->fields_end;) {
+        const char *value = p + strlen(p) + 1;
+        if (streq(p, lower_case_name))
+            return value;
+        p = value + strlen(value) + 1;
+    }
+    return NULL;
+}
+
+bool http_header_at(const HttpRequest *request, size_t index, const char **ret_name, const char **ret_value) {
+    for (const char *p = request->fields; p < request->fields_end;) {
+        const char *value = p + strlen(p) + 1;
+        if (index-- == 0) {
+            *ret_name = p;
+            *ret_value = value;
+            return true;
+        }
+        p = value + strlen(value) + 1;
+    }
+    return false;
+}
+
+const char *http_body(const HttpRequest *request, size_t *ret_len) {
+    *ret_len = request->body.len;
+    return request->body.data ? request->body.data : "";
+}
+
+bool http_is_h2(const HttpRequest *request) {
+    return request->h2;
+}
+
+const char *http_peer(const HttpRequest *request) {
+    return request->info->peer;
+}
+
+const char *http_peer_cn(const HttpRequest *request) {
+    return request->info->cn;
+}
+
+const char *const *http_peer_organizations(const HttpRequest *request, size_t *ret_n) {
+    *ret_n = request->info->n_organizations;
+    return (const char *const *)request->info->organizations;
+}
+
+const char *http_peer_fingerprint(const HttpRequest *request) {
+    return request->info->fingerprint[0] ? request->info->fingerprint : NULL;
+}
+
+Loop *http_request_loop(const HttpRequest *request) {
+    return request->worker->loop;
+}

@@ -1,0 +1,32 @@
+/* TLS contexts, and one transport over them: a connected descriptor with or without TLS. Internal to lib/http. */
+#pragma once
+
+#include "base/mem.h"
+
+#include <openssl/ssl.h>
+
+/* Server side: TLS 1.2 and later, ALPN h2 and http/1.1, stateless session tickets; asks for client certificates of
+ * client_ca_file when given. -ENOENT, -EINVAL (logged with OpenSSL's reason). */
+int tls_server_context(const char *cert_file, const char *key_file, const char *client_ca_file, SSL_CTX **ret);
+/* Client side; files may be NULL (no ca_file: the peer is not verified). */
+int tls_client_context(const char *ca_file, const char *cert_file, const char *key_file, SSL_CTX **ret);
+/* OpenSSL's queued errors as one text, for logs. Empties the queue. */
+char *tls_errors(char *out, size_t size);
+
+typedef struct Transport {
+    int fd;   /* owned; -1: none */
+    SSL *ssl; /* owned; NULL: plain */
+    bool read_wants_write; /* TLS has to write before it can read on */
+} Transport;
+
+/* Takes fd. ctx NULL: plain. */
+int transport_init(Transport *t, int fd, SSL_CTX *ctx, bool server);
+/* 0 done, -EAGAIN (with *ret_events to wait for), other negative errno: failed. */
+int transport_handshake(Transport *t, uint32_t *ret_events);
+/* Bytes read (0: orderly end), -EAGAIN or negative errno. */
+ssize_t transport_read(Transport *t, void *p, size_t n);
+/* Bytes written, maybe fewer than n; -EAGAIN; negative errno. */
+ssize_t transport_write(Transport *t, const void *p, size_t n);
+/* Sends close_notify if it fits and ends our direction. */
+void transport_shutdown(Transport *t);
+void transport_done(Transport *t);
