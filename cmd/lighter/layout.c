@@ -1,0 +1,163 @@
+#include "cmd/lighter/layout.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/random.h"
+#include "base/str.h"
+
+#define CLUSTER_FILE_MAX 65536
+#define ROUTES_MAX (1024 * 1024)
+
+void cluster_done(Cluster *c) {
+    free(c->dir);
+    free(c->cidr);
+    free(c->node_cidr);
+    free(c->bind);
+    *c = (Cluster){0};
+}
+
+char *cluster_path(const Cluster *cluster, const char *format, ...) {
+    va_list ap;
+    char *name = NULL;
+    va_start(ap, format);
+    int r = vasprintf(&name, format, ap);
+    va_end(ap);
+    if (r < 0)
+        abort();
+    char *path = xasprintf("%s/%s", cluster->dir, name);
+    free(name);
+    return path;
+}
+
+static char *absolute(const char *dir) {
+    if (dir[0] == '/')
+        return xstrdup(dir);
+    _cleanup_free_ char *here = getcwd(NULL, 0);
+    return xasprintf("%s/%s", here ? here : ".", dir);
+}
+
+int cluster_load(const char *dir, Cluster *ret) {
+    _cleanup_cluster_ Cluster c = {.dir = absolute(dir)};
+    _cleanup_free_ char *path = cluster_path(&c, "cluster.json"), *text = NULL;
+    size_t n;
+    int r = fs_read_file(path, CLUSTER_FILE_MAX, &text, &n);
+    if (r < 0)
+        return r;
+    json_t *json = json_loadb(text, n, 0, NULL);
+    const char *id = json_string_value(json_object_get(json, "id"));
+    const char *cidr = json_string_value(json_object_get(json, "podCIDR"));
+    if (!id || strlen(id) != CLUSTER_ID_LEN || !cidr) {
+        json_decref(json);
+        return -EBADMSG;
+    }
+    memcpy(c.id, id, sizeof c.id);
+    c.cidr = xstrdup(cidr);
+    c.node_cidr = xstrdup(json_string_value(json_object_get(json, "nodeCIDR")));
+    c.nodes = json_integer_value(json_object_get(json, "nodes"));
+    c.port = json_integer_value(json_object_get(json, "port"));
+    c.bind = xstrdup(json_string_value(json_object_get(json, "bind")));
+    json_decref(json);
+    *ret = c;
+    c = (Cluster){0};
+    return 0;
+}
+
+/* Does the kernel route 10.SECOND.0.0/16, or a part of it, already? */
+static bool routed(unsigned second) {
+    _cleanup_free_ char *routes = NULL;
+    if (fs_read_file("/proc/net/route", ROUTES_MAX, &routes, NULL) < 0)
+        return false;
+    for (char *line = strchr(routes, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
+        unsigned destination; /* little-endian hex */
+        if (sscanf(line + 1, "%*s %x", &destination) == 1 && (destination & 0xFF) == 10 && (destination >> 8 & 0xFF) == second)
+            return true;
+    }
+    return false;
+}
+
+static char *free_range(unsigned first, unsigned last) {
+    for (unsigned second = first; second <= last; second++)
+        if (!routed(second))
+            return xasprintf("10.%u.0.0/16", second);
+    return NULL;
+}
+
+int cluster_load_or_plan(const char *dir, Cluster *ret) {
+    int r = cluster_load(dir, ret);
+    if (r != -ENOENT)
+        return r;
+    _cleanup_cluster_ Cluster c = {.dir = absolute(dir), .cidr = free_range(200, 254), .node_cidr = free_range(150, 199)};
+    if (!c.cidr || !c.node_cidr)
+        return -EADDRINUSE;
+    random_suffix(c.id, CLUSTER_ID_LEN);
+    *ret = c;
+    c = (Cluster){0};
+    return 0;
+}
+
+int cluster_save(const Cluster *c) {
+    _cleanup_free_ char *path = cluster_path(c, "cluster.json"), *text = NULL;
+    json_t *json = json_pack("{s:s, s:s, s:s*, s:I, s:I, s:s*}", "id", c->id, "podCIDR", c->cidr, "nodeCIDR", c->node_cidr,
+                             "nodes", (json_int_t)c->nodes, "port", (json_int_t)c->port, "bind", c->bind);
+    text = json_dumps(json, JSON_INDENT(2));
+    json_decref(json);
+    int r = fs_mkdir_p(c->dir, 0755);
+    return r < 0 ? r : fs_write_atomic(path, text, strlen(text), 0644);
+}
+
+int cluster_lock(const Cluster *c, int *ret_fd) {
+    _cleanup_free_ char *path = cluster_path(c, "lock");
+    struct flock whole = {.l_type = F_WRLCK};
+    int r = fs_mkdir_p(c->dir, 0755);
+    if (r < 0)
+        return r;
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return -errno;
+    if (fcntl(fd, F_SETLK, &whole) < 0)
+        return errno == EACCES || errno == EAGAIN ? -EBUSY : -errno;
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
+/* A record lock tells who holds it, and goes with the process however it ends. */
+int cluster_running(const char *dir, pid_t *ret) {
+    _cleanup_free_ char *path = xasprintf("%s/lock", dir);
+    struct flock whole = {.l_type = F_WRLCK};
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? -ESRCH : -errno;
+    if (fcntl(fd, F_GETLK, &whole) < 0)
+        return -errno;
+    if (whole.l_type == F_UNLCK)
+        return -ESRCH;
+    *ret = whole.l_pid;
+    return 0;
+}
+
+int cluster_stop(const char *dir, uint64_t timeout_ns) {
+    pid_t pid;
+    int r = cluster_running(dir, &pid);
+    if (r < 0)
+        return r == -ESRCH ? 0 : r;
+    if (kill(pid, SIGTERM) < 0 && errno != ESRCH)
+        return -errno;
+    uint64_t deadline = now_monotonic_ns() + timeout_ns;
+    while (cluster_running(dir, &pid) == 0) {
+        if (now_monotonic_ns() > deadline)
+            return -ETIMEDOUT;
+        nanosleep(&(struct timespec){.tv_nsec = 20 * (long)NS_PER_MS}, NULL);
+    }
+    return 0;
+}
