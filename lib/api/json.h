@@ -11,6 +11,7 @@
 typedef struct DuplicateFields { /* paths such as spec.replicas, in the arena */
     char **paths;
     size_t n;
+    char *yaml_message; /* yaml_parse only: all of them in the words of the reference's strict YAML decoder */
 } DuplicateFields;
 
 int json_parse(Arena *arena, const char *text, size_t len, Value **ret, DuplicateFields *duplicates, char **err_message);
