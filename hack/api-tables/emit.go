@@ -120,15 +120,65 @@ func (u *unit) emitStruct(name string, t reflect.Type) {
 	if len(inlines) > 0 {
 		fmt.Fprintf(&u.body, "static const SchemaInline e_%s[] = {", short)
 		for _, e := range inlines {
-			fmt.Fprintf(&u.body, "{&%s, %d}, ", symbol(u.ts.structs[e.goType]), e.number)
+			fmt.Fprintf(&u.body, "{&%s, %s, %d, %d, %d}, ", symbol(u.ts.structs[e.goType]), literal(e.goName), e.number, e.first, e.count)
 		}
 		u.body.WriteString("};\n")
 		parts = append(parts, ".inlines = e_"+short, fmt.Sprintf(".n_inlines = %d", len(inlines)))
+	}
+	if numbered := byNumber(members, inlines); len(numbered) > 0 {
+		fmt.Fprintf(&u.body, "static const uint16_t p_%s[] = {%s};\n", short, strings.Join(numbered, ", "))
+		parts = append(parts, ".by_number = p_"+short, fmt.Sprintf(".n_by_number = %d", len(numbered)))
+	}
+	if u.ts.hasDefaults(t) {
+		parts = append(parts, ".has_defaults = true")
 	}
 	if definition.Extensions["x-kubernetes-map-type"] == "atomic" {
 		parts = append(parts, ".map_atomic = true")
 	}
 	fmt.Fprintf(&u.body, "const Schema %s = {%s};\n\n", s, strings.Join(parts, ", "))
+}
+
+// byNumber lists what the protobuf message holds in the order of the numbers: fields by index, embedded structs by their
+// index beyond the fields.
+func byNumber(members []field, inlines []inline) []string {
+	type entry struct{ number, index int }
+	var entries []entry
+	for i, m := range members {
+		entries = append(entries, entry{m.number, i})
+	}
+	for i, e := range inlines {
+		entries = append(entries, entry{e.number, len(members) + i})
+	}
+	sort.Slice(entries, func(i, j int) bool { return entries[i].number < entries[j].number })
+	var list []string
+	for _, e := range entries {
+		if e.number != 0 {
+			list = append(list, fmt.Sprint(e.index))
+		}
+	}
+	return list
+}
+
+// hasDefaults: is there a default marker anywhere below?
+func (ts *types) hasDefaults(t reflect.Type) bool {
+	return ts.anyDefault(t, map[reflect.Type]bool{})
+}
+
+func (ts *types) anyDefault(t reflect.Type, seen map[reflect.Type]bool) bool {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || leaves[t] != "" || seen[t] {
+		return false
+	}
+	seen[t] = true
+	members, _ := fields(t)
+	for _, m := range members {
+		if defaultOf(m.goType, ts.definitions[ts.structs[t]].Schema.Properties[m.name]) != "NULL" || ts.anyDefault(m.goType, seen) {
+			return true
+		}
+	}
+	return false
 }
 
 // nilable: does Go write null for the zero value?
@@ -267,6 +317,9 @@ func (u *unit) schemaOf(t reflect.Type, property spec.Schema) string {
 		if t.Elem().Kind() == reflect.Pointer {
 			init += ", .element_pointer = true"
 		}
+		if u.ts.hasDefaults(t) {
+			init += ", .has_defaults = true"
+		}
 		if property.Extensions["x-kubernetes-map-type"] == "atomic" {
 			init += ", .map_atomic = true"
 		}
@@ -284,6 +337,9 @@ func (u *unit) listOf(t reflect.Type, property spec.Schema) string {
 	init := fmt.Sprintf(".type = SCHEMA_LIST, .element = %s, .go_type = %s", u.schemaOf(t.Elem(), element), literal(t.String()))
 	if t.Elem().Kind() == reflect.Pointer {
 		init += ", .element_pointer = true"
+	}
+	if u.ts.hasDefaults(t) {
+		init += ", .has_defaults = true"
 	}
 	// A named slice with a protobuf codec of its own is a message { repeated T items = 1; }.
 	if _, ok := reflect.New(t).Interface().(interface{ Marshal() ([]byte, error) }); ok {

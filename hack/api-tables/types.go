@@ -138,8 +138,9 @@ type field struct {
 }
 
 type inline struct {
-	goType reflect.Type
-	number int
+	goType               reflect.Type
+	goName               string
+	number, first, count int
 }
 
 func protobufNumber(tag reflect.StructTag) int {
@@ -165,13 +166,11 @@ func fields(t reflect.Type) (members []field, inlines []inline) {
 		number := protobufNumber(f.Tag)
 		if f.Anonymous && name == "" || strings.Contains(options, "inline") {
 			inner, _ := fields(f.Type)
+			inlines = append(inlines, inline{f.Type, f.Name, number, len(members), len(inner)})
 			for _, m := range inner {
 				m.number = 0
 				m.inlined = true
 				members = append(members, m)
-			}
-			if number != 0 {
-				inlines = append(inlines, inline{f.Type, number})
 			}
 			continue
 		}

@@ -13,7 +13,15 @@ typedef struct UnknownFields {
     char **messages; /* in the arena */
     size_t n;
 } UnknownFields;
+#define UNKNOWN_FIELDS_MAX 100 /* as the reference: further ones are not listed */
+/* Objects are changed in place. A schema without go_type (custom resources) knows no Go struct: there types are not
+ * checked (the validator does that), nulls stay, nothing is added, and members are put in alphabetical order, as the
+ * reference encodes maps; typed parts inside (metadata) are still normalised as theirs. On failure: -EINVAL, and err has
+ * the decoder's message alone ("json: cannot unmarshal ..."). */
 int schema_normalize(Arena *arena, const Schema *schema, Value *v, UnknownFields *unknown, ApiError *err);
+/* What a trip through protobuf storage changes besides: lists and maps that Go always writes become null when empty,
+ * null bytes in maps become "". For a normalised tree. */
+void schema_as_stored(const Schema *schema, Value *v);
 /* The OpenAPI defaults of the tables (apiserver/registry adds those that the published API does not carry). */
 void schema_default(Arena *arena, const Schema *schema, Value *v);
 

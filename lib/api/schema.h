@@ -53,11 +53,13 @@ typedef struct SchemaField {
     uint16_t flags;
 } SchemaField;
 
-/* An embedded struct that is a message of its own in protobuf: its members are in the outer struct's fields (with
- * number 0 there), and `schema` has their numbers. */
+/* An embedded struct: flattened into fields[first .. first+count) of the outer one (with number 0 there), but in protobuf a
+ * message of its own, numbered in `schema`. */
 typedef struct SchemaInline {
     const Schema *schema;
-    uint16_t number;
+    const char *go_name; /* as the decoder's messages name it: VolumeSource */
+    uint16_t number;     /* 0: not in the message (TypeMeta) */
+    uint16_t first, count;
 } SchemaInline;
 
 struct Schema {
@@ -69,6 +71,9 @@ struct Schema {
     uint16_t n_fields;
     const SchemaInline *inlines;
     uint16_t n_inlines;
+    uint16_t n_by_number;
+    const uint16_t *by_number; /* what protobuf has, by number: i < n_fields is fields[i], else inlines[i - n_fields] */
+    bool has_defaults;         /* some field below has default_json (set in the static tables only) */
     bool list_wrapped;         /* SCHEMA_LIST: in protobuf a message { repeated T items = 1; } (authentication's ExtraValue) */
     const Schema *element;     /* SCHEMA_MAP and SCHEMA_LIST */
     bool element_pointer;      /* null elements are kept */

@@ -6,34 +6,39 @@ static const SchemaField f_admissionregistration_v1_ApplyConfiguration[] = {
     {"expression", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_admissionregistration_v1_ApplyConfiguration[] = {0, };
-const Schema schema_admissionregistration_v1_ApplyConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ApplyConfiguration", .go_type = "v1.ApplyConfiguration", .fields = f_admissionregistration_v1_ApplyConfiguration, .by_name = n_admissionregistration_v1_ApplyConfiguration, .n_fields = 1};
+static const uint16_t p_admissionregistration_v1_ApplyConfiguration[] = {0};
+const Schema schema_admissionregistration_v1_ApplyConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ApplyConfiguration", .go_type = "v1.ApplyConfiguration", .fields = f_admissionregistration_v1_ApplyConfiguration, .by_name = n_admissionregistration_v1_ApplyConfiguration, .n_fields = 1, .by_number = p_admissionregistration_v1_ApplyConfiguration, .n_by_number = 1};
 
 static const SchemaField f_admissionregistration_v1_AuditAnnotation[] = {
     {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"valueExpression", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_admissionregistration_v1_AuditAnnotation[] = {0, 1, };
-const Schema schema_admissionregistration_v1_AuditAnnotation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.AuditAnnotation", .go_type = "v1.AuditAnnotation", .fields = f_admissionregistration_v1_AuditAnnotation, .by_name = n_admissionregistration_v1_AuditAnnotation, .n_fields = 2};
+static const uint16_t p_admissionregistration_v1_AuditAnnotation[] = {0, 1};
+const Schema schema_admissionregistration_v1_AuditAnnotation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.AuditAnnotation", .go_type = "v1.AuditAnnotation", .fields = f_admissionregistration_v1_AuditAnnotation, .by_name = n_admissionregistration_v1_AuditAnnotation, .n_fields = 2, .by_number = p_admissionregistration_v1_AuditAnnotation, .n_by_number = 2};
 
 static const SchemaField f_admissionregistration_v1_ExpressionWarning[] = {
     {"fieldRef", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
     {"warning", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_admissionregistration_v1_ExpressionWarning[] = {0, 1, };
-const Schema schema_admissionregistration_v1_ExpressionWarning = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ExpressionWarning", .go_type = "v1.ExpressionWarning", .fields = f_admissionregistration_v1_ExpressionWarning, .by_name = n_admissionregistration_v1_ExpressionWarning, .n_fields = 2};
+static const uint16_t p_admissionregistration_v1_ExpressionWarning[] = {0, 1};
+const Schema schema_admissionregistration_v1_ExpressionWarning = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ExpressionWarning", .go_type = "v1.ExpressionWarning", .fields = f_admissionregistration_v1_ExpressionWarning, .by_name = n_admissionregistration_v1_ExpressionWarning, .n_fields = 2, .by_number = p_admissionregistration_v1_ExpressionWarning, .n_by_number = 2};
 
 static const SchemaField f_admissionregistration_v1_JSONPatch[] = {
     {"expression", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_admissionregistration_v1_JSONPatch[] = {0, };
-const Schema schema_admissionregistration_v1_JSONPatch = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.JSONPatch", .go_type = "v1.JSONPatch", .fields = f_admissionregistration_v1_JSONPatch, .by_name = n_admissionregistration_v1_JSONPatch, .n_fields = 1};
+static const uint16_t p_admissionregistration_v1_JSONPatch[] = {0};
+const Schema schema_admissionregistration_v1_JSONPatch = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.JSONPatch", .go_type = "v1.JSONPatch", .fields = f_admissionregistration_v1_JSONPatch, .by_name = n_admissionregistration_v1_JSONPatch, .n_fields = 1, .by_number = p_admissionregistration_v1_JSONPatch, .n_by_number = 1};
 
 static const SchemaField f_admissionregistration_v1_MatchCondition[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"expression", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_admissionregistration_v1_MatchCondition[] = {1, 0, };
-const Schema schema_admissionregistration_v1_MatchCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MatchCondition", .go_type = "v1.MatchCondition", .fields = f_admissionregistration_v1_MatchCondition, .by_name = n_admissionregistration_v1_MatchCondition, .n_fields = 2};
+static const uint16_t p_admissionregistration_v1_MatchCondition[] = {0, 1};
+const Schema schema_admissionregistration_v1_MatchCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MatchCondition", .go_type = "v1.MatchCondition", .fields = f_admissionregistration_v1_MatchCondition, .by_name = n_admissionregistration_v1_MatchCondition, .n_fields = 2, .by_number = p_admissionregistration_v1_MatchCondition, .n_by_number = 2};
 
 static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_NamedRuleWithOperations, .go_type = "[]v1.NamedRuleWithOperations"};
 static const char *const v2[] = {"Equivalent", "Exact", NULL};
@@ -46,7 +51,8 @@ static const SchemaField f_admissionregistration_v1_MatchResources[] = {
     {"matchPolicy", &s3, NULL, NULL, 7, FIELD_POINTER},
 };
 static const uint16_t n_admissionregistration_v1_MatchResources[] = {3, 4, 0, 1, 2, };
-const Schema schema_admissionregistration_v1_MatchResources = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MatchResources", .go_type = "v1.MatchResources", .fields = f_admissionregistration_v1_MatchResources, .by_name = n_admissionregistration_v1_MatchResources, .n_fields = 5, .map_atomic = true};
+static const uint16_t p_admissionregistration_v1_MatchResources[] = {0, 1, 2, 3, 4};
+const Schema schema_admissionregistration_v1_MatchResources = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MatchResources", .go_type = "v1.MatchResources", .fields = f_admissionregistration_v1_MatchResources, .by_name = n_admissionregistration_v1_MatchResources, .n_fields = 5, .by_number = p_admissionregistration_v1_MatchResources, .n_by_number = 5, .map_atomic = true};
 
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicy[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -55,7 +61,9 @@ static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicy[] = 
     {"spec", &schema_admissionregistration_v1_MutatingAdmissionPolicySpec, NULL, NULL, 2, 0},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicy[] = {1, 0, 2, 3, };
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicy", .go_type = "v1.MutatingAdmissionPolicy", .fields = f_admissionregistration_v1_MutatingAdmissionPolicy, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicy, .n_fields = 4};
+static const SchemaInline e_admissionregistration_v1_MutatingAdmissionPolicy[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicy[] = {2, 3};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicy", .go_type = "v1.MutatingAdmissionPolicy", .fields = f_admissionregistration_v1_MutatingAdmissionPolicy, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicy, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicy, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicy, .n_by_number = 2};
 
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyBinding[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -64,7 +72,9 @@ static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyBindi
     {"spec", &schema_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, NULL, NULL, 2, 0},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicyBinding[] = {1, 0, 2, 3, };
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBinding", .go_type = "v1.MutatingAdmissionPolicyBinding", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBinding, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_fields = 4};
+static const SchemaInline e_admissionregistration_v1_MutatingAdmissionPolicyBinding[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicyBinding[] = {2, 3};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBinding", .go_type = "v1.MutatingAdmissionPolicyBinding", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBinding, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_by_number = 2};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingAdmissionPolicyBinding, .go_type = "[]v1.MutatingAdmissionPolicyBinding"};
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyBindingList[] = {
@@ -74,7 +84,9 @@ static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyBindi
     {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicyBindingList[] = {1, 3, 0, 2, };
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingList", .go_type = "v1.MutatingAdmissionPolicyBindingList", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_fields = 4};
+static const SchemaInline e_admissionregistration_v1_MutatingAdmissionPolicyBindingList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicyBindingList[] = {2, 3};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingList", .go_type = "v1.MutatingAdmissionPolicyBindingList", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_by_number = 2};
 
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec[] = {
     {"policyName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -82,7 +94,8 @@ static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyBindi
     {"matchResources", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec[] = {2, 1, 0, };
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingSpec", .go_type = "v1.MutatingAdmissionPolicyBindingSpec", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .n_fields = 3};
+static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec[] = {0, 1, 2};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingSpec", .go_type = "v1.MutatingAdmissionPolicyBindingSpec", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .n_fields = 3, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .n_by_number = 3};
 
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingAdmissionPolicy, .go_type = "[]v1.MutatingAdmissionPolicy"};
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyList[] = {
@@ -92,7 +105,9 @@ static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyList[
     {"items", &a5, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicyList[] = {1, 3, 0, 2, };
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyList", .go_type = "v1.MutatingAdmissionPolicyList", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyList, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyList, .n_fields = 4};
+static const SchemaInline e_admissionregistration_v1_MutatingAdmissionPolicyList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicyList[] = {2, 3};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyList", .go_type = "v1.MutatingAdmissionPolicyList", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyList, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyList, .n_by_number = 2};
 
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Variable, .go_type = "[]v1.Variable"};
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Mutation, .go_type = "[]v1.Mutation"};
@@ -112,7 +127,8 @@ static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicySpec[
     {"reinvocationPolicy", &s13, NULL, NULL, 7, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicySpec[] = {4, 5, 1, 3, 0, 6, 2, };
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicySpec", .go_type = "v1.MutatingAdmissionPolicySpec", .fields = f_admissionregistration_v1_MutatingAdmissionPolicySpec, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicySpec, .n_fields = 7};
+static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicySpec[] = {0, 1, 2, 3, 4, 5, 6};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicySpec", .go_type = "v1.MutatingAdmissionPolicySpec", .fields = f_admissionregistration_v1_MutatingAdmissionPolicySpec, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicySpec, .n_fields = 7, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicySpec, .n_by_number = 7};
 
 static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_RuleWithOperations, .go_type = "[]v1.RuleWithOperations"};
 static const char *const v15[] = {"None", "NoneOnDryRun", "Some", "Unknown", NULL};
@@ -134,7 +150,8 @@ static const SchemaField f_admissionregistration_v1_MutatingWebhook[] = {
     {"matchConditions", &a11, NULL, "name", 12, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_admissionregistration_v1_MutatingWebhook[] = {9, 1, 3, 11, 4, 0, 5, 6, 10, 2, 7, 8, };
-const Schema schema_admissionregistration_v1_MutatingWebhook = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhook", .go_type = "v1.MutatingWebhook", .fields = f_admissionregistration_v1_MutatingWebhook, .by_name = n_admissionregistration_v1_MutatingWebhook, .n_fields = 12};
+static const uint16_t p_admissionregistration_v1_MutatingWebhook[] = {0, 1, 2, 3, 5, 7, 8, 9, 4, 10, 6, 11};
+const Schema schema_admissionregistration_v1_MutatingWebhook = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhook", .go_type = "v1.MutatingWebhook", .fields = f_admissionregistration_v1_MutatingWebhook, .by_name = n_admissionregistration_v1_MutatingWebhook, .n_fields = 12, .by_number = p_admissionregistration_v1_MutatingWebhook, .n_by_number = 12};
 
 static const Schema a19 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingWebhook, .go_type = "[]v1.MutatingWebhook", .list_kind = LIST_MAP, .list_map_keys = k10};
 static const SchemaField f_admissionregistration_v1_MutatingWebhookConfiguration[] = {
@@ -144,7 +161,9 @@ static const SchemaField f_admissionregistration_v1_MutatingWebhookConfiguration
     {"webhooks", &a19, NULL, "name", 2, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_admissionregistration_v1_MutatingWebhookConfiguration[] = {1, 0, 2, 3, };
-const Schema schema_admissionregistration_v1_MutatingWebhookConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhookConfiguration", .go_type = "v1.MutatingWebhookConfiguration", .fields = f_admissionregistration_v1_MutatingWebhookConfiguration, .by_name = n_admissionregistration_v1_MutatingWebhookConfiguration, .n_fields = 4};
+static const SchemaInline e_admissionregistration_v1_MutatingWebhookConfiguration[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_admissionregistration_v1_MutatingWebhookConfiguration[] = {2, 3};
+const Schema schema_admissionregistration_v1_MutatingWebhookConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhookConfiguration", .go_type = "v1.MutatingWebhookConfiguration", .fields = f_admissionregistration_v1_MutatingWebhookConfiguration, .by_name = n_admissionregistration_v1_MutatingWebhookConfiguration, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingWebhookConfiguration, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingWebhookConfiguration, .n_by_number = 2};
 
 static const Schema a20 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingWebhookConfiguration, .go_type = "[]v1.MutatingWebhookConfiguration"};
 static const SchemaField f_admissionregistration_v1_MutatingWebhookConfigurationList[] = {
@@ -154,7 +173,9 @@ static const SchemaField f_admissionregistration_v1_MutatingWebhookConfiguration
     {"items", &a20, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_admissionregistration_v1_MutatingWebhookConfigurationList[] = {1, 3, 0, 2, };
-const Schema schema_admissionregistration_v1_MutatingWebhookConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhookConfigurationList", .go_type = "v1.MutatingWebhookConfigurationList", .fields = f_admissionregistration_v1_MutatingWebhookConfigurationList, .by_name = n_admissionregistration_v1_MutatingWebhookConfigurationList, .n_fields = 4};
+static const SchemaInline e_admissionregistration_v1_MutatingWebhookConfigurationList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_admissionregistration_v1_MutatingWebhookConfigurationList[] = {2, 3};
+const Schema schema_admissionregistration_v1_MutatingWebhookConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhookConfigurationList", .go_type = "v1.MutatingWebhookConfigurationList", .fields = f_admissionregistration_v1_MutatingWebhookConfigurationList, .by_name = n_admissionregistration_v1_MutatingWebhookConfigurationList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingWebhookConfigurationList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingWebhookConfigurationList, .n_by_number = 2};
 
 static const char *const v21[] = {"ApplyConfiguration", "JSONPatch", NULL};
 static const Schema s22 = {.type = SCHEMA_STRING, .go_type = "v1.PatchType", .enum_values = v21};
@@ -164,7 +185,8 @@ static const SchemaField f_admissionregistration_v1_Mutation[] = {
     {"jsonPatch", &schema_admissionregistration_v1_JSONPatch, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_admissionregistration_v1_Mutation[] = {1, 2, 0, };
-const Schema schema_admissionregistration_v1_Mutation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Mutation", .go_type = "v1.Mutation", .fields = f_admissionregistration_v1_Mutation, .by_name = n_admissionregistration_v1_Mutation, .n_fields = 3};
+static const uint16_t p_admissionregistration_v1_Mutation[] = {0, 1, 2};
+const Schema schema_admissionregistration_v1_Mutation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Mutation", .go_type = "v1.Mutation", .fields = f_admissionregistration_v1_Mutation, .by_name = n_admissionregistration_v1_Mutation, .n_fields = 3, .by_number = p_admissionregistration_v1_Mutation, .n_by_number = 3};
 
 static const char *const v23[] = {"*", "CONNECT", "CREATE", "DELETE", "UPDATE", NULL};
 static const Schema s24 = {.type = SCHEMA_STRING, .go_type = "v1.OperationType", .enum_values = v23};
@@ -180,15 +202,17 @@ static const SchemaField f_admissionregistration_v1_NamedRuleWithOperations[] = 
     {"scope", &s27, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE},
 };
 static const uint16_t n_admissionregistration_v1_NamedRuleWithOperations[] = {2, 3, 1, 0, 4, 5, };
-static const SchemaInline e_admissionregistration_v1_NamedRuleWithOperations[] = {{&schema_admissionregistration_v1_RuleWithOperations, 2}, };
-const Schema schema_admissionregistration_v1_NamedRuleWithOperations = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.NamedRuleWithOperations", .go_type = "v1.NamedRuleWithOperations", .fields = f_admissionregistration_v1_NamedRuleWithOperations, .by_name = n_admissionregistration_v1_NamedRuleWithOperations, .n_fields = 6, .inlines = e_admissionregistration_v1_NamedRuleWithOperations, .n_inlines = 1, .map_atomic = true};
+static const SchemaInline e_admissionregistration_v1_NamedRuleWithOperations[] = {{&schema_admissionregistration_v1_RuleWithOperations, "RuleWithOperations", 2, 1, 5}, };
+static const uint16_t p_admissionregistration_v1_NamedRuleWithOperations[] = {0, 6};
+const Schema schema_admissionregistration_v1_NamedRuleWithOperations = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.NamedRuleWithOperations", .go_type = "v1.NamedRuleWithOperations", .fields = f_admissionregistration_v1_NamedRuleWithOperations, .by_name = n_admissionregistration_v1_NamedRuleWithOperations, .n_fields = 6, .inlines = e_admissionregistration_v1_NamedRuleWithOperations, .n_inlines = 1, .by_number = p_admissionregistration_v1_NamedRuleWithOperations, .n_by_number = 2, .map_atomic = true};
 
 static const SchemaField f_admissionregistration_v1_ParamKind[] = {
     {"apiVersion", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"kind", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_admissionregistration_v1_ParamKind[] = {0, 1, };
-const Schema schema_admissionregistration_v1_ParamKind = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ParamKind", .go_type = "v1.ParamKind", .fields = f_admissionregistration_v1_ParamKind, .by_name = n_admissionregistration_v1_ParamKind, .n_fields = 2, .map_atomic = true};
+static const uint16_t p_admissionregistration_v1_ParamKind[] = {0, 1};
+const Schema schema_admissionregistration_v1_ParamKind = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ParamKind", .go_type = "v1.ParamKind", .fields = f_admissionregistration_v1_ParamKind, .by_name = n_admissionregistration_v1_ParamKind, .n_fields = 2, .by_number = p_admissionregistration_v1_ParamKind, .n_by_number = 2, .map_atomic = true};
 
 static const Schema s28 = {.type = SCHEMA_STRING, .go_type = "v1.ParameterNotFoundActionType"};
 static const SchemaField f_admissionregistration_v1_ParamRef[] = {
@@ -198,7 +222,8 @@ static const SchemaField f_admissionregistration_v1_ParamRef[] = {
     {"parameterNotFoundAction", &s28, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_admissionregistration_v1_ParamRef[] = {0, 1, 3, 2, };
-const Schema schema_admissionregistration_v1_ParamRef = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ParamRef", .go_type = "v1.ParamRef", .fields = f_admissionregistration_v1_ParamRef, .by_name = n_admissionregistration_v1_ParamRef, .n_fields = 4, .map_atomic = true};
+static const uint16_t p_admissionregistration_v1_ParamRef[] = {0, 1, 2, 3};
+const Schema schema_admissionregistration_v1_ParamRef = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ParamRef", .go_type = "v1.ParamRef", .fields = f_admissionregistration_v1_ParamRef, .by_name = n_admissionregistration_v1_ParamRef, .n_fields = 4, .by_number = p_admissionregistration_v1_ParamRef, .n_by_number = 4, .map_atomic = true};
 
 static const SchemaField f_admissionregistration_v1_Rule[] = {
     {"apiGroups", &a18, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
@@ -207,7 +232,8 @@ static const SchemaField f_admissionregistration_v1_Rule[] = {
     {"scope", &s27, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_admissionregistration_v1_Rule[] = {0, 1, 2, 3, };
-const Schema schema_admissionregistration_v1_Rule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Rule", .go_type = "v1.Rule", .fields = f_admissionregistration_v1_Rule, .by_name = n_admissionregistration_v1_Rule, .n_fields = 4};
+static const uint16_t p_admissionregistration_v1_Rule[] = {0, 1, 2, 3};
+const Schema schema_admissionregistration_v1_Rule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Rule", .go_type = "v1.Rule", .fields = f_admissionregistration_v1_Rule, .by_name = n_admissionregistration_v1_Rule, .n_fields = 4, .by_number = p_admissionregistration_v1_Rule, .n_by_number = 4};
 
 static const SchemaField f_admissionregistration_v1_RuleWithOperations[] = {
     {"operations", &a25, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
@@ -217,8 +243,9 @@ static const SchemaField f_admissionregistration_v1_RuleWithOperations[] = {
     {"scope", &s27, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE},
 };
 static const uint16_t n_admissionregistration_v1_RuleWithOperations[] = {1, 2, 0, 3, 4, };
-static const SchemaInline e_admissionregistration_v1_RuleWithOperations[] = {{&schema_admissionregistration_v1_Rule, 2}, };
-const Schema schema_admissionregistration_v1_RuleWithOperations = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.RuleWithOperations", .go_type = "v1.RuleWithOperations", .fields = f_admissionregistration_v1_RuleWithOperations, .by_name = n_admissionregistration_v1_RuleWithOperations, .n_fields = 5, .inlines = e_admissionregistration_v1_RuleWithOperations, .n_inlines = 1};
+static const SchemaInline e_admissionregistration_v1_RuleWithOperations[] = {{&schema_admissionregistration_v1_Rule, "Rule", 2, 1, 4}, };
+static const uint16_t p_admissionregistration_v1_RuleWithOperations[] = {0, 5};
+const Schema schema_admissionregistration_v1_RuleWithOperations = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.RuleWithOperations", .go_type = "v1.RuleWithOperations", .fields = f_admissionregistration_v1_RuleWithOperations, .by_name = n_admissionregistration_v1_RuleWithOperations, .n_fields = 5, .inlines = e_admissionregistration_v1_RuleWithOperations, .n_inlines = 1, .by_number = p_admissionregistration_v1_RuleWithOperations, .n_by_number = 2};
 
 static const SchemaField f_admissionregistration_v1_ServiceReference[] = {
     {"namespace", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -227,14 +254,16 @@ static const SchemaField f_admissionregistration_v1_ServiceReference[] = {
     {"port", &s17, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_admissionregistration_v1_ServiceReference[] = {1, 0, 2, 3, };
-const Schema schema_admissionregistration_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_admissionregistration_v1_ServiceReference, .by_name = n_admissionregistration_v1_ServiceReference, .n_fields = 4};
+static const uint16_t p_admissionregistration_v1_ServiceReference[] = {0, 1, 2, 3};
+const Schema schema_admissionregistration_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_admissionregistration_v1_ServiceReference, .by_name = n_admissionregistration_v1_ServiceReference, .n_fields = 4, .by_number = p_admissionregistration_v1_ServiceReference, .n_by_number = 4};
 
 static const Schema a29 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ExpressionWarning, .go_type = "[]v1.ExpressionWarning"};
 static const SchemaField f_admissionregistration_v1_TypeChecking[] = {
     {"expressionWarnings", &a29, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_admissionregistration_v1_TypeChecking[] = {0, };
-const Schema schema_admissionregistration_v1_TypeChecking = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.TypeChecking", .go_type = "v1.TypeChecking", .fields = f_admissionregistration_v1_TypeChecking, .by_name = n_admissionregistration_v1_TypeChecking, .n_fields = 1};
+static const uint16_t p_admissionregistration_v1_TypeChecking[] = {0};
+const Schema schema_admissionregistration_v1_TypeChecking = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.TypeChecking", .go_type = "v1.TypeChecking", .fields = f_admissionregistration_v1_TypeChecking, .by_name = n_admissionregistration_v1_TypeChecking, .n_fields = 1, .by_number = p_admissionregistration_v1_TypeChecking, .n_by_number = 1};
 
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicy[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -244,7 +273,9 @@ static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicy[] 
     {"status", &schema_admissionregistration_v1_ValidatingAdmissionPolicyStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicy[] = {1, 0, 2, 3, 4, };
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy", .go_type = "v1.ValidatingAdmissionPolicy", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicy, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicy, .n_fields = 5};
+static const SchemaInline e_admissionregistration_v1_ValidatingAdmissionPolicy[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicy[] = {2, 3, 4};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy", .go_type = "v1.ValidatingAdmissionPolicy", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicy, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicy, .n_fields = 5, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicy, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicy, .n_by_number = 3};
 
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyBinding[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -253,7 +284,9 @@ static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyBin
     {"spec", &schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyBinding[] = {1, 0, 2, 3, };
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding", .go_type = "v1.ValidatingAdmissionPolicyBinding", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_fields = 4};
+static const SchemaInline e_admissionregistration_v1_ValidatingAdmissionPolicyBinding[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyBinding[] = {2, 3};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding", .go_type = "v1.ValidatingAdmissionPolicyBinding", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_by_number = 2};
 
 static const Schema a30 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .go_type = "[]v1.ValidatingAdmissionPolicyBinding"};
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyBindingList[] = {
@@ -263,7 +296,9 @@ static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyBin
     {"items", &a30, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyBindingList[] = {1, 3, 0, 2, };
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingList", .go_type = "v1.ValidatingAdmissionPolicyBindingList", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_fields = 4};
+static const SchemaInline e_admissionregistration_v1_ValidatingAdmissionPolicyBindingList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyBindingList[] = {2, 3};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingList", .go_type = "v1.ValidatingAdmissionPolicyBindingList", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_by_number = 2};
 
 static const char *const v31[] = {"Audit", "Deny", "Warn", NULL};
 static const Schema s32 = {.type = SCHEMA_STRING, .go_type = "v1.ValidationAction", .enum_values = v31};
@@ -275,7 +310,8 @@ static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyBin
     {"validationActions", &a33, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec[] = {2, 1, 0, 3, };
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec", .go_type = "v1.ValidatingAdmissionPolicyBindingSpec", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .n_fields = 4};
+static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec[] = {0, 1, 2, 3};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec", .go_type = "v1.ValidatingAdmissionPolicyBindingSpec", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .n_fields = 4, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .n_by_number = 4};
 
 static const Schema a34 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingAdmissionPolicy, .go_type = "[]v1.ValidatingAdmissionPolicy"};
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyList[] = {
@@ -285,7 +321,9 @@ static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyLis
     {"items", &a34, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyList[] = {1, 3, 0, 2, };
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyList", .go_type = "v1.ValidatingAdmissionPolicyList", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyList, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_fields = 4};
+static const SchemaInline e_admissionregistration_v1_ValidatingAdmissionPolicyList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyList[] = {2, 3};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyList", .go_type = "v1.ValidatingAdmissionPolicyList", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyList, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_by_number = 2};
 
 static const Schema a35 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Validation, .go_type = "[]v1.Validation"};
 static const Schema a36 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_AuditAnnotation, .go_type = "[]v1.AuditAnnotation"};
@@ -300,7 +338,8 @@ static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicySpe
     {"variables", &a37, NULL, "name", 7, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicySpec[] = {4, 3, 5, 1, 0, 2, 6, };
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicySpec", .go_type = "v1.ValidatingAdmissionPolicySpec", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicySpec, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicySpec, .n_fields = 7};
+static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicySpec[] = {0, 1, 2, 3, 4, 5, 6};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicySpec", .go_type = "v1.ValidatingAdmissionPolicySpec", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicySpec, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicySpec, .n_fields = 7, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicySpec, .n_by_number = 7};
 
 static const Schema s38 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const char *const k39[] = {"type", NULL};
@@ -311,7 +350,8 @@ static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicySta
     {"conditions", &a40, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyStatus[] = {2, 0, 1, };
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyStatus", .go_type = "v1.ValidatingAdmissionPolicyStatus", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .n_fields = 3};
+static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyStatus[] = {0, 1, 2};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyStatus", .go_type = "v1.ValidatingAdmissionPolicyStatus", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .n_fields = 3, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .n_by_number = 3};
 
 static const SchemaField f_admissionregistration_v1_ValidatingWebhook[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -327,7 +367,8 @@ static const SchemaField f_admissionregistration_v1_ValidatingWebhook[] = {
     {"matchConditions", &a11, NULL, "name", 11, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingWebhook[] = {9, 1, 3, 10, 4, 0, 5, 6, 2, 7, 8, };
-const Schema schema_admissionregistration_v1_ValidatingWebhook = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhook", .go_type = "v1.ValidatingWebhook", .fields = f_admissionregistration_v1_ValidatingWebhook, .by_name = n_admissionregistration_v1_ValidatingWebhook, .n_fields = 11};
+static const uint16_t p_admissionregistration_v1_ValidatingWebhook[] = {0, 1, 2, 3, 5, 7, 8, 9, 4, 6, 10};
+const Schema schema_admissionregistration_v1_ValidatingWebhook = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhook", .go_type = "v1.ValidatingWebhook", .fields = f_admissionregistration_v1_ValidatingWebhook, .by_name = n_admissionregistration_v1_ValidatingWebhook, .n_fields = 11, .by_number = p_admissionregistration_v1_ValidatingWebhook, .n_by_number = 11};
 
 static const Schema a41 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingWebhook, .go_type = "[]v1.ValidatingWebhook", .list_kind = LIST_MAP, .list_map_keys = k10};
 static const SchemaField f_admissionregistration_v1_ValidatingWebhookConfiguration[] = {
@@ -337,7 +378,9 @@ static const SchemaField f_admissionregistration_v1_ValidatingWebhookConfigurati
     {"webhooks", &a41, NULL, "name", 2, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingWebhookConfiguration[] = {1, 0, 2, 3, };
-const Schema schema_admissionregistration_v1_ValidatingWebhookConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfiguration", .go_type = "v1.ValidatingWebhookConfiguration", .fields = f_admissionregistration_v1_ValidatingWebhookConfiguration, .by_name = n_admissionregistration_v1_ValidatingWebhookConfiguration, .n_fields = 4};
+static const SchemaInline e_admissionregistration_v1_ValidatingWebhookConfiguration[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_admissionregistration_v1_ValidatingWebhookConfiguration[] = {2, 3};
+const Schema schema_admissionregistration_v1_ValidatingWebhookConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfiguration", .go_type = "v1.ValidatingWebhookConfiguration", .fields = f_admissionregistration_v1_ValidatingWebhookConfiguration, .by_name = n_admissionregistration_v1_ValidatingWebhookConfiguration, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingWebhookConfiguration, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingWebhookConfiguration, .n_by_number = 2};
 
 static const Schema a42 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingWebhookConfiguration, .go_type = "[]v1.ValidatingWebhookConfiguration"};
 static const SchemaField f_admissionregistration_v1_ValidatingWebhookConfigurationList[] = {
@@ -347,7 +390,9 @@ static const SchemaField f_admissionregistration_v1_ValidatingWebhookConfigurati
     {"items", &a42, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingWebhookConfigurationList[] = {1, 3, 0, 2, };
-const Schema schema_admissionregistration_v1_ValidatingWebhookConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfigurationList", .go_type = "v1.ValidatingWebhookConfigurationList", .fields = f_admissionregistration_v1_ValidatingWebhookConfigurationList, .by_name = n_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_fields = 4};
+static const SchemaInline e_admissionregistration_v1_ValidatingWebhookConfigurationList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_admissionregistration_v1_ValidatingWebhookConfigurationList[] = {2, 3};
+const Schema schema_admissionregistration_v1_ValidatingWebhookConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfigurationList", .go_type = "v1.ValidatingWebhookConfigurationList", .fields = f_admissionregistration_v1_ValidatingWebhookConfigurationList, .by_name = n_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_by_number = 2};
 
 static const Schema s43 = {.type = SCHEMA_STRING, .go_type = "v1.StatusReason"};
 static const SchemaField f_admissionregistration_v1_Validation[] = {
@@ -357,14 +402,16 @@ static const SchemaField f_admissionregistration_v1_Validation[] = {
     {"messageExpression", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_admissionregistration_v1_Validation[] = {0, 1, 3, 2, };
-const Schema schema_admissionregistration_v1_Validation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Validation", .go_type = "v1.Validation", .fields = f_admissionregistration_v1_Validation, .by_name = n_admissionregistration_v1_Validation, .n_fields = 4};
+static const uint16_t p_admissionregistration_v1_Validation[] = {0, 1, 2, 3};
+const Schema schema_admissionregistration_v1_Validation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Validation", .go_type = "v1.Validation", .fields = f_admissionregistration_v1_Validation, .by_name = n_admissionregistration_v1_Validation, .n_fields = 4, .by_number = p_admissionregistration_v1_Validation, .n_by_number = 4};
 
 static const SchemaField f_admissionregistration_v1_Variable[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"expression", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_admissionregistration_v1_Variable[] = {1, 0, };
-const Schema schema_admissionregistration_v1_Variable = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Variable", .go_type = "v1.Variable", .fields = f_admissionregistration_v1_Variable, .by_name = n_admissionregistration_v1_Variable, .n_fields = 2, .map_atomic = true};
+static const uint16_t p_admissionregistration_v1_Variable[] = {0, 1};
+const Schema schema_admissionregistration_v1_Variable = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Variable", .go_type = "v1.Variable", .fields = f_admissionregistration_v1_Variable, .by_name = n_admissionregistration_v1_Variable, .n_fields = 2, .by_number = p_admissionregistration_v1_Variable, .n_by_number = 2, .map_atomic = true};
 
 static const Schema s44 = {.type = SCHEMA_BYTES, .go_type = "[]uint8", .format = "byte"};
 static const SchemaField f_admissionregistration_v1_WebhookClientConfig[] = {
@@ -373,5 +420,6 @@ static const SchemaField f_admissionregistration_v1_WebhookClientConfig[] = {
     {"caBundle", &s44, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_admissionregistration_v1_WebhookClientConfig[] = {2, 1, 0, };
-const Schema schema_admissionregistration_v1_WebhookClientConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.WebhookClientConfig", .go_type = "v1.WebhookClientConfig", .fields = f_admissionregistration_v1_WebhookClientConfig, .by_name = n_admissionregistration_v1_WebhookClientConfig, .n_fields = 3};
+static const uint16_t p_admissionregistration_v1_WebhookClientConfig[] = {1, 2, 0};
+const Schema schema_admissionregistration_v1_WebhookClientConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.WebhookClientConfig", .go_type = "v1.WebhookClientConfig", .fields = f_admissionregistration_v1_WebhookClientConfig, .by_name = n_admissionregistration_v1_WebhookClientConfig, .n_fields = 3, .by_number = p_admissionregistration_v1_WebhookClientConfig, .n_by_number = 3};
 

@@ -11,7 +11,9 @@ static const SchemaField f_apidiscovery_v2_APIGroupDiscovery[] = {
     {"versions", &a2, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apidiscovery_v2_APIGroupDiscovery[] = {1, 0, 2, 3, };
-const Schema schema_apidiscovery_v2_APIGroupDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APIGroupDiscovery", .go_type = "v2.APIGroupDiscovery", .fields = f_apidiscovery_v2_APIGroupDiscovery, .by_name = n_apidiscovery_v2_APIGroupDiscovery, .n_fields = 4};
+static const SchemaInline e_apidiscovery_v2_APIGroupDiscovery[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apidiscovery_v2_APIGroupDiscovery[] = {2, 3};
+const Schema schema_apidiscovery_v2_APIGroupDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APIGroupDiscovery", .go_type = "v2.APIGroupDiscovery", .fields = f_apidiscovery_v2_APIGroupDiscovery, .by_name = n_apidiscovery_v2_APIGroupDiscovery, .n_fields = 4, .inlines = e_apidiscovery_v2_APIGroupDiscovery, .n_inlines = 1, .by_number = p_apidiscovery_v2_APIGroupDiscovery, .n_by_number = 2};
 
 static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_apidiscovery_v2_APIGroupDiscovery, .go_type = "[]v2.APIGroupDiscovery"};
 static const SchemaField f_apidiscovery_v2_APIGroupDiscoveryList[] = {
@@ -21,7 +23,9 @@ static const SchemaField f_apidiscovery_v2_APIGroupDiscoveryList[] = {
     {"items", &a3, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apidiscovery_v2_APIGroupDiscoveryList[] = {1, 3, 0, 2, };
-const Schema schema_apidiscovery_v2_APIGroupDiscoveryList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APIGroupDiscoveryList", .go_type = "v2.APIGroupDiscoveryList", .fields = f_apidiscovery_v2_APIGroupDiscoveryList, .by_name = n_apidiscovery_v2_APIGroupDiscoveryList, .n_fields = 4};
+static const SchemaInline e_apidiscovery_v2_APIGroupDiscoveryList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apidiscovery_v2_APIGroupDiscoveryList[] = {2, 3};
+const Schema schema_apidiscovery_v2_APIGroupDiscoveryList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APIGroupDiscoveryList", .go_type = "v2.APIGroupDiscoveryList", .fields = f_apidiscovery_v2_APIGroupDiscoveryList, .by_name = n_apidiscovery_v2_APIGroupDiscoveryList, .n_fields = 4, .inlines = e_apidiscovery_v2_APIGroupDiscoveryList, .n_inlines = 1, .by_number = p_apidiscovery_v2_APIGroupDiscoveryList, .n_by_number = 2};
 
 static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v2.ResourceScope"};
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .list_kind = LIST_SET};
@@ -38,7 +42,8 @@ static const SchemaField f_apidiscovery_v2_APIResourceDiscovery[] = {
     {"subresources", &a7, NULL, NULL, 8, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apidiscovery_v2_APIResourceDiscovery[] = {6, 0, 1, 2, 5, 3, 7, 4, };
-const Schema schema_apidiscovery_v2_APIResourceDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APIResourceDiscovery", .go_type = "v2.APIResourceDiscovery", .fields = f_apidiscovery_v2_APIResourceDiscovery, .by_name = n_apidiscovery_v2_APIResourceDiscovery, .n_fields = 8};
+static const uint16_t p_apidiscovery_v2_APIResourceDiscovery[] = {0, 1, 2, 3, 4, 5, 6, 7};
+const Schema schema_apidiscovery_v2_APIResourceDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APIResourceDiscovery", .go_type = "v2.APIResourceDiscovery", .fields = f_apidiscovery_v2_APIResourceDiscovery, .by_name = n_apidiscovery_v2_APIResourceDiscovery, .n_fields = 8, .by_number = p_apidiscovery_v2_APIResourceDiscovery, .n_by_number = 8};
 
 static const char *const k8[] = {"group", "version", "kind", NULL};
 static const Schema a9 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_GroupVersionKind, .go_type = "[]v1.GroupVersionKind", .list_kind = LIST_MAP, .list_map_keys = k8};
@@ -49,7 +54,8 @@ static const SchemaField f_apidiscovery_v2_APISubresourceDiscovery[] = {
     {"verbs", &a5, NULL, NULL, 4, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apidiscovery_v2_APISubresourceDiscovery[] = {2, 1, 0, 3, };
-const Schema schema_apidiscovery_v2_APISubresourceDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APISubresourceDiscovery", .go_type = "v2.APISubresourceDiscovery", .fields = f_apidiscovery_v2_APISubresourceDiscovery, .by_name = n_apidiscovery_v2_APISubresourceDiscovery, .n_fields = 4};
+static const uint16_t p_apidiscovery_v2_APISubresourceDiscovery[] = {0, 1, 2, 3};
+const Schema schema_apidiscovery_v2_APISubresourceDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APISubresourceDiscovery", .go_type = "v2.APISubresourceDiscovery", .fields = f_apidiscovery_v2_APISubresourceDiscovery, .by_name = n_apidiscovery_v2_APISubresourceDiscovery, .n_fields = 4, .by_number = p_apidiscovery_v2_APISubresourceDiscovery, .n_by_number = 4};
 
 static const char *const k10[] = {"resource", NULL};
 static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_apidiscovery_v2_APIResourceDiscovery, .go_type = "[]v2.APIResourceDiscovery", .list_kind = LIST_MAP, .list_map_keys = k10};
@@ -60,5 +66,6 @@ static const SchemaField f_apidiscovery_v2_APIVersionDiscovery[] = {
     {"freshness", &s12, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apidiscovery_v2_APIVersionDiscovery[] = {2, 1, 0, };
-const Schema schema_apidiscovery_v2_APIVersionDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APIVersionDiscovery", .go_type = "v2.APIVersionDiscovery", .fields = f_apidiscovery_v2_APIVersionDiscovery, .by_name = n_apidiscovery_v2_APIVersionDiscovery, .n_fields = 3};
+static const uint16_t p_apidiscovery_v2_APIVersionDiscovery[] = {0, 1, 2};
+const Schema schema_apidiscovery_v2_APIVersionDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APIVersionDiscovery", .go_type = "v2.APIVersionDiscovery", .fields = f_apidiscovery_v2_APIVersionDiscovery, .by_name = n_apidiscovery_v2_APIVersionDiscovery, .n_fields = 3, .by_number = p_apidiscovery_v2_APIVersionDiscovery, .n_by_number = 3};
 

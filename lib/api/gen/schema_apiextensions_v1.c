@@ -11,7 +11,8 @@ static const SchemaField f_apiextensions_v1_ConversionRequest[] = {
     {"objects", &a3, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
 };
 static const uint16_t n_apiextensions_v1_ConversionRequest[] = {1, 2, 0, };
-const Schema schema_apiextensions_v1_ConversionRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionRequest", .go_type = "v1.ConversionRequest", .fields = f_apiextensions_v1_ConversionRequest, .by_name = n_apiextensions_v1_ConversionRequest, .n_fields = 3};
+static const uint16_t p_apiextensions_v1_ConversionRequest[] = {0, 1, 2};
+const Schema schema_apiextensions_v1_ConversionRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionRequest", .go_type = "v1.ConversionRequest", .fields = f_apiextensions_v1_ConversionRequest, .by_name = n_apiextensions_v1_ConversionRequest, .n_fields = 3, .by_number = p_apiextensions_v1_ConversionRequest, .n_by_number = 3};
 
 static const SchemaField f_apiextensions_v1_ConversionResponse[] = {
     {"uid", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -19,7 +20,8 @@ static const SchemaField f_apiextensions_v1_ConversionResponse[] = {
     {"result", &schema_meta_v1_Status, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apiextensions_v1_ConversionResponse[] = {1, 2, 0, };
-const Schema schema_apiextensions_v1_ConversionResponse = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionResponse", .go_type = "v1.ConversionResponse", .fields = f_apiextensions_v1_ConversionResponse, .by_name = n_apiextensions_v1_ConversionResponse, .n_fields = 3};
+static const uint16_t p_apiextensions_v1_ConversionResponse[] = {0, 1, 2};
+const Schema schema_apiextensions_v1_ConversionResponse = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionResponse", .go_type = "v1.ConversionResponse", .fields = f_apiextensions_v1_ConversionResponse, .by_name = n_apiextensions_v1_ConversionResponse, .n_fields = 3, .by_number = p_apiextensions_v1_ConversionResponse, .n_by_number = 3};
 
 static const SchemaField f_apiextensions_v1_ConversionReview[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -28,7 +30,9 @@ static const SchemaField f_apiextensions_v1_ConversionReview[] = {
     {"response", &schema_apiextensions_v1_ConversionResponse, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_apiextensions_v1_ConversionReview[] = {1, 0, 2, 3, };
-const Schema schema_apiextensions_v1_ConversionReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionReview", .go_type = "v1.ConversionReview", .fields = f_apiextensions_v1_ConversionReview, .by_name = n_apiextensions_v1_ConversionReview, .n_fields = 4};
+static const SchemaInline e_apiextensions_v1_ConversionReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apiextensions_v1_ConversionReview[] = {2, 3};
+const Schema schema_apiextensions_v1_ConversionReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionReview", .go_type = "v1.ConversionReview", .fields = f_apiextensions_v1_ConversionReview, .by_name = n_apiextensions_v1_ConversionReview, .n_fields = 4, .inlines = e_apiextensions_v1_ConversionReview, .n_inlines = 1, .by_number = p_apiextensions_v1_ConversionReview, .n_by_number = 2};
 
 static const Schema s4 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_apiextensions_v1_CustomResourceColumnDefinition[] = {
@@ -40,7 +44,8 @@ static const SchemaField f_apiextensions_v1_CustomResourceColumnDefinition[] = {
     {"jsonPath", &s1, NULL, NULL, 6, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceColumnDefinition[] = {3, 2, 5, 0, 4, 1, };
-const Schema schema_apiextensions_v1_CustomResourceColumnDefinition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceColumnDefinition", .go_type = "v1.CustomResourceColumnDefinition", .fields = f_apiextensions_v1_CustomResourceColumnDefinition, .by_name = n_apiextensions_v1_CustomResourceColumnDefinition, .n_fields = 6};
+static const uint16_t p_apiextensions_v1_CustomResourceColumnDefinition[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_apiextensions_v1_CustomResourceColumnDefinition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceColumnDefinition", .go_type = "v1.CustomResourceColumnDefinition", .fields = f_apiextensions_v1_CustomResourceColumnDefinition, .by_name = n_apiextensions_v1_CustomResourceColumnDefinition, .n_fields = 6, .by_number = p_apiextensions_v1_CustomResourceColumnDefinition, .n_by_number = 6};
 
 static const Schema s5 = {.type = SCHEMA_STRING, .go_type = "v1.ConversionStrategyType"};
 static const SchemaField f_apiextensions_v1_CustomResourceConversion[] = {
@@ -48,7 +53,8 @@ static const SchemaField f_apiextensions_v1_CustomResourceConversion[] = {
     {"webhook", &schema_apiextensions_v1_WebhookConversion, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceConversion[] = {0, 1, };
-const Schema schema_apiextensions_v1_CustomResourceConversion = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion", .go_type = "v1.CustomResourceConversion", .fields = f_apiextensions_v1_CustomResourceConversion, .by_name = n_apiextensions_v1_CustomResourceConversion, .n_fields = 2};
+static const uint16_t p_apiextensions_v1_CustomResourceConversion[] = {0, 1};
+const Schema schema_apiextensions_v1_CustomResourceConversion = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion", .go_type = "v1.CustomResourceConversion", .fields = f_apiextensions_v1_CustomResourceConversion, .by_name = n_apiextensions_v1_CustomResourceConversion, .n_fields = 2, .by_number = p_apiextensions_v1_CustomResourceConversion, .n_by_number = 2};
 
 static const SchemaField f_apiextensions_v1_CustomResourceDefinition[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -58,7 +64,9 @@ static const SchemaField f_apiextensions_v1_CustomResourceDefinition[] = {
     {"status", &schema_apiextensions_v1_CustomResourceDefinitionStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinition[] = {1, 0, 2, 3, 4, };
-const Schema schema_apiextensions_v1_CustomResourceDefinition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", .go_type = "v1.CustomResourceDefinition", .fields = f_apiextensions_v1_CustomResourceDefinition, .by_name = n_apiextensions_v1_CustomResourceDefinition, .n_fields = 5};
+static const SchemaInline e_apiextensions_v1_CustomResourceDefinition[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apiextensions_v1_CustomResourceDefinition[] = {2, 3, 4};
+const Schema schema_apiextensions_v1_CustomResourceDefinition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", .go_type = "v1.CustomResourceDefinition", .fields = f_apiextensions_v1_CustomResourceDefinition, .by_name = n_apiextensions_v1_CustomResourceDefinition, .n_fields = 5, .inlines = e_apiextensions_v1_CustomResourceDefinition, .n_inlines = 1, .by_number = p_apiextensions_v1_CustomResourceDefinition, .n_by_number = 3};
 
 static const Schema s6 = {.type = SCHEMA_STRING, .go_type = "v1.CustomResourceDefinitionConditionType"};
 static const Schema s7 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
@@ -73,7 +81,8 @@ static const SchemaField f_apiextensions_v1_CustomResourceDefinitionCondition[] 
     {"observedGeneration", &s9, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinitionCondition[] = {2, 4, 5, 3, 1, 0, };
-const Schema schema_apiextensions_v1_CustomResourceDefinitionCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionCondition", .go_type = "v1.CustomResourceDefinitionCondition", .fields = f_apiextensions_v1_CustomResourceDefinitionCondition, .by_name = n_apiextensions_v1_CustomResourceDefinitionCondition, .n_fields = 6};
+static const uint16_t p_apiextensions_v1_CustomResourceDefinitionCondition[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_apiextensions_v1_CustomResourceDefinitionCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionCondition", .go_type = "v1.CustomResourceDefinitionCondition", .fields = f_apiextensions_v1_CustomResourceDefinitionCondition, .by_name = n_apiextensions_v1_CustomResourceDefinitionCondition, .n_fields = 6, .by_number = p_apiextensions_v1_CustomResourceDefinitionCondition, .n_by_number = 6};
 
 static const Schema a10 = {.type = SCHEMA_LIST, .element = &schema_apiextensions_v1_CustomResourceDefinition, .go_type = "[]v1.CustomResourceDefinition"};
 static const SchemaField f_apiextensions_v1_CustomResourceDefinitionList[] = {
@@ -83,7 +92,9 @@ static const SchemaField f_apiextensions_v1_CustomResourceDefinitionList[] = {
     {"items", &a10, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinitionList[] = {1, 3, 0, 2, };
-const Schema schema_apiextensions_v1_CustomResourceDefinitionList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionList", .go_type = "v1.CustomResourceDefinitionList", .fields = f_apiextensions_v1_CustomResourceDefinitionList, .by_name = n_apiextensions_v1_CustomResourceDefinitionList, .n_fields = 4};
+static const SchemaInline e_apiextensions_v1_CustomResourceDefinitionList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apiextensions_v1_CustomResourceDefinitionList[] = {2, 3};
+const Schema schema_apiextensions_v1_CustomResourceDefinitionList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionList", .go_type = "v1.CustomResourceDefinitionList", .fields = f_apiextensions_v1_CustomResourceDefinitionList, .by_name = n_apiextensions_v1_CustomResourceDefinitionList, .n_fields = 4, .inlines = e_apiextensions_v1_CustomResourceDefinitionList, .n_inlines = 1, .by_number = p_apiextensions_v1_CustomResourceDefinitionList, .n_by_number = 2};
 
 static const Schema a11 = {.type = SCHEMA_LIST, .element = &s1, .go_type = "[]string"};
 static const SchemaField f_apiextensions_v1_CustomResourceDefinitionNames[] = {
@@ -95,7 +106,8 @@ static const SchemaField f_apiextensions_v1_CustomResourceDefinitionNames[] = {
     {"categories", &a11, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinitionNames[] = {5, 3, 4, 0, 2, 1, };
-const Schema schema_apiextensions_v1_CustomResourceDefinitionNames = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames", .go_type = "v1.CustomResourceDefinitionNames", .fields = f_apiextensions_v1_CustomResourceDefinitionNames, .by_name = n_apiextensions_v1_CustomResourceDefinitionNames, .n_fields = 6};
+static const uint16_t p_apiextensions_v1_CustomResourceDefinitionNames[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_apiextensions_v1_CustomResourceDefinitionNames = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames", .go_type = "v1.CustomResourceDefinitionNames", .fields = f_apiextensions_v1_CustomResourceDefinitionNames, .by_name = n_apiextensions_v1_CustomResourceDefinitionNames, .n_fields = 6, .by_number = p_apiextensions_v1_CustomResourceDefinitionNames, .n_by_number = 6};
 
 static const Schema s12 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceScope"};
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_apiextensions_v1_CustomResourceDefinitionVersion, .go_type = "[]v1.CustomResourceDefinitionVersion"};
@@ -109,7 +121,8 @@ static const SchemaField f_apiextensions_v1_CustomResourceDefinitionSpec[] = {
     {"preserveUnknownFields", &s14, NULL, NULL, 10, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinitionSpec[] = {4, 0, 1, 5, 2, 3, };
-const Schema schema_apiextensions_v1_CustomResourceDefinitionSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec", .go_type = "v1.CustomResourceDefinitionSpec", .fields = f_apiextensions_v1_CustomResourceDefinitionSpec, .by_name = n_apiextensions_v1_CustomResourceDefinitionSpec, .n_fields = 6};
+static const uint16_t p_apiextensions_v1_CustomResourceDefinitionSpec[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_apiextensions_v1_CustomResourceDefinitionSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec", .go_type = "v1.CustomResourceDefinitionSpec", .fields = f_apiextensions_v1_CustomResourceDefinitionSpec, .by_name = n_apiextensions_v1_CustomResourceDefinitionSpec, .n_fields = 6, .by_number = p_apiextensions_v1_CustomResourceDefinitionSpec, .n_by_number = 6};
 
 static const char *const k15[] = {"type", NULL};
 static const Schema a16 = {.type = SCHEMA_LIST, .element = &schema_apiextensions_v1_CustomResourceDefinitionCondition, .go_type = "[]v1.CustomResourceDefinitionCondition", .list_kind = LIST_MAP, .list_map_keys = k15};
@@ -120,7 +133,8 @@ static const SchemaField f_apiextensions_v1_CustomResourceDefinitionStatus[] = {
     {"observedGeneration", &s9, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinitionStatus[] = {1, 0, 3, 2, };
-const Schema schema_apiextensions_v1_CustomResourceDefinitionStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus", .go_type = "v1.CustomResourceDefinitionStatus", .fields = f_apiextensions_v1_CustomResourceDefinitionStatus, .by_name = n_apiextensions_v1_CustomResourceDefinitionStatus, .n_fields = 4};
+static const uint16_t p_apiextensions_v1_CustomResourceDefinitionStatus[] = {0, 1, 2, 3};
+const Schema schema_apiextensions_v1_CustomResourceDefinitionStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus", .go_type = "v1.CustomResourceDefinitionStatus", .fields = f_apiextensions_v1_CustomResourceDefinitionStatus, .by_name = n_apiextensions_v1_CustomResourceDefinitionStatus, .n_fields = 4, .by_number = p_apiextensions_v1_CustomResourceDefinitionStatus, .n_by_number = 4};
 
 static const Schema a17 = {.type = SCHEMA_LIST, .element = &schema_apiextensions_v1_CustomResourceColumnDefinition, .go_type = "[]v1.CustomResourceColumnDefinition"};
 static const Schema a18 = {.type = SCHEMA_LIST, .element = &schema_apiextensions_v1_SelectableField, .go_type = "[]v1.SelectableField"};
@@ -136,7 +150,8 @@ static const SchemaField f_apiextensions_v1_CustomResourceDefinitionVersion[] = 
     {"selectableFields", &a18, NULL, NULL, 9, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinitionVersion[] = {7, 3, 4, 0, 5, 8, 1, 2, 6, };
-const Schema schema_apiextensions_v1_CustomResourceDefinitionVersion = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion", .go_type = "v1.CustomResourceDefinitionVersion", .fields = f_apiextensions_v1_CustomResourceDefinitionVersion, .by_name = n_apiextensions_v1_CustomResourceDefinitionVersion, .n_fields = 9};
+static const uint16_t p_apiextensions_v1_CustomResourceDefinitionVersion[] = {0, 1, 2, 5, 6, 7, 3, 4, 8};
+const Schema schema_apiextensions_v1_CustomResourceDefinitionVersion = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion", .go_type = "v1.CustomResourceDefinitionVersion", .fields = f_apiextensions_v1_CustomResourceDefinitionVersion, .by_name = n_apiextensions_v1_CustomResourceDefinitionVersion, .n_fields = 9, .by_number = p_apiextensions_v1_CustomResourceDefinitionVersion, .n_by_number = 9};
 
 static const SchemaField f_apiextensions_v1_CustomResourceSubresourceScale[] = {
     {"specReplicasPath", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -144,7 +159,8 @@ static const SchemaField f_apiextensions_v1_CustomResourceSubresourceScale[] = {
     {"labelSelectorPath", &s1, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceSubresourceScale[] = {2, 0, 1, };
-const Schema schema_apiextensions_v1_CustomResourceSubresourceScale = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceScale", .go_type = "v1.CustomResourceSubresourceScale", .fields = f_apiextensions_v1_CustomResourceSubresourceScale, .by_name = n_apiextensions_v1_CustomResourceSubresourceScale, .n_fields = 3};
+static const uint16_t p_apiextensions_v1_CustomResourceSubresourceScale[] = {0, 1, 2};
+const Schema schema_apiextensions_v1_CustomResourceSubresourceScale = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceScale", .go_type = "v1.CustomResourceSubresourceScale", .fields = f_apiextensions_v1_CustomResourceSubresourceScale, .by_name = n_apiextensions_v1_CustomResourceSubresourceScale, .n_fields = 3, .by_number = p_apiextensions_v1_CustomResourceSubresourceScale, .n_by_number = 3};
 
 const Schema schema_apiextensions_v1_CustomResourceSubresourceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus", .go_type = "v1.CustomResourceSubresourceStatus"};
 
@@ -153,20 +169,23 @@ static const SchemaField f_apiextensions_v1_CustomResourceSubresources[] = {
     {"scale", &schema_apiextensions_v1_CustomResourceSubresourceScale, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceSubresources[] = {1, 0, };
-const Schema schema_apiextensions_v1_CustomResourceSubresources = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources", .go_type = "v1.CustomResourceSubresources", .fields = f_apiextensions_v1_CustomResourceSubresources, .by_name = n_apiextensions_v1_CustomResourceSubresources, .n_fields = 2};
+static const uint16_t p_apiextensions_v1_CustomResourceSubresources[] = {0, 1};
+const Schema schema_apiextensions_v1_CustomResourceSubresources = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources", .go_type = "v1.CustomResourceSubresources", .fields = f_apiextensions_v1_CustomResourceSubresources, .by_name = n_apiextensions_v1_CustomResourceSubresources, .n_fields = 2, .by_number = p_apiextensions_v1_CustomResourceSubresources, .n_by_number = 2};
 
 static const SchemaField f_apiextensions_v1_CustomResourceValidation[] = {
     {"openAPIV3Schema", &schema_apiextensions_v1_JSONSchemaProps, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceValidation[] = {0, };
-const Schema schema_apiextensions_v1_CustomResourceValidation = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceValidation", .go_type = "v1.CustomResourceValidation", .fields = f_apiextensions_v1_CustomResourceValidation, .by_name = n_apiextensions_v1_CustomResourceValidation, .n_fields = 1};
+static const uint16_t p_apiextensions_v1_CustomResourceValidation[] = {0};
+const Schema schema_apiextensions_v1_CustomResourceValidation = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceValidation", .go_type = "v1.CustomResourceValidation", .fields = f_apiextensions_v1_CustomResourceValidation, .by_name = n_apiextensions_v1_CustomResourceValidation, .n_fields = 1, .by_number = p_apiextensions_v1_CustomResourceValidation, .n_by_number = 1};
 
 static const SchemaField f_apiextensions_v1_ExternalDocumentation[] = {
     {"description", &s1, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"url", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apiextensions_v1_ExternalDocumentation[] = {0, 1, };
-const Schema schema_apiextensions_v1_ExternalDocumentation = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ExternalDocumentation", .go_type = "v1.ExternalDocumentation", .fields = f_apiextensions_v1_ExternalDocumentation, .by_name = n_apiextensions_v1_ExternalDocumentation, .n_fields = 2};
+static const uint16_t p_apiextensions_v1_ExternalDocumentation[] = {0, 1};
+const Schema schema_apiextensions_v1_ExternalDocumentation = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ExternalDocumentation", .go_type = "v1.ExternalDocumentation", .fields = f_apiextensions_v1_ExternalDocumentation, .by_name = n_apiextensions_v1_ExternalDocumentation, .n_fields = 2, .by_number = p_apiextensions_v1_ExternalDocumentation, .n_by_number = 2};
 
 static const Schema s19 = {.type = SCHEMA_STRING, .go_type = "v1.JSONSchemaURL"};
 static const Schema l20 = {.type = SCHEMA_JSON, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", .go_type = "v1.JSON"};
@@ -228,13 +247,15 @@ static const SchemaField f_apiextensions_v1_JSONSchemaProps[] = {
     {"x-kubernetes-validations", &a31, NULL, "rule", 44, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_apiextensions_v1_JSONSchemaProps[] = {2, 1, 32, 29, 24, 26, 7, 33, 31, 3, 19, 35, 9, 11, 34, 5, 0, 23, 15, 12, 20, 8, 16, 13, 21, 10, 18, 27, 36, 25, 14, 30, 28, 22, 6, 4, 17, 38, 39, 40, 41, 42, 37, 43, };
-const Schema schema_apiextensions_v1_JSONSchemaProps = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps", .go_type = "v1.JSONSchemaProps", .fields = f_apiextensions_v1_JSONSchemaProps, .by_name = n_apiextensions_v1_JSONSchemaProps, .n_fields = 44};
+static const uint16_t p_apiextensions_v1_JSONSchemaProps[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43};
+const Schema schema_apiextensions_v1_JSONSchemaProps = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps", .go_type = "v1.JSONSchemaProps", .fields = f_apiextensions_v1_JSONSchemaProps, .by_name = n_apiextensions_v1_JSONSchemaProps, .n_fields = 44, .by_number = p_apiextensions_v1_JSONSchemaProps, .n_by_number = 44};
 
 static const SchemaField f_apiextensions_v1_SelectableField[] = {
     {"jsonPath", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apiextensions_v1_SelectableField[] = {0, };
-const Schema schema_apiextensions_v1_SelectableField = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.SelectableField", .go_type = "v1.SelectableField", .fields = f_apiextensions_v1_SelectableField, .by_name = n_apiextensions_v1_SelectableField, .n_fields = 1};
+static const uint16_t p_apiextensions_v1_SelectableField[] = {0};
+const Schema schema_apiextensions_v1_SelectableField = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.SelectableField", .go_type = "v1.SelectableField", .fields = f_apiextensions_v1_SelectableField, .by_name = n_apiextensions_v1_SelectableField, .n_fields = 1, .by_number = p_apiextensions_v1_SelectableField, .n_by_number = 1};
 
 static const SchemaField f_apiextensions_v1_ServiceReference[] = {
     {"namespace", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -243,7 +264,8 @@ static const SchemaField f_apiextensions_v1_ServiceReference[] = {
     {"port", &s4, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_apiextensions_v1_ServiceReference[] = {1, 0, 2, 3, };
-const Schema schema_apiextensions_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_apiextensions_v1_ServiceReference, .by_name = n_apiextensions_v1_ServiceReference, .n_fields = 4};
+static const uint16_t p_apiextensions_v1_ServiceReference[] = {0, 1, 2, 3};
+const Schema schema_apiextensions_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_apiextensions_v1_ServiceReference, .by_name = n_apiextensions_v1_ServiceReference, .n_fields = 4, .by_number = p_apiextensions_v1_ServiceReference, .n_by_number = 4};
 
 static const char *const v32[] = {"FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired", NULL};
 static const Schema s33 = {.type = SCHEMA_STRING, .go_type = "v1.FieldValueErrorReason", .enum_values = v32};
@@ -256,7 +278,8 @@ static const SchemaField f_apiextensions_v1_ValidationRule[] = {
     {"optionalOldSelf", &s14, NULL, NULL, 6, FIELD_POINTER},
 };
 static const uint16_t n_apiextensions_v1_ValidationRule[] = {4, 1, 2, 5, 3, 0, };
-const Schema schema_apiextensions_v1_ValidationRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ValidationRule", .go_type = "v1.ValidationRule", .fields = f_apiextensions_v1_ValidationRule, .by_name = n_apiextensions_v1_ValidationRule, .n_fields = 6};
+static const uint16_t p_apiextensions_v1_ValidationRule[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_apiextensions_v1_ValidationRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ValidationRule", .go_type = "v1.ValidationRule", .fields = f_apiextensions_v1_ValidationRule, .by_name = n_apiextensions_v1_ValidationRule, .n_fields = 6, .by_number = p_apiextensions_v1_ValidationRule, .n_by_number = 6};
 
 static const Schema s34 = {.type = SCHEMA_BYTES, .go_type = "[]uint8", .format = "byte"};
 static const SchemaField f_apiextensions_v1_WebhookClientConfig[] = {
@@ -265,12 +288,14 @@ static const SchemaField f_apiextensions_v1_WebhookClientConfig[] = {
     {"caBundle", &s34, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apiextensions_v1_WebhookClientConfig[] = {2, 1, 0, };
-const Schema schema_apiextensions_v1_WebhookClientConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookClientConfig", .go_type = "v1.WebhookClientConfig", .fields = f_apiextensions_v1_WebhookClientConfig, .by_name = n_apiextensions_v1_WebhookClientConfig, .n_fields = 3};
+static const uint16_t p_apiextensions_v1_WebhookClientConfig[] = {1, 2, 0};
+const Schema schema_apiextensions_v1_WebhookClientConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookClientConfig", .go_type = "v1.WebhookClientConfig", .fields = f_apiextensions_v1_WebhookClientConfig, .by_name = n_apiextensions_v1_WebhookClientConfig, .n_fields = 3, .by_number = p_apiextensions_v1_WebhookClientConfig, .n_by_number = 3};
 
 static const SchemaField f_apiextensions_v1_WebhookConversion[] = {
     {"clientConfig", &schema_apiextensions_v1_WebhookClientConfig, NULL, NULL, 2, FIELD_POINTER},
     {"conversionReviewVersions", &a11, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
 };
 static const uint16_t n_apiextensions_v1_WebhookConversion[] = {0, 1, };
-const Schema schema_apiextensions_v1_WebhookConversion = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookConversion", .go_type = "v1.WebhookConversion", .fields = f_apiextensions_v1_WebhookConversion, .by_name = n_apiextensions_v1_WebhookConversion, .n_fields = 2};
+static const uint16_t p_apiextensions_v1_WebhookConversion[] = {0, 1};
+const Schema schema_apiextensions_v1_WebhookConversion = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookConversion", .go_type = "v1.WebhookConversion", .fields = f_apiextensions_v1_WebhookConversion, .by_name = n_apiextensions_v1_WebhookConversion, .n_fields = 2, .by_number = p_apiextensions_v1_WebhookConversion, .n_by_number = 2};
 

@@ -10,7 +10,9 @@ static const SchemaField f_apiregistration_v1_APIService[] = {
     {"status", &schema_apiregistration_v1_APIServiceStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_apiregistration_v1_APIService[] = {1, 0, 2, 3, 4, };
-const Schema schema_apiregistration_v1_APIService = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService", .go_type = "v1.APIService", .fields = f_apiregistration_v1_APIService, .by_name = n_apiregistration_v1_APIService, .n_fields = 5};
+static const SchemaInline e_apiregistration_v1_APIService[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apiregistration_v1_APIService[] = {2, 3, 4};
+const Schema schema_apiregistration_v1_APIService = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService", .go_type = "v1.APIService", .fields = f_apiregistration_v1_APIService, .by_name = n_apiregistration_v1_APIService, .n_fields = 5, .inlines = e_apiregistration_v1_APIService, .n_inlines = 1, .by_number = p_apiregistration_v1_APIService, .n_by_number = 3};
 
 static const Schema s1 = {.type = SCHEMA_STRING, .go_type = "v1.APIServiceConditionType"};
 static const Schema s2 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
@@ -23,7 +25,8 @@ static const SchemaField f_apiregistration_v1_APIServiceCondition[] = {
     {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apiregistration_v1_APIServiceCondition[] = {2, 4, 3, 1, 0, };
-const Schema schema_apiregistration_v1_APIServiceCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceCondition", .go_type = "v1.APIServiceCondition", .fields = f_apiregistration_v1_APIServiceCondition, .by_name = n_apiregistration_v1_APIServiceCondition, .n_fields = 5};
+static const uint16_t p_apiregistration_v1_APIServiceCondition[] = {0, 1, 2, 3, 4};
+const Schema schema_apiregistration_v1_APIServiceCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceCondition", .go_type = "v1.APIServiceCondition", .fields = f_apiregistration_v1_APIServiceCondition, .by_name = n_apiregistration_v1_APIServiceCondition, .n_fields = 5, .by_number = p_apiregistration_v1_APIServiceCondition, .n_by_number = 5};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_apiregistration_v1_APIService, .go_type = "[]v1.APIService"};
 static const SchemaField f_apiregistration_v1_APIServiceList[] = {
@@ -33,7 +36,9 @@ static const SchemaField f_apiregistration_v1_APIServiceList[] = {
     {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apiregistration_v1_APIServiceList[] = {1, 3, 0, 2, };
-const Schema schema_apiregistration_v1_APIServiceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceList", .go_type = "v1.APIServiceList", .fields = f_apiregistration_v1_APIServiceList, .by_name = n_apiregistration_v1_APIServiceList, .n_fields = 4};
+static const SchemaInline e_apiregistration_v1_APIServiceList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apiregistration_v1_APIServiceList[] = {2, 3};
+const Schema schema_apiregistration_v1_APIServiceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceList", .go_type = "v1.APIServiceList", .fields = f_apiregistration_v1_APIServiceList, .by_name = n_apiregistration_v1_APIServiceList, .n_fields = 4, .inlines = e_apiregistration_v1_APIServiceList, .n_inlines = 1, .by_number = p_apiregistration_v1_APIServiceList, .n_by_number = 2};
 
 static const Schema s5 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const Schema s6 = {.type = SCHEMA_BYTES, .go_type = "[]uint8", .format = "byte"};
@@ -48,7 +53,8 @@ static const SchemaField f_apiregistration_v1_APIServiceSpec[] = {
     {"versionPriority", &s7, NULL, NULL, 8, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apiregistration_v1_APIServiceSpec[] = {4, 1, 5, 3, 0, 2, 6, };
-const Schema schema_apiregistration_v1_APIServiceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceSpec", .go_type = "v1.APIServiceSpec", .fields = f_apiregistration_v1_APIServiceSpec, .by_name = n_apiregistration_v1_APIServiceSpec, .n_fields = 7};
+static const uint16_t p_apiregistration_v1_APIServiceSpec[] = {0, 1, 2, 3, 4, 5, 6};
+const Schema schema_apiregistration_v1_APIServiceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceSpec", .go_type = "v1.APIServiceSpec", .fields = f_apiregistration_v1_APIServiceSpec, .by_name = n_apiregistration_v1_APIServiceSpec, .n_fields = 7, .by_number = p_apiregistration_v1_APIServiceSpec, .n_by_number = 7};
 
 static const char *const k8[] = {"type", NULL};
 static const Schema a9 = {.type = SCHEMA_LIST, .element = &schema_apiregistration_v1_APIServiceCondition, .go_type = "[]v1.APIServiceCondition", .list_kind = LIST_MAP, .list_map_keys = k8};
@@ -56,7 +62,8 @@ static const SchemaField f_apiregistration_v1_APIServiceStatus[] = {
     {"conditions", &a9, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_apiregistration_v1_APIServiceStatus[] = {0, };
-const Schema schema_apiregistration_v1_APIServiceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceStatus", .go_type = "v1.APIServiceStatus", .fields = f_apiregistration_v1_APIServiceStatus, .by_name = n_apiregistration_v1_APIServiceStatus, .n_fields = 1};
+static const uint16_t p_apiregistration_v1_APIServiceStatus[] = {0};
+const Schema schema_apiregistration_v1_APIServiceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceStatus", .go_type = "v1.APIServiceStatus", .fields = f_apiregistration_v1_APIServiceStatus, .by_name = n_apiregistration_v1_APIServiceStatus, .n_fields = 1, .by_number = p_apiregistration_v1_APIServiceStatus, .n_by_number = 1};
 
 static const SchemaField f_apiregistration_v1_ServiceReference[] = {
     {"namespace", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -64,5 +71,6 @@ static const SchemaField f_apiregistration_v1_ServiceReference[] = {
     {"port", &s7, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_apiregistration_v1_ServiceReference[] = {1, 0, 2, };
-const Schema schema_apiregistration_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_apiregistration_v1_ServiceReference, .by_name = n_apiregistration_v1_ServiceReference, .n_fields = 3};
+static const uint16_t p_apiregistration_v1_ServiceReference[] = {0, 1, 2};
+const Schema schema_apiregistration_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_apiregistration_v1_ServiceReference, .by_name = n_apiregistration_v1_ServiceReference, .n_fields = 3, .by_number = p_apiregistration_v1_ServiceReference, .n_by_number = 3};
 

@@ -12,7 +12,9 @@ static const SchemaField f_apps_v1_ControllerRevision[] = {
     {"revision", &s2, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apps_v1_ControllerRevision[] = {1, 3, 0, 2, 4, };
-const Schema schema_apps_v1_ControllerRevision = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ControllerRevision", .go_type = "v1.ControllerRevision", .fields = f_apps_v1_ControllerRevision, .by_name = n_apps_v1_ControllerRevision, .n_fields = 5};
+static const SchemaInline e_apps_v1_ControllerRevision[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apps_v1_ControllerRevision[] = {2, 3, 4};
+const Schema schema_apps_v1_ControllerRevision = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ControllerRevision", .go_type = "v1.ControllerRevision", .fields = f_apps_v1_ControllerRevision, .by_name = n_apps_v1_ControllerRevision, .n_fields = 5, .inlines = e_apps_v1_ControllerRevision, .n_inlines = 1, .by_number = p_apps_v1_ControllerRevision, .n_by_number = 3};
 
 static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_ControllerRevision, .go_type = "[]v1.ControllerRevision"};
 static const SchemaField f_apps_v1_ControllerRevisionList[] = {
@@ -22,7 +24,9 @@ static const SchemaField f_apps_v1_ControllerRevisionList[] = {
     {"items", &a3, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apps_v1_ControllerRevisionList[] = {1, 3, 0, 2, };
-const Schema schema_apps_v1_ControllerRevisionList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ControllerRevisionList", .go_type = "v1.ControllerRevisionList", .fields = f_apps_v1_ControllerRevisionList, .by_name = n_apps_v1_ControllerRevisionList, .n_fields = 4};
+static const SchemaInline e_apps_v1_ControllerRevisionList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apps_v1_ControllerRevisionList[] = {2, 3};
+const Schema schema_apps_v1_ControllerRevisionList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ControllerRevisionList", .go_type = "v1.ControllerRevisionList", .fields = f_apps_v1_ControllerRevisionList, .by_name = n_apps_v1_ControllerRevisionList, .n_fields = 4, .inlines = e_apps_v1_ControllerRevisionList, .n_inlines = 1, .by_number = p_apps_v1_ControllerRevisionList, .n_by_number = 2};
 
 static const SchemaField f_apps_v1_DaemonSet[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -32,7 +36,9 @@ static const SchemaField f_apps_v1_DaemonSet[] = {
     {"status", &schema_apps_v1_DaemonSetStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_apps_v1_DaemonSet[] = {1, 0, 2, 3, 4, };
-const Schema schema_apps_v1_DaemonSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSet", .go_type = "v1.DaemonSet", .fields = f_apps_v1_DaemonSet, .by_name = n_apps_v1_DaemonSet, .n_fields = 5};
+static const SchemaInline e_apps_v1_DaemonSet[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apps_v1_DaemonSet[] = {2, 3, 4};
+const Schema schema_apps_v1_DaemonSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSet", .go_type = "v1.DaemonSet", .fields = f_apps_v1_DaemonSet, .by_name = n_apps_v1_DaemonSet, .n_fields = 5, .inlines = e_apps_v1_DaemonSet, .n_inlines = 1, .by_number = p_apps_v1_DaemonSet, .n_by_number = 3, .has_defaults = true};
 
 static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v1.DaemonSetConditionType"};
 static const Schema s5 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
@@ -45,9 +51,10 @@ static const SchemaField f_apps_v1_DaemonSetCondition[] = {
     {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apps_v1_DaemonSetCondition[] = {2, 4, 3, 1, 0, };
-const Schema schema_apps_v1_DaemonSetCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetCondition", .go_type = "v1.DaemonSetCondition", .fields = f_apps_v1_DaemonSetCondition, .by_name = n_apps_v1_DaemonSetCondition, .n_fields = 5};
+static const uint16_t p_apps_v1_DaemonSetCondition[] = {0, 1, 2, 3, 4};
+const Schema schema_apps_v1_DaemonSetCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetCondition", .go_type = "v1.DaemonSetCondition", .fields = f_apps_v1_DaemonSetCondition, .by_name = n_apps_v1_DaemonSetCondition, .n_fields = 5, .by_number = p_apps_v1_DaemonSetCondition, .n_by_number = 5};
 
-static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_DaemonSet, .go_type = "[]v1.DaemonSet"};
+static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_DaemonSet, .go_type = "[]v1.DaemonSet", .has_defaults = true};
 static const SchemaField f_apps_v1_DaemonSetList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -55,7 +62,9 @@ static const SchemaField f_apps_v1_DaemonSetList[] = {
     {"items", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apps_v1_DaemonSetList[] = {1, 3, 0, 2, };
-const Schema schema_apps_v1_DaemonSetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetList", .go_type = "v1.DaemonSetList", .fields = f_apps_v1_DaemonSetList, .by_name = n_apps_v1_DaemonSetList, .n_fields = 4};
+static const SchemaInline e_apps_v1_DaemonSetList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apps_v1_DaemonSetList[] = {2, 3};
+const Schema schema_apps_v1_DaemonSetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetList", .go_type = "v1.DaemonSetList", .fields = f_apps_v1_DaemonSetList, .by_name = n_apps_v1_DaemonSetList, .n_fields = 4, .inlines = e_apps_v1_DaemonSetList, .n_inlines = 1, .by_number = p_apps_v1_DaemonSetList, .n_by_number = 2, .has_defaults = true};
 
 static const Schema s8 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_apps_v1_DaemonSetSpec[] = {
@@ -66,7 +75,8 @@ static const SchemaField f_apps_v1_DaemonSetSpec[] = {
     {"revisionHistoryLimit", &s8, NULL, NULL, 6, FIELD_POINTER},
 };
 static const uint16_t n_apps_v1_DaemonSetSpec[] = {3, 4, 0, 1, 2, };
-const Schema schema_apps_v1_DaemonSetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetSpec", .go_type = "v1.DaemonSetSpec", .fields = f_apps_v1_DaemonSetSpec, .by_name = n_apps_v1_DaemonSetSpec, .n_fields = 5};
+static const uint16_t p_apps_v1_DaemonSetSpec[] = {0, 1, 2, 3, 4};
+const Schema schema_apps_v1_DaemonSetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetSpec", .go_type = "v1.DaemonSetSpec", .fields = f_apps_v1_DaemonSetSpec, .by_name = n_apps_v1_DaemonSetSpec, .n_fields = 5, .by_number = p_apps_v1_DaemonSetSpec, .n_by_number = 5, .has_defaults = true};
 
 static const char *const k9[] = {"type", NULL};
 static const Schema a10 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_DaemonSetCondition, .go_type = "[]v1.DaemonSetCondition", .list_kind = LIST_MAP, .list_map_keys = k9};
@@ -83,7 +93,8 @@ static const SchemaField f_apps_v1_DaemonSetStatus[] = {
     {"conditions", &a10, NULL, "type", 10, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_apps_v1_DaemonSetStatus[] = {8, 9, 0, 2, 6, 1, 3, 7, 4, 5, };
-const Schema schema_apps_v1_DaemonSetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetStatus", .go_type = "v1.DaemonSetStatus", .fields = f_apps_v1_DaemonSetStatus, .by_name = n_apps_v1_DaemonSetStatus, .n_fields = 10};
+static const uint16_t p_apps_v1_DaemonSetStatus[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+const Schema schema_apps_v1_DaemonSetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetStatus", .go_type = "v1.DaemonSetStatus", .fields = f_apps_v1_DaemonSetStatus, .by_name = n_apps_v1_DaemonSetStatus, .n_fields = 10, .by_number = p_apps_v1_DaemonSetStatus, .n_by_number = 10};
 
 static const char *const v11[] = {"OnDelete", "RollingUpdate", NULL};
 static const Schema s12 = {.type = SCHEMA_STRING, .go_type = "v1.DaemonSetUpdateStrategyType", .enum_values = v11};
@@ -92,7 +103,8 @@ static const SchemaField f_apps_v1_DaemonSetUpdateStrategy[] = {
     {"rollingUpdate", &schema_apps_v1_RollingUpdateDaemonSet, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_apps_v1_DaemonSetUpdateStrategy[] = {1, 0, };
-const Schema schema_apps_v1_DaemonSetUpdateStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetUpdateStrategy", .go_type = "v1.DaemonSetUpdateStrategy", .fields = f_apps_v1_DaemonSetUpdateStrategy, .by_name = n_apps_v1_DaemonSetUpdateStrategy, .n_fields = 2};
+static const uint16_t p_apps_v1_DaemonSetUpdateStrategy[] = {0, 1};
+const Schema schema_apps_v1_DaemonSetUpdateStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetUpdateStrategy", .go_type = "v1.DaemonSetUpdateStrategy", .fields = f_apps_v1_DaemonSetUpdateStrategy, .by_name = n_apps_v1_DaemonSetUpdateStrategy, .n_fields = 2, .by_number = p_apps_v1_DaemonSetUpdateStrategy, .n_by_number = 2};
 
 static const SchemaField f_apps_v1_Deployment[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -102,7 +114,9 @@ static const SchemaField f_apps_v1_Deployment[] = {
     {"status", &schema_apps_v1_DeploymentStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_apps_v1_Deployment[] = {1, 0, 2, 3, 4, };
-const Schema schema_apps_v1_Deployment = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.Deployment", .go_type = "v1.Deployment", .fields = f_apps_v1_Deployment, .by_name = n_apps_v1_Deployment, .n_fields = 5};
+static const SchemaInline e_apps_v1_Deployment[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apps_v1_Deployment[] = {2, 3, 4};
+const Schema schema_apps_v1_Deployment = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.Deployment", .go_type = "v1.Deployment", .fields = f_apps_v1_Deployment, .by_name = n_apps_v1_Deployment, .n_fields = 5, .inlines = e_apps_v1_Deployment, .n_inlines = 1, .by_number = p_apps_v1_Deployment, .n_by_number = 3, .has_defaults = true};
 
 static const Schema s13 = {.type = SCHEMA_STRING, .go_type = "v1.DeploymentConditionType"};
 static const SchemaField f_apps_v1_DeploymentCondition[] = {
@@ -114,9 +128,10 @@ static const SchemaField f_apps_v1_DeploymentCondition[] = {
     {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apps_v1_DeploymentCondition[] = {3, 2, 5, 4, 1, 0, };
-const Schema schema_apps_v1_DeploymentCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentCondition", .go_type = "v1.DeploymentCondition", .fields = f_apps_v1_DeploymentCondition, .by_name = n_apps_v1_DeploymentCondition, .n_fields = 6};
+static const uint16_t p_apps_v1_DeploymentCondition[] = {0, 1, 4, 5, 2, 3};
+const Schema schema_apps_v1_DeploymentCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentCondition", .go_type = "v1.DeploymentCondition", .fields = f_apps_v1_DeploymentCondition, .by_name = n_apps_v1_DeploymentCondition, .n_fields = 6, .by_number = p_apps_v1_DeploymentCondition, .n_by_number = 6};
 
-static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_Deployment, .go_type = "[]v1.Deployment"};
+static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_Deployment, .go_type = "[]v1.Deployment", .has_defaults = true};
 static const SchemaField f_apps_v1_DeploymentList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -124,7 +139,9 @@ static const SchemaField f_apps_v1_DeploymentList[] = {
     {"items", &a14, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apps_v1_DeploymentList[] = {1, 3, 0, 2, };
-const Schema schema_apps_v1_DeploymentList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentList", .go_type = "v1.DeploymentList", .fields = f_apps_v1_DeploymentList, .by_name = n_apps_v1_DeploymentList, .n_fields = 4};
+static const SchemaInline e_apps_v1_DeploymentList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apps_v1_DeploymentList[] = {2, 3};
+const Schema schema_apps_v1_DeploymentList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentList", .go_type = "v1.DeploymentList", .fields = f_apps_v1_DeploymentList, .by_name = n_apps_v1_DeploymentList, .n_fields = 4, .inlines = e_apps_v1_DeploymentList, .n_inlines = 1, .by_number = p_apps_v1_DeploymentList, .n_by_number = 2, .has_defaults = true};
 
 static const Schema s15 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const SchemaField f_apps_v1_DeploymentSpec[] = {
@@ -138,7 +155,8 @@ static const SchemaField f_apps_v1_DeploymentSpec[] = {
     {"progressDeadlineSeconds", &s8, NULL, NULL, 9, FIELD_POINTER},
 };
 static const uint16_t n_apps_v1_DeploymentSpec[] = {4, 6, 7, 0, 5, 1, 3, 2, };
-const Schema schema_apps_v1_DeploymentSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentSpec", .go_type = "v1.DeploymentSpec", .fields = f_apps_v1_DeploymentSpec, .by_name = n_apps_v1_DeploymentSpec, .n_fields = 8};
+static const uint16_t p_apps_v1_DeploymentSpec[] = {0, 1, 2, 3, 4, 5, 6, 7};
+const Schema schema_apps_v1_DeploymentSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentSpec", .go_type = "v1.DeploymentSpec", .fields = f_apps_v1_DeploymentSpec, .by_name = n_apps_v1_DeploymentSpec, .n_fields = 8, .by_number = p_apps_v1_DeploymentSpec, .n_by_number = 8, .has_defaults = true};
 
 static const Schema a16 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_DeploymentCondition, .go_type = "[]v1.DeploymentCondition", .list_kind = LIST_MAP, .list_map_keys = k9};
 static const SchemaField f_apps_v1_DeploymentStatus[] = {
@@ -153,7 +171,8 @@ static const SchemaField f_apps_v1_DeploymentStatus[] = {
     {"collisionCount", &s8, NULL, NULL, 8, FIELD_POINTER},
 };
 static const uint16_t n_apps_v1_DeploymentStatus[] = {4, 8, 7, 0, 3, 1, 6, 5, 2, };
-const Schema schema_apps_v1_DeploymentStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentStatus", .go_type = "v1.DeploymentStatus", .fields = f_apps_v1_DeploymentStatus, .by_name = n_apps_v1_DeploymentStatus, .n_fields = 9};
+static const uint16_t p_apps_v1_DeploymentStatus[] = {0, 1, 2, 4, 5, 7, 3, 8, 6};
+const Schema schema_apps_v1_DeploymentStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentStatus", .go_type = "v1.DeploymentStatus", .fields = f_apps_v1_DeploymentStatus, .by_name = n_apps_v1_DeploymentStatus, .n_fields = 9, .by_number = p_apps_v1_DeploymentStatus, .n_by_number = 9};
 
 static const char *const v17[] = {"Recreate", "RollingUpdate", NULL};
 static const Schema s18 = {.type = SCHEMA_STRING, .go_type = "v1.DeploymentStrategyType", .enum_values = v17};
@@ -162,7 +181,8 @@ static const SchemaField f_apps_v1_DeploymentStrategy[] = {
     {"rollingUpdate", &schema_apps_v1_RollingUpdateDeployment, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_apps_v1_DeploymentStrategy[] = {1, 0, };
-const Schema schema_apps_v1_DeploymentStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentStrategy", .go_type = "v1.DeploymentStrategy", .fields = f_apps_v1_DeploymentStrategy, .by_name = n_apps_v1_DeploymentStrategy, .n_fields = 2};
+static const uint16_t p_apps_v1_DeploymentStrategy[] = {0, 1};
+const Schema schema_apps_v1_DeploymentStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentStrategy", .go_type = "v1.DeploymentStrategy", .fields = f_apps_v1_DeploymentStrategy, .by_name = n_apps_v1_DeploymentStrategy, .n_fields = 2, .by_number = p_apps_v1_DeploymentStrategy, .n_by_number = 2};
 
 static const SchemaField f_apps_v1_ReplicaSet[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -172,7 +192,9 @@ static const SchemaField f_apps_v1_ReplicaSet[] = {
     {"status", &schema_apps_v1_ReplicaSetStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_apps_v1_ReplicaSet[] = {1, 0, 2, 3, 4, };
-const Schema schema_apps_v1_ReplicaSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSet", .go_type = "v1.ReplicaSet", .fields = f_apps_v1_ReplicaSet, .by_name = n_apps_v1_ReplicaSet, .n_fields = 5};
+static const SchemaInline e_apps_v1_ReplicaSet[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apps_v1_ReplicaSet[] = {2, 3, 4};
+const Schema schema_apps_v1_ReplicaSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSet", .go_type = "v1.ReplicaSet", .fields = f_apps_v1_ReplicaSet, .by_name = n_apps_v1_ReplicaSet, .n_fields = 5, .inlines = e_apps_v1_ReplicaSet, .n_inlines = 1, .by_number = p_apps_v1_ReplicaSet, .n_by_number = 3, .has_defaults = true};
 
 static const Schema s19 = {.type = SCHEMA_STRING, .go_type = "v1.ReplicaSetConditionType"};
 static const SchemaField f_apps_v1_ReplicaSetCondition[] = {
@@ -183,9 +205,10 @@ static const SchemaField f_apps_v1_ReplicaSetCondition[] = {
     {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apps_v1_ReplicaSetCondition[] = {2, 4, 3, 1, 0, };
-const Schema schema_apps_v1_ReplicaSetCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetCondition", .go_type = "v1.ReplicaSetCondition", .fields = f_apps_v1_ReplicaSetCondition, .by_name = n_apps_v1_ReplicaSetCondition, .n_fields = 5};
+static const uint16_t p_apps_v1_ReplicaSetCondition[] = {0, 1, 2, 3, 4};
+const Schema schema_apps_v1_ReplicaSetCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetCondition", .go_type = "v1.ReplicaSetCondition", .fields = f_apps_v1_ReplicaSetCondition, .by_name = n_apps_v1_ReplicaSetCondition, .n_fields = 5, .by_number = p_apps_v1_ReplicaSetCondition, .n_by_number = 5};
 
-static const Schema a20 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_ReplicaSet, .go_type = "[]v1.ReplicaSet"};
+static const Schema a20 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_ReplicaSet, .go_type = "[]v1.ReplicaSet", .has_defaults = true};
 static const SchemaField f_apps_v1_ReplicaSetList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -193,7 +216,9 @@ static const SchemaField f_apps_v1_ReplicaSetList[] = {
     {"items", &a20, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apps_v1_ReplicaSetList[] = {1, 3, 0, 2, };
-const Schema schema_apps_v1_ReplicaSetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetList", .go_type = "v1.ReplicaSetList", .fields = f_apps_v1_ReplicaSetList, .by_name = n_apps_v1_ReplicaSetList, .n_fields = 4};
+static const SchemaInline e_apps_v1_ReplicaSetList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apps_v1_ReplicaSetList[] = {2, 3};
+const Schema schema_apps_v1_ReplicaSetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetList", .go_type = "v1.ReplicaSetList", .fields = f_apps_v1_ReplicaSetList, .by_name = n_apps_v1_ReplicaSetList, .n_fields = 4, .inlines = e_apps_v1_ReplicaSetList, .n_inlines = 1, .by_number = p_apps_v1_ReplicaSetList, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_apps_v1_ReplicaSetSpec[] = {
     {"replicas", &s8, NULL, NULL, 1, FIELD_POINTER},
@@ -202,7 +227,8 @@ static const SchemaField f_apps_v1_ReplicaSetSpec[] = {
     {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 3, 0},
 };
 static const uint16_t n_apps_v1_ReplicaSetSpec[] = {1, 0, 2, 3, };
-const Schema schema_apps_v1_ReplicaSetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetSpec", .go_type = "v1.ReplicaSetSpec", .fields = f_apps_v1_ReplicaSetSpec, .by_name = n_apps_v1_ReplicaSetSpec, .n_fields = 4};
+static const uint16_t p_apps_v1_ReplicaSetSpec[] = {0, 2, 3, 1};
+const Schema schema_apps_v1_ReplicaSetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetSpec", .go_type = "v1.ReplicaSetSpec", .fields = f_apps_v1_ReplicaSetSpec, .by_name = n_apps_v1_ReplicaSetSpec, .n_fields = 4, .by_number = p_apps_v1_ReplicaSetSpec, .n_by_number = 4, .has_defaults = true};
 
 static const Schema a21 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_ReplicaSetCondition, .go_type = "[]v1.ReplicaSetCondition", .list_kind = LIST_MAP, .list_map_keys = k9};
 static const SchemaField f_apps_v1_ReplicaSetStatus[] = {
@@ -215,7 +241,8 @@ static const SchemaField f_apps_v1_ReplicaSetStatus[] = {
     {"conditions", &a21, NULL, "type", 6, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_apps_v1_ReplicaSetStatus[] = {3, 6, 1, 5, 2, 0, 4, };
-const Schema schema_apps_v1_ReplicaSetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetStatus", .go_type = "v1.ReplicaSetStatus", .fields = f_apps_v1_ReplicaSetStatus, .by_name = n_apps_v1_ReplicaSetStatus, .n_fields = 7};
+static const uint16_t p_apps_v1_ReplicaSetStatus[] = {0, 1, 5, 2, 3, 6, 4};
+const Schema schema_apps_v1_ReplicaSetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetStatus", .go_type = "v1.ReplicaSetStatus", .fields = f_apps_v1_ReplicaSetStatus, .by_name = n_apps_v1_ReplicaSetStatus, .n_fields = 7, .by_number = p_apps_v1_ReplicaSetStatus, .n_by_number = 7};
 
 static const Schema l22 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string"};
 static const SchemaField f_apps_v1_RollingUpdateDaemonSet[] = {
@@ -223,21 +250,24 @@ static const SchemaField f_apps_v1_RollingUpdateDaemonSet[] = {
     {"maxSurge", &l22, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_apps_v1_RollingUpdateDaemonSet[] = {1, 0, };
-const Schema schema_apps_v1_RollingUpdateDaemonSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.RollingUpdateDaemonSet", .go_type = "v1.RollingUpdateDaemonSet", .fields = f_apps_v1_RollingUpdateDaemonSet, .by_name = n_apps_v1_RollingUpdateDaemonSet, .n_fields = 2};
+static const uint16_t p_apps_v1_RollingUpdateDaemonSet[] = {0, 1};
+const Schema schema_apps_v1_RollingUpdateDaemonSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.RollingUpdateDaemonSet", .go_type = "v1.RollingUpdateDaemonSet", .fields = f_apps_v1_RollingUpdateDaemonSet, .by_name = n_apps_v1_RollingUpdateDaemonSet, .n_fields = 2, .by_number = p_apps_v1_RollingUpdateDaemonSet, .n_by_number = 2};
 
 static const SchemaField f_apps_v1_RollingUpdateDeployment[] = {
     {"maxUnavailable", &l22, NULL, NULL, 1, FIELD_POINTER},
     {"maxSurge", &l22, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_apps_v1_RollingUpdateDeployment[] = {1, 0, };
-const Schema schema_apps_v1_RollingUpdateDeployment = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.RollingUpdateDeployment", .go_type = "v1.RollingUpdateDeployment", .fields = f_apps_v1_RollingUpdateDeployment, .by_name = n_apps_v1_RollingUpdateDeployment, .n_fields = 2};
+static const uint16_t p_apps_v1_RollingUpdateDeployment[] = {0, 1};
+const Schema schema_apps_v1_RollingUpdateDeployment = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.RollingUpdateDeployment", .go_type = "v1.RollingUpdateDeployment", .fields = f_apps_v1_RollingUpdateDeployment, .by_name = n_apps_v1_RollingUpdateDeployment, .n_fields = 2, .by_number = p_apps_v1_RollingUpdateDeployment, .n_by_number = 2};
 
 static const SchemaField f_apps_v1_RollingUpdateStatefulSetStrategy[] = {
     {"partition", &s8, NULL, NULL, 1, FIELD_POINTER},
     {"maxUnavailable", &l22, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_apps_v1_RollingUpdateStatefulSetStrategy[] = {1, 0, };
-const Schema schema_apps_v1_RollingUpdateStatefulSetStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.RollingUpdateStatefulSetStrategy", .go_type = "v1.RollingUpdateStatefulSetStrategy", .fields = f_apps_v1_RollingUpdateStatefulSetStrategy, .by_name = n_apps_v1_RollingUpdateStatefulSetStrategy, .n_fields = 2};
+static const uint16_t p_apps_v1_RollingUpdateStatefulSetStrategy[] = {0, 1};
+const Schema schema_apps_v1_RollingUpdateStatefulSetStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.RollingUpdateStatefulSetStrategy", .go_type = "v1.RollingUpdateStatefulSetStrategy", .fields = f_apps_v1_RollingUpdateStatefulSetStrategy, .by_name = n_apps_v1_RollingUpdateStatefulSetStrategy, .n_fields = 2, .by_number = p_apps_v1_RollingUpdateStatefulSetStrategy, .n_by_number = 2};
 
 static const SchemaField f_apps_v1_StatefulSet[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -247,7 +277,9 @@ static const SchemaField f_apps_v1_StatefulSet[] = {
     {"status", &schema_apps_v1_StatefulSetStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_apps_v1_StatefulSet[] = {1, 0, 2, 3, 4, };
-const Schema schema_apps_v1_StatefulSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSet", .go_type = "v1.StatefulSet", .fields = f_apps_v1_StatefulSet, .by_name = n_apps_v1_StatefulSet, .n_fields = 5};
+static const SchemaInline e_apps_v1_StatefulSet[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apps_v1_StatefulSet[] = {2, 3, 4};
+const Schema schema_apps_v1_StatefulSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSet", .go_type = "v1.StatefulSet", .fields = f_apps_v1_StatefulSet, .by_name = n_apps_v1_StatefulSet, .n_fields = 5, .inlines = e_apps_v1_StatefulSet, .n_inlines = 1, .by_number = p_apps_v1_StatefulSet, .n_by_number = 3, .has_defaults = true};
 
 static const Schema s23 = {.type = SCHEMA_STRING, .go_type = "v1.StatefulSetConditionType"};
 static const SchemaField f_apps_v1_StatefulSetCondition[] = {
@@ -258,9 +290,10 @@ static const SchemaField f_apps_v1_StatefulSetCondition[] = {
     {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apps_v1_StatefulSetCondition[] = {2, 4, 3, 1, 0, };
-const Schema schema_apps_v1_StatefulSetCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetCondition", .go_type = "v1.StatefulSetCondition", .fields = f_apps_v1_StatefulSetCondition, .by_name = n_apps_v1_StatefulSetCondition, .n_fields = 5};
+static const uint16_t p_apps_v1_StatefulSetCondition[] = {0, 1, 2, 3, 4};
+const Schema schema_apps_v1_StatefulSetCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetCondition", .go_type = "v1.StatefulSetCondition", .fields = f_apps_v1_StatefulSetCondition, .by_name = n_apps_v1_StatefulSetCondition, .n_fields = 5, .by_number = p_apps_v1_StatefulSetCondition, .n_by_number = 5};
 
-static const Schema a24 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_StatefulSet, .go_type = "[]v1.StatefulSet"};
+static const Schema a24 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_StatefulSet, .go_type = "[]v1.StatefulSet", .has_defaults = true};
 static const SchemaField f_apps_v1_StatefulSetList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -268,13 +301,16 @@ static const SchemaField f_apps_v1_StatefulSetList[] = {
     {"items", &a24, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_apps_v1_StatefulSetList[] = {1, 3, 0, 2, };
-const Schema schema_apps_v1_StatefulSetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetList", .go_type = "v1.StatefulSetList", .fields = f_apps_v1_StatefulSetList, .by_name = n_apps_v1_StatefulSetList, .n_fields = 4};
+static const SchemaInline e_apps_v1_StatefulSetList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_apps_v1_StatefulSetList[] = {2, 3};
+const Schema schema_apps_v1_StatefulSetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetList", .go_type = "v1.StatefulSetList", .fields = f_apps_v1_StatefulSetList, .by_name = n_apps_v1_StatefulSetList, .n_fields = 4, .inlines = e_apps_v1_StatefulSetList, .n_inlines = 1, .by_number = p_apps_v1_StatefulSetList, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_apps_v1_StatefulSetOrdinals[] = {
     {"start", &s8, NULL, NULL, 1, 0},
 };
 static const uint16_t n_apps_v1_StatefulSetOrdinals[] = {0, };
-const Schema schema_apps_v1_StatefulSetOrdinals = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetOrdinals", .go_type = "v1.StatefulSetOrdinals", .fields = f_apps_v1_StatefulSetOrdinals, .by_name = n_apps_v1_StatefulSetOrdinals, .n_fields = 1};
+static const uint16_t p_apps_v1_StatefulSetOrdinals[] = {0};
+const Schema schema_apps_v1_StatefulSetOrdinals = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetOrdinals", .go_type = "v1.StatefulSetOrdinals", .fields = f_apps_v1_StatefulSetOrdinals, .by_name = n_apps_v1_StatefulSetOrdinals, .n_fields = 1, .by_number = p_apps_v1_StatefulSetOrdinals, .n_by_number = 1};
 
 static const Schema s25 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumeClaimRetentionPolicyType"};
 static const SchemaField f_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy[] = {
@@ -282,7 +318,8 @@ static const SchemaField f_apps_v1_StatefulSetPersistentVolumeClaimRetentionPoli
     {"whenScaled", &s25, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy[] = {0, 1, };
-const Schema schema_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy", .go_type = "v1.StatefulSetPersistentVolumeClaimRetentionPolicy", .fields = f_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy, .by_name = n_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy, .n_fields = 2};
+static const uint16_t p_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy[] = {0, 1};
+const Schema schema_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy", .go_type = "v1.StatefulSetPersistentVolumeClaimRetentionPolicy", .fields = f_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy, .by_name = n_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy, .n_fields = 2, .by_number = p_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy, .n_by_number = 2};
 
 static const Schema a26 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PersistentVolumeClaim, .go_type = "[]v1.PersistentVolumeClaim"};
 static const char *const v27[] = {"OrderedReady", "Parallel", NULL};
@@ -301,7 +338,8 @@ static const SchemaField f_apps_v1_StatefulSetSpec[] = {
     {"ordinals", &schema_apps_v1_StatefulSetOrdinals, NULL, NULL, 11, FIELD_POINTER},
 };
 static const uint16_t n_apps_v1_StatefulSetSpec[] = {8, 10, 9, 5, 0, 7, 1, 4, 2, 6, 3, };
-const Schema schema_apps_v1_StatefulSetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetSpec", .go_type = "v1.StatefulSetSpec", .fields = f_apps_v1_StatefulSetSpec, .by_name = n_apps_v1_StatefulSetSpec, .n_fields = 11};
+static const uint16_t p_apps_v1_StatefulSetSpec[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+const Schema schema_apps_v1_StatefulSetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetSpec", .go_type = "v1.StatefulSetSpec", .fields = f_apps_v1_StatefulSetSpec, .by_name = n_apps_v1_StatefulSetSpec, .n_fields = 11, .by_number = p_apps_v1_StatefulSetSpec, .n_by_number = 11, .has_defaults = true};
 
 static const Schema a29 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_StatefulSetCondition, .go_type = "[]v1.StatefulSetCondition", .list_kind = LIST_MAP, .list_map_keys = k9};
 static const SchemaField f_apps_v1_StatefulSetStatus[] = {
@@ -317,7 +355,8 @@ static const SchemaField f_apps_v1_StatefulSetStatus[] = {
     {"availableReplicas", &s8, NULL, NULL, 11, 0},
 };
 static const uint16_t n_apps_v1_StatefulSetStatus[] = {9, 7, 8, 3, 5, 0, 2, 1, 6, 4, };
-const Schema schema_apps_v1_StatefulSetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetStatus", .go_type = "v1.StatefulSetStatus", .fields = f_apps_v1_StatefulSetStatus, .by_name = n_apps_v1_StatefulSetStatus, .n_fields = 10};
+static const uint16_t p_apps_v1_StatefulSetStatus[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+const Schema schema_apps_v1_StatefulSetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetStatus", .go_type = "v1.StatefulSetStatus", .fields = f_apps_v1_StatefulSetStatus, .by_name = n_apps_v1_StatefulSetStatus, .n_fields = 10, .by_number = p_apps_v1_StatefulSetStatus, .n_by_number = 10};
 
 static const Schema s30 = {.type = SCHEMA_STRING, .go_type = "v1.StatefulSetUpdateStrategyType", .enum_values = v11};
 static const SchemaField f_apps_v1_StatefulSetUpdateStrategy[] = {
@@ -325,5 +364,6 @@ static const SchemaField f_apps_v1_StatefulSetUpdateStrategy[] = {
     {"rollingUpdate", &schema_apps_v1_RollingUpdateStatefulSetStrategy, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_apps_v1_StatefulSetUpdateStrategy[] = {1, 0, };
-const Schema schema_apps_v1_StatefulSetUpdateStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetUpdateStrategy", .go_type = "v1.StatefulSetUpdateStrategy", .fields = f_apps_v1_StatefulSetUpdateStrategy, .by_name = n_apps_v1_StatefulSetUpdateStrategy, .n_fields = 2};
+static const uint16_t p_apps_v1_StatefulSetUpdateStrategy[] = {0, 1};
+const Schema schema_apps_v1_StatefulSetUpdateStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetUpdateStrategy", .go_type = "v1.StatefulSetUpdateStrategy", .fields = f_apps_v1_StatefulSetUpdateStrategy, .by_name = n_apps_v1_StatefulSetUpdateStrategy, .n_fields = 2, .by_number = p_apps_v1_StatefulSetUpdateStrategy, .n_by_number = 2};
 

@@ -10,7 +10,8 @@ static const SchemaField f_authentication_v1_BoundObjectReference[] = {
     {"uid", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_authentication_v1_BoundObjectReference[] = {1, 0, 2, 3, };
-const Schema schema_authentication_v1_BoundObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.BoundObjectReference", .go_type = "v1.BoundObjectReference", .fields = f_authentication_v1_BoundObjectReference, .by_name = n_authentication_v1_BoundObjectReference, .n_fields = 4};
+static const uint16_t p_authentication_v1_BoundObjectReference[] = {0, 1, 2, 3};
+const Schema schema_authentication_v1_BoundObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.BoundObjectReference", .go_type = "v1.BoundObjectReference", .fields = f_authentication_v1_BoundObjectReference, .by_name = n_authentication_v1_BoundObjectReference, .n_fields = 4, .by_number = p_authentication_v1_BoundObjectReference, .n_by_number = 4};
 
 static const SchemaField f_authentication_v1_SelfSubjectReview[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -19,13 +20,16 @@ static const SchemaField f_authentication_v1_SelfSubjectReview[] = {
     {"status", &schema_authentication_v1_SelfSubjectReviewStatus, NULL, NULL, 2, 0},
 };
 static const uint16_t n_authentication_v1_SelfSubjectReview[] = {1, 0, 2, 3, };
-const Schema schema_authentication_v1_SelfSubjectReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.SelfSubjectReview", .go_type = "v1.SelfSubjectReview", .fields = f_authentication_v1_SelfSubjectReview, .by_name = n_authentication_v1_SelfSubjectReview, .n_fields = 4};
+static const SchemaInline e_authentication_v1_SelfSubjectReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_authentication_v1_SelfSubjectReview[] = {2, 3};
+const Schema schema_authentication_v1_SelfSubjectReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.SelfSubjectReview", .go_type = "v1.SelfSubjectReview", .fields = f_authentication_v1_SelfSubjectReview, .by_name = n_authentication_v1_SelfSubjectReview, .n_fields = 4, .inlines = e_authentication_v1_SelfSubjectReview, .n_inlines = 1, .by_number = p_authentication_v1_SelfSubjectReview, .n_by_number = 2};
 
 static const SchemaField f_authentication_v1_SelfSubjectReviewStatus[] = {
     {"userInfo", &schema_authentication_v1_UserInfo, NULL, NULL, 1, 0},
 };
 static const uint16_t n_authentication_v1_SelfSubjectReviewStatus[] = {0, };
-const Schema schema_authentication_v1_SelfSubjectReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.SelfSubjectReviewStatus", .go_type = "v1.SelfSubjectReviewStatus", .fields = f_authentication_v1_SelfSubjectReviewStatus, .by_name = n_authentication_v1_SelfSubjectReviewStatus, .n_fields = 1};
+static const uint16_t p_authentication_v1_SelfSubjectReviewStatus[] = {0};
+const Schema schema_authentication_v1_SelfSubjectReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.SelfSubjectReviewStatus", .go_type = "v1.SelfSubjectReviewStatus", .fields = f_authentication_v1_SelfSubjectReviewStatus, .by_name = n_authentication_v1_SelfSubjectReviewStatus, .n_fields = 1, .by_number = p_authentication_v1_SelfSubjectReviewStatus, .n_by_number = 1};
 
 static const SchemaField f_authentication_v1_TokenRequest[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -35,7 +39,9 @@ static const SchemaField f_authentication_v1_TokenRequest[] = {
     {"status", &schema_authentication_v1_TokenRequestStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_authentication_v1_TokenRequest[] = {1, 0, 2, 3, 4, };
-const Schema schema_authentication_v1_TokenRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenRequest", .go_type = "v1.TokenRequest", .fields = f_authentication_v1_TokenRequest, .by_name = n_authentication_v1_TokenRequest, .n_fields = 5};
+static const SchemaInline e_authentication_v1_TokenRequest[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_authentication_v1_TokenRequest[] = {2, 3, 4};
+const Schema schema_authentication_v1_TokenRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenRequest", .go_type = "v1.TokenRequest", .fields = f_authentication_v1_TokenRequest, .by_name = n_authentication_v1_TokenRequest, .n_fields = 5, .inlines = e_authentication_v1_TokenRequest, .n_inlines = 1, .by_number = p_authentication_v1_TokenRequest, .n_by_number = 3};
 
 static const Schema a2 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string"};
 static const Schema s3 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
@@ -45,7 +51,8 @@ static const SchemaField f_authentication_v1_TokenRequestSpec[] = {
     {"boundObjectRef", &schema_authentication_v1_BoundObjectReference, NULL, NULL, 3, FIELD_POINTER | FIELD_WRITE_NULL},
 };
 static const uint16_t n_authentication_v1_TokenRequestSpec[] = {0, 2, 1, };
-const Schema schema_authentication_v1_TokenRequestSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenRequestSpec", .go_type = "v1.TokenRequestSpec", .fields = f_authentication_v1_TokenRequestSpec, .by_name = n_authentication_v1_TokenRequestSpec, .n_fields = 3};
+static const uint16_t p_authentication_v1_TokenRequestSpec[] = {0, 2, 1};
+const Schema schema_authentication_v1_TokenRequestSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenRequestSpec", .go_type = "v1.TokenRequestSpec", .fields = f_authentication_v1_TokenRequestSpec, .by_name = n_authentication_v1_TokenRequestSpec, .n_fields = 3, .by_number = p_authentication_v1_TokenRequestSpec, .n_by_number = 3};
 
 static const Schema l4 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time"};
 static const SchemaField f_authentication_v1_TokenRequestStatus[] = {
@@ -53,7 +60,8 @@ static const SchemaField f_authentication_v1_TokenRequestStatus[] = {
     {"expirationTimestamp", &l4, NULL, NULL, 2, FIELD_WRITE_NULL},
 };
 static const uint16_t n_authentication_v1_TokenRequestStatus[] = {1, 0, };
-const Schema schema_authentication_v1_TokenRequestStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenRequestStatus", .go_type = "v1.TokenRequestStatus", .fields = f_authentication_v1_TokenRequestStatus, .by_name = n_authentication_v1_TokenRequestStatus, .n_fields = 2};
+static const uint16_t p_authentication_v1_TokenRequestStatus[] = {0, 1};
+const Schema schema_authentication_v1_TokenRequestStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenRequestStatus", .go_type = "v1.TokenRequestStatus", .fields = f_authentication_v1_TokenRequestStatus, .by_name = n_authentication_v1_TokenRequestStatus, .n_fields = 2, .by_number = p_authentication_v1_TokenRequestStatus, .n_by_number = 2};
 
 static const SchemaField f_authentication_v1_TokenReview[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -63,14 +71,17 @@ static const SchemaField f_authentication_v1_TokenReview[] = {
     {"status", &schema_authentication_v1_TokenReviewStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_authentication_v1_TokenReview[] = {1, 0, 2, 3, 4, };
-const Schema schema_authentication_v1_TokenReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenReview", .go_type = "v1.TokenReview", .fields = f_authentication_v1_TokenReview, .by_name = n_authentication_v1_TokenReview, .n_fields = 5};
+static const SchemaInline e_authentication_v1_TokenReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_authentication_v1_TokenReview[] = {2, 3, 4};
+const Schema schema_authentication_v1_TokenReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenReview", .go_type = "v1.TokenReview", .fields = f_authentication_v1_TokenReview, .by_name = n_authentication_v1_TokenReview, .n_fields = 5, .inlines = e_authentication_v1_TokenReview, .n_inlines = 1, .by_number = p_authentication_v1_TokenReview, .n_by_number = 3};
 
 static const SchemaField f_authentication_v1_TokenReviewSpec[] = {
     {"token", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED},
     {"audiences", &a2, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_authentication_v1_TokenReviewSpec[] = {1, 0, };
-const Schema schema_authentication_v1_TokenReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenReviewSpec", .go_type = "v1.TokenReviewSpec", .fields = f_authentication_v1_TokenReviewSpec, .by_name = n_authentication_v1_TokenReviewSpec, .n_fields = 2};
+static const uint16_t p_authentication_v1_TokenReviewSpec[] = {0, 1};
+const Schema schema_authentication_v1_TokenReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenReviewSpec", .go_type = "v1.TokenReviewSpec", .fields = f_authentication_v1_TokenReviewSpec, .by_name = n_authentication_v1_TokenReviewSpec, .n_fields = 2, .by_number = p_authentication_v1_TokenReviewSpec, .n_by_number = 2};
 
 static const Schema s5 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const SchemaField f_authentication_v1_TokenReviewStatus[] = {
@@ -80,7 +91,8 @@ static const SchemaField f_authentication_v1_TokenReviewStatus[] = {
     {"error", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_authentication_v1_TokenReviewStatus[] = {2, 0, 3, 1, };
-const Schema schema_authentication_v1_TokenReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenReviewStatus", .go_type = "v1.TokenReviewStatus", .fields = f_authentication_v1_TokenReviewStatus, .by_name = n_authentication_v1_TokenReviewStatus, .n_fields = 4};
+static const uint16_t p_authentication_v1_TokenReviewStatus[] = {0, 1, 3, 2};
+const Schema schema_authentication_v1_TokenReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenReviewStatus", .go_type = "v1.TokenReviewStatus", .fields = f_authentication_v1_TokenReviewStatus, .by_name = n_authentication_v1_TokenReviewStatus, .n_fields = 4, .by_number = p_authentication_v1_TokenReviewStatus, .n_by_number = 4};
 
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "v1.ExtraValue", .list_wrapped = true};
 static const Schema m7 = {.type = SCHEMA_MAP, .element = &a6, .go_type = "map[string]v1.ExtraValue"};
@@ -91,5 +103,6 @@ static const SchemaField f_authentication_v1_UserInfo[] = {
     {"extra", &m7, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_authentication_v1_UserInfo[] = {3, 2, 1, 0, };
-const Schema schema_authentication_v1_UserInfo = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.UserInfo", .go_type = "v1.UserInfo", .fields = f_authentication_v1_UserInfo, .by_name = n_authentication_v1_UserInfo, .n_fields = 4};
+static const uint16_t p_authentication_v1_UserInfo[] = {0, 1, 2, 3};
+const Schema schema_authentication_v1_UserInfo = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.UserInfo", .go_type = "v1.UserInfo", .fields = f_authentication_v1_UserInfo, .by_name = n_authentication_v1_UserInfo, .n_fields = 4, .by_number = p_authentication_v1_UserInfo, .n_by_number = 4};
 

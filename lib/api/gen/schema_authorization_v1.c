@@ -8,7 +8,8 @@ static const SchemaField f_authorization_v1_FieldSelectorAttributes[] = {
     {"requirements", &a1, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_authorization_v1_FieldSelectorAttributes[] = {0, 1, };
-const Schema schema_authorization_v1_FieldSelectorAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.FieldSelectorAttributes", .go_type = "v1.FieldSelectorAttributes", .fields = f_authorization_v1_FieldSelectorAttributes, .by_name = n_authorization_v1_FieldSelectorAttributes, .n_fields = 2};
+static const uint16_t p_authorization_v1_FieldSelectorAttributes[] = {0, 1};
+const Schema schema_authorization_v1_FieldSelectorAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.FieldSelectorAttributes", .go_type = "v1.FieldSelectorAttributes", .fields = f_authorization_v1_FieldSelectorAttributes, .by_name = n_authorization_v1_FieldSelectorAttributes, .n_fields = 2, .by_number = p_authorization_v1_FieldSelectorAttributes, .n_by_number = 2};
 
 static const Schema a2 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_LabelSelectorRequirement, .go_type = "[]v1.LabelSelectorRequirement"};
 static const SchemaField f_authorization_v1_LabelSelectorAttributes[] = {
@@ -16,7 +17,8 @@ static const SchemaField f_authorization_v1_LabelSelectorAttributes[] = {
     {"requirements", &a2, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_authorization_v1_LabelSelectorAttributes[] = {0, 1, };
-const Schema schema_authorization_v1_LabelSelectorAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.LabelSelectorAttributes", .go_type = "v1.LabelSelectorAttributes", .fields = f_authorization_v1_LabelSelectorAttributes, .by_name = n_authorization_v1_LabelSelectorAttributes, .n_fields = 2};
+static const uint16_t p_authorization_v1_LabelSelectorAttributes[] = {0, 1};
+const Schema schema_authorization_v1_LabelSelectorAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.LabelSelectorAttributes", .go_type = "v1.LabelSelectorAttributes", .fields = f_authorization_v1_LabelSelectorAttributes, .by_name = n_authorization_v1_LabelSelectorAttributes, .n_fields = 2, .by_number = p_authorization_v1_LabelSelectorAttributes, .n_by_number = 2};
 
 static const SchemaField f_authorization_v1_LocalSubjectAccessReview[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -26,14 +28,17 @@ static const SchemaField f_authorization_v1_LocalSubjectAccessReview[] = {
     {"status", &schema_authorization_v1_SubjectAccessReviewStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_authorization_v1_LocalSubjectAccessReview[] = {1, 0, 2, 3, 4, };
-const Schema schema_authorization_v1_LocalSubjectAccessReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.LocalSubjectAccessReview", .go_type = "v1.LocalSubjectAccessReview", .fields = f_authorization_v1_LocalSubjectAccessReview, .by_name = n_authorization_v1_LocalSubjectAccessReview, .n_fields = 5};
+static const SchemaInline e_authorization_v1_LocalSubjectAccessReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_authorization_v1_LocalSubjectAccessReview[] = {2, 3, 4};
+const Schema schema_authorization_v1_LocalSubjectAccessReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.LocalSubjectAccessReview", .go_type = "v1.LocalSubjectAccessReview", .fields = f_authorization_v1_LocalSubjectAccessReview, .by_name = n_authorization_v1_LocalSubjectAccessReview, .n_fields = 5, .inlines = e_authorization_v1_LocalSubjectAccessReview, .n_inlines = 1, .by_number = p_authorization_v1_LocalSubjectAccessReview, .n_by_number = 3};
 
 static const SchemaField f_authorization_v1_NonResourceAttributes[] = {
     {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"verb", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_authorization_v1_NonResourceAttributes[] = {0, 1, };
-const Schema schema_authorization_v1_NonResourceAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.NonResourceAttributes", .go_type = "v1.NonResourceAttributes", .fields = f_authorization_v1_NonResourceAttributes, .by_name = n_authorization_v1_NonResourceAttributes, .n_fields = 2};
+static const uint16_t p_authorization_v1_NonResourceAttributes[] = {0, 1};
+const Schema schema_authorization_v1_NonResourceAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.NonResourceAttributes", .go_type = "v1.NonResourceAttributes", .fields = f_authorization_v1_NonResourceAttributes, .by_name = n_authorization_v1_NonResourceAttributes, .n_fields = 2, .by_number = p_authorization_v1_NonResourceAttributes, .n_by_number = 2};
 
 static const Schema a3 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string"};
 static const SchemaField f_authorization_v1_NonResourceRule[] = {
@@ -41,7 +46,8 @@ static const SchemaField f_authorization_v1_NonResourceRule[] = {
     {"nonResourceURLs", &a3, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_authorization_v1_NonResourceRule[] = {1, 0, };
-const Schema schema_authorization_v1_NonResourceRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.NonResourceRule", .go_type = "v1.NonResourceRule", .fields = f_authorization_v1_NonResourceRule, .by_name = n_authorization_v1_NonResourceRule, .n_fields = 2};
+static const uint16_t p_authorization_v1_NonResourceRule[] = {0, 1};
+const Schema schema_authorization_v1_NonResourceRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.NonResourceRule", .go_type = "v1.NonResourceRule", .fields = f_authorization_v1_NonResourceRule, .by_name = n_authorization_v1_NonResourceRule, .n_fields = 2, .by_number = p_authorization_v1_NonResourceRule, .n_by_number = 2};
 
 static const SchemaField f_authorization_v1_ResourceAttributes[] = {
     {"namespace", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -55,7 +61,8 @@ static const SchemaField f_authorization_v1_ResourceAttributes[] = {
     {"labelSelector", &schema_authorization_v1_LabelSelectorAttributes, NULL, NULL, 9, FIELD_POINTER},
 };
 static const uint16_t n_authorization_v1_ResourceAttributes[] = {7, 2, 8, 6, 0, 4, 5, 1, 3, };
-const Schema schema_authorization_v1_ResourceAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.ResourceAttributes", .go_type = "v1.ResourceAttributes", .fields = f_authorization_v1_ResourceAttributes, .by_name = n_authorization_v1_ResourceAttributes, .n_fields = 9};
+static const uint16_t p_authorization_v1_ResourceAttributes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+const Schema schema_authorization_v1_ResourceAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.ResourceAttributes", .go_type = "v1.ResourceAttributes", .fields = f_authorization_v1_ResourceAttributes, .by_name = n_authorization_v1_ResourceAttributes, .n_fields = 9, .by_number = p_authorization_v1_ResourceAttributes, .n_by_number = 9};
 
 static const SchemaField f_authorization_v1_ResourceRule[] = {
     {"verbs", &a3, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
@@ -64,7 +71,8 @@ static const SchemaField f_authorization_v1_ResourceRule[] = {
     {"resourceNames", &a3, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_authorization_v1_ResourceRule[] = {1, 3, 2, 0, };
-const Schema schema_authorization_v1_ResourceRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.ResourceRule", .go_type = "v1.ResourceRule", .fields = f_authorization_v1_ResourceRule, .by_name = n_authorization_v1_ResourceRule, .n_fields = 4};
+static const uint16_t p_authorization_v1_ResourceRule[] = {0, 1, 2, 3};
+const Schema schema_authorization_v1_ResourceRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.ResourceRule", .go_type = "v1.ResourceRule", .fields = f_authorization_v1_ResourceRule, .by_name = n_authorization_v1_ResourceRule, .n_fields = 4, .by_number = p_authorization_v1_ResourceRule, .n_by_number = 4};
 
 static const SchemaField f_authorization_v1_SelfSubjectAccessReview[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -74,14 +82,17 @@ static const SchemaField f_authorization_v1_SelfSubjectAccessReview[] = {
     {"status", &schema_authorization_v1_SubjectAccessReviewStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_authorization_v1_SelfSubjectAccessReview[] = {1, 0, 2, 3, 4, };
-const Schema schema_authorization_v1_SelfSubjectAccessReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectAccessReview", .go_type = "v1.SelfSubjectAccessReview", .fields = f_authorization_v1_SelfSubjectAccessReview, .by_name = n_authorization_v1_SelfSubjectAccessReview, .n_fields = 5};
+static const SchemaInline e_authorization_v1_SelfSubjectAccessReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_authorization_v1_SelfSubjectAccessReview[] = {2, 3, 4};
+const Schema schema_authorization_v1_SelfSubjectAccessReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectAccessReview", .go_type = "v1.SelfSubjectAccessReview", .fields = f_authorization_v1_SelfSubjectAccessReview, .by_name = n_authorization_v1_SelfSubjectAccessReview, .n_fields = 5, .inlines = e_authorization_v1_SelfSubjectAccessReview, .n_inlines = 1, .by_number = p_authorization_v1_SelfSubjectAccessReview, .n_by_number = 3};
 
 static const SchemaField f_authorization_v1_SelfSubjectAccessReviewSpec[] = {
     {"resourceAttributes", &schema_authorization_v1_ResourceAttributes, NULL, NULL, 1, FIELD_POINTER},
     {"nonResourceAttributes", &schema_authorization_v1_NonResourceAttributes, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_authorization_v1_SelfSubjectAccessReviewSpec[] = {1, 0, };
-const Schema schema_authorization_v1_SelfSubjectAccessReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectAccessReviewSpec", .go_type = "v1.SelfSubjectAccessReviewSpec", .fields = f_authorization_v1_SelfSubjectAccessReviewSpec, .by_name = n_authorization_v1_SelfSubjectAccessReviewSpec, .n_fields = 2};
+static const uint16_t p_authorization_v1_SelfSubjectAccessReviewSpec[] = {0, 1};
+const Schema schema_authorization_v1_SelfSubjectAccessReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectAccessReviewSpec", .go_type = "v1.SelfSubjectAccessReviewSpec", .fields = f_authorization_v1_SelfSubjectAccessReviewSpec, .by_name = n_authorization_v1_SelfSubjectAccessReviewSpec, .n_fields = 2, .by_number = p_authorization_v1_SelfSubjectAccessReviewSpec, .n_by_number = 2};
 
 static const SchemaField f_authorization_v1_SelfSubjectRulesReview[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -91,13 +102,16 @@ static const SchemaField f_authorization_v1_SelfSubjectRulesReview[] = {
     {"status", &schema_authorization_v1_SubjectRulesReviewStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_authorization_v1_SelfSubjectRulesReview[] = {1, 0, 2, 3, 4, };
-const Schema schema_authorization_v1_SelfSubjectRulesReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectRulesReview", .go_type = "v1.SelfSubjectRulesReview", .fields = f_authorization_v1_SelfSubjectRulesReview, .by_name = n_authorization_v1_SelfSubjectRulesReview, .n_fields = 5};
+static const SchemaInline e_authorization_v1_SelfSubjectRulesReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_authorization_v1_SelfSubjectRulesReview[] = {2, 3, 4};
+const Schema schema_authorization_v1_SelfSubjectRulesReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectRulesReview", .go_type = "v1.SelfSubjectRulesReview", .fields = f_authorization_v1_SelfSubjectRulesReview, .by_name = n_authorization_v1_SelfSubjectRulesReview, .n_fields = 5, .inlines = e_authorization_v1_SelfSubjectRulesReview, .n_inlines = 1, .by_number = p_authorization_v1_SelfSubjectRulesReview, .n_by_number = 3};
 
 static const SchemaField f_authorization_v1_SelfSubjectRulesReviewSpec[] = {
     {"namespace", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_authorization_v1_SelfSubjectRulesReviewSpec[] = {0, };
-const Schema schema_authorization_v1_SelfSubjectRulesReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectRulesReviewSpec", .go_type = "v1.SelfSubjectRulesReviewSpec", .fields = f_authorization_v1_SelfSubjectRulesReviewSpec, .by_name = n_authorization_v1_SelfSubjectRulesReviewSpec, .n_fields = 1};
+static const uint16_t p_authorization_v1_SelfSubjectRulesReviewSpec[] = {0};
+const Schema schema_authorization_v1_SelfSubjectRulesReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectRulesReviewSpec", .go_type = "v1.SelfSubjectRulesReviewSpec", .fields = f_authorization_v1_SelfSubjectRulesReviewSpec, .by_name = n_authorization_v1_SelfSubjectRulesReviewSpec, .n_fields = 1, .by_number = p_authorization_v1_SelfSubjectRulesReviewSpec, .n_by_number = 1};
 
 static const SchemaField f_authorization_v1_SubjectAccessReview[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -107,7 +121,9 @@ static const SchemaField f_authorization_v1_SubjectAccessReview[] = {
     {"status", &schema_authorization_v1_SubjectAccessReviewStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_authorization_v1_SubjectAccessReview[] = {1, 0, 2, 3, 4, };
-const Schema schema_authorization_v1_SubjectAccessReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectAccessReview", .go_type = "v1.SubjectAccessReview", .fields = f_authorization_v1_SubjectAccessReview, .by_name = n_authorization_v1_SubjectAccessReview, .n_fields = 5};
+static const SchemaInline e_authorization_v1_SubjectAccessReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_authorization_v1_SubjectAccessReview[] = {2, 3, 4};
+const Schema schema_authorization_v1_SubjectAccessReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectAccessReview", .go_type = "v1.SubjectAccessReview", .fields = f_authorization_v1_SubjectAccessReview, .by_name = n_authorization_v1_SubjectAccessReview, .n_fields = 5, .inlines = e_authorization_v1_SubjectAccessReview, .n_inlines = 1, .by_number = p_authorization_v1_SubjectAccessReview, .n_by_number = 3};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "v1.ExtraValue", .list_wrapped = true};
 static const Schema m5 = {.type = SCHEMA_MAP, .element = &a4, .go_type = "map[string]v1.ExtraValue"};
@@ -120,7 +136,8 @@ static const SchemaField f_authorization_v1_SubjectAccessReviewSpec[] = {
     {"uid", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_authorization_v1_SubjectAccessReviewSpec[] = {4, 3, 1, 0, 5, 2, };
-const Schema schema_authorization_v1_SubjectAccessReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectAccessReviewSpec", .go_type = "v1.SubjectAccessReviewSpec", .fields = f_authorization_v1_SubjectAccessReviewSpec, .by_name = n_authorization_v1_SubjectAccessReviewSpec, .n_fields = 6};
+static const uint16_t p_authorization_v1_SubjectAccessReviewSpec[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_authorization_v1_SubjectAccessReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectAccessReviewSpec", .go_type = "v1.SubjectAccessReviewSpec", .fields = f_authorization_v1_SubjectAccessReviewSpec, .by_name = n_authorization_v1_SubjectAccessReviewSpec, .n_fields = 6, .by_number = p_authorization_v1_SubjectAccessReviewSpec, .n_by_number = 6};
 
 static const Schema s6 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const SchemaField f_authorization_v1_SubjectAccessReviewStatus[] = {
@@ -130,7 +147,8 @@ static const SchemaField f_authorization_v1_SubjectAccessReviewStatus[] = {
     {"evaluationError", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_authorization_v1_SubjectAccessReviewStatus[] = {0, 1, 3, 2, };
-const Schema schema_authorization_v1_SubjectAccessReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectAccessReviewStatus", .go_type = "v1.SubjectAccessReviewStatus", .fields = f_authorization_v1_SubjectAccessReviewStatus, .by_name = n_authorization_v1_SubjectAccessReviewStatus, .n_fields = 4};
+static const uint16_t p_authorization_v1_SubjectAccessReviewStatus[] = {0, 2, 3, 1};
+const Schema schema_authorization_v1_SubjectAccessReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectAccessReviewStatus", .go_type = "v1.SubjectAccessReviewStatus", .fields = f_authorization_v1_SubjectAccessReviewStatus, .by_name = n_authorization_v1_SubjectAccessReviewStatus, .n_fields = 4, .by_number = p_authorization_v1_SubjectAccessReviewStatus, .n_by_number = 4};
 
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_authorization_v1_ResourceRule, .go_type = "[]v1.ResourceRule"};
 static const Schema a8 = {.type = SCHEMA_LIST, .element = &schema_authorization_v1_NonResourceRule, .go_type = "[]v1.NonResourceRule"};
@@ -141,5 +159,6 @@ static const SchemaField f_authorization_v1_SubjectRulesReviewStatus[] = {
     {"evaluationError", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_authorization_v1_SubjectRulesReviewStatus[] = {3, 2, 1, 0, };
-const Schema schema_authorization_v1_SubjectRulesReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectRulesReviewStatus", .go_type = "v1.SubjectRulesReviewStatus", .fields = f_authorization_v1_SubjectRulesReviewStatus, .by_name = n_authorization_v1_SubjectRulesReviewStatus, .n_fields = 4};
+static const uint16_t p_authorization_v1_SubjectRulesReviewStatus[] = {0, 1, 2, 3};
+const Schema schema_authorization_v1_SubjectRulesReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectRulesReviewStatus", .go_type = "v1.SubjectRulesReviewStatus", .fields = f_authorization_v1_SubjectRulesReviewStatus, .by_name = n_authorization_v1_SubjectRulesReviewStatus, .n_fields = 4, .by_number = p_authorization_v1_SubjectRulesReviewStatus, .n_by_number = 4};
 

@@ -9,7 +9,8 @@ static const SchemaField f_autoscaling_v2_ContainerResourceMetricSource[] = {
     {"container", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_autoscaling_v2_ContainerResourceMetricSource[] = {2, 0, 1, };
-const Schema schema_autoscaling_v2_ContainerResourceMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ContainerResourceMetricSource", .go_type = "v2.ContainerResourceMetricSource", .fields = f_autoscaling_v2_ContainerResourceMetricSource, .by_name = n_autoscaling_v2_ContainerResourceMetricSource, .n_fields = 3};
+static const uint16_t p_autoscaling_v2_ContainerResourceMetricSource[] = {0, 1, 2};
+const Schema schema_autoscaling_v2_ContainerResourceMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ContainerResourceMetricSource", .go_type = "v2.ContainerResourceMetricSource", .fields = f_autoscaling_v2_ContainerResourceMetricSource, .by_name = n_autoscaling_v2_ContainerResourceMetricSource, .n_fields = 3, .by_number = p_autoscaling_v2_ContainerResourceMetricSource, .n_by_number = 3};
 
 static const SchemaField f_autoscaling_v2_ContainerResourceMetricStatus[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -17,7 +18,8 @@ static const SchemaField f_autoscaling_v2_ContainerResourceMetricStatus[] = {
     {"container", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_autoscaling_v2_ContainerResourceMetricStatus[] = {2, 1, 0, };
-const Schema schema_autoscaling_v2_ContainerResourceMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ContainerResourceMetricStatus", .go_type = "v2.ContainerResourceMetricStatus", .fields = f_autoscaling_v2_ContainerResourceMetricStatus, .by_name = n_autoscaling_v2_ContainerResourceMetricStatus, .n_fields = 3};
+static const uint16_t p_autoscaling_v2_ContainerResourceMetricStatus[] = {0, 1, 2};
+const Schema schema_autoscaling_v2_ContainerResourceMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ContainerResourceMetricStatus", .go_type = "v2.ContainerResourceMetricStatus", .fields = f_autoscaling_v2_ContainerResourceMetricStatus, .by_name = n_autoscaling_v2_ContainerResourceMetricStatus, .n_fields = 3, .by_number = p_autoscaling_v2_ContainerResourceMetricStatus, .n_by_number = 3};
 
 static const SchemaField f_autoscaling_v2_CrossVersionObjectReference[] = {
     {"kind", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -25,21 +27,24 @@ static const SchemaField f_autoscaling_v2_CrossVersionObjectReference[] = {
     {"apiVersion", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_autoscaling_v2_CrossVersionObjectReference[] = {2, 0, 1, };
-const Schema schema_autoscaling_v2_CrossVersionObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.CrossVersionObjectReference", .go_type = "v2.CrossVersionObjectReference", .fields = f_autoscaling_v2_CrossVersionObjectReference, .by_name = n_autoscaling_v2_CrossVersionObjectReference, .n_fields = 3};
+static const uint16_t p_autoscaling_v2_CrossVersionObjectReference[] = {0, 1, 2};
+const Schema schema_autoscaling_v2_CrossVersionObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.CrossVersionObjectReference", .go_type = "v2.CrossVersionObjectReference", .fields = f_autoscaling_v2_CrossVersionObjectReference, .by_name = n_autoscaling_v2_CrossVersionObjectReference, .n_fields = 3, .by_number = p_autoscaling_v2_CrossVersionObjectReference, .n_by_number = 3};
 
 static const SchemaField f_autoscaling_v2_ExternalMetricSource[] = {
     {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_autoscaling_v2_ExternalMetricSource[] = {0, 1, };
-const Schema schema_autoscaling_v2_ExternalMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ExternalMetricSource", .go_type = "v2.ExternalMetricSource", .fields = f_autoscaling_v2_ExternalMetricSource, .by_name = n_autoscaling_v2_ExternalMetricSource, .n_fields = 2};
+static const uint16_t p_autoscaling_v2_ExternalMetricSource[] = {0, 1};
+const Schema schema_autoscaling_v2_ExternalMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ExternalMetricSource", .go_type = "v2.ExternalMetricSource", .fields = f_autoscaling_v2_ExternalMetricSource, .by_name = n_autoscaling_v2_ExternalMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_ExternalMetricSource, .n_by_number = 2};
 
 static const SchemaField f_autoscaling_v2_ExternalMetricStatus[] = {
     {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_autoscaling_v2_ExternalMetricStatus[] = {1, 0, };
-const Schema schema_autoscaling_v2_ExternalMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ExternalMetricStatus", .go_type = "v2.ExternalMetricStatus", .fields = f_autoscaling_v2_ExternalMetricStatus, .by_name = n_autoscaling_v2_ExternalMetricStatus, .n_fields = 2};
+static const uint16_t p_autoscaling_v2_ExternalMetricStatus[] = {0, 1};
+const Schema schema_autoscaling_v2_ExternalMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ExternalMetricStatus", .go_type = "v2.ExternalMetricStatus", .fields = f_autoscaling_v2_ExternalMetricStatus, .by_name = n_autoscaling_v2_ExternalMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_ExternalMetricStatus, .n_by_number = 2};
 
 static const Schema s2 = {.type = SCHEMA_STRING, .go_type = "v2.HPAScalingPolicyType"};
 static const Schema s3 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
@@ -49,7 +54,8 @@ static const SchemaField f_autoscaling_v2_HPAScalingPolicy[] = {
     {"periodSeconds", &s3, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_autoscaling_v2_HPAScalingPolicy[] = {2, 0, 1, };
-const Schema schema_autoscaling_v2_HPAScalingPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HPAScalingPolicy", .go_type = "v2.HPAScalingPolicy", .fields = f_autoscaling_v2_HPAScalingPolicy, .by_name = n_autoscaling_v2_HPAScalingPolicy, .n_fields = 3};
+static const uint16_t p_autoscaling_v2_HPAScalingPolicy[] = {0, 1, 2};
+const Schema schema_autoscaling_v2_HPAScalingPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HPAScalingPolicy", .go_type = "v2.HPAScalingPolicy", .fields = f_autoscaling_v2_HPAScalingPolicy, .by_name = n_autoscaling_v2_HPAScalingPolicy, .n_fields = 3, .by_number = p_autoscaling_v2_HPAScalingPolicy, .n_by_number = 3};
 
 static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v2.ScalingPolicySelect"};
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_HPAScalingPolicy, .go_type = "[]v2.HPAScalingPolicy"};
@@ -61,7 +67,8 @@ static const SchemaField f_autoscaling_v2_HPAScalingRules[] = {
     {"tolerance", &l6, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_autoscaling_v2_HPAScalingRules[] = {2, 1, 0, 3, };
-const Schema schema_autoscaling_v2_HPAScalingRules = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HPAScalingRules", .go_type = "v2.HPAScalingRules", .fields = f_autoscaling_v2_HPAScalingRules, .by_name = n_autoscaling_v2_HPAScalingRules, .n_fields = 4};
+static const uint16_t p_autoscaling_v2_HPAScalingRules[] = {1, 2, 0, 3};
+const Schema schema_autoscaling_v2_HPAScalingRules = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HPAScalingRules", .go_type = "v2.HPAScalingRules", .fields = f_autoscaling_v2_HPAScalingRules, .by_name = n_autoscaling_v2_HPAScalingRules, .n_fields = 4, .by_number = p_autoscaling_v2_HPAScalingRules, .n_by_number = 4};
 
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscaler[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -71,14 +78,17 @@ static const SchemaField f_autoscaling_v2_HorizontalPodAutoscaler[] = {
     {"status", &schema_autoscaling_v2_HorizontalPodAutoscalerStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscaler[] = {1, 0, 2, 3, 4, };
-const Schema schema_autoscaling_v2_HorizontalPodAutoscaler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler", .go_type = "v2.HorizontalPodAutoscaler", .fields = f_autoscaling_v2_HorizontalPodAutoscaler, .by_name = n_autoscaling_v2_HorizontalPodAutoscaler, .n_fields = 5};
+static const SchemaInline e_autoscaling_v2_HorizontalPodAutoscaler[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_autoscaling_v2_HorizontalPodAutoscaler[] = {2, 3, 4};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscaler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler", .go_type = "v2.HorizontalPodAutoscaler", .fields = f_autoscaling_v2_HorizontalPodAutoscaler, .by_name = n_autoscaling_v2_HorizontalPodAutoscaler, .n_fields = 5, .inlines = e_autoscaling_v2_HorizontalPodAutoscaler, .n_inlines = 1, .by_number = p_autoscaling_v2_HorizontalPodAutoscaler, .n_by_number = 3};
 
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerBehavior[] = {
     {"scaleUp", &schema_autoscaling_v2_HPAScalingRules, NULL, NULL, 1, FIELD_POINTER},
     {"scaleDown", &schema_autoscaling_v2_HPAScalingRules, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerBehavior[] = {1, 0, };
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerBehavior = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior", .go_type = "v2.HorizontalPodAutoscalerBehavior", .fields = f_autoscaling_v2_HorizontalPodAutoscalerBehavior, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerBehavior, .n_fields = 2};
+static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerBehavior[] = {0, 1};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerBehavior = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior", .go_type = "v2.HorizontalPodAutoscalerBehavior", .fields = f_autoscaling_v2_HorizontalPodAutoscalerBehavior, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerBehavior, .n_fields = 2, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerBehavior, .n_by_number = 2};
 
 static const Schema s7 = {.type = SCHEMA_STRING, .go_type = "v2.HorizontalPodAutoscalerConditionType"};
 static const Schema s8 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
@@ -91,7 +101,8 @@ static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerCondition[] = {
     {"message", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerCondition[] = {2, 4, 3, 1, 0, };
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerCondition", .go_type = "v2.HorizontalPodAutoscalerCondition", .fields = f_autoscaling_v2_HorizontalPodAutoscalerCondition, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerCondition, .n_fields = 5};
+static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerCondition[] = {0, 1, 2, 3, 4};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerCondition", .go_type = "v2.HorizontalPodAutoscalerCondition", .fields = f_autoscaling_v2_HorizontalPodAutoscalerCondition, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerCondition, .n_fields = 5, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerCondition, .n_by_number = 5};
 
 static const Schema a10 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_HorizontalPodAutoscaler, .go_type = "[]v2.HorizontalPodAutoscaler"};
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerList[] = {
@@ -101,7 +112,9 @@ static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerList[] = {
     {"items", &a10, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerList[] = {1, 3, 0, 2, };
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerList", .go_type = "v2.HorizontalPodAutoscalerList", .fields = f_autoscaling_v2_HorizontalPodAutoscalerList, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerList, .n_fields = 4};
+static const SchemaInline e_autoscaling_v2_HorizontalPodAutoscalerList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerList[] = {2, 3};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerList", .go_type = "v2.HorizontalPodAutoscalerList", .fields = f_autoscaling_v2_HorizontalPodAutoscalerList, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerList, .n_fields = 4, .inlines = e_autoscaling_v2_HorizontalPodAutoscalerList, .n_inlines = 1, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerList, .n_by_number = 2};
 
 static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_MetricSpec, .go_type = "[]v2.MetricSpec"};
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerSpec[] = {
@@ -112,7 +125,8 @@ static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerSpec[] = {
     {"behavior", &schema_autoscaling_v2_HorizontalPodAutoscalerBehavior, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerSpec[] = {4, 2, 3, 1, 0, };
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec", .go_type = "v2.HorizontalPodAutoscalerSpec", .fields = f_autoscaling_v2_HorizontalPodAutoscalerSpec, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerSpec, .n_fields = 5};
+static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerSpec[] = {0, 1, 2, 3, 4};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec", .go_type = "v2.HorizontalPodAutoscalerSpec", .fields = f_autoscaling_v2_HorizontalPodAutoscalerSpec, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerSpec, .n_fields = 5, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerSpec, .n_by_number = 5};
 
 static const Schema s12 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_MetricStatus, .go_type = "[]v2.MetricStatus"};
@@ -127,14 +141,16 @@ static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerStatus[] = {
     {"conditions", &a15, NULL, "type", 6, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerStatus[] = {5, 4, 2, 3, 1, 0, };
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerStatus", .go_type = "v2.HorizontalPodAutoscalerStatus", .fields = f_autoscaling_v2_HorizontalPodAutoscalerStatus, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerStatus, .n_fields = 6};
+static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerStatus[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerStatus", .go_type = "v2.HorizontalPodAutoscalerStatus", .fields = f_autoscaling_v2_HorizontalPodAutoscalerStatus, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerStatus, .n_fields = 6, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerStatus, .n_by_number = 6};
 
 static const SchemaField f_autoscaling_v2_MetricIdentifier[] = {
     {"name", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_autoscaling_v2_MetricIdentifier[] = {0, 1, };
-const Schema schema_autoscaling_v2_MetricIdentifier = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricIdentifier", .go_type = "v2.MetricIdentifier", .fields = f_autoscaling_v2_MetricIdentifier, .by_name = n_autoscaling_v2_MetricIdentifier, .n_fields = 2};
+static const uint16_t p_autoscaling_v2_MetricIdentifier[] = {0, 1};
+const Schema schema_autoscaling_v2_MetricIdentifier = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricIdentifier", .go_type = "v2.MetricIdentifier", .fields = f_autoscaling_v2_MetricIdentifier, .by_name = n_autoscaling_v2_MetricIdentifier, .n_fields = 2, .by_number = p_autoscaling_v2_MetricIdentifier, .n_by_number = 2};
 
 static const Schema s16 = {.type = SCHEMA_STRING, .go_type = "v2.MetricSourceType"};
 static const SchemaField f_autoscaling_v2_MetricSpec[] = {
@@ -146,7 +162,8 @@ static const SchemaField f_autoscaling_v2_MetricSpec[] = {
     {"external", &schema_autoscaling_v2_ExternalMetricSource, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_autoscaling_v2_MetricSpec[] = {4, 5, 1, 2, 3, 0, };
-const Schema schema_autoscaling_v2_MetricSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricSpec", .go_type = "v2.MetricSpec", .fields = f_autoscaling_v2_MetricSpec, .by_name = n_autoscaling_v2_MetricSpec, .n_fields = 6};
+static const uint16_t p_autoscaling_v2_MetricSpec[] = {0, 1, 2, 3, 5, 4};
+const Schema schema_autoscaling_v2_MetricSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricSpec", .go_type = "v2.MetricSpec", .fields = f_autoscaling_v2_MetricSpec, .by_name = n_autoscaling_v2_MetricSpec, .n_fields = 6, .by_number = p_autoscaling_v2_MetricSpec, .n_by_number = 6};
 
 static const SchemaField f_autoscaling_v2_MetricStatus[] = {
     {"type", &s16, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -157,7 +174,8 @@ static const SchemaField f_autoscaling_v2_MetricStatus[] = {
     {"external", &schema_autoscaling_v2_ExternalMetricStatus, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_autoscaling_v2_MetricStatus[] = {4, 5, 1, 2, 3, 0, };
-const Schema schema_autoscaling_v2_MetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricStatus", .go_type = "v2.MetricStatus", .fields = f_autoscaling_v2_MetricStatus, .by_name = n_autoscaling_v2_MetricStatus, .n_fields = 6};
+static const uint16_t p_autoscaling_v2_MetricStatus[] = {0, 1, 2, 3, 5, 4};
+const Schema schema_autoscaling_v2_MetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricStatus", .go_type = "v2.MetricStatus", .fields = f_autoscaling_v2_MetricStatus, .by_name = n_autoscaling_v2_MetricStatus, .n_fields = 6, .by_number = p_autoscaling_v2_MetricStatus, .n_by_number = 6};
 
 static const Schema s17 = {.type = SCHEMA_STRING, .go_type = "v2.MetricTargetType"};
 static const SchemaField f_autoscaling_v2_MetricTarget[] = {
@@ -167,7 +185,8 @@ static const SchemaField f_autoscaling_v2_MetricTarget[] = {
     {"averageUtilization", &s3, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_autoscaling_v2_MetricTarget[] = {3, 2, 0, 1, };
-const Schema schema_autoscaling_v2_MetricTarget = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricTarget", .go_type = "v2.MetricTarget", .fields = f_autoscaling_v2_MetricTarget, .by_name = n_autoscaling_v2_MetricTarget, .n_fields = 4};
+static const uint16_t p_autoscaling_v2_MetricTarget[] = {0, 1, 2, 3};
+const Schema schema_autoscaling_v2_MetricTarget = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricTarget", .go_type = "v2.MetricTarget", .fields = f_autoscaling_v2_MetricTarget, .by_name = n_autoscaling_v2_MetricTarget, .n_fields = 4, .by_number = p_autoscaling_v2_MetricTarget, .n_by_number = 4};
 
 static const SchemaField f_autoscaling_v2_MetricValueStatus[] = {
     {"value", &l6, NULL, NULL, 1, FIELD_POINTER},
@@ -175,7 +194,8 @@ static const SchemaField f_autoscaling_v2_MetricValueStatus[] = {
     {"averageUtilization", &s3, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_autoscaling_v2_MetricValueStatus[] = {2, 1, 0, };
-const Schema schema_autoscaling_v2_MetricValueStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricValueStatus", .go_type = "v2.MetricValueStatus", .fields = f_autoscaling_v2_MetricValueStatus, .by_name = n_autoscaling_v2_MetricValueStatus, .n_fields = 3};
+static const uint16_t p_autoscaling_v2_MetricValueStatus[] = {0, 1, 2};
+const Schema schema_autoscaling_v2_MetricValueStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricValueStatus", .go_type = "v2.MetricValueStatus", .fields = f_autoscaling_v2_MetricValueStatus, .by_name = n_autoscaling_v2_MetricValueStatus, .n_fields = 3, .by_number = p_autoscaling_v2_MetricValueStatus, .n_by_number = 3};
 
 static const SchemaField f_autoscaling_v2_ObjectMetricSource[] = {
     {"describedObject", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -183,7 +203,8 @@ static const SchemaField f_autoscaling_v2_ObjectMetricSource[] = {
     {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_autoscaling_v2_ObjectMetricSource[] = {0, 2, 1, };
-const Schema schema_autoscaling_v2_ObjectMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ObjectMetricSource", .go_type = "v2.ObjectMetricSource", .fields = f_autoscaling_v2_ObjectMetricSource, .by_name = n_autoscaling_v2_ObjectMetricSource, .n_fields = 3};
+static const uint16_t p_autoscaling_v2_ObjectMetricSource[] = {0, 1, 2};
+const Schema schema_autoscaling_v2_ObjectMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ObjectMetricSource", .go_type = "v2.ObjectMetricSource", .fields = f_autoscaling_v2_ObjectMetricSource, .by_name = n_autoscaling_v2_ObjectMetricSource, .n_fields = 3, .by_number = p_autoscaling_v2_ObjectMetricSource, .n_by_number = 3};
 
 static const SchemaField f_autoscaling_v2_ObjectMetricStatus[] = {
     {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -191,33 +212,38 @@ static const SchemaField f_autoscaling_v2_ObjectMetricStatus[] = {
     {"describedObject", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_autoscaling_v2_ObjectMetricStatus[] = {1, 2, 0, };
-const Schema schema_autoscaling_v2_ObjectMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ObjectMetricStatus", .go_type = "v2.ObjectMetricStatus", .fields = f_autoscaling_v2_ObjectMetricStatus, .by_name = n_autoscaling_v2_ObjectMetricStatus, .n_fields = 3};
+static const uint16_t p_autoscaling_v2_ObjectMetricStatus[] = {0, 1, 2};
+const Schema schema_autoscaling_v2_ObjectMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ObjectMetricStatus", .go_type = "v2.ObjectMetricStatus", .fields = f_autoscaling_v2_ObjectMetricStatus, .by_name = n_autoscaling_v2_ObjectMetricStatus, .n_fields = 3, .by_number = p_autoscaling_v2_ObjectMetricStatus, .n_by_number = 3};
 
 static const SchemaField f_autoscaling_v2_PodsMetricSource[] = {
     {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_autoscaling_v2_PodsMetricSource[] = {0, 1, };
-const Schema schema_autoscaling_v2_PodsMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.PodsMetricSource", .go_type = "v2.PodsMetricSource", .fields = f_autoscaling_v2_PodsMetricSource, .by_name = n_autoscaling_v2_PodsMetricSource, .n_fields = 2};
+static const uint16_t p_autoscaling_v2_PodsMetricSource[] = {0, 1};
+const Schema schema_autoscaling_v2_PodsMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.PodsMetricSource", .go_type = "v2.PodsMetricSource", .fields = f_autoscaling_v2_PodsMetricSource, .by_name = n_autoscaling_v2_PodsMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_PodsMetricSource, .n_by_number = 2};
 
 static const SchemaField f_autoscaling_v2_PodsMetricStatus[] = {
     {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_autoscaling_v2_PodsMetricStatus[] = {1, 0, };
-const Schema schema_autoscaling_v2_PodsMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.PodsMetricStatus", .go_type = "v2.PodsMetricStatus", .fields = f_autoscaling_v2_PodsMetricStatus, .by_name = n_autoscaling_v2_PodsMetricStatus, .n_fields = 2};
+static const uint16_t p_autoscaling_v2_PodsMetricStatus[] = {0, 1};
+const Schema schema_autoscaling_v2_PodsMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.PodsMetricStatus", .go_type = "v2.PodsMetricStatus", .fields = f_autoscaling_v2_PodsMetricStatus, .by_name = n_autoscaling_v2_PodsMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_PodsMetricStatus, .n_by_number = 2};
 
 static const SchemaField f_autoscaling_v2_ResourceMetricSource[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_autoscaling_v2_ResourceMetricSource[] = {0, 1, };
-const Schema schema_autoscaling_v2_ResourceMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ResourceMetricSource", .go_type = "v2.ResourceMetricSource", .fields = f_autoscaling_v2_ResourceMetricSource, .by_name = n_autoscaling_v2_ResourceMetricSource, .n_fields = 2};
+static const uint16_t p_autoscaling_v2_ResourceMetricSource[] = {0, 1};
+const Schema schema_autoscaling_v2_ResourceMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ResourceMetricSource", .go_type = "v2.ResourceMetricSource", .fields = f_autoscaling_v2_ResourceMetricSource, .by_name = n_autoscaling_v2_ResourceMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_ResourceMetricSource, .n_by_number = 2};
 
 static const SchemaField f_autoscaling_v2_ResourceMetricStatus[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_autoscaling_v2_ResourceMetricStatus[] = {1, 0, };
-const Schema schema_autoscaling_v2_ResourceMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ResourceMetricStatus", .go_type = "v2.ResourceMetricStatus", .fields = f_autoscaling_v2_ResourceMetricStatus, .by_name = n_autoscaling_v2_ResourceMetricStatus, .n_fields = 2};
+static const uint16_t p_autoscaling_v2_ResourceMetricStatus[] = {0, 1};
+const Schema schema_autoscaling_v2_ResourceMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ResourceMetricStatus", .go_type = "v2.ResourceMetricStatus", .fields = f_autoscaling_v2_ResourceMetricStatus, .by_name = n_autoscaling_v2_ResourceMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_ResourceMetricStatus, .n_by_number = 2};
 

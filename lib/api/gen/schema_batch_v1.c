@@ -10,9 +10,11 @@ static const SchemaField f_batch_v1_CronJob[] = {
     {"status", &schema_batch_v1_CronJobStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_batch_v1_CronJob[] = {1, 0, 2, 3, 4, };
-const Schema schema_batch_v1_CronJob = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJob", .go_type = "v1.CronJob", .fields = f_batch_v1_CronJob, .by_name = n_batch_v1_CronJob, .n_fields = 5};
+static const SchemaInline e_batch_v1_CronJob[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_batch_v1_CronJob[] = {2, 3, 4};
+const Schema schema_batch_v1_CronJob = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJob", .go_type = "v1.CronJob", .fields = f_batch_v1_CronJob, .by_name = n_batch_v1_CronJob, .n_fields = 5, .inlines = e_batch_v1_CronJob, .n_inlines = 1, .by_number = p_batch_v1_CronJob, .n_by_number = 3, .has_defaults = true};
 
-static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_batch_v1_CronJob, .go_type = "[]v1.CronJob"};
+static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_batch_v1_CronJob, .go_type = "[]v1.CronJob", .has_defaults = true};
 static const SchemaField f_batch_v1_CronJobList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -20,7 +22,9 @@ static const SchemaField f_batch_v1_CronJobList[] = {
     {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_batch_v1_CronJobList[] = {1, 3, 0, 2, };
-const Schema schema_batch_v1_CronJobList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJobList", .go_type = "v1.CronJobList", .fields = f_batch_v1_CronJobList, .by_name = n_batch_v1_CronJobList, .n_fields = 4};
+static const SchemaInline e_batch_v1_CronJobList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_batch_v1_CronJobList[] = {2, 3};
+const Schema schema_batch_v1_CronJobList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJobList", .go_type = "v1.CronJobList", .fields = f_batch_v1_CronJobList, .by_name = n_batch_v1_CronJobList, .n_fields = 4, .inlines = e_batch_v1_CronJobList, .n_inlines = 1, .by_number = p_batch_v1_CronJobList, .n_by_number = 2, .has_defaults = true};
 
 static const Schema s2 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const char *const v3[] = {"Allow", "Forbid", "Replace", NULL};
@@ -38,7 +42,8 @@ static const SchemaField f_batch_v1_CronJobSpec[] = {
     {"failedJobsHistoryLimit", &s6, NULL, NULL, 7, FIELD_POINTER},
 };
 static const uint16_t n_batch_v1_CronJobSpec[] = {3, 7, 5, 0, 2, 6, 4, 1, };
-const Schema schema_batch_v1_CronJobSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJobSpec", .go_type = "v1.CronJobSpec", .fields = f_batch_v1_CronJobSpec, .by_name = n_batch_v1_CronJobSpec, .n_fields = 8};
+static const uint16_t p_batch_v1_CronJobSpec[] = {0, 2, 3, 4, 5, 6, 7, 1};
+const Schema schema_batch_v1_CronJobSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJobSpec", .go_type = "v1.CronJobSpec", .fields = f_batch_v1_CronJobSpec, .by_name = n_batch_v1_CronJobSpec, .n_fields = 8, .by_number = p_batch_v1_CronJobSpec, .n_by_number = 8, .has_defaults = true};
 
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ObjectReference, .go_type = "[]v1.ObjectReference"};
 static const Schema l8 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time"};
@@ -48,7 +53,8 @@ static const SchemaField f_batch_v1_CronJobStatus[] = {
     {"lastSuccessfulTime", &l8, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_batch_v1_CronJobStatus[] = {0, 1, 2, };
-const Schema schema_batch_v1_CronJobStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJobStatus", .go_type = "v1.CronJobStatus", .fields = f_batch_v1_CronJobStatus, .by_name = n_batch_v1_CronJobStatus, .n_fields = 3};
+static const uint16_t p_batch_v1_CronJobStatus[] = {0, 1, 2};
+const Schema schema_batch_v1_CronJobStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJobStatus", .go_type = "v1.CronJobStatus", .fields = f_batch_v1_CronJobStatus, .by_name = n_batch_v1_CronJobStatus, .n_fields = 3, .by_number = p_batch_v1_CronJobStatus, .n_by_number = 3};
 
 static const SchemaField f_batch_v1_Job[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -58,7 +64,9 @@ static const SchemaField f_batch_v1_Job[] = {
     {"status", &schema_batch_v1_JobStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_batch_v1_Job[] = {1, 0, 2, 3, 4, };
-const Schema schema_batch_v1_Job = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.Job", .go_type = "v1.Job", .fields = f_batch_v1_Job, .by_name = n_batch_v1_Job, .n_fields = 5};
+static const SchemaInline e_batch_v1_Job[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_batch_v1_Job[] = {2, 3, 4};
+const Schema schema_batch_v1_Job = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.Job", .go_type = "v1.Job", .fields = f_batch_v1_Job, .by_name = n_batch_v1_Job, .n_fields = 5, .inlines = e_batch_v1_Job, .n_inlines = 1, .by_number = p_batch_v1_Job, .n_by_number = 3, .has_defaults = true};
 
 static const Schema s9 = {.type = SCHEMA_STRING, .go_type = "v1.JobConditionType"};
 static const Schema s10 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
@@ -71,9 +79,10 @@ static const SchemaField f_batch_v1_JobCondition[] = {
     {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_batch_v1_JobCondition[] = {2, 3, 5, 4, 1, 0, };
-const Schema schema_batch_v1_JobCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobCondition", .go_type = "v1.JobCondition", .fields = f_batch_v1_JobCondition, .by_name = n_batch_v1_JobCondition, .n_fields = 6};
+static const uint16_t p_batch_v1_JobCondition[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_batch_v1_JobCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobCondition", .go_type = "v1.JobCondition", .fields = f_batch_v1_JobCondition, .by_name = n_batch_v1_JobCondition, .n_fields = 6, .by_number = p_batch_v1_JobCondition, .n_by_number = 6};
 
-static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_batch_v1_Job, .go_type = "[]v1.Job"};
+static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_batch_v1_Job, .go_type = "[]v1.Job", .has_defaults = true};
 static const SchemaField f_batch_v1_JobList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -81,7 +90,9 @@ static const SchemaField f_batch_v1_JobList[] = {
     {"items", &a11, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_batch_v1_JobList[] = {1, 3, 0, 2, };
-const Schema schema_batch_v1_JobList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobList", .go_type = "v1.JobList", .fields = f_batch_v1_JobList, .by_name = n_batch_v1_JobList, .n_fields = 4};
+static const SchemaInline e_batch_v1_JobList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_batch_v1_JobList[] = {2, 3};
+const Schema schema_batch_v1_JobList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobList", .go_type = "v1.JobList", .fields = f_batch_v1_JobList, .by_name = n_batch_v1_JobList, .n_fields = 4, .inlines = e_batch_v1_JobList, .n_inlines = 1, .by_number = p_batch_v1_JobList, .n_by_number = 2, .has_defaults = true};
 
 static const char *const v12[] = {"Indexed", "NonIndexed", NULL};
 static const Schema s13 = {.type = SCHEMA_STRING, .go_type = "v1.CompletionMode", .enum_values = v12};
@@ -106,7 +117,8 @@ static const SchemaField f_batch_v1_JobSpec[] = {
     {"managedBy", &s0, NULL, NULL, 15, FIELD_POINTER},
 };
 static const uint16_t n_batch_v1_JobSpec[] = {2, 5, 6, 12, 1, 15, 9, 7, 0, 3, 14, 8, 4, 13, 10, 11, };
-const Schema schema_batch_v1_JobSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobSpec", .go_type = "v1.JobSpec", .fields = f_batch_v1_JobSpec, .by_name = n_batch_v1_JobSpec, .n_fields = 16};
+static const uint16_t p_batch_v1_JobSpec[] = {0, 1, 2, 8, 9, 10, 5, 11, 12, 13, 3, 6, 7, 14, 15, 4};
+const Schema schema_batch_v1_JobSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobSpec", .go_type = "v1.JobSpec", .fields = f_batch_v1_JobSpec, .by_name = n_batch_v1_JobSpec, .n_fields = 16, .by_number = p_batch_v1_JobSpec, .n_by_number = 16, .has_defaults = true};
 
 static const Schema a16 = {.type = SCHEMA_LIST, .element = &schema_batch_v1_JobCondition, .go_type = "[]v1.JobCondition"};
 static const SchemaField f_batch_v1_JobStatus[] = {
@@ -123,21 +135,24 @@ static const SchemaField f_batch_v1_JobStatus[] = {
     {"ready", &s6, NULL, NULL, 9, FIELD_POINTER},
 };
 static const uint16_t n_batch_v1_JobStatus[] = {3, 7, 2, 0, 5, 8, 10, 1, 4, 6, 9, };
-const Schema schema_batch_v1_JobStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobStatus", .go_type = "v1.JobStatus", .fields = f_batch_v1_JobStatus, .by_name = n_batch_v1_JobStatus, .n_fields = 11};
+static const uint16_t p_batch_v1_JobStatus[] = {0, 1, 2, 3, 4, 5, 7, 9, 10, 8, 6};
+const Schema schema_batch_v1_JobStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobStatus", .go_type = "v1.JobStatus", .fields = f_batch_v1_JobStatus, .by_name = n_batch_v1_JobStatus, .n_fields = 11, .by_number = p_batch_v1_JobStatus, .n_by_number = 11};
 
 static const SchemaField f_batch_v1_JobTemplateSpec[] = {
     {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
     {"spec", &schema_batch_v1_JobSpec, NULL, NULL, 2, 0},
 };
 static const uint16_t n_batch_v1_JobTemplateSpec[] = {0, 1, };
-const Schema schema_batch_v1_JobTemplateSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobTemplateSpec", .go_type = "v1.JobTemplateSpec", .fields = f_batch_v1_JobTemplateSpec, .by_name = n_batch_v1_JobTemplateSpec, .n_fields = 2};
+static const uint16_t p_batch_v1_JobTemplateSpec[] = {0, 1};
+const Schema schema_batch_v1_JobTemplateSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobTemplateSpec", .go_type = "v1.JobTemplateSpec", .fields = f_batch_v1_JobTemplateSpec, .by_name = n_batch_v1_JobTemplateSpec, .n_fields = 2, .by_number = p_batch_v1_JobTemplateSpec, .n_by_number = 2, .has_defaults = true};
 
 static const Schema a17 = {.type = SCHEMA_LIST, .element = &schema_batch_v1_PodFailurePolicyRule, .go_type = "[]v1.PodFailurePolicyRule"};
 static const SchemaField f_batch_v1_PodFailurePolicy[] = {
     {"rules", &a17, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
 };
 static const uint16_t n_batch_v1_PodFailurePolicy[] = {0, };
-const Schema schema_batch_v1_PodFailurePolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicy", .go_type = "v1.PodFailurePolicy", .fields = f_batch_v1_PodFailurePolicy, .by_name = n_batch_v1_PodFailurePolicy, .n_fields = 1};
+static const uint16_t p_batch_v1_PodFailurePolicy[] = {0};
+const Schema schema_batch_v1_PodFailurePolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicy", .go_type = "v1.PodFailurePolicy", .fields = f_batch_v1_PodFailurePolicy, .by_name = n_batch_v1_PodFailurePolicy, .n_fields = 1, .by_number = p_batch_v1_PodFailurePolicy, .n_by_number = 1};
 
 static const char *const v18[] = {"In", "NotIn", NULL};
 static const Schema s19 = {.type = SCHEMA_STRING, .go_type = "v1.PodFailurePolicyOnExitCodesOperator", .enum_values = v18};
@@ -148,7 +163,8 @@ static const SchemaField f_batch_v1_PodFailurePolicyOnExitCodesRequirement[] = {
     {"values", &a20, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_batch_v1_PodFailurePolicyOnExitCodesRequirement[] = {0, 1, 2, };
-const Schema schema_batch_v1_PodFailurePolicyOnExitCodesRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicyOnExitCodesRequirement", .go_type = "v1.PodFailurePolicyOnExitCodesRequirement", .fields = f_batch_v1_PodFailurePolicyOnExitCodesRequirement, .by_name = n_batch_v1_PodFailurePolicyOnExitCodesRequirement, .n_fields = 3};
+static const uint16_t p_batch_v1_PodFailurePolicyOnExitCodesRequirement[] = {0, 1, 2};
+const Schema schema_batch_v1_PodFailurePolicyOnExitCodesRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicyOnExitCodesRequirement", .go_type = "v1.PodFailurePolicyOnExitCodesRequirement", .fields = f_batch_v1_PodFailurePolicyOnExitCodesRequirement, .by_name = n_batch_v1_PodFailurePolicyOnExitCodesRequirement, .n_fields = 3, .by_number = p_batch_v1_PodFailurePolicyOnExitCodesRequirement, .n_by_number = 3};
 
 static const Schema s21 = {.type = SCHEMA_STRING, .go_type = "v1.PodConditionType"};
 static const SchemaField f_batch_v1_PodFailurePolicyOnPodConditionsPattern[] = {
@@ -156,7 +172,8 @@ static const SchemaField f_batch_v1_PodFailurePolicyOnPodConditionsPattern[] = {
     {"status", &s10, NULL, NULL, 2, 0},
 };
 static const uint16_t n_batch_v1_PodFailurePolicyOnPodConditionsPattern[] = {1, 0, };
-const Schema schema_batch_v1_PodFailurePolicyOnPodConditionsPattern = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicyOnPodConditionsPattern", .go_type = "v1.PodFailurePolicyOnPodConditionsPattern", .fields = f_batch_v1_PodFailurePolicyOnPodConditionsPattern, .by_name = n_batch_v1_PodFailurePolicyOnPodConditionsPattern, .n_fields = 2};
+static const uint16_t p_batch_v1_PodFailurePolicyOnPodConditionsPattern[] = {0, 1};
+const Schema schema_batch_v1_PodFailurePolicyOnPodConditionsPattern = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicyOnPodConditionsPattern", .go_type = "v1.PodFailurePolicyOnPodConditionsPattern", .fields = f_batch_v1_PodFailurePolicyOnPodConditionsPattern, .by_name = n_batch_v1_PodFailurePolicyOnPodConditionsPattern, .n_fields = 2, .by_number = p_batch_v1_PodFailurePolicyOnPodConditionsPattern, .n_by_number = 2};
 
 static const char *const v22[] = {"Count", "FailIndex", "FailJob", "Ignore", NULL};
 static const Schema s23 = {.type = SCHEMA_STRING, .go_type = "v1.PodFailurePolicyAction", .enum_values = v22};
@@ -167,21 +184,24 @@ static const SchemaField f_batch_v1_PodFailurePolicyRule[] = {
     {"onPodConditions", &a24, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_batch_v1_PodFailurePolicyRule[] = {0, 1, 2, };
-const Schema schema_batch_v1_PodFailurePolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicyRule", .go_type = "v1.PodFailurePolicyRule", .fields = f_batch_v1_PodFailurePolicyRule, .by_name = n_batch_v1_PodFailurePolicyRule, .n_fields = 3};
+static const uint16_t p_batch_v1_PodFailurePolicyRule[] = {0, 1, 2};
+const Schema schema_batch_v1_PodFailurePolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicyRule", .go_type = "v1.PodFailurePolicyRule", .fields = f_batch_v1_PodFailurePolicyRule, .by_name = n_batch_v1_PodFailurePolicyRule, .n_fields = 3, .by_number = p_batch_v1_PodFailurePolicyRule, .n_by_number = 3};
 
 static const Schema a25 = {.type = SCHEMA_LIST, .element = &schema_batch_v1_SuccessPolicyRule, .go_type = "[]v1.SuccessPolicyRule"};
 static const SchemaField f_batch_v1_SuccessPolicy[] = {
     {"rules", &a25, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
 };
 static const uint16_t n_batch_v1_SuccessPolicy[] = {0, };
-const Schema schema_batch_v1_SuccessPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.SuccessPolicy", .go_type = "v1.SuccessPolicy", .fields = f_batch_v1_SuccessPolicy, .by_name = n_batch_v1_SuccessPolicy, .n_fields = 1};
+static const uint16_t p_batch_v1_SuccessPolicy[] = {0};
+const Schema schema_batch_v1_SuccessPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.SuccessPolicy", .go_type = "v1.SuccessPolicy", .fields = f_batch_v1_SuccessPolicy, .by_name = n_batch_v1_SuccessPolicy, .n_fields = 1, .by_number = p_batch_v1_SuccessPolicy, .n_by_number = 1};
 
 static const SchemaField f_batch_v1_SuccessPolicyRule[] = {
     {"succeededIndexes", &s0, NULL, NULL, 1, FIELD_POINTER},
     {"succeededCount", &s6, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_batch_v1_SuccessPolicyRule[] = {1, 0, };
-const Schema schema_batch_v1_SuccessPolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.SuccessPolicyRule", .go_type = "v1.SuccessPolicyRule", .fields = f_batch_v1_SuccessPolicyRule, .by_name = n_batch_v1_SuccessPolicyRule, .n_fields = 2};
+static const uint16_t p_batch_v1_SuccessPolicyRule[] = {0, 1};
+const Schema schema_batch_v1_SuccessPolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.SuccessPolicyRule", .go_type = "v1.SuccessPolicyRule", .fields = f_batch_v1_SuccessPolicyRule, .by_name = n_batch_v1_SuccessPolicyRule, .n_fields = 2, .by_number = p_batch_v1_SuccessPolicyRule, .n_by_number = 2};
 
 static const Schema s26 = {.type = SCHEMA_STRING, .go_type = "types.UID"};
 static const Schema a27 = {.type = SCHEMA_LIST, .element = &s26, .go_type = "[]types.UID", .list_kind = LIST_SET};
@@ -190,5 +210,6 @@ static const SchemaField f_batch_v1_UncountedTerminatedPods[] = {
     {"failed", &a27, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_batch_v1_UncountedTerminatedPods[] = {1, 0, };
-const Schema schema_batch_v1_UncountedTerminatedPods = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.UncountedTerminatedPods", .go_type = "v1.UncountedTerminatedPods", .fields = f_batch_v1_UncountedTerminatedPods, .by_name = n_batch_v1_UncountedTerminatedPods, .n_fields = 2};
+static const uint16_t p_batch_v1_UncountedTerminatedPods[] = {0, 1};
+const Schema schema_batch_v1_UncountedTerminatedPods = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.UncountedTerminatedPods", .go_type = "v1.UncountedTerminatedPods", .fields = f_batch_v1_UncountedTerminatedPods, .by_name = n_batch_v1_UncountedTerminatedPods, .n_fields = 2, .by_number = p_batch_v1_UncountedTerminatedPods, .n_by_number = 2};
 

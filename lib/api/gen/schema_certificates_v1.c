@@ -10,7 +10,9 @@ static const SchemaField f_certificates_v1_CertificateSigningRequest[] = {
     {"status", &schema_certificates_v1_CertificateSigningRequestStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_certificates_v1_CertificateSigningRequest[] = {1, 0, 2, 3, 4, };
-const Schema schema_certificates_v1_CertificateSigningRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequest", .go_type = "v1.CertificateSigningRequest", .fields = f_certificates_v1_CertificateSigningRequest, .by_name = n_certificates_v1_CertificateSigningRequest, .n_fields = 5};
+static const SchemaInline e_certificates_v1_CertificateSigningRequest[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_certificates_v1_CertificateSigningRequest[] = {2, 3, 4};
+const Schema schema_certificates_v1_CertificateSigningRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequest", .go_type = "v1.CertificateSigningRequest", .fields = f_certificates_v1_CertificateSigningRequest, .by_name = n_certificates_v1_CertificateSigningRequest, .n_fields = 5, .inlines = e_certificates_v1_CertificateSigningRequest, .n_inlines = 1, .by_number = p_certificates_v1_CertificateSigningRequest, .n_by_number = 3};
 
 static const Schema s1 = {.type = SCHEMA_STRING, .go_type = "v1.RequestConditionType"};
 static const Schema s2 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
@@ -24,7 +26,8 @@ static const SchemaField f_certificates_v1_CertificateSigningRequestCondition[] 
     {"lastTransitionTime", &l3, NULL, NULL, 5, FIELD_WRITE_NULL},
 };
 static const uint16_t n_certificates_v1_CertificateSigningRequestCondition[] = {5, 4, 3, 2, 1, 0, };
-const Schema schema_certificates_v1_CertificateSigningRequestCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestCondition", .go_type = "v1.CertificateSigningRequestCondition", .fields = f_certificates_v1_CertificateSigningRequestCondition, .by_name = n_certificates_v1_CertificateSigningRequestCondition, .n_fields = 6};
+static const uint16_t p_certificates_v1_CertificateSigningRequestCondition[] = {0, 2, 3, 4, 5, 1};
+const Schema schema_certificates_v1_CertificateSigningRequestCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestCondition", .go_type = "v1.CertificateSigningRequestCondition", .fields = f_certificates_v1_CertificateSigningRequestCondition, .by_name = n_certificates_v1_CertificateSigningRequestCondition, .n_fields = 6, .by_number = p_certificates_v1_CertificateSigningRequestCondition, .n_by_number = 6};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_certificates_v1_CertificateSigningRequest, .go_type = "[]v1.CertificateSigningRequest"};
 static const SchemaField f_certificates_v1_CertificateSigningRequestList[] = {
@@ -34,7 +37,9 @@ static const SchemaField f_certificates_v1_CertificateSigningRequestList[] = {
     {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_certificates_v1_CertificateSigningRequestList[] = {1, 3, 0, 2, };
-const Schema schema_certificates_v1_CertificateSigningRequestList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestList", .go_type = "v1.CertificateSigningRequestList", .fields = f_certificates_v1_CertificateSigningRequestList, .by_name = n_certificates_v1_CertificateSigningRequestList, .n_fields = 4};
+static const SchemaInline e_certificates_v1_CertificateSigningRequestList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_certificates_v1_CertificateSigningRequestList[] = {2, 3};
+const Schema schema_certificates_v1_CertificateSigningRequestList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestList", .go_type = "v1.CertificateSigningRequestList", .fields = f_certificates_v1_CertificateSigningRequestList, .by_name = n_certificates_v1_CertificateSigningRequestList, .n_fields = 4, .inlines = e_certificates_v1_CertificateSigningRequestList, .n_inlines = 1, .by_number = p_certificates_v1_CertificateSigningRequestList, .n_by_number = 2};
 
 static const Schema s5 = {.type = SCHEMA_BYTES, .go_type = "[]uint8", .format = "byte"};
 static const Schema s6 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
@@ -55,7 +60,8 @@ static const SchemaField f_certificates_v1_CertificateSigningRequestSpec[] = {
     {"extra", &m12, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_certificates_v1_CertificateSigningRequestSpec[] = {2, 7, 6, 0, 1, 5, 3, 4, };
-const Schema schema_certificates_v1_CertificateSigningRequestSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestSpec", .go_type = "v1.CertificateSigningRequestSpec", .fields = f_certificates_v1_CertificateSigningRequestSpec, .by_name = n_certificates_v1_CertificateSigningRequestSpec, .n_fields = 8};
+static const uint16_t p_certificates_v1_CertificateSigningRequestSpec[] = {0, 4, 5, 6, 3, 7, 1, 2};
+const Schema schema_certificates_v1_CertificateSigningRequestSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestSpec", .go_type = "v1.CertificateSigningRequestSpec", .fields = f_certificates_v1_CertificateSigningRequestSpec, .by_name = n_certificates_v1_CertificateSigningRequestSpec, .n_fields = 8, .by_number = p_certificates_v1_CertificateSigningRequestSpec, .n_by_number = 8};
 
 static const char *const k13[] = {"type", NULL};
 static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_certificates_v1_CertificateSigningRequestCondition, .go_type = "[]v1.CertificateSigningRequestCondition", .list_kind = LIST_MAP, .list_map_keys = k13};
@@ -64,5 +70,6 @@ static const SchemaField f_certificates_v1_CertificateSigningRequestStatus[] = {
     {"certificate", &s5, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_certificates_v1_CertificateSigningRequestStatus[] = {1, 0, };
-const Schema schema_certificates_v1_CertificateSigningRequestStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestStatus", .go_type = "v1.CertificateSigningRequestStatus", .fields = f_certificates_v1_CertificateSigningRequestStatus, .by_name = n_certificates_v1_CertificateSigningRequestStatus, .n_fields = 2};
+static const uint16_t p_certificates_v1_CertificateSigningRequestStatus[] = {0, 1};
+const Schema schema_certificates_v1_CertificateSigningRequestStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestStatus", .go_type = "v1.CertificateSigningRequestStatus", .fields = f_certificates_v1_CertificateSigningRequestStatus, .by_name = n_certificates_v1_CertificateSigningRequestStatus, .n_fields = 2, .by_number = p_certificates_v1_CertificateSigningRequestStatus, .n_by_number = 2};
 

@@ -9,7 +9,9 @@ static const SchemaField f_coordination_v1_Lease[] = {
     {"spec", &schema_coordination_v1_LeaseSpec, NULL, NULL, 2, 0},
 };
 static const uint16_t n_coordination_v1_Lease[] = {1, 0, 2, 3, };
-const Schema schema_coordination_v1_Lease = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.coordination.v1.Lease", .go_type = "v1.Lease", .fields = f_coordination_v1_Lease, .by_name = n_coordination_v1_Lease, .n_fields = 4};
+static const SchemaInline e_coordination_v1_Lease[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_coordination_v1_Lease[] = {2, 3};
+const Schema schema_coordination_v1_Lease = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.coordination.v1.Lease", .go_type = "v1.Lease", .fields = f_coordination_v1_Lease, .by_name = n_coordination_v1_Lease, .n_fields = 4, .inlines = e_coordination_v1_Lease, .n_inlines = 1, .by_number = p_coordination_v1_Lease, .n_by_number = 2};
 
 static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_coordination_v1_Lease, .go_type = "[]v1.Lease"};
 static const SchemaField f_coordination_v1_LeaseList[] = {
@@ -19,7 +21,9 @@ static const SchemaField f_coordination_v1_LeaseList[] = {
     {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_coordination_v1_LeaseList[] = {1, 3, 0, 2, };
-const Schema schema_coordination_v1_LeaseList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.coordination.v1.LeaseList", .go_type = "v1.LeaseList", .fields = f_coordination_v1_LeaseList, .by_name = n_coordination_v1_LeaseList, .n_fields = 4};
+static const SchemaInline e_coordination_v1_LeaseList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_coordination_v1_LeaseList[] = {2, 3};
+const Schema schema_coordination_v1_LeaseList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.coordination.v1.LeaseList", .go_type = "v1.LeaseList", .fields = f_coordination_v1_LeaseList, .by_name = n_coordination_v1_LeaseList, .n_fields = 4, .inlines = e_coordination_v1_LeaseList, .n_inlines = 1, .by_number = p_coordination_v1_LeaseList, .n_by_number = 2};
 
 static const Schema s2 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const Schema l3 = {.type = SCHEMA_MICRO_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", .go_type = "v1.MicroTime", .format = "date-time"};
@@ -34,5 +38,6 @@ static const SchemaField f_coordination_v1_LeaseSpec[] = {
     {"preferredHolder", &s0, NULL, NULL, 7, FIELD_POINTER},
 };
 static const uint16_t n_coordination_v1_LeaseSpec[] = {2, 0, 1, 4, 6, 3, 5, };
-const Schema schema_coordination_v1_LeaseSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.coordination.v1.LeaseSpec", .go_type = "v1.LeaseSpec", .fields = f_coordination_v1_LeaseSpec, .by_name = n_coordination_v1_LeaseSpec, .n_fields = 7};
+static const uint16_t p_coordination_v1_LeaseSpec[] = {0, 1, 2, 3, 4, 5, 6};
+const Schema schema_coordination_v1_LeaseSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.coordination.v1.LeaseSpec", .go_type = "v1.LeaseSpec", .fields = f_coordination_v1_LeaseSpec, .by_name = n_coordination_v1_LeaseSpec, .n_fields = 7, .by_number = p_coordination_v1_LeaseSpec, .n_by_number = 7};
 

@@ -11,7 +11,8 @@ static const SchemaField f_core_v1_AWSElasticBlockStoreVolumeSource[] = {
     {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_AWSElasticBlockStoreVolumeSource[] = {1, 2, 3, 0, };
-const Schema schema_core_v1_AWSElasticBlockStoreVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AWSElasticBlockStoreVolumeSource", .go_type = "v1.AWSElasticBlockStoreVolumeSource", .fields = f_core_v1_AWSElasticBlockStoreVolumeSource, .by_name = n_core_v1_AWSElasticBlockStoreVolumeSource, .n_fields = 4};
+static const uint16_t p_core_v1_AWSElasticBlockStoreVolumeSource[] = {0, 1, 2, 3};
+const Schema schema_core_v1_AWSElasticBlockStoreVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AWSElasticBlockStoreVolumeSource", .go_type = "v1.AWSElasticBlockStoreVolumeSource", .fields = f_core_v1_AWSElasticBlockStoreVolumeSource, .by_name = n_core_v1_AWSElasticBlockStoreVolumeSource, .n_fields = 4, .by_number = p_core_v1_AWSElasticBlockStoreVolumeSource, .n_by_number = 4};
 
 static const SchemaField f_core_v1_Affinity[] = {
     {"nodeAffinity", &schema_core_v1_NodeAffinity, NULL, NULL, 1, FIELD_POINTER},
@@ -19,7 +20,8 @@ static const SchemaField f_core_v1_Affinity[] = {
     {"podAntiAffinity", &schema_core_v1_PodAntiAffinity, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_Affinity[] = {0, 1, 2, };
-const Schema schema_core_v1_Affinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Affinity", .go_type = "v1.Affinity", .fields = f_core_v1_Affinity, .by_name = n_core_v1_Affinity, .n_fields = 3};
+static const uint16_t p_core_v1_Affinity[] = {0, 1, 2};
+const Schema schema_core_v1_Affinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Affinity", .go_type = "v1.Affinity", .fields = f_core_v1_Affinity, .by_name = n_core_v1_Affinity, .n_fields = 3, .by_number = p_core_v1_Affinity, .n_by_number = 3};
 
 static const char *const v3[] = {"Localhost", "RuntimeDefault", "Unconfined", NULL};
 static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v1.AppArmorProfileType", .enum_values = v3};
@@ -28,7 +30,8 @@ static const SchemaField f_core_v1_AppArmorProfile[] = {
     {"localhostProfile", &s0, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_AppArmorProfile[] = {1, 0, };
-const Schema schema_core_v1_AppArmorProfile = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AppArmorProfile", .go_type = "v1.AppArmorProfile", .fields = f_core_v1_AppArmorProfile, .by_name = n_core_v1_AppArmorProfile, .n_fields = 2};
+static const uint16_t p_core_v1_AppArmorProfile[] = {0, 1};
+const Schema schema_core_v1_AppArmorProfile = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AppArmorProfile", .go_type = "v1.AppArmorProfile", .fields = f_core_v1_AppArmorProfile, .by_name = n_core_v1_AppArmorProfile, .n_fields = 2, .by_number = p_core_v1_AppArmorProfile, .n_by_number = 2};
 
 static const Schema s5 = {.type = SCHEMA_STRING, .go_type = "v1.UniqueVolumeName"};
 static const SchemaField f_core_v1_AttachedVolume[] = {
@@ -36,7 +39,8 @@ static const SchemaField f_core_v1_AttachedVolume[] = {
     {"devicePath", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_AttachedVolume[] = {1, 0, };
-const Schema schema_core_v1_AttachedVolume = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AttachedVolume", .go_type = "v1.AttachedVolume", .fields = f_core_v1_AttachedVolume, .by_name = n_core_v1_AttachedVolume, .n_fields = 2};
+static const uint16_t p_core_v1_AttachedVolume[] = {0, 1};
+const Schema schema_core_v1_AttachedVolume = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AttachedVolume", .go_type = "v1.AttachedVolume", .fields = f_core_v1_AttachedVolume, .by_name = n_core_v1_AttachedVolume, .n_fields = 2, .by_number = p_core_v1_AttachedVolume, .n_by_number = 2};
 
 static const char *const v6[] = {"None", "ReadOnly", "ReadWrite", NULL};
 static const Schema s7 = {.type = SCHEMA_STRING, .go_type = "v1.AzureDataDiskCachingMode", .enum_values = v6};
@@ -51,7 +55,8 @@ static const SchemaField f_core_v1_AzureDiskVolumeSource[] = {
     {"kind", &s9, "\"Shared\"", NULL, 6, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_AzureDiskVolumeSource[] = {2, 0, 1, 3, 5, 4, };
-const Schema schema_core_v1_AzureDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AzureDiskVolumeSource", .go_type = "v1.AzureDiskVolumeSource", .fields = f_core_v1_AzureDiskVolumeSource, .by_name = n_core_v1_AzureDiskVolumeSource, .n_fields = 6};
+static const uint16_t p_core_v1_AzureDiskVolumeSource[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_core_v1_AzureDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AzureDiskVolumeSource", .go_type = "v1.AzureDiskVolumeSource", .fields = f_core_v1_AzureDiskVolumeSource, .by_name = n_core_v1_AzureDiskVolumeSource, .n_fields = 6, .by_number = p_core_v1_AzureDiskVolumeSource, .n_by_number = 6, .has_defaults = true};
 
 static const SchemaField f_core_v1_AzureFilePersistentVolumeSource[] = {
     {"secretName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -60,7 +65,8 @@ static const SchemaField f_core_v1_AzureFilePersistentVolumeSource[] = {
     {"secretNamespace", &s0, NULL, NULL, 4, FIELD_POINTER | FIELD_WRITE_NULL},
 };
 static const uint16_t n_core_v1_AzureFilePersistentVolumeSource[] = {2, 0, 3, 1, };
-const Schema schema_core_v1_AzureFilePersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AzureFilePersistentVolumeSource", .go_type = "v1.AzureFilePersistentVolumeSource", .fields = f_core_v1_AzureFilePersistentVolumeSource, .by_name = n_core_v1_AzureFilePersistentVolumeSource, .n_fields = 4};
+static const uint16_t p_core_v1_AzureFilePersistentVolumeSource[] = {0, 1, 2, 3};
+const Schema schema_core_v1_AzureFilePersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AzureFilePersistentVolumeSource", .go_type = "v1.AzureFilePersistentVolumeSource", .fields = f_core_v1_AzureFilePersistentVolumeSource, .by_name = n_core_v1_AzureFilePersistentVolumeSource, .n_fields = 4, .by_number = p_core_v1_AzureFilePersistentVolumeSource, .n_by_number = 4};
 
 static const SchemaField f_core_v1_AzureFileVolumeSource[] = {
     {"secretName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -68,7 +74,8 @@ static const SchemaField f_core_v1_AzureFileVolumeSource[] = {
     {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_AzureFileVolumeSource[] = {2, 0, 1, };
-const Schema schema_core_v1_AzureFileVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AzureFileVolumeSource", .go_type = "v1.AzureFileVolumeSource", .fields = f_core_v1_AzureFileVolumeSource, .by_name = n_core_v1_AzureFileVolumeSource, .n_fields = 3};
+static const uint16_t p_core_v1_AzureFileVolumeSource[] = {0, 1, 2};
+const Schema schema_core_v1_AzureFileVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AzureFileVolumeSource", .go_type = "v1.AzureFileVolumeSource", .fields = f_core_v1_AzureFileVolumeSource, .by_name = n_core_v1_AzureFileVolumeSource, .n_fields = 3, .by_number = p_core_v1_AzureFileVolumeSource, .n_by_number = 3};
 
 static const SchemaField f_core_v1_Binding[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -77,7 +84,9 @@ static const SchemaField f_core_v1_Binding[] = {
     {"target", &schema_core_v1_ObjectReference, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_Binding[] = {1, 0, 2, 3, };
-const Schema schema_core_v1_Binding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Binding", .go_type = "v1.Binding", .fields = f_core_v1_Binding, .by_name = n_core_v1_Binding, .n_fields = 4};
+static const SchemaInline e_core_v1_Binding[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_Binding[] = {2, 3};
+const Schema schema_core_v1_Binding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Binding", .go_type = "v1.Binding", .fields = f_core_v1_Binding, .by_name = n_core_v1_Binding, .n_fields = 4, .inlines = e_core_v1_Binding, .n_inlines = 1, .by_number = p_core_v1_Binding, .n_by_number = 2};
 
 static const Schema m10 = {.type = SCHEMA_MAP, .element = &s0, .go_type = "map[string]string"};
 static const SchemaField f_core_v1_CSIPersistentVolumeSource[] = {
@@ -93,7 +102,8 @@ static const SchemaField f_core_v1_CSIPersistentVolumeSource[] = {
     {"nodeExpandSecretRef", &schema_core_v1_SecretReference, NULL, NULL, 10, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_CSIPersistentVolumeSource[] = {8, 5, 0, 3, 9, 7, 6, 2, 4, 1, };
-const Schema schema_core_v1_CSIPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CSIPersistentVolumeSource", .go_type = "v1.CSIPersistentVolumeSource", .fields = f_core_v1_CSIPersistentVolumeSource, .by_name = n_core_v1_CSIPersistentVolumeSource, .n_fields = 10};
+static const uint16_t p_core_v1_CSIPersistentVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+const Schema schema_core_v1_CSIPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CSIPersistentVolumeSource", .go_type = "v1.CSIPersistentVolumeSource", .fields = f_core_v1_CSIPersistentVolumeSource, .by_name = n_core_v1_CSIPersistentVolumeSource, .n_fields = 10, .by_number = p_core_v1_CSIPersistentVolumeSource, .n_by_number = 10};
 
 static const SchemaField f_core_v1_CSIVolumeSource[] = {
     {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -103,7 +113,8 @@ static const SchemaField f_core_v1_CSIVolumeSource[] = {
     {"nodePublishSecretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_CSIVolumeSource[] = {0, 2, 4, 1, 3, };
-const Schema schema_core_v1_CSIVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CSIVolumeSource", .go_type = "v1.CSIVolumeSource", .fields = f_core_v1_CSIVolumeSource, .by_name = n_core_v1_CSIVolumeSource, .n_fields = 5};
+static const uint16_t p_core_v1_CSIVolumeSource[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_CSIVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CSIVolumeSource", .go_type = "v1.CSIVolumeSource", .fields = f_core_v1_CSIVolumeSource, .by_name = n_core_v1_CSIVolumeSource, .n_fields = 5, .by_number = p_core_v1_CSIVolumeSource, .n_by_number = 5};
 
 static const Schema s11 = {.type = SCHEMA_STRING, .go_type = "v1.Capability"};
 static const Schema a12 = {.type = SCHEMA_LIST, .element = &s11, .go_type = "[]v1.Capability"};
@@ -112,7 +123,8 @@ static const SchemaField f_core_v1_Capabilities[] = {
     {"drop", &a12, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_Capabilities[] = {0, 1, };
-const Schema schema_core_v1_Capabilities = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Capabilities", .go_type = "v1.Capabilities", .fields = f_core_v1_Capabilities, .by_name = n_core_v1_Capabilities, .n_fields = 2};
+static const uint16_t p_core_v1_Capabilities[] = {0, 1};
+const Schema schema_core_v1_Capabilities = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Capabilities", .go_type = "v1.Capabilities", .fields = f_core_v1_Capabilities, .by_name = n_core_v1_Capabilities, .n_fields = 2, .by_number = p_core_v1_Capabilities, .n_by_number = 2};
 
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string"};
 static const SchemaField f_core_v1_CephFSPersistentVolumeSource[] = {
@@ -124,7 +136,8 @@ static const SchemaField f_core_v1_CephFSPersistentVolumeSource[] = {
     {"readOnly", &s2, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_CephFSPersistentVolumeSource[] = {0, 1, 5, 3, 4, 2, };
-const Schema schema_core_v1_CephFSPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CephFSPersistentVolumeSource", .go_type = "v1.CephFSPersistentVolumeSource", .fields = f_core_v1_CephFSPersistentVolumeSource, .by_name = n_core_v1_CephFSPersistentVolumeSource, .n_fields = 6};
+static const uint16_t p_core_v1_CephFSPersistentVolumeSource[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_core_v1_CephFSPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CephFSPersistentVolumeSource", .go_type = "v1.CephFSPersistentVolumeSource", .fields = f_core_v1_CephFSPersistentVolumeSource, .by_name = n_core_v1_CephFSPersistentVolumeSource, .n_fields = 6, .by_number = p_core_v1_CephFSPersistentVolumeSource, .n_by_number = 6};
 
 static const SchemaField f_core_v1_CephFSVolumeSource[] = {
     {"monitors", &a13, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
@@ -135,7 +148,8 @@ static const SchemaField f_core_v1_CephFSVolumeSource[] = {
     {"readOnly", &s2, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_CephFSVolumeSource[] = {0, 1, 5, 3, 4, 2, };
-const Schema schema_core_v1_CephFSVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CephFSVolumeSource", .go_type = "v1.CephFSVolumeSource", .fields = f_core_v1_CephFSVolumeSource, .by_name = n_core_v1_CephFSVolumeSource, .n_fields = 6};
+static const uint16_t p_core_v1_CephFSVolumeSource[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_core_v1_CephFSVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CephFSVolumeSource", .go_type = "v1.CephFSVolumeSource", .fields = f_core_v1_CephFSVolumeSource, .by_name = n_core_v1_CephFSVolumeSource, .n_fields = 6, .by_number = p_core_v1_CephFSVolumeSource, .n_by_number = 6};
 
 static const SchemaField f_core_v1_CinderPersistentVolumeSource[] = {
     {"volumeID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -144,7 +158,8 @@ static const SchemaField f_core_v1_CinderPersistentVolumeSource[] = {
     {"secretRef", &schema_core_v1_SecretReference, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_CinderPersistentVolumeSource[] = {1, 2, 3, 0, };
-const Schema schema_core_v1_CinderPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CinderPersistentVolumeSource", .go_type = "v1.CinderPersistentVolumeSource", .fields = f_core_v1_CinderPersistentVolumeSource, .by_name = n_core_v1_CinderPersistentVolumeSource, .n_fields = 4};
+static const uint16_t p_core_v1_CinderPersistentVolumeSource[] = {0, 1, 2, 3};
+const Schema schema_core_v1_CinderPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CinderPersistentVolumeSource", .go_type = "v1.CinderPersistentVolumeSource", .fields = f_core_v1_CinderPersistentVolumeSource, .by_name = n_core_v1_CinderPersistentVolumeSource, .n_fields = 4, .by_number = p_core_v1_CinderPersistentVolumeSource, .n_by_number = 4};
 
 static const SchemaField f_core_v1_CinderVolumeSource[] = {
     {"volumeID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -153,13 +168,15 @@ static const SchemaField f_core_v1_CinderVolumeSource[] = {
     {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_CinderVolumeSource[] = {1, 2, 3, 0, };
-const Schema schema_core_v1_CinderVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CinderVolumeSource", .go_type = "v1.CinderVolumeSource", .fields = f_core_v1_CinderVolumeSource, .by_name = n_core_v1_CinderVolumeSource, .n_fields = 4};
+static const uint16_t p_core_v1_CinderVolumeSource[] = {0, 1, 2, 3};
+const Schema schema_core_v1_CinderVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CinderVolumeSource", .go_type = "v1.CinderVolumeSource", .fields = f_core_v1_CinderVolumeSource, .by_name = n_core_v1_CinderVolumeSource, .n_fields = 4, .by_number = p_core_v1_CinderVolumeSource, .n_by_number = 4};
 
 static const SchemaField f_core_v1_ClientIPConfig[] = {
     {"timeoutSeconds", &s1, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ClientIPConfig[] = {0, };
-const Schema schema_core_v1_ClientIPConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ClientIPConfig", .go_type = "v1.ClientIPConfig", .fields = f_core_v1_ClientIPConfig, .by_name = n_core_v1_ClientIPConfig, .n_fields = 1};
+static const uint16_t p_core_v1_ClientIPConfig[] = {0};
+const Schema schema_core_v1_ClientIPConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ClientIPConfig", .go_type = "v1.ClientIPConfig", .fields = f_core_v1_ClientIPConfig, .by_name = n_core_v1_ClientIPConfig, .n_fields = 1, .by_number = p_core_v1_ClientIPConfig, .n_by_number = 1};
 
 static const SchemaField f_core_v1_ClusterTrustBundleProjection[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_POINTER},
@@ -169,7 +186,8 @@ static const SchemaField f_core_v1_ClusterTrustBundleProjection[] = {
     {"path", &s0, NULL, NULL, 4, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ClusterTrustBundleProjection[] = {2, 0, 3, 4, 1, };
-const Schema schema_core_v1_ClusterTrustBundleProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ClusterTrustBundleProjection", .go_type = "v1.ClusterTrustBundleProjection", .fields = f_core_v1_ClusterTrustBundleProjection, .by_name = n_core_v1_ClusterTrustBundleProjection, .n_fields = 5};
+static const uint16_t p_core_v1_ClusterTrustBundleProjection[] = {0, 1, 2, 4, 3};
+const Schema schema_core_v1_ClusterTrustBundleProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ClusterTrustBundleProjection", .go_type = "v1.ClusterTrustBundleProjection", .fields = f_core_v1_ClusterTrustBundleProjection, .by_name = n_core_v1_ClusterTrustBundleProjection, .n_fields = 5, .by_number = p_core_v1_ClusterTrustBundleProjection, .n_by_number = 5};
 
 static const Schema s14 = {.type = SCHEMA_STRING, .go_type = "v1.ComponentConditionType"};
 static const Schema s15 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
@@ -180,7 +198,8 @@ static const SchemaField f_core_v1_ComponentCondition[] = {
     {"error", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ComponentCondition[] = {3, 2, 1, 0, };
-const Schema schema_core_v1_ComponentCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ComponentCondition", .go_type = "v1.ComponentCondition", .fields = f_core_v1_ComponentCondition, .by_name = n_core_v1_ComponentCondition, .n_fields = 4};
+static const uint16_t p_core_v1_ComponentCondition[] = {0, 1, 2, 3};
+const Schema schema_core_v1_ComponentCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ComponentCondition", .go_type = "v1.ComponentCondition", .fields = f_core_v1_ComponentCondition, .by_name = n_core_v1_ComponentCondition, .n_fields = 4, .by_number = p_core_v1_ComponentCondition, .n_by_number = 4};
 
 static const char *const k16[] = {"type", NULL};
 static const Schema a17 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ComponentCondition, .go_type = "[]v1.ComponentCondition", .list_kind = LIST_MAP, .list_map_keys = k16};
@@ -191,7 +210,9 @@ static const SchemaField f_core_v1_ComponentStatus[] = {
     {"conditions", &a17, NULL, "type", 2, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_core_v1_ComponentStatus[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_ComponentStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ComponentStatus", .go_type = "v1.ComponentStatus", .fields = f_core_v1_ComponentStatus, .by_name = n_core_v1_ComponentStatus, .n_fields = 4};
+static const SchemaInline e_core_v1_ComponentStatus[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_ComponentStatus[] = {2, 3};
+const Schema schema_core_v1_ComponentStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ComponentStatus", .go_type = "v1.ComponentStatus", .fields = f_core_v1_ComponentStatus, .by_name = n_core_v1_ComponentStatus, .n_fields = 4, .inlines = e_core_v1_ComponentStatus, .n_inlines = 1, .by_number = p_core_v1_ComponentStatus, .n_by_number = 2};
 
 static const Schema a18 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ComponentStatus, .go_type = "[]v1.ComponentStatus"};
 static const SchemaField f_core_v1_ComponentStatusList[] = {
@@ -201,7 +222,9 @@ static const SchemaField f_core_v1_ComponentStatusList[] = {
     {"items", &a18, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ComponentStatusList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_ComponentStatusList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ComponentStatusList", .go_type = "v1.ComponentStatusList", .fields = f_core_v1_ComponentStatusList, .by_name = n_core_v1_ComponentStatusList, .n_fields = 4};
+static const SchemaInline e_core_v1_ComponentStatusList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_ComponentStatusList[] = {2, 3};
+const Schema schema_core_v1_ComponentStatusList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ComponentStatusList", .go_type = "v1.ComponentStatusList", .fields = f_core_v1_ComponentStatusList, .by_name = n_core_v1_ComponentStatusList, .n_fields = 4, .inlines = e_core_v1_ComponentStatusList, .n_inlines = 1, .by_number = p_core_v1_ComponentStatusList, .n_by_number = 2};
 
 static const Schema s19 = {.type = SCHEMA_BYTES, .go_type = "[]uint8", .format = "byte"};
 static const Schema m20 = {.type = SCHEMA_MAP, .element = &s19, .go_type = "map[string][]uint8"};
@@ -214,15 +237,18 @@ static const SchemaField f_core_v1_ConfigMap[] = {
     {"binaryData", &m20, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ConfigMap[] = {1, 5, 4, 3, 0, 2, };
-const Schema schema_core_v1_ConfigMap = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMap", .go_type = "v1.ConfigMap", .fields = f_core_v1_ConfigMap, .by_name = n_core_v1_ConfigMap, .n_fields = 6};
+static const SchemaInline e_core_v1_ConfigMap[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_ConfigMap[] = {2, 4, 5, 3};
+const Schema schema_core_v1_ConfigMap = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMap", .go_type = "v1.ConfigMap", .fields = f_core_v1_ConfigMap, .by_name = n_core_v1_ConfigMap, .n_fields = 6, .inlines = e_core_v1_ConfigMap, .n_inlines = 1, .by_number = p_core_v1_ConfigMap, .n_by_number = 4};
 
 static const SchemaField f_core_v1_ConfigMapEnvSource[] = {
     {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"optional", &s2, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ConfigMapEnvSource[] = {0, 1, };
-static const SchemaInline e_core_v1_ConfigMapEnvSource[] = {{&schema_core_v1_LocalObjectReference, 1}, };
-const Schema schema_core_v1_ConfigMapEnvSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapEnvSource", .go_type = "v1.ConfigMapEnvSource", .fields = f_core_v1_ConfigMapEnvSource, .by_name = n_core_v1_ConfigMapEnvSource, .n_fields = 2, .inlines = e_core_v1_ConfigMapEnvSource, .n_inlines = 1};
+static const SchemaInline e_core_v1_ConfigMapEnvSource[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
+static const uint16_t p_core_v1_ConfigMapEnvSource[] = {2, 1};
+const Schema schema_core_v1_ConfigMapEnvSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapEnvSource", .go_type = "v1.ConfigMapEnvSource", .fields = f_core_v1_ConfigMapEnvSource, .by_name = n_core_v1_ConfigMapEnvSource, .n_fields = 2, .inlines = e_core_v1_ConfigMapEnvSource, .n_inlines = 1, .by_number = p_core_v1_ConfigMapEnvSource, .n_by_number = 2};
 
 static const SchemaField f_core_v1_ConfigMapKeySelector[] = {
     {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -230,8 +256,9 @@ static const SchemaField f_core_v1_ConfigMapKeySelector[] = {
     {"optional", &s2, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ConfigMapKeySelector[] = {1, 0, 2, };
-static const SchemaInline e_core_v1_ConfigMapKeySelector[] = {{&schema_core_v1_LocalObjectReference, 1}, };
-const Schema schema_core_v1_ConfigMapKeySelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapKeySelector", .go_type = "v1.ConfigMapKeySelector", .fields = f_core_v1_ConfigMapKeySelector, .by_name = n_core_v1_ConfigMapKeySelector, .n_fields = 3, .inlines = e_core_v1_ConfigMapKeySelector, .n_inlines = 1, .map_atomic = true};
+static const SchemaInline e_core_v1_ConfigMapKeySelector[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
+static const uint16_t p_core_v1_ConfigMapKeySelector[] = {3, 1, 2};
+const Schema schema_core_v1_ConfigMapKeySelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapKeySelector", .go_type = "v1.ConfigMapKeySelector", .fields = f_core_v1_ConfigMapKeySelector, .by_name = n_core_v1_ConfigMapKeySelector, .n_fields = 3, .inlines = e_core_v1_ConfigMapKeySelector, .n_inlines = 1, .by_number = p_core_v1_ConfigMapKeySelector, .n_by_number = 3, .map_atomic = true};
 
 static const Schema a21 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ConfigMap, .go_type = "[]v1.ConfigMap"};
 static const SchemaField f_core_v1_ConfigMapList[] = {
@@ -241,7 +268,9 @@ static const SchemaField f_core_v1_ConfigMapList[] = {
     {"items", &a21, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ConfigMapList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_ConfigMapList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapList", .go_type = "v1.ConfigMapList", .fields = f_core_v1_ConfigMapList, .by_name = n_core_v1_ConfigMapList, .n_fields = 4};
+static const SchemaInline e_core_v1_ConfigMapList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_ConfigMapList[] = {2, 3};
+const Schema schema_core_v1_ConfigMapList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapList", .go_type = "v1.ConfigMapList", .fields = f_core_v1_ConfigMapList, .by_name = n_core_v1_ConfigMapList, .n_fields = 4, .inlines = e_core_v1_ConfigMapList, .n_inlines = 1, .by_number = p_core_v1_ConfigMapList, .n_by_number = 2};
 
 static const Schema s22 = {.type = SCHEMA_STRING, .go_type = "types.UID"};
 static const SchemaField f_core_v1_ConfigMapNodeConfigSource[] = {
@@ -252,7 +281,8 @@ static const SchemaField f_core_v1_ConfigMapNodeConfigSource[] = {
     {"kubeletConfigKey", &s0, NULL, NULL, 5, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ConfigMapNodeConfigSource[] = {4, 1, 0, 3, 2, };
-const Schema schema_core_v1_ConfigMapNodeConfigSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapNodeConfigSource", .go_type = "v1.ConfigMapNodeConfigSource", .fields = f_core_v1_ConfigMapNodeConfigSource, .by_name = n_core_v1_ConfigMapNodeConfigSource, .n_fields = 5};
+static const uint16_t p_core_v1_ConfigMapNodeConfigSource[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_ConfigMapNodeConfigSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapNodeConfigSource", .go_type = "v1.ConfigMapNodeConfigSource", .fields = f_core_v1_ConfigMapNodeConfigSource, .by_name = n_core_v1_ConfigMapNodeConfigSource, .n_fields = 5, .by_number = p_core_v1_ConfigMapNodeConfigSource, .n_by_number = 5};
 
 static const Schema a23 = {.type = SCHEMA_LIST, .element = &schema_core_v1_KeyToPath, .go_type = "[]v1.KeyToPath"};
 static const SchemaField f_core_v1_ConfigMapProjection[] = {
@@ -261,8 +291,9 @@ static const SchemaField f_core_v1_ConfigMapProjection[] = {
     {"optional", &s2, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ConfigMapProjection[] = {1, 0, 2, };
-static const SchemaInline e_core_v1_ConfigMapProjection[] = {{&schema_core_v1_LocalObjectReference, 1}, };
-const Schema schema_core_v1_ConfigMapProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapProjection", .go_type = "v1.ConfigMapProjection", .fields = f_core_v1_ConfigMapProjection, .by_name = n_core_v1_ConfigMapProjection, .n_fields = 3, .inlines = e_core_v1_ConfigMapProjection, .n_inlines = 1};
+static const SchemaInline e_core_v1_ConfigMapProjection[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
+static const uint16_t p_core_v1_ConfigMapProjection[] = {3, 1, 2};
+const Schema schema_core_v1_ConfigMapProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapProjection", .go_type = "v1.ConfigMapProjection", .fields = f_core_v1_ConfigMapProjection, .by_name = n_core_v1_ConfigMapProjection, .n_fields = 3, .inlines = e_core_v1_ConfigMapProjection, .n_inlines = 1, .by_number = p_core_v1_ConfigMapProjection, .n_by_number = 3};
 
 static const SchemaField f_core_v1_ConfigMapVolumeSource[] = {
     {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -271,14 +302,15 @@ static const SchemaField f_core_v1_ConfigMapVolumeSource[] = {
     {"optional", &s2, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ConfigMapVolumeSource[] = {2, 1, 0, 3, };
-static const SchemaInline e_core_v1_ConfigMapVolumeSource[] = {{&schema_core_v1_LocalObjectReference, 1}, };
-const Schema schema_core_v1_ConfigMapVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapVolumeSource", .go_type = "v1.ConfigMapVolumeSource", .fields = f_core_v1_ConfigMapVolumeSource, .by_name = n_core_v1_ConfigMapVolumeSource, .n_fields = 4, .inlines = e_core_v1_ConfigMapVolumeSource, .n_inlines = 1};
+static const SchemaInline e_core_v1_ConfigMapVolumeSource[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
+static const uint16_t p_core_v1_ConfigMapVolumeSource[] = {4, 1, 2, 3};
+const Schema schema_core_v1_ConfigMapVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapVolumeSource", .go_type = "v1.ConfigMapVolumeSource", .fields = f_core_v1_ConfigMapVolumeSource, .by_name = n_core_v1_ConfigMapVolumeSource, .n_fields = 4, .inlines = e_core_v1_ConfigMapVolumeSource, .n_inlines = 1, .by_number = p_core_v1_ConfigMapVolumeSource, .n_by_number = 4};
 
 static const char *const k24[] = {"containerPort", "protocol", NULL};
-static const Schema a25 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ContainerPort, .go_type = "[]v1.ContainerPort", .list_kind = LIST_MAP, .list_map_keys = k24};
+static const Schema a25 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ContainerPort, .go_type = "[]v1.ContainerPort", .has_defaults = true, .list_kind = LIST_MAP, .list_map_keys = k24};
 static const Schema a26 = {.type = SCHEMA_LIST, .element = &schema_core_v1_EnvFromSource, .go_type = "[]v1.EnvFromSource"};
 static const char *const k27[] = {"name", NULL};
-static const Schema a28 = {.type = SCHEMA_LIST, .element = &schema_core_v1_EnvVar, .go_type = "[]v1.EnvVar", .list_kind = LIST_MAP, .list_map_keys = k27};
+static const Schema a28 = {.type = SCHEMA_LIST, .element = &schema_core_v1_EnvVar, .go_type = "[]v1.EnvVar", .has_defaults = true, .list_kind = LIST_MAP, .list_map_keys = k27};
 static const Schema a29 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ContainerResizePolicy, .go_type = "[]v1.ContainerResizePolicy"};
 static const Schema s30 = {.type = SCHEMA_STRING, .go_type = "v1.ContainerRestartPolicy"};
 static const Schema a31 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ContainerRestartRule, .go_type = "[]v1.ContainerRestartRule"};
@@ -318,7 +350,8 @@ static const SchemaField f_core_v1_Container[] = {
     {"tty", &s2, NULL, NULL, 18, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_Container[] = {3, 2, 7, 6, 1, 20, 17, 14, 0, 5, 15, 9, 8, 10, 11, 21, 16, 22, 23, 18, 19, 24, 13, 12, 4, };
-const Schema schema_core_v1_Container = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Container", .go_type = "v1.Container", .fields = f_core_v1_Container, .by_name = n_core_v1_Container, .n_fields = 25};
+static const uint16_t p_core_v1_Container[] = {0, 1, 2, 3, 4, 5, 7, 8, 12, 14, 15, 17, 18, 20, 21, 22, 23, 24, 6, 19, 13, 16, 9, 10, 11};
+const Schema schema_core_v1_Container = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Container", .go_type = "v1.Container", .fields = f_core_v1_Container, .by_name = n_core_v1_Container, .n_fields = 25, .by_number = p_core_v1_Container, .n_by_number = 25, .has_defaults = true};
 
 static const SchemaField f_core_v1_ContainerExtendedResourceRequest[] = {
     {"containerName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -326,7 +359,8 @@ static const SchemaField f_core_v1_ContainerExtendedResourceRequest[] = {
     {"requestName", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ContainerExtendedResourceRequest[] = {0, 2, 1, };
-const Schema schema_core_v1_ContainerExtendedResourceRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerExtendedResourceRequest", .go_type = "v1.ContainerExtendedResourceRequest", .fields = f_core_v1_ContainerExtendedResourceRequest, .by_name = n_core_v1_ContainerExtendedResourceRequest, .n_fields = 3};
+static const uint16_t p_core_v1_ContainerExtendedResourceRequest[] = {0, 1, 2};
+const Schema schema_core_v1_ContainerExtendedResourceRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerExtendedResourceRequest", .go_type = "v1.ContainerExtendedResourceRequest", .fields = f_core_v1_ContainerExtendedResourceRequest, .by_name = n_core_v1_ContainerExtendedResourceRequest, .n_fields = 3, .by_number = p_core_v1_ContainerExtendedResourceRequest, .n_by_number = 3};
 
 static const Schema s40 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const SchemaField f_core_v1_ContainerImage[] = {
@@ -334,7 +368,8 @@ static const SchemaField f_core_v1_ContainerImage[] = {
     {"sizeBytes", &s40, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ContainerImage[] = {0, 1, };
-const Schema schema_core_v1_ContainerImage = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerImage", .go_type = "v1.ContainerImage", .fields = f_core_v1_ContainerImage, .by_name = n_core_v1_ContainerImage, .n_fields = 2};
+static const uint16_t p_core_v1_ContainerImage[] = {0, 1};
+const Schema schema_core_v1_ContainerImage = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerImage", .go_type = "v1.ContainerImage", .fields = f_core_v1_ContainerImage, .by_name = n_core_v1_ContainerImage, .n_fields = 2, .by_number = p_core_v1_ContainerImage, .n_by_number = 2};
 
 static const char *const v41[] = {"SCTP", "TCP", "UDP", NULL};
 static const Schema s42 = {.type = SCHEMA_STRING, .go_type = "v1.Protocol", .enum_values = v41};
@@ -346,7 +381,8 @@ static const SchemaField f_core_v1_ContainerPort[] = {
     {"hostIP", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ContainerPort[] = {2, 4, 1, 0, 3, };
-const Schema schema_core_v1_ContainerPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerPort", .go_type = "v1.ContainerPort", .fields = f_core_v1_ContainerPort, .by_name = n_core_v1_ContainerPort, .n_fields = 5};
+static const uint16_t p_core_v1_ContainerPort[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_ContainerPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerPort", .go_type = "v1.ContainerPort", .fields = f_core_v1_ContainerPort, .by_name = n_core_v1_ContainerPort, .n_fields = 5, .by_number = p_core_v1_ContainerPort, .n_by_number = 5, .has_defaults = true};
 
 static const Schema s43 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceName"};
 static const Schema s44 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceResizeRestartPolicy"};
@@ -355,7 +391,8 @@ static const SchemaField f_core_v1_ContainerResizePolicy[] = {
     {"restartPolicy", &s44, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ContainerResizePolicy[] = {0, 1, };
-const Schema schema_core_v1_ContainerResizePolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerResizePolicy", .go_type = "v1.ContainerResizePolicy", .fields = f_core_v1_ContainerResizePolicy, .by_name = n_core_v1_ContainerResizePolicy, .n_fields = 2};
+static const uint16_t p_core_v1_ContainerResizePolicy[] = {0, 1};
+const Schema schema_core_v1_ContainerResizePolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerResizePolicy", .go_type = "v1.ContainerResizePolicy", .fields = f_core_v1_ContainerResizePolicy, .by_name = n_core_v1_ContainerResizePolicy, .n_fields = 2, .by_number = p_core_v1_ContainerResizePolicy, .n_by_number = 2};
 
 static const Schema s45 = {.type = SCHEMA_STRING, .go_type = "v1.ContainerRestartRuleAction"};
 static const SchemaField f_core_v1_ContainerRestartRule[] = {
@@ -363,7 +400,8 @@ static const SchemaField f_core_v1_ContainerRestartRule[] = {
     {"exitCodes", &schema_core_v1_ContainerRestartRuleOnExitCodes, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ContainerRestartRule[] = {0, 1, };
-const Schema schema_core_v1_ContainerRestartRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerRestartRule", .go_type = "v1.ContainerRestartRule", .fields = f_core_v1_ContainerRestartRule, .by_name = n_core_v1_ContainerRestartRule, .n_fields = 2};
+static const uint16_t p_core_v1_ContainerRestartRule[] = {0, 1};
+const Schema schema_core_v1_ContainerRestartRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerRestartRule", .go_type = "v1.ContainerRestartRule", .fields = f_core_v1_ContainerRestartRule, .by_name = n_core_v1_ContainerRestartRule, .n_fields = 2, .by_number = p_core_v1_ContainerRestartRule, .n_by_number = 2};
 
 static const Schema s46 = {.type = SCHEMA_STRING, .go_type = "v1.ContainerRestartRuleOnExitCodesOperator"};
 static const Schema a47 = {.type = SCHEMA_LIST, .element = &s1, .go_type = "[]int32", .list_kind = LIST_SET};
@@ -372,7 +410,8 @@ static const SchemaField f_core_v1_ContainerRestartRuleOnExitCodes[] = {
     {"values", &a47, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ContainerRestartRuleOnExitCodes[] = {0, 1, };
-const Schema schema_core_v1_ContainerRestartRuleOnExitCodes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerRestartRuleOnExitCodes", .go_type = "v1.ContainerRestartRuleOnExitCodes", .fields = f_core_v1_ContainerRestartRuleOnExitCodes, .by_name = n_core_v1_ContainerRestartRuleOnExitCodes, .n_fields = 2};
+static const uint16_t p_core_v1_ContainerRestartRuleOnExitCodes[] = {0, 1};
+const Schema schema_core_v1_ContainerRestartRuleOnExitCodes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerRestartRuleOnExitCodes", .go_type = "v1.ContainerRestartRuleOnExitCodes", .fields = f_core_v1_ContainerRestartRuleOnExitCodes, .by_name = n_core_v1_ContainerRestartRuleOnExitCodes, .n_fields = 2, .by_number = p_core_v1_ContainerRestartRuleOnExitCodes, .n_by_number = 2};
 
 static const SchemaField f_core_v1_ContainerState[] = {
     {"waiting", &schema_core_v1_ContainerStateWaiting, NULL, NULL, 1, FIELD_POINTER},
@@ -380,14 +419,16 @@ static const SchemaField f_core_v1_ContainerState[] = {
     {"terminated", &schema_core_v1_ContainerStateTerminated, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ContainerState[] = {1, 2, 0, };
-const Schema schema_core_v1_ContainerState = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerState", .go_type = "v1.ContainerState", .fields = f_core_v1_ContainerState, .by_name = n_core_v1_ContainerState, .n_fields = 3};
+static const uint16_t p_core_v1_ContainerState[] = {0, 1, 2};
+const Schema schema_core_v1_ContainerState = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerState", .go_type = "v1.ContainerState", .fields = f_core_v1_ContainerState, .by_name = n_core_v1_ContainerState, .n_fields = 3, .by_number = p_core_v1_ContainerState, .n_by_number = 3};
 
 static const Schema l48 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time"};
 static const SchemaField f_core_v1_ContainerStateRunning[] = {
     {"startedAt", &l48, NULL, NULL, 1, FIELD_WRITE_NULL},
 };
 static const uint16_t n_core_v1_ContainerStateRunning[] = {0, };
-const Schema schema_core_v1_ContainerStateRunning = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStateRunning", .go_type = "v1.ContainerStateRunning", .fields = f_core_v1_ContainerStateRunning, .by_name = n_core_v1_ContainerStateRunning, .n_fields = 1};
+static const uint16_t p_core_v1_ContainerStateRunning[] = {0};
+const Schema schema_core_v1_ContainerStateRunning = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStateRunning", .go_type = "v1.ContainerStateRunning", .fields = f_core_v1_ContainerStateRunning, .by_name = n_core_v1_ContainerStateRunning, .n_fields = 1, .by_number = p_core_v1_ContainerStateRunning, .n_by_number = 1};
 
 static const SchemaField f_core_v1_ContainerStateTerminated[] = {
     {"exitCode", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -399,14 +440,16 @@ static const SchemaField f_core_v1_ContainerStateTerminated[] = {
     {"containerID", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ContainerStateTerminated[] = {6, 0, 5, 3, 2, 1, 4, };
-const Schema schema_core_v1_ContainerStateTerminated = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStateTerminated", .go_type = "v1.ContainerStateTerminated", .fields = f_core_v1_ContainerStateTerminated, .by_name = n_core_v1_ContainerStateTerminated, .n_fields = 7};
+static const uint16_t p_core_v1_ContainerStateTerminated[] = {0, 1, 2, 3, 4, 5, 6};
+const Schema schema_core_v1_ContainerStateTerminated = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStateTerminated", .go_type = "v1.ContainerStateTerminated", .fields = f_core_v1_ContainerStateTerminated, .by_name = n_core_v1_ContainerStateTerminated, .n_fields = 7, .by_number = p_core_v1_ContainerStateTerminated, .n_by_number = 7};
 
 static const SchemaField f_core_v1_ContainerStateWaiting[] = {
     {"reason", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"message", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ContainerStateWaiting[] = {1, 0, };
-const Schema schema_core_v1_ContainerStateWaiting = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStateWaiting", .go_type = "v1.ContainerStateWaiting", .fields = f_core_v1_ContainerStateWaiting, .by_name = n_core_v1_ContainerStateWaiting, .n_fields = 2};
+static const uint16_t p_core_v1_ContainerStateWaiting[] = {0, 1};
+const Schema schema_core_v1_ContainerStateWaiting = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStateWaiting", .go_type = "v1.ContainerStateWaiting", .fields = f_core_v1_ContainerStateWaiting, .by_name = n_core_v1_ContainerStateWaiting, .n_fields = 2, .by_number = p_core_v1_ContainerStateWaiting, .n_by_number = 2};
 
 static const Schema l49 = {.type = SCHEMA_QUANTITY, .name = "io.k8s.apimachinery.pkg.api.resource.Quantity", .go_type = "resource.Quantity"};
 static const Schema m50 = {.type = SCHEMA_MAP, .element = &l49, .go_type = "v1.ResourceList"};
@@ -432,26 +475,30 @@ static const SchemaField f_core_v1_ContainerStatus[] = {
     {"stopSignal", &s54, NULL, NULL, 15, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ContainerStatus[] = {9, 13, 7, 5, 6, 2, 0, 3, 10, 4, 8, 1, 14, 12, 11, };
-const Schema schema_core_v1_ContainerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStatus", .go_type = "v1.ContainerStatus", .fields = f_core_v1_ContainerStatus, .by_name = n_core_v1_ContainerStatus, .n_fields = 15};
+static const uint16_t p_core_v1_ContainerStatus[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
+const Schema schema_core_v1_ContainerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStatus", .go_type = "v1.ContainerStatus", .fields = f_core_v1_ContainerStatus, .by_name = n_core_v1_ContainerStatus, .n_fields = 15, .by_number = p_core_v1_ContainerStatus, .n_by_number = 15};
 
 static const SchemaField f_core_v1_ContainerUser[] = {
     {"linux", &schema_core_v1_LinuxContainerUser, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ContainerUser[] = {0, };
-const Schema schema_core_v1_ContainerUser = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerUser", .go_type = "v1.ContainerUser", .fields = f_core_v1_ContainerUser, .by_name = n_core_v1_ContainerUser, .n_fields = 1};
+static const uint16_t p_core_v1_ContainerUser[] = {0};
+const Schema schema_core_v1_ContainerUser = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerUser", .go_type = "v1.ContainerUser", .fields = f_core_v1_ContainerUser, .by_name = n_core_v1_ContainerUser, .n_fields = 1, .by_number = p_core_v1_ContainerUser, .n_by_number = 1};
 
 static const SchemaField f_core_v1_DaemonEndpoint[] = {
     {"Port", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_DaemonEndpoint[] = {0, };
-const Schema schema_core_v1_DaemonEndpoint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DaemonEndpoint", .go_type = "v1.DaemonEndpoint", .fields = f_core_v1_DaemonEndpoint, .by_name = n_core_v1_DaemonEndpoint, .n_fields = 1};
+static const uint16_t p_core_v1_DaemonEndpoint[] = {0};
+const Schema schema_core_v1_DaemonEndpoint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DaemonEndpoint", .go_type = "v1.DaemonEndpoint", .fields = f_core_v1_DaemonEndpoint, .by_name = n_core_v1_DaemonEndpoint, .n_fields = 1, .by_number = p_core_v1_DaemonEndpoint, .n_by_number = 1};
 
 static const Schema a55 = {.type = SCHEMA_LIST, .element = &schema_core_v1_DownwardAPIVolumeFile, .go_type = "[]v1.DownwardAPIVolumeFile"};
 static const SchemaField f_core_v1_DownwardAPIProjection[] = {
     {"items", &a55, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_DownwardAPIProjection[] = {0, };
-const Schema schema_core_v1_DownwardAPIProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DownwardAPIProjection", .go_type = "v1.DownwardAPIProjection", .fields = f_core_v1_DownwardAPIProjection, .by_name = n_core_v1_DownwardAPIProjection, .n_fields = 1};
+static const uint16_t p_core_v1_DownwardAPIProjection[] = {0};
+const Schema schema_core_v1_DownwardAPIProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DownwardAPIProjection", .go_type = "v1.DownwardAPIProjection", .fields = f_core_v1_DownwardAPIProjection, .by_name = n_core_v1_DownwardAPIProjection, .n_fields = 1, .by_number = p_core_v1_DownwardAPIProjection, .n_by_number = 1};
 
 static const SchemaField f_core_v1_DownwardAPIVolumeFile[] = {
     {"path", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -460,14 +507,16 @@ static const SchemaField f_core_v1_DownwardAPIVolumeFile[] = {
     {"mode", &s1, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_DownwardAPIVolumeFile[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_DownwardAPIVolumeFile = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DownwardAPIVolumeFile", .go_type = "v1.DownwardAPIVolumeFile", .fields = f_core_v1_DownwardAPIVolumeFile, .by_name = n_core_v1_DownwardAPIVolumeFile, .n_fields = 4};
+static const uint16_t p_core_v1_DownwardAPIVolumeFile[] = {0, 1, 2, 3};
+const Schema schema_core_v1_DownwardAPIVolumeFile = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DownwardAPIVolumeFile", .go_type = "v1.DownwardAPIVolumeFile", .fields = f_core_v1_DownwardAPIVolumeFile, .by_name = n_core_v1_DownwardAPIVolumeFile, .n_fields = 4, .by_number = p_core_v1_DownwardAPIVolumeFile, .n_by_number = 4};
 
 static const SchemaField f_core_v1_DownwardAPIVolumeSource[] = {
     {"items", &a55, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
     {"defaultMode", &s1, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_DownwardAPIVolumeSource[] = {1, 0, };
-const Schema schema_core_v1_DownwardAPIVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DownwardAPIVolumeSource", .go_type = "v1.DownwardAPIVolumeSource", .fields = f_core_v1_DownwardAPIVolumeSource, .by_name = n_core_v1_DownwardAPIVolumeSource, .n_fields = 2};
+static const uint16_t p_core_v1_DownwardAPIVolumeSource[] = {0, 1};
+const Schema schema_core_v1_DownwardAPIVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DownwardAPIVolumeSource", .go_type = "v1.DownwardAPIVolumeSource", .fields = f_core_v1_DownwardAPIVolumeSource, .by_name = n_core_v1_DownwardAPIVolumeSource, .n_fields = 2, .by_number = p_core_v1_DownwardAPIVolumeSource, .n_by_number = 2};
 
 static const Schema s56 = {.type = SCHEMA_STRING, .go_type = "v1.StorageMedium"};
 static const SchemaField f_core_v1_EmptyDirVolumeSource[] = {
@@ -475,7 +524,8 @@ static const SchemaField f_core_v1_EmptyDirVolumeSource[] = {
     {"sizeLimit", &l49, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_EmptyDirVolumeSource[] = {0, 1, };
-const Schema schema_core_v1_EmptyDirVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EmptyDirVolumeSource", .go_type = "v1.EmptyDirVolumeSource", .fields = f_core_v1_EmptyDirVolumeSource, .by_name = n_core_v1_EmptyDirVolumeSource, .n_fields = 2};
+static const uint16_t p_core_v1_EmptyDirVolumeSource[] = {0, 1};
+const Schema schema_core_v1_EmptyDirVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EmptyDirVolumeSource", .go_type = "v1.EmptyDirVolumeSource", .fields = f_core_v1_EmptyDirVolumeSource, .by_name = n_core_v1_EmptyDirVolumeSource, .n_fields = 2, .by_number = p_core_v1_EmptyDirVolumeSource, .n_by_number = 2};
 
 static const SchemaField f_core_v1_EndpointAddress[] = {
     {"ip", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -484,7 +534,8 @@ static const SchemaField f_core_v1_EndpointAddress[] = {
     {"targetRef", &schema_core_v1_ObjectReference, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_EndpointAddress[] = {1, 0, 2, 3, };
-const Schema schema_core_v1_EndpointAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointAddress", .go_type = "v1.EndpointAddress", .fields = f_core_v1_EndpointAddress, .by_name = n_core_v1_EndpointAddress, .n_fields = 4, .map_atomic = true};
+static const uint16_t p_core_v1_EndpointAddress[] = {0, 3, 1, 2};
+const Schema schema_core_v1_EndpointAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointAddress", .go_type = "v1.EndpointAddress", .fields = f_core_v1_EndpointAddress, .by_name = n_core_v1_EndpointAddress, .n_fields = 4, .by_number = p_core_v1_EndpointAddress, .n_by_number = 4, .map_atomic = true};
 
 static const SchemaField f_core_v1_EndpointPort[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -493,7 +544,8 @@ static const SchemaField f_core_v1_EndpointPort[] = {
     {"appProtocol", &s0, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_EndpointPort[] = {3, 0, 1, 2, };
-const Schema schema_core_v1_EndpointPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointPort", .go_type = "v1.EndpointPort", .fields = f_core_v1_EndpointPort, .by_name = n_core_v1_EndpointPort, .n_fields = 4, .map_atomic = true};
+static const uint16_t p_core_v1_EndpointPort[] = {0, 1, 2, 3};
+const Schema schema_core_v1_EndpointPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointPort", .go_type = "v1.EndpointPort", .fields = f_core_v1_EndpointPort, .by_name = n_core_v1_EndpointPort, .n_fields = 4, .by_number = p_core_v1_EndpointPort, .n_by_number = 4, .map_atomic = true};
 
 static const Schema a57 = {.type = SCHEMA_LIST, .element = &schema_core_v1_EndpointAddress, .go_type = "[]v1.EndpointAddress"};
 static const Schema a58 = {.type = SCHEMA_LIST, .element = &schema_core_v1_EndpointPort, .go_type = "[]v1.EndpointPort"};
@@ -503,7 +555,8 @@ static const SchemaField f_core_v1_EndpointSubset[] = {
     {"ports", &a58, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_EndpointSubset[] = {0, 1, 2, };
-const Schema schema_core_v1_EndpointSubset = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointSubset", .go_type = "v1.EndpointSubset", .fields = f_core_v1_EndpointSubset, .by_name = n_core_v1_EndpointSubset, .n_fields = 3};
+static const uint16_t p_core_v1_EndpointSubset[] = {0, 1, 2};
+const Schema schema_core_v1_EndpointSubset = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointSubset", .go_type = "v1.EndpointSubset", .fields = f_core_v1_EndpointSubset, .by_name = n_core_v1_EndpointSubset, .n_fields = 3, .by_number = p_core_v1_EndpointSubset, .n_by_number = 3};
 
 static const Schema a59 = {.type = SCHEMA_LIST, .element = &schema_core_v1_EndpointSubset, .go_type = "[]v1.EndpointSubset"};
 static const SchemaField f_core_v1_Endpoints[] = {
@@ -513,7 +566,9 @@ static const SchemaField f_core_v1_Endpoints[] = {
     {"subsets", &a59, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_Endpoints[] = {1, 0, 2, 3, };
-const Schema schema_core_v1_Endpoints = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Endpoints", .go_type = "v1.Endpoints", .fields = f_core_v1_Endpoints, .by_name = n_core_v1_Endpoints, .n_fields = 4};
+static const SchemaInline e_core_v1_Endpoints[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_Endpoints[] = {2, 3};
+const Schema schema_core_v1_Endpoints = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Endpoints", .go_type = "v1.Endpoints", .fields = f_core_v1_Endpoints, .by_name = n_core_v1_Endpoints, .n_fields = 4, .inlines = e_core_v1_Endpoints, .n_inlines = 1, .by_number = p_core_v1_Endpoints, .n_by_number = 2};
 
 static const Schema a60 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Endpoints, .go_type = "[]v1.Endpoints"};
 static const SchemaField f_core_v1_EndpointsList[] = {
@@ -523,7 +578,9 @@ static const SchemaField f_core_v1_EndpointsList[] = {
     {"items", &a60, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_EndpointsList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_EndpointsList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointsList", .go_type = "v1.EndpointsList", .fields = f_core_v1_EndpointsList, .by_name = n_core_v1_EndpointsList, .n_fields = 4};
+static const SchemaInline e_core_v1_EndpointsList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_EndpointsList[] = {2, 3};
+const Schema schema_core_v1_EndpointsList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointsList", .go_type = "v1.EndpointsList", .fields = f_core_v1_EndpointsList, .by_name = n_core_v1_EndpointsList, .n_fields = 4, .inlines = e_core_v1_EndpointsList, .n_inlines = 1, .by_number = p_core_v1_EndpointsList, .n_by_number = 2};
 
 static const SchemaField f_core_v1_EnvFromSource[] = {
     {"prefix", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -531,7 +588,8 @@ static const SchemaField f_core_v1_EnvFromSource[] = {
     {"secretRef", &schema_core_v1_SecretEnvSource, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_EnvFromSource[] = {1, 0, 2, };
-const Schema schema_core_v1_EnvFromSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EnvFromSource", .go_type = "v1.EnvFromSource", .fields = f_core_v1_EnvFromSource, .by_name = n_core_v1_EnvFromSource, .n_fields = 3};
+static const uint16_t p_core_v1_EnvFromSource[] = {0, 1, 2};
+const Schema schema_core_v1_EnvFromSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EnvFromSource", .go_type = "v1.EnvFromSource", .fields = f_core_v1_EnvFromSource, .by_name = n_core_v1_EnvFromSource, .n_fields = 3, .by_number = p_core_v1_EnvFromSource, .n_by_number = 3};
 
 static const SchemaField f_core_v1_EnvVar[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -539,7 +597,8 @@ static const SchemaField f_core_v1_EnvVar[] = {
     {"valueFrom", &schema_core_v1_EnvVarSource, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_EnvVar[] = {0, 1, 2, };
-const Schema schema_core_v1_EnvVar = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EnvVar", .go_type = "v1.EnvVar", .fields = f_core_v1_EnvVar, .by_name = n_core_v1_EnvVar, .n_fields = 3};
+static const uint16_t p_core_v1_EnvVar[] = {0, 1, 2};
+const Schema schema_core_v1_EnvVar = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EnvVar", .go_type = "v1.EnvVar", .fields = f_core_v1_EnvVar, .by_name = n_core_v1_EnvVar, .n_fields = 3, .by_number = p_core_v1_EnvVar, .n_by_number = 3, .has_defaults = true};
 
 static const SchemaField f_core_v1_EnvVarSource[] = {
     {"fieldRef", &schema_core_v1_ObjectFieldSelector, NULL, NULL, 1, FIELD_POINTER},
@@ -549,7 +608,8 @@ static const SchemaField f_core_v1_EnvVarSource[] = {
     {"fileKeyRef", &schema_core_v1_FileKeySelector, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_EnvVarSource[] = {2, 0, 4, 1, 3, };
-const Schema schema_core_v1_EnvVarSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EnvVarSource", .go_type = "v1.EnvVarSource", .fields = f_core_v1_EnvVarSource, .by_name = n_core_v1_EnvVarSource, .n_fields = 5};
+static const uint16_t p_core_v1_EnvVarSource[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_EnvVarSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EnvVarSource", .go_type = "v1.EnvVarSource", .fields = f_core_v1_EnvVarSource, .by_name = n_core_v1_EnvVarSource, .n_fields = 5, .by_number = p_core_v1_EnvVarSource, .n_by_number = 5, .has_defaults = true};
 
 static const SchemaField f_core_v1_EphemeralContainer[] = {
     {"name", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_INLINE},
@@ -580,8 +640,9 @@ static const SchemaField f_core_v1_EphemeralContainer[] = {
     {"targetContainerName", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_EphemeralContainer[] = {3, 2, 7, 6, 1, 20, 17, 14, 0, 5, 15, 9, 8, 10, 11, 21, 16, 22, 23, 25, 18, 19, 24, 13, 12, 4, };
-static const SchemaInline e_core_v1_EphemeralContainer[] = {{&schema_core_v1_EphemeralContainerCommon, 1}, };
-const Schema schema_core_v1_EphemeralContainer = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EphemeralContainer", .go_type = "v1.EphemeralContainer", .fields = f_core_v1_EphemeralContainer, .by_name = n_core_v1_EphemeralContainer, .n_fields = 26, .inlines = e_core_v1_EphemeralContainer, .n_inlines = 1};
+static const SchemaInline e_core_v1_EphemeralContainer[] = {{&schema_core_v1_EphemeralContainerCommon, "EphemeralContainerCommon", 1, 0, 25}, };
+static const uint16_t p_core_v1_EphemeralContainer[] = {26, 25};
+const Schema schema_core_v1_EphemeralContainer = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EphemeralContainer", .go_type = "v1.EphemeralContainer", .fields = f_core_v1_EphemeralContainer, .by_name = n_core_v1_EphemeralContainer, .n_fields = 26, .inlines = e_core_v1_EphemeralContainer, .n_inlines = 1, .by_number = p_core_v1_EphemeralContainer, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_core_v1_EphemeralContainerCommon[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -611,13 +672,15 @@ static const SchemaField f_core_v1_EphemeralContainerCommon[] = {
     {"tty", &s2, NULL, NULL, 18, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_EphemeralContainerCommon[] = {3, 2, 7, 6, 1, 20, 17, 14, 0, 5, 15, 9, 8, 10, 11, 21, 16, 22, 23, 18, 19, 24, 13, 12, 4, };
-const Schema schema_core_v1_EphemeralContainerCommon = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EphemeralContainerCommon", .go_type = "v1.EphemeralContainerCommon", .fields = f_core_v1_EphemeralContainerCommon, .by_name = n_core_v1_EphemeralContainerCommon, .n_fields = 25};
+static const uint16_t p_core_v1_EphemeralContainerCommon[] = {0, 1, 2, 3, 4, 5, 7, 8, 12, 14, 15, 17, 18, 20, 21, 22, 23, 24, 6, 19, 13, 16, 9, 10, 11};
+const Schema schema_core_v1_EphemeralContainerCommon = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EphemeralContainerCommon", .go_type = "v1.EphemeralContainerCommon", .fields = f_core_v1_EphemeralContainerCommon, .by_name = n_core_v1_EphemeralContainerCommon, .n_fields = 25, .by_number = p_core_v1_EphemeralContainerCommon, .n_by_number = 25, .has_defaults = true};
 
 static const SchemaField f_core_v1_EphemeralVolumeSource[] = {
     {"volumeClaimTemplate", &schema_core_v1_PersistentVolumeClaimTemplate, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_EphemeralVolumeSource[] = {0, };
-const Schema schema_core_v1_EphemeralVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EphemeralVolumeSource", .go_type = "v1.EphemeralVolumeSource", .fields = f_core_v1_EphemeralVolumeSource, .by_name = n_core_v1_EphemeralVolumeSource, .n_fields = 1};
+static const uint16_t p_core_v1_EphemeralVolumeSource[] = {0};
+const Schema schema_core_v1_EphemeralVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EphemeralVolumeSource", .go_type = "v1.EphemeralVolumeSource", .fields = f_core_v1_EphemeralVolumeSource, .by_name = n_core_v1_EphemeralVolumeSource, .n_fields = 1, .by_number = p_core_v1_EphemeralVolumeSource, .n_by_number = 1};
 
 static const Schema l61 = {.type = SCHEMA_MICRO_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", .go_type = "v1.MicroTime", .format = "date-time"};
 static const SchemaField f_core_v1_Event[] = {
@@ -640,7 +703,9 @@ static const SchemaField f_core_v1_Event[] = {
     {"reportingInstance", &s0, NULL, NULL, 15, 0},
 };
 static const uint16_t n_core_v1_Event[] = {13, 1, 9, 11, 7, 3, 0, 8, 5, 2, 4, 14, 15, 16, 12, 6, 10, };
-const Schema schema_core_v1_Event = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Event", .go_type = "v1.Event", .fields = f_core_v1_Event, .by_name = n_core_v1_Event, .n_fields = 17};
+static const SchemaInline e_core_v1_Event[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_Event[] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+const Schema schema_core_v1_Event = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Event", .go_type = "v1.Event", .fields = f_core_v1_Event, .by_name = n_core_v1_Event, .n_fields = 17, .inlines = e_core_v1_Event, .n_inlines = 1, .by_number = p_core_v1_Event, .n_by_number = 15};
 
 static const Schema a62 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Event, .go_type = "[]v1.Event"};
 static const SchemaField f_core_v1_EventList[] = {
@@ -650,27 +715,32 @@ static const SchemaField f_core_v1_EventList[] = {
     {"items", &a62, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_EventList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_EventList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EventList", .go_type = "v1.EventList", .fields = f_core_v1_EventList, .by_name = n_core_v1_EventList, .n_fields = 4};
+static const SchemaInline e_core_v1_EventList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_EventList[] = {2, 3};
+const Schema schema_core_v1_EventList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EventList", .go_type = "v1.EventList", .fields = f_core_v1_EventList, .by_name = n_core_v1_EventList, .n_fields = 4, .inlines = e_core_v1_EventList, .n_inlines = 1, .by_number = p_core_v1_EventList, .n_by_number = 2};
 
 static const SchemaField f_core_v1_EventSeries[] = {
     {"count", &s1, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"lastObservedTime", &l61, NULL, NULL, 2, FIELD_WRITE_NULL},
 };
 static const uint16_t n_core_v1_EventSeries[] = {0, 1, };
-const Schema schema_core_v1_EventSeries = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EventSeries", .go_type = "v1.EventSeries", .fields = f_core_v1_EventSeries, .by_name = n_core_v1_EventSeries, .n_fields = 2};
+static const uint16_t p_core_v1_EventSeries[] = {0, 1};
+const Schema schema_core_v1_EventSeries = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EventSeries", .go_type = "v1.EventSeries", .fields = f_core_v1_EventSeries, .by_name = n_core_v1_EventSeries, .n_fields = 2, .by_number = p_core_v1_EventSeries, .n_by_number = 2};
 
 static const SchemaField f_core_v1_EventSource[] = {
     {"component", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"host", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_EventSource[] = {0, 1, };
-const Schema schema_core_v1_EventSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EventSource", .go_type = "v1.EventSource", .fields = f_core_v1_EventSource, .by_name = n_core_v1_EventSource, .n_fields = 2};
+static const uint16_t p_core_v1_EventSource[] = {0, 1};
+const Schema schema_core_v1_EventSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EventSource", .go_type = "v1.EventSource", .fields = f_core_v1_EventSource, .by_name = n_core_v1_EventSource, .n_fields = 2, .by_number = p_core_v1_EventSource, .n_by_number = 2};
 
 static const SchemaField f_core_v1_ExecAction[] = {
     {"command", &a13, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_ExecAction[] = {0, };
-const Schema schema_core_v1_ExecAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ExecAction", .go_type = "v1.ExecAction", .fields = f_core_v1_ExecAction, .by_name = n_core_v1_ExecAction, .n_fields = 1};
+static const uint16_t p_core_v1_ExecAction[] = {0};
+const Schema schema_core_v1_ExecAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ExecAction", .go_type = "v1.ExecAction", .fields = f_core_v1_ExecAction, .by_name = n_core_v1_ExecAction, .n_fields = 1, .by_number = p_core_v1_ExecAction, .n_by_number = 1};
 
 static const SchemaField f_core_v1_FCVolumeSource[] = {
     {"targetWWNs", &a13, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
@@ -680,7 +750,8 @@ static const SchemaField f_core_v1_FCVolumeSource[] = {
     {"wwids", &a13, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_FCVolumeSource[] = {2, 1, 3, 0, 4, };
-const Schema schema_core_v1_FCVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FCVolumeSource", .go_type = "v1.FCVolumeSource", .fields = f_core_v1_FCVolumeSource, .by_name = n_core_v1_FCVolumeSource, .n_fields = 5};
+static const uint16_t p_core_v1_FCVolumeSource[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_FCVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FCVolumeSource", .go_type = "v1.FCVolumeSource", .fields = f_core_v1_FCVolumeSource, .by_name = n_core_v1_FCVolumeSource, .n_fields = 5, .by_number = p_core_v1_FCVolumeSource, .n_by_number = 5};
 
 static const SchemaField f_core_v1_FileKeySelector[] = {
     {"volumeName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -689,7 +760,8 @@ static const SchemaField f_core_v1_FileKeySelector[] = {
     {"optional", &s2, "false", NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_FileKeySelector[] = {2, 3, 1, 0, };
-const Schema schema_core_v1_FileKeySelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FileKeySelector", .go_type = "v1.FileKeySelector", .fields = f_core_v1_FileKeySelector, .by_name = n_core_v1_FileKeySelector, .n_fields = 4, .map_atomic = true};
+static const uint16_t p_core_v1_FileKeySelector[] = {0, 1, 2, 3};
+const Schema schema_core_v1_FileKeySelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FileKeySelector", .go_type = "v1.FileKeySelector", .fields = f_core_v1_FileKeySelector, .by_name = n_core_v1_FileKeySelector, .n_fields = 4, .by_number = p_core_v1_FileKeySelector, .n_by_number = 4, .has_defaults = true, .map_atomic = true};
 
 static const SchemaField f_core_v1_FlexPersistentVolumeSource[] = {
     {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -699,7 +771,8 @@ static const SchemaField f_core_v1_FlexPersistentVolumeSource[] = {
     {"options", &m10, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_FlexPersistentVolumeSource[] = {0, 1, 4, 3, 2, };
-const Schema schema_core_v1_FlexPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FlexPersistentVolumeSource", .go_type = "v1.FlexPersistentVolumeSource", .fields = f_core_v1_FlexPersistentVolumeSource, .by_name = n_core_v1_FlexPersistentVolumeSource, .n_fields = 5};
+static const uint16_t p_core_v1_FlexPersistentVolumeSource[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_FlexPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FlexPersistentVolumeSource", .go_type = "v1.FlexPersistentVolumeSource", .fields = f_core_v1_FlexPersistentVolumeSource, .by_name = n_core_v1_FlexPersistentVolumeSource, .n_fields = 5, .by_number = p_core_v1_FlexPersistentVolumeSource, .n_by_number = 5};
 
 static const SchemaField f_core_v1_FlexVolumeSource[] = {
     {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -709,14 +782,16 @@ static const SchemaField f_core_v1_FlexVolumeSource[] = {
     {"options", &m10, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_FlexVolumeSource[] = {0, 1, 4, 3, 2, };
-const Schema schema_core_v1_FlexVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FlexVolumeSource", .go_type = "v1.FlexVolumeSource", .fields = f_core_v1_FlexVolumeSource, .by_name = n_core_v1_FlexVolumeSource, .n_fields = 5};
+static const uint16_t p_core_v1_FlexVolumeSource[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_FlexVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FlexVolumeSource", .go_type = "v1.FlexVolumeSource", .fields = f_core_v1_FlexVolumeSource, .by_name = n_core_v1_FlexVolumeSource, .n_fields = 5, .by_number = p_core_v1_FlexVolumeSource, .n_by_number = 5};
 
 static const SchemaField f_core_v1_FlockerVolumeSource[] = {
     {"datasetName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"datasetUUID", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_FlockerVolumeSource[] = {0, 1, };
-const Schema schema_core_v1_FlockerVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FlockerVolumeSource", .go_type = "v1.FlockerVolumeSource", .fields = f_core_v1_FlockerVolumeSource, .by_name = n_core_v1_FlockerVolumeSource, .n_fields = 2};
+static const uint16_t p_core_v1_FlockerVolumeSource[] = {0, 1};
+const Schema schema_core_v1_FlockerVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FlockerVolumeSource", .go_type = "v1.FlockerVolumeSource", .fields = f_core_v1_FlockerVolumeSource, .by_name = n_core_v1_FlockerVolumeSource, .n_fields = 2, .by_number = p_core_v1_FlockerVolumeSource, .n_by_number = 2};
 
 static const SchemaField f_core_v1_GCEPersistentDiskVolumeSource[] = {
     {"pdName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -725,14 +800,16 @@ static const SchemaField f_core_v1_GCEPersistentDiskVolumeSource[] = {
     {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_GCEPersistentDiskVolumeSource[] = {1, 2, 0, 3, };
-const Schema schema_core_v1_GCEPersistentDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GCEPersistentDiskVolumeSource", .go_type = "v1.GCEPersistentDiskVolumeSource", .fields = f_core_v1_GCEPersistentDiskVolumeSource, .by_name = n_core_v1_GCEPersistentDiskVolumeSource, .n_fields = 4};
+static const uint16_t p_core_v1_GCEPersistentDiskVolumeSource[] = {0, 1, 2, 3};
+const Schema schema_core_v1_GCEPersistentDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GCEPersistentDiskVolumeSource", .go_type = "v1.GCEPersistentDiskVolumeSource", .fields = f_core_v1_GCEPersistentDiskVolumeSource, .by_name = n_core_v1_GCEPersistentDiskVolumeSource, .n_fields = 4, .by_number = p_core_v1_GCEPersistentDiskVolumeSource, .n_by_number = 4};
 
 static const SchemaField f_core_v1_GRPCAction[] = {
     {"port", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"service", &s0, "\"\"", NULL, 2, FIELD_POINTER | FIELD_WRITE_NULL},
 };
 static const uint16_t n_core_v1_GRPCAction[] = {0, 1, };
-const Schema schema_core_v1_GRPCAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GRPCAction", .go_type = "v1.GRPCAction", .fields = f_core_v1_GRPCAction, .by_name = n_core_v1_GRPCAction, .n_fields = 2};
+static const uint16_t p_core_v1_GRPCAction[] = {0, 1};
+const Schema schema_core_v1_GRPCAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GRPCAction", .go_type = "v1.GRPCAction", .fields = f_core_v1_GRPCAction, .by_name = n_core_v1_GRPCAction, .n_fields = 2, .by_number = p_core_v1_GRPCAction, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_core_v1_GitRepoVolumeSource[] = {
     {"repository", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -740,7 +817,8 @@ static const SchemaField f_core_v1_GitRepoVolumeSource[] = {
     {"directory", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_GitRepoVolumeSource[] = {2, 0, 1, };
-const Schema schema_core_v1_GitRepoVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GitRepoVolumeSource", .go_type = "v1.GitRepoVolumeSource", .fields = f_core_v1_GitRepoVolumeSource, .by_name = n_core_v1_GitRepoVolumeSource, .n_fields = 3};
+static const uint16_t p_core_v1_GitRepoVolumeSource[] = {0, 1, 2};
+const Schema schema_core_v1_GitRepoVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GitRepoVolumeSource", .go_type = "v1.GitRepoVolumeSource", .fields = f_core_v1_GitRepoVolumeSource, .by_name = n_core_v1_GitRepoVolumeSource, .n_fields = 3, .by_number = p_core_v1_GitRepoVolumeSource, .n_by_number = 3};
 
 static const SchemaField f_core_v1_GlusterfsPersistentVolumeSource[] = {
     {"endpoints", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -749,7 +827,8 @@ static const SchemaField f_core_v1_GlusterfsPersistentVolumeSource[] = {
     {"endpointsNamespace", &s0, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_GlusterfsPersistentVolumeSource[] = {0, 3, 1, 2, };
-const Schema schema_core_v1_GlusterfsPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GlusterfsPersistentVolumeSource", .go_type = "v1.GlusterfsPersistentVolumeSource", .fields = f_core_v1_GlusterfsPersistentVolumeSource, .by_name = n_core_v1_GlusterfsPersistentVolumeSource, .n_fields = 4};
+static const uint16_t p_core_v1_GlusterfsPersistentVolumeSource[] = {0, 1, 2, 3};
+const Schema schema_core_v1_GlusterfsPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GlusterfsPersistentVolumeSource", .go_type = "v1.GlusterfsPersistentVolumeSource", .fields = f_core_v1_GlusterfsPersistentVolumeSource, .by_name = n_core_v1_GlusterfsPersistentVolumeSource, .n_fields = 4, .by_number = p_core_v1_GlusterfsPersistentVolumeSource, .n_by_number = 4};
 
 static const SchemaField f_core_v1_GlusterfsVolumeSource[] = {
     {"endpoints", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -757,7 +836,8 @@ static const SchemaField f_core_v1_GlusterfsVolumeSource[] = {
     {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_GlusterfsVolumeSource[] = {0, 1, 2, };
-const Schema schema_core_v1_GlusterfsVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GlusterfsVolumeSource", .go_type = "v1.GlusterfsVolumeSource", .fields = f_core_v1_GlusterfsVolumeSource, .by_name = n_core_v1_GlusterfsVolumeSource, .n_fields = 3};
+static const uint16_t p_core_v1_GlusterfsVolumeSource[] = {0, 1, 2};
+const Schema schema_core_v1_GlusterfsVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GlusterfsVolumeSource", .go_type = "v1.GlusterfsVolumeSource", .fields = f_core_v1_GlusterfsVolumeSource, .by_name = n_core_v1_GlusterfsVolumeSource, .n_fields = 3, .by_number = p_core_v1_GlusterfsVolumeSource, .n_by_number = 3};
 
 static const Schema l63 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string"};
 static const char *const v64[] = {"HTTP", "HTTPS", NULL};
@@ -771,27 +851,31 @@ static const SchemaField f_core_v1_HTTPGetAction[] = {
     {"httpHeaders", &a66, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_HTTPGetAction[] = {2, 4, 0, 1, 3, };
-const Schema schema_core_v1_HTTPGetAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HTTPGetAction", .go_type = "v1.HTTPGetAction", .fields = f_core_v1_HTTPGetAction, .by_name = n_core_v1_HTTPGetAction, .n_fields = 5};
+static const uint16_t p_core_v1_HTTPGetAction[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_HTTPGetAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HTTPGetAction", .go_type = "v1.HTTPGetAction", .fields = f_core_v1_HTTPGetAction, .by_name = n_core_v1_HTTPGetAction, .n_fields = 5, .by_number = p_core_v1_HTTPGetAction, .n_by_number = 5};
 
 static const SchemaField f_core_v1_HTTPHeader[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"value", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_HTTPHeader[] = {0, 1, };
-const Schema schema_core_v1_HTTPHeader = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HTTPHeader", .go_type = "v1.HTTPHeader", .fields = f_core_v1_HTTPHeader, .by_name = n_core_v1_HTTPHeader, .n_fields = 2};
+static const uint16_t p_core_v1_HTTPHeader[] = {0, 1};
+const Schema schema_core_v1_HTTPHeader = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HTTPHeader", .go_type = "v1.HTTPHeader", .fields = f_core_v1_HTTPHeader, .by_name = n_core_v1_HTTPHeader, .n_fields = 2, .by_number = p_core_v1_HTTPHeader, .n_by_number = 2};
 
 static const SchemaField f_core_v1_HostAlias[] = {
     {"ip", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"hostnames", &a13, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_HostAlias[] = {1, 0, };
-const Schema schema_core_v1_HostAlias = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HostAlias", .go_type = "v1.HostAlias", .fields = f_core_v1_HostAlias, .by_name = n_core_v1_HostAlias, .n_fields = 2};
+static const uint16_t p_core_v1_HostAlias[] = {0, 1};
+const Schema schema_core_v1_HostAlias = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HostAlias", .go_type = "v1.HostAlias", .fields = f_core_v1_HostAlias, .by_name = n_core_v1_HostAlias, .n_fields = 2, .by_number = p_core_v1_HostAlias, .n_by_number = 2};
 
 static const SchemaField f_core_v1_HostIP[] = {
     {"ip", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_HostIP[] = {0, };
-const Schema schema_core_v1_HostIP = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HostIP", .go_type = "v1.HostIP", .fields = f_core_v1_HostIP, .by_name = n_core_v1_HostIP, .n_fields = 1};
+static const uint16_t p_core_v1_HostIP[] = {0};
+const Schema schema_core_v1_HostIP = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HostIP", .go_type = "v1.HostIP", .fields = f_core_v1_HostIP, .by_name = n_core_v1_HostIP, .n_fields = 1, .by_number = p_core_v1_HostIP, .n_by_number = 1};
 
 static const char *const v67[] = {"", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket", NULL};
 static const Schema s68 = {.type = SCHEMA_STRING, .go_type = "v1.HostPathType", .enum_values = v67};
@@ -800,7 +884,8 @@ static const SchemaField f_core_v1_HostPathVolumeSource[] = {
     {"type", &s68, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_HostPathVolumeSource[] = {0, 1, };
-const Schema schema_core_v1_HostPathVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HostPathVolumeSource", .go_type = "v1.HostPathVolumeSource", .fields = f_core_v1_HostPathVolumeSource, .by_name = n_core_v1_HostPathVolumeSource, .n_fields = 2};
+static const uint16_t p_core_v1_HostPathVolumeSource[] = {0, 1};
+const Schema schema_core_v1_HostPathVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HostPathVolumeSource", .go_type = "v1.HostPathVolumeSource", .fields = f_core_v1_HostPathVolumeSource, .by_name = n_core_v1_HostPathVolumeSource, .n_fields = 2, .by_number = p_core_v1_HostPathVolumeSource, .n_by_number = 2};
 
 static const SchemaField f_core_v1_ISCSIPersistentVolumeSource[] = {
     {"targetPortal", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -816,7 +901,8 @@ static const SchemaField f_core_v1_ISCSIPersistentVolumeSource[] = {
     {"initiatorName", &s0, NULL, NULL, 12, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ISCSIPersistentVolumeSource[] = {7, 8, 4, 10, 1, 3, 2, 6, 5, 9, 0, };
-const Schema schema_core_v1_ISCSIPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ISCSIPersistentVolumeSource", .go_type = "v1.ISCSIPersistentVolumeSource", .fields = f_core_v1_ISCSIPersistentVolumeSource, .by_name = n_core_v1_ISCSIPersistentVolumeSource, .n_fields = 11};
+static const uint16_t p_core_v1_ISCSIPersistentVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 9, 8, 10};
+const Schema schema_core_v1_ISCSIPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ISCSIPersistentVolumeSource", .go_type = "v1.ISCSIPersistentVolumeSource", .fields = f_core_v1_ISCSIPersistentVolumeSource, .by_name = n_core_v1_ISCSIPersistentVolumeSource, .n_fields = 11, .by_number = p_core_v1_ISCSIPersistentVolumeSource, .n_by_number = 11, .has_defaults = true};
 
 static const SchemaField f_core_v1_ISCSIVolumeSource[] = {
     {"targetPortal", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -832,20 +918,23 @@ static const SchemaField f_core_v1_ISCSIVolumeSource[] = {
     {"initiatorName", &s0, NULL, NULL, 12, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ISCSIVolumeSource[] = {7, 8, 4, 10, 1, 3, 2, 6, 5, 9, 0, };
-const Schema schema_core_v1_ISCSIVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ISCSIVolumeSource", .go_type = "v1.ISCSIVolumeSource", .fields = f_core_v1_ISCSIVolumeSource, .by_name = n_core_v1_ISCSIVolumeSource, .n_fields = 11};
+static const uint16_t p_core_v1_ISCSIVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 9, 8, 10};
+const Schema schema_core_v1_ISCSIVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ISCSIVolumeSource", .go_type = "v1.ISCSIVolumeSource", .fields = f_core_v1_ISCSIVolumeSource, .by_name = n_core_v1_ISCSIVolumeSource, .n_fields = 11, .by_number = p_core_v1_ISCSIVolumeSource, .n_by_number = 11, .has_defaults = true};
 
 static const SchemaField f_core_v1_ImageVolumeSource[] = {
     {"reference", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"pullPolicy", &s39, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ImageVolumeSource[] = {1, 0, };
-const Schema schema_core_v1_ImageVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ImageVolumeSource", .go_type = "v1.ImageVolumeSource", .fields = f_core_v1_ImageVolumeSource, .by_name = n_core_v1_ImageVolumeSource, .n_fields = 2};
+static const uint16_t p_core_v1_ImageVolumeSource[] = {0, 1};
+const Schema schema_core_v1_ImageVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ImageVolumeSource", .go_type = "v1.ImageVolumeSource", .fields = f_core_v1_ImageVolumeSource, .by_name = n_core_v1_ImageVolumeSource, .n_fields = 2, .by_number = p_core_v1_ImageVolumeSource, .n_by_number = 2};
 
 static const SchemaField f_core_v1_ImageVolumeStatus[] = {
     {"imageRef", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ImageVolumeStatus[] = {0, };
-const Schema schema_core_v1_ImageVolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ImageVolumeStatus", .go_type = "v1.ImageVolumeStatus", .fields = f_core_v1_ImageVolumeStatus, .by_name = n_core_v1_ImageVolumeStatus, .n_fields = 1};
+static const uint16_t p_core_v1_ImageVolumeStatus[] = {0};
+const Schema schema_core_v1_ImageVolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ImageVolumeStatus", .go_type = "v1.ImageVolumeStatus", .fields = f_core_v1_ImageVolumeStatus, .by_name = n_core_v1_ImageVolumeStatus, .n_fields = 1, .by_number = p_core_v1_ImageVolumeStatus, .n_by_number = 1};
 
 static const SchemaField f_core_v1_KeyToPath[] = {
     {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -853,7 +942,8 @@ static const SchemaField f_core_v1_KeyToPath[] = {
     {"mode", &s1, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_KeyToPath[] = {0, 2, 1, };
-const Schema schema_core_v1_KeyToPath = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.KeyToPath", .go_type = "v1.KeyToPath", .fields = f_core_v1_KeyToPath, .by_name = n_core_v1_KeyToPath, .n_fields = 3};
+static const uint16_t p_core_v1_KeyToPath[] = {0, 1, 2};
+const Schema schema_core_v1_KeyToPath = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.KeyToPath", .go_type = "v1.KeyToPath", .fields = f_core_v1_KeyToPath, .by_name = n_core_v1_KeyToPath, .n_fields = 3, .by_number = p_core_v1_KeyToPath, .n_by_number = 3};
 
 static const SchemaField f_core_v1_Lifecycle[] = {
     {"postStart", &schema_core_v1_LifecycleHandler, NULL, NULL, 1, FIELD_POINTER},
@@ -861,7 +951,8 @@ static const SchemaField f_core_v1_Lifecycle[] = {
     {"stopSignal", &s54, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_Lifecycle[] = {0, 1, 2, };
-const Schema schema_core_v1_Lifecycle = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Lifecycle", .go_type = "v1.Lifecycle", .fields = f_core_v1_Lifecycle, .by_name = n_core_v1_Lifecycle, .n_fields = 3};
+static const uint16_t p_core_v1_Lifecycle[] = {0, 1, 2};
+const Schema schema_core_v1_Lifecycle = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Lifecycle", .go_type = "v1.Lifecycle", .fields = f_core_v1_Lifecycle, .by_name = n_core_v1_Lifecycle, .n_fields = 3, .by_number = p_core_v1_Lifecycle, .n_by_number = 3};
 
 static const SchemaField f_core_v1_LifecycleHandler[] = {
     {"exec", &schema_core_v1_ExecAction, NULL, NULL, 1, FIELD_POINTER},
@@ -870,7 +961,8 @@ static const SchemaField f_core_v1_LifecycleHandler[] = {
     {"sleep", &schema_core_v1_SleepAction, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_LifecycleHandler[] = {0, 1, 3, 2, };
-const Schema schema_core_v1_LifecycleHandler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LifecycleHandler", .go_type = "v1.LifecycleHandler", .fields = f_core_v1_LifecycleHandler, .by_name = n_core_v1_LifecycleHandler, .n_fields = 4};
+static const uint16_t p_core_v1_LifecycleHandler[] = {0, 1, 2, 3};
+const Schema schema_core_v1_LifecycleHandler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LifecycleHandler", .go_type = "v1.LifecycleHandler", .fields = f_core_v1_LifecycleHandler, .by_name = n_core_v1_LifecycleHandler, .n_fields = 4, .by_number = p_core_v1_LifecycleHandler, .n_by_number = 4};
 
 static const SchemaField f_core_v1_LimitRange[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -879,7 +971,9 @@ static const SchemaField f_core_v1_LimitRange[] = {
     {"spec", &schema_core_v1_LimitRangeSpec, NULL, NULL, 2, 0},
 };
 static const uint16_t n_core_v1_LimitRange[] = {1, 0, 2, 3, };
-const Schema schema_core_v1_LimitRange = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRange", .go_type = "v1.LimitRange", .fields = f_core_v1_LimitRange, .by_name = n_core_v1_LimitRange, .n_fields = 4};
+static const SchemaInline e_core_v1_LimitRange[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_LimitRange[] = {2, 3};
+const Schema schema_core_v1_LimitRange = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRange", .go_type = "v1.LimitRange", .fields = f_core_v1_LimitRange, .by_name = n_core_v1_LimitRange, .n_fields = 4, .inlines = e_core_v1_LimitRange, .n_inlines = 1, .by_number = p_core_v1_LimitRange, .n_by_number = 2};
 
 static const Schema s69 = {.type = SCHEMA_STRING, .go_type = "v1.LimitType"};
 static const SchemaField f_core_v1_LimitRangeItem[] = {
@@ -891,7 +985,8 @@ static const SchemaField f_core_v1_LimitRangeItem[] = {
     {"maxLimitRequestRatio", &m50, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_LimitRangeItem[] = {3, 4, 1, 5, 2, 0, };
-const Schema schema_core_v1_LimitRangeItem = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRangeItem", .go_type = "v1.LimitRangeItem", .fields = f_core_v1_LimitRangeItem, .by_name = n_core_v1_LimitRangeItem, .n_fields = 6};
+static const uint16_t p_core_v1_LimitRangeItem[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_core_v1_LimitRangeItem = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRangeItem", .go_type = "v1.LimitRangeItem", .fields = f_core_v1_LimitRangeItem, .by_name = n_core_v1_LimitRangeItem, .n_fields = 6, .by_number = p_core_v1_LimitRangeItem, .n_by_number = 6};
 
 static const Schema a70 = {.type = SCHEMA_LIST, .element = &schema_core_v1_LimitRange, .go_type = "[]v1.LimitRange"};
 static const SchemaField f_core_v1_LimitRangeList[] = {
@@ -901,14 +996,17 @@ static const SchemaField f_core_v1_LimitRangeList[] = {
     {"items", &a70, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_LimitRangeList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_LimitRangeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRangeList", .go_type = "v1.LimitRangeList", .fields = f_core_v1_LimitRangeList, .by_name = n_core_v1_LimitRangeList, .n_fields = 4};
+static const SchemaInline e_core_v1_LimitRangeList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_LimitRangeList[] = {2, 3};
+const Schema schema_core_v1_LimitRangeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRangeList", .go_type = "v1.LimitRangeList", .fields = f_core_v1_LimitRangeList, .by_name = n_core_v1_LimitRangeList, .n_fields = 4, .inlines = e_core_v1_LimitRangeList, .n_inlines = 1, .by_number = p_core_v1_LimitRangeList, .n_by_number = 2};
 
 static const Schema a71 = {.type = SCHEMA_LIST, .element = &schema_core_v1_LimitRangeItem, .go_type = "[]v1.LimitRangeItem"};
 static const SchemaField f_core_v1_LimitRangeSpec[] = {
     {"limits", &a71, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_LimitRangeSpec[] = {0, };
-const Schema schema_core_v1_LimitRangeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRangeSpec", .go_type = "v1.LimitRangeSpec", .fields = f_core_v1_LimitRangeSpec, .by_name = n_core_v1_LimitRangeSpec, .n_fields = 1};
+static const uint16_t p_core_v1_LimitRangeSpec[] = {0};
+const Schema schema_core_v1_LimitRangeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRangeSpec", .go_type = "v1.LimitRangeSpec", .fields = f_core_v1_LimitRangeSpec, .by_name = n_core_v1_LimitRangeSpec, .n_fields = 1, .by_number = p_core_v1_LimitRangeSpec, .n_by_number = 1};
 
 static const Schema a72 = {.type = SCHEMA_LIST, .element = &s40, .go_type = "[]int64"};
 static const SchemaField f_core_v1_LinuxContainerUser[] = {
@@ -917,7 +1015,8 @@ static const SchemaField f_core_v1_LinuxContainerUser[] = {
     {"supplementalGroups", &a72, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_LinuxContainerUser[] = {1, 2, 0, };
-const Schema schema_core_v1_LinuxContainerUser = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LinuxContainerUser", .go_type = "v1.LinuxContainerUser", .fields = f_core_v1_LinuxContainerUser, .by_name = n_core_v1_LinuxContainerUser, .n_fields = 3};
+static const uint16_t p_core_v1_LinuxContainerUser[] = {0, 1, 2};
+const Schema schema_core_v1_LinuxContainerUser = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LinuxContainerUser", .go_type = "v1.LinuxContainerUser", .fields = f_core_v1_LinuxContainerUser, .by_name = n_core_v1_LinuxContainerUser, .n_fields = 3, .by_number = p_core_v1_LinuxContainerUser, .n_by_number = 3};
 
 static const Schema l73 = {.type = SCHEMA_RAW, .name = "io.k8s.apimachinery.pkg.runtime.RawExtension", .go_type = "runtime.RawExtension"};
 static const Schema a74 = {.type = SCHEMA_LIST, .element = &l73, .go_type = "[]runtime.RawExtension"};
@@ -928,7 +1027,9 @@ static const SchemaField f_core_v1_List[] = {
     {"items", &a74, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_List[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_List = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.List", .go_type = "v1.List", .fields = f_core_v1_List, .by_name = n_core_v1_List, .n_fields = 4};
+static const SchemaInline e_core_v1_List[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_List[] = {2, 3};
+const Schema schema_core_v1_List = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.List", .go_type = "v1.List", .fields = f_core_v1_List, .by_name = n_core_v1_List, .n_fields = 4, .inlines = e_core_v1_List, .n_inlines = 1, .by_number = p_core_v1_List, .n_by_number = 2};
 
 static const Schema s75 = {.type = SCHEMA_STRING, .go_type = "v1.LoadBalancerIPMode"};
 static const Schema a76 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PortStatus, .go_type = "[]v1.PortStatus"};
@@ -939,27 +1040,31 @@ static const SchemaField f_core_v1_LoadBalancerIngress[] = {
     {"ports", &a76, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_LoadBalancerIngress[] = {1, 0, 2, 3, };
-const Schema schema_core_v1_LoadBalancerIngress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LoadBalancerIngress", .go_type = "v1.LoadBalancerIngress", .fields = f_core_v1_LoadBalancerIngress, .by_name = n_core_v1_LoadBalancerIngress, .n_fields = 4};
+static const uint16_t p_core_v1_LoadBalancerIngress[] = {0, 1, 2, 3};
+const Schema schema_core_v1_LoadBalancerIngress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LoadBalancerIngress", .go_type = "v1.LoadBalancerIngress", .fields = f_core_v1_LoadBalancerIngress, .by_name = n_core_v1_LoadBalancerIngress, .n_fields = 4, .by_number = p_core_v1_LoadBalancerIngress, .n_by_number = 4};
 
 static const Schema a77 = {.type = SCHEMA_LIST, .element = &schema_core_v1_LoadBalancerIngress, .go_type = "[]v1.LoadBalancerIngress"};
 static const SchemaField f_core_v1_LoadBalancerStatus[] = {
     {"ingress", &a77, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_LoadBalancerStatus[] = {0, };
-const Schema schema_core_v1_LoadBalancerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LoadBalancerStatus", .go_type = "v1.LoadBalancerStatus", .fields = f_core_v1_LoadBalancerStatus, .by_name = n_core_v1_LoadBalancerStatus, .n_fields = 1};
+static const uint16_t p_core_v1_LoadBalancerStatus[] = {0};
+const Schema schema_core_v1_LoadBalancerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LoadBalancerStatus", .go_type = "v1.LoadBalancerStatus", .fields = f_core_v1_LoadBalancerStatus, .by_name = n_core_v1_LoadBalancerStatus, .n_fields = 1, .by_number = p_core_v1_LoadBalancerStatus, .n_by_number = 1};
 
 static const SchemaField f_core_v1_LocalObjectReference[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_LocalObjectReference[] = {0, };
-const Schema schema_core_v1_LocalObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LocalObjectReference", .go_type = "v1.LocalObjectReference", .fields = f_core_v1_LocalObjectReference, .by_name = n_core_v1_LocalObjectReference, .n_fields = 1, .map_atomic = true};
+static const uint16_t p_core_v1_LocalObjectReference[] = {0};
+const Schema schema_core_v1_LocalObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LocalObjectReference", .go_type = "v1.LocalObjectReference", .fields = f_core_v1_LocalObjectReference, .by_name = n_core_v1_LocalObjectReference, .n_fields = 1, .by_number = p_core_v1_LocalObjectReference, .n_by_number = 1, .map_atomic = true};
 
 static const SchemaField f_core_v1_LocalVolumeSource[] = {
     {"path", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"fsType", &s0, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_LocalVolumeSource[] = {1, 0, };
-const Schema schema_core_v1_LocalVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LocalVolumeSource", .go_type = "v1.LocalVolumeSource", .fields = f_core_v1_LocalVolumeSource, .by_name = n_core_v1_LocalVolumeSource, .n_fields = 2};
+static const uint16_t p_core_v1_LocalVolumeSource[] = {0, 1};
+const Schema schema_core_v1_LocalVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LocalVolumeSource", .go_type = "v1.LocalVolumeSource", .fields = f_core_v1_LocalVolumeSource, .by_name = n_core_v1_LocalVolumeSource, .n_fields = 2, .by_number = p_core_v1_LocalVolumeSource, .n_by_number = 2};
 
 static const char *const v78[] = {"InProgress", "Infeasible", "Pending", NULL};
 static const Schema s79 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumeClaimModifyVolumeStatus", .enum_values = v78};
@@ -968,7 +1073,8 @@ static const SchemaField f_core_v1_ModifyVolumeStatus[] = {
     {"status", &s79, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ModifyVolumeStatus[] = {1, 0, };
-const Schema schema_core_v1_ModifyVolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ModifyVolumeStatus", .go_type = "v1.ModifyVolumeStatus", .fields = f_core_v1_ModifyVolumeStatus, .by_name = n_core_v1_ModifyVolumeStatus, .n_fields = 2};
+static const uint16_t p_core_v1_ModifyVolumeStatus[] = {0, 1};
+const Schema schema_core_v1_ModifyVolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ModifyVolumeStatus", .go_type = "v1.ModifyVolumeStatus", .fields = f_core_v1_ModifyVolumeStatus, .by_name = n_core_v1_ModifyVolumeStatus, .n_fields = 2, .by_number = p_core_v1_ModifyVolumeStatus, .n_by_number = 2};
 
 static const SchemaField f_core_v1_NFSVolumeSource[] = {
     {"server", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -976,7 +1082,8 @@ static const SchemaField f_core_v1_NFSVolumeSource[] = {
     {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_NFSVolumeSource[] = {1, 2, 0, };
-const Schema schema_core_v1_NFSVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NFSVolumeSource", .go_type = "v1.NFSVolumeSource", .fields = f_core_v1_NFSVolumeSource, .by_name = n_core_v1_NFSVolumeSource, .n_fields = 3};
+static const uint16_t p_core_v1_NFSVolumeSource[] = {0, 1, 2};
+const Schema schema_core_v1_NFSVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NFSVolumeSource", .go_type = "v1.NFSVolumeSource", .fields = f_core_v1_NFSVolumeSource, .by_name = n_core_v1_NFSVolumeSource, .n_fields = 3, .by_number = p_core_v1_NFSVolumeSource, .n_by_number = 3};
 
 static const SchemaField f_core_v1_Namespace[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -986,7 +1093,9 @@ static const SchemaField f_core_v1_Namespace[] = {
     {"status", &schema_core_v1_NamespaceStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_core_v1_Namespace[] = {1, 0, 2, 3, 4, };
-const Schema schema_core_v1_Namespace = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Namespace", .go_type = "v1.Namespace", .fields = f_core_v1_Namespace, .by_name = n_core_v1_Namespace, .n_fields = 5};
+static const SchemaInline e_core_v1_Namespace[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_Namespace[] = {2, 3, 4};
+const Schema schema_core_v1_Namespace = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Namespace", .go_type = "v1.Namespace", .fields = f_core_v1_Namespace, .by_name = n_core_v1_Namespace, .n_fields = 5, .inlines = e_core_v1_Namespace, .n_inlines = 1, .by_number = p_core_v1_Namespace, .n_by_number = 3};
 
 static const Schema s80 = {.type = SCHEMA_STRING, .go_type = "v1.NamespaceConditionType"};
 static const SchemaField f_core_v1_NamespaceCondition[] = {
@@ -997,7 +1106,8 @@ static const SchemaField f_core_v1_NamespaceCondition[] = {
     {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_NamespaceCondition[] = {2, 4, 3, 1, 0, };
-const Schema schema_core_v1_NamespaceCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceCondition", .go_type = "v1.NamespaceCondition", .fields = f_core_v1_NamespaceCondition, .by_name = n_core_v1_NamespaceCondition, .n_fields = 5};
+static const uint16_t p_core_v1_NamespaceCondition[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_NamespaceCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceCondition", .go_type = "v1.NamespaceCondition", .fields = f_core_v1_NamespaceCondition, .by_name = n_core_v1_NamespaceCondition, .n_fields = 5, .by_number = p_core_v1_NamespaceCondition, .n_by_number = 5};
 
 static const Schema a81 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Namespace, .go_type = "[]v1.Namespace"};
 static const SchemaField f_core_v1_NamespaceList[] = {
@@ -1007,7 +1117,9 @@ static const SchemaField f_core_v1_NamespaceList[] = {
     {"items", &a81, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_NamespaceList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_NamespaceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceList", .go_type = "v1.NamespaceList", .fields = f_core_v1_NamespaceList, .by_name = n_core_v1_NamespaceList, .n_fields = 4};
+static const SchemaInline e_core_v1_NamespaceList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_NamespaceList[] = {2, 3};
+const Schema schema_core_v1_NamespaceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceList", .go_type = "v1.NamespaceList", .fields = f_core_v1_NamespaceList, .by_name = n_core_v1_NamespaceList, .n_fields = 4, .inlines = e_core_v1_NamespaceList, .n_inlines = 1, .by_number = p_core_v1_NamespaceList, .n_by_number = 2};
 
 static const Schema s82 = {.type = SCHEMA_STRING, .go_type = "v1.FinalizerName"};
 static const Schema a83 = {.type = SCHEMA_LIST, .element = &s82, .go_type = "[]v1.FinalizerName"};
@@ -1015,7 +1127,8 @@ static const SchemaField f_core_v1_NamespaceSpec[] = {
     {"finalizers", &a83, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_NamespaceSpec[] = {0, };
-const Schema schema_core_v1_NamespaceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceSpec", .go_type = "v1.NamespaceSpec", .fields = f_core_v1_NamespaceSpec, .by_name = n_core_v1_NamespaceSpec, .n_fields = 1};
+static const uint16_t p_core_v1_NamespaceSpec[] = {0};
+const Schema schema_core_v1_NamespaceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceSpec", .go_type = "v1.NamespaceSpec", .fields = f_core_v1_NamespaceSpec, .by_name = n_core_v1_NamespaceSpec, .n_fields = 1, .by_number = p_core_v1_NamespaceSpec, .n_by_number = 1};
 
 static const char *const v84[] = {"Active", "Terminating", NULL};
 static const Schema s85 = {.type = SCHEMA_STRING, .go_type = "v1.NamespacePhase", .enum_values = v84};
@@ -1025,7 +1138,8 @@ static const SchemaField f_core_v1_NamespaceStatus[] = {
     {"conditions", &a86, NULL, "type", 2, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_core_v1_NamespaceStatus[] = {1, 0, };
-const Schema schema_core_v1_NamespaceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceStatus", .go_type = "v1.NamespaceStatus", .fields = f_core_v1_NamespaceStatus, .by_name = n_core_v1_NamespaceStatus, .n_fields = 2};
+static const uint16_t p_core_v1_NamespaceStatus[] = {0, 1};
+const Schema schema_core_v1_NamespaceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceStatus", .go_type = "v1.NamespaceStatus", .fields = f_core_v1_NamespaceStatus, .by_name = n_core_v1_NamespaceStatus, .n_fields = 2, .by_number = p_core_v1_NamespaceStatus, .n_by_number = 2};
 
 static const SchemaField f_core_v1_Node[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1035,7 +1149,9 @@ static const SchemaField f_core_v1_Node[] = {
     {"status", &schema_core_v1_NodeStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_core_v1_Node[] = {1, 0, 2, 3, 4, };
-const Schema schema_core_v1_Node = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Node", .go_type = "v1.Node", .fields = f_core_v1_Node, .by_name = n_core_v1_Node, .n_fields = 5};
+static const SchemaInline e_core_v1_Node[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_Node[] = {2, 3, 4};
+const Schema schema_core_v1_Node = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Node", .go_type = "v1.Node", .fields = f_core_v1_Node, .by_name = n_core_v1_Node, .n_fields = 5, .inlines = e_core_v1_Node, .n_inlines = 1, .by_number = p_core_v1_Node, .n_by_number = 3};
 
 static const Schema s87 = {.type = SCHEMA_STRING, .go_type = "v1.NodeAddressType"};
 static const SchemaField f_core_v1_NodeAddress[] = {
@@ -1043,7 +1159,8 @@ static const SchemaField f_core_v1_NodeAddress[] = {
     {"address", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_NodeAddress[] = {1, 0, };
-const Schema schema_core_v1_NodeAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeAddress", .go_type = "v1.NodeAddress", .fields = f_core_v1_NodeAddress, .by_name = n_core_v1_NodeAddress, .n_fields = 2};
+static const uint16_t p_core_v1_NodeAddress[] = {0, 1};
+const Schema schema_core_v1_NodeAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeAddress", .go_type = "v1.NodeAddress", .fields = f_core_v1_NodeAddress, .by_name = n_core_v1_NodeAddress, .n_fields = 2, .by_number = p_core_v1_NodeAddress, .n_by_number = 2};
 
 static const Schema a88 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PreferredSchedulingTerm, .go_type = "[]v1.PreferredSchedulingTerm"};
 static const SchemaField f_core_v1_NodeAffinity[] = {
@@ -1051,7 +1168,8 @@ static const SchemaField f_core_v1_NodeAffinity[] = {
     {"preferredDuringSchedulingIgnoredDuringExecution", &a88, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_NodeAffinity[] = {1, 0, };
-const Schema schema_core_v1_NodeAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeAffinity", .go_type = "v1.NodeAffinity", .fields = f_core_v1_NodeAffinity, .by_name = n_core_v1_NodeAffinity, .n_fields = 2};
+static const uint16_t p_core_v1_NodeAffinity[] = {0, 1};
+const Schema schema_core_v1_NodeAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeAffinity", .go_type = "v1.NodeAffinity", .fields = f_core_v1_NodeAffinity, .by_name = n_core_v1_NodeAffinity, .n_fields = 2, .by_number = p_core_v1_NodeAffinity, .n_by_number = 2};
 
 static const Schema a89 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .list_kind = LIST_SET};
 static const Schema m90 = {.type = SCHEMA_MAP, .element = &l49, .go_type = "map[v1.ResourceName]resource.Quantity"};
@@ -1061,7 +1179,8 @@ static const SchemaField f_core_v1_NodeAllocatableResourceClaimStatus[] = {
     {"resources", &m90, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_NodeAllocatableResourceClaimStatus[] = {1, 0, 2, };
-const Schema schema_core_v1_NodeAllocatableResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeAllocatableResourceClaimStatus", .go_type = "v1.NodeAllocatableResourceClaimStatus", .fields = f_core_v1_NodeAllocatableResourceClaimStatus, .by_name = n_core_v1_NodeAllocatableResourceClaimStatus, .n_fields = 3};
+static const uint16_t p_core_v1_NodeAllocatableResourceClaimStatus[] = {0, 1, 2};
+const Schema schema_core_v1_NodeAllocatableResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeAllocatableResourceClaimStatus", .go_type = "v1.NodeAllocatableResourceClaimStatus", .fields = f_core_v1_NodeAllocatableResourceClaimStatus, .by_name = n_core_v1_NodeAllocatableResourceClaimStatus, .n_fields = 3, .by_number = p_core_v1_NodeAllocatableResourceClaimStatus, .n_by_number = 3};
 
 static const Schema s91 = {.type = SCHEMA_STRING, .go_type = "v1.NodeConditionType"};
 static const SchemaField f_core_v1_NodeCondition[] = {
@@ -1073,13 +1192,15 @@ static const SchemaField f_core_v1_NodeCondition[] = {
     {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_NodeCondition[] = {2, 3, 5, 4, 1, 0, };
-const Schema schema_core_v1_NodeCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeCondition", .go_type = "v1.NodeCondition", .fields = f_core_v1_NodeCondition, .by_name = n_core_v1_NodeCondition, .n_fields = 6};
+static const uint16_t p_core_v1_NodeCondition[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_core_v1_NodeCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeCondition", .go_type = "v1.NodeCondition", .fields = f_core_v1_NodeCondition, .by_name = n_core_v1_NodeCondition, .n_fields = 6, .by_number = p_core_v1_NodeCondition, .n_by_number = 6};
 
 static const SchemaField f_core_v1_NodeConfigSource[] = {
     {"configMap", &schema_core_v1_ConfigMapNodeConfigSource, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_NodeConfigSource[] = {0, };
-const Schema schema_core_v1_NodeConfigSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeConfigSource", .go_type = "v1.NodeConfigSource", .fields = f_core_v1_NodeConfigSource, .by_name = n_core_v1_NodeConfigSource, .n_fields = 1};
+static const uint16_t p_core_v1_NodeConfigSource[] = {0};
+const Schema schema_core_v1_NodeConfigSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeConfigSource", .go_type = "v1.NodeConfigSource", .fields = f_core_v1_NodeConfigSource, .by_name = n_core_v1_NodeConfigSource, .n_fields = 1, .by_number = p_core_v1_NodeConfigSource, .n_by_number = 1};
 
 static const SchemaField f_core_v1_NodeConfigStatus[] = {
     {"assigned", &schema_core_v1_NodeConfigSource, NULL, NULL, 1, FIELD_POINTER},
@@ -1088,19 +1209,22 @@ static const SchemaField f_core_v1_NodeConfigStatus[] = {
     {"error", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_NodeConfigStatus[] = {1, 0, 3, 2, };
-const Schema schema_core_v1_NodeConfigStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeConfigStatus", .go_type = "v1.NodeConfigStatus", .fields = f_core_v1_NodeConfigStatus, .by_name = n_core_v1_NodeConfigStatus, .n_fields = 4};
+static const uint16_t p_core_v1_NodeConfigStatus[] = {0, 1, 2, 3};
+const Schema schema_core_v1_NodeConfigStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeConfigStatus", .go_type = "v1.NodeConfigStatus", .fields = f_core_v1_NodeConfigStatus, .by_name = n_core_v1_NodeConfigStatus, .n_fields = 4, .by_number = p_core_v1_NodeConfigStatus, .n_by_number = 4};
 
 static const SchemaField f_core_v1_NodeDaemonEndpoints[] = {
     {"kubeletEndpoint", &schema_core_v1_DaemonEndpoint, NULL, NULL, 1, 0},
 };
 static const uint16_t n_core_v1_NodeDaemonEndpoints[] = {0, };
-const Schema schema_core_v1_NodeDaemonEndpoints = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeDaemonEndpoints", .go_type = "v1.NodeDaemonEndpoints", .fields = f_core_v1_NodeDaemonEndpoints, .by_name = n_core_v1_NodeDaemonEndpoints, .n_fields = 1};
+static const uint16_t p_core_v1_NodeDaemonEndpoints[] = {0};
+const Schema schema_core_v1_NodeDaemonEndpoints = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeDaemonEndpoints", .go_type = "v1.NodeDaemonEndpoints", .fields = f_core_v1_NodeDaemonEndpoints, .by_name = n_core_v1_NodeDaemonEndpoints, .n_fields = 1, .by_number = p_core_v1_NodeDaemonEndpoints, .n_by_number = 1};
 
 static const SchemaField f_core_v1_NodeFeatures[] = {
     {"supplementalGroupsPolicy", &s2, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_NodeFeatures[] = {0, };
-const Schema schema_core_v1_NodeFeatures = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeFeatures", .go_type = "v1.NodeFeatures", .fields = f_core_v1_NodeFeatures, .by_name = n_core_v1_NodeFeatures, .n_fields = 1};
+static const uint16_t p_core_v1_NodeFeatures[] = {0};
+const Schema schema_core_v1_NodeFeatures = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeFeatures", .go_type = "v1.NodeFeatures", .fields = f_core_v1_NodeFeatures, .by_name = n_core_v1_NodeFeatures, .n_fields = 1, .by_number = p_core_v1_NodeFeatures, .n_by_number = 1};
 
 static const Schema a92 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Node, .go_type = "[]v1.Node"};
 static const SchemaField f_core_v1_NodeList[] = {
@@ -1110,7 +1234,9 @@ static const SchemaField f_core_v1_NodeList[] = {
     {"items", &a92, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_NodeList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_NodeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeList", .go_type = "v1.NodeList", .fields = f_core_v1_NodeList, .by_name = n_core_v1_NodeList, .n_fields = 4};
+static const SchemaInline e_core_v1_NodeList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_NodeList[] = {2, 3};
+const Schema schema_core_v1_NodeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeList", .go_type = "v1.NodeList", .fields = f_core_v1_NodeList, .by_name = n_core_v1_NodeList, .n_fields = 4, .inlines = e_core_v1_NodeList, .n_inlines = 1, .by_number = p_core_v1_NodeList, .n_by_number = 2};
 
 static const SchemaField f_core_v1_NodeProxyOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1118,28 +1244,33 @@ static const SchemaField f_core_v1_NodeProxyOptions[] = {
     {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_NodeProxyOptions[] = {1, 0, 2, };
-const Schema schema_core_v1_NodeProxyOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeProxyOptions", .go_type = "v1.NodeProxyOptions", .fields = f_core_v1_NodeProxyOptions, .by_name = n_core_v1_NodeProxyOptions, .n_fields = 3};
+static const SchemaInline e_core_v1_NodeProxyOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_NodeProxyOptions[] = {2};
+const Schema schema_core_v1_NodeProxyOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeProxyOptions", .go_type = "v1.NodeProxyOptions", .fields = f_core_v1_NodeProxyOptions, .by_name = n_core_v1_NodeProxyOptions, .n_fields = 3, .inlines = e_core_v1_NodeProxyOptions, .n_inlines = 1, .by_number = p_core_v1_NodeProxyOptions, .n_by_number = 1};
 
 static const SchemaField f_core_v1_NodeRuntimeHandler[] = {
     {"name", &s0, NULL, NULL, 1, 0},
     {"features", &schema_core_v1_NodeRuntimeHandlerFeatures, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_NodeRuntimeHandler[] = {1, 0, };
-const Schema schema_core_v1_NodeRuntimeHandler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeRuntimeHandler", .go_type = "v1.NodeRuntimeHandler", .fields = f_core_v1_NodeRuntimeHandler, .by_name = n_core_v1_NodeRuntimeHandler, .n_fields = 2};
+static const uint16_t p_core_v1_NodeRuntimeHandler[] = {0, 1};
+const Schema schema_core_v1_NodeRuntimeHandler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeRuntimeHandler", .go_type = "v1.NodeRuntimeHandler", .fields = f_core_v1_NodeRuntimeHandler, .by_name = n_core_v1_NodeRuntimeHandler, .n_fields = 2, .by_number = p_core_v1_NodeRuntimeHandler, .n_by_number = 2};
 
 static const SchemaField f_core_v1_NodeRuntimeHandlerFeatures[] = {
     {"recursiveReadOnlyMounts", &s2, NULL, NULL, 1, FIELD_POINTER},
     {"userNamespaces", &s2, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_NodeRuntimeHandlerFeatures[] = {0, 1, };
-const Schema schema_core_v1_NodeRuntimeHandlerFeatures = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeRuntimeHandlerFeatures", .go_type = "v1.NodeRuntimeHandlerFeatures", .fields = f_core_v1_NodeRuntimeHandlerFeatures, .by_name = n_core_v1_NodeRuntimeHandlerFeatures, .n_fields = 2};
+static const uint16_t p_core_v1_NodeRuntimeHandlerFeatures[] = {0, 1};
+const Schema schema_core_v1_NodeRuntimeHandlerFeatures = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeRuntimeHandlerFeatures", .go_type = "v1.NodeRuntimeHandlerFeatures", .fields = f_core_v1_NodeRuntimeHandlerFeatures, .by_name = n_core_v1_NodeRuntimeHandlerFeatures, .n_fields = 2, .by_number = p_core_v1_NodeRuntimeHandlerFeatures, .n_by_number = 2};
 
 static const Schema a93 = {.type = SCHEMA_LIST, .element = &schema_core_v1_NodeSelectorTerm, .go_type = "[]v1.NodeSelectorTerm"};
 static const SchemaField f_core_v1_NodeSelector[] = {
     {"nodeSelectorTerms", &a93, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_NodeSelector[] = {0, };
-const Schema schema_core_v1_NodeSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSelector", .go_type = "v1.NodeSelector", .fields = f_core_v1_NodeSelector, .by_name = n_core_v1_NodeSelector, .n_fields = 1, .map_atomic = true};
+static const uint16_t p_core_v1_NodeSelector[] = {0};
+const Schema schema_core_v1_NodeSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSelector", .go_type = "v1.NodeSelector", .fields = f_core_v1_NodeSelector, .by_name = n_core_v1_NodeSelector, .n_fields = 1, .by_number = p_core_v1_NodeSelector, .n_by_number = 1, .map_atomic = true};
 
 static const char *const v94[] = {"DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn", NULL};
 static const Schema s95 = {.type = SCHEMA_STRING, .go_type = "v1.NodeSelectorOperator", .enum_values = v94};
@@ -1149,7 +1280,8 @@ static const SchemaField f_core_v1_NodeSelectorRequirement[] = {
     {"values", &a13, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_NodeSelectorRequirement[] = {0, 1, 2, };
-const Schema schema_core_v1_NodeSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSelectorRequirement", .go_type = "v1.NodeSelectorRequirement", .fields = f_core_v1_NodeSelectorRequirement, .by_name = n_core_v1_NodeSelectorRequirement, .n_fields = 3};
+static const uint16_t p_core_v1_NodeSelectorRequirement[] = {0, 1, 2};
+const Schema schema_core_v1_NodeSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSelectorRequirement", .go_type = "v1.NodeSelectorRequirement", .fields = f_core_v1_NodeSelectorRequirement, .by_name = n_core_v1_NodeSelectorRequirement, .n_fields = 3, .by_number = p_core_v1_NodeSelectorRequirement, .n_by_number = 3};
 
 static const Schema a96 = {.type = SCHEMA_LIST, .element = &schema_core_v1_NodeSelectorRequirement, .go_type = "[]v1.NodeSelectorRequirement"};
 static const SchemaField f_core_v1_NodeSelectorTerm[] = {
@@ -1157,7 +1289,8 @@ static const SchemaField f_core_v1_NodeSelectorTerm[] = {
     {"matchFields", &a96, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_NodeSelectorTerm[] = {0, 1, };
-const Schema schema_core_v1_NodeSelectorTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSelectorTerm", .go_type = "v1.NodeSelectorTerm", .fields = f_core_v1_NodeSelectorTerm, .by_name = n_core_v1_NodeSelectorTerm, .n_fields = 2, .map_atomic = true};
+static const uint16_t p_core_v1_NodeSelectorTerm[] = {0, 1};
+const Schema schema_core_v1_NodeSelectorTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSelectorTerm", .go_type = "v1.NodeSelectorTerm", .fields = f_core_v1_NodeSelectorTerm, .by_name = n_core_v1_NodeSelectorTerm, .n_fields = 2, .by_number = p_core_v1_NodeSelectorTerm, .n_by_number = 2, .map_atomic = true};
 
 static const Schema a97 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Taint, .go_type = "[]v1.Taint"};
 static const SchemaField f_core_v1_NodeSpec[] = {
@@ -1170,7 +1303,8 @@ static const SchemaField f_core_v1_NodeSpec[] = {
     {"externalID", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_NodeSpec[] = {5, 6, 0, 1, 2, 4, 3, };
-const Schema schema_core_v1_NodeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSpec", .go_type = "v1.NodeSpec", .fields = f_core_v1_NodeSpec, .by_name = n_core_v1_NodeSpec, .n_fields = 7};
+static const uint16_t p_core_v1_NodeSpec[] = {0, 6, 2, 3, 4, 5, 1};
+const Schema schema_core_v1_NodeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSpec", .go_type = "v1.NodeSpec", .fields = f_core_v1_NodeSpec, .by_name = n_core_v1_NodeSpec, .n_fields = 7, .by_number = p_core_v1_NodeSpec, .n_by_number = 7};
 
 static const char *const v98[] = {"Pending", "Running", "Terminated", NULL};
 static const Schema s99 = {.type = SCHEMA_STRING, .go_type = "v1.NodePhase", .enum_values = v98};
@@ -1197,13 +1331,15 @@ static const SchemaField f_core_v1_NodeStatus[] = {
     {"declaredFeatures", &a13, NULL, NULL, 14, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_NodeStatus[] = {4, 1, 0, 3, 10, 5, 13, 12, 7, 6, 2, 11, 9, 8, };
-const Schema schema_core_v1_NodeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeStatus", .go_type = "v1.NodeStatus", .fields = f_core_v1_NodeStatus, .by_name = n_core_v1_NodeStatus, .n_fields = 14};
+static const uint16_t p_core_v1_NodeStatus[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+const Schema schema_core_v1_NodeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeStatus", .go_type = "v1.NodeStatus", .fields = f_core_v1_NodeStatus, .by_name = n_core_v1_NodeStatus, .n_fields = 14, .by_number = p_core_v1_NodeStatus, .n_by_number = 14};
 
 static const SchemaField f_core_v1_NodeSwapStatus[] = {
     {"capacity", &s40, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_NodeSwapStatus[] = {0, };
-const Schema schema_core_v1_NodeSwapStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSwapStatus", .go_type = "v1.NodeSwapStatus", .fields = f_core_v1_NodeSwapStatus, .by_name = n_core_v1_NodeSwapStatus, .n_fields = 1};
+static const uint16_t p_core_v1_NodeSwapStatus[] = {0};
+const Schema schema_core_v1_NodeSwapStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSwapStatus", .go_type = "v1.NodeSwapStatus", .fields = f_core_v1_NodeSwapStatus, .by_name = n_core_v1_NodeSwapStatus, .n_fields = 1, .by_number = p_core_v1_NodeSwapStatus, .n_by_number = 1};
 
 static const SchemaField f_core_v1_NodeSystemInfo[] = {
     {"machineID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -1219,14 +1355,16 @@ static const SchemaField f_core_v1_NodeSystemInfo[] = {
     {"swap", &schema_core_v1_NodeSwapStatus, NULL, NULL, 11, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_NodeSystemInfo[] = {9, 2, 5, 3, 7, 6, 0, 8, 4, 10, 1, };
-const Schema schema_core_v1_NodeSystemInfo = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSystemInfo", .go_type = "v1.NodeSystemInfo", .fields = f_core_v1_NodeSystemInfo, .by_name = n_core_v1_NodeSystemInfo, .n_fields = 11};
+static const uint16_t p_core_v1_NodeSystemInfo[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+const Schema schema_core_v1_NodeSystemInfo = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSystemInfo", .go_type = "v1.NodeSystemInfo", .fields = f_core_v1_NodeSystemInfo, .by_name = n_core_v1_NodeSystemInfo, .n_fields = 11, .by_number = p_core_v1_NodeSystemInfo, .n_by_number = 11};
 
 static const SchemaField f_core_v1_ObjectFieldSelector[] = {
     {"apiVersion", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"fieldPath", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ObjectFieldSelector[] = {0, 1, };
-const Schema schema_core_v1_ObjectFieldSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ObjectFieldSelector", .go_type = "v1.ObjectFieldSelector", .fields = f_core_v1_ObjectFieldSelector, .by_name = n_core_v1_ObjectFieldSelector, .n_fields = 2, .map_atomic = true};
+static const uint16_t p_core_v1_ObjectFieldSelector[] = {0, 1};
+const Schema schema_core_v1_ObjectFieldSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ObjectFieldSelector", .go_type = "v1.ObjectFieldSelector", .fields = f_core_v1_ObjectFieldSelector, .by_name = n_core_v1_ObjectFieldSelector, .n_fields = 2, .by_number = p_core_v1_ObjectFieldSelector, .n_by_number = 2, .map_atomic = true};
 
 static const SchemaField f_core_v1_ObjectReference[] = {
     {"kind", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -1238,7 +1376,8 @@ static const SchemaField f_core_v1_ObjectReference[] = {
     {"fieldPath", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ObjectReference[] = {4, 6, 0, 2, 1, 5, 3, };
-const Schema schema_core_v1_ObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ObjectReference", .go_type = "v1.ObjectReference", .fields = f_core_v1_ObjectReference, .by_name = n_core_v1_ObjectReference, .n_fields = 7, .map_atomic = true};
+static const uint16_t p_core_v1_ObjectReference[] = {0, 1, 2, 3, 4, 5, 6};
+const Schema schema_core_v1_ObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ObjectReference", .go_type = "v1.ObjectReference", .fields = f_core_v1_ObjectReference, .by_name = n_core_v1_ObjectReference, .n_fields = 7, .by_number = p_core_v1_ObjectReference, .n_by_number = 7, .map_atomic = true};
 
 static const SchemaField f_core_v1_PersistentVolume[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1248,7 +1387,9 @@ static const SchemaField f_core_v1_PersistentVolume[] = {
     {"status", &schema_core_v1_PersistentVolumeStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_core_v1_PersistentVolume[] = {1, 0, 2, 3, 4, };
-const Schema schema_core_v1_PersistentVolume = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolume", .go_type = "v1.PersistentVolume", .fields = f_core_v1_PersistentVolume, .by_name = n_core_v1_PersistentVolume, .n_fields = 5};
+static const SchemaInline e_core_v1_PersistentVolume[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_PersistentVolume[] = {2, 3, 4};
+const Schema schema_core_v1_PersistentVolume = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolume", .go_type = "v1.PersistentVolume", .fields = f_core_v1_PersistentVolume, .by_name = n_core_v1_PersistentVolume, .n_fields = 5, .inlines = e_core_v1_PersistentVolume, .n_inlines = 1, .by_number = p_core_v1_PersistentVolume, .n_by_number = 3, .has_defaults = true};
 
 static const SchemaField f_core_v1_PersistentVolumeClaim[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1258,7 +1399,9 @@ static const SchemaField f_core_v1_PersistentVolumeClaim[] = {
     {"status", &schema_core_v1_PersistentVolumeClaimStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaim[] = {1, 0, 2, 3, 4, };
-const Schema schema_core_v1_PersistentVolumeClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaim", .go_type = "v1.PersistentVolumeClaim", .fields = f_core_v1_PersistentVolumeClaim, .by_name = n_core_v1_PersistentVolumeClaim, .n_fields = 5};
+static const SchemaInline e_core_v1_PersistentVolumeClaim[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_PersistentVolumeClaim[] = {2, 3, 4};
+const Schema schema_core_v1_PersistentVolumeClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaim", .go_type = "v1.PersistentVolumeClaim", .fields = f_core_v1_PersistentVolumeClaim, .by_name = n_core_v1_PersistentVolumeClaim, .n_fields = 5, .inlines = e_core_v1_PersistentVolumeClaim, .n_inlines = 1, .by_number = p_core_v1_PersistentVolumeClaim, .n_by_number = 3};
 
 static const Schema s106 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumeClaimConditionType"};
 static const SchemaField f_core_v1_PersistentVolumeClaimCondition[] = {
@@ -1270,7 +1413,8 @@ static const SchemaField f_core_v1_PersistentVolumeClaimCondition[] = {
     {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaimCondition[] = {2, 3, 5, 4, 1, 0, };
-const Schema schema_core_v1_PersistentVolumeClaimCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimCondition", .go_type = "v1.PersistentVolumeClaimCondition", .fields = f_core_v1_PersistentVolumeClaimCondition, .by_name = n_core_v1_PersistentVolumeClaimCondition, .n_fields = 6};
+static const uint16_t p_core_v1_PersistentVolumeClaimCondition[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_core_v1_PersistentVolumeClaimCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimCondition", .go_type = "v1.PersistentVolumeClaimCondition", .fields = f_core_v1_PersistentVolumeClaimCondition, .by_name = n_core_v1_PersistentVolumeClaimCondition, .n_fields = 6, .by_number = p_core_v1_PersistentVolumeClaimCondition, .n_by_number = 6};
 
 static const Schema a107 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PersistentVolumeClaim, .go_type = "[]v1.PersistentVolumeClaim"};
 static const SchemaField f_core_v1_PersistentVolumeClaimList[] = {
@@ -1280,7 +1424,9 @@ static const SchemaField f_core_v1_PersistentVolumeClaimList[] = {
     {"items", &a107, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaimList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_PersistentVolumeClaimList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimList", .go_type = "v1.PersistentVolumeClaimList", .fields = f_core_v1_PersistentVolumeClaimList, .by_name = n_core_v1_PersistentVolumeClaimList, .n_fields = 4};
+static const SchemaInline e_core_v1_PersistentVolumeClaimList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_PersistentVolumeClaimList[] = {2, 3};
+const Schema schema_core_v1_PersistentVolumeClaimList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimList", .go_type = "v1.PersistentVolumeClaimList", .fields = f_core_v1_PersistentVolumeClaimList, .by_name = n_core_v1_PersistentVolumeClaimList, .n_fields = 4, .inlines = e_core_v1_PersistentVolumeClaimList, .n_inlines = 1, .by_number = p_core_v1_PersistentVolumeClaimList, .n_by_number = 2};
 
 static const char *const v108[] = {"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod", NULL};
 static const Schema s109 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumeAccessMode", .enum_values = v108};
@@ -1299,7 +1445,8 @@ static const SchemaField f_core_v1_PersistentVolumeClaimSpec[] = {
     {"volumeAttributesClassName", &s0, NULL, NULL, 9, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaimSpec[] = {0, 6, 7, 2, 1, 4, 8, 5, 3, };
-const Schema schema_core_v1_PersistentVolumeClaimSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimSpec", .go_type = "v1.PersistentVolumeClaimSpec", .fields = f_core_v1_PersistentVolumeClaimSpec, .by_name = n_core_v1_PersistentVolumeClaimSpec, .n_fields = 9};
+static const uint16_t p_core_v1_PersistentVolumeClaimSpec[] = {0, 2, 3, 1, 4, 5, 6, 7, 8};
+const Schema schema_core_v1_PersistentVolumeClaimSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimSpec", .go_type = "v1.PersistentVolumeClaimSpec", .fields = f_core_v1_PersistentVolumeClaimSpec, .by_name = n_core_v1_PersistentVolumeClaimSpec, .n_fields = 9, .by_number = p_core_v1_PersistentVolumeClaimSpec, .n_by_number = 9};
 
 static const char *const v113[] = {"Bound", "Lost", "Pending", NULL};
 static const Schema s114 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumeClaimPhase", .enum_values = v113};
@@ -1318,23 +1465,26 @@ static const SchemaField f_core_v1_PersistentVolumeClaimStatus[] = {
     {"modifyVolumeStatus", &schema_core_v1_ModifyVolumeStatus, NULL, NULL, 9, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaimStatus[] = {1, 5, 4, 2, 3, 6, 7, 0, };
-const Schema schema_core_v1_PersistentVolumeClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimStatus", .go_type = "v1.PersistentVolumeClaimStatus", .fields = f_core_v1_PersistentVolumeClaimStatus, .by_name = n_core_v1_PersistentVolumeClaimStatus, .n_fields = 8};
+static const uint16_t p_core_v1_PersistentVolumeClaimStatus[] = {0, 1, 2, 3, 4, 5, 6, 7};
+const Schema schema_core_v1_PersistentVolumeClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimStatus", .go_type = "v1.PersistentVolumeClaimStatus", .fields = f_core_v1_PersistentVolumeClaimStatus, .by_name = n_core_v1_PersistentVolumeClaimStatus, .n_fields = 8, .by_number = p_core_v1_PersistentVolumeClaimStatus, .n_by_number = 8};
 
 static const SchemaField f_core_v1_PersistentVolumeClaimTemplate[] = {
     {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
     {"spec", &schema_core_v1_PersistentVolumeClaimSpec, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaimTemplate[] = {0, 1, };
-const Schema schema_core_v1_PersistentVolumeClaimTemplate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimTemplate", .go_type = "v1.PersistentVolumeClaimTemplate", .fields = f_core_v1_PersistentVolumeClaimTemplate, .by_name = n_core_v1_PersistentVolumeClaimTemplate, .n_fields = 2};
+static const uint16_t p_core_v1_PersistentVolumeClaimTemplate[] = {0, 1};
+const Schema schema_core_v1_PersistentVolumeClaimTemplate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimTemplate", .go_type = "v1.PersistentVolumeClaimTemplate", .fields = f_core_v1_PersistentVolumeClaimTemplate, .by_name = n_core_v1_PersistentVolumeClaimTemplate, .n_fields = 2, .by_number = p_core_v1_PersistentVolumeClaimTemplate, .n_by_number = 2};
 
 static const SchemaField f_core_v1_PersistentVolumeClaimVolumeSource[] = {
     {"claimName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"readOnly", &s2, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaimVolumeSource[] = {0, 1, };
-const Schema schema_core_v1_PersistentVolumeClaimVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimVolumeSource", .go_type = "v1.PersistentVolumeClaimVolumeSource", .fields = f_core_v1_PersistentVolumeClaimVolumeSource, .by_name = n_core_v1_PersistentVolumeClaimVolumeSource, .n_fields = 2};
+static const uint16_t p_core_v1_PersistentVolumeClaimVolumeSource[] = {0, 1};
+const Schema schema_core_v1_PersistentVolumeClaimVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimVolumeSource", .go_type = "v1.PersistentVolumeClaimVolumeSource", .fields = f_core_v1_PersistentVolumeClaimVolumeSource, .by_name = n_core_v1_PersistentVolumeClaimVolumeSource, .n_fields = 2, .by_number = p_core_v1_PersistentVolumeClaimVolumeSource, .n_by_number = 2};
 
-static const Schema a119 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PersistentVolume, .go_type = "[]v1.PersistentVolume"};
+static const Schema a119 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PersistentVolume, .go_type = "[]v1.PersistentVolume", .has_defaults = true};
 static const SchemaField f_core_v1_PersistentVolumeList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1342,7 +1492,9 @@ static const SchemaField f_core_v1_PersistentVolumeList[] = {
     {"items", &a119, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_PersistentVolumeList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_PersistentVolumeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeList", .go_type = "v1.PersistentVolumeList", .fields = f_core_v1_PersistentVolumeList, .by_name = n_core_v1_PersistentVolumeList, .n_fields = 4};
+static const SchemaInline e_core_v1_PersistentVolumeList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_PersistentVolumeList[] = {2, 3};
+const Schema schema_core_v1_PersistentVolumeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeList", .go_type = "v1.PersistentVolumeList", .fields = f_core_v1_PersistentVolumeList, .by_name = n_core_v1_PersistentVolumeList, .n_fields = 4, .inlines = e_core_v1_PersistentVolumeList, .n_inlines = 1, .by_number = p_core_v1_PersistentVolumeList, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_core_v1_PersistentVolumeSource[] = {
     {"gcePersistentDisk", &schema_core_v1_GCEPersistentDiskVolumeSource, NULL, NULL, 1, FIELD_POINTER},
@@ -1369,7 +1521,8 @@ static const SchemaField f_core_v1_PersistentVolumeSource[] = {
     {"csi", &schema_core_v1_CSIPersistentVolumeSource, NULL, NULL, 22, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_PersistentVolumeSource[] = {1, 15, 12, 8, 7, 21, 9, 11, 10, 0, 3, 2, 6, 19, 4, 16, 17, 14, 5, 18, 20, 13, };
-const Schema schema_core_v1_PersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeSource", .go_type = "v1.PersistentVolumeSource", .fields = f_core_v1_PersistentVolumeSource, .by_name = n_core_v1_PersistentVolumeSource, .n_fields = 22};
+static const uint16_t p_core_v1_PersistentVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21};
+const Schema schema_core_v1_PersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeSource", .go_type = "v1.PersistentVolumeSource", .fields = f_core_v1_PersistentVolumeSource, .by_name = n_core_v1_PersistentVolumeSource, .n_fields = 22, .by_number = p_core_v1_PersistentVolumeSource, .n_by_number = 22, .has_defaults = true};
 
 static const char *const v120[] = {"Delete", "Recycle", "Retain", NULL};
 static const Schema s121 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumeReclaimPolicy", .enum_values = v120};
@@ -1407,8 +1560,9 @@ static const SchemaField f_core_v1_PersistentVolumeSpec[] = {
     {"volumeAttributesClassName", &s0, NULL, NULL, 10, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_PersistentVolumeSpec[] = {23, 2, 16, 13, 0, 9, 8, 24, 22, 10, 12, 11, 1, 4, 3, 7, 20, 27, 5, 29, 25, 17, 18, 15, 6, 19, 26, 21, 30, 28, 14, };
-static const SchemaInline e_core_v1_PersistentVolumeSpec[] = {{&schema_core_v1_PersistentVolumeSource, 2}, };
-const Schema schema_core_v1_PersistentVolumeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeSpec", .go_type = "v1.PersistentVolumeSpec", .fields = f_core_v1_PersistentVolumeSpec, .by_name = n_core_v1_PersistentVolumeSpec, .n_fields = 31, .inlines = e_core_v1_PersistentVolumeSpec, .n_inlines = 1};
+static const SchemaInline e_core_v1_PersistentVolumeSpec[] = {{&schema_core_v1_PersistentVolumeSource, "PersistentVolumeSource", 2, 1, 22}, };
+static const uint16_t p_core_v1_PersistentVolumeSpec[] = {0, 31, 23, 24, 25, 26, 27, 28, 29, 30};
+const Schema schema_core_v1_PersistentVolumeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeSpec", .go_type = "v1.PersistentVolumeSpec", .fields = f_core_v1_PersistentVolumeSpec, .by_name = n_core_v1_PersistentVolumeSpec, .n_fields = 31, .inlines = e_core_v1_PersistentVolumeSpec, .n_inlines = 1, .by_number = p_core_v1_PersistentVolumeSpec, .n_by_number = 10, .has_defaults = true};
 
 static const char *const v122[] = {"Available", "Bound", "Failed", "Pending", "Released", NULL};
 static const Schema s123 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumePhase", .enum_values = v122};
@@ -1419,14 +1573,16 @@ static const SchemaField f_core_v1_PersistentVolumeStatus[] = {
     {"lastPhaseTransitionTime", &l48, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_PersistentVolumeStatus[] = {3, 1, 0, 2, };
-const Schema schema_core_v1_PersistentVolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeStatus", .go_type = "v1.PersistentVolumeStatus", .fields = f_core_v1_PersistentVolumeStatus, .by_name = n_core_v1_PersistentVolumeStatus, .n_fields = 4};
+static const uint16_t p_core_v1_PersistentVolumeStatus[] = {0, 1, 2, 3};
+const Schema schema_core_v1_PersistentVolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeStatus", .go_type = "v1.PersistentVolumeStatus", .fields = f_core_v1_PersistentVolumeStatus, .by_name = n_core_v1_PersistentVolumeStatus, .n_fields = 4, .by_number = p_core_v1_PersistentVolumeStatus, .n_by_number = 4};
 
 static const SchemaField f_core_v1_PhotonPersistentDiskVolumeSource[] = {
     {"pdID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_PhotonPersistentDiskVolumeSource[] = {1, 0, };
-const Schema schema_core_v1_PhotonPersistentDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PhotonPersistentDiskVolumeSource", .go_type = "v1.PhotonPersistentDiskVolumeSource", .fields = f_core_v1_PhotonPersistentDiskVolumeSource, .by_name = n_core_v1_PhotonPersistentDiskVolumeSource, .n_fields = 2};
+static const uint16_t p_core_v1_PhotonPersistentDiskVolumeSource[] = {0, 1};
+const Schema schema_core_v1_PhotonPersistentDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PhotonPersistentDiskVolumeSource", .go_type = "v1.PhotonPersistentDiskVolumeSource", .fields = f_core_v1_PhotonPersistentDiskVolumeSource, .by_name = n_core_v1_PhotonPersistentDiskVolumeSource, .n_fields = 2, .by_number = p_core_v1_PhotonPersistentDiskVolumeSource, .n_by_number = 2};
 
 static const SchemaField f_core_v1_Pod[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1436,7 +1592,9 @@ static const SchemaField f_core_v1_Pod[] = {
     {"status", &schema_core_v1_PodStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_core_v1_Pod[] = {1, 0, 2, 3, 4, };
-const Schema schema_core_v1_Pod = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Pod", .go_type = "v1.Pod", .fields = f_core_v1_Pod, .by_name = n_core_v1_Pod, .n_fields = 5};
+static const SchemaInline e_core_v1_Pod[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_Pod[] = {2, 3, 4};
+const Schema schema_core_v1_Pod = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Pod", .go_type = "v1.Pod", .fields = f_core_v1_Pod, .by_name = n_core_v1_Pod, .n_fields = 5, .inlines = e_core_v1_Pod, .n_inlines = 1, .by_number = p_core_v1_Pod, .n_by_number = 3, .has_defaults = true};
 
 static const Schema a124 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PodAffinityTerm, .go_type = "[]v1.PodAffinityTerm"};
 static const Schema a125 = {.type = SCHEMA_LIST, .element = &schema_core_v1_WeightedPodAffinityTerm, .go_type = "[]v1.WeightedPodAffinityTerm"};
@@ -1445,7 +1603,8 @@ static const SchemaField f_core_v1_PodAffinity[] = {
     {"preferredDuringSchedulingIgnoredDuringExecution", &a125, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_PodAffinity[] = {1, 0, };
-const Schema schema_core_v1_PodAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAffinity", .go_type = "v1.PodAffinity", .fields = f_core_v1_PodAffinity, .by_name = n_core_v1_PodAffinity, .n_fields = 2};
+static const uint16_t p_core_v1_PodAffinity[] = {0, 1};
+const Schema schema_core_v1_PodAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAffinity", .go_type = "v1.PodAffinity", .fields = f_core_v1_PodAffinity, .by_name = n_core_v1_PodAffinity, .n_fields = 2, .by_number = p_core_v1_PodAffinity, .n_by_number = 2};
 
 static const SchemaField f_core_v1_PodAffinityTerm[] = {
     {"labelSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_POINTER},
@@ -1456,14 +1615,16 @@ static const SchemaField f_core_v1_PodAffinityTerm[] = {
     {"mismatchLabelKeys", &a13, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_PodAffinityTerm[] = {0, 4, 5, 3, 1, 2, };
-const Schema schema_core_v1_PodAffinityTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAffinityTerm", .go_type = "v1.PodAffinityTerm", .fields = f_core_v1_PodAffinityTerm, .by_name = n_core_v1_PodAffinityTerm, .n_fields = 6};
+static const uint16_t p_core_v1_PodAffinityTerm[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_core_v1_PodAffinityTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAffinityTerm", .go_type = "v1.PodAffinityTerm", .fields = f_core_v1_PodAffinityTerm, .by_name = n_core_v1_PodAffinityTerm, .n_fields = 6, .by_number = p_core_v1_PodAffinityTerm, .n_by_number = 6};
 
 static const SchemaField f_core_v1_PodAntiAffinity[] = {
     {"requiredDuringSchedulingIgnoredDuringExecution", &a124, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
     {"preferredDuringSchedulingIgnoredDuringExecution", &a125, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_PodAntiAffinity[] = {1, 0, };
-const Schema schema_core_v1_PodAntiAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAntiAffinity", .go_type = "v1.PodAntiAffinity", .fields = f_core_v1_PodAntiAffinity, .by_name = n_core_v1_PodAntiAffinity, .n_fields = 2};
+static const uint16_t p_core_v1_PodAntiAffinity[] = {0, 1};
+const Schema schema_core_v1_PodAntiAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAntiAffinity", .go_type = "v1.PodAntiAffinity", .fields = f_core_v1_PodAntiAffinity, .by_name = n_core_v1_PodAntiAffinity, .n_fields = 2, .by_number = p_core_v1_PodAntiAffinity, .n_by_number = 2};
 
 static const SchemaField f_core_v1_PodAttachOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1475,7 +1636,9 @@ static const SchemaField f_core_v1_PodAttachOptions[] = {
     {"container", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_PodAttachOptions[] = {1, 6, 0, 4, 2, 3, 5, };
-const Schema schema_core_v1_PodAttachOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAttachOptions", .go_type = "v1.PodAttachOptions", .fields = f_core_v1_PodAttachOptions, .by_name = n_core_v1_PodAttachOptions, .n_fields = 7};
+static const SchemaInline e_core_v1_PodAttachOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_PodAttachOptions[] = {2, 3, 4, 5, 6};
+const Schema schema_core_v1_PodAttachOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAttachOptions", .go_type = "v1.PodAttachOptions", .fields = f_core_v1_PodAttachOptions, .by_name = n_core_v1_PodAttachOptions, .n_fields = 7, .inlines = e_core_v1_PodAttachOptions, .n_inlines = 1, .by_number = p_core_v1_PodAttachOptions, .n_by_number = 5};
 
 static const SchemaField f_core_v1_PodCertificateProjection[] = {
     {"signerName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED},
@@ -1487,7 +1650,8 @@ static const SchemaField f_core_v1_PodCertificateProjection[] = {
     {"userAnnotations", &m10, NULL, NULL, 7, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_PodCertificateProjection[] = {5, 3, 4, 1, 2, 0, 6, };
-const Schema schema_core_v1_PodCertificateProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodCertificateProjection", .go_type = "v1.PodCertificateProjection", .fields = f_core_v1_PodCertificateProjection, .by_name = n_core_v1_PodCertificateProjection, .n_fields = 7};
+static const uint16_t p_core_v1_PodCertificateProjection[] = {0, 1, 2, 3, 4, 5, 6};
+const Schema schema_core_v1_PodCertificateProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodCertificateProjection", .go_type = "v1.PodCertificateProjection", .fields = f_core_v1_PodCertificateProjection, .by_name = n_core_v1_PodCertificateProjection, .n_fields = 7, .by_number = p_core_v1_PodCertificateProjection, .n_by_number = 7};
 
 static const Schema s126 = {.type = SCHEMA_STRING, .go_type = "v1.PodConditionType"};
 static const SchemaField f_core_v1_PodCondition[] = {
@@ -1500,7 +1664,8 @@ static const SchemaField f_core_v1_PodCondition[] = {
     {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_PodCondition[] = {3, 4, 6, 1, 5, 2, 0, };
-const Schema schema_core_v1_PodCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodCondition", .go_type = "v1.PodCondition", .fields = f_core_v1_PodCondition, .by_name = n_core_v1_PodCondition, .n_fields = 7};
+static const uint16_t p_core_v1_PodCondition[] = {0, 2, 3, 4, 5, 6, 1};
+const Schema schema_core_v1_PodCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodCondition", .go_type = "v1.PodCondition", .fields = f_core_v1_PodCondition, .by_name = n_core_v1_PodCondition, .n_fields = 7, .by_number = p_core_v1_PodCondition, .n_by_number = 7};
 
 static const Schema a127 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PodDNSConfigOption, .go_type = "[]v1.PodDNSConfigOption"};
 static const SchemaField f_core_v1_PodDNSConfig[] = {
@@ -1509,14 +1674,16 @@ static const SchemaField f_core_v1_PodDNSConfig[] = {
     {"options", &a127, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_PodDNSConfig[] = {0, 2, 1, };
-const Schema schema_core_v1_PodDNSConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodDNSConfig", .go_type = "v1.PodDNSConfig", .fields = f_core_v1_PodDNSConfig, .by_name = n_core_v1_PodDNSConfig, .n_fields = 3};
+static const uint16_t p_core_v1_PodDNSConfig[] = {0, 1, 2};
+const Schema schema_core_v1_PodDNSConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodDNSConfig", .go_type = "v1.PodDNSConfig", .fields = f_core_v1_PodDNSConfig, .by_name = n_core_v1_PodDNSConfig, .n_fields = 3, .by_number = p_core_v1_PodDNSConfig, .n_by_number = 3};
 
 static const SchemaField f_core_v1_PodDNSConfigOption[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"value", &s0, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_PodDNSConfigOption[] = {0, 1, };
-const Schema schema_core_v1_PodDNSConfigOption = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodDNSConfigOption", .go_type = "v1.PodDNSConfigOption", .fields = f_core_v1_PodDNSConfigOption, .by_name = n_core_v1_PodDNSConfigOption, .n_fields = 2};
+static const uint16_t p_core_v1_PodDNSConfigOption[] = {0, 1};
+const Schema schema_core_v1_PodDNSConfigOption = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodDNSConfigOption", .go_type = "v1.PodDNSConfigOption", .fields = f_core_v1_PodDNSConfigOption, .by_name = n_core_v1_PodDNSConfigOption, .n_fields = 2, .by_number = p_core_v1_PodDNSConfigOption, .n_by_number = 2};
 
 static const SchemaField f_core_v1_PodExecOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1529,7 +1696,9 @@ static const SchemaField f_core_v1_PodExecOptions[] = {
     {"command", &a13, NULL, NULL, 6, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_PodExecOptions[] = {1, 7, 6, 0, 4, 2, 3, 5, };
-const Schema schema_core_v1_PodExecOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodExecOptions", .go_type = "v1.PodExecOptions", .fields = f_core_v1_PodExecOptions, .by_name = n_core_v1_PodExecOptions, .n_fields = 8};
+static const SchemaInline e_core_v1_PodExecOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_PodExecOptions[] = {2, 3, 4, 5, 6, 7};
+const Schema schema_core_v1_PodExecOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodExecOptions", .go_type = "v1.PodExecOptions", .fields = f_core_v1_PodExecOptions, .by_name = n_core_v1_PodExecOptions, .n_fields = 8, .inlines = e_core_v1_PodExecOptions, .n_inlines = 1, .by_number = p_core_v1_PodExecOptions, .n_by_number = 6};
 
 static const Schema a128 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ContainerExtendedResourceRequest, .go_type = "[]v1.ContainerExtendedResourceRequest"};
 static const SchemaField f_core_v1_PodExtendedResourceClaimStatus[] = {
@@ -1537,15 +1706,17 @@ static const SchemaField f_core_v1_PodExtendedResourceClaimStatus[] = {
     {"resourceClaimName", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_PodExtendedResourceClaimStatus[] = {0, 1, };
-const Schema schema_core_v1_PodExtendedResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodExtendedResourceClaimStatus", .go_type = "v1.PodExtendedResourceClaimStatus", .fields = f_core_v1_PodExtendedResourceClaimStatus, .by_name = n_core_v1_PodExtendedResourceClaimStatus, .n_fields = 2};
+static const uint16_t p_core_v1_PodExtendedResourceClaimStatus[] = {0, 1};
+const Schema schema_core_v1_PodExtendedResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodExtendedResourceClaimStatus", .go_type = "v1.PodExtendedResourceClaimStatus", .fields = f_core_v1_PodExtendedResourceClaimStatus, .by_name = n_core_v1_PodExtendedResourceClaimStatus, .n_fields = 2, .by_number = p_core_v1_PodExtendedResourceClaimStatus, .n_by_number = 2};
 
 static const SchemaField f_core_v1_PodIP[] = {
     {"ip", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_PodIP[] = {0, };
-const Schema schema_core_v1_PodIP = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodIP", .go_type = "v1.PodIP", .fields = f_core_v1_PodIP, .by_name = n_core_v1_PodIP, .n_fields = 1};
+static const uint16_t p_core_v1_PodIP[] = {0};
+const Schema schema_core_v1_PodIP = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodIP", .go_type = "v1.PodIP", .fields = f_core_v1_PodIP, .by_name = n_core_v1_PodIP, .n_fields = 1, .by_number = p_core_v1_PodIP, .n_by_number = 1};
 
-static const Schema a129 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Pod, .go_type = "[]v1.Pod"};
+static const Schema a129 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Pod, .go_type = "[]v1.Pod", .has_defaults = true};
 static const SchemaField f_core_v1_PodList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1553,7 +1724,9 @@ static const SchemaField f_core_v1_PodList[] = {
     {"items", &a129, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_PodList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_PodList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodList", .go_type = "v1.PodList", .fields = f_core_v1_PodList, .by_name = n_core_v1_PodList, .n_fields = 4};
+static const SchemaInline e_core_v1_PodList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_PodList[] = {2, 3};
+const Schema schema_core_v1_PodList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodList", .go_type = "v1.PodList", .fields = f_core_v1_PodList, .by_name = n_core_v1_PodList, .n_fields = 4, .inlines = e_core_v1_PodList, .n_inlines = 1, .by_number = p_core_v1_PodList, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_core_v1_PodLogOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1570,14 +1743,17 @@ static const SchemaField f_core_v1_PodLogOptions[] = {
     {"stream", &s0, NULL, NULL, 10, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_PodLogOptions[] = {1, 2, 3, 10, 0, 9, 4, 5, 6, 11, 8, 7, };
-const Schema schema_core_v1_PodLogOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodLogOptions", .go_type = "v1.PodLogOptions", .fields = f_core_v1_PodLogOptions, .by_name = n_core_v1_PodLogOptions, .n_fields = 12};
+static const SchemaInline e_core_v1_PodLogOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_PodLogOptions[] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+const Schema schema_core_v1_PodLogOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodLogOptions", .go_type = "v1.PodLogOptions", .fields = f_core_v1_PodLogOptions, .by_name = n_core_v1_PodLogOptions, .n_fields = 12, .inlines = e_core_v1_PodLogOptions, .n_inlines = 1, .by_number = p_core_v1_PodLogOptions, .n_by_number = 10};
 
 static const Schema s130 = {.type = SCHEMA_STRING, .go_type = "v1.OSName"};
 static const SchemaField f_core_v1_PodOS[] = {
     {"name", &s130, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_PodOS[] = {0, };
-const Schema schema_core_v1_PodOS = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodOS", .go_type = "v1.PodOS", .fields = f_core_v1_PodOS, .by_name = n_core_v1_PodOS, .n_fields = 1};
+static const uint16_t p_core_v1_PodOS[] = {0};
+const Schema schema_core_v1_PodOS = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodOS", .go_type = "v1.PodOS", .fields = f_core_v1_PodOS, .by_name = n_core_v1_PodOS, .n_fields = 1, .by_number = p_core_v1_PodOS, .n_by_number = 1};
 
 static const Schema a131 = {.type = SCHEMA_LIST, .element = &s1, .go_type = "[]int32"};
 static const SchemaField f_core_v1_PodPortForwardOptions[] = {
@@ -1586,7 +1762,9 @@ static const SchemaField f_core_v1_PodPortForwardOptions[] = {
     {"ports", &a131, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_PodPortForwardOptions[] = {1, 0, 2, };
-const Schema schema_core_v1_PodPortForwardOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodPortForwardOptions", .go_type = "v1.PodPortForwardOptions", .fields = f_core_v1_PodPortForwardOptions, .by_name = n_core_v1_PodPortForwardOptions, .n_fields = 3};
+static const SchemaInline e_core_v1_PodPortForwardOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_PodPortForwardOptions[] = {2};
+const Schema schema_core_v1_PodPortForwardOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodPortForwardOptions", .go_type = "v1.PodPortForwardOptions", .fields = f_core_v1_PodPortForwardOptions, .by_name = n_core_v1_PodPortForwardOptions, .n_fields = 3, .inlines = e_core_v1_PodPortForwardOptions, .n_inlines = 1, .by_number = p_core_v1_PodPortForwardOptions, .n_by_number = 1};
 
 static const SchemaField f_core_v1_PodProxyOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1594,13 +1772,16 @@ static const SchemaField f_core_v1_PodProxyOptions[] = {
     {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_PodProxyOptions[] = {1, 0, 2, };
-const Schema schema_core_v1_PodProxyOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodProxyOptions", .go_type = "v1.PodProxyOptions", .fields = f_core_v1_PodProxyOptions, .by_name = n_core_v1_PodProxyOptions, .n_fields = 3};
+static const SchemaInline e_core_v1_PodProxyOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_PodProxyOptions[] = {2};
+const Schema schema_core_v1_PodProxyOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodProxyOptions", .go_type = "v1.PodProxyOptions", .fields = f_core_v1_PodProxyOptions, .by_name = n_core_v1_PodProxyOptions, .n_fields = 3, .inlines = e_core_v1_PodProxyOptions, .n_inlines = 1, .by_number = p_core_v1_PodProxyOptions, .n_by_number = 1};
 
 static const SchemaField f_core_v1_PodReadinessGate[] = {
     {"conditionType", &s126, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_PodReadinessGate[] = {0, };
-const Schema schema_core_v1_PodReadinessGate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodReadinessGate", .go_type = "v1.PodReadinessGate", .fields = f_core_v1_PodReadinessGate, .by_name = n_core_v1_PodReadinessGate, .n_fields = 1};
+static const uint16_t p_core_v1_PodReadinessGate[] = {0};
+const Schema schema_core_v1_PodReadinessGate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodReadinessGate", .go_type = "v1.PodReadinessGate", .fields = f_core_v1_PodReadinessGate, .by_name = n_core_v1_PodReadinessGate, .n_fields = 1, .by_number = p_core_v1_PodReadinessGate, .n_by_number = 1};
 
 static const SchemaField f_core_v1_PodResourceClaim[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -1608,26 +1789,30 @@ static const SchemaField f_core_v1_PodResourceClaim[] = {
     {"resourceClaimTemplateName", &s0, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_PodResourceClaim[] = {0, 1, 2, };
-const Schema schema_core_v1_PodResourceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodResourceClaim", .go_type = "v1.PodResourceClaim", .fields = f_core_v1_PodResourceClaim, .by_name = n_core_v1_PodResourceClaim, .n_fields = 3};
+static const uint16_t p_core_v1_PodResourceClaim[] = {0, 1, 2};
+const Schema schema_core_v1_PodResourceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodResourceClaim", .go_type = "v1.PodResourceClaim", .fields = f_core_v1_PodResourceClaim, .by_name = n_core_v1_PodResourceClaim, .n_fields = 3, .by_number = p_core_v1_PodResourceClaim, .n_by_number = 3};
 
 static const SchemaField f_core_v1_PodResourceClaimStatus[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"resourceClaimName", &s0, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_PodResourceClaimStatus[] = {0, 1, };
-const Schema schema_core_v1_PodResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodResourceClaimStatus", .go_type = "v1.PodResourceClaimStatus", .fields = f_core_v1_PodResourceClaimStatus, .by_name = n_core_v1_PodResourceClaimStatus, .n_fields = 2};
+static const uint16_t p_core_v1_PodResourceClaimStatus[] = {0, 1};
+const Schema schema_core_v1_PodResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodResourceClaimStatus", .go_type = "v1.PodResourceClaimStatus", .fields = f_core_v1_PodResourceClaimStatus, .by_name = n_core_v1_PodResourceClaimStatus, .n_fields = 2, .by_number = p_core_v1_PodResourceClaimStatus, .n_by_number = 2};
 
 static const SchemaField f_core_v1_PodSchedulingGate[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_PodSchedulingGate[] = {0, };
-const Schema schema_core_v1_PodSchedulingGate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSchedulingGate", .go_type = "v1.PodSchedulingGate", .fields = f_core_v1_PodSchedulingGate, .by_name = n_core_v1_PodSchedulingGate, .n_fields = 1};
+static const uint16_t p_core_v1_PodSchedulingGate[] = {0};
+const Schema schema_core_v1_PodSchedulingGate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSchedulingGate", .go_type = "v1.PodSchedulingGate", .fields = f_core_v1_PodSchedulingGate, .by_name = n_core_v1_PodSchedulingGate, .n_fields = 1, .by_number = p_core_v1_PodSchedulingGate, .n_by_number = 1};
 
 static const SchemaField f_core_v1_PodSchedulingGroup[] = {
     {"podGroupName", &s0, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_PodSchedulingGroup[] = {0, };
-const Schema schema_core_v1_PodSchedulingGroup = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSchedulingGroup", .go_type = "v1.PodSchedulingGroup", .fields = f_core_v1_PodSchedulingGroup, .by_name = n_core_v1_PodSchedulingGroup, .n_fields = 1};
+static const uint16_t p_core_v1_PodSchedulingGroup[] = {0};
+const Schema schema_core_v1_PodSchedulingGroup = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSchedulingGroup", .go_type = "v1.PodSchedulingGroup", .fields = f_core_v1_PodSchedulingGroup, .by_name = n_core_v1_PodSchedulingGroup, .n_fields = 1, .by_number = p_core_v1_PodSchedulingGroup, .n_by_number = 1};
 
 static const char *const v132[] = {"Merge", "Strict", NULL};
 static const Schema s133 = {.type = SCHEMA_STRING, .go_type = "v1.SupplementalGroupsPolicy", .enum_values = v132};
@@ -1651,11 +1836,12 @@ static const SchemaField f_core_v1_PodSecurityContext[] = {
     {"seLinuxChangePolicy", &s137, NULL, NULL, 13, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_PodSecurityContext[] = {11, 7, 9, 3, 4, 2, 12, 0, 10, 5, 6, 8, 1, };
-const Schema schema_core_v1_PodSecurityContext = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSecurityContext", .go_type = "v1.PodSecurityContext", .fields = f_core_v1_PodSecurityContext, .by_name = n_core_v1_PodSecurityContext, .n_fields = 13};
+static const uint16_t p_core_v1_PodSecurityContext[] = {0, 2, 4, 5, 7, 3, 8, 1, 9, 10, 11, 6, 12};
+const Schema schema_core_v1_PodSecurityContext = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSecurityContext", .go_type = "v1.PodSecurityContext", .fields = f_core_v1_PodSecurityContext, .by_name = n_core_v1_PodSecurityContext, .n_fields = 13, .by_number = p_core_v1_PodSecurityContext, .n_by_number = 13};
 
-static const Schema a138 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Volume, .go_type = "[]v1.Volume", .list_kind = LIST_MAP, .list_map_keys = k27};
-static const Schema a139 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Container, .go_type = "[]v1.Container", .list_kind = LIST_MAP, .list_map_keys = k27};
-static const Schema a140 = {.type = SCHEMA_LIST, .element = &schema_core_v1_EphemeralContainer, .go_type = "[]v1.EphemeralContainer", .list_kind = LIST_MAP, .list_map_keys = k27};
+static const Schema a138 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Volume, .go_type = "[]v1.Volume", .has_defaults = true, .list_kind = LIST_MAP, .list_map_keys = k27};
+static const Schema a139 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Container, .go_type = "[]v1.Container", .has_defaults = true, .list_kind = LIST_MAP, .list_map_keys = k27};
+static const Schema a140 = {.type = SCHEMA_LIST, .element = &schema_core_v1_EphemeralContainer, .go_type = "[]v1.EphemeralContainer", .has_defaults = true, .list_kind = LIST_MAP, .list_map_keys = k27};
 static const char *const v141[] = {"Always", "Never", "OnFailure", NULL};
 static const Schema s142 = {.type = SCHEMA_STRING, .go_type = "v1.RestartPolicy", .enum_values = v141};
 static const char *const v143[] = {"ClusterFirst", "ClusterFirstWithHostNet", "Default", "None", NULL};
@@ -1717,7 +1903,8 @@ static const SchemaField f_core_v1_PodSpec[] = {
     {"schedulingGroup", &schema_core_v1_PodSchedulingGroup, NULL, NULL, 43, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_PodSpec[] = {6, 21, 11, 2, 27, 7, 30, 3, 24, 15, 13, 14, 36, 19, 40, 18, 1, 12, 8, 35, 32, 31, 26, 25, 28, 38, 39, 4, 29, 22, 37, 41, 17, 10, 9, 34, 16, 20, 5, 23, 33, 0, };
-const Schema schema_core_v1_PodSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSpec", .go_type = "v1.PodSpec", .fields = f_core_v1_PodSpec, .by_name = n_core_v1_PodSpec, .n_fields = 42};
+static const uint16_t p_core_v1_PodSpec[] = {0, 2, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 17, 18, 19, 20, 21, 22, 1, 11, 23, 24, 25, 26, 27, 16, 28, 29, 30, 31, 32, 33, 3, 34, 35, 36, 37, 38, 39, 40, 41};
+const Schema schema_core_v1_PodSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSpec", .go_type = "v1.PodSpec", .fields = f_core_v1_PodSpec, .by_name = n_core_v1_PodSpec, .n_fields = 42, .by_number = p_core_v1_PodSpec, .n_by_number = 42, .has_defaults = true};
 
 static const char *const v157[] = {"Failed", "Pending", "Running", "Succeeded", "Unknown", NULL};
 static const Schema s158 = {.type = SCHEMA_STRING, .go_type = "v1.PodPhase", .enum_values = v157};
@@ -1754,7 +1941,8 @@ static const SchemaField f_core_v1_PodStatus[] = {
     {"nodeAllocatableResourceClaimStatuses", &a167, NULL, NULL, 21, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_PodStatus[] = {18, 2, 12, 14, 17, 6, 7, 11, 3, 20, 5, 0, 1, 8, 9, 13, 4, 15, 16, 19, 10, };
-const Schema schema_core_v1_PodStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodStatus", .go_type = "v1.PodStatus", .fields = f_core_v1_PodStatus, .by_name = n_core_v1_PodStatus, .n_fields = 21};
+static const uint16_t p_core_v1_PodStatus[] = {1, 2, 3, 4, 6, 8, 10, 12, 13, 11, 5, 9, 14, 15, 16, 7, 0, 17, 18, 19, 20};
+const Schema schema_core_v1_PodStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodStatus", .go_type = "v1.PodStatus", .fields = f_core_v1_PodStatus, .by_name = n_core_v1_PodStatus, .n_fields = 21, .by_number = p_core_v1_PodStatus, .n_by_number = 21};
 
 static const SchemaField f_core_v1_PodStatusResult[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1763,7 +1951,9 @@ static const SchemaField f_core_v1_PodStatusResult[] = {
     {"status", &schema_core_v1_PodStatus, NULL, NULL, 2, 0},
 };
 static const uint16_t n_core_v1_PodStatusResult[] = {1, 0, 2, 3, };
-const Schema schema_core_v1_PodStatusResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodStatusResult", .go_type = "v1.PodStatusResult", .fields = f_core_v1_PodStatusResult, .by_name = n_core_v1_PodStatusResult, .n_fields = 4};
+static const SchemaInline e_core_v1_PodStatusResult[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_PodStatusResult[] = {2, 3};
+const Schema schema_core_v1_PodStatusResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodStatusResult", .go_type = "v1.PodStatusResult", .fields = f_core_v1_PodStatusResult, .by_name = n_core_v1_PodStatusResult, .n_fields = 4, .inlines = e_core_v1_PodStatusResult, .n_inlines = 1, .by_number = p_core_v1_PodStatusResult, .n_by_number = 2};
 
 static const SchemaField f_core_v1_PodTemplate[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1772,9 +1962,11 @@ static const SchemaField f_core_v1_PodTemplate[] = {
     {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 2, 0},
 };
 static const uint16_t n_core_v1_PodTemplate[] = {1, 0, 2, 3, };
-const Schema schema_core_v1_PodTemplate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodTemplate", .go_type = "v1.PodTemplate", .fields = f_core_v1_PodTemplate, .by_name = n_core_v1_PodTemplate, .n_fields = 4};
+static const SchemaInline e_core_v1_PodTemplate[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_PodTemplate[] = {2, 3};
+const Schema schema_core_v1_PodTemplate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodTemplate", .go_type = "v1.PodTemplate", .fields = f_core_v1_PodTemplate, .by_name = n_core_v1_PodTemplate, .n_fields = 4, .inlines = e_core_v1_PodTemplate, .n_inlines = 1, .by_number = p_core_v1_PodTemplate, .n_by_number = 2, .has_defaults = true};
 
-static const Schema a168 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PodTemplate, .go_type = "[]v1.PodTemplate"};
+static const Schema a168 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PodTemplate, .go_type = "[]v1.PodTemplate", .has_defaults = true};
 static const SchemaField f_core_v1_PodTemplateList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1782,14 +1974,17 @@ static const SchemaField f_core_v1_PodTemplateList[] = {
     {"items", &a168, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_PodTemplateList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_PodTemplateList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodTemplateList", .go_type = "v1.PodTemplateList", .fields = f_core_v1_PodTemplateList, .by_name = n_core_v1_PodTemplateList, .n_fields = 4};
+static const SchemaInline e_core_v1_PodTemplateList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_PodTemplateList[] = {2, 3};
+const Schema schema_core_v1_PodTemplateList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodTemplateList", .go_type = "v1.PodTemplateList", .fields = f_core_v1_PodTemplateList, .by_name = n_core_v1_PodTemplateList, .n_fields = 4, .inlines = e_core_v1_PodTemplateList, .n_inlines = 1, .by_number = p_core_v1_PodTemplateList, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_core_v1_PodTemplateSpec[] = {
     {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
     {"spec", &schema_core_v1_PodSpec, NULL, NULL, 2, 0},
 };
 static const uint16_t n_core_v1_PodTemplateSpec[] = {0, 1, };
-const Schema schema_core_v1_PodTemplateSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodTemplateSpec", .go_type = "v1.PodTemplateSpec", .fields = f_core_v1_PodTemplateSpec, .by_name = n_core_v1_PodTemplateSpec, .n_fields = 2};
+static const uint16_t p_core_v1_PodTemplateSpec[] = {0, 1};
+const Schema schema_core_v1_PodTemplateSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodTemplateSpec", .go_type = "v1.PodTemplateSpec", .fields = f_core_v1_PodTemplateSpec, .by_name = n_core_v1_PodTemplateSpec, .n_fields = 2, .by_number = p_core_v1_PodTemplateSpec, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_core_v1_PortStatus[] = {
     {"port", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -1797,7 +1992,8 @@ static const SchemaField f_core_v1_PortStatus[] = {
     {"error", &s0, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_PortStatus[] = {2, 0, 1, };
-const Schema schema_core_v1_PortStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PortStatus", .go_type = "v1.PortStatus", .fields = f_core_v1_PortStatus, .by_name = n_core_v1_PortStatus, .n_fields = 3};
+static const uint16_t p_core_v1_PortStatus[] = {0, 1, 2};
+const Schema schema_core_v1_PortStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PortStatus", .go_type = "v1.PortStatus", .fields = f_core_v1_PortStatus, .by_name = n_core_v1_PortStatus, .n_fields = 3, .by_number = p_core_v1_PortStatus, .n_by_number = 3};
 
 static const SchemaField f_core_v1_PortworxVolumeSource[] = {
     {"volumeID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -1805,14 +2001,16 @@ static const SchemaField f_core_v1_PortworxVolumeSource[] = {
     {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_PortworxVolumeSource[] = {1, 2, 0, };
-const Schema schema_core_v1_PortworxVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PortworxVolumeSource", .go_type = "v1.PortworxVolumeSource", .fields = f_core_v1_PortworxVolumeSource, .by_name = n_core_v1_PortworxVolumeSource, .n_fields = 3};
+static const uint16_t p_core_v1_PortworxVolumeSource[] = {0, 1, 2};
+const Schema schema_core_v1_PortworxVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PortworxVolumeSource", .go_type = "v1.PortworxVolumeSource", .fields = f_core_v1_PortworxVolumeSource, .by_name = n_core_v1_PortworxVolumeSource, .n_fields = 3, .by_number = p_core_v1_PortworxVolumeSource, .n_by_number = 3};
 
 static const SchemaField f_core_v1_PreferredSchedulingTerm[] = {
     {"weight", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"preference", &schema_core_v1_NodeSelectorTerm, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_PreferredSchedulingTerm[] = {1, 0, };
-const Schema schema_core_v1_PreferredSchedulingTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PreferredSchedulingTerm", .go_type = "v1.PreferredSchedulingTerm", .fields = f_core_v1_PreferredSchedulingTerm, .by_name = n_core_v1_PreferredSchedulingTerm, .n_fields = 2};
+static const uint16_t p_core_v1_PreferredSchedulingTerm[] = {0, 1};
+const Schema schema_core_v1_PreferredSchedulingTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PreferredSchedulingTerm", .go_type = "v1.PreferredSchedulingTerm", .fields = f_core_v1_PreferredSchedulingTerm, .by_name = n_core_v1_PreferredSchedulingTerm, .n_fields = 2, .by_number = p_core_v1_PreferredSchedulingTerm, .n_by_number = 2};
 
 static const SchemaField f_core_v1_Probe[] = {
     {"exec", &schema_core_v1_ExecAction, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE},
@@ -1827,8 +2025,9 @@ static const SchemaField f_core_v1_Probe[] = {
     {"terminationGracePeriodSeconds", &s40, NULL, NULL, 7, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_Probe[] = {0, 8, 3, 1, 4, 6, 7, 2, 9, 5, };
-static const SchemaInline e_core_v1_Probe[] = {{&schema_core_v1_ProbeHandler, 1}, };
-const Schema schema_core_v1_Probe = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Probe", .go_type = "v1.Probe", .fields = f_core_v1_Probe, .by_name = n_core_v1_Probe, .n_fields = 10, .inlines = e_core_v1_Probe, .n_inlines = 1};
+static const SchemaInline e_core_v1_Probe[] = {{&schema_core_v1_ProbeHandler, "ProbeHandler", 1, 0, 4}, };
+static const uint16_t p_core_v1_Probe[] = {10, 4, 5, 6, 7, 8, 9};
+const Schema schema_core_v1_Probe = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Probe", .go_type = "v1.Probe", .fields = f_core_v1_Probe, .by_name = n_core_v1_Probe, .n_fields = 10, .inlines = e_core_v1_Probe, .n_inlines = 1, .by_number = p_core_v1_Probe, .n_by_number = 7, .has_defaults = true};
 
 static const SchemaField f_core_v1_ProbeHandler[] = {
     {"exec", &schema_core_v1_ExecAction, NULL, NULL, 1, FIELD_POINTER},
@@ -1837,7 +2036,8 @@ static const SchemaField f_core_v1_ProbeHandler[] = {
     {"grpc", &schema_core_v1_GRPCAction, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ProbeHandler[] = {0, 3, 1, 2, };
-const Schema schema_core_v1_ProbeHandler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ProbeHandler", .go_type = "v1.ProbeHandler", .fields = f_core_v1_ProbeHandler, .by_name = n_core_v1_ProbeHandler, .n_fields = 4};
+static const uint16_t p_core_v1_ProbeHandler[] = {0, 1, 2, 3};
+const Schema schema_core_v1_ProbeHandler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ProbeHandler", .go_type = "v1.ProbeHandler", .fields = f_core_v1_ProbeHandler, .by_name = n_core_v1_ProbeHandler, .n_fields = 4, .by_number = p_core_v1_ProbeHandler, .n_by_number = 4, .has_defaults = true};
 
 static const Schema a169 = {.type = SCHEMA_LIST, .element = &schema_core_v1_VolumeProjection, .go_type = "[]v1.VolumeProjection"};
 static const SchemaField f_core_v1_ProjectedVolumeSource[] = {
@@ -1845,7 +2045,8 @@ static const SchemaField f_core_v1_ProjectedVolumeSource[] = {
     {"defaultMode", &s1, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ProjectedVolumeSource[] = {1, 0, };
-const Schema schema_core_v1_ProjectedVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ProjectedVolumeSource", .go_type = "v1.ProjectedVolumeSource", .fields = f_core_v1_ProjectedVolumeSource, .by_name = n_core_v1_ProjectedVolumeSource, .n_fields = 2};
+static const uint16_t p_core_v1_ProjectedVolumeSource[] = {0, 1};
+const Schema schema_core_v1_ProjectedVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ProjectedVolumeSource", .go_type = "v1.ProjectedVolumeSource", .fields = f_core_v1_ProjectedVolumeSource, .by_name = n_core_v1_ProjectedVolumeSource, .n_fields = 2, .by_number = p_core_v1_ProjectedVolumeSource, .n_by_number = 2};
 
 static const SchemaField f_core_v1_QuobyteVolumeSource[] = {
     {"registry", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -1856,7 +2057,8 @@ static const SchemaField f_core_v1_QuobyteVolumeSource[] = {
     {"tenant", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_QuobyteVolumeSource[] = {4, 2, 0, 5, 3, 1, };
-const Schema schema_core_v1_QuobyteVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.QuobyteVolumeSource", .go_type = "v1.QuobyteVolumeSource", .fields = f_core_v1_QuobyteVolumeSource, .by_name = n_core_v1_QuobyteVolumeSource, .n_fields = 6};
+static const uint16_t p_core_v1_QuobyteVolumeSource[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_core_v1_QuobyteVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.QuobyteVolumeSource", .go_type = "v1.QuobyteVolumeSource", .fields = f_core_v1_QuobyteVolumeSource, .by_name = n_core_v1_QuobyteVolumeSource, .n_fields = 6, .by_number = p_core_v1_QuobyteVolumeSource, .n_by_number = 6};
 
 static const SchemaField f_core_v1_RBDPersistentVolumeSource[] = {
     {"monitors", &a13, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
@@ -1869,7 +2071,8 @@ static const SchemaField f_core_v1_RBDPersistentVolumeSource[] = {
     {"readOnly", &s2, NULL, NULL, 8, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_RBDPersistentVolumeSource[] = {2, 1, 5, 0, 3, 7, 6, 4, };
-const Schema schema_core_v1_RBDPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.RBDPersistentVolumeSource", .go_type = "v1.RBDPersistentVolumeSource", .fields = f_core_v1_RBDPersistentVolumeSource, .by_name = n_core_v1_RBDPersistentVolumeSource, .n_fields = 8};
+static const uint16_t p_core_v1_RBDPersistentVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7};
+const Schema schema_core_v1_RBDPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.RBDPersistentVolumeSource", .go_type = "v1.RBDPersistentVolumeSource", .fields = f_core_v1_RBDPersistentVolumeSource, .by_name = n_core_v1_RBDPersistentVolumeSource, .n_fields = 8, .by_number = p_core_v1_RBDPersistentVolumeSource, .n_by_number = 8, .has_defaults = true};
 
 static const SchemaField f_core_v1_RBDVolumeSource[] = {
     {"monitors", &a13, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
@@ -1882,7 +2085,8 @@ static const SchemaField f_core_v1_RBDVolumeSource[] = {
     {"readOnly", &s2, NULL, NULL, 8, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_RBDVolumeSource[] = {2, 1, 5, 0, 3, 7, 6, 4, };
-const Schema schema_core_v1_RBDVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.RBDVolumeSource", .go_type = "v1.RBDVolumeSource", .fields = f_core_v1_RBDVolumeSource, .by_name = n_core_v1_RBDVolumeSource, .n_fields = 8};
+static const uint16_t p_core_v1_RBDVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7};
+const Schema schema_core_v1_RBDVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.RBDVolumeSource", .go_type = "v1.RBDVolumeSource", .fields = f_core_v1_RBDVolumeSource, .by_name = n_core_v1_RBDVolumeSource, .n_fields = 8, .by_number = p_core_v1_RBDVolumeSource, .n_by_number = 8, .has_defaults = true};
 
 static const SchemaField f_core_v1_RangeAllocation[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1892,7 +2096,9 @@ static const SchemaField f_core_v1_RangeAllocation[] = {
     {"data", &s19, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_RangeAllocation[] = {1, 4, 0, 2, 3, };
-const Schema schema_core_v1_RangeAllocation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.RangeAllocation", .go_type = "v1.RangeAllocation", .fields = f_core_v1_RangeAllocation, .by_name = n_core_v1_RangeAllocation, .n_fields = 5};
+static const SchemaInline e_core_v1_RangeAllocation[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_RangeAllocation[] = {2, 3, 4};
+const Schema schema_core_v1_RangeAllocation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.RangeAllocation", .go_type = "v1.RangeAllocation", .fields = f_core_v1_RangeAllocation, .by_name = n_core_v1_RangeAllocation, .n_fields = 5, .inlines = e_core_v1_RangeAllocation, .n_inlines = 1, .by_number = p_core_v1_RangeAllocation, .n_by_number = 3};
 
 static const SchemaField f_core_v1_ReplicationController[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1902,7 +2108,9 @@ static const SchemaField f_core_v1_ReplicationController[] = {
     {"status", &schema_core_v1_ReplicationControllerStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_core_v1_ReplicationController[] = {1, 0, 2, 3, 4, };
-const Schema schema_core_v1_ReplicationController = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationController", .go_type = "v1.ReplicationController", .fields = f_core_v1_ReplicationController, .by_name = n_core_v1_ReplicationController, .n_fields = 5};
+static const SchemaInline e_core_v1_ReplicationController[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_ReplicationController[] = {2, 3, 4};
+const Schema schema_core_v1_ReplicationController = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationController", .go_type = "v1.ReplicationController", .fields = f_core_v1_ReplicationController, .by_name = n_core_v1_ReplicationController, .n_fields = 5, .inlines = e_core_v1_ReplicationController, .n_inlines = 1, .by_number = p_core_v1_ReplicationController, .n_by_number = 3, .has_defaults = true};
 
 static const Schema s170 = {.type = SCHEMA_STRING, .go_type = "v1.ReplicationControllerConditionType"};
 static const SchemaField f_core_v1_ReplicationControllerCondition[] = {
@@ -1913,9 +2121,10 @@ static const SchemaField f_core_v1_ReplicationControllerCondition[] = {
     {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ReplicationControllerCondition[] = {2, 4, 3, 1, 0, };
-const Schema schema_core_v1_ReplicationControllerCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerCondition", .go_type = "v1.ReplicationControllerCondition", .fields = f_core_v1_ReplicationControllerCondition, .by_name = n_core_v1_ReplicationControllerCondition, .n_fields = 5};
+static const uint16_t p_core_v1_ReplicationControllerCondition[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_ReplicationControllerCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerCondition", .go_type = "v1.ReplicationControllerCondition", .fields = f_core_v1_ReplicationControllerCondition, .by_name = n_core_v1_ReplicationControllerCondition, .n_fields = 5, .by_number = p_core_v1_ReplicationControllerCondition, .n_by_number = 5};
 
-static const Schema a171 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ReplicationController, .go_type = "[]v1.ReplicationController"};
+static const Schema a171 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ReplicationController, .go_type = "[]v1.ReplicationController", .has_defaults = true};
 static const SchemaField f_core_v1_ReplicationControllerList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1923,7 +2132,9 @@ static const SchemaField f_core_v1_ReplicationControllerList[] = {
     {"items", &a171, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ReplicationControllerList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_ReplicationControllerList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerList", .go_type = "v1.ReplicationControllerList", .fields = f_core_v1_ReplicationControllerList, .by_name = n_core_v1_ReplicationControllerList, .n_fields = 4};
+static const SchemaInline e_core_v1_ReplicationControllerList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_ReplicationControllerList[] = {2, 3};
+const Schema schema_core_v1_ReplicationControllerList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerList", .go_type = "v1.ReplicationControllerList", .fields = f_core_v1_ReplicationControllerList, .by_name = n_core_v1_ReplicationControllerList, .n_fields = 4, .inlines = e_core_v1_ReplicationControllerList, .n_inlines = 1, .by_number = p_core_v1_ReplicationControllerList, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_core_v1_ReplicationControllerSpec[] = {
     {"replicas", &s1, "1", NULL, 1, FIELD_POINTER},
@@ -1932,7 +2143,8 @@ static const SchemaField f_core_v1_ReplicationControllerSpec[] = {
     {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ReplicationControllerSpec[] = {1, 0, 2, 3, };
-const Schema schema_core_v1_ReplicationControllerSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerSpec", .go_type = "v1.ReplicationControllerSpec", .fields = f_core_v1_ReplicationControllerSpec, .by_name = n_core_v1_ReplicationControllerSpec, .n_fields = 4};
+static const uint16_t p_core_v1_ReplicationControllerSpec[] = {0, 2, 3, 1};
+const Schema schema_core_v1_ReplicationControllerSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerSpec", .go_type = "v1.ReplicationControllerSpec", .fields = f_core_v1_ReplicationControllerSpec, .by_name = n_core_v1_ReplicationControllerSpec, .n_fields = 4, .by_number = p_core_v1_ReplicationControllerSpec, .n_by_number = 4, .has_defaults = true};
 
 static const Schema a172 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ReplicationControllerCondition, .go_type = "[]v1.ReplicationControllerCondition", .list_kind = LIST_MAP, .list_map_keys = k16};
 static const SchemaField f_core_v1_ReplicationControllerStatus[] = {
@@ -1944,14 +2156,16 @@ static const SchemaField f_core_v1_ReplicationControllerStatus[] = {
     {"conditions", &a172, NULL, "type", 6, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_core_v1_ReplicationControllerStatus[] = {3, 5, 1, 4, 2, 0, };
-const Schema schema_core_v1_ReplicationControllerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerStatus", .go_type = "v1.ReplicationControllerStatus", .fields = f_core_v1_ReplicationControllerStatus, .by_name = n_core_v1_ReplicationControllerStatus, .n_fields = 6};
+static const uint16_t p_core_v1_ReplicationControllerStatus[] = {0, 1, 4, 2, 3, 5};
+const Schema schema_core_v1_ReplicationControllerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerStatus", .go_type = "v1.ReplicationControllerStatus", .fields = f_core_v1_ReplicationControllerStatus, .by_name = n_core_v1_ReplicationControllerStatus, .n_fields = 6, .by_number = p_core_v1_ReplicationControllerStatus, .n_by_number = 6};
 
 static const SchemaField f_core_v1_ResourceClaim[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"request", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ResourceClaim[] = {0, 1, };
-const Schema schema_core_v1_ResourceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceClaim", .go_type = "v1.ResourceClaim", .fields = f_core_v1_ResourceClaim, .by_name = n_core_v1_ResourceClaim, .n_fields = 2};
+static const uint16_t p_core_v1_ResourceClaim[] = {0, 1};
+const Schema schema_core_v1_ResourceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceClaim", .go_type = "v1.ResourceClaim", .fields = f_core_v1_ResourceClaim, .by_name = n_core_v1_ResourceClaim, .n_fields = 2, .by_number = p_core_v1_ResourceClaim, .n_by_number = 2};
 
 static const SchemaField f_core_v1_ResourceFieldSelector[] = {
     {"containerName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -1959,7 +2173,8 @@ static const SchemaField f_core_v1_ResourceFieldSelector[] = {
     {"divisor", &l49, NULL, NULL, 3, 0},
 };
 static const uint16_t n_core_v1_ResourceFieldSelector[] = {0, 2, 1, };
-const Schema schema_core_v1_ResourceFieldSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceFieldSelector", .go_type = "v1.ResourceFieldSelector", .fields = f_core_v1_ResourceFieldSelector, .by_name = n_core_v1_ResourceFieldSelector, .n_fields = 3, .map_atomic = true};
+static const uint16_t p_core_v1_ResourceFieldSelector[] = {0, 1, 2};
+const Schema schema_core_v1_ResourceFieldSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceFieldSelector", .go_type = "v1.ResourceFieldSelector", .fields = f_core_v1_ResourceFieldSelector, .by_name = n_core_v1_ResourceFieldSelector, .n_fields = 3, .by_number = p_core_v1_ResourceFieldSelector, .n_by_number = 3, .map_atomic = true};
 
 static const Schema s173 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceID"};
 static const Schema s174 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceHealthStatus"};
@@ -1969,7 +2184,8 @@ static const SchemaField f_core_v1_ResourceHealth[] = {
     {"message", &s0, NULL, NULL, 6, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ResourceHealth[] = {1, 2, 0, };
-const Schema schema_core_v1_ResourceHealth = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceHealth", .go_type = "v1.ResourceHealth", .fields = f_core_v1_ResourceHealth, .by_name = n_core_v1_ResourceHealth, .n_fields = 3};
+static const uint16_t p_core_v1_ResourceHealth[] = {0, 1, 2};
+const Schema schema_core_v1_ResourceHealth = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceHealth", .go_type = "v1.ResourceHealth", .fields = f_core_v1_ResourceHealth, .by_name = n_core_v1_ResourceHealth, .n_fields = 3, .by_number = p_core_v1_ResourceHealth, .n_by_number = 3};
 
 static const SchemaField f_core_v1_ResourceQuota[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -1979,7 +2195,9 @@ static const SchemaField f_core_v1_ResourceQuota[] = {
     {"status", &schema_core_v1_ResourceQuotaStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_core_v1_ResourceQuota[] = {1, 0, 2, 3, 4, };
-const Schema schema_core_v1_ResourceQuota = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuota", .go_type = "v1.ResourceQuota", .fields = f_core_v1_ResourceQuota, .by_name = n_core_v1_ResourceQuota, .n_fields = 5};
+static const SchemaInline e_core_v1_ResourceQuota[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_ResourceQuota[] = {2, 3, 4};
+const Schema schema_core_v1_ResourceQuota = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuota", .go_type = "v1.ResourceQuota", .fields = f_core_v1_ResourceQuota, .by_name = n_core_v1_ResourceQuota, .n_fields = 5, .inlines = e_core_v1_ResourceQuota, .n_inlines = 1, .by_number = p_core_v1_ResourceQuota, .n_by_number = 3};
 
 static const Schema a175 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ResourceQuota, .go_type = "[]v1.ResourceQuota"};
 static const SchemaField f_core_v1_ResourceQuotaList[] = {
@@ -1989,7 +2207,9 @@ static const SchemaField f_core_v1_ResourceQuotaList[] = {
     {"items", &a175, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ResourceQuotaList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_ResourceQuotaList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuotaList", .go_type = "v1.ResourceQuotaList", .fields = f_core_v1_ResourceQuotaList, .by_name = n_core_v1_ResourceQuotaList, .n_fields = 4};
+static const SchemaInline e_core_v1_ResourceQuotaList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_ResourceQuotaList[] = {2, 3};
+const Schema schema_core_v1_ResourceQuotaList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuotaList", .go_type = "v1.ResourceQuotaList", .fields = f_core_v1_ResourceQuotaList, .by_name = n_core_v1_ResourceQuotaList, .n_fields = 4, .inlines = e_core_v1_ResourceQuotaList, .n_inlines = 1, .by_number = p_core_v1_ResourceQuotaList, .n_by_number = 2};
 
 static const char *const v176[] = {"BestEffort", "CrossNamespacePodAffinity", "NotBestEffort", "NotTerminating", "PriorityClass", "Terminating", "VolumeAttributesClass", NULL};
 static const Schema s177 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceQuotaScope", .enum_values = v176};
@@ -2000,14 +2220,16 @@ static const SchemaField f_core_v1_ResourceQuotaSpec[] = {
     {"scopeSelector", &schema_core_v1_ScopeSelector, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ResourceQuotaSpec[] = {0, 2, 1, };
-const Schema schema_core_v1_ResourceQuotaSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuotaSpec", .go_type = "v1.ResourceQuotaSpec", .fields = f_core_v1_ResourceQuotaSpec, .by_name = n_core_v1_ResourceQuotaSpec, .n_fields = 3};
+static const uint16_t p_core_v1_ResourceQuotaSpec[] = {0, 1, 2};
+const Schema schema_core_v1_ResourceQuotaSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuotaSpec", .go_type = "v1.ResourceQuotaSpec", .fields = f_core_v1_ResourceQuotaSpec, .by_name = n_core_v1_ResourceQuotaSpec, .n_fields = 3, .by_number = p_core_v1_ResourceQuotaSpec, .n_by_number = 3};
 
 static const SchemaField f_core_v1_ResourceQuotaStatus[] = {
     {"hard", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"used", &m50, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ResourceQuotaStatus[] = {0, 1, };
-const Schema schema_core_v1_ResourceQuotaStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuotaStatus", .go_type = "v1.ResourceQuotaStatus", .fields = f_core_v1_ResourceQuotaStatus, .by_name = n_core_v1_ResourceQuotaStatus, .n_fields = 2};
+static const uint16_t p_core_v1_ResourceQuotaStatus[] = {0, 1};
+const Schema schema_core_v1_ResourceQuotaStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuotaStatus", .go_type = "v1.ResourceQuotaStatus", .fields = f_core_v1_ResourceQuotaStatus, .by_name = n_core_v1_ResourceQuotaStatus, .n_fields = 2, .by_number = p_core_v1_ResourceQuotaStatus, .n_by_number = 2};
 
 static const Schema a179 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ResourceClaim, .go_type = "[]v1.ResourceClaim", .list_kind = LIST_MAP, .list_map_keys = k27};
 static const SchemaField f_core_v1_ResourceRequirements[] = {
@@ -2016,7 +2238,8 @@ static const SchemaField f_core_v1_ResourceRequirements[] = {
     {"claims", &a179, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ResourceRequirements[] = {2, 0, 1, };
-const Schema schema_core_v1_ResourceRequirements = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceRequirements", .go_type = "v1.ResourceRequirements", .fields = f_core_v1_ResourceRequirements, .by_name = n_core_v1_ResourceRequirements, .n_fields = 3};
+static const uint16_t p_core_v1_ResourceRequirements[] = {0, 1, 2};
+const Schema schema_core_v1_ResourceRequirements = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceRequirements", .go_type = "v1.ResourceRequirements", .fields = f_core_v1_ResourceRequirements, .by_name = n_core_v1_ResourceRequirements, .n_fields = 3, .by_number = p_core_v1_ResourceRequirements, .n_by_number = 3};
 
 static const char *const k180[] = {"resourceID", NULL};
 static const Schema a181 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ResourceHealth, .go_type = "[]v1.ResourceHealth", .list_kind = LIST_MAP, .list_map_keys = k180};
@@ -2025,7 +2248,8 @@ static const SchemaField f_core_v1_ResourceStatus[] = {
     {"resources", &a181, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ResourceStatus[] = {0, 1, };
-const Schema schema_core_v1_ResourceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceStatus", .go_type = "v1.ResourceStatus", .fields = f_core_v1_ResourceStatus, .by_name = n_core_v1_ResourceStatus, .n_fields = 2};
+static const uint16_t p_core_v1_ResourceStatus[] = {0, 1};
+const Schema schema_core_v1_ResourceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceStatus", .go_type = "v1.ResourceStatus", .fields = f_core_v1_ResourceStatus, .by_name = n_core_v1_ResourceStatus, .n_fields = 2, .by_number = p_core_v1_ResourceStatus, .n_by_number = 2};
 
 static const SchemaField f_core_v1_SELinuxOptions[] = {
     {"user", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -2034,7 +2258,8 @@ static const SchemaField f_core_v1_SELinuxOptions[] = {
     {"level", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_SELinuxOptions[] = {3, 1, 2, 0, };
-const Schema schema_core_v1_SELinuxOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SELinuxOptions", .go_type = "v1.SELinuxOptions", .fields = f_core_v1_SELinuxOptions, .by_name = n_core_v1_SELinuxOptions, .n_fields = 4};
+static const uint16_t p_core_v1_SELinuxOptions[] = {0, 1, 2, 3};
+const Schema schema_core_v1_SELinuxOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SELinuxOptions", .go_type = "v1.SELinuxOptions", .fields = f_core_v1_SELinuxOptions, .by_name = n_core_v1_SELinuxOptions, .n_fields = 4, .by_number = p_core_v1_SELinuxOptions, .n_by_number = 4};
 
 static const SchemaField f_core_v1_ScaleIOPersistentVolumeSource[] = {
     {"gateway", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -2049,7 +2274,8 @@ static const SchemaField f_core_v1_ScaleIOPersistentVolumeSource[] = {
     {"readOnly", &s2, NULL, NULL, 10, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ScaleIOPersistentVolumeSource[] = {8, 0, 4, 9, 2, 3, 6, 5, 1, 7, };
-const Schema schema_core_v1_ScaleIOPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScaleIOPersistentVolumeSource", .go_type = "v1.ScaleIOPersistentVolumeSource", .fields = f_core_v1_ScaleIOPersistentVolumeSource, .by_name = n_core_v1_ScaleIOPersistentVolumeSource, .n_fields = 10};
+static const uint16_t p_core_v1_ScaleIOPersistentVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+const Schema schema_core_v1_ScaleIOPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScaleIOPersistentVolumeSource", .go_type = "v1.ScaleIOPersistentVolumeSource", .fields = f_core_v1_ScaleIOPersistentVolumeSource, .by_name = n_core_v1_ScaleIOPersistentVolumeSource, .n_fields = 10, .by_number = p_core_v1_ScaleIOPersistentVolumeSource, .n_by_number = 10, .has_defaults = true};
 
 static const SchemaField f_core_v1_ScaleIOVolumeSource[] = {
     {"gateway", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -2064,14 +2290,16 @@ static const SchemaField f_core_v1_ScaleIOVolumeSource[] = {
     {"readOnly", &s2, NULL, NULL, 10, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ScaleIOVolumeSource[] = {8, 0, 4, 9, 2, 3, 6, 5, 1, 7, };
-const Schema schema_core_v1_ScaleIOVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScaleIOVolumeSource", .go_type = "v1.ScaleIOVolumeSource", .fields = f_core_v1_ScaleIOVolumeSource, .by_name = n_core_v1_ScaleIOVolumeSource, .n_fields = 10};
+static const uint16_t p_core_v1_ScaleIOVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+const Schema schema_core_v1_ScaleIOVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScaleIOVolumeSource", .go_type = "v1.ScaleIOVolumeSource", .fields = f_core_v1_ScaleIOVolumeSource, .by_name = n_core_v1_ScaleIOVolumeSource, .n_fields = 10, .by_number = p_core_v1_ScaleIOVolumeSource, .n_by_number = 10, .has_defaults = true};
 
 static const Schema a182 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ScopedResourceSelectorRequirement, .go_type = "[]v1.ScopedResourceSelectorRequirement"};
 static const SchemaField f_core_v1_ScopeSelector[] = {
     {"matchExpressions", &a182, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_ScopeSelector[] = {0, };
-const Schema schema_core_v1_ScopeSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScopeSelector", .go_type = "v1.ScopeSelector", .fields = f_core_v1_ScopeSelector, .by_name = n_core_v1_ScopeSelector, .n_fields = 1, .map_atomic = true};
+static const uint16_t p_core_v1_ScopeSelector[] = {0};
+const Schema schema_core_v1_ScopeSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScopeSelector", .go_type = "v1.ScopeSelector", .fields = f_core_v1_ScopeSelector, .by_name = n_core_v1_ScopeSelector, .n_fields = 1, .by_number = p_core_v1_ScopeSelector, .n_by_number = 1, .map_atomic = true};
 
 static const char *const v183[] = {"DoesNotExist", "Exists", "In", "NotIn", NULL};
 static const Schema s184 = {.type = SCHEMA_STRING, .go_type = "v1.ScopeSelectorOperator", .enum_values = v183};
@@ -2081,7 +2309,8 @@ static const SchemaField f_core_v1_ScopedResourceSelectorRequirement[] = {
     {"values", &a13, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_ScopedResourceSelectorRequirement[] = {1, 0, 2, };
-const Schema schema_core_v1_ScopedResourceSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScopedResourceSelectorRequirement", .go_type = "v1.ScopedResourceSelectorRequirement", .fields = f_core_v1_ScopedResourceSelectorRequirement, .by_name = n_core_v1_ScopedResourceSelectorRequirement, .n_fields = 3};
+static const uint16_t p_core_v1_ScopedResourceSelectorRequirement[] = {0, 1, 2};
+const Schema schema_core_v1_ScopedResourceSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScopedResourceSelectorRequirement", .go_type = "v1.ScopedResourceSelectorRequirement", .fields = f_core_v1_ScopedResourceSelectorRequirement, .by_name = n_core_v1_ScopedResourceSelectorRequirement, .n_fields = 3, .by_number = p_core_v1_ScopedResourceSelectorRequirement, .n_by_number = 3};
 
 static const Schema s185 = {.type = SCHEMA_STRING, .go_type = "v1.SeccompProfileType", .enum_values = v3};
 static const SchemaField f_core_v1_SeccompProfile[] = {
@@ -2089,7 +2318,8 @@ static const SchemaField f_core_v1_SeccompProfile[] = {
     {"localhostProfile", &s0, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_SeccompProfile[] = {1, 0, };
-const Schema schema_core_v1_SeccompProfile = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SeccompProfile", .go_type = "v1.SeccompProfile", .fields = f_core_v1_SeccompProfile, .by_name = n_core_v1_SeccompProfile, .n_fields = 2};
+static const uint16_t p_core_v1_SeccompProfile[] = {0, 1};
+const Schema schema_core_v1_SeccompProfile = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SeccompProfile", .go_type = "v1.SeccompProfile", .fields = f_core_v1_SeccompProfile, .by_name = n_core_v1_SeccompProfile, .n_fields = 2, .by_number = p_core_v1_SeccompProfile, .n_by_number = 2};
 
 static const Schema s186 = {.type = SCHEMA_STRING, .go_type = "v1.SecretType"};
 static const SchemaField f_core_v1_Secret[] = {
@@ -2102,15 +2332,18 @@ static const SchemaField f_core_v1_Secret[] = {
     {"type", &s186, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_Secret[] = {1, 4, 3, 0, 2, 5, 6, };
-const Schema schema_core_v1_Secret = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Secret", .go_type = "v1.Secret", .fields = f_core_v1_Secret, .by_name = n_core_v1_Secret, .n_fields = 7};
+static const SchemaInline e_core_v1_Secret[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_Secret[] = {2, 4, 6, 5, 3};
+const Schema schema_core_v1_Secret = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Secret", .go_type = "v1.Secret", .fields = f_core_v1_Secret, .by_name = n_core_v1_Secret, .n_fields = 7, .inlines = e_core_v1_Secret, .n_inlines = 1, .by_number = p_core_v1_Secret, .n_by_number = 5};
 
 static const SchemaField f_core_v1_SecretEnvSource[] = {
     {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"optional", &s2, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_SecretEnvSource[] = {0, 1, };
-static const SchemaInline e_core_v1_SecretEnvSource[] = {{&schema_core_v1_LocalObjectReference, 1}, };
-const Schema schema_core_v1_SecretEnvSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretEnvSource", .go_type = "v1.SecretEnvSource", .fields = f_core_v1_SecretEnvSource, .by_name = n_core_v1_SecretEnvSource, .n_fields = 2, .inlines = e_core_v1_SecretEnvSource, .n_inlines = 1};
+static const SchemaInline e_core_v1_SecretEnvSource[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
+static const uint16_t p_core_v1_SecretEnvSource[] = {2, 1};
+const Schema schema_core_v1_SecretEnvSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretEnvSource", .go_type = "v1.SecretEnvSource", .fields = f_core_v1_SecretEnvSource, .by_name = n_core_v1_SecretEnvSource, .n_fields = 2, .inlines = e_core_v1_SecretEnvSource, .n_inlines = 1, .by_number = p_core_v1_SecretEnvSource, .n_by_number = 2};
 
 static const SchemaField f_core_v1_SecretKeySelector[] = {
     {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -2118,8 +2351,9 @@ static const SchemaField f_core_v1_SecretKeySelector[] = {
     {"optional", &s2, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_SecretKeySelector[] = {1, 0, 2, };
-static const SchemaInline e_core_v1_SecretKeySelector[] = {{&schema_core_v1_LocalObjectReference, 1}, };
-const Schema schema_core_v1_SecretKeySelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretKeySelector", .go_type = "v1.SecretKeySelector", .fields = f_core_v1_SecretKeySelector, .by_name = n_core_v1_SecretKeySelector, .n_fields = 3, .inlines = e_core_v1_SecretKeySelector, .n_inlines = 1, .map_atomic = true};
+static const SchemaInline e_core_v1_SecretKeySelector[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
+static const uint16_t p_core_v1_SecretKeySelector[] = {3, 1, 2};
+const Schema schema_core_v1_SecretKeySelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretKeySelector", .go_type = "v1.SecretKeySelector", .fields = f_core_v1_SecretKeySelector, .by_name = n_core_v1_SecretKeySelector, .n_fields = 3, .inlines = e_core_v1_SecretKeySelector, .n_inlines = 1, .by_number = p_core_v1_SecretKeySelector, .n_by_number = 3, .map_atomic = true};
 
 static const Schema a187 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Secret, .go_type = "[]v1.Secret"};
 static const SchemaField f_core_v1_SecretList[] = {
@@ -2129,7 +2363,9 @@ static const SchemaField f_core_v1_SecretList[] = {
     {"items", &a187, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_SecretList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_SecretList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretList", .go_type = "v1.SecretList", .fields = f_core_v1_SecretList, .by_name = n_core_v1_SecretList, .n_fields = 4};
+static const SchemaInline e_core_v1_SecretList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_SecretList[] = {2, 3};
+const Schema schema_core_v1_SecretList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretList", .go_type = "v1.SecretList", .fields = f_core_v1_SecretList, .by_name = n_core_v1_SecretList, .n_fields = 4, .inlines = e_core_v1_SecretList, .n_inlines = 1, .by_number = p_core_v1_SecretList, .n_by_number = 2};
 
 static const SchemaField f_core_v1_SecretProjection[] = {
     {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -2137,15 +2373,17 @@ static const SchemaField f_core_v1_SecretProjection[] = {
     {"optional", &s2, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_SecretProjection[] = {1, 0, 2, };
-static const SchemaInline e_core_v1_SecretProjection[] = {{&schema_core_v1_LocalObjectReference, 1}, };
-const Schema schema_core_v1_SecretProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretProjection", .go_type = "v1.SecretProjection", .fields = f_core_v1_SecretProjection, .by_name = n_core_v1_SecretProjection, .n_fields = 3, .inlines = e_core_v1_SecretProjection, .n_inlines = 1};
+static const SchemaInline e_core_v1_SecretProjection[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
+static const uint16_t p_core_v1_SecretProjection[] = {3, 1, 2};
+const Schema schema_core_v1_SecretProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretProjection", .go_type = "v1.SecretProjection", .fields = f_core_v1_SecretProjection, .by_name = n_core_v1_SecretProjection, .n_fields = 3, .inlines = e_core_v1_SecretProjection, .n_inlines = 1, .by_number = p_core_v1_SecretProjection, .n_by_number = 3};
 
 static const SchemaField f_core_v1_SecretReference[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"namespace", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_SecretReference[] = {0, 1, };
-const Schema schema_core_v1_SecretReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretReference", .go_type = "v1.SecretReference", .fields = f_core_v1_SecretReference, .by_name = n_core_v1_SecretReference, .n_fields = 2, .map_atomic = true};
+static const uint16_t p_core_v1_SecretReference[] = {0, 1};
+const Schema schema_core_v1_SecretReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretReference", .go_type = "v1.SecretReference", .fields = f_core_v1_SecretReference, .by_name = n_core_v1_SecretReference, .n_fields = 2, .by_number = p_core_v1_SecretReference, .n_by_number = 2, .map_atomic = true};
 
 static const SchemaField f_core_v1_SecretVolumeSource[] = {
     {"secretName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -2154,7 +2392,8 @@ static const SchemaField f_core_v1_SecretVolumeSource[] = {
     {"optional", &s2, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_SecretVolumeSource[] = {2, 1, 3, 0, };
-const Schema schema_core_v1_SecretVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretVolumeSource", .go_type = "v1.SecretVolumeSource", .fields = f_core_v1_SecretVolumeSource, .by_name = n_core_v1_SecretVolumeSource, .n_fields = 4};
+static const uint16_t p_core_v1_SecretVolumeSource[] = {0, 1, 2, 3};
+const Schema schema_core_v1_SecretVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretVolumeSource", .go_type = "v1.SecretVolumeSource", .fields = f_core_v1_SecretVolumeSource, .by_name = n_core_v1_SecretVolumeSource, .n_fields = 4, .by_number = p_core_v1_SecretVolumeSource, .n_by_number = 4};
 
 static const char *const v188[] = {"Default", "Unmasked", NULL};
 static const Schema s189 = {.type = SCHEMA_STRING, .go_type = "v1.ProcMountType", .enum_values = v188};
@@ -2173,7 +2412,8 @@ static const SchemaField f_core_v1_SecurityContext[] = {
     {"appArmorProfile", &schema_core_v1_AppArmorProfile, NULL, NULL, 12, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_SecurityContext[] = {8, 11, 0, 1, 9, 7, 5, 6, 4, 2, 10, 3, };
-const Schema schema_core_v1_SecurityContext = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecurityContext", .go_type = "v1.SecurityContext", .fields = f_core_v1_SecurityContext, .by_name = n_core_v1_SecurityContext, .n_fields = 12};
+static const uint16_t p_core_v1_SecurityContext[] = {0, 1, 2, 4, 6, 7, 8, 5, 9, 3, 10, 11};
+const Schema schema_core_v1_SecurityContext = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecurityContext", .go_type = "v1.SecurityContext", .fields = f_core_v1_SecurityContext, .by_name = n_core_v1_SecurityContext, .n_fields = 12, .by_number = p_core_v1_SecurityContext, .n_by_number = 12};
 
 static const SchemaField f_core_v1_SerializedReference[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -2181,7 +2421,9 @@ static const SchemaField f_core_v1_SerializedReference[] = {
     {"reference", &schema_core_v1_ObjectReference, NULL, NULL, 1, 0},
 };
 static const uint16_t n_core_v1_SerializedReference[] = {1, 0, 2, };
-const Schema schema_core_v1_SerializedReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SerializedReference", .go_type = "v1.SerializedReference", .fields = f_core_v1_SerializedReference, .by_name = n_core_v1_SerializedReference, .n_fields = 3};
+static const SchemaInline e_core_v1_SerializedReference[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_SerializedReference[] = {2};
+const Schema schema_core_v1_SerializedReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SerializedReference", .go_type = "v1.SerializedReference", .fields = f_core_v1_SerializedReference, .by_name = n_core_v1_SerializedReference, .n_fields = 3, .inlines = e_core_v1_SerializedReference, .n_inlines = 1, .by_number = p_core_v1_SerializedReference, .n_by_number = 1};
 
 static const SchemaField f_core_v1_Service[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -2191,7 +2433,9 @@ static const SchemaField f_core_v1_Service[] = {
     {"status", &schema_core_v1_ServiceStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_core_v1_Service[] = {1, 0, 2, 3, 4, };
-const Schema schema_core_v1_Service = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Service", .go_type = "v1.Service", .fields = f_core_v1_Service, .by_name = n_core_v1_Service, .n_fields = 5};
+static const SchemaInline e_core_v1_Service[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_Service[] = {2, 3, 4};
+const Schema schema_core_v1_Service = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Service", .go_type = "v1.Service", .fields = f_core_v1_Service, .by_name = n_core_v1_Service, .n_fields = 5, .inlines = e_core_v1_Service, .n_inlines = 1, .by_number = p_core_v1_Service, .n_by_number = 3, .has_defaults = true};
 
 static const Schema a190 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ObjectReference, .go_type = "[]v1.ObjectReference", .list_kind = LIST_MAP, .list_map_keys = k27};
 static const Schema a191 = {.type = SCHEMA_LIST, .element = &schema_core_v1_LocalObjectReference, .go_type = "[]v1.LocalObjectReference"};
@@ -2204,7 +2448,9 @@ static const SchemaField f_core_v1_ServiceAccount[] = {
     {"automountServiceAccountToken", &s2, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ServiceAccount[] = {1, 5, 4, 0, 2, 3, };
-const Schema schema_core_v1_ServiceAccount = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceAccount", .go_type = "v1.ServiceAccount", .fields = f_core_v1_ServiceAccount, .by_name = n_core_v1_ServiceAccount, .n_fields = 6};
+static const SchemaInline e_core_v1_ServiceAccount[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_ServiceAccount[] = {2, 3, 4, 5};
+const Schema schema_core_v1_ServiceAccount = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceAccount", .go_type = "v1.ServiceAccount", .fields = f_core_v1_ServiceAccount, .by_name = n_core_v1_ServiceAccount, .n_fields = 6, .inlines = e_core_v1_ServiceAccount, .n_inlines = 1, .by_number = p_core_v1_ServiceAccount, .n_by_number = 4};
 
 static const Schema a192 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ServiceAccount, .go_type = "[]v1.ServiceAccount"};
 static const SchemaField f_core_v1_ServiceAccountList[] = {
@@ -2214,7 +2460,9 @@ static const SchemaField f_core_v1_ServiceAccountList[] = {
     {"items", &a192, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ServiceAccountList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_ServiceAccountList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceAccountList", .go_type = "v1.ServiceAccountList", .fields = f_core_v1_ServiceAccountList, .by_name = n_core_v1_ServiceAccountList, .n_fields = 4};
+static const SchemaInline e_core_v1_ServiceAccountList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_ServiceAccountList[] = {2, 3};
+const Schema schema_core_v1_ServiceAccountList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceAccountList", .go_type = "v1.ServiceAccountList", .fields = f_core_v1_ServiceAccountList, .by_name = n_core_v1_ServiceAccountList, .n_fields = 4, .inlines = e_core_v1_ServiceAccountList, .n_inlines = 1, .by_number = p_core_v1_ServiceAccountList, .n_by_number = 2};
 
 static const SchemaField f_core_v1_ServiceAccountTokenProjection[] = {
     {"audience", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -2222,9 +2470,10 @@ static const SchemaField f_core_v1_ServiceAccountTokenProjection[] = {
     {"path", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ServiceAccountTokenProjection[] = {0, 1, 2, };
-const Schema schema_core_v1_ServiceAccountTokenProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceAccountTokenProjection", .go_type = "v1.ServiceAccountTokenProjection", .fields = f_core_v1_ServiceAccountTokenProjection, .by_name = n_core_v1_ServiceAccountTokenProjection, .n_fields = 3};
+static const uint16_t p_core_v1_ServiceAccountTokenProjection[] = {0, 1, 2};
+const Schema schema_core_v1_ServiceAccountTokenProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceAccountTokenProjection", .go_type = "v1.ServiceAccountTokenProjection", .fields = f_core_v1_ServiceAccountTokenProjection, .by_name = n_core_v1_ServiceAccountTokenProjection, .n_fields = 3, .by_number = p_core_v1_ServiceAccountTokenProjection, .n_by_number = 3};
 
-static const Schema a193 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Service, .go_type = "[]v1.Service"};
+static const Schema a193 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Service, .go_type = "[]v1.Service", .has_defaults = true};
 static const SchemaField f_core_v1_ServiceList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -2232,7 +2481,9 @@ static const SchemaField f_core_v1_ServiceList[] = {
     {"items", &a193, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_ServiceList[] = {1, 3, 0, 2, };
-const Schema schema_core_v1_ServiceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceList", .go_type = "v1.ServiceList", .fields = f_core_v1_ServiceList, .by_name = n_core_v1_ServiceList, .n_fields = 4};
+static const SchemaInline e_core_v1_ServiceList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_ServiceList[] = {2, 3};
+const Schema schema_core_v1_ServiceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceList", .go_type = "v1.ServiceList", .fields = f_core_v1_ServiceList, .by_name = n_core_v1_ServiceList, .n_fields = 4, .inlines = e_core_v1_ServiceList, .n_inlines = 1, .by_number = p_core_v1_ServiceList, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_core_v1_ServicePort[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -2243,7 +2494,8 @@ static const SchemaField f_core_v1_ServicePort[] = {
     {"nodePort", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ServicePort[] = {2, 0, 5, 3, 1, 4, };
-const Schema schema_core_v1_ServicePort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServicePort", .go_type = "v1.ServicePort", .fields = f_core_v1_ServicePort, .by_name = n_core_v1_ServicePort, .n_fields = 6};
+static const uint16_t p_core_v1_ServicePort[] = {0, 1, 3, 4, 5, 2};
+const Schema schema_core_v1_ServicePort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServicePort", .go_type = "v1.ServicePort", .fields = f_core_v1_ServicePort, .by_name = n_core_v1_ServicePort, .n_fields = 6, .by_number = p_core_v1_ServicePort, .n_by_number = 6, .has_defaults = true};
 
 static const SchemaField f_core_v1_ServiceProxyOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -2251,10 +2503,12 @@ static const SchemaField f_core_v1_ServiceProxyOptions[] = {
     {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_ServiceProxyOptions[] = {1, 0, 2, };
-const Schema schema_core_v1_ServiceProxyOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceProxyOptions", .go_type = "v1.ServiceProxyOptions", .fields = f_core_v1_ServiceProxyOptions, .by_name = n_core_v1_ServiceProxyOptions, .n_fields = 3};
+static const SchemaInline e_core_v1_ServiceProxyOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_core_v1_ServiceProxyOptions[] = {2};
+const Schema schema_core_v1_ServiceProxyOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceProxyOptions", .go_type = "v1.ServiceProxyOptions", .fields = f_core_v1_ServiceProxyOptions, .by_name = n_core_v1_ServiceProxyOptions, .n_fields = 3, .inlines = e_core_v1_ServiceProxyOptions, .n_inlines = 1, .by_number = p_core_v1_ServiceProxyOptions, .n_by_number = 1};
 
 static const char *const k194[] = {"port", "protocol", NULL};
-static const Schema a195 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ServicePort, .go_type = "[]v1.ServicePort", .list_kind = LIST_MAP, .list_map_keys = k194};
+static const Schema a195 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ServicePort, .go_type = "[]v1.ServicePort", .has_defaults = true, .list_kind = LIST_MAP, .list_map_keys = k194};
 static const char *const v196[] = {"ClusterIP", "ExternalName", "LoadBalancer", "NodePort", NULL};
 static const Schema s197 = {.type = SCHEMA_STRING, .go_type = "v1.ServiceType", .enum_values = v196};
 static const char *const v198[] = {"ClientIP", "None", NULL};
@@ -2290,7 +2544,8 @@ static const SchemaField f_core_v1_ServiceSpec[] = {
     {"trafficDistribution", &s0, NULL, NULL, 23, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_ServiceSpec[] = {16, 2, 3, 5, 9, 10, 11, 18, 14, 15, 17, 7, 8, 0, 12, 1, 6, 13, 19, 4, };
-const Schema schema_core_v1_ServiceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceSpec", .go_type = "v1.ServiceSpec", .fields = f_core_v1_ServiceSpec, .by_name = n_core_v1_ServiceSpec, .n_fields = 20};
+static const uint16_t p_core_v1_ServiceSpec[] = {0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 3, 14, 16, 17, 18, 19};
+const Schema schema_core_v1_ServiceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceSpec", .go_type = "v1.ServiceSpec", .fields = f_core_v1_ServiceSpec, .by_name = n_core_v1_ServiceSpec, .n_fields = 20, .by_number = p_core_v1_ServiceSpec, .n_by_number = 20, .has_defaults = true};
 
 static const Schema a208 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_Condition, .go_type = "[]v1.Condition", .list_kind = LIST_MAP, .list_map_keys = k16};
 static const SchemaField f_core_v1_ServiceStatus[] = {
@@ -2298,19 +2553,22 @@ static const SchemaField f_core_v1_ServiceStatus[] = {
     {"conditions", &a208, NULL, "type", 2, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_core_v1_ServiceStatus[] = {1, 0, };
-const Schema schema_core_v1_ServiceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceStatus", .go_type = "v1.ServiceStatus", .fields = f_core_v1_ServiceStatus, .by_name = n_core_v1_ServiceStatus, .n_fields = 2};
+static const uint16_t p_core_v1_ServiceStatus[] = {0, 1};
+const Schema schema_core_v1_ServiceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceStatus", .go_type = "v1.ServiceStatus", .fields = f_core_v1_ServiceStatus, .by_name = n_core_v1_ServiceStatus, .n_fields = 2, .by_number = p_core_v1_ServiceStatus, .n_by_number = 2};
 
 static const SchemaField f_core_v1_SessionAffinityConfig[] = {
     {"clientIP", &schema_core_v1_ClientIPConfig, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_SessionAffinityConfig[] = {0, };
-const Schema schema_core_v1_SessionAffinityConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SessionAffinityConfig", .go_type = "v1.SessionAffinityConfig", .fields = f_core_v1_SessionAffinityConfig, .by_name = n_core_v1_SessionAffinityConfig, .n_fields = 1};
+static const uint16_t p_core_v1_SessionAffinityConfig[] = {0};
+const Schema schema_core_v1_SessionAffinityConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SessionAffinityConfig", .go_type = "v1.SessionAffinityConfig", .fields = f_core_v1_SessionAffinityConfig, .by_name = n_core_v1_SessionAffinityConfig, .n_fields = 1, .by_number = p_core_v1_SessionAffinityConfig, .n_by_number = 1};
 
 static const SchemaField f_core_v1_SleepAction[] = {
     {"seconds", &s40, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_SleepAction[] = {0, };
-const Schema schema_core_v1_SleepAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SleepAction", .go_type = "v1.SleepAction", .fields = f_core_v1_SleepAction, .by_name = n_core_v1_SleepAction, .n_fields = 1};
+static const uint16_t p_core_v1_SleepAction[] = {0};
+const Schema schema_core_v1_SleepAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SleepAction", .go_type = "v1.SleepAction", .fields = f_core_v1_SleepAction, .by_name = n_core_v1_SleepAction, .n_fields = 1, .by_number = p_core_v1_SleepAction, .n_by_number = 1};
 
 static const SchemaField f_core_v1_StorageOSPersistentVolumeSource[] = {
     {"volumeName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -2320,7 +2578,8 @@ static const SchemaField f_core_v1_StorageOSPersistentVolumeSource[] = {
     {"secretRef", &schema_core_v1_ObjectReference, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_StorageOSPersistentVolumeSource[] = {2, 3, 4, 0, 1, };
-const Schema schema_core_v1_StorageOSPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.StorageOSPersistentVolumeSource", .go_type = "v1.StorageOSPersistentVolumeSource", .fields = f_core_v1_StorageOSPersistentVolumeSource, .by_name = n_core_v1_StorageOSPersistentVolumeSource, .n_fields = 5};
+static const uint16_t p_core_v1_StorageOSPersistentVolumeSource[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_StorageOSPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.StorageOSPersistentVolumeSource", .go_type = "v1.StorageOSPersistentVolumeSource", .fields = f_core_v1_StorageOSPersistentVolumeSource, .by_name = n_core_v1_StorageOSPersistentVolumeSource, .n_fields = 5, .by_number = p_core_v1_StorageOSPersistentVolumeSource, .n_by_number = 5};
 
 static const SchemaField f_core_v1_StorageOSVolumeSource[] = {
     {"volumeName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -2330,21 +2589,24 @@ static const SchemaField f_core_v1_StorageOSVolumeSource[] = {
     {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_StorageOSVolumeSource[] = {2, 3, 4, 0, 1, };
-const Schema schema_core_v1_StorageOSVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.StorageOSVolumeSource", .go_type = "v1.StorageOSVolumeSource", .fields = f_core_v1_StorageOSVolumeSource, .by_name = n_core_v1_StorageOSVolumeSource, .n_fields = 5};
+static const uint16_t p_core_v1_StorageOSVolumeSource[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_StorageOSVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.StorageOSVolumeSource", .go_type = "v1.StorageOSVolumeSource", .fields = f_core_v1_StorageOSVolumeSource, .by_name = n_core_v1_StorageOSVolumeSource, .n_fields = 5, .by_number = p_core_v1_StorageOSVolumeSource, .n_by_number = 5};
 
 static const SchemaField f_core_v1_Sysctl[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"value", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_Sysctl[] = {0, 1, };
-const Schema schema_core_v1_Sysctl = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Sysctl", .go_type = "v1.Sysctl", .fields = f_core_v1_Sysctl, .by_name = n_core_v1_Sysctl, .n_fields = 2};
+static const uint16_t p_core_v1_Sysctl[] = {0, 1};
+const Schema schema_core_v1_Sysctl = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Sysctl", .go_type = "v1.Sysctl", .fields = f_core_v1_Sysctl, .by_name = n_core_v1_Sysctl, .n_fields = 2, .by_number = p_core_v1_Sysctl, .n_by_number = 2};
 
 static const SchemaField f_core_v1_TCPSocketAction[] = {
     {"port", &l63, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"host", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_TCPSocketAction[] = {1, 0, };
-const Schema schema_core_v1_TCPSocketAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TCPSocketAction", .go_type = "v1.TCPSocketAction", .fields = f_core_v1_TCPSocketAction, .by_name = n_core_v1_TCPSocketAction, .n_fields = 2};
+static const uint16_t p_core_v1_TCPSocketAction[] = {0, 1};
+const Schema schema_core_v1_TCPSocketAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TCPSocketAction", .go_type = "v1.TCPSocketAction", .fields = f_core_v1_TCPSocketAction, .by_name = n_core_v1_TCPSocketAction, .n_fields = 2, .by_number = p_core_v1_TCPSocketAction, .n_by_number = 2};
 
 static const char *const v209[] = {"NoExecute", "NoSchedule", "PreferNoSchedule", NULL};
 static const Schema s210 = {.type = SCHEMA_STRING, .go_type = "v1.TaintEffect", .enum_values = v209};
@@ -2355,7 +2617,8 @@ static const SchemaField f_core_v1_Taint[] = {
     {"timeAdded", &l48, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_Taint[] = {2, 0, 3, 1, };
-const Schema schema_core_v1_Taint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Taint", .go_type = "v1.Taint", .fields = f_core_v1_Taint, .by_name = n_core_v1_Taint, .n_fields = 4};
+static const uint16_t p_core_v1_Taint[] = {0, 1, 2, 3};
+const Schema schema_core_v1_Taint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Taint", .go_type = "v1.Taint", .fields = f_core_v1_Taint, .by_name = n_core_v1_Taint, .n_fields = 4, .by_number = p_core_v1_Taint, .n_by_number = 4};
 
 static const char *const v211[] = {"Equal", "Exists", "Gt", "Lt", NULL};
 static const Schema s212 = {.type = SCHEMA_STRING, .go_type = "v1.TolerationOperator", .enum_values = v211};
@@ -2367,21 +2630,24 @@ static const SchemaField f_core_v1_Toleration[] = {
     {"tolerationSeconds", &s40, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_Toleration[] = {3, 0, 1, 4, 2, };
-const Schema schema_core_v1_Toleration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Toleration", .go_type = "v1.Toleration", .fields = f_core_v1_Toleration, .by_name = n_core_v1_Toleration, .n_fields = 5};
+static const uint16_t p_core_v1_Toleration[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_Toleration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Toleration", .go_type = "v1.Toleration", .fields = f_core_v1_Toleration, .by_name = n_core_v1_Toleration, .n_fields = 5, .by_number = p_core_v1_Toleration, .n_by_number = 5};
 
 static const SchemaField f_core_v1_TopologySelectorLabelRequirement[] = {
     {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"values", &a13, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_TopologySelectorLabelRequirement[] = {0, 1, };
-const Schema schema_core_v1_TopologySelectorLabelRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TopologySelectorLabelRequirement", .go_type = "v1.TopologySelectorLabelRequirement", .fields = f_core_v1_TopologySelectorLabelRequirement, .by_name = n_core_v1_TopologySelectorLabelRequirement, .n_fields = 2};
+static const uint16_t p_core_v1_TopologySelectorLabelRequirement[] = {0, 1};
+const Schema schema_core_v1_TopologySelectorLabelRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TopologySelectorLabelRequirement", .go_type = "v1.TopologySelectorLabelRequirement", .fields = f_core_v1_TopologySelectorLabelRequirement, .by_name = n_core_v1_TopologySelectorLabelRequirement, .n_fields = 2, .by_number = p_core_v1_TopologySelectorLabelRequirement, .n_by_number = 2};
 
 static const Schema a213 = {.type = SCHEMA_LIST, .element = &schema_core_v1_TopologySelectorLabelRequirement, .go_type = "[]v1.TopologySelectorLabelRequirement"};
 static const SchemaField f_core_v1_TopologySelectorTerm[] = {
     {"matchLabelExpressions", &a213, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_TopologySelectorTerm[] = {0, };
-const Schema schema_core_v1_TopologySelectorTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TopologySelectorTerm", .go_type = "v1.TopologySelectorTerm", .fields = f_core_v1_TopologySelectorTerm, .by_name = n_core_v1_TopologySelectorTerm, .n_fields = 1, .map_atomic = true};
+static const uint16_t p_core_v1_TopologySelectorTerm[] = {0};
+const Schema schema_core_v1_TopologySelectorTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TopologySelectorTerm", .go_type = "v1.TopologySelectorTerm", .fields = f_core_v1_TopologySelectorTerm, .by_name = n_core_v1_TopologySelectorTerm, .n_fields = 1, .by_number = p_core_v1_TopologySelectorTerm, .n_by_number = 1, .map_atomic = true};
 
 static const char *const v214[] = {"DoNotSchedule", "ScheduleAnyway", NULL};
 static const Schema s215 = {.type = SCHEMA_STRING, .go_type = "v1.UnsatisfiableConstraintAction", .enum_values = v214};
@@ -2398,7 +2664,8 @@ static const SchemaField f_core_v1_TopologySpreadConstraint[] = {
     {"matchLabelKeys", &a13, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_core_v1_TopologySpreadConstraint[] = {3, 7, 0, 4, 5, 6, 1, 2, };
-const Schema schema_core_v1_TopologySpreadConstraint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TopologySpreadConstraint", .go_type = "v1.TopologySpreadConstraint", .fields = f_core_v1_TopologySpreadConstraint, .by_name = n_core_v1_TopologySpreadConstraint, .n_fields = 8};
+static const uint16_t p_core_v1_TopologySpreadConstraint[] = {0, 1, 2, 3, 4, 5, 6, 7};
+const Schema schema_core_v1_TopologySpreadConstraint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TopologySpreadConstraint", .go_type = "v1.TopologySpreadConstraint", .fields = f_core_v1_TopologySpreadConstraint, .by_name = n_core_v1_TopologySpreadConstraint, .n_fields = 8, .by_number = p_core_v1_TopologySpreadConstraint, .n_by_number = 8};
 
 static const SchemaField f_core_v1_TypedLocalObjectReference[] = {
     {"apiGroup", &s0, NULL, NULL, 1, FIELD_POINTER | FIELD_WRITE_NULL},
@@ -2406,7 +2673,8 @@ static const SchemaField f_core_v1_TypedLocalObjectReference[] = {
     {"name", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_TypedLocalObjectReference[] = {0, 1, 2, };
-const Schema schema_core_v1_TypedLocalObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TypedLocalObjectReference", .go_type = "v1.TypedLocalObjectReference", .fields = f_core_v1_TypedLocalObjectReference, .by_name = n_core_v1_TypedLocalObjectReference, .n_fields = 3, .map_atomic = true};
+static const uint16_t p_core_v1_TypedLocalObjectReference[] = {0, 1, 2};
+const Schema schema_core_v1_TypedLocalObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TypedLocalObjectReference", .go_type = "v1.TypedLocalObjectReference", .fields = f_core_v1_TypedLocalObjectReference, .by_name = n_core_v1_TypedLocalObjectReference, .n_fields = 3, .by_number = p_core_v1_TypedLocalObjectReference, .n_by_number = 3, .map_atomic = true};
 
 static const SchemaField f_core_v1_TypedObjectReference[] = {
     {"apiGroup", &s0, NULL, NULL, 1, FIELD_POINTER | FIELD_WRITE_NULL},
@@ -2415,7 +2683,8 @@ static const SchemaField f_core_v1_TypedObjectReference[] = {
     {"namespace", &s0, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_TypedObjectReference[] = {0, 1, 2, 3, };
-const Schema schema_core_v1_TypedObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TypedObjectReference", .go_type = "v1.TypedObjectReference", .fields = f_core_v1_TypedObjectReference, .by_name = n_core_v1_TypedObjectReference, .n_fields = 4};
+static const uint16_t p_core_v1_TypedObjectReference[] = {0, 1, 2, 3};
+const Schema schema_core_v1_TypedObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TypedObjectReference", .go_type = "v1.TypedObjectReference", .fields = f_core_v1_TypedObjectReference, .by_name = n_core_v1_TypedObjectReference, .n_fields = 4, .by_number = p_core_v1_TypedObjectReference, .n_by_number = 4};
 
 static const SchemaField f_core_v1_Volume[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -2451,15 +2720,17 @@ static const SchemaField f_core_v1_Volume[] = {
     {"image", &schema_core_v1_ImageVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE},
 };
 static const uint16_t n_core_v1_Volume[] = {4, 22, 18, 14, 13, 19, 28, 16, 2, 29, 17, 12, 15, 3, 5, 9, 1, 30, 8, 0, 7, 10, 23, 25, 24, 21, 11, 26, 6, 27, 20, };
-static const SchemaInline e_core_v1_Volume[] = {{&schema_core_v1_VolumeSource, 2}, };
-const Schema schema_core_v1_Volume = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Volume", .go_type = "v1.Volume", .fields = f_core_v1_Volume, .by_name = n_core_v1_Volume, .n_fields = 31, .inlines = e_core_v1_Volume, .n_inlines = 1};
+static const SchemaInline e_core_v1_Volume[] = {{&schema_core_v1_VolumeSource, "VolumeSource", 2, 1, 30}, };
+static const uint16_t p_core_v1_Volume[] = {0, 31};
+const Schema schema_core_v1_Volume = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Volume", .go_type = "v1.Volume", .fields = f_core_v1_Volume, .by_name = n_core_v1_Volume, .n_fields = 31, .inlines = e_core_v1_Volume, .n_inlines = 1, .by_number = p_core_v1_Volume, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_core_v1_VolumeDevice[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"devicePath", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_VolumeDevice[] = {1, 0, };
-const Schema schema_core_v1_VolumeDevice = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeDevice", .go_type = "v1.VolumeDevice", .fields = f_core_v1_VolumeDevice, .by_name = n_core_v1_VolumeDevice, .n_fields = 2};
+static const uint16_t p_core_v1_VolumeDevice[] = {0, 1};
+const Schema schema_core_v1_VolumeDevice = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeDevice", .go_type = "v1.VolumeDevice", .fields = f_core_v1_VolumeDevice, .by_name = n_core_v1_VolumeDevice, .n_fields = 2, .by_number = p_core_v1_VolumeDevice, .n_by_number = 2};
 
 static const Schema s218 = {.type = SCHEMA_STRING, .go_type = "v1.RecursiveReadOnlyMode"};
 static const char *const v219[] = {"Bidirectional", "HostToContainer", "None", NULL};
@@ -2474,7 +2745,8 @@ static const SchemaField f_core_v1_VolumeMount[] = {
     {"subPathExpr", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_VolumeMount[] = {3, 5, 0, 1, 2, 4, 6, };
-const Schema schema_core_v1_VolumeMount = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeMount", .go_type = "v1.VolumeMount", .fields = f_core_v1_VolumeMount, .by_name = n_core_v1_VolumeMount, .n_fields = 7};
+static const uint16_t p_core_v1_VolumeMount[] = {0, 1, 3, 4, 5, 6, 2};
+const Schema schema_core_v1_VolumeMount = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeMount", .go_type = "v1.VolumeMount", .fields = f_core_v1_VolumeMount, .by_name = n_core_v1_VolumeMount, .n_fields = 7, .by_number = p_core_v1_VolumeMount, .n_by_number = 7};
 
 static const SchemaField f_core_v1_VolumeMountStatus[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -2484,13 +2756,15 @@ static const SchemaField f_core_v1_VolumeMountStatus[] = {
     {"volumeStatus", &schema_core_v1_VolumeStatus, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_VolumeMountStatus[] = {1, 0, 2, 3, 4, };
-const Schema schema_core_v1_VolumeMountStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeMountStatus", .go_type = "v1.VolumeMountStatus", .fields = f_core_v1_VolumeMountStatus, .by_name = n_core_v1_VolumeMountStatus, .n_fields = 5};
+static const uint16_t p_core_v1_VolumeMountStatus[] = {0, 1, 2, 3, 4};
+const Schema schema_core_v1_VolumeMountStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeMountStatus", .go_type = "v1.VolumeMountStatus", .fields = f_core_v1_VolumeMountStatus, .by_name = n_core_v1_VolumeMountStatus, .n_fields = 5, .by_number = p_core_v1_VolumeMountStatus, .n_by_number = 5};
 
 static const SchemaField f_core_v1_VolumeNodeAffinity[] = {
     {"required", &schema_core_v1_NodeSelector, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_VolumeNodeAffinity[] = {0, };
-const Schema schema_core_v1_VolumeNodeAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeNodeAffinity", .go_type = "v1.VolumeNodeAffinity", .fields = f_core_v1_VolumeNodeAffinity, .by_name = n_core_v1_VolumeNodeAffinity, .n_fields = 1};
+static const uint16_t p_core_v1_VolumeNodeAffinity[] = {0};
+const Schema schema_core_v1_VolumeNodeAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeNodeAffinity", .go_type = "v1.VolumeNodeAffinity", .fields = f_core_v1_VolumeNodeAffinity, .by_name = n_core_v1_VolumeNodeAffinity, .n_fields = 1, .by_number = p_core_v1_VolumeNodeAffinity, .n_by_number = 1};
 
 static const SchemaField f_core_v1_VolumeProjection[] = {
     {"secret", &schema_core_v1_SecretProjection, NULL, NULL, 1, FIELD_POINTER},
@@ -2501,14 +2775,16 @@ static const SchemaField f_core_v1_VolumeProjection[] = {
     {"podCertificate", &schema_core_v1_PodCertificateProjection, NULL, NULL, 6, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_VolumeProjection[] = {4, 2, 1, 5, 0, 3, };
-const Schema schema_core_v1_VolumeProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeProjection", .go_type = "v1.VolumeProjection", .fields = f_core_v1_VolumeProjection, .by_name = n_core_v1_VolumeProjection, .n_fields = 6};
+static const uint16_t p_core_v1_VolumeProjection[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_core_v1_VolumeProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeProjection", .go_type = "v1.VolumeProjection", .fields = f_core_v1_VolumeProjection, .by_name = n_core_v1_VolumeProjection, .n_fields = 6, .by_number = p_core_v1_VolumeProjection, .n_by_number = 6};
 
 static const SchemaField f_core_v1_VolumeResourceRequirements[] = {
     {"limits", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"requests", &m50, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_VolumeResourceRequirements[] = {0, 1, };
-const Schema schema_core_v1_VolumeResourceRequirements = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeResourceRequirements", .go_type = "v1.VolumeResourceRequirements", .fields = f_core_v1_VolumeResourceRequirements, .by_name = n_core_v1_VolumeResourceRequirements, .n_fields = 2};
+static const uint16_t p_core_v1_VolumeResourceRequirements[] = {0, 1};
+const Schema schema_core_v1_VolumeResourceRequirements = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeResourceRequirements", .go_type = "v1.VolumeResourceRequirements", .fields = f_core_v1_VolumeResourceRequirements, .by_name = n_core_v1_VolumeResourceRequirements, .n_fields = 2, .by_number = p_core_v1_VolumeResourceRequirements, .n_by_number = 2};
 
 static const SchemaField f_core_v1_VolumeSource[] = {
     {"hostPath", &schema_core_v1_HostPathVolumeSource, NULL, NULL, 1, FIELD_POINTER},
@@ -2543,13 +2819,15 @@ static const SchemaField f_core_v1_VolumeSource[] = {
     {"image", &schema_core_v1_ImageVolumeSource, NULL, NULL, 30, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_VolumeSource[] = {3, 21, 17, 13, 12, 18, 27, 15, 1, 28, 16, 11, 14, 2, 4, 8, 0, 29, 7, 6, 9, 22, 24, 23, 20, 10, 25, 5, 26, 19, };
-const Schema schema_core_v1_VolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeSource", .go_type = "v1.VolumeSource", .fields = f_core_v1_VolumeSource, .by_name = n_core_v1_VolumeSource, .n_fields = 30};
+static const uint16_t p_core_v1_VolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 24, 25, 23, 26, 27, 28, 29};
+const Schema schema_core_v1_VolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeSource", .go_type = "v1.VolumeSource", .fields = f_core_v1_VolumeSource, .by_name = n_core_v1_VolumeSource, .n_fields = 30, .by_number = p_core_v1_VolumeSource, .n_by_number = 30, .has_defaults = true};
 
 static const SchemaField f_core_v1_VolumeStatus[] = {
     {"image", &schema_core_v1_ImageVolumeStatus, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_VolumeStatus[] = {0, };
-const Schema schema_core_v1_VolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeStatus", .go_type = "v1.VolumeStatus", .fields = f_core_v1_VolumeStatus, .by_name = n_core_v1_VolumeStatus, .n_fields = 1};
+static const uint16_t p_core_v1_VolumeStatus[] = {0};
+const Schema schema_core_v1_VolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeStatus", .go_type = "v1.VolumeStatus", .fields = f_core_v1_VolumeStatus, .by_name = n_core_v1_VolumeStatus, .n_fields = 1, .by_number = p_core_v1_VolumeStatus, .n_by_number = 1};
 
 static const SchemaField f_core_v1_VsphereVirtualDiskVolumeSource[] = {
     {"volumePath", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -2558,14 +2836,16 @@ static const SchemaField f_core_v1_VsphereVirtualDiskVolumeSource[] = {
     {"storagePolicyID", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_core_v1_VsphereVirtualDiskVolumeSource[] = {1, 3, 2, 0, };
-const Schema schema_core_v1_VsphereVirtualDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VsphereVirtualDiskVolumeSource", .go_type = "v1.VsphereVirtualDiskVolumeSource", .fields = f_core_v1_VsphereVirtualDiskVolumeSource, .by_name = n_core_v1_VsphereVirtualDiskVolumeSource, .n_fields = 4};
+static const uint16_t p_core_v1_VsphereVirtualDiskVolumeSource[] = {0, 1, 2, 3};
+const Schema schema_core_v1_VsphereVirtualDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VsphereVirtualDiskVolumeSource", .go_type = "v1.VsphereVirtualDiskVolumeSource", .fields = f_core_v1_VsphereVirtualDiskVolumeSource, .by_name = n_core_v1_VsphereVirtualDiskVolumeSource, .n_fields = 4, .by_number = p_core_v1_VsphereVirtualDiskVolumeSource, .n_by_number = 4};
 
 static const SchemaField f_core_v1_WeightedPodAffinityTerm[] = {
     {"weight", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"podAffinityTerm", &schema_core_v1_PodAffinityTerm, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_core_v1_WeightedPodAffinityTerm[] = {1, 0, };
-const Schema schema_core_v1_WeightedPodAffinityTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.WeightedPodAffinityTerm", .go_type = "v1.WeightedPodAffinityTerm", .fields = f_core_v1_WeightedPodAffinityTerm, .by_name = n_core_v1_WeightedPodAffinityTerm, .n_fields = 2};
+static const uint16_t p_core_v1_WeightedPodAffinityTerm[] = {0, 1};
+const Schema schema_core_v1_WeightedPodAffinityTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.WeightedPodAffinityTerm", .go_type = "v1.WeightedPodAffinityTerm", .fields = f_core_v1_WeightedPodAffinityTerm, .by_name = n_core_v1_WeightedPodAffinityTerm, .n_fields = 2, .by_number = p_core_v1_WeightedPodAffinityTerm, .n_by_number = 2};
 
 static const SchemaField f_core_v1_WindowsSecurityContextOptions[] = {
     {"gmsaCredentialSpecName", &s0, NULL, NULL, 1, FIELD_POINTER},
@@ -2574,5 +2854,6 @@ static const SchemaField f_core_v1_WindowsSecurityContextOptions[] = {
     {"hostProcess", &s2, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_core_v1_WindowsSecurityContextOptions[] = {1, 0, 3, 2, };
-const Schema schema_core_v1_WindowsSecurityContextOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.WindowsSecurityContextOptions", .go_type = "v1.WindowsSecurityContextOptions", .fields = f_core_v1_WindowsSecurityContextOptions, .by_name = n_core_v1_WindowsSecurityContextOptions, .n_fields = 4};
+static const uint16_t p_core_v1_WindowsSecurityContextOptions[] = {0, 1, 2, 3};
+const Schema schema_core_v1_WindowsSecurityContextOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.WindowsSecurityContextOptions", .go_type = "v1.WindowsSecurityContextOptions", .fields = f_core_v1_WindowsSecurityContextOptions, .by_name = n_core_v1_WindowsSecurityContextOptions, .n_fields = 4, .by_number = p_core_v1_WindowsSecurityContextOptions, .n_by_number = 4};
 

@@ -15,7 +15,8 @@ static const SchemaField f_discovery_v1_Endpoint[] = {
     {"hints", &schema_discovery_v1_EndpointHints, NULL, NULL, 8, FIELD_POINTER},
 };
 static const uint16_t n_discovery_v1_Endpoint[] = {0, 1, 4, 7, 2, 5, 3, 6, };
-const Schema schema_discovery_v1_Endpoint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.Endpoint", .go_type = "v1.Endpoint", .fields = f_discovery_v1_Endpoint, .by_name = n_discovery_v1_Endpoint, .n_fields = 8};
+static const uint16_t p_discovery_v1_Endpoint[] = {0, 1, 2, 3, 4, 5, 6, 7};
+const Schema schema_discovery_v1_Endpoint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.Endpoint", .go_type = "v1.Endpoint", .fields = f_discovery_v1_Endpoint, .by_name = n_discovery_v1_Endpoint, .n_fields = 8, .by_number = p_discovery_v1_Endpoint, .n_by_number = 8};
 
 static const Schema s3 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const SchemaField f_discovery_v1_EndpointConditions[] = {
@@ -24,7 +25,8 @@ static const SchemaField f_discovery_v1_EndpointConditions[] = {
     {"terminating", &s3, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_discovery_v1_EndpointConditions[] = {0, 1, 2, };
-const Schema schema_discovery_v1_EndpointConditions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointConditions", .go_type = "v1.EndpointConditions", .fields = f_discovery_v1_EndpointConditions, .by_name = n_discovery_v1_EndpointConditions, .n_fields = 3};
+static const uint16_t p_discovery_v1_EndpointConditions[] = {0, 1, 2};
+const Schema schema_discovery_v1_EndpointConditions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointConditions", .go_type = "v1.EndpointConditions", .fields = f_discovery_v1_EndpointConditions, .by_name = n_discovery_v1_EndpointConditions, .n_fields = 3, .by_number = p_discovery_v1_EndpointConditions, .n_by_number = 3};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_discovery_v1_ForZone, .go_type = "[]v1.ForZone"};
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_discovery_v1_ForNode, .go_type = "[]v1.ForNode"};
@@ -33,7 +35,8 @@ static const SchemaField f_discovery_v1_EndpointHints[] = {
     {"forNodes", &a5, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_discovery_v1_EndpointHints[] = {1, 0, };
-const Schema schema_discovery_v1_EndpointHints = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointHints", .go_type = "v1.EndpointHints", .fields = f_discovery_v1_EndpointHints, .by_name = n_discovery_v1_EndpointHints, .n_fields = 2};
+static const uint16_t p_discovery_v1_EndpointHints[] = {0, 1};
+const Schema schema_discovery_v1_EndpointHints = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointHints", .go_type = "v1.EndpointHints", .fields = f_discovery_v1_EndpointHints, .by_name = n_discovery_v1_EndpointHints, .n_fields = 2, .by_number = p_discovery_v1_EndpointHints, .n_by_number = 2};
 
 static const char *const v6[] = {"SCTP", "TCP", "UDP", NULL};
 static const Schema s7 = {.type = SCHEMA_STRING, .go_type = "v1.Protocol", .enum_values = v6};
@@ -45,7 +48,8 @@ static const SchemaField f_discovery_v1_EndpointPort[] = {
     {"appProtocol", &s0, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_discovery_v1_EndpointPort[] = {3, 0, 2, 1, };
-const Schema schema_discovery_v1_EndpointPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointPort", .go_type = "v1.EndpointPort", .fields = f_discovery_v1_EndpointPort, .by_name = n_discovery_v1_EndpointPort, .n_fields = 4, .map_atomic = true};
+static const uint16_t p_discovery_v1_EndpointPort[] = {0, 1, 2, 3};
+const Schema schema_discovery_v1_EndpointPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointPort", .go_type = "v1.EndpointPort", .fields = f_discovery_v1_EndpointPort, .by_name = n_discovery_v1_EndpointPort, .n_fields = 4, .by_number = p_discovery_v1_EndpointPort, .n_by_number = 4, .map_atomic = true};
 
 static const char *const v9[] = {"FQDN", "IPv4", "IPv6", NULL};
 static const Schema s10 = {.type = SCHEMA_STRING, .go_type = "v1.AddressType", .enum_values = v9};
@@ -60,7 +64,9 @@ static const SchemaField f_discovery_v1_EndpointSlice[] = {
     {"ports", &a12, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_ATOMIC},
 };
 static const uint16_t n_discovery_v1_EndpointSlice[] = {3, 1, 4, 0, 2, 5, };
-const Schema schema_discovery_v1_EndpointSlice = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointSlice", .go_type = "v1.EndpointSlice", .fields = f_discovery_v1_EndpointSlice, .by_name = n_discovery_v1_EndpointSlice, .n_fields = 6};
+static const SchemaInline e_discovery_v1_EndpointSlice[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_discovery_v1_EndpointSlice[] = {2, 4, 5, 3};
+const Schema schema_discovery_v1_EndpointSlice = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointSlice", .go_type = "v1.EndpointSlice", .fields = f_discovery_v1_EndpointSlice, .by_name = n_discovery_v1_EndpointSlice, .n_fields = 6, .inlines = e_discovery_v1_EndpointSlice, .n_inlines = 1, .by_number = p_discovery_v1_EndpointSlice, .n_by_number = 4};
 
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_discovery_v1_EndpointSlice, .go_type = "[]v1.EndpointSlice"};
 static const SchemaField f_discovery_v1_EndpointSliceList[] = {
@@ -70,17 +76,21 @@ static const SchemaField f_discovery_v1_EndpointSliceList[] = {
     {"items", &a13, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_discovery_v1_EndpointSliceList[] = {1, 3, 0, 2, };
-const Schema schema_discovery_v1_EndpointSliceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointSliceList", .go_type = "v1.EndpointSliceList", .fields = f_discovery_v1_EndpointSliceList, .by_name = n_discovery_v1_EndpointSliceList, .n_fields = 4};
+static const SchemaInline e_discovery_v1_EndpointSliceList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_discovery_v1_EndpointSliceList[] = {2, 3};
+const Schema schema_discovery_v1_EndpointSliceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointSliceList", .go_type = "v1.EndpointSliceList", .fields = f_discovery_v1_EndpointSliceList, .by_name = n_discovery_v1_EndpointSliceList, .n_fields = 4, .inlines = e_discovery_v1_EndpointSliceList, .n_inlines = 1, .by_number = p_discovery_v1_EndpointSliceList, .n_by_number = 2};
 
 static const SchemaField f_discovery_v1_ForNode[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_discovery_v1_ForNode[] = {0, };
-const Schema schema_discovery_v1_ForNode = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.ForNode", .go_type = "v1.ForNode", .fields = f_discovery_v1_ForNode, .by_name = n_discovery_v1_ForNode, .n_fields = 1};
+static const uint16_t p_discovery_v1_ForNode[] = {0};
+const Schema schema_discovery_v1_ForNode = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.ForNode", .go_type = "v1.ForNode", .fields = f_discovery_v1_ForNode, .by_name = n_discovery_v1_ForNode, .n_fields = 1, .by_number = p_discovery_v1_ForNode, .n_by_number = 1};
 
 static const SchemaField f_discovery_v1_ForZone[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_discovery_v1_ForZone[] = {0, };
-const Schema schema_discovery_v1_ForZone = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.ForZone", .go_type = "v1.ForZone", .fields = f_discovery_v1_ForZone, .by_name = n_discovery_v1_ForZone, .n_fields = 1};
+static const uint16_t p_discovery_v1_ForZone[] = {0};
+const Schema schema_discovery_v1_ForZone = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.ForZone", .go_type = "v1.ForZone", .fields = f_discovery_v1_ForZone, .by_name = n_discovery_v1_ForZone, .n_fields = 1, .by_number = p_discovery_v1_ForZone, .n_by_number = 1};
 

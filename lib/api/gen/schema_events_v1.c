@@ -25,7 +25,9 @@ static const SchemaField f_events_v1_Event[] = {
     {"deprecatedCount", &s3, NULL, NULL, 15, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_events_v1_Event[] = {7, 1, 16, 14, 15, 13, 3, 0, 2, 11, 8, 9, 10, 5, 6, 4, 12, };
-const Schema schema_events_v1_Event = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.events.v1.Event", .go_type = "v1.Event", .fields = f_events_v1_Event, .by_name = n_events_v1_Event, .n_fields = 17};
+static const SchemaInline e_events_v1_Event[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_events_v1_Event[] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+const Schema schema_events_v1_Event = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.events.v1.Event", .go_type = "v1.Event", .fields = f_events_v1_Event, .by_name = n_events_v1_Event, .n_fields = 17, .inlines = e_events_v1_Event, .n_inlines = 1, .by_number = p_events_v1_Event, .n_by_number = 15};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_events_v1_Event, .go_type = "[]v1.Event"};
 static const SchemaField f_events_v1_EventList[] = {
@@ -35,12 +37,15 @@ static const SchemaField f_events_v1_EventList[] = {
     {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_events_v1_EventList[] = {1, 3, 0, 2, };
-const Schema schema_events_v1_EventList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.events.v1.EventList", .go_type = "v1.EventList", .fields = f_events_v1_EventList, .by_name = n_events_v1_EventList, .n_fields = 4};
+static const SchemaInline e_events_v1_EventList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_events_v1_EventList[] = {2, 3};
+const Schema schema_events_v1_EventList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.events.v1.EventList", .go_type = "v1.EventList", .fields = f_events_v1_EventList, .by_name = n_events_v1_EventList, .n_fields = 4, .inlines = e_events_v1_EventList, .n_inlines = 1, .by_number = p_events_v1_EventList, .n_by_number = 2};
 
 static const SchemaField f_events_v1_EventSeries[] = {
     {"count", &s3, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"lastObservedTime", &l1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_events_v1_EventSeries[] = {0, 1, };
-const Schema schema_events_v1_EventSeries = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.events.v1.EventSeries", .go_type = "v1.EventSeries", .fields = f_events_v1_EventSeries, .by_name = n_events_v1_EventSeries, .n_fields = 2};
+static const uint16_t p_events_v1_EventSeries[] = {0, 1};
+const Schema schema_events_v1_EventSeries = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.events.v1.EventSeries", .go_type = "v1.EventSeries", .fields = f_events_v1_EventSeries, .by_name = n_events_v1_EventSeries, .n_fields = 2, .by_number = p_events_v1_EventSeries, .n_by_number = 2};
 

@@ -7,14 +7,16 @@ static const SchemaField f_flowcontrol_v1_ExemptPriorityLevelConfiguration[] = {
     {"lendablePercent", &s0, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_flowcontrol_v1_ExemptPriorityLevelConfiguration[] = {1, 0, };
-const Schema schema_flowcontrol_v1_ExemptPriorityLevelConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.ExemptPriorityLevelConfiguration", .go_type = "v1.ExemptPriorityLevelConfiguration", .fields = f_flowcontrol_v1_ExemptPriorityLevelConfiguration, .by_name = n_flowcontrol_v1_ExemptPriorityLevelConfiguration, .n_fields = 2};
+static const uint16_t p_flowcontrol_v1_ExemptPriorityLevelConfiguration[] = {0, 1};
+const Schema schema_flowcontrol_v1_ExemptPriorityLevelConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.ExemptPriorityLevelConfiguration", .go_type = "v1.ExemptPriorityLevelConfiguration", .fields = f_flowcontrol_v1_ExemptPriorityLevelConfiguration, .by_name = n_flowcontrol_v1_ExemptPriorityLevelConfiguration, .n_fields = 2, .by_number = p_flowcontrol_v1_ExemptPriorityLevelConfiguration, .n_by_number = 2};
 
 static const Schema s1 = {.type = SCHEMA_STRING, .go_type = "v1.FlowDistinguisherMethodType"};
 static const SchemaField f_flowcontrol_v1_FlowDistinguisherMethod[] = {
     {"type", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_flowcontrol_v1_FlowDistinguisherMethod[] = {0, };
-const Schema schema_flowcontrol_v1_FlowDistinguisherMethod = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowDistinguisherMethod", .go_type = "v1.FlowDistinguisherMethod", .fields = f_flowcontrol_v1_FlowDistinguisherMethod, .by_name = n_flowcontrol_v1_FlowDistinguisherMethod, .n_fields = 1};
+static const uint16_t p_flowcontrol_v1_FlowDistinguisherMethod[] = {0};
+const Schema schema_flowcontrol_v1_FlowDistinguisherMethod = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowDistinguisherMethod", .go_type = "v1.FlowDistinguisherMethod", .fields = f_flowcontrol_v1_FlowDistinguisherMethod, .by_name = n_flowcontrol_v1_FlowDistinguisherMethod, .n_fields = 1, .by_number = p_flowcontrol_v1_FlowDistinguisherMethod, .n_by_number = 1};
 
 static const Schema s2 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_flowcontrol_v1_FlowSchema[] = {
@@ -25,7 +27,9 @@ static const SchemaField f_flowcontrol_v1_FlowSchema[] = {
     {"status", &schema_flowcontrol_v1_FlowSchemaStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_flowcontrol_v1_FlowSchema[] = {1, 0, 2, 3, 4, };
-const Schema schema_flowcontrol_v1_FlowSchema = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchema", .go_type = "v1.FlowSchema", .fields = f_flowcontrol_v1_FlowSchema, .by_name = n_flowcontrol_v1_FlowSchema, .n_fields = 5};
+static const SchemaInline e_flowcontrol_v1_FlowSchema[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_flowcontrol_v1_FlowSchema[] = {2, 3, 4};
+const Schema schema_flowcontrol_v1_FlowSchema = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchema", .go_type = "v1.FlowSchema", .fields = f_flowcontrol_v1_FlowSchema, .by_name = n_flowcontrol_v1_FlowSchema, .n_fields = 5, .inlines = e_flowcontrol_v1_FlowSchema, .n_inlines = 1, .by_number = p_flowcontrol_v1_FlowSchema, .n_by_number = 3};
 
 static const Schema s3 = {.type = SCHEMA_STRING, .go_type = "v1.FlowSchemaConditionType"};
 static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
@@ -38,7 +42,8 @@ static const SchemaField f_flowcontrol_v1_FlowSchemaCondition[] = {
     {"message", &s2, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_flowcontrol_v1_FlowSchemaCondition[] = {2, 4, 3, 1, 0, };
-const Schema schema_flowcontrol_v1_FlowSchemaCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaCondition", .go_type = "v1.FlowSchemaCondition", .fields = f_flowcontrol_v1_FlowSchemaCondition, .by_name = n_flowcontrol_v1_FlowSchemaCondition, .n_fields = 5};
+static const uint16_t p_flowcontrol_v1_FlowSchemaCondition[] = {0, 1, 2, 3, 4};
+const Schema schema_flowcontrol_v1_FlowSchemaCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaCondition", .go_type = "v1.FlowSchemaCondition", .fields = f_flowcontrol_v1_FlowSchemaCondition, .by_name = n_flowcontrol_v1_FlowSchemaCondition, .n_fields = 5, .by_number = p_flowcontrol_v1_FlowSchemaCondition, .n_by_number = 5};
 
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_FlowSchema, .go_type = "[]v1.FlowSchema"};
 static const SchemaField f_flowcontrol_v1_FlowSchemaList[] = {
@@ -48,7 +53,9 @@ static const SchemaField f_flowcontrol_v1_FlowSchemaList[] = {
     {"items", &a6, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_flowcontrol_v1_FlowSchemaList[] = {1, 3, 0, 2, };
-const Schema schema_flowcontrol_v1_FlowSchemaList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaList", .go_type = "v1.FlowSchemaList", .fields = f_flowcontrol_v1_FlowSchemaList, .by_name = n_flowcontrol_v1_FlowSchemaList, .n_fields = 4};
+static const SchemaInline e_flowcontrol_v1_FlowSchemaList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_flowcontrol_v1_FlowSchemaList[] = {2, 3};
+const Schema schema_flowcontrol_v1_FlowSchemaList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaList", .go_type = "v1.FlowSchemaList", .fields = f_flowcontrol_v1_FlowSchemaList, .by_name = n_flowcontrol_v1_FlowSchemaList, .n_fields = 4, .inlines = e_flowcontrol_v1_FlowSchemaList, .n_inlines = 1, .by_number = p_flowcontrol_v1_FlowSchemaList, .n_by_number = 2};
 
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_PolicyRulesWithSubjects, .go_type = "[]v1.PolicyRulesWithSubjects"};
 static const SchemaField f_flowcontrol_v1_FlowSchemaSpec[] = {
@@ -58,7 +65,8 @@ static const SchemaField f_flowcontrol_v1_FlowSchemaSpec[] = {
     {"rules", &a7, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_flowcontrol_v1_FlowSchemaSpec[] = {2, 1, 0, 3, };
-const Schema schema_flowcontrol_v1_FlowSchemaSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaSpec", .go_type = "v1.FlowSchemaSpec", .fields = f_flowcontrol_v1_FlowSchemaSpec, .by_name = n_flowcontrol_v1_FlowSchemaSpec, .n_fields = 4};
+static const uint16_t p_flowcontrol_v1_FlowSchemaSpec[] = {0, 1, 2, 3};
+const Schema schema_flowcontrol_v1_FlowSchemaSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaSpec", .go_type = "v1.FlowSchemaSpec", .fields = f_flowcontrol_v1_FlowSchemaSpec, .by_name = n_flowcontrol_v1_FlowSchemaSpec, .n_fields = 4, .by_number = p_flowcontrol_v1_FlowSchemaSpec, .n_by_number = 4};
 
 static const char *const k8[] = {"type", NULL};
 static const Schema a9 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_FlowSchemaCondition, .go_type = "[]v1.FlowSchemaCondition", .list_kind = LIST_MAP, .list_map_keys = k8};
@@ -66,13 +74,15 @@ static const SchemaField f_flowcontrol_v1_FlowSchemaStatus[] = {
     {"conditions", &a9, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_flowcontrol_v1_FlowSchemaStatus[] = {0, };
-const Schema schema_flowcontrol_v1_FlowSchemaStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaStatus", .go_type = "v1.FlowSchemaStatus", .fields = f_flowcontrol_v1_FlowSchemaStatus, .by_name = n_flowcontrol_v1_FlowSchemaStatus, .n_fields = 1};
+static const uint16_t p_flowcontrol_v1_FlowSchemaStatus[] = {0};
+const Schema schema_flowcontrol_v1_FlowSchemaStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaStatus", .go_type = "v1.FlowSchemaStatus", .fields = f_flowcontrol_v1_FlowSchemaStatus, .by_name = n_flowcontrol_v1_FlowSchemaStatus, .n_fields = 1, .by_number = p_flowcontrol_v1_FlowSchemaStatus, .n_by_number = 1};
 
 static const SchemaField f_flowcontrol_v1_GroupSubject[] = {
     {"name", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_flowcontrol_v1_GroupSubject[] = {0, };
-const Schema schema_flowcontrol_v1_GroupSubject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.GroupSubject", .go_type = "v1.GroupSubject", .fields = f_flowcontrol_v1_GroupSubject, .by_name = n_flowcontrol_v1_GroupSubject, .n_fields = 1};
+static const uint16_t p_flowcontrol_v1_GroupSubject[] = {0};
+const Schema schema_flowcontrol_v1_GroupSubject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.GroupSubject", .go_type = "v1.GroupSubject", .fields = f_flowcontrol_v1_GroupSubject, .by_name = n_flowcontrol_v1_GroupSubject, .n_fields = 1, .by_number = p_flowcontrol_v1_GroupSubject, .n_by_number = 1};
 
 static const Schema s10 = {.type = SCHEMA_STRING, .go_type = "v1.LimitResponseType"};
 static const SchemaField f_flowcontrol_v1_LimitResponse[] = {
@@ -80,7 +90,8 @@ static const SchemaField f_flowcontrol_v1_LimitResponse[] = {
     {"queuing", &schema_flowcontrol_v1_QueuingConfiguration, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_flowcontrol_v1_LimitResponse[] = {1, 0, };
-const Schema schema_flowcontrol_v1_LimitResponse = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.LimitResponse", .go_type = "v1.LimitResponse", .fields = f_flowcontrol_v1_LimitResponse, .by_name = n_flowcontrol_v1_LimitResponse, .n_fields = 2};
+static const uint16_t p_flowcontrol_v1_LimitResponse[] = {0, 1};
+const Schema schema_flowcontrol_v1_LimitResponse = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.LimitResponse", .go_type = "v1.LimitResponse", .fields = f_flowcontrol_v1_LimitResponse, .by_name = n_flowcontrol_v1_LimitResponse, .n_fields = 2, .by_number = p_flowcontrol_v1_LimitResponse, .n_by_number = 2};
 
 static const SchemaField f_flowcontrol_v1_LimitedPriorityLevelConfiguration[] = {
     {"nominalConcurrencyShares", &s0, NULL, NULL, 1, FIELD_POINTER | FIELD_WRITE_NULL},
@@ -89,7 +100,8 @@ static const SchemaField f_flowcontrol_v1_LimitedPriorityLevelConfiguration[] = 
     {"borrowingLimitPercent", &s0, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_flowcontrol_v1_LimitedPriorityLevelConfiguration[] = {3, 2, 1, 0, };
-const Schema schema_flowcontrol_v1_LimitedPriorityLevelConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.LimitedPriorityLevelConfiguration", .go_type = "v1.LimitedPriorityLevelConfiguration", .fields = f_flowcontrol_v1_LimitedPriorityLevelConfiguration, .by_name = n_flowcontrol_v1_LimitedPriorityLevelConfiguration, .n_fields = 4};
+static const uint16_t p_flowcontrol_v1_LimitedPriorityLevelConfiguration[] = {0, 1, 2, 3};
+const Schema schema_flowcontrol_v1_LimitedPriorityLevelConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.LimitedPriorityLevelConfiguration", .go_type = "v1.LimitedPriorityLevelConfiguration", .fields = f_flowcontrol_v1_LimitedPriorityLevelConfiguration, .by_name = n_flowcontrol_v1_LimitedPriorityLevelConfiguration, .n_fields = 4, .by_number = p_flowcontrol_v1_LimitedPriorityLevelConfiguration, .n_by_number = 4};
 
 static const Schema a11 = {.type = SCHEMA_LIST, .element = &s2, .go_type = "[]string", .list_kind = LIST_SET};
 static const SchemaField f_flowcontrol_v1_NonResourcePolicyRule[] = {
@@ -97,7 +109,8 @@ static const SchemaField f_flowcontrol_v1_NonResourcePolicyRule[] = {
     {"nonResourceURLs", &a11, NULL, NULL, 6, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_flowcontrol_v1_NonResourcePolicyRule[] = {1, 0, };
-const Schema schema_flowcontrol_v1_NonResourcePolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.NonResourcePolicyRule", .go_type = "v1.NonResourcePolicyRule", .fields = f_flowcontrol_v1_NonResourcePolicyRule, .by_name = n_flowcontrol_v1_NonResourcePolicyRule, .n_fields = 2};
+static const uint16_t p_flowcontrol_v1_NonResourcePolicyRule[] = {0, 1};
+const Schema schema_flowcontrol_v1_NonResourcePolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.NonResourcePolicyRule", .go_type = "v1.NonResourcePolicyRule", .fields = f_flowcontrol_v1_NonResourcePolicyRule, .by_name = n_flowcontrol_v1_NonResourcePolicyRule, .n_fields = 2, .by_number = p_flowcontrol_v1_NonResourcePolicyRule, .n_by_number = 2};
 
 static const Schema a12 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_Subject, .go_type = "[]v1.Subject"};
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_ResourcePolicyRule, .go_type = "[]v1.ResourcePolicyRule"};
@@ -108,7 +121,8 @@ static const SchemaField f_flowcontrol_v1_PolicyRulesWithSubjects[] = {
     {"nonResourceRules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_flowcontrol_v1_PolicyRulesWithSubjects[] = {2, 1, 0, };
-const Schema schema_flowcontrol_v1_PolicyRulesWithSubjects = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PolicyRulesWithSubjects", .go_type = "v1.PolicyRulesWithSubjects", .fields = f_flowcontrol_v1_PolicyRulesWithSubjects, .by_name = n_flowcontrol_v1_PolicyRulesWithSubjects, .n_fields = 3};
+static const uint16_t p_flowcontrol_v1_PolicyRulesWithSubjects[] = {0, 1, 2};
+const Schema schema_flowcontrol_v1_PolicyRulesWithSubjects = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PolicyRulesWithSubjects", .go_type = "v1.PolicyRulesWithSubjects", .fields = f_flowcontrol_v1_PolicyRulesWithSubjects, .by_name = n_flowcontrol_v1_PolicyRulesWithSubjects, .n_fields = 3, .by_number = p_flowcontrol_v1_PolicyRulesWithSubjects, .n_by_number = 3};
 
 static const SchemaField f_flowcontrol_v1_PriorityLevelConfiguration[] = {
     {"kind", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -118,7 +132,9 @@ static const SchemaField f_flowcontrol_v1_PriorityLevelConfiguration[] = {
     {"status", &schema_flowcontrol_v1_PriorityLevelConfigurationStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_flowcontrol_v1_PriorityLevelConfiguration[] = {1, 0, 2, 3, 4, };
-const Schema schema_flowcontrol_v1_PriorityLevelConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfiguration", .go_type = "v1.PriorityLevelConfiguration", .fields = f_flowcontrol_v1_PriorityLevelConfiguration, .by_name = n_flowcontrol_v1_PriorityLevelConfiguration, .n_fields = 5};
+static const SchemaInline e_flowcontrol_v1_PriorityLevelConfiguration[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_flowcontrol_v1_PriorityLevelConfiguration[] = {2, 3, 4};
+const Schema schema_flowcontrol_v1_PriorityLevelConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfiguration", .go_type = "v1.PriorityLevelConfiguration", .fields = f_flowcontrol_v1_PriorityLevelConfiguration, .by_name = n_flowcontrol_v1_PriorityLevelConfiguration, .n_fields = 5, .inlines = e_flowcontrol_v1_PriorityLevelConfiguration, .n_inlines = 1, .by_number = p_flowcontrol_v1_PriorityLevelConfiguration, .n_by_number = 3};
 
 static const Schema s15 = {.type = SCHEMA_STRING, .go_type = "v1.PriorityLevelConfigurationConditionType"};
 static const SchemaField f_flowcontrol_v1_PriorityLevelConfigurationCondition[] = {
@@ -129,7 +145,8 @@ static const SchemaField f_flowcontrol_v1_PriorityLevelConfigurationCondition[] 
     {"message", &s2, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_flowcontrol_v1_PriorityLevelConfigurationCondition[] = {2, 4, 3, 1, 0, };
-const Schema schema_flowcontrol_v1_PriorityLevelConfigurationCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationCondition", .go_type = "v1.PriorityLevelConfigurationCondition", .fields = f_flowcontrol_v1_PriorityLevelConfigurationCondition, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationCondition, .n_fields = 5};
+static const uint16_t p_flowcontrol_v1_PriorityLevelConfigurationCondition[] = {0, 1, 2, 3, 4};
+const Schema schema_flowcontrol_v1_PriorityLevelConfigurationCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationCondition", .go_type = "v1.PriorityLevelConfigurationCondition", .fields = f_flowcontrol_v1_PriorityLevelConfigurationCondition, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationCondition, .n_fields = 5, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationCondition, .n_by_number = 5};
 
 static const Schema a16 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_PriorityLevelConfiguration, .go_type = "[]v1.PriorityLevelConfiguration"};
 static const SchemaField f_flowcontrol_v1_PriorityLevelConfigurationList[] = {
@@ -139,13 +156,16 @@ static const SchemaField f_flowcontrol_v1_PriorityLevelConfigurationList[] = {
     {"items", &a16, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_flowcontrol_v1_PriorityLevelConfigurationList[] = {1, 3, 0, 2, };
-const Schema schema_flowcontrol_v1_PriorityLevelConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationList", .go_type = "v1.PriorityLevelConfigurationList", .fields = f_flowcontrol_v1_PriorityLevelConfigurationList, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationList, .n_fields = 4};
+static const SchemaInline e_flowcontrol_v1_PriorityLevelConfigurationList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_flowcontrol_v1_PriorityLevelConfigurationList[] = {2, 3};
+const Schema schema_flowcontrol_v1_PriorityLevelConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationList", .go_type = "v1.PriorityLevelConfigurationList", .fields = f_flowcontrol_v1_PriorityLevelConfigurationList, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationList, .n_fields = 4, .inlines = e_flowcontrol_v1_PriorityLevelConfigurationList, .n_inlines = 1, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationList, .n_by_number = 2};
 
 static const SchemaField f_flowcontrol_v1_PriorityLevelConfigurationReference[] = {
     {"name", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_flowcontrol_v1_PriorityLevelConfigurationReference[] = {0, };
-const Schema schema_flowcontrol_v1_PriorityLevelConfigurationReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationReference", .go_type = "v1.PriorityLevelConfigurationReference", .fields = f_flowcontrol_v1_PriorityLevelConfigurationReference, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationReference, .n_fields = 1};
+static const uint16_t p_flowcontrol_v1_PriorityLevelConfigurationReference[] = {0};
+const Schema schema_flowcontrol_v1_PriorityLevelConfigurationReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationReference", .go_type = "v1.PriorityLevelConfigurationReference", .fields = f_flowcontrol_v1_PriorityLevelConfigurationReference, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationReference, .n_fields = 1, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationReference, .n_by_number = 1};
 
 static const Schema s17 = {.type = SCHEMA_STRING, .go_type = "v1.PriorityLevelEnablement"};
 static const SchemaField f_flowcontrol_v1_PriorityLevelConfigurationSpec[] = {
@@ -154,14 +174,16 @@ static const SchemaField f_flowcontrol_v1_PriorityLevelConfigurationSpec[] = {
     {"exempt", &schema_flowcontrol_v1_ExemptPriorityLevelConfiguration, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_flowcontrol_v1_PriorityLevelConfigurationSpec[] = {2, 1, 0, };
-const Schema schema_flowcontrol_v1_PriorityLevelConfigurationSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec", .go_type = "v1.PriorityLevelConfigurationSpec", .fields = f_flowcontrol_v1_PriorityLevelConfigurationSpec, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationSpec, .n_fields = 3};
+static const uint16_t p_flowcontrol_v1_PriorityLevelConfigurationSpec[] = {0, 1, 2};
+const Schema schema_flowcontrol_v1_PriorityLevelConfigurationSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec", .go_type = "v1.PriorityLevelConfigurationSpec", .fields = f_flowcontrol_v1_PriorityLevelConfigurationSpec, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationSpec, .n_fields = 3, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationSpec, .n_by_number = 3};
 
 static const Schema a18 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_PriorityLevelConfigurationCondition, .go_type = "[]v1.PriorityLevelConfigurationCondition", .list_kind = LIST_MAP, .list_map_keys = k8};
 static const SchemaField f_flowcontrol_v1_PriorityLevelConfigurationStatus[] = {
     {"conditions", &a18, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_flowcontrol_v1_PriorityLevelConfigurationStatus[] = {0, };
-const Schema schema_flowcontrol_v1_PriorityLevelConfigurationStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationStatus", .go_type = "v1.PriorityLevelConfigurationStatus", .fields = f_flowcontrol_v1_PriorityLevelConfigurationStatus, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationStatus, .n_fields = 1};
+static const uint16_t p_flowcontrol_v1_PriorityLevelConfigurationStatus[] = {0};
+const Schema schema_flowcontrol_v1_PriorityLevelConfigurationStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationStatus", .go_type = "v1.PriorityLevelConfigurationStatus", .fields = f_flowcontrol_v1_PriorityLevelConfigurationStatus, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationStatus, .n_fields = 1, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationStatus, .n_by_number = 1};
 
 static const SchemaField f_flowcontrol_v1_QueuingConfiguration[] = {
     {"queues", &s0, NULL, NULL, 1, 0},
@@ -169,7 +191,8 @@ static const SchemaField f_flowcontrol_v1_QueuingConfiguration[] = {
     {"queueLengthLimit", &s0, NULL, NULL, 3, 0},
 };
 static const uint16_t n_flowcontrol_v1_QueuingConfiguration[] = {1, 2, 0, };
-const Schema schema_flowcontrol_v1_QueuingConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.QueuingConfiguration", .go_type = "v1.QueuingConfiguration", .fields = f_flowcontrol_v1_QueuingConfiguration, .by_name = n_flowcontrol_v1_QueuingConfiguration, .n_fields = 3};
+static const uint16_t p_flowcontrol_v1_QueuingConfiguration[] = {0, 1, 2};
+const Schema schema_flowcontrol_v1_QueuingConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.QueuingConfiguration", .go_type = "v1.QueuingConfiguration", .fields = f_flowcontrol_v1_QueuingConfiguration, .by_name = n_flowcontrol_v1_QueuingConfiguration, .n_fields = 3, .by_number = p_flowcontrol_v1_QueuingConfiguration, .n_by_number = 3};
 
 static const Schema s19 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const SchemaField f_flowcontrol_v1_ResourcePolicyRule[] = {
@@ -180,14 +203,16 @@ static const SchemaField f_flowcontrol_v1_ResourcePolicyRule[] = {
     {"namespaces", &a11, NULL, NULL, 5, FIELD_WRITE_NULL},
 };
 static const uint16_t n_flowcontrol_v1_ResourcePolicyRule[] = {1, 3, 4, 2, 0, };
-const Schema schema_flowcontrol_v1_ResourcePolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.ResourcePolicyRule", .go_type = "v1.ResourcePolicyRule", .fields = f_flowcontrol_v1_ResourcePolicyRule, .by_name = n_flowcontrol_v1_ResourcePolicyRule, .n_fields = 5};
+static const uint16_t p_flowcontrol_v1_ResourcePolicyRule[] = {0, 1, 2, 3, 4};
+const Schema schema_flowcontrol_v1_ResourcePolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.ResourcePolicyRule", .go_type = "v1.ResourcePolicyRule", .fields = f_flowcontrol_v1_ResourcePolicyRule, .by_name = n_flowcontrol_v1_ResourcePolicyRule, .n_fields = 5, .by_number = p_flowcontrol_v1_ResourcePolicyRule, .n_by_number = 5};
 
 static const SchemaField f_flowcontrol_v1_ServiceAccountSubject[] = {
     {"namespace", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"name", &s2, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_flowcontrol_v1_ServiceAccountSubject[] = {1, 0, };
-const Schema schema_flowcontrol_v1_ServiceAccountSubject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.ServiceAccountSubject", .go_type = "v1.ServiceAccountSubject", .fields = f_flowcontrol_v1_ServiceAccountSubject, .by_name = n_flowcontrol_v1_ServiceAccountSubject, .n_fields = 2};
+static const uint16_t p_flowcontrol_v1_ServiceAccountSubject[] = {0, 1};
+const Schema schema_flowcontrol_v1_ServiceAccountSubject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.ServiceAccountSubject", .go_type = "v1.ServiceAccountSubject", .fields = f_flowcontrol_v1_ServiceAccountSubject, .by_name = n_flowcontrol_v1_ServiceAccountSubject, .n_fields = 2, .by_number = p_flowcontrol_v1_ServiceAccountSubject, .n_by_number = 2};
 
 static const Schema s20 = {.type = SCHEMA_STRING, .go_type = "v1.SubjectKind"};
 static const SchemaField f_flowcontrol_v1_Subject[] = {
@@ -197,11 +222,13 @@ static const SchemaField f_flowcontrol_v1_Subject[] = {
     {"serviceAccount", &schema_flowcontrol_v1_ServiceAccountSubject, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_flowcontrol_v1_Subject[] = {2, 0, 3, 1, };
-const Schema schema_flowcontrol_v1_Subject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.Subject", .go_type = "v1.Subject", .fields = f_flowcontrol_v1_Subject, .by_name = n_flowcontrol_v1_Subject, .n_fields = 4};
+static const uint16_t p_flowcontrol_v1_Subject[] = {0, 1, 2, 3};
+const Schema schema_flowcontrol_v1_Subject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.Subject", .go_type = "v1.Subject", .fields = f_flowcontrol_v1_Subject, .by_name = n_flowcontrol_v1_Subject, .n_fields = 4, .by_number = p_flowcontrol_v1_Subject, .n_by_number = 4};
 
 static const SchemaField f_flowcontrol_v1_UserSubject[] = {
     {"name", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_flowcontrol_v1_UserSubject[] = {0, };
-const Schema schema_flowcontrol_v1_UserSubject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.UserSubject", .go_type = "v1.UserSubject", .fields = f_flowcontrol_v1_UserSubject, .by_name = n_flowcontrol_v1_UserSubject, .n_fields = 1};
+static const uint16_t p_flowcontrol_v1_UserSubject[] = {0};
+const Schema schema_flowcontrol_v1_UserSubject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.UserSubject", .go_type = "v1.UserSubject", .fields = f_flowcontrol_v1_UserSubject, .by_name = n_flowcontrol_v1_UserSubject, .n_fields = 1, .by_number = p_flowcontrol_v1_UserSubject, .n_by_number = 1};
 

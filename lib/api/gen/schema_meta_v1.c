@@ -13,7 +13,9 @@ static const SchemaField f_meta_v1_APIGroup[] = {
     {"serverAddressByClientCIDRs", &a2, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_meta_v1_APIGroup[] = {1, 0, 2, 4, 5, 3, };
-const Schema schema_meta_v1_APIGroup = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroup", .go_type = "v1.APIGroup", .fields = f_meta_v1_APIGroup, .by_name = n_meta_v1_APIGroup, .n_fields = 6};
+static const SchemaInline e_meta_v1_APIGroup[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_APIGroup[] = {2, 3, 4, 5};
+const Schema schema_meta_v1_APIGroup = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroup", .go_type = "v1.APIGroup", .fields = f_meta_v1_APIGroup, .by_name = n_meta_v1_APIGroup, .n_fields = 6, .inlines = e_meta_v1_APIGroup, .n_inlines = 1, .by_number = p_meta_v1_APIGroup, .n_by_number = 4};
 
 static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_APIGroup, .go_type = "[]v1.APIGroup"};
 static const SchemaField f_meta_v1_APIGroupList[] = {
@@ -22,7 +24,9 @@ static const SchemaField f_meta_v1_APIGroupList[] = {
     {"groups", &a3, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
 };
 static const uint16_t n_meta_v1_APIGroupList[] = {1, 2, 0, };
-const Schema schema_meta_v1_APIGroupList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroupList", .go_type = "v1.APIGroupList", .fields = f_meta_v1_APIGroupList, .by_name = n_meta_v1_APIGroupList, .n_fields = 3};
+static const SchemaInline e_meta_v1_APIGroupList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_APIGroupList[] = {2};
+const Schema schema_meta_v1_APIGroupList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroupList", .go_type = "v1.APIGroupList", .fields = f_meta_v1_APIGroupList, .by_name = n_meta_v1_APIGroupList, .n_fields = 3, .inlines = e_meta_v1_APIGroupList, .n_inlines = 1, .by_number = p_meta_v1_APIGroupList, .n_by_number = 1};
 
 static const Schema s4 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "v1.Verbs", .list_wrapped = true};
@@ -40,7 +44,8 @@ static const SchemaField f_meta_v1_APIResource[] = {
     {"storageVersionHash", &s0, NULL, NULL, 10, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_meta_v1_APIResource[] = {8, 3, 5, 0, 2, 7, 1, 9, 6, 4, };
-const Schema schema_meta_v1_APIResource = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIResource", .go_type = "v1.APIResource", .fields = f_meta_v1_APIResource, .by_name = n_meta_v1_APIResource, .n_fields = 10};
+static const uint16_t p_meta_v1_APIResource[] = {0, 2, 5, 6, 7, 1, 8, 3, 4, 9};
+const Schema schema_meta_v1_APIResource = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIResource", .go_type = "v1.APIResource", .fields = f_meta_v1_APIResource, .by_name = n_meta_v1_APIResource, .n_fields = 10, .by_number = p_meta_v1_APIResource, .n_by_number = 10};
 
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_APIResource, .go_type = "[]v1.APIResource"};
 static const SchemaField f_meta_v1_APIResourceList[] = {
@@ -50,7 +55,9 @@ static const SchemaField f_meta_v1_APIResourceList[] = {
     {"resources", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
 };
 static const uint16_t n_meta_v1_APIResourceList[] = {1, 2, 0, 3, };
-const Schema schema_meta_v1_APIResourceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList", .go_type = "v1.APIResourceList", .fields = f_meta_v1_APIResourceList, .by_name = n_meta_v1_APIResourceList, .n_fields = 4};
+static const SchemaInline e_meta_v1_APIResourceList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_APIResourceList[] = {2, 3};
+const Schema schema_meta_v1_APIResourceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList", .go_type = "v1.APIResourceList", .fields = f_meta_v1_APIResourceList, .by_name = n_meta_v1_APIResourceList, .n_fields = 4, .inlines = e_meta_v1_APIResourceList, .n_inlines = 1, .by_number = p_meta_v1_APIResourceList, .n_by_number = 2};
 
 static const SchemaField f_meta_v1_APIVersions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -59,7 +66,9 @@ static const SchemaField f_meta_v1_APIVersions[] = {
     {"serverAddressByClientCIDRs", &a2, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
 };
 static const uint16_t n_meta_v1_APIVersions[] = {1, 0, 3, 2, };
-const Schema schema_meta_v1_APIVersions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIVersions", .go_type = "v1.APIVersions", .fields = f_meta_v1_APIVersions, .by_name = n_meta_v1_APIVersions, .n_fields = 4};
+static const SchemaInline e_meta_v1_APIVersions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_APIVersions[] = {2, 3};
+const Schema schema_meta_v1_APIVersions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIVersions", .go_type = "v1.APIVersions", .fields = f_meta_v1_APIVersions, .by_name = n_meta_v1_APIVersions, .n_fields = 4, .inlines = e_meta_v1_APIVersions, .n_inlines = 1, .by_number = p_meta_v1_APIVersions, .n_by_number = 2};
 
 static const Schema s8 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
 static const Schema s9 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
@@ -73,7 +82,8 @@ static const SchemaField f_meta_v1_Condition[] = {
     {"message", &s0, NULL, NULL, 6, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_meta_v1_Condition[] = {3, 5, 2, 4, 1, 0, };
-const Schema schema_meta_v1_Condition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Condition", .go_type = "v1.Condition", .fields = f_meta_v1_Condition, .by_name = n_meta_v1_Condition, .n_fields = 6};
+static const uint16_t p_meta_v1_Condition[] = {0, 1, 2, 3, 4, 5};
+const Schema schema_meta_v1_Condition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Condition", .go_type = "v1.Condition", .fields = f_meta_v1_Condition, .by_name = n_meta_v1_Condition, .n_fields = 6, .by_number = p_meta_v1_Condition, .n_by_number = 6};
 
 static const SchemaField f_meta_v1_CreateOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -83,7 +93,9 @@ static const SchemaField f_meta_v1_CreateOptions[] = {
     {"fieldValidation", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_meta_v1_CreateOptions[] = {1, 2, 3, 4, 0, };
-const Schema schema_meta_v1_CreateOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.CreateOptions", .go_type = "v1.CreateOptions", .fields = f_meta_v1_CreateOptions, .by_name = n_meta_v1_CreateOptions, .n_fields = 5};
+static const SchemaInline e_meta_v1_CreateOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_CreateOptions[] = {2, 3, 4};
+const Schema schema_meta_v1_CreateOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.CreateOptions", .go_type = "v1.CreateOptions", .fields = f_meta_v1_CreateOptions, .by_name = n_meta_v1_CreateOptions, .n_fields = 5, .inlines = e_meta_v1_CreateOptions, .n_inlines = 1, .by_number = p_meta_v1_CreateOptions, .n_by_number = 3};
 
 static const Schema s11 = {.type = SCHEMA_STRING, .go_type = "v1.DeletionPropagation"};
 static const SchemaField f_meta_v1_DeleteOptions[] = {
@@ -97,7 +109,9 @@ static const SchemaField f_meta_v1_DeleteOptions[] = {
     {"ignoreStoreReadErrorWithClusterBreakingPotential", &s4, NULL, NULL, 6, FIELD_POINTER},
 };
 static const uint16_t n_meta_v1_DeleteOptions[] = {1, 6, 2, 7, 0, 4, 3, 5, };
-const Schema schema_meta_v1_DeleteOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", .go_type = "v1.DeleteOptions", .fields = f_meta_v1_DeleteOptions, .by_name = n_meta_v1_DeleteOptions, .n_fields = 8};
+static const SchemaInline e_meta_v1_DeleteOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_DeleteOptions[] = {2, 3, 4, 5, 6, 7};
+const Schema schema_meta_v1_DeleteOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", .go_type = "v1.DeleteOptions", .fields = f_meta_v1_DeleteOptions, .by_name = n_meta_v1_DeleteOptions, .n_fields = 8, .inlines = e_meta_v1_DeleteOptions, .n_inlines = 1, .by_number = p_meta_v1_DeleteOptions, .n_by_number = 6};
 
 static const Schema s12 = {.type = SCHEMA_STRING, .go_type = "v1.FieldSelectorOperator"};
 static const SchemaField f_meta_v1_FieldSelectorRequirement[] = {
@@ -106,7 +120,8 @@ static const SchemaField f_meta_v1_FieldSelectorRequirement[] = {
     {"values", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_meta_v1_FieldSelectorRequirement[] = {0, 1, 2, };
-const Schema schema_meta_v1_FieldSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldSelectorRequirement", .go_type = "v1.FieldSelectorRequirement", .fields = f_meta_v1_FieldSelectorRequirement, .by_name = n_meta_v1_FieldSelectorRequirement, .n_fields = 3};
+static const uint16_t p_meta_v1_FieldSelectorRequirement[] = {0, 1, 2};
+const Schema schema_meta_v1_FieldSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldSelectorRequirement", .go_type = "v1.FieldSelectorRequirement", .fields = f_meta_v1_FieldSelectorRequirement, .by_name = n_meta_v1_FieldSelectorRequirement, .n_fields = 3, .by_number = p_meta_v1_FieldSelectorRequirement, .n_by_number = 3};
 
 static const SchemaField f_meta_v1_GetOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -114,14 +129,17 @@ static const SchemaField f_meta_v1_GetOptions[] = {
     {"resourceVersion", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_meta_v1_GetOptions[] = {1, 0, 2, };
-const Schema schema_meta_v1_GetOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.GetOptions", .go_type = "v1.GetOptions", .fields = f_meta_v1_GetOptions, .by_name = n_meta_v1_GetOptions, .n_fields = 3};
+static const SchemaInline e_meta_v1_GetOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_GetOptions[] = {2};
+const Schema schema_meta_v1_GetOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.GetOptions", .go_type = "v1.GetOptions", .fields = f_meta_v1_GetOptions, .by_name = n_meta_v1_GetOptions, .n_fields = 3, .inlines = e_meta_v1_GetOptions, .n_inlines = 1, .by_number = p_meta_v1_GetOptions, .n_by_number = 1};
 
 static const SchemaField f_meta_v1_GroupVersionForDiscovery[] = {
     {"groupVersion", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"version", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_meta_v1_GroupVersionForDiscovery[] = {0, 1, };
-const Schema schema_meta_v1_GroupVersionForDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.GroupVersionForDiscovery", .go_type = "v1.GroupVersionForDiscovery", .fields = f_meta_v1_GroupVersionForDiscovery, .by_name = n_meta_v1_GroupVersionForDiscovery, .n_fields = 2};
+static const uint16_t p_meta_v1_GroupVersionForDiscovery[] = {0, 1};
+const Schema schema_meta_v1_GroupVersionForDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.GroupVersionForDiscovery", .go_type = "v1.GroupVersionForDiscovery", .fields = f_meta_v1_GroupVersionForDiscovery, .by_name = n_meta_v1_GroupVersionForDiscovery, .n_fields = 2, .by_number = p_meta_v1_GroupVersionForDiscovery, .n_by_number = 2};
 
 static const SchemaField f_meta_v1_GroupVersionKind[] = {
     {"group", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -129,7 +147,8 @@ static const SchemaField f_meta_v1_GroupVersionKind[] = {
     {"kind", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_meta_v1_GroupVersionKind[] = {0, 2, 1, };
-const Schema schema_meta_v1_GroupVersionKind = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.GroupVersionKind", .go_type = "v1.GroupVersionKind", .fields = f_meta_v1_GroupVersionKind, .by_name = n_meta_v1_GroupVersionKind, .n_fields = 3};
+static const uint16_t p_meta_v1_GroupVersionKind[] = {0, 1, 2};
+const Schema schema_meta_v1_GroupVersionKind = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.GroupVersionKind", .go_type = "v1.GroupVersionKind", .fields = f_meta_v1_GroupVersionKind, .by_name = n_meta_v1_GroupVersionKind, .n_fields = 3, .by_number = p_meta_v1_GroupVersionKind, .n_by_number = 3};
 
 static const Schema m13 = {.type = SCHEMA_MAP, .element = &s0, .go_type = "map[string]string"};
 static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_LabelSelectorRequirement, .go_type = "[]v1.LabelSelectorRequirement"};
@@ -138,7 +157,8 @@ static const SchemaField f_meta_v1_LabelSelector[] = {
     {"matchExpressions", &a14, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_meta_v1_LabelSelector[] = {1, 0, };
-const Schema schema_meta_v1_LabelSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", .go_type = "v1.LabelSelector", .fields = f_meta_v1_LabelSelector, .by_name = n_meta_v1_LabelSelector, .n_fields = 2, .map_atomic = true};
+static const uint16_t p_meta_v1_LabelSelector[] = {0, 1};
+const Schema schema_meta_v1_LabelSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", .go_type = "v1.LabelSelector", .fields = f_meta_v1_LabelSelector, .by_name = n_meta_v1_LabelSelector, .n_fields = 2, .by_number = p_meta_v1_LabelSelector, .n_by_number = 2, .map_atomic = true};
 
 static const Schema s15 = {.type = SCHEMA_STRING, .go_type = "v1.LabelSelectorOperator"};
 static const SchemaField f_meta_v1_LabelSelectorRequirement[] = {
@@ -147,7 +167,8 @@ static const SchemaField f_meta_v1_LabelSelectorRequirement[] = {
     {"values", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_meta_v1_LabelSelectorRequirement[] = {0, 1, 2, };
-const Schema schema_meta_v1_LabelSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", .go_type = "v1.LabelSelectorRequirement", .fields = f_meta_v1_LabelSelectorRequirement, .by_name = n_meta_v1_LabelSelectorRequirement, .n_fields = 3};
+static const uint16_t p_meta_v1_LabelSelectorRequirement[] = {0, 1, 2};
+const Schema schema_meta_v1_LabelSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", .go_type = "v1.LabelSelectorRequirement", .fields = f_meta_v1_LabelSelectorRequirement, .by_name = n_meta_v1_LabelSelectorRequirement, .n_fields = 3, .by_number = p_meta_v1_LabelSelectorRequirement, .n_by_number = 3};
 
 static const Schema l16 = {.type = SCHEMA_RAW, .name = "io.k8s.apimachinery.pkg.runtime.RawExtension", .go_type = "runtime.RawExtension"};
 static const Schema a17 = {.type = SCHEMA_LIST, .element = &l16, .go_type = "[]runtime.RawExtension"};
@@ -158,7 +179,9 @@ static const SchemaField f_meta_v1_List[] = {
     {"items", &a17, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_meta_v1_List[] = {1, 3, 0, 2, };
-const Schema schema_meta_v1_List = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.List", .go_type = "v1.List", .fields = f_meta_v1_List, .by_name = n_meta_v1_List, .n_fields = 4};
+static const SchemaInline e_meta_v1_List[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_List[] = {2, 3};
+const Schema schema_meta_v1_List = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.List", .go_type = "v1.List", .fields = f_meta_v1_List, .by_name = n_meta_v1_List, .n_fields = 4, .inlines = e_meta_v1_List, .n_inlines = 1, .by_number = p_meta_v1_List, .n_by_number = 2};
 
 static const SchemaField f_meta_v1_ListMeta[] = {
     {"selfLink", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -168,7 +191,8 @@ static const SchemaField f_meta_v1_ListMeta[] = {
     {"shardInfo", &schema_meta_v1_ShardInfo, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_meta_v1_ListMeta[] = {2, 3, 1, 0, 4, };
-const Schema schema_meta_v1_ListMeta = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", .go_type = "v1.ListMeta", .fields = f_meta_v1_ListMeta, .by_name = n_meta_v1_ListMeta, .n_fields = 5};
+static const uint16_t p_meta_v1_ListMeta[] = {0, 1, 2, 3, 4};
+const Schema schema_meta_v1_ListMeta = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", .go_type = "v1.ListMeta", .fields = f_meta_v1_ListMeta, .by_name = n_meta_v1_ListMeta, .n_fields = 5, .by_number = p_meta_v1_ListMeta, .n_by_number = 5};
 
 static const Schema s18 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceVersionMatch"};
 static const SchemaField f_meta_v1_ListOptions[] = {
@@ -187,7 +211,9 @@ static const SchemaField f_meta_v1_ListOptions[] = {
     {"shardSelector", &s0, NULL, NULL, 15, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_meta_v1_ListOptions[] = {5, 1, 10, 3, 0, 2, 9, 6, 7, 11, 12, 8, 4, };
-const Schema schema_meta_v1_ListOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ListOptions", .go_type = "v1.ListOptions", .fields = f_meta_v1_ListOptions, .by_name = n_meta_v1_ListOptions, .n_fields = 13};
+static const SchemaInline e_meta_v1_ListOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_ListOptions[] = {2, 3, 4, 6, 8, 9, 10, 5, 7, 11, 12};
+const Schema schema_meta_v1_ListOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ListOptions", .go_type = "v1.ListOptions", .fields = f_meta_v1_ListOptions, .by_name = n_meta_v1_ListOptions, .n_fields = 13, .inlines = e_meta_v1_ListOptions, .n_inlines = 1, .by_number = p_meta_v1_ListOptions, .n_by_number = 11};
 
 static const Schema s19 = {.type = SCHEMA_STRING, .go_type = "v1.ManagedFieldsOperationType"};
 static const Schema l20 = {.type = SCHEMA_FIELDS_V1, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1", .go_type = "v1.FieldsV1"};
@@ -201,7 +227,8 @@ static const SchemaField f_meta_v1_ManagedFieldsEntry[] = {
     {"subresource", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_meta_v1_ManagedFieldsEntry[] = {2, 4, 5, 0, 1, 6, 3, };
-const Schema schema_meta_v1_ManagedFieldsEntry = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry", .go_type = "v1.ManagedFieldsEntry", .fields = f_meta_v1_ManagedFieldsEntry, .by_name = n_meta_v1_ManagedFieldsEntry, .n_fields = 7};
+static const uint16_t p_meta_v1_ManagedFieldsEntry[] = {0, 1, 2, 3, 4, 5, 6};
+const Schema schema_meta_v1_ManagedFieldsEntry = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry", .go_type = "v1.ManagedFieldsEntry", .fields = f_meta_v1_ManagedFieldsEntry, .by_name = n_meta_v1_ManagedFieldsEntry, .n_fields = 7, .by_number = p_meta_v1_ManagedFieldsEntry, .n_by_number = 7};
 
 static const Schema s21 = {.type = SCHEMA_STRING, .go_type = "types.UID"};
 static const char *const k22[] = {"uid", NULL};
@@ -226,7 +253,8 @@ static const SchemaField f_meta_v1_ObjectMeta[] = {
     {"managedFields", &a25, NULL, NULL, 17, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_meta_v1_ObjectMeta[] = {11, 7, 9, 8, 13, 1, 6, 10, 14, 0, 2, 12, 5, 3, 4, };
-const Schema schema_meta_v1_ObjectMeta = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", .go_type = "v1.ObjectMeta", .fields = f_meta_v1_ObjectMeta, .by_name = n_meta_v1_ObjectMeta, .n_fields = 15};
+static const uint16_t p_meta_v1_ObjectMeta[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
+const Schema schema_meta_v1_ObjectMeta = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", .go_type = "v1.ObjectMeta", .fields = f_meta_v1_ObjectMeta, .by_name = n_meta_v1_ObjectMeta, .n_fields = 15, .by_number = p_meta_v1_ObjectMeta, .n_by_number = 15};
 
 static const SchemaField f_meta_v1_OwnerReference[] = {
     {"apiVersion", &s0, NULL, NULL, 5, FIELD_IS_REQUIRED},
@@ -237,7 +265,8 @@ static const SchemaField f_meta_v1_OwnerReference[] = {
     {"blockOwnerDeletion", &s4, NULL, NULL, 7, FIELD_POINTER},
 };
 static const uint16_t n_meta_v1_OwnerReference[] = {0, 5, 4, 1, 2, 3, };
-const Schema schema_meta_v1_OwnerReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", .go_type = "v1.OwnerReference", .fields = f_meta_v1_OwnerReference, .by_name = n_meta_v1_OwnerReference, .n_fields = 6, .map_atomic = true};
+static const uint16_t p_meta_v1_OwnerReference[] = {1, 2, 3, 0, 4, 5};
+const Schema schema_meta_v1_OwnerReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", .go_type = "v1.OwnerReference", .fields = f_meta_v1_OwnerReference, .by_name = n_meta_v1_OwnerReference, .n_fields = 6, .by_number = p_meta_v1_OwnerReference, .n_by_number = 6, .map_atomic = true};
 
 static const SchemaField f_meta_v1_PartialObjectMetadata[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -245,7 +274,9 @@ static const SchemaField f_meta_v1_PartialObjectMetadata[] = {
     {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
 };
 static const uint16_t n_meta_v1_PartialObjectMetadata[] = {1, 0, 2, };
-const Schema schema_meta_v1_PartialObjectMetadata = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata", .go_type = "v1.PartialObjectMetadata", .fields = f_meta_v1_PartialObjectMetadata, .by_name = n_meta_v1_PartialObjectMetadata, .n_fields = 3};
+static const SchemaInline e_meta_v1_PartialObjectMetadata[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_PartialObjectMetadata[] = {2};
+const Schema schema_meta_v1_PartialObjectMetadata = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata", .go_type = "v1.PartialObjectMetadata", .fields = f_meta_v1_PartialObjectMetadata, .by_name = n_meta_v1_PartialObjectMetadata, .n_fields = 3, .inlines = e_meta_v1_PartialObjectMetadata, .n_inlines = 1, .by_number = p_meta_v1_PartialObjectMetadata, .n_by_number = 1};
 
 static const Schema a26 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_PartialObjectMetadata, .go_type = "[]v1.PartialObjectMetadata"};
 static const SchemaField f_meta_v1_PartialObjectMetadataList[] = {
@@ -255,7 +286,9 @@ static const SchemaField f_meta_v1_PartialObjectMetadataList[] = {
     {"items", &a26, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_meta_v1_PartialObjectMetadataList[] = {1, 3, 0, 2, };
-const Schema schema_meta_v1_PartialObjectMetadataList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList", .go_type = "v1.PartialObjectMetadataList", .fields = f_meta_v1_PartialObjectMetadataList, .by_name = n_meta_v1_PartialObjectMetadataList, .n_fields = 4};
+static const SchemaInline e_meta_v1_PartialObjectMetadataList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_PartialObjectMetadataList[] = {2, 3};
+const Schema schema_meta_v1_PartialObjectMetadataList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList", .go_type = "v1.PartialObjectMetadataList", .fields = f_meta_v1_PartialObjectMetadataList, .by_name = n_meta_v1_PartialObjectMetadataList, .n_fields = 4, .inlines = e_meta_v1_PartialObjectMetadataList, .n_inlines = 1, .by_number = p_meta_v1_PartialObjectMetadataList, .n_by_number = 2};
 
 static const SchemaField f_meta_v1_PatchOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -266,27 +299,32 @@ static const SchemaField f_meta_v1_PatchOptions[] = {
     {"fieldValidation", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_meta_v1_PatchOptions[] = {1, 2, 4, 5, 3, 0, };
-const Schema schema_meta_v1_PatchOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.PatchOptions", .go_type = "v1.PatchOptions", .fields = f_meta_v1_PatchOptions, .by_name = n_meta_v1_PatchOptions, .n_fields = 6};
+static const SchemaInline e_meta_v1_PatchOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_PatchOptions[] = {2, 3, 4, 5};
+const Schema schema_meta_v1_PatchOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.PatchOptions", .go_type = "v1.PatchOptions", .fields = f_meta_v1_PatchOptions, .by_name = n_meta_v1_PatchOptions, .n_fields = 6, .inlines = e_meta_v1_PatchOptions, .n_inlines = 1, .by_number = p_meta_v1_PatchOptions, .n_by_number = 4};
 
 static const SchemaField f_meta_v1_Preconditions[] = {
     {"uid", &s21, NULL, NULL, 1, FIELD_POINTER},
     {"resourceVersion", &s0, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_meta_v1_Preconditions[] = {1, 0, };
-const Schema schema_meta_v1_Preconditions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions", .go_type = "v1.Preconditions", .fields = f_meta_v1_Preconditions, .by_name = n_meta_v1_Preconditions, .n_fields = 2};
+static const uint16_t p_meta_v1_Preconditions[] = {0, 1};
+const Schema schema_meta_v1_Preconditions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions", .go_type = "v1.Preconditions", .fields = f_meta_v1_Preconditions, .by_name = n_meta_v1_Preconditions, .n_fields = 2, .by_number = p_meta_v1_Preconditions, .n_by_number = 2};
 
 static const SchemaField f_meta_v1_ServerAddressByClientCIDR[] = {
     {"clientCIDR", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"serverAddress", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_meta_v1_ServerAddressByClientCIDR[] = {0, 1, };
-const Schema schema_meta_v1_ServerAddressByClientCIDR = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ServerAddressByClientCIDR", .go_type = "v1.ServerAddressByClientCIDR", .fields = f_meta_v1_ServerAddressByClientCIDR, .by_name = n_meta_v1_ServerAddressByClientCIDR, .n_fields = 2};
+static const uint16_t p_meta_v1_ServerAddressByClientCIDR[] = {0, 1};
+const Schema schema_meta_v1_ServerAddressByClientCIDR = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ServerAddressByClientCIDR", .go_type = "v1.ServerAddressByClientCIDR", .fields = f_meta_v1_ServerAddressByClientCIDR, .by_name = n_meta_v1_ServerAddressByClientCIDR, .n_fields = 2, .by_number = p_meta_v1_ServerAddressByClientCIDR, .n_by_number = 2};
 
 static const SchemaField f_meta_v1_ShardInfo[] = {
     {"selector", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_meta_v1_ShardInfo[] = {0, };
-const Schema schema_meta_v1_ShardInfo = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo", .go_type = "v1.ShardInfo", .fields = f_meta_v1_ShardInfo, .by_name = n_meta_v1_ShardInfo, .n_fields = 1};
+static const uint16_t p_meta_v1_ShardInfo[] = {0};
+const Schema schema_meta_v1_ShardInfo = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo", .go_type = "v1.ShardInfo", .fields = f_meta_v1_ShardInfo, .by_name = n_meta_v1_ShardInfo, .n_fields = 1, .by_number = p_meta_v1_ShardInfo, .n_by_number = 1};
 
 static const Schema s27 = {.type = SCHEMA_STRING, .go_type = "v1.StatusReason"};
 static const Schema s28 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
@@ -301,7 +339,9 @@ static const SchemaField f_meta_v1_Status[] = {
     {"code", &s28, NULL, NULL, 6, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_meta_v1_Status[] = {1, 7, 6, 0, 4, 2, 5, 3, };
-const Schema schema_meta_v1_Status = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Status", .go_type = "v1.Status", .fields = f_meta_v1_Status, .by_name = n_meta_v1_Status, .n_fields = 8};
+static const SchemaInline e_meta_v1_Status[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_Status[] = {2, 3, 4, 5, 6, 7};
+const Schema schema_meta_v1_Status = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Status", .go_type = "v1.Status", .fields = f_meta_v1_Status, .by_name = n_meta_v1_Status, .n_fields = 8, .inlines = e_meta_v1_Status, .n_inlines = 1, .by_number = p_meta_v1_Status, .n_by_number = 6};
 
 static const Schema s29 = {.type = SCHEMA_STRING, .go_type = "v1.CauseType"};
 static const SchemaField f_meta_v1_StatusCause[] = {
@@ -310,7 +350,8 @@ static const SchemaField f_meta_v1_StatusCause[] = {
     {"field", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_meta_v1_StatusCause[] = {2, 1, 0, };
-const Schema schema_meta_v1_StatusCause = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.StatusCause", .go_type = "v1.StatusCause", .fields = f_meta_v1_StatusCause, .by_name = n_meta_v1_StatusCause, .n_fields = 3};
+static const uint16_t p_meta_v1_StatusCause[] = {0, 1, 2};
+const Schema schema_meta_v1_StatusCause = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.StatusCause", .go_type = "v1.StatusCause", .fields = f_meta_v1_StatusCause, .by_name = n_meta_v1_StatusCause, .n_fields = 3, .by_number = p_meta_v1_StatusCause, .n_by_number = 3};
 
 static const Schema a30 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_StatusCause, .go_type = "[]v1.StatusCause"};
 static const SchemaField f_meta_v1_StatusDetails[] = {
@@ -322,7 +363,8 @@ static const SchemaField f_meta_v1_StatusDetails[] = {
     {"retryAfterSeconds", &s28, NULL, NULL, 5, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_meta_v1_StatusDetails[] = {4, 1, 2, 0, 5, 3, };
-const Schema schema_meta_v1_StatusDetails = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.StatusDetails", .go_type = "v1.StatusDetails", .fields = f_meta_v1_StatusDetails, .by_name = n_meta_v1_StatusDetails, .n_fields = 6};
+static const uint16_t p_meta_v1_StatusDetails[] = {0, 1, 2, 4, 5, 3};
+const Schema schema_meta_v1_StatusDetails = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.StatusDetails", .go_type = "v1.StatusDetails", .fields = f_meta_v1_StatusDetails, .by_name = n_meta_v1_StatusDetails, .n_fields = 6, .by_number = p_meta_v1_StatusDetails, .n_by_number = 6};
 
 static const Schema a31 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_TableColumnDefinition, .go_type = "[]v1.TableColumnDefinition"};
 static const Schema a32 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_TableRow, .go_type = "[]v1.TableRow"};
@@ -334,7 +376,8 @@ static const SchemaField f_meta_v1_Table[] = {
     {"rows", &a32, NULL, NULL, 0, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
 };
 static const uint16_t n_meta_v1_Table[] = {1, 3, 0, 2, 4, };
-const Schema schema_meta_v1_Table = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Table", .go_type = "v1.Table", .fields = f_meta_v1_Table, .by_name = n_meta_v1_Table, .n_fields = 5};
+static const SchemaInline e_meta_v1_Table[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+const Schema schema_meta_v1_Table = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Table", .go_type = "v1.Table", .fields = f_meta_v1_Table, .by_name = n_meta_v1_Table, .n_fields = 5, .inlines = e_meta_v1_Table, .n_inlines = 1};
 
 static const SchemaField f_meta_v1_TableColumnDefinition[] = {
     {"name", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED},
@@ -353,7 +396,9 @@ static const SchemaField f_meta_v1_TableOptions[] = {
     {"includeObject", &s33, NULL, NULL, 1, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_meta_v1_TableOptions[] = {1, 2, 0, };
-const Schema schema_meta_v1_TableOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TableOptions", .go_type = "v1.TableOptions", .fields = f_meta_v1_TableOptions, .by_name = n_meta_v1_TableOptions, .n_fields = 3};
+static const SchemaInline e_meta_v1_TableOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_TableOptions[] = {2};
+const Schema schema_meta_v1_TableOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TableOptions", .go_type = "v1.TableOptions", .fields = f_meta_v1_TableOptions, .by_name = n_meta_v1_TableOptions, .n_fields = 3, .inlines = e_meta_v1_TableOptions, .n_inlines = 1, .by_number = p_meta_v1_TableOptions, .n_by_number = 1};
 
 static const Schema l34 = {.type = SCHEMA_JSON, .go_type = "interface {}"};
 static const Schema a35 = {.type = SCHEMA_LIST, .element = &l34, .go_type = "[]interface {}"};
@@ -381,7 +426,8 @@ static const SchemaField f_meta_v1_TypeMeta[] = {
     {"apiVersion", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_meta_v1_TypeMeta[] = {1, 0, };
-const Schema schema_meta_v1_TypeMeta = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TypeMeta", .go_type = "v1.TypeMeta", .fields = f_meta_v1_TypeMeta, .by_name = n_meta_v1_TypeMeta, .n_fields = 2};
+static const uint16_t p_meta_v1_TypeMeta[] = {0, 1};
+const Schema schema_meta_v1_TypeMeta = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TypeMeta", .go_type = "v1.TypeMeta", .fields = f_meta_v1_TypeMeta, .by_name = n_meta_v1_TypeMeta, .n_fields = 2, .by_number = p_meta_v1_TypeMeta, .n_by_number = 2};
 
 static const SchemaField f_meta_v1_UpdateOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -391,12 +437,15 @@ static const SchemaField f_meta_v1_UpdateOptions[] = {
     {"fieldValidation", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_meta_v1_UpdateOptions[] = {1, 2, 3, 4, 0, };
-const Schema schema_meta_v1_UpdateOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.UpdateOptions", .go_type = "v1.UpdateOptions", .fields = f_meta_v1_UpdateOptions, .by_name = n_meta_v1_UpdateOptions, .n_fields = 5};
+static const SchemaInline e_meta_v1_UpdateOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_meta_v1_UpdateOptions[] = {2, 3, 4};
+const Schema schema_meta_v1_UpdateOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.UpdateOptions", .go_type = "v1.UpdateOptions", .fields = f_meta_v1_UpdateOptions, .by_name = n_meta_v1_UpdateOptions, .n_fields = 5, .inlines = e_meta_v1_UpdateOptions, .n_inlines = 1, .by_number = p_meta_v1_UpdateOptions, .n_by_number = 3};
 
 static const SchemaField f_meta_v1_WatchEvent[] = {
     {"type", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"object", &l16, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_meta_v1_WatchEvent[] = {1, 0, };
-const Schema schema_meta_v1_WatchEvent = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent", .go_type = "v1.WatchEvent", .fields = f_meta_v1_WatchEvent, .by_name = n_meta_v1_WatchEvent, .n_fields = 2};
+static const uint16_t p_meta_v1_WatchEvent[] = {0, 1};
+const Schema schema_meta_v1_WatchEvent = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent", .go_type = "v1.WatchEvent", .fields = f_meta_v1_WatchEvent, .by_name = n_meta_v1_WatchEvent, .n_fields = 2, .by_number = p_meta_v1_WatchEvent, .n_by_number = 2};
 

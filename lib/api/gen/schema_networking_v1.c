@@ -10,14 +10,16 @@ static const SchemaField f_networking_v1_HTTPIngressPath[] = {
     {"backend", &schema_networking_v1_IngressBackend, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_networking_v1_HTTPIngressPath[] = {2, 0, 1, };
-const Schema schema_networking_v1_HTTPIngressPath = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.HTTPIngressPath", .go_type = "v1.HTTPIngressPath", .fields = f_networking_v1_HTTPIngressPath, .by_name = n_networking_v1_HTTPIngressPath, .n_fields = 3};
+static const uint16_t p_networking_v1_HTTPIngressPath[] = {0, 2, 1};
+const Schema schema_networking_v1_HTTPIngressPath = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.HTTPIngressPath", .go_type = "v1.HTTPIngressPath", .fields = f_networking_v1_HTTPIngressPath, .by_name = n_networking_v1_HTTPIngressPath, .n_fields = 3, .by_number = p_networking_v1_HTTPIngressPath, .n_by_number = 3};
 
 static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_HTTPIngressPath, .go_type = "[]v1.HTTPIngressPath"};
 static const SchemaField f_networking_v1_HTTPIngressRuleValue[] = {
     {"paths", &a3, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
 };
 static const uint16_t n_networking_v1_HTTPIngressRuleValue[] = {0, };
-const Schema schema_networking_v1_HTTPIngressRuleValue = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.HTTPIngressRuleValue", .go_type = "v1.HTTPIngressRuleValue", .fields = f_networking_v1_HTTPIngressRuleValue, .by_name = n_networking_v1_HTTPIngressRuleValue, .n_fields = 1};
+static const uint16_t p_networking_v1_HTTPIngressRuleValue[] = {0};
+const Schema schema_networking_v1_HTTPIngressRuleValue = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.HTTPIngressRuleValue", .go_type = "v1.HTTPIngressRuleValue", .fields = f_networking_v1_HTTPIngressRuleValue, .by_name = n_networking_v1_HTTPIngressRuleValue, .n_fields = 1, .by_number = p_networking_v1_HTTPIngressRuleValue, .n_by_number = 1};
 
 static const SchemaField f_networking_v1_IPAddress[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -26,7 +28,9 @@ static const SchemaField f_networking_v1_IPAddress[] = {
     {"spec", &schema_networking_v1_IPAddressSpec, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_networking_v1_IPAddress[] = {1, 0, 2, 3, };
-const Schema schema_networking_v1_IPAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddress", .go_type = "v1.IPAddress", .fields = f_networking_v1_IPAddress, .by_name = n_networking_v1_IPAddress, .n_fields = 4};
+static const SchemaInline e_networking_v1_IPAddress[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_networking_v1_IPAddress[] = {2, 3};
+const Schema schema_networking_v1_IPAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddress", .go_type = "v1.IPAddress", .fields = f_networking_v1_IPAddress, .by_name = n_networking_v1_IPAddress, .n_fields = 4, .inlines = e_networking_v1_IPAddress, .n_inlines = 1, .by_number = p_networking_v1_IPAddress, .n_by_number = 2};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IPAddress, .go_type = "[]v1.IPAddress"};
 static const SchemaField f_networking_v1_IPAddressList[] = {
@@ -36,13 +40,16 @@ static const SchemaField f_networking_v1_IPAddressList[] = {
     {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_networking_v1_IPAddressList[] = {1, 3, 0, 2, };
-const Schema schema_networking_v1_IPAddressList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddressList", .go_type = "v1.IPAddressList", .fields = f_networking_v1_IPAddressList, .by_name = n_networking_v1_IPAddressList, .n_fields = 4};
+static const SchemaInline e_networking_v1_IPAddressList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_networking_v1_IPAddressList[] = {2, 3};
+const Schema schema_networking_v1_IPAddressList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddressList", .go_type = "v1.IPAddressList", .fields = f_networking_v1_IPAddressList, .by_name = n_networking_v1_IPAddressList, .n_fields = 4, .inlines = e_networking_v1_IPAddressList, .n_inlines = 1, .by_number = p_networking_v1_IPAddressList, .n_by_number = 2};
 
 static const SchemaField f_networking_v1_IPAddressSpec[] = {
     {"parentRef", &schema_networking_v1_ParentReference, NULL, NULL, 1, FIELD_POINTER | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_networking_v1_IPAddressSpec[] = {0, };
-const Schema schema_networking_v1_IPAddressSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddressSpec", .go_type = "v1.IPAddressSpec", .fields = f_networking_v1_IPAddressSpec, .by_name = n_networking_v1_IPAddressSpec, .n_fields = 1};
+static const uint16_t p_networking_v1_IPAddressSpec[] = {0};
+const Schema schema_networking_v1_IPAddressSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddressSpec", .go_type = "v1.IPAddressSpec", .fields = f_networking_v1_IPAddressSpec, .by_name = n_networking_v1_IPAddressSpec, .n_fields = 1, .by_number = p_networking_v1_IPAddressSpec, .n_by_number = 1};
 
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string"};
 static const SchemaField f_networking_v1_IPBlock[] = {
@@ -50,7 +57,8 @@ static const SchemaField f_networking_v1_IPBlock[] = {
     {"except", &a5, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_networking_v1_IPBlock[] = {0, 1, };
-const Schema schema_networking_v1_IPBlock = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPBlock", .go_type = "v1.IPBlock", .fields = f_networking_v1_IPBlock, .by_name = n_networking_v1_IPBlock, .n_fields = 2};
+static const uint16_t p_networking_v1_IPBlock[] = {0, 1};
+const Schema schema_networking_v1_IPBlock = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPBlock", .go_type = "v1.IPBlock", .fields = f_networking_v1_IPBlock, .by_name = n_networking_v1_IPBlock, .n_fields = 2, .by_number = p_networking_v1_IPBlock, .n_by_number = 2};
 
 static const SchemaField f_networking_v1_Ingress[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -60,14 +68,17 @@ static const SchemaField f_networking_v1_Ingress[] = {
     {"status", &schema_networking_v1_IngressStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_networking_v1_Ingress[] = {1, 0, 2, 3, 4, };
-const Schema schema_networking_v1_Ingress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.Ingress", .go_type = "v1.Ingress", .fields = f_networking_v1_Ingress, .by_name = n_networking_v1_Ingress, .n_fields = 5};
+static const SchemaInline e_networking_v1_Ingress[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_networking_v1_Ingress[] = {2, 3, 4};
+const Schema schema_networking_v1_Ingress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.Ingress", .go_type = "v1.Ingress", .fields = f_networking_v1_Ingress, .by_name = n_networking_v1_Ingress, .n_fields = 5, .inlines = e_networking_v1_Ingress, .n_inlines = 1, .by_number = p_networking_v1_Ingress, .n_by_number = 3};
 
 static const SchemaField f_networking_v1_IngressBackend[] = {
     {"service", &schema_networking_v1_IngressServiceBackend, NULL, NULL, 4, FIELD_POINTER},
     {"resource", &schema_core_v1_TypedLocalObjectReference, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_networking_v1_IngressBackend[] = {1, 0, };
-const Schema schema_networking_v1_IngressBackend = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressBackend", .go_type = "v1.IngressBackend", .fields = f_networking_v1_IngressBackend, .by_name = n_networking_v1_IngressBackend, .n_fields = 2};
+static const uint16_t p_networking_v1_IngressBackend[] = {1, 0};
+const Schema schema_networking_v1_IngressBackend = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressBackend", .go_type = "v1.IngressBackend", .fields = f_networking_v1_IngressBackend, .by_name = n_networking_v1_IngressBackend, .n_fields = 2, .by_number = p_networking_v1_IngressBackend, .n_by_number = 2};
 
 static const SchemaField f_networking_v1_IngressClass[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -76,7 +87,9 @@ static const SchemaField f_networking_v1_IngressClass[] = {
     {"spec", &schema_networking_v1_IngressClassSpec, NULL, NULL, 2, 0},
 };
 static const uint16_t n_networking_v1_IngressClass[] = {1, 0, 2, 3, };
-const Schema schema_networking_v1_IngressClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClass", .go_type = "v1.IngressClass", .fields = f_networking_v1_IngressClass, .by_name = n_networking_v1_IngressClass, .n_fields = 4};
+static const SchemaInline e_networking_v1_IngressClass[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_networking_v1_IngressClass[] = {2, 3};
+const Schema schema_networking_v1_IngressClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClass", .go_type = "v1.IngressClass", .fields = f_networking_v1_IngressClass, .by_name = n_networking_v1_IngressClass, .n_fields = 4, .inlines = e_networking_v1_IngressClass, .n_inlines = 1, .by_number = p_networking_v1_IngressClass, .n_by_number = 2};
 
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressClass, .go_type = "[]v1.IngressClass"};
 static const SchemaField f_networking_v1_IngressClassList[] = {
@@ -86,7 +99,9 @@ static const SchemaField f_networking_v1_IngressClassList[] = {
     {"items", &a6, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_networking_v1_IngressClassList[] = {1, 3, 0, 2, };
-const Schema schema_networking_v1_IngressClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassList", .go_type = "v1.IngressClassList", .fields = f_networking_v1_IngressClassList, .by_name = n_networking_v1_IngressClassList, .n_fields = 4};
+static const SchemaInline e_networking_v1_IngressClassList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_networking_v1_IngressClassList[] = {2, 3};
+const Schema schema_networking_v1_IngressClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassList", .go_type = "v1.IngressClassList", .fields = f_networking_v1_IngressClassList, .by_name = n_networking_v1_IngressClassList, .n_fields = 4, .inlines = e_networking_v1_IngressClassList, .n_inlines = 1, .by_number = p_networking_v1_IngressClassList, .n_by_number = 2};
 
 static const SchemaField f_networking_v1_IngressClassParametersReference[] = {
     {"apiGroup", &s0, NULL, NULL, 1, FIELD_POINTER},
@@ -96,14 +111,16 @@ static const SchemaField f_networking_v1_IngressClassParametersReference[] = {
     {"namespace", &s0, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_networking_v1_IngressClassParametersReference[] = {0, 1, 2, 4, 3, };
-const Schema schema_networking_v1_IngressClassParametersReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassParametersReference", .go_type = "v1.IngressClassParametersReference", .fields = f_networking_v1_IngressClassParametersReference, .by_name = n_networking_v1_IngressClassParametersReference, .n_fields = 5};
+static const uint16_t p_networking_v1_IngressClassParametersReference[] = {0, 1, 2, 3, 4};
+const Schema schema_networking_v1_IngressClassParametersReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassParametersReference", .go_type = "v1.IngressClassParametersReference", .fields = f_networking_v1_IngressClassParametersReference, .by_name = n_networking_v1_IngressClassParametersReference, .n_fields = 5, .by_number = p_networking_v1_IngressClassParametersReference, .n_by_number = 5};
 
 static const SchemaField f_networking_v1_IngressClassSpec[] = {
     {"controller", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"parameters", &schema_networking_v1_IngressClassParametersReference, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_networking_v1_IngressClassSpec[] = {0, 1, };
-const Schema schema_networking_v1_IngressClassSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassSpec", .go_type = "v1.IngressClassSpec", .fields = f_networking_v1_IngressClassSpec, .by_name = n_networking_v1_IngressClassSpec, .n_fields = 2};
+static const uint16_t p_networking_v1_IngressClassSpec[] = {0, 1};
+const Schema schema_networking_v1_IngressClassSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassSpec", .go_type = "v1.IngressClassSpec", .fields = f_networking_v1_IngressClassSpec, .by_name = n_networking_v1_IngressClassSpec, .n_fields = 2, .by_number = p_networking_v1_IngressClassSpec, .n_by_number = 2};
 
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_Ingress, .go_type = "[]v1.Ingress"};
 static const SchemaField f_networking_v1_IngressList[] = {
@@ -113,7 +130,9 @@ static const SchemaField f_networking_v1_IngressList[] = {
     {"items", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_networking_v1_IngressList[] = {1, 3, 0, 2, };
-const Schema schema_networking_v1_IngressList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressList", .go_type = "v1.IngressList", .fields = f_networking_v1_IngressList, .by_name = n_networking_v1_IngressList, .n_fields = 4};
+static const SchemaInline e_networking_v1_IngressList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_networking_v1_IngressList[] = {2, 3};
+const Schema schema_networking_v1_IngressList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressList", .go_type = "v1.IngressList", .fields = f_networking_v1_IngressList, .by_name = n_networking_v1_IngressList, .n_fields = 4, .inlines = e_networking_v1_IngressList, .n_inlines = 1, .by_number = p_networking_v1_IngressList, .n_by_number = 2};
 
 static const Schema a8 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressPortStatus, .go_type = "[]v1.IngressPortStatus"};
 static const SchemaField f_networking_v1_IngressLoadBalancerIngress[] = {
@@ -122,14 +141,16 @@ static const SchemaField f_networking_v1_IngressLoadBalancerIngress[] = {
     {"ports", &a8, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_networking_v1_IngressLoadBalancerIngress[] = {1, 0, 2, };
-const Schema schema_networking_v1_IngressLoadBalancerIngress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressLoadBalancerIngress", .go_type = "v1.IngressLoadBalancerIngress", .fields = f_networking_v1_IngressLoadBalancerIngress, .by_name = n_networking_v1_IngressLoadBalancerIngress, .n_fields = 3};
+static const uint16_t p_networking_v1_IngressLoadBalancerIngress[] = {0, 1, 2};
+const Schema schema_networking_v1_IngressLoadBalancerIngress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressLoadBalancerIngress", .go_type = "v1.IngressLoadBalancerIngress", .fields = f_networking_v1_IngressLoadBalancerIngress, .by_name = n_networking_v1_IngressLoadBalancerIngress, .n_fields = 3, .by_number = p_networking_v1_IngressLoadBalancerIngress, .n_by_number = 3};
 
 static const Schema a9 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressLoadBalancerIngress, .go_type = "[]v1.IngressLoadBalancerIngress"};
 static const SchemaField f_networking_v1_IngressLoadBalancerStatus[] = {
     {"ingress", &a9, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_networking_v1_IngressLoadBalancerStatus[] = {0, };
-const Schema schema_networking_v1_IngressLoadBalancerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressLoadBalancerStatus", .go_type = "v1.IngressLoadBalancerStatus", .fields = f_networking_v1_IngressLoadBalancerStatus, .by_name = n_networking_v1_IngressLoadBalancerStatus, .n_fields = 1};
+static const uint16_t p_networking_v1_IngressLoadBalancerStatus[] = {0};
+const Schema schema_networking_v1_IngressLoadBalancerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressLoadBalancerStatus", .go_type = "v1.IngressLoadBalancerStatus", .fields = f_networking_v1_IngressLoadBalancerStatus, .by_name = n_networking_v1_IngressLoadBalancerStatus, .n_fields = 1, .by_number = p_networking_v1_IngressLoadBalancerStatus, .n_by_number = 1};
 
 static const Schema s10 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const char *const v11[] = {"SCTP", "TCP", "UDP", NULL};
@@ -140,28 +161,32 @@ static const SchemaField f_networking_v1_IngressPortStatus[] = {
     {"error", &s0, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_networking_v1_IngressPortStatus[] = {2, 0, 1, };
-const Schema schema_networking_v1_IngressPortStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressPortStatus", .go_type = "v1.IngressPortStatus", .fields = f_networking_v1_IngressPortStatus, .by_name = n_networking_v1_IngressPortStatus, .n_fields = 3};
+static const uint16_t p_networking_v1_IngressPortStatus[] = {0, 1, 2};
+const Schema schema_networking_v1_IngressPortStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressPortStatus", .go_type = "v1.IngressPortStatus", .fields = f_networking_v1_IngressPortStatus, .by_name = n_networking_v1_IngressPortStatus, .n_fields = 3, .by_number = p_networking_v1_IngressPortStatus, .n_by_number = 3};
 
 static const SchemaField f_networking_v1_IngressRule[] = {
     {"host", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"http", &schema_networking_v1_HTTPIngressRuleValue, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE},
 };
 static const uint16_t n_networking_v1_IngressRule[] = {0, 1, };
-static const SchemaInline e_networking_v1_IngressRule[] = {{&schema_networking_v1_IngressRuleValue, 2}, };
-const Schema schema_networking_v1_IngressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressRule", .go_type = "v1.IngressRule", .fields = f_networking_v1_IngressRule, .by_name = n_networking_v1_IngressRule, .n_fields = 2, .inlines = e_networking_v1_IngressRule, .n_inlines = 1};
+static const SchemaInline e_networking_v1_IngressRule[] = {{&schema_networking_v1_IngressRuleValue, "IngressRuleValue", 2, 1, 1}, };
+static const uint16_t p_networking_v1_IngressRule[] = {0, 2};
+const Schema schema_networking_v1_IngressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressRule", .go_type = "v1.IngressRule", .fields = f_networking_v1_IngressRule, .by_name = n_networking_v1_IngressRule, .n_fields = 2, .inlines = e_networking_v1_IngressRule, .n_inlines = 1, .by_number = p_networking_v1_IngressRule, .n_by_number = 2};
 
 static const SchemaField f_networking_v1_IngressRuleValue[] = {
     {"http", &schema_networking_v1_HTTPIngressRuleValue, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_networking_v1_IngressRuleValue[] = {0, };
-const Schema schema_networking_v1_IngressRuleValue = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressRuleValue", .go_type = "v1.IngressRuleValue", .fields = f_networking_v1_IngressRuleValue, .by_name = n_networking_v1_IngressRuleValue, .n_fields = 1};
+static const uint16_t p_networking_v1_IngressRuleValue[] = {0};
+const Schema schema_networking_v1_IngressRuleValue = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressRuleValue", .go_type = "v1.IngressRuleValue", .fields = f_networking_v1_IngressRuleValue, .by_name = n_networking_v1_IngressRuleValue, .n_fields = 1, .by_number = p_networking_v1_IngressRuleValue, .n_by_number = 1};
 
 static const SchemaField f_networking_v1_IngressServiceBackend[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"port", &schema_networking_v1_ServiceBackendPort, NULL, NULL, 2, 0},
 };
 static const uint16_t n_networking_v1_IngressServiceBackend[] = {0, 1, };
-const Schema schema_networking_v1_IngressServiceBackend = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressServiceBackend", .go_type = "v1.IngressServiceBackend", .fields = f_networking_v1_IngressServiceBackend, .by_name = n_networking_v1_IngressServiceBackend, .n_fields = 2};
+static const uint16_t p_networking_v1_IngressServiceBackend[] = {0, 1};
+const Schema schema_networking_v1_IngressServiceBackend = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressServiceBackend", .go_type = "v1.IngressServiceBackend", .fields = f_networking_v1_IngressServiceBackend, .by_name = n_networking_v1_IngressServiceBackend, .n_fields = 2, .by_number = p_networking_v1_IngressServiceBackend, .n_by_number = 2};
 
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressTLS, .go_type = "[]v1.IngressTLS"};
 static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressRule, .go_type = "[]v1.IngressRule"};
@@ -172,20 +197,23 @@ static const SchemaField f_networking_v1_IngressSpec[] = {
     {"rules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_networking_v1_IngressSpec[] = {1, 0, 3, 2, };
-const Schema schema_networking_v1_IngressSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressSpec", .go_type = "v1.IngressSpec", .fields = f_networking_v1_IngressSpec, .by_name = n_networking_v1_IngressSpec, .n_fields = 4};
+static const uint16_t p_networking_v1_IngressSpec[] = {1, 2, 3, 0};
+const Schema schema_networking_v1_IngressSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressSpec", .go_type = "v1.IngressSpec", .fields = f_networking_v1_IngressSpec, .by_name = n_networking_v1_IngressSpec, .n_fields = 4, .by_number = p_networking_v1_IngressSpec, .n_by_number = 4};
 
 static const SchemaField f_networking_v1_IngressStatus[] = {
     {"loadBalancer", &schema_networking_v1_IngressLoadBalancerStatus, NULL, NULL, 1, 0},
 };
 static const uint16_t n_networking_v1_IngressStatus[] = {0, };
-const Schema schema_networking_v1_IngressStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressStatus", .go_type = "v1.IngressStatus", .fields = f_networking_v1_IngressStatus, .by_name = n_networking_v1_IngressStatus, .n_fields = 1};
+static const uint16_t p_networking_v1_IngressStatus[] = {0};
+const Schema schema_networking_v1_IngressStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressStatus", .go_type = "v1.IngressStatus", .fields = f_networking_v1_IngressStatus, .by_name = n_networking_v1_IngressStatus, .n_fields = 1, .by_number = p_networking_v1_IngressStatus, .n_by_number = 1};
 
 static const SchemaField f_networking_v1_IngressTLS[] = {
     {"hosts", &a5, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
     {"secretName", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_networking_v1_IngressTLS[] = {0, 1, };
-const Schema schema_networking_v1_IngressTLS = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressTLS", .go_type = "v1.IngressTLS", .fields = f_networking_v1_IngressTLS, .by_name = n_networking_v1_IngressTLS, .n_fields = 2};
+static const uint16_t p_networking_v1_IngressTLS[] = {0, 1};
+const Schema schema_networking_v1_IngressTLS = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressTLS", .go_type = "v1.IngressTLS", .fields = f_networking_v1_IngressTLS, .by_name = n_networking_v1_IngressTLS, .n_fields = 2, .by_number = p_networking_v1_IngressTLS, .n_by_number = 2};
 
 static const SchemaField f_networking_v1_NetworkPolicy[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -194,7 +222,9 @@ static const SchemaField f_networking_v1_NetworkPolicy[] = {
     {"spec", &schema_networking_v1_NetworkPolicySpec, NULL, NULL, 2, 0},
 };
 static const uint16_t n_networking_v1_NetworkPolicy[] = {1, 0, 2, 3, };
-const Schema schema_networking_v1_NetworkPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicy", .go_type = "v1.NetworkPolicy", .fields = f_networking_v1_NetworkPolicy, .by_name = n_networking_v1_NetworkPolicy, .n_fields = 4};
+static const SchemaInline e_networking_v1_NetworkPolicy[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_networking_v1_NetworkPolicy[] = {2, 3};
+const Schema schema_networking_v1_NetworkPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicy", .go_type = "v1.NetworkPolicy", .fields = f_networking_v1_NetworkPolicy, .by_name = n_networking_v1_NetworkPolicy, .n_fields = 4, .inlines = e_networking_v1_NetworkPolicy, .n_inlines = 1, .by_number = p_networking_v1_NetworkPolicy, .n_by_number = 2};
 
 static const Schema a15 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyPort, .go_type = "[]v1.NetworkPolicyPort"};
 static const Schema a16 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyPeer, .go_type = "[]v1.NetworkPolicyPeer"};
@@ -203,14 +233,16 @@ static const SchemaField f_networking_v1_NetworkPolicyEgressRule[] = {
     {"to", &a16, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_networking_v1_NetworkPolicyEgressRule[] = {0, 1, };
-const Schema schema_networking_v1_NetworkPolicyEgressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyEgressRule", .go_type = "v1.NetworkPolicyEgressRule", .fields = f_networking_v1_NetworkPolicyEgressRule, .by_name = n_networking_v1_NetworkPolicyEgressRule, .n_fields = 2};
+static const uint16_t p_networking_v1_NetworkPolicyEgressRule[] = {0, 1};
+const Schema schema_networking_v1_NetworkPolicyEgressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyEgressRule", .go_type = "v1.NetworkPolicyEgressRule", .fields = f_networking_v1_NetworkPolicyEgressRule, .by_name = n_networking_v1_NetworkPolicyEgressRule, .n_fields = 2, .by_number = p_networking_v1_NetworkPolicyEgressRule, .n_by_number = 2};
 
 static const SchemaField f_networking_v1_NetworkPolicyIngressRule[] = {
     {"ports", &a15, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
     {"from", &a16, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_networking_v1_NetworkPolicyIngressRule[] = {1, 0, };
-const Schema schema_networking_v1_NetworkPolicyIngressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyIngressRule", .go_type = "v1.NetworkPolicyIngressRule", .fields = f_networking_v1_NetworkPolicyIngressRule, .by_name = n_networking_v1_NetworkPolicyIngressRule, .n_fields = 2};
+static const uint16_t p_networking_v1_NetworkPolicyIngressRule[] = {0, 1};
+const Schema schema_networking_v1_NetworkPolicyIngressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyIngressRule", .go_type = "v1.NetworkPolicyIngressRule", .fields = f_networking_v1_NetworkPolicyIngressRule, .by_name = n_networking_v1_NetworkPolicyIngressRule, .n_fields = 2, .by_number = p_networking_v1_NetworkPolicyIngressRule, .n_by_number = 2};
 
 static const Schema a17 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicy, .go_type = "[]v1.NetworkPolicy"};
 static const SchemaField f_networking_v1_NetworkPolicyList[] = {
@@ -220,7 +252,9 @@ static const SchemaField f_networking_v1_NetworkPolicyList[] = {
     {"items", &a17, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_networking_v1_NetworkPolicyList[] = {1, 3, 0, 2, };
-const Schema schema_networking_v1_NetworkPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyList", .go_type = "v1.NetworkPolicyList", .fields = f_networking_v1_NetworkPolicyList, .by_name = n_networking_v1_NetworkPolicyList, .n_fields = 4};
+static const SchemaInline e_networking_v1_NetworkPolicyList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_networking_v1_NetworkPolicyList[] = {2, 3};
+const Schema schema_networking_v1_NetworkPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyList", .go_type = "v1.NetworkPolicyList", .fields = f_networking_v1_NetworkPolicyList, .by_name = n_networking_v1_NetworkPolicyList, .n_fields = 4, .inlines = e_networking_v1_NetworkPolicyList, .n_inlines = 1, .by_number = p_networking_v1_NetworkPolicyList, .n_by_number = 2};
 
 static const SchemaField f_networking_v1_NetworkPolicyPeer[] = {
     {"podSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_POINTER},
@@ -228,7 +262,8 @@ static const SchemaField f_networking_v1_NetworkPolicyPeer[] = {
     {"ipBlock", &schema_networking_v1_IPBlock, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_networking_v1_NetworkPolicyPeer[] = {2, 1, 0, };
-const Schema schema_networking_v1_NetworkPolicyPeer = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyPeer", .go_type = "v1.NetworkPolicyPeer", .fields = f_networking_v1_NetworkPolicyPeer, .by_name = n_networking_v1_NetworkPolicyPeer, .n_fields = 3};
+static const uint16_t p_networking_v1_NetworkPolicyPeer[] = {0, 1, 2};
+const Schema schema_networking_v1_NetworkPolicyPeer = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyPeer", .go_type = "v1.NetworkPolicyPeer", .fields = f_networking_v1_NetworkPolicyPeer, .by_name = n_networking_v1_NetworkPolicyPeer, .n_fields = 3, .by_number = p_networking_v1_NetworkPolicyPeer, .n_by_number = 3};
 
 static const Schema l18 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string"};
 static const SchemaField f_networking_v1_NetworkPolicyPort[] = {
@@ -237,7 +272,8 @@ static const SchemaField f_networking_v1_NetworkPolicyPort[] = {
     {"endPort", &s10, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_networking_v1_NetworkPolicyPort[] = {2, 1, 0, };
-const Schema schema_networking_v1_NetworkPolicyPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyPort", .go_type = "v1.NetworkPolicyPort", .fields = f_networking_v1_NetworkPolicyPort, .by_name = n_networking_v1_NetworkPolicyPort, .n_fields = 3};
+static const uint16_t p_networking_v1_NetworkPolicyPort[] = {0, 1, 2};
+const Schema schema_networking_v1_NetworkPolicyPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyPort", .go_type = "v1.NetworkPolicyPort", .fields = f_networking_v1_NetworkPolicyPort, .by_name = n_networking_v1_NetworkPolicyPort, .n_fields = 3, .by_number = p_networking_v1_NetworkPolicyPort, .n_by_number = 3};
 
 static const Schema a19 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyIngressRule, .go_type = "[]v1.NetworkPolicyIngressRule"};
 static const Schema a20 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyEgressRule, .go_type = "[]v1.NetworkPolicyEgressRule"};
@@ -251,7 +287,8 @@ static const SchemaField f_networking_v1_NetworkPolicySpec[] = {
     {"policyTypes", &a23, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_networking_v1_NetworkPolicySpec[] = {2, 1, 0, 3, };
-const Schema schema_networking_v1_NetworkPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicySpec", .go_type = "v1.NetworkPolicySpec", .fields = f_networking_v1_NetworkPolicySpec, .by_name = n_networking_v1_NetworkPolicySpec, .n_fields = 4};
+static const uint16_t p_networking_v1_NetworkPolicySpec[] = {0, 1, 2, 3};
+const Schema schema_networking_v1_NetworkPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicySpec", .go_type = "v1.NetworkPolicySpec", .fields = f_networking_v1_NetworkPolicySpec, .by_name = n_networking_v1_NetworkPolicySpec, .n_fields = 4, .by_number = p_networking_v1_NetworkPolicySpec, .n_by_number = 4};
 
 static const SchemaField f_networking_v1_ParentReference[] = {
     {"group", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -260,14 +297,16 @@ static const SchemaField f_networking_v1_ParentReference[] = {
     {"name", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_networking_v1_ParentReference[] = {0, 3, 2, 1, };
-const Schema schema_networking_v1_ParentReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ParentReference", .go_type = "v1.ParentReference", .fields = f_networking_v1_ParentReference, .by_name = n_networking_v1_ParentReference, .n_fields = 4};
+static const uint16_t p_networking_v1_ParentReference[] = {0, 1, 2, 3};
+const Schema schema_networking_v1_ParentReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ParentReference", .go_type = "v1.ParentReference", .fields = f_networking_v1_ParentReference, .by_name = n_networking_v1_ParentReference, .n_fields = 4, .by_number = p_networking_v1_ParentReference, .n_by_number = 4};
 
 static const SchemaField f_networking_v1_ServiceBackendPort[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
     {"number", &s10, NULL, NULL, 2, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_networking_v1_ServiceBackendPort[] = {0, 1, };
-const Schema schema_networking_v1_ServiceBackendPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceBackendPort", .go_type = "v1.ServiceBackendPort", .fields = f_networking_v1_ServiceBackendPort, .by_name = n_networking_v1_ServiceBackendPort, .n_fields = 2, .map_atomic = true};
+static const uint16_t p_networking_v1_ServiceBackendPort[] = {0, 1};
+const Schema schema_networking_v1_ServiceBackendPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceBackendPort", .go_type = "v1.ServiceBackendPort", .fields = f_networking_v1_ServiceBackendPort, .by_name = n_networking_v1_ServiceBackendPort, .n_fields = 2, .by_number = p_networking_v1_ServiceBackendPort, .n_by_number = 2, .map_atomic = true};
 
 static const SchemaField f_networking_v1_ServiceCIDR[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -277,7 +316,9 @@ static const SchemaField f_networking_v1_ServiceCIDR[] = {
     {"status", &schema_networking_v1_ServiceCIDRStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_networking_v1_ServiceCIDR[] = {1, 0, 2, 3, 4, };
-const Schema schema_networking_v1_ServiceCIDR = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDR", .go_type = "v1.ServiceCIDR", .fields = f_networking_v1_ServiceCIDR, .by_name = n_networking_v1_ServiceCIDR, .n_fields = 5};
+static const SchemaInline e_networking_v1_ServiceCIDR[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_networking_v1_ServiceCIDR[] = {2, 3, 4};
+const Schema schema_networking_v1_ServiceCIDR = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDR", .go_type = "v1.ServiceCIDR", .fields = f_networking_v1_ServiceCIDR, .by_name = n_networking_v1_ServiceCIDR, .n_fields = 5, .inlines = e_networking_v1_ServiceCIDR, .n_inlines = 1, .by_number = p_networking_v1_ServiceCIDR, .n_by_number = 3};
 
 static const Schema a24 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_ServiceCIDR, .go_type = "[]v1.ServiceCIDR"};
 static const SchemaField f_networking_v1_ServiceCIDRList[] = {
@@ -287,13 +328,16 @@ static const SchemaField f_networking_v1_ServiceCIDRList[] = {
     {"items", &a24, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_networking_v1_ServiceCIDRList[] = {1, 3, 0, 2, };
-const Schema schema_networking_v1_ServiceCIDRList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRList", .go_type = "v1.ServiceCIDRList", .fields = f_networking_v1_ServiceCIDRList, .by_name = n_networking_v1_ServiceCIDRList, .n_fields = 4};
+static const SchemaInline e_networking_v1_ServiceCIDRList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_networking_v1_ServiceCIDRList[] = {2, 3};
+const Schema schema_networking_v1_ServiceCIDRList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRList", .go_type = "v1.ServiceCIDRList", .fields = f_networking_v1_ServiceCIDRList, .by_name = n_networking_v1_ServiceCIDRList, .n_fields = 4, .inlines = e_networking_v1_ServiceCIDRList, .n_inlines = 1, .by_number = p_networking_v1_ServiceCIDRList, .n_by_number = 2};
 
 static const SchemaField f_networking_v1_ServiceCIDRSpec[] = {
     {"cidrs", &a5, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_networking_v1_ServiceCIDRSpec[] = {0, };
-const Schema schema_networking_v1_ServiceCIDRSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRSpec", .go_type = "v1.ServiceCIDRSpec", .fields = f_networking_v1_ServiceCIDRSpec, .by_name = n_networking_v1_ServiceCIDRSpec, .n_fields = 1};
+static const uint16_t p_networking_v1_ServiceCIDRSpec[] = {0};
+const Schema schema_networking_v1_ServiceCIDRSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRSpec", .go_type = "v1.ServiceCIDRSpec", .fields = f_networking_v1_ServiceCIDRSpec, .by_name = n_networking_v1_ServiceCIDRSpec, .n_fields = 1, .by_number = p_networking_v1_ServiceCIDRSpec, .n_by_number = 1};
 
 static const char *const k25[] = {"type", NULL};
 static const Schema a26 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_Condition, .go_type = "[]v1.Condition", .list_kind = LIST_MAP, .list_map_keys = k25};
@@ -301,5 +345,6 @@ static const SchemaField f_networking_v1_ServiceCIDRStatus[] = {
     {"conditions", &a26, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_networking_v1_ServiceCIDRStatus[] = {0, };
-const Schema schema_networking_v1_ServiceCIDRStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRStatus", .go_type = "v1.ServiceCIDRStatus", .fields = f_networking_v1_ServiceCIDRStatus, .by_name = n_networking_v1_ServiceCIDRStatus, .n_fields = 1};
+static const uint16_t p_networking_v1_ServiceCIDRStatus[] = {0};
+const Schema schema_networking_v1_ServiceCIDRStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRStatus", .go_type = "v1.ServiceCIDRStatus", .fields = f_networking_v1_ServiceCIDRStatus, .by_name = n_networking_v1_ServiceCIDRStatus, .n_fields = 1, .by_number = p_networking_v1_ServiceCIDRStatus, .n_by_number = 1};
 

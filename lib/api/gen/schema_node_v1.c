@@ -7,7 +7,8 @@ static const SchemaField f_node_v1_Overhead[] = {
     {"podFixed", &m1, NULL, NULL, 1, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_node_v1_Overhead[] = {0, };
-const Schema schema_node_v1_Overhead = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.node.v1.Overhead", .go_type = "v1.Overhead", .fields = f_node_v1_Overhead, .by_name = n_node_v1_Overhead, .n_fields = 1};
+static const uint16_t p_node_v1_Overhead[] = {0};
+const Schema schema_node_v1_Overhead = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.node.v1.Overhead", .go_type = "v1.Overhead", .fields = f_node_v1_Overhead, .by_name = n_node_v1_Overhead, .n_fields = 1, .by_number = p_node_v1_Overhead, .n_by_number = 1};
 
 static const Schema s2 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_node_v1_RuntimeClass[] = {
@@ -19,7 +20,9 @@ static const SchemaField f_node_v1_RuntimeClass[] = {
     {"scheduling", &schema_node_v1_Scheduling, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_node_v1_RuntimeClass[] = {1, 3, 0, 2, 4, 5, };
-const Schema schema_node_v1_RuntimeClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.node.v1.RuntimeClass", .go_type = "v1.RuntimeClass", .fields = f_node_v1_RuntimeClass, .by_name = n_node_v1_RuntimeClass, .n_fields = 6};
+static const SchemaInline e_node_v1_RuntimeClass[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_node_v1_RuntimeClass[] = {2, 3, 4, 5};
+const Schema schema_node_v1_RuntimeClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.node.v1.RuntimeClass", .go_type = "v1.RuntimeClass", .fields = f_node_v1_RuntimeClass, .by_name = n_node_v1_RuntimeClass, .n_fields = 6, .inlines = e_node_v1_RuntimeClass, .n_inlines = 1, .by_number = p_node_v1_RuntimeClass, .n_by_number = 4};
 
 static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_node_v1_RuntimeClass, .go_type = "[]v1.RuntimeClass"};
 static const SchemaField f_node_v1_RuntimeClassList[] = {
@@ -29,7 +32,9 @@ static const SchemaField f_node_v1_RuntimeClassList[] = {
     {"items", &a3, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_node_v1_RuntimeClassList[] = {1, 3, 0, 2, };
-const Schema schema_node_v1_RuntimeClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.node.v1.RuntimeClassList", .go_type = "v1.RuntimeClassList", .fields = f_node_v1_RuntimeClassList, .by_name = n_node_v1_RuntimeClassList, .n_fields = 4};
+static const SchemaInline e_node_v1_RuntimeClassList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_node_v1_RuntimeClassList[] = {2, 3};
+const Schema schema_node_v1_RuntimeClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.node.v1.RuntimeClassList", .go_type = "v1.RuntimeClassList", .fields = f_node_v1_RuntimeClassList, .by_name = n_node_v1_RuntimeClassList, .n_fields = 4, .inlines = e_node_v1_RuntimeClassList, .n_inlines = 1, .by_number = p_node_v1_RuntimeClassList, .n_by_number = 2};
 
 static const Schema m4 = {.type = SCHEMA_MAP, .element = &s2, .go_type = "map[string]string", .map_atomic = true};
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Toleration, .go_type = "[]v1.Toleration"};
@@ -38,5 +43,6 @@ static const SchemaField f_node_v1_Scheduling[] = {
     {"tolerations", &a5, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_node_v1_Scheduling[] = {0, 1, };
-const Schema schema_node_v1_Scheduling = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.node.v1.Scheduling", .go_type = "v1.Scheduling", .fields = f_node_v1_Scheduling, .by_name = n_node_v1_Scheduling, .n_fields = 2};
+static const uint16_t p_node_v1_Scheduling[] = {0, 1};
+const Schema schema_node_v1_Scheduling = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.node.v1.Scheduling", .go_type = "v1.Scheduling", .fields = f_node_v1_Scheduling, .by_name = n_node_v1_Scheduling, .n_fields = 2, .by_number = p_node_v1_Scheduling, .n_by_number = 2};
 

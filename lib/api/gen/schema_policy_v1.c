@@ -9,7 +9,9 @@ static const SchemaField f_policy_v1_Eviction[] = {
     {"deleteOptions", &schema_meta_v1_DeleteOptions, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_policy_v1_Eviction[] = {1, 3, 0, 2, };
-const Schema schema_policy_v1_Eviction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.Eviction", .go_type = "v1.Eviction", .fields = f_policy_v1_Eviction, .by_name = n_policy_v1_Eviction, .n_fields = 4};
+static const SchemaInline e_policy_v1_Eviction[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_policy_v1_Eviction[] = {2, 3};
+const Schema schema_policy_v1_Eviction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.Eviction", .go_type = "v1.Eviction", .fields = f_policy_v1_Eviction, .by_name = n_policy_v1_Eviction, .n_fields = 4, .inlines = e_policy_v1_Eviction, .n_inlines = 1, .by_number = p_policy_v1_Eviction, .n_by_number = 2};
 
 static const SchemaField f_policy_v1_PodDisruptionBudget[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -19,7 +21,9 @@ static const SchemaField f_policy_v1_PodDisruptionBudget[] = {
     {"status", &schema_policy_v1_PodDisruptionBudgetStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_policy_v1_PodDisruptionBudget[] = {1, 0, 2, 3, 4, };
-const Schema schema_policy_v1_PodDisruptionBudget = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudget", .go_type = "v1.PodDisruptionBudget", .fields = f_policy_v1_PodDisruptionBudget, .by_name = n_policy_v1_PodDisruptionBudget, .n_fields = 5};
+static const SchemaInline e_policy_v1_PodDisruptionBudget[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_policy_v1_PodDisruptionBudget[] = {2, 3, 4};
+const Schema schema_policy_v1_PodDisruptionBudget = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudget", .go_type = "v1.PodDisruptionBudget", .fields = f_policy_v1_PodDisruptionBudget, .by_name = n_policy_v1_PodDisruptionBudget, .n_fields = 5, .inlines = e_policy_v1_PodDisruptionBudget, .n_inlines = 1, .by_number = p_policy_v1_PodDisruptionBudget, .n_by_number = 3};
 
 static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_policy_v1_PodDisruptionBudget, .go_type = "[]v1.PodDisruptionBudget"};
 static const SchemaField f_policy_v1_PodDisruptionBudgetList[] = {
@@ -29,7 +33,9 @@ static const SchemaField f_policy_v1_PodDisruptionBudgetList[] = {
     {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_policy_v1_PodDisruptionBudgetList[] = {1, 3, 0, 2, };
-const Schema schema_policy_v1_PodDisruptionBudgetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudgetList", .go_type = "v1.PodDisruptionBudgetList", .fields = f_policy_v1_PodDisruptionBudgetList, .by_name = n_policy_v1_PodDisruptionBudgetList, .n_fields = 4};
+static const SchemaInline e_policy_v1_PodDisruptionBudgetList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_policy_v1_PodDisruptionBudgetList[] = {2, 3};
+const Schema schema_policy_v1_PodDisruptionBudgetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudgetList", .go_type = "v1.PodDisruptionBudgetList", .fields = f_policy_v1_PodDisruptionBudgetList, .by_name = n_policy_v1_PodDisruptionBudgetList, .n_fields = 4, .inlines = e_policy_v1_PodDisruptionBudgetList, .n_inlines = 1, .by_number = p_policy_v1_PodDisruptionBudgetList, .n_by_number = 2};
 
 static const Schema l2 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string"};
 static const char *const v3[] = {"AlwaysAllow", "IfHealthyBudget", NULL};
@@ -41,7 +47,8 @@ static const SchemaField f_policy_v1_PodDisruptionBudgetSpec[] = {
     {"unhealthyPodEvictionPolicy", &s4, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_policy_v1_PodDisruptionBudgetSpec[] = {2, 0, 1, 3, };
-const Schema schema_policy_v1_PodDisruptionBudgetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudgetSpec", .go_type = "v1.PodDisruptionBudgetSpec", .fields = f_policy_v1_PodDisruptionBudgetSpec, .by_name = n_policy_v1_PodDisruptionBudgetSpec, .n_fields = 4};
+static const uint16_t p_policy_v1_PodDisruptionBudgetSpec[] = {0, 1, 2, 3};
+const Schema schema_policy_v1_PodDisruptionBudgetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudgetSpec", .go_type = "v1.PodDisruptionBudgetSpec", .fields = f_policy_v1_PodDisruptionBudgetSpec, .by_name = n_policy_v1_PodDisruptionBudgetSpec, .n_fields = 4, .by_number = p_policy_v1_PodDisruptionBudgetSpec, .n_by_number = 4};
 
 static const Schema s5 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const Schema l6 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time"};
@@ -59,5 +66,6 @@ static const SchemaField f_policy_v1_PodDisruptionBudgetStatus[] = {
     {"conditions", &a10, NULL, "type", 7, FIELD_OMIT_EMPTY | FIELD_MERGE},
 };
 static const uint16_t n_policy_v1_PodDisruptionBudgetStatus[] = {6, 3, 4, 1, 2, 5, 0, };
-const Schema schema_policy_v1_PodDisruptionBudgetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudgetStatus", .go_type = "v1.PodDisruptionBudgetStatus", .fields = f_policy_v1_PodDisruptionBudgetStatus, .by_name = n_policy_v1_PodDisruptionBudgetStatus, .n_fields = 7};
+static const uint16_t p_policy_v1_PodDisruptionBudgetStatus[] = {0, 1, 2, 3, 4, 5, 6};
+const Schema schema_policy_v1_PodDisruptionBudgetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudgetStatus", .go_type = "v1.PodDisruptionBudgetStatus", .fields = f_policy_v1_PodDisruptionBudgetStatus, .by_name = n_policy_v1_PodDisruptionBudgetStatus, .n_fields = 7, .by_number = p_policy_v1_PodDisruptionBudgetStatus, .n_by_number = 7};
 

@@ -6,7 +6,8 @@ static const SchemaField f_rbac_v1_AggregationRule[] = {
     {"clusterRoleSelectors", &a0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_rbac_v1_AggregationRule[] = {0, };
-const Schema schema_rbac_v1_AggregationRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.AggregationRule", .go_type = "v1.AggregationRule", .fields = f_rbac_v1_AggregationRule, .by_name = n_rbac_v1_AggregationRule, .n_fields = 1};
+static const uint16_t p_rbac_v1_AggregationRule[] = {0};
+const Schema schema_rbac_v1_AggregationRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.AggregationRule", .go_type = "v1.AggregationRule", .fields = f_rbac_v1_AggregationRule, .by_name = n_rbac_v1_AggregationRule, .n_fields = 1, .by_number = p_rbac_v1_AggregationRule, .n_by_number = 1};
 
 static const Schema s1 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const Schema a2 = {.type = SCHEMA_LIST, .element = &schema_rbac_v1_PolicyRule, .go_type = "[]v1.PolicyRule"};
@@ -18,7 +19,9 @@ static const SchemaField f_rbac_v1_ClusterRole[] = {
     {"aggregationRule", &schema_rbac_v1_AggregationRule, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_rbac_v1_ClusterRole[] = {4, 1, 0, 2, 3, };
-const Schema schema_rbac_v1_ClusterRole = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRole", .go_type = "v1.ClusterRole", .fields = f_rbac_v1_ClusterRole, .by_name = n_rbac_v1_ClusterRole, .n_fields = 5};
+static const SchemaInline e_rbac_v1_ClusterRole[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_rbac_v1_ClusterRole[] = {2, 3, 4};
+const Schema schema_rbac_v1_ClusterRole = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRole", .go_type = "v1.ClusterRole", .fields = f_rbac_v1_ClusterRole, .by_name = n_rbac_v1_ClusterRole, .n_fields = 5, .inlines = e_rbac_v1_ClusterRole, .n_inlines = 1, .by_number = p_rbac_v1_ClusterRole, .n_by_number = 3};
 
 static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_rbac_v1_Subject, .go_type = "[]v1.Subject"};
 static const SchemaField f_rbac_v1_ClusterRoleBinding[] = {
@@ -29,7 +32,9 @@ static const SchemaField f_rbac_v1_ClusterRoleBinding[] = {
     {"roleRef", &schema_rbac_v1_RoleRef, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_rbac_v1_ClusterRoleBinding[] = {1, 0, 2, 4, 3, };
-const Schema schema_rbac_v1_ClusterRoleBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRoleBinding", .go_type = "v1.ClusterRoleBinding", .fields = f_rbac_v1_ClusterRoleBinding, .by_name = n_rbac_v1_ClusterRoleBinding, .n_fields = 5};
+static const SchemaInline e_rbac_v1_ClusterRoleBinding[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_rbac_v1_ClusterRoleBinding[] = {2, 3, 4};
+const Schema schema_rbac_v1_ClusterRoleBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRoleBinding", .go_type = "v1.ClusterRoleBinding", .fields = f_rbac_v1_ClusterRoleBinding, .by_name = n_rbac_v1_ClusterRoleBinding, .n_fields = 5, .inlines = e_rbac_v1_ClusterRoleBinding, .n_inlines = 1, .by_number = p_rbac_v1_ClusterRoleBinding, .n_by_number = 3};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_rbac_v1_ClusterRoleBinding, .go_type = "[]v1.ClusterRoleBinding"};
 static const SchemaField f_rbac_v1_ClusterRoleBindingList[] = {
@@ -39,7 +44,9 @@ static const SchemaField f_rbac_v1_ClusterRoleBindingList[] = {
     {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_rbac_v1_ClusterRoleBindingList[] = {1, 3, 0, 2, };
-const Schema schema_rbac_v1_ClusterRoleBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRoleBindingList", .go_type = "v1.ClusterRoleBindingList", .fields = f_rbac_v1_ClusterRoleBindingList, .by_name = n_rbac_v1_ClusterRoleBindingList, .n_fields = 4};
+static const SchemaInline e_rbac_v1_ClusterRoleBindingList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_rbac_v1_ClusterRoleBindingList[] = {2, 3};
+const Schema schema_rbac_v1_ClusterRoleBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRoleBindingList", .go_type = "v1.ClusterRoleBindingList", .fields = f_rbac_v1_ClusterRoleBindingList, .by_name = n_rbac_v1_ClusterRoleBindingList, .n_fields = 4, .inlines = e_rbac_v1_ClusterRoleBindingList, .n_inlines = 1, .by_number = p_rbac_v1_ClusterRoleBindingList, .n_by_number = 2};
 
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_rbac_v1_ClusterRole, .go_type = "[]v1.ClusterRole"};
 static const SchemaField f_rbac_v1_ClusterRoleList[] = {
@@ -49,7 +56,9 @@ static const SchemaField f_rbac_v1_ClusterRoleList[] = {
     {"items", &a5, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_rbac_v1_ClusterRoleList[] = {1, 3, 0, 2, };
-const Schema schema_rbac_v1_ClusterRoleList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRoleList", .go_type = "v1.ClusterRoleList", .fields = f_rbac_v1_ClusterRoleList, .by_name = n_rbac_v1_ClusterRoleList, .n_fields = 4};
+static const SchemaInline e_rbac_v1_ClusterRoleList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_rbac_v1_ClusterRoleList[] = {2, 3};
+const Schema schema_rbac_v1_ClusterRoleList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRoleList", .go_type = "v1.ClusterRoleList", .fields = f_rbac_v1_ClusterRoleList, .by_name = n_rbac_v1_ClusterRoleList, .n_fields = 4, .inlines = e_rbac_v1_ClusterRoleList, .n_inlines = 1, .by_number = p_rbac_v1_ClusterRoleList, .n_by_number = 2};
 
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &s1, .go_type = "[]string"};
 static const SchemaField f_rbac_v1_PolicyRule[] = {
@@ -60,7 +69,8 @@ static const SchemaField f_rbac_v1_PolicyRule[] = {
     {"nonResourceURLs", &a6, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_rbac_v1_PolicyRule[] = {1, 4, 3, 2, 0, };
-const Schema schema_rbac_v1_PolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.PolicyRule", .go_type = "v1.PolicyRule", .fields = f_rbac_v1_PolicyRule, .by_name = n_rbac_v1_PolicyRule, .n_fields = 5};
+static const uint16_t p_rbac_v1_PolicyRule[] = {0, 1, 2, 3, 4};
+const Schema schema_rbac_v1_PolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.PolicyRule", .go_type = "v1.PolicyRule", .fields = f_rbac_v1_PolicyRule, .by_name = n_rbac_v1_PolicyRule, .n_fields = 5, .by_number = p_rbac_v1_PolicyRule, .n_by_number = 5};
 
 static const SchemaField f_rbac_v1_Role[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -69,7 +79,9 @@ static const SchemaField f_rbac_v1_Role[] = {
     {"rules", &a2, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_ATOMIC},
 };
 static const uint16_t n_rbac_v1_Role[] = {1, 0, 2, 3, };
-const Schema schema_rbac_v1_Role = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.Role", .go_type = "v1.Role", .fields = f_rbac_v1_Role, .by_name = n_rbac_v1_Role, .n_fields = 4};
+static const SchemaInline e_rbac_v1_Role[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_rbac_v1_Role[] = {2, 3};
+const Schema schema_rbac_v1_Role = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.Role", .go_type = "v1.Role", .fields = f_rbac_v1_Role, .by_name = n_rbac_v1_Role, .n_fields = 4, .inlines = e_rbac_v1_Role, .n_inlines = 1, .by_number = p_rbac_v1_Role, .n_by_number = 2};
 
 static const SchemaField f_rbac_v1_RoleBinding[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -79,7 +91,9 @@ static const SchemaField f_rbac_v1_RoleBinding[] = {
     {"roleRef", &schema_rbac_v1_RoleRef, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_rbac_v1_RoleBinding[] = {1, 0, 2, 4, 3, };
-const Schema schema_rbac_v1_RoleBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleBinding", .go_type = "v1.RoleBinding", .fields = f_rbac_v1_RoleBinding, .by_name = n_rbac_v1_RoleBinding, .n_fields = 5};
+static const SchemaInline e_rbac_v1_RoleBinding[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_rbac_v1_RoleBinding[] = {2, 3, 4};
+const Schema schema_rbac_v1_RoleBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleBinding", .go_type = "v1.RoleBinding", .fields = f_rbac_v1_RoleBinding, .by_name = n_rbac_v1_RoleBinding, .n_fields = 5, .inlines = e_rbac_v1_RoleBinding, .n_inlines = 1, .by_number = p_rbac_v1_RoleBinding, .n_by_number = 3};
 
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_rbac_v1_RoleBinding, .go_type = "[]v1.RoleBinding"};
 static const SchemaField f_rbac_v1_RoleBindingList[] = {
@@ -89,7 +103,9 @@ static const SchemaField f_rbac_v1_RoleBindingList[] = {
     {"items", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_rbac_v1_RoleBindingList[] = {1, 3, 0, 2, };
-const Schema schema_rbac_v1_RoleBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleBindingList", .go_type = "v1.RoleBindingList", .fields = f_rbac_v1_RoleBindingList, .by_name = n_rbac_v1_RoleBindingList, .n_fields = 4};
+static const SchemaInline e_rbac_v1_RoleBindingList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_rbac_v1_RoleBindingList[] = {2, 3};
+const Schema schema_rbac_v1_RoleBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleBindingList", .go_type = "v1.RoleBindingList", .fields = f_rbac_v1_RoleBindingList, .by_name = n_rbac_v1_RoleBindingList, .n_fields = 4, .inlines = e_rbac_v1_RoleBindingList, .n_inlines = 1, .by_number = p_rbac_v1_RoleBindingList, .n_by_number = 2};
 
 static const Schema a8 = {.type = SCHEMA_LIST, .element = &schema_rbac_v1_Role, .go_type = "[]v1.Role"};
 static const SchemaField f_rbac_v1_RoleList[] = {
@@ -99,7 +115,9 @@ static const SchemaField f_rbac_v1_RoleList[] = {
     {"items", &a8, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_rbac_v1_RoleList[] = {1, 3, 0, 2, };
-const Schema schema_rbac_v1_RoleList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleList", .go_type = "v1.RoleList", .fields = f_rbac_v1_RoleList, .by_name = n_rbac_v1_RoleList, .n_fields = 4};
+static const SchemaInline e_rbac_v1_RoleList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_rbac_v1_RoleList[] = {2, 3};
+const Schema schema_rbac_v1_RoleList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleList", .go_type = "v1.RoleList", .fields = f_rbac_v1_RoleList, .by_name = n_rbac_v1_RoleList, .n_fields = 4, .inlines = e_rbac_v1_RoleList, .n_inlines = 1, .by_number = p_rbac_v1_RoleList, .n_by_number = 2};
 
 static const SchemaField f_rbac_v1_RoleRef[] = {
     {"apiGroup", &s1, NULL, NULL, 1, 0},
@@ -107,7 +125,8 @@ static const SchemaField f_rbac_v1_RoleRef[] = {
     {"name", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_rbac_v1_RoleRef[] = {0, 1, 2, };
-const Schema schema_rbac_v1_RoleRef = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleRef", .go_type = "v1.RoleRef", .fields = f_rbac_v1_RoleRef, .by_name = n_rbac_v1_RoleRef, .n_fields = 3, .map_atomic = true};
+static const uint16_t p_rbac_v1_RoleRef[] = {0, 1, 2};
+const Schema schema_rbac_v1_RoleRef = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleRef", .go_type = "v1.RoleRef", .fields = f_rbac_v1_RoleRef, .by_name = n_rbac_v1_RoleRef, .n_fields = 3, .by_number = p_rbac_v1_RoleRef, .n_by_number = 3, .map_atomic = true};
 
 static const SchemaField f_rbac_v1_Subject[] = {
     {"kind", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -116,5 +135,6 @@ static const SchemaField f_rbac_v1_Subject[] = {
     {"namespace", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_rbac_v1_Subject[] = {1, 0, 2, 3, };
-const Schema schema_rbac_v1_Subject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.Subject", .go_type = "v1.Subject", .fields = f_rbac_v1_Subject, .by_name = n_rbac_v1_Subject, .n_fields = 4, .map_atomic = true};
+static const uint16_t p_rbac_v1_Subject[] = {0, 1, 2, 3};
+const Schema schema_rbac_v1_Subject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.Subject", .go_type = "v1.Subject", .fields = f_rbac_v1_Subject, .by_name = n_rbac_v1_Subject, .n_fields = 4, .by_number = p_rbac_v1_Subject, .n_by_number = 4, .map_atomic = true};
 

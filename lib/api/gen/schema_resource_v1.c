@@ -15,7 +15,8 @@ static const SchemaField f_resource_v1_AllocatedDeviceStatus[] = {
     {"networkData", &schema_resource_v1_NetworkDeviceData, NULL, NULL, 6, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_AllocatedDeviceStatus[] = {4, 5, 2, 0, 6, 1, 3, };
-const Schema schema_resource_v1_AllocatedDeviceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.AllocatedDeviceStatus", .go_type = "v1.AllocatedDeviceStatus", .fields = f_resource_v1_AllocatedDeviceStatus, .by_name = n_resource_v1_AllocatedDeviceStatus, .n_fields = 7};
+static const uint16_t p_resource_v1_AllocatedDeviceStatus[] = {0, 1, 2, 4, 5, 6, 3};
+const Schema schema_resource_v1_AllocatedDeviceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.AllocatedDeviceStatus", .go_type = "v1.AllocatedDeviceStatus", .fields = f_resource_v1_AllocatedDeviceStatus, .by_name = n_resource_v1_AllocatedDeviceStatus, .n_fields = 7, .by_number = p_resource_v1_AllocatedDeviceStatus, .n_by_number = 7};
 
 static const Schema l4 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time"};
 static const SchemaField f_resource_v1_AllocationResult[] = {
@@ -24,13 +25,15 @@ static const SchemaField f_resource_v1_AllocationResult[] = {
     {"allocationTimestamp", &l4, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_AllocationResult[] = {2, 0, 1, };
-const Schema schema_resource_v1_AllocationResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.AllocationResult", .go_type = "v1.AllocationResult", .fields = f_resource_v1_AllocationResult, .by_name = n_resource_v1_AllocationResult, .n_fields = 3};
+static const uint16_t p_resource_v1_AllocationResult[] = {0, 1, 2};
+const Schema schema_resource_v1_AllocationResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.AllocationResult", .go_type = "v1.AllocationResult", .fields = f_resource_v1_AllocationResult, .by_name = n_resource_v1_AllocationResult, .n_fields = 3, .by_number = p_resource_v1_AllocationResult, .n_by_number = 3, .has_defaults = true};
 
 static const SchemaField f_resource_v1_CELDeviceSelector[] = {
     {"expression", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_CELDeviceSelector[] = {0, };
-const Schema schema_resource_v1_CELDeviceSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CELDeviceSelector", .go_type = "v1.CELDeviceSelector", .fields = f_resource_v1_CELDeviceSelector, .by_name = n_resource_v1_CELDeviceSelector, .n_fields = 1};
+static const uint16_t p_resource_v1_CELDeviceSelector[] = {0};
+const Schema schema_resource_v1_CELDeviceSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CELDeviceSelector", .go_type = "v1.CELDeviceSelector", .fields = f_resource_v1_CELDeviceSelector, .by_name = n_resource_v1_CELDeviceSelector, .n_fields = 1, .by_number = p_resource_v1_CELDeviceSelector, .n_by_number = 1};
 
 static const Schema l5 = {.type = SCHEMA_QUANTITY, .name = "io.k8s.apimachinery.pkg.api.resource.Quantity", .go_type = "resource.Quantity"};
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &l5, .go_type = "[]resource.Quantity"};
@@ -40,7 +43,8 @@ static const SchemaField f_resource_v1_CapacityRequestPolicy[] = {
     {"validRange", &schema_resource_v1_CapacityRequestPolicyRange, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_CapacityRequestPolicy[] = {0, 2, 1, };
-const Schema schema_resource_v1_CapacityRequestPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CapacityRequestPolicy", .go_type = "v1.CapacityRequestPolicy", .fields = f_resource_v1_CapacityRequestPolicy, .by_name = n_resource_v1_CapacityRequestPolicy, .n_fields = 3};
+static const uint16_t p_resource_v1_CapacityRequestPolicy[] = {0, 1, 2};
+const Schema schema_resource_v1_CapacityRequestPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CapacityRequestPolicy", .go_type = "v1.CapacityRequestPolicy", .fields = f_resource_v1_CapacityRequestPolicy, .by_name = n_resource_v1_CapacityRequestPolicy, .n_fields = 3, .by_number = p_resource_v1_CapacityRequestPolicy, .n_by_number = 3};
 
 static const SchemaField f_resource_v1_CapacityRequestPolicyRange[] = {
     {"min", &l5, NULL, NULL, 1, FIELD_POINTER | FIELD_IS_REQUIRED},
@@ -48,20 +52,23 @@ static const SchemaField f_resource_v1_CapacityRequestPolicyRange[] = {
     {"step", &l5, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_CapacityRequestPolicyRange[] = {1, 0, 2, };
-const Schema schema_resource_v1_CapacityRequestPolicyRange = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CapacityRequestPolicyRange", .go_type = "v1.CapacityRequestPolicyRange", .fields = f_resource_v1_CapacityRequestPolicyRange, .by_name = n_resource_v1_CapacityRequestPolicyRange, .n_fields = 3};
+static const uint16_t p_resource_v1_CapacityRequestPolicyRange[] = {0, 1, 2};
+const Schema schema_resource_v1_CapacityRequestPolicyRange = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CapacityRequestPolicyRange", .go_type = "v1.CapacityRequestPolicyRange", .fields = f_resource_v1_CapacityRequestPolicyRange, .by_name = n_resource_v1_CapacityRequestPolicyRange, .n_fields = 3, .by_number = p_resource_v1_CapacityRequestPolicyRange, .n_by_number = 3};
 
 static const Schema m7 = {.type = SCHEMA_MAP, .element = &l5, .go_type = "map[v1.QualifiedName]resource.Quantity"};
 static const SchemaField f_resource_v1_CapacityRequirements[] = {
     {"requests", &m7, NULL, NULL, 1, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_resource_v1_CapacityRequirements[] = {0, };
-const Schema schema_resource_v1_CapacityRequirements = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CapacityRequirements", .go_type = "v1.CapacityRequirements", .fields = f_resource_v1_CapacityRequirements, .by_name = n_resource_v1_CapacityRequirements, .n_fields = 1};
+static const uint16_t p_resource_v1_CapacityRequirements[] = {0};
+const Schema schema_resource_v1_CapacityRequirements = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CapacityRequirements", .go_type = "v1.CapacityRequirements", .fields = f_resource_v1_CapacityRequirements, .by_name = n_resource_v1_CapacityRequirements, .n_fields = 1, .by_number = p_resource_v1_CapacityRequirements, .n_by_number = 1};
 
 static const SchemaField f_resource_v1_Counter[] = {
     {"value", &l5, NULL, NULL, 1, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_Counter[] = {0, };
-const Schema schema_resource_v1_Counter = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.Counter", .go_type = "v1.Counter", .fields = f_resource_v1_Counter, .by_name = n_resource_v1_Counter, .n_fields = 1};
+static const uint16_t p_resource_v1_Counter[] = {0};
+const Schema schema_resource_v1_Counter = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.Counter", .go_type = "v1.Counter", .fields = f_resource_v1_Counter, .by_name = n_resource_v1_Counter, .n_fields = 1, .by_number = p_resource_v1_Counter, .n_by_number = 1};
 
 static const Schema m8 = {.type = SCHEMA_MAP, .element = &schema_resource_v1_Counter, .go_type = "map[string]v1.Counter"};
 static const SchemaField f_resource_v1_CounterSet[] = {
@@ -69,7 +76,8 @@ static const SchemaField f_resource_v1_CounterSet[] = {
     {"counters", &m8, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_CounterSet[] = {1, 0, };
-const Schema schema_resource_v1_CounterSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CounterSet", .go_type = "v1.CounterSet", .fields = f_resource_v1_CounterSet, .by_name = n_resource_v1_CounterSet, .n_fields = 2};
+static const uint16_t p_resource_v1_CounterSet[] = {0, 1};
+const Schema schema_resource_v1_CounterSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CounterSet", .go_type = "v1.CounterSet", .fields = f_resource_v1_CounterSet, .by_name = n_resource_v1_CounterSet, .n_fields = 2, .by_number = p_resource_v1_CounterSet, .n_by_number = 2};
 
 static const Schema m9 = {.type = SCHEMA_MAP, .element = &schema_resource_v1_DeviceAttribute, .go_type = "map[v1.QualifiedName]v1.DeviceAttribute"};
 static const Schema m10 = {.type = SCHEMA_MAP, .element = &schema_resource_v1_DeviceCapacity, .go_type = "map[v1.QualifiedName]v1.DeviceCapacity"};
@@ -94,7 +102,8 @@ static const SchemaField f_resource_v1_Device[] = {
     {"nodeAllocatableResourceMappings", &m15, NULL, NULL, 13, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_resource_v1_Device[] = {6, 11, 1, 9, 10, 8, 2, 3, 0, 12, 4, 5, 7, };
-const Schema schema_resource_v1_Device = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.Device", .go_type = "v1.Device", .fields = f_resource_v1_Device, .by_name = n_resource_v1_Device, .n_fields = 13};
+static const uint16_t p_resource_v1_Device[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+const Schema schema_resource_v1_Device = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.Device", .go_type = "v1.Device", .fields = f_resource_v1_Device, .by_name = n_resource_v1_Device, .n_fields = 13, .by_number = p_resource_v1_Device, .n_by_number = 13};
 
 static const char *const v16[] = {"FromClaim", "FromClass", NULL};
 static const Schema s17 = {.type = SCHEMA_STRING, .go_type = "v1.AllocationConfigSource", .enum_values = v16};
@@ -104,17 +113,19 @@ static const SchemaField f_resource_v1_DeviceAllocationConfiguration[] = {
     {"opaque", &schema_resource_v1_OpaqueDeviceConfiguration, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE},
 };
 static const uint16_t n_resource_v1_DeviceAllocationConfiguration[] = {2, 1, 0, };
-static const SchemaInline e_resource_v1_DeviceAllocationConfiguration[] = {{&schema_resource_v1_DeviceConfiguration, 3}, };
-const Schema schema_resource_v1_DeviceAllocationConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceAllocationConfiguration", .go_type = "v1.DeviceAllocationConfiguration", .fields = f_resource_v1_DeviceAllocationConfiguration, .by_name = n_resource_v1_DeviceAllocationConfiguration, .n_fields = 3, .inlines = e_resource_v1_DeviceAllocationConfiguration, .n_inlines = 1};
+static const SchemaInline e_resource_v1_DeviceAllocationConfiguration[] = {{&schema_resource_v1_DeviceConfiguration, "DeviceConfiguration", 3, 2, 1}, };
+static const uint16_t p_resource_v1_DeviceAllocationConfiguration[] = {0, 1, 3};
+const Schema schema_resource_v1_DeviceAllocationConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceAllocationConfiguration", .go_type = "v1.DeviceAllocationConfiguration", .fields = f_resource_v1_DeviceAllocationConfiguration, .by_name = n_resource_v1_DeviceAllocationConfiguration, .n_fields = 3, .inlines = e_resource_v1_DeviceAllocationConfiguration, .n_inlines = 1, .by_number = p_resource_v1_DeviceAllocationConfiguration, .n_by_number = 3};
 
-static const Schema a18 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceRequestAllocationResult, .go_type = "[]v1.DeviceRequestAllocationResult"};
+static const Schema a18 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceRequestAllocationResult, .go_type = "[]v1.DeviceRequestAllocationResult", .has_defaults = true};
 static const Schema a19 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceAllocationConfiguration, .go_type = "[]v1.DeviceAllocationConfiguration"};
 static const SchemaField f_resource_v1_DeviceAllocationResult[] = {
     {"results", &a18, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
     {"config", &a19, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_resource_v1_DeviceAllocationResult[] = {1, 0, };
-const Schema schema_resource_v1_DeviceAllocationResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceAllocationResult", .go_type = "v1.DeviceAllocationResult", .fields = f_resource_v1_DeviceAllocationResult, .by_name = n_resource_v1_DeviceAllocationResult, .n_fields = 2};
+static const uint16_t p_resource_v1_DeviceAllocationResult[] = {0, 1};
+const Schema schema_resource_v1_DeviceAllocationResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceAllocationResult", .go_type = "v1.DeviceAllocationResult", .fields = f_resource_v1_DeviceAllocationResult, .by_name = n_resource_v1_DeviceAllocationResult, .n_fields = 2, .by_number = p_resource_v1_DeviceAllocationResult, .n_by_number = 2, .has_defaults = true};
 
 static const Schema s20 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const Schema a21 = {.type = SCHEMA_LIST, .element = &s20, .go_type = "[]int64"};
@@ -130,16 +141,18 @@ static const SchemaField f_resource_v1_DeviceAttribute[] = {
     {"versions", &a14, NULL, NULL, 9, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_resource_v1_DeviceAttribute[] = {1, 5, 0, 4, 2, 6, 3, 7, };
-const Schema schema_resource_v1_DeviceAttribute = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceAttribute", .go_type = "v1.DeviceAttribute", .fields = f_resource_v1_DeviceAttribute, .by_name = n_resource_v1_DeviceAttribute, .n_fields = 8};
+static const uint16_t p_resource_v1_DeviceAttribute[] = {0, 1, 2, 3, 4, 5, 6, 7};
+const Schema schema_resource_v1_DeviceAttribute = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceAttribute", .go_type = "v1.DeviceAttribute", .fields = f_resource_v1_DeviceAttribute, .by_name = n_resource_v1_DeviceAttribute, .n_fields = 8, .by_number = p_resource_v1_DeviceAttribute, .n_by_number = 8};
 
 static const SchemaField f_resource_v1_DeviceCapacity[] = {
     {"value", &l5, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"requestPolicy", &schema_resource_v1_CapacityRequestPolicy, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_DeviceCapacity[] = {1, 0, };
-const Schema schema_resource_v1_DeviceCapacity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceCapacity", .go_type = "v1.DeviceCapacity", .fields = f_resource_v1_DeviceCapacity, .by_name = n_resource_v1_DeviceCapacity, .n_fields = 2};
+static const uint16_t p_resource_v1_DeviceCapacity[] = {0, 1};
+const Schema schema_resource_v1_DeviceCapacity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceCapacity", .go_type = "v1.DeviceCapacity", .fields = f_resource_v1_DeviceCapacity, .by_name = n_resource_v1_DeviceCapacity, .n_fields = 2, .by_number = p_resource_v1_DeviceCapacity, .n_by_number = 2};
 
-static const Schema a23 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceRequest, .go_type = "[]v1.DeviceRequest"};
+static const Schema a23 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceRequest, .go_type = "[]v1.DeviceRequest", .has_defaults = true};
 static const Schema a24 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceConstraint, .go_type = "[]v1.DeviceConstraint"};
 static const Schema a25 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceClaimConfiguration, .go_type = "[]v1.DeviceClaimConfiguration"};
 static const SchemaField f_resource_v1_DeviceClaim[] = {
@@ -148,15 +161,17 @@ static const SchemaField f_resource_v1_DeviceClaim[] = {
     {"config", &a25, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_resource_v1_DeviceClaim[] = {2, 1, 0, };
-const Schema schema_resource_v1_DeviceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClaim", .go_type = "v1.DeviceClaim", .fields = f_resource_v1_DeviceClaim, .by_name = n_resource_v1_DeviceClaim, .n_fields = 3};
+static const uint16_t p_resource_v1_DeviceClaim[] = {0, 1, 2};
+const Schema schema_resource_v1_DeviceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClaim", .go_type = "v1.DeviceClaim", .fields = f_resource_v1_DeviceClaim, .by_name = n_resource_v1_DeviceClaim, .n_fields = 3, .by_number = p_resource_v1_DeviceClaim, .n_by_number = 3, .has_defaults = true};
 
 static const SchemaField f_resource_v1_DeviceClaimConfiguration[] = {
     {"requests", &a14, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
     {"opaque", &schema_resource_v1_OpaqueDeviceConfiguration, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE},
 };
 static const uint16_t n_resource_v1_DeviceClaimConfiguration[] = {1, 0, };
-static const SchemaInline e_resource_v1_DeviceClaimConfiguration[] = {{&schema_resource_v1_DeviceConfiguration, 2}, };
-const Schema schema_resource_v1_DeviceClaimConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClaimConfiguration", .go_type = "v1.DeviceClaimConfiguration", .fields = f_resource_v1_DeviceClaimConfiguration, .by_name = n_resource_v1_DeviceClaimConfiguration, .n_fields = 2, .inlines = e_resource_v1_DeviceClaimConfiguration, .n_inlines = 1};
+static const SchemaInline e_resource_v1_DeviceClaimConfiguration[] = {{&schema_resource_v1_DeviceConfiguration, "DeviceConfiguration", 2, 1, 1}, };
+static const uint16_t p_resource_v1_DeviceClaimConfiguration[] = {0, 2};
+const Schema schema_resource_v1_DeviceClaimConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClaimConfiguration", .go_type = "v1.DeviceClaimConfiguration", .fields = f_resource_v1_DeviceClaimConfiguration, .by_name = n_resource_v1_DeviceClaimConfiguration, .n_fields = 2, .inlines = e_resource_v1_DeviceClaimConfiguration, .n_inlines = 1, .by_number = p_resource_v1_DeviceClaimConfiguration, .n_by_number = 2};
 
 static const SchemaField f_resource_v1_DeviceClass[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -165,14 +180,17 @@ static const SchemaField f_resource_v1_DeviceClass[] = {
     {"spec", &schema_resource_v1_DeviceClassSpec, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_DeviceClass[] = {1, 0, 2, 3, };
-const Schema schema_resource_v1_DeviceClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClass", .go_type = "v1.DeviceClass", .fields = f_resource_v1_DeviceClass, .by_name = n_resource_v1_DeviceClass, .n_fields = 4};
+static const SchemaInline e_resource_v1_DeviceClass[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_resource_v1_DeviceClass[] = {2, 3};
+const Schema schema_resource_v1_DeviceClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClass", .go_type = "v1.DeviceClass", .fields = f_resource_v1_DeviceClass, .by_name = n_resource_v1_DeviceClass, .n_fields = 4, .inlines = e_resource_v1_DeviceClass, .n_inlines = 1, .by_number = p_resource_v1_DeviceClass, .n_by_number = 2};
 
 static const SchemaField f_resource_v1_DeviceClassConfiguration[] = {
     {"opaque", &schema_resource_v1_OpaqueDeviceConfiguration, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE},
 };
 static const uint16_t n_resource_v1_DeviceClassConfiguration[] = {0, };
-static const SchemaInline e_resource_v1_DeviceClassConfiguration[] = {{&schema_resource_v1_DeviceConfiguration, 1}, };
-const Schema schema_resource_v1_DeviceClassConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClassConfiguration", .go_type = "v1.DeviceClassConfiguration", .fields = f_resource_v1_DeviceClassConfiguration, .by_name = n_resource_v1_DeviceClassConfiguration, .n_fields = 1, .inlines = e_resource_v1_DeviceClassConfiguration, .n_inlines = 1};
+static const SchemaInline e_resource_v1_DeviceClassConfiguration[] = {{&schema_resource_v1_DeviceConfiguration, "DeviceConfiguration", 1, 0, 1}, };
+static const uint16_t p_resource_v1_DeviceClassConfiguration[] = {1};
+const Schema schema_resource_v1_DeviceClassConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClassConfiguration", .go_type = "v1.DeviceClassConfiguration", .fields = f_resource_v1_DeviceClassConfiguration, .by_name = n_resource_v1_DeviceClassConfiguration, .n_fields = 1, .inlines = e_resource_v1_DeviceClassConfiguration, .n_inlines = 1, .by_number = p_resource_v1_DeviceClassConfiguration, .n_by_number = 1};
 
 static const Schema a26 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceClass, .go_type = "[]v1.DeviceClass"};
 static const SchemaField f_resource_v1_DeviceClassList[] = {
@@ -182,7 +200,9 @@ static const SchemaField f_resource_v1_DeviceClassList[] = {
     {"items", &a26, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_DeviceClassList[] = {1, 3, 0, 2, };
-const Schema schema_resource_v1_DeviceClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClassList", .go_type = "v1.DeviceClassList", .fields = f_resource_v1_DeviceClassList, .by_name = n_resource_v1_DeviceClassList, .n_fields = 4};
+static const SchemaInline e_resource_v1_DeviceClassList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_resource_v1_DeviceClassList[] = {2, 3};
+const Schema schema_resource_v1_DeviceClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClassList", .go_type = "v1.DeviceClassList", .fields = f_resource_v1_DeviceClassList, .by_name = n_resource_v1_DeviceClassList, .n_fields = 4, .inlines = e_resource_v1_DeviceClassList, .n_inlines = 1, .by_number = p_resource_v1_DeviceClassList, .n_by_number = 2};
 
 static const Schema a27 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceSelector, .go_type = "[]v1.DeviceSelector"};
 static const Schema a28 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceClassConfiguration, .go_type = "[]v1.DeviceClassConfiguration"};
@@ -192,13 +212,15 @@ static const SchemaField f_resource_v1_DeviceClassSpec[] = {
     {"extendedResourceName", &s0, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_DeviceClassSpec[] = {1, 2, 0, };
-const Schema schema_resource_v1_DeviceClassSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClassSpec", .go_type = "v1.DeviceClassSpec", .fields = f_resource_v1_DeviceClassSpec, .by_name = n_resource_v1_DeviceClassSpec, .n_fields = 3};
+static const uint16_t p_resource_v1_DeviceClassSpec[] = {0, 1, 2};
+const Schema schema_resource_v1_DeviceClassSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClassSpec", .go_type = "v1.DeviceClassSpec", .fields = f_resource_v1_DeviceClassSpec, .by_name = n_resource_v1_DeviceClassSpec, .n_fields = 3, .by_number = p_resource_v1_DeviceClassSpec, .n_by_number = 3};
 
 static const SchemaField f_resource_v1_DeviceConfiguration[] = {
     {"opaque", &schema_resource_v1_OpaqueDeviceConfiguration, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_DeviceConfiguration[] = {0, };
-const Schema schema_resource_v1_DeviceConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceConfiguration", .go_type = "v1.DeviceConfiguration", .fields = f_resource_v1_DeviceConfiguration, .by_name = n_resource_v1_DeviceConfiguration, .n_fields = 1};
+static const uint16_t p_resource_v1_DeviceConfiguration[] = {0};
+const Schema schema_resource_v1_DeviceConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceConfiguration", .go_type = "v1.DeviceConfiguration", .fields = f_resource_v1_DeviceConfiguration, .by_name = n_resource_v1_DeviceConfiguration, .n_fields = 1, .by_number = p_resource_v1_DeviceConfiguration, .n_by_number = 1};
 
 static const Schema s29 = {.type = SCHEMA_STRING, .go_type = "v1.FullyQualifiedName"};
 static const SchemaField f_resource_v1_DeviceConstraint[] = {
@@ -207,25 +229,28 @@ static const SchemaField f_resource_v1_DeviceConstraint[] = {
     {"distinctAttribute", &s29, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_DeviceConstraint[] = {2, 1, 0, };
-const Schema schema_resource_v1_DeviceConstraint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceConstraint", .go_type = "v1.DeviceConstraint", .fields = f_resource_v1_DeviceConstraint, .by_name = n_resource_v1_DeviceConstraint, .n_fields = 3};
+static const uint16_t p_resource_v1_DeviceConstraint[] = {0, 1, 2};
+const Schema schema_resource_v1_DeviceConstraint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceConstraint", .go_type = "v1.DeviceConstraint", .fields = f_resource_v1_DeviceConstraint, .by_name = n_resource_v1_DeviceConstraint, .n_fields = 3, .by_number = p_resource_v1_DeviceConstraint, .n_by_number = 3};
 
 static const SchemaField f_resource_v1_DeviceCounterConsumption[] = {
     {"counterSet", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"counters", &m8, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_DeviceCounterConsumption[] = {0, 1, };
-const Schema schema_resource_v1_DeviceCounterConsumption = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceCounterConsumption", .go_type = "v1.DeviceCounterConsumption", .fields = f_resource_v1_DeviceCounterConsumption, .by_name = n_resource_v1_DeviceCounterConsumption, .n_fields = 2};
+static const uint16_t p_resource_v1_DeviceCounterConsumption[] = {0, 1};
+const Schema schema_resource_v1_DeviceCounterConsumption = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceCounterConsumption", .go_type = "v1.DeviceCounterConsumption", .fields = f_resource_v1_DeviceCounterConsumption, .by_name = n_resource_v1_DeviceCounterConsumption, .n_fields = 2, .by_number = p_resource_v1_DeviceCounterConsumption, .n_by_number = 2};
 
-static const Schema a30 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceSubRequest, .go_type = "[]v1.DeviceSubRequest"};
+static const Schema a30 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceSubRequest, .go_type = "[]v1.DeviceSubRequest", .has_defaults = true};
 static const SchemaField f_resource_v1_DeviceRequest[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"exactly", &schema_resource_v1_ExactDeviceRequest, NULL, NULL, 2, FIELD_POINTER},
     {"firstAvailable", &a30, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_resource_v1_DeviceRequest[] = {1, 2, 0, };
-const Schema schema_resource_v1_DeviceRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceRequest", .go_type = "v1.DeviceRequest", .fields = f_resource_v1_DeviceRequest, .by_name = n_resource_v1_DeviceRequest, .n_fields = 3};
+static const uint16_t p_resource_v1_DeviceRequest[] = {0, 1, 2};
+const Schema schema_resource_v1_DeviceRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceRequest", .go_type = "v1.DeviceRequest", .fields = f_resource_v1_DeviceRequest, .by_name = n_resource_v1_DeviceRequest, .n_fields = 3, .by_number = p_resource_v1_DeviceRequest, .n_by_number = 3, .has_defaults = true};
 
-static const Schema a31 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceToleration, .go_type = "[]v1.DeviceToleration"};
+static const Schema a31 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceToleration, .go_type = "[]v1.DeviceToleration", .has_defaults = true};
 static const Schema s32 = {.type = SCHEMA_STRING, .go_type = "types.UID"};
 static const SchemaField f_resource_v1_DeviceRequestAllocationResult[] = {
     {"request", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -240,13 +265,15 @@ static const SchemaField f_resource_v1_DeviceRequestAllocationResult[] = {
     {"consumedCapacity", &m7, NULL, NULL, 10, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_resource_v1_DeviceRequestAllocationResult[] = {4, 6, 7, 9, 3, 1, 2, 0, 8, 5, };
-const Schema schema_resource_v1_DeviceRequestAllocationResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceRequestAllocationResult", .go_type = "v1.DeviceRequestAllocationResult", .fields = f_resource_v1_DeviceRequestAllocationResult, .by_name = n_resource_v1_DeviceRequestAllocationResult, .n_fields = 10};
+static const uint16_t p_resource_v1_DeviceRequestAllocationResult[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+const Schema schema_resource_v1_DeviceRequestAllocationResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceRequestAllocationResult", .go_type = "v1.DeviceRequestAllocationResult", .fields = f_resource_v1_DeviceRequestAllocationResult, .by_name = n_resource_v1_DeviceRequestAllocationResult, .n_fields = 10, .by_number = p_resource_v1_DeviceRequestAllocationResult, .n_by_number = 10, .has_defaults = true};
 
 static const SchemaField f_resource_v1_DeviceSelector[] = {
     {"cel", &schema_resource_v1_CELDeviceSelector, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_DeviceSelector[] = {0, };
-const Schema schema_resource_v1_DeviceSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceSelector", .go_type = "v1.DeviceSelector", .fields = f_resource_v1_DeviceSelector, .by_name = n_resource_v1_DeviceSelector, .n_fields = 1};
+static const uint16_t p_resource_v1_DeviceSelector[] = {0};
+const Schema schema_resource_v1_DeviceSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceSelector", .go_type = "v1.DeviceSelector", .fields = f_resource_v1_DeviceSelector, .by_name = n_resource_v1_DeviceSelector, .n_fields = 1, .by_number = p_resource_v1_DeviceSelector, .n_by_number = 1};
 
 static const char *const v33[] = {"All", "ExactCount", NULL};
 static const Schema s34 = {.type = SCHEMA_STRING, .go_type = "v1.DeviceAllocationMode", .enum_values = v33};
@@ -260,7 +287,8 @@ static const SchemaField f_resource_v1_DeviceSubRequest[] = {
     {"capacity", &schema_resource_v1_CapacityRequirements, NULL, NULL, 7, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_DeviceSubRequest[] = {3, 6, 4, 1, 0, 2, 5, };
-const Schema schema_resource_v1_DeviceSubRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceSubRequest", .go_type = "v1.DeviceSubRequest", .fields = f_resource_v1_DeviceSubRequest, .by_name = n_resource_v1_DeviceSubRequest, .n_fields = 7};
+static const uint16_t p_resource_v1_DeviceSubRequest[] = {0, 1, 2, 3, 4, 5, 6};
+const Schema schema_resource_v1_DeviceSubRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceSubRequest", .go_type = "v1.DeviceSubRequest", .fields = f_resource_v1_DeviceSubRequest, .by_name = n_resource_v1_DeviceSubRequest, .n_fields = 7, .by_number = p_resource_v1_DeviceSubRequest, .n_by_number = 7, .has_defaults = true};
 
 static const char *const v35[] = {"NoExecute", "NoSchedule", "None", NULL};
 static const Schema s36 = {.type = SCHEMA_STRING, .go_type = "v1.DeviceTaintEffect", .enum_values = v35};
@@ -271,7 +299,8 @@ static const SchemaField f_resource_v1_DeviceTaint[] = {
     {"timeAdded", &l4, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_DeviceTaint[] = {2, 0, 3, 1, };
-const Schema schema_resource_v1_DeviceTaint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceTaint", .go_type = "v1.DeviceTaint", .fields = f_resource_v1_DeviceTaint, .by_name = n_resource_v1_DeviceTaint, .n_fields = 4};
+static const uint16_t p_resource_v1_DeviceTaint[] = {0, 1, 2, 3};
+const Schema schema_resource_v1_DeviceTaint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceTaint", .go_type = "v1.DeviceTaint", .fields = f_resource_v1_DeviceTaint, .by_name = n_resource_v1_DeviceTaint, .n_fields = 4, .by_number = p_resource_v1_DeviceTaint, .n_by_number = 4};
 
 static const char *const v37[] = {"Equal", "Exists", NULL};
 static const Schema s38 = {.type = SCHEMA_STRING, .go_type = "v1.DeviceTolerationOperator", .enum_values = v37};
@@ -283,7 +312,8 @@ static const SchemaField f_resource_v1_DeviceToleration[] = {
     {"tolerationSeconds", &s20, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_DeviceToleration[] = {3, 0, 1, 4, 2, };
-const Schema schema_resource_v1_DeviceToleration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceToleration", .go_type = "v1.DeviceToleration", .fields = f_resource_v1_DeviceToleration, .by_name = n_resource_v1_DeviceToleration, .n_fields = 5};
+static const uint16_t p_resource_v1_DeviceToleration[] = {0, 1, 2, 3, 4};
+const Schema schema_resource_v1_DeviceToleration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceToleration", .go_type = "v1.DeviceToleration", .fields = f_resource_v1_DeviceToleration, .by_name = n_resource_v1_DeviceToleration, .n_fields = 5, .by_number = p_resource_v1_DeviceToleration, .n_by_number = 5, .has_defaults = true};
 
 static const SchemaField f_resource_v1_ExactDeviceRequest[] = {
     {"deviceClassName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -295,7 +325,8 @@ static const SchemaField f_resource_v1_ExactDeviceRequest[] = {
     {"capacity", &schema_resource_v1_CapacityRequirements, NULL, NULL, 7, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_ExactDeviceRequest[] = {4, 2, 6, 3, 0, 1, 5, };
-const Schema schema_resource_v1_ExactDeviceRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ExactDeviceRequest", .go_type = "v1.ExactDeviceRequest", .fields = f_resource_v1_ExactDeviceRequest, .by_name = n_resource_v1_ExactDeviceRequest, .n_fields = 7};
+static const uint16_t p_resource_v1_ExactDeviceRequest[] = {0, 1, 2, 3, 4, 5, 6};
+const Schema schema_resource_v1_ExactDeviceRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ExactDeviceRequest", .go_type = "v1.ExactDeviceRequest", .fields = f_resource_v1_ExactDeviceRequest, .by_name = n_resource_v1_ExactDeviceRequest, .n_fields = 7, .by_number = p_resource_v1_ExactDeviceRequest, .n_by_number = 7, .has_defaults = true};
 
 static const SchemaField f_resource_v1_NetworkDeviceData[] = {
     {"interfaceName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -303,7 +334,8 @@ static const SchemaField f_resource_v1_NetworkDeviceData[] = {
     {"hardwareAddress", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_resource_v1_NetworkDeviceData[] = {2, 0, 1, };
-const Schema schema_resource_v1_NetworkDeviceData = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.NetworkDeviceData", .go_type = "v1.NetworkDeviceData", .fields = f_resource_v1_NetworkDeviceData, .by_name = n_resource_v1_NetworkDeviceData, .n_fields = 3};
+static const uint16_t p_resource_v1_NetworkDeviceData[] = {0, 1, 2};
+const Schema schema_resource_v1_NetworkDeviceData = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.NetworkDeviceData", .go_type = "v1.NetworkDeviceData", .fields = f_resource_v1_NetworkDeviceData, .by_name = n_resource_v1_NetworkDeviceData, .n_fields = 3, .by_number = p_resource_v1_NetworkDeviceData, .n_by_number = 3};
 
 static const Schema s39 = {.type = SCHEMA_STRING, .go_type = "v1.QualifiedName"};
 static const SchemaField f_resource_v1_NodeAllocatableResourceMapping[] = {
@@ -311,14 +343,16 @@ static const SchemaField f_resource_v1_NodeAllocatableResourceMapping[] = {
     {"allocationMultiplier", &l5, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_resource_v1_NodeAllocatableResourceMapping[] = {1, 0, };
-const Schema schema_resource_v1_NodeAllocatableResourceMapping = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.NodeAllocatableResourceMapping", .go_type = "v1.NodeAllocatableResourceMapping", .fields = f_resource_v1_NodeAllocatableResourceMapping, .by_name = n_resource_v1_NodeAllocatableResourceMapping, .n_fields = 2};
+static const uint16_t p_resource_v1_NodeAllocatableResourceMapping[] = {0, 1};
+const Schema schema_resource_v1_NodeAllocatableResourceMapping = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.NodeAllocatableResourceMapping", .go_type = "v1.NodeAllocatableResourceMapping", .fields = f_resource_v1_NodeAllocatableResourceMapping, .by_name = n_resource_v1_NodeAllocatableResourceMapping, .n_fields = 2, .by_number = p_resource_v1_NodeAllocatableResourceMapping, .n_by_number = 2};
 
 static const SchemaField f_resource_v1_OpaqueDeviceConfiguration[] = {
     {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"parameters", &l3, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_OpaqueDeviceConfiguration[] = {0, 1, };
-const Schema schema_resource_v1_OpaqueDeviceConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.OpaqueDeviceConfiguration", .go_type = "v1.OpaqueDeviceConfiguration", .fields = f_resource_v1_OpaqueDeviceConfiguration, .by_name = n_resource_v1_OpaqueDeviceConfiguration, .n_fields = 2};
+static const uint16_t p_resource_v1_OpaqueDeviceConfiguration[] = {0, 1};
+const Schema schema_resource_v1_OpaqueDeviceConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.OpaqueDeviceConfiguration", .go_type = "v1.OpaqueDeviceConfiguration", .fields = f_resource_v1_OpaqueDeviceConfiguration, .by_name = n_resource_v1_OpaqueDeviceConfiguration, .n_fields = 2, .by_number = p_resource_v1_OpaqueDeviceConfiguration, .n_by_number = 2};
 
 static const SchemaField f_resource_v1_ResourceClaim[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -328,7 +362,9 @@ static const SchemaField f_resource_v1_ResourceClaim[] = {
     {"status", &schema_resource_v1_ResourceClaimStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_resource_v1_ResourceClaim[] = {1, 0, 2, 3, 4, };
-const Schema schema_resource_v1_ResourceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaim", .go_type = "v1.ResourceClaim", .fields = f_resource_v1_ResourceClaim, .by_name = n_resource_v1_ResourceClaim, .n_fields = 5};
+static const SchemaInline e_resource_v1_ResourceClaim[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_resource_v1_ResourceClaim[] = {2, 3, 4};
+const Schema schema_resource_v1_ResourceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaim", .go_type = "v1.ResourceClaim", .fields = f_resource_v1_ResourceClaim, .by_name = n_resource_v1_ResourceClaim, .n_fields = 5, .inlines = e_resource_v1_ResourceClaim, .n_inlines = 1, .by_number = p_resource_v1_ResourceClaim, .n_by_number = 3, .has_defaults = true};
 
 static const SchemaField f_resource_v1_ResourceClaimConsumerReference[] = {
     {"apiGroup", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
@@ -337,9 +373,10 @@ static const SchemaField f_resource_v1_ResourceClaimConsumerReference[] = {
     {"uid", &s32, NULL, NULL, 5, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_ResourceClaimConsumerReference[] = {0, 2, 1, 3, };
-const Schema schema_resource_v1_ResourceClaimConsumerReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimConsumerReference", .go_type = "v1.ResourceClaimConsumerReference", .fields = f_resource_v1_ResourceClaimConsumerReference, .by_name = n_resource_v1_ResourceClaimConsumerReference, .n_fields = 4};
+static const uint16_t p_resource_v1_ResourceClaimConsumerReference[] = {0, 1, 2, 3};
+const Schema schema_resource_v1_ResourceClaimConsumerReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimConsumerReference", .go_type = "v1.ResourceClaimConsumerReference", .fields = f_resource_v1_ResourceClaimConsumerReference, .by_name = n_resource_v1_ResourceClaimConsumerReference, .n_fields = 4, .by_number = p_resource_v1_ResourceClaimConsumerReference, .n_by_number = 4};
 
-static const Schema a40 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_ResourceClaim, .go_type = "[]v1.ResourceClaim"};
+static const Schema a40 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_ResourceClaim, .go_type = "[]v1.ResourceClaim", .has_defaults = true};
 static const SchemaField f_resource_v1_ResourceClaimList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -347,13 +384,16 @@ static const SchemaField f_resource_v1_ResourceClaimList[] = {
     {"items", &a40, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_ResourceClaimList[] = {1, 3, 0, 2, };
-const Schema schema_resource_v1_ResourceClaimList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimList", .go_type = "v1.ResourceClaimList", .fields = f_resource_v1_ResourceClaimList, .by_name = n_resource_v1_ResourceClaimList, .n_fields = 4};
+static const SchemaInline e_resource_v1_ResourceClaimList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_resource_v1_ResourceClaimList[] = {2, 3};
+const Schema schema_resource_v1_ResourceClaimList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimList", .go_type = "v1.ResourceClaimList", .fields = f_resource_v1_ResourceClaimList, .by_name = n_resource_v1_ResourceClaimList, .n_fields = 4, .inlines = e_resource_v1_ResourceClaimList, .n_inlines = 1, .by_number = p_resource_v1_ResourceClaimList, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_resource_v1_ResourceClaimSpec[] = {
     {"devices", &schema_resource_v1_DeviceClaim, NULL, NULL, 1, 0},
 };
 static const uint16_t n_resource_v1_ResourceClaimSpec[] = {0, };
-const Schema schema_resource_v1_ResourceClaimSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimSpec", .go_type = "v1.ResourceClaimSpec", .fields = f_resource_v1_ResourceClaimSpec, .by_name = n_resource_v1_ResourceClaimSpec, .n_fields = 1};
+static const uint16_t p_resource_v1_ResourceClaimSpec[] = {0};
+const Schema schema_resource_v1_ResourceClaimSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimSpec", .go_type = "v1.ResourceClaimSpec", .fields = f_resource_v1_ResourceClaimSpec, .by_name = n_resource_v1_ResourceClaimSpec, .n_fields = 1, .by_number = p_resource_v1_ResourceClaimSpec, .n_by_number = 1, .has_defaults = true};
 
 static const char *const k41[] = {"uid", NULL};
 static const Schema a42 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_ResourceClaimConsumerReference, .go_type = "[]v1.ResourceClaimConsumerReference", .list_kind = LIST_MAP, .list_map_keys = k41};
@@ -365,7 +405,8 @@ static const SchemaField f_resource_v1_ResourceClaimStatus[] = {
     {"devices", &a44, NULL, NULL, 4, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_resource_v1_ResourceClaimStatus[] = {0, 2, 1, };
-const Schema schema_resource_v1_ResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimStatus", .go_type = "v1.ResourceClaimStatus", .fields = f_resource_v1_ResourceClaimStatus, .by_name = n_resource_v1_ResourceClaimStatus, .n_fields = 3};
+static const uint16_t p_resource_v1_ResourceClaimStatus[] = {0, 1, 2};
+const Schema schema_resource_v1_ResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimStatus", .go_type = "v1.ResourceClaimStatus", .fields = f_resource_v1_ResourceClaimStatus, .by_name = n_resource_v1_ResourceClaimStatus, .n_fields = 3, .by_number = p_resource_v1_ResourceClaimStatus, .n_by_number = 3, .has_defaults = true};
 
 static const SchemaField f_resource_v1_ResourceClaimTemplate[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -374,9 +415,11 @@ static const SchemaField f_resource_v1_ResourceClaimTemplate[] = {
     {"spec", &schema_resource_v1_ResourceClaimTemplateSpec, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_ResourceClaimTemplate[] = {1, 0, 2, 3, };
-const Schema schema_resource_v1_ResourceClaimTemplate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimTemplate", .go_type = "v1.ResourceClaimTemplate", .fields = f_resource_v1_ResourceClaimTemplate, .by_name = n_resource_v1_ResourceClaimTemplate, .n_fields = 4};
+static const SchemaInline e_resource_v1_ResourceClaimTemplate[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_resource_v1_ResourceClaimTemplate[] = {2, 3};
+const Schema schema_resource_v1_ResourceClaimTemplate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimTemplate", .go_type = "v1.ResourceClaimTemplate", .fields = f_resource_v1_ResourceClaimTemplate, .by_name = n_resource_v1_ResourceClaimTemplate, .n_fields = 4, .inlines = e_resource_v1_ResourceClaimTemplate, .n_inlines = 1, .by_number = p_resource_v1_ResourceClaimTemplate, .n_by_number = 2, .has_defaults = true};
 
-static const Schema a45 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_ResourceClaimTemplate, .go_type = "[]v1.ResourceClaimTemplate"};
+static const Schema a45 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_ResourceClaimTemplate, .go_type = "[]v1.ResourceClaimTemplate", .has_defaults = true};
 static const SchemaField f_resource_v1_ResourceClaimTemplateList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -384,14 +427,17 @@ static const SchemaField f_resource_v1_ResourceClaimTemplateList[] = {
     {"items", &a45, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_ResourceClaimTemplateList[] = {1, 3, 0, 2, };
-const Schema schema_resource_v1_ResourceClaimTemplateList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimTemplateList", .go_type = "v1.ResourceClaimTemplateList", .fields = f_resource_v1_ResourceClaimTemplateList, .by_name = n_resource_v1_ResourceClaimTemplateList, .n_fields = 4};
+static const SchemaInline e_resource_v1_ResourceClaimTemplateList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_resource_v1_ResourceClaimTemplateList[] = {2, 3};
+const Schema schema_resource_v1_ResourceClaimTemplateList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimTemplateList", .go_type = "v1.ResourceClaimTemplateList", .fields = f_resource_v1_ResourceClaimTemplateList, .by_name = n_resource_v1_ResourceClaimTemplateList, .n_fields = 4, .inlines = e_resource_v1_ResourceClaimTemplateList, .n_inlines = 1, .by_number = p_resource_v1_ResourceClaimTemplateList, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_resource_v1_ResourceClaimTemplateSpec[] = {
     {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
     {"spec", &schema_resource_v1_ResourceClaimSpec, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_ResourceClaimTemplateSpec[] = {0, 1, };
-const Schema schema_resource_v1_ResourceClaimTemplateSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimTemplateSpec", .go_type = "v1.ResourceClaimTemplateSpec", .fields = f_resource_v1_ResourceClaimTemplateSpec, .by_name = n_resource_v1_ResourceClaimTemplateSpec, .n_fields = 2};
+static const uint16_t p_resource_v1_ResourceClaimTemplateSpec[] = {0, 1};
+const Schema schema_resource_v1_ResourceClaimTemplateSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimTemplateSpec", .go_type = "v1.ResourceClaimTemplateSpec", .fields = f_resource_v1_ResourceClaimTemplateSpec, .by_name = n_resource_v1_ResourceClaimTemplateSpec, .n_fields = 2, .by_number = p_resource_v1_ResourceClaimTemplateSpec, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_resource_v1_ResourcePool[] = {
     {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -399,7 +445,8 @@ static const SchemaField f_resource_v1_ResourcePool[] = {
     {"resourceSliceCount", &s20, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_ResourcePool[] = {1, 0, 2, };
-const Schema schema_resource_v1_ResourcePool = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourcePool", .go_type = "v1.ResourcePool", .fields = f_resource_v1_ResourcePool, .by_name = n_resource_v1_ResourcePool, .n_fields = 3};
+static const uint16_t p_resource_v1_ResourcePool[] = {0, 1, 2};
+const Schema schema_resource_v1_ResourcePool = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourcePool", .go_type = "v1.ResourcePool", .fields = f_resource_v1_ResourcePool, .by_name = n_resource_v1_ResourcePool, .n_fields = 3, .by_number = p_resource_v1_ResourcePool, .n_by_number = 3};
 
 static const SchemaField f_resource_v1_ResourceSlice[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -408,7 +455,9 @@ static const SchemaField f_resource_v1_ResourceSlice[] = {
     {"spec", &schema_resource_v1_ResourceSliceSpec, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_ResourceSlice[] = {1, 0, 2, 3, };
-const Schema schema_resource_v1_ResourceSlice = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceSlice", .go_type = "v1.ResourceSlice", .fields = f_resource_v1_ResourceSlice, .by_name = n_resource_v1_ResourceSlice, .n_fields = 4};
+static const SchemaInline e_resource_v1_ResourceSlice[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_resource_v1_ResourceSlice[] = {2, 3};
+const Schema schema_resource_v1_ResourceSlice = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceSlice", .go_type = "v1.ResourceSlice", .fields = f_resource_v1_ResourceSlice, .by_name = n_resource_v1_ResourceSlice, .n_fields = 4, .inlines = e_resource_v1_ResourceSlice, .n_inlines = 1, .by_number = p_resource_v1_ResourceSlice, .n_by_number = 2};
 
 static const Schema a46 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_ResourceSlice, .go_type = "[]v1.ResourceSlice"};
 static const SchemaField f_resource_v1_ResourceSliceList[] = {
@@ -418,7 +467,9 @@ static const SchemaField f_resource_v1_ResourceSliceList[] = {
     {"items", &a46, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_resource_v1_ResourceSliceList[] = {1, 3, 0, 2, };
-const Schema schema_resource_v1_ResourceSliceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceSliceList", .go_type = "v1.ResourceSliceList", .fields = f_resource_v1_ResourceSliceList, .by_name = n_resource_v1_ResourceSliceList, .n_fields = 4};
+static const SchemaInline e_resource_v1_ResourceSliceList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_resource_v1_ResourceSliceList[] = {2, 3};
+const Schema schema_resource_v1_ResourceSliceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceSliceList", .go_type = "v1.ResourceSliceList", .fields = f_resource_v1_ResourceSliceList, .by_name = n_resource_v1_ResourceSliceList, .n_fields = 4, .inlines = e_resource_v1_ResourceSliceList, .n_inlines = 1, .by_number = p_resource_v1_ResourceSliceList, .n_by_number = 2};
 
 static const Schema a47 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_Device, .go_type = "[]v1.Device"};
 static const Schema a48 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_CounterSet, .go_type = "[]v1.CounterSet"};
@@ -433,5 +484,6 @@ static const SchemaField f_resource_v1_ResourceSliceSpec[] = {
     {"sharedCounters", &a48, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_resource_v1_ResourceSliceSpec[] = {4, 5, 0, 2, 3, 6, 1, 7, };
-const Schema schema_resource_v1_ResourceSliceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceSliceSpec", .go_type = "v1.ResourceSliceSpec", .fields = f_resource_v1_ResourceSliceSpec, .by_name = n_resource_v1_ResourceSliceSpec, .n_fields = 8};
+static const uint16_t p_resource_v1_ResourceSliceSpec[] = {0, 1, 2, 3, 4, 5, 6, 7};
+const Schema schema_resource_v1_ResourceSliceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceSliceSpec", .go_type = "v1.ResourceSliceSpec", .fields = f_resource_v1_ResourceSliceSpec, .by_name = n_resource_v1_ResourceSliceSpec, .n_fields = 8, .by_number = p_resource_v1_ResourceSliceSpec, .n_by_number = 8};
 

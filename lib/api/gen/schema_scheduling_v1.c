@@ -16,7 +16,9 @@ static const SchemaField f_scheduling_v1_PriorityClass[] = {
     {"preemptionPolicy", &s4, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_scheduling_v1_PriorityClass[] = {1, 5, 4, 0, 2, 6, 3, };
-const Schema schema_scheduling_v1_PriorityClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.scheduling.v1.PriorityClass", .go_type = "v1.PriorityClass", .fields = f_scheduling_v1_PriorityClass, .by_name = n_scheduling_v1_PriorityClass, .n_fields = 7};
+static const SchemaInline e_scheduling_v1_PriorityClass[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_scheduling_v1_PriorityClass[] = {2, 3, 4, 5, 6};
+const Schema schema_scheduling_v1_PriorityClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.scheduling.v1.PriorityClass", .go_type = "v1.PriorityClass", .fields = f_scheduling_v1_PriorityClass, .by_name = n_scheduling_v1_PriorityClass, .n_fields = 7, .inlines = e_scheduling_v1_PriorityClass, .n_inlines = 1, .by_number = p_scheduling_v1_PriorityClass, .n_by_number = 5};
 
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_scheduling_v1_PriorityClass, .go_type = "[]v1.PriorityClass"};
 static const SchemaField f_scheduling_v1_PriorityClassList[] = {
@@ -26,5 +28,7 @@ static const SchemaField f_scheduling_v1_PriorityClassList[] = {
     {"items", &a5, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_scheduling_v1_PriorityClassList[] = {1, 3, 0, 2, };
-const Schema schema_scheduling_v1_PriorityClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.scheduling.v1.PriorityClassList", .go_type = "v1.PriorityClassList", .fields = f_scheduling_v1_PriorityClassList, .by_name = n_scheduling_v1_PriorityClassList, .n_fields = 4};
+static const SchemaInline e_scheduling_v1_PriorityClassList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_scheduling_v1_PriorityClassList[] = {2, 3};
+const Schema schema_scheduling_v1_PriorityClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.scheduling.v1.PriorityClassList", .go_type = "v1.PriorityClassList", .fields = f_scheduling_v1_PriorityClassList, .by_name = n_scheduling_v1_PriorityClassList, .n_fields = 4, .inlines = e_scheduling_v1_PriorityClassList, .n_inlines = 1, .by_number = p_scheduling_v1_PriorityClassList, .n_by_number = 2};
 

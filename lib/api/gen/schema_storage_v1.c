@@ -9,7 +9,9 @@ static const SchemaField f_storage_v1_CSIDriver[] = {
     {"spec", &schema_storage_v1_CSIDriverSpec, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_storage_v1_CSIDriver[] = {1, 0, 2, 3, };
-const Schema schema_storage_v1_CSIDriver = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIDriver", .go_type = "v1.CSIDriver", .fields = f_storage_v1_CSIDriver, .by_name = n_storage_v1_CSIDriver, .n_fields = 4};
+static const SchemaInline e_storage_v1_CSIDriver[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_storage_v1_CSIDriver[] = {2, 3};
+const Schema schema_storage_v1_CSIDriver = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIDriver", .go_type = "v1.CSIDriver", .fields = f_storage_v1_CSIDriver, .by_name = n_storage_v1_CSIDriver, .n_fields = 4, .inlines = e_storage_v1_CSIDriver, .n_inlines = 1, .by_number = p_storage_v1_CSIDriver, .n_by_number = 2};
 
 static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_CSIDriver, .go_type = "[]v1.CSIDriver"};
 static const SchemaField f_storage_v1_CSIDriverList[] = {
@@ -19,7 +21,9 @@ static const SchemaField f_storage_v1_CSIDriverList[] = {
     {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_storage_v1_CSIDriverList[] = {1, 3, 0, 2, };
-const Schema schema_storage_v1_CSIDriverList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIDriverList", .go_type = "v1.CSIDriverList", .fields = f_storage_v1_CSIDriverList, .by_name = n_storage_v1_CSIDriverList, .n_fields = 4};
+static const SchemaInline e_storage_v1_CSIDriverList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_storage_v1_CSIDriverList[] = {2, 3};
+const Schema schema_storage_v1_CSIDriverList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIDriverList", .go_type = "v1.CSIDriverList", .fields = f_storage_v1_CSIDriverList, .by_name = n_storage_v1_CSIDriverList, .n_fields = 4, .inlines = e_storage_v1_CSIDriverList, .n_inlines = 1, .by_number = p_storage_v1_CSIDriverList, .n_by_number = 2};
 
 static const Schema s2 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const Schema s3 = {.type = SCHEMA_STRING, .go_type = "v1.VolumeLifecycleMode"};
@@ -41,7 +45,8 @@ static const SchemaField f_storage_v1_CSIDriverSpec[] = {
     {"preventPodSchedulingIfMissing", &s2, NULL, NULL, 11, FIELD_POINTER},
 };
 static const uint16_t n_storage_v1_CSIDriverSpec[] = {0, 4, 8, 1, 10, 6, 7, 9, 3, 5, 2, };
-const Schema schema_storage_v1_CSIDriverSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIDriverSpec", .go_type = "v1.CSIDriverSpec", .fields = f_storage_v1_CSIDriverSpec, .by_name = n_storage_v1_CSIDriverSpec, .n_fields = 11};
+static const uint16_t p_storage_v1_CSIDriverSpec[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+const Schema schema_storage_v1_CSIDriverSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIDriverSpec", .go_type = "v1.CSIDriverSpec", .fields = f_storage_v1_CSIDriverSpec, .by_name = n_storage_v1_CSIDriverSpec, .n_fields = 11, .by_number = p_storage_v1_CSIDriverSpec, .n_by_number = 11};
 
 static const SchemaField f_storage_v1_CSINode[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -50,7 +55,9 @@ static const SchemaField f_storage_v1_CSINode[] = {
     {"spec", &schema_storage_v1_CSINodeSpec, NULL, NULL, 2, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_storage_v1_CSINode[] = {1, 0, 2, 3, };
-const Schema schema_storage_v1_CSINode = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINode", .go_type = "v1.CSINode", .fields = f_storage_v1_CSINode, .by_name = n_storage_v1_CSINode, .n_fields = 4};
+static const SchemaInline e_storage_v1_CSINode[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_storage_v1_CSINode[] = {2, 3};
+const Schema schema_storage_v1_CSINode = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINode", .go_type = "v1.CSINode", .fields = f_storage_v1_CSINode, .by_name = n_storage_v1_CSINode, .n_fields = 4, .inlines = e_storage_v1_CSINode, .n_inlines = 1, .by_number = p_storage_v1_CSINode, .n_by_number = 2};
 
 static const Schema a8 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string"};
 static const SchemaField f_storage_v1_CSINodeDriver[] = {
@@ -60,7 +67,8 @@ static const SchemaField f_storage_v1_CSINodeDriver[] = {
     {"allocatable", &schema_storage_v1_VolumeNodeResources, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_storage_v1_CSINodeDriver[] = {3, 0, 1, 2, };
-const Schema schema_storage_v1_CSINodeDriver = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINodeDriver", .go_type = "v1.CSINodeDriver", .fields = f_storage_v1_CSINodeDriver, .by_name = n_storage_v1_CSINodeDriver, .n_fields = 4};
+static const uint16_t p_storage_v1_CSINodeDriver[] = {0, 1, 2, 3};
+const Schema schema_storage_v1_CSINodeDriver = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINodeDriver", .go_type = "v1.CSINodeDriver", .fields = f_storage_v1_CSINodeDriver, .by_name = n_storage_v1_CSINodeDriver, .n_fields = 4, .by_number = p_storage_v1_CSINodeDriver, .n_by_number = 4};
 
 static const Schema a9 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_CSINode, .go_type = "[]v1.CSINode"};
 static const SchemaField f_storage_v1_CSINodeList[] = {
@@ -70,7 +78,9 @@ static const SchemaField f_storage_v1_CSINodeList[] = {
     {"items", &a9, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_storage_v1_CSINodeList[] = {1, 3, 0, 2, };
-const Schema schema_storage_v1_CSINodeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINodeList", .go_type = "v1.CSINodeList", .fields = f_storage_v1_CSINodeList, .by_name = n_storage_v1_CSINodeList, .n_fields = 4};
+static const SchemaInline e_storage_v1_CSINodeList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_storage_v1_CSINodeList[] = {2, 3};
+const Schema schema_storage_v1_CSINodeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINodeList", .go_type = "v1.CSINodeList", .fields = f_storage_v1_CSINodeList, .by_name = n_storage_v1_CSINodeList, .n_fields = 4, .inlines = e_storage_v1_CSINodeList, .n_inlines = 1, .by_number = p_storage_v1_CSINodeList, .n_by_number = 2};
 
 static const char *const k10[] = {"name", NULL};
 static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_CSINodeDriver, .go_type = "[]v1.CSINodeDriver", .list_kind = LIST_MAP, .list_map_keys = k10};
@@ -78,7 +88,8 @@ static const SchemaField f_storage_v1_CSINodeSpec[] = {
     {"drivers", &a11, NULL, "name", 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_MERGE},
 };
 static const uint16_t n_storage_v1_CSINodeSpec[] = {0, };
-const Schema schema_storage_v1_CSINodeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINodeSpec", .go_type = "v1.CSINodeSpec", .fields = f_storage_v1_CSINodeSpec, .by_name = n_storage_v1_CSINodeSpec, .n_fields = 1};
+static const uint16_t p_storage_v1_CSINodeSpec[] = {0};
+const Schema schema_storage_v1_CSINodeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINodeSpec", .go_type = "v1.CSINodeSpec", .fields = f_storage_v1_CSINodeSpec, .by_name = n_storage_v1_CSINodeSpec, .n_fields = 1, .by_number = p_storage_v1_CSINodeSpec, .n_by_number = 1};
 
 static const Schema l12 = {.type = SCHEMA_QUANTITY, .name = "io.k8s.apimachinery.pkg.api.resource.Quantity", .go_type = "resource.Quantity"};
 static const SchemaField f_storage_v1_CSIStorageCapacity[] = {
@@ -91,7 +102,9 @@ static const SchemaField f_storage_v1_CSIStorageCapacity[] = {
     {"maximumVolumeSize", &l12, NULL, NULL, 5, FIELD_POINTER},
 };
 static const uint16_t n_storage_v1_CSIStorageCapacity[] = {1, 5, 0, 6, 2, 3, 4, };
-const Schema schema_storage_v1_CSIStorageCapacity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIStorageCapacity", .go_type = "v1.CSIStorageCapacity", .fields = f_storage_v1_CSIStorageCapacity, .by_name = n_storage_v1_CSIStorageCapacity, .n_fields = 7};
+static const SchemaInline e_storage_v1_CSIStorageCapacity[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_storage_v1_CSIStorageCapacity[] = {2, 3, 4, 5, 6};
+const Schema schema_storage_v1_CSIStorageCapacity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIStorageCapacity", .go_type = "v1.CSIStorageCapacity", .fields = f_storage_v1_CSIStorageCapacity, .by_name = n_storage_v1_CSIStorageCapacity, .n_fields = 7, .inlines = e_storage_v1_CSIStorageCapacity, .n_inlines = 1, .by_number = p_storage_v1_CSIStorageCapacity, .n_by_number = 5};
 
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_CSIStorageCapacity, .go_type = "[]v1.CSIStorageCapacity"};
 static const SchemaField f_storage_v1_CSIStorageCapacityList[] = {
@@ -101,7 +114,9 @@ static const SchemaField f_storage_v1_CSIStorageCapacityList[] = {
     {"items", &a13, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_storage_v1_CSIStorageCapacityList[] = {1, 3, 0, 2, };
-const Schema schema_storage_v1_CSIStorageCapacityList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIStorageCapacityList", .go_type = "v1.CSIStorageCapacityList", .fields = f_storage_v1_CSIStorageCapacityList, .by_name = n_storage_v1_CSIStorageCapacityList, .n_fields = 4};
+static const SchemaInline e_storage_v1_CSIStorageCapacityList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_storage_v1_CSIStorageCapacityList[] = {2, 3};
+const Schema schema_storage_v1_CSIStorageCapacityList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIStorageCapacityList", .go_type = "v1.CSIStorageCapacityList", .fields = f_storage_v1_CSIStorageCapacityList, .by_name = n_storage_v1_CSIStorageCapacityList, .n_fields = 4, .inlines = e_storage_v1_CSIStorageCapacityList, .n_inlines = 1, .by_number = p_storage_v1_CSIStorageCapacityList, .n_by_number = 2};
 
 static const Schema m14 = {.type = SCHEMA_MAP, .element = &s0, .go_type = "map[string]string"};
 static const char *const v15[] = {"Delete", "Recycle", "Retain", NULL};
@@ -122,7 +137,9 @@ static const SchemaField f_storage_v1_StorageClass[] = {
     {"allowedTopologies", &a19, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
 };
 static const uint16_t n_storage_v1_StorageClass[] = {7, 9, 1, 0, 2, 6, 4, 3, 5, 8, };
-const Schema schema_storage_v1_StorageClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.StorageClass", .go_type = "v1.StorageClass", .fields = f_storage_v1_StorageClass, .by_name = n_storage_v1_StorageClass, .n_fields = 10};
+static const SchemaInline e_storage_v1_StorageClass[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_storage_v1_StorageClass[] = {2, 3, 4, 5, 6, 7, 8, 9};
+const Schema schema_storage_v1_StorageClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.StorageClass", .go_type = "v1.StorageClass", .fields = f_storage_v1_StorageClass, .by_name = n_storage_v1_StorageClass, .n_fields = 10, .inlines = e_storage_v1_StorageClass, .n_inlines = 1, .by_number = p_storage_v1_StorageClass, .n_by_number = 8};
 
 static const Schema a20 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_StorageClass, .go_type = "[]v1.StorageClass"};
 static const SchemaField f_storage_v1_StorageClassList[] = {
@@ -132,14 +149,17 @@ static const SchemaField f_storage_v1_StorageClassList[] = {
     {"items", &a20, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_storage_v1_StorageClassList[] = {1, 3, 0, 2, };
-const Schema schema_storage_v1_StorageClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.StorageClassList", .go_type = "v1.StorageClassList", .fields = f_storage_v1_StorageClassList, .by_name = n_storage_v1_StorageClassList, .n_fields = 4};
+static const SchemaInline e_storage_v1_StorageClassList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_storage_v1_StorageClassList[] = {2, 3};
+const Schema schema_storage_v1_StorageClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.StorageClassList", .go_type = "v1.StorageClassList", .fields = f_storage_v1_StorageClassList, .by_name = n_storage_v1_StorageClassList, .n_fields = 4, .inlines = e_storage_v1_StorageClassList, .n_inlines = 1, .by_number = p_storage_v1_StorageClassList, .n_by_number = 2};
 
 static const SchemaField f_storage_v1_TokenRequest[] = {
     {"audience", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
     {"expirationSeconds", &s7, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_storage_v1_TokenRequest[] = {0, 1, };
-const Schema schema_storage_v1_TokenRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.TokenRequest", .go_type = "v1.TokenRequest", .fields = f_storage_v1_TokenRequest, .by_name = n_storage_v1_TokenRequest, .n_fields = 2};
+static const uint16_t p_storage_v1_TokenRequest[] = {0, 1};
+const Schema schema_storage_v1_TokenRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.TokenRequest", .go_type = "v1.TokenRequest", .fields = f_storage_v1_TokenRequest, .by_name = n_storage_v1_TokenRequest, .n_fields = 2, .by_number = p_storage_v1_TokenRequest, .n_by_number = 2};
 
 static const SchemaField f_storage_v1_VolumeAttachment[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -149,9 +169,11 @@ static const SchemaField f_storage_v1_VolumeAttachment[] = {
     {"status", &schema_storage_v1_VolumeAttachmentStatus, NULL, NULL, 3, 0},
 };
 static const uint16_t n_storage_v1_VolumeAttachment[] = {1, 0, 2, 3, 4, };
-const Schema schema_storage_v1_VolumeAttachment = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachment", .go_type = "v1.VolumeAttachment", .fields = f_storage_v1_VolumeAttachment, .by_name = n_storage_v1_VolumeAttachment, .n_fields = 5};
+static const SchemaInline e_storage_v1_VolumeAttachment[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_storage_v1_VolumeAttachment[] = {2, 3, 4};
+const Schema schema_storage_v1_VolumeAttachment = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachment", .go_type = "v1.VolumeAttachment", .fields = f_storage_v1_VolumeAttachment, .by_name = n_storage_v1_VolumeAttachment, .n_fields = 5, .inlines = e_storage_v1_VolumeAttachment, .n_inlines = 1, .by_number = p_storage_v1_VolumeAttachment, .n_by_number = 3, .has_defaults = true};
 
-static const Schema a21 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_VolumeAttachment, .go_type = "[]v1.VolumeAttachment"};
+static const Schema a21 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_VolumeAttachment, .go_type = "[]v1.VolumeAttachment", .has_defaults = true};
 static const SchemaField f_storage_v1_VolumeAttachmentList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -159,14 +181,17 @@ static const SchemaField f_storage_v1_VolumeAttachmentList[] = {
     {"items", &a21, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_storage_v1_VolumeAttachmentList[] = {1, 3, 0, 2, };
-const Schema schema_storage_v1_VolumeAttachmentList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentList", .go_type = "v1.VolumeAttachmentList", .fields = f_storage_v1_VolumeAttachmentList, .by_name = n_storage_v1_VolumeAttachmentList, .n_fields = 4};
+static const SchemaInline e_storage_v1_VolumeAttachmentList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_storage_v1_VolumeAttachmentList[] = {2, 3};
+const Schema schema_storage_v1_VolumeAttachmentList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentList", .go_type = "v1.VolumeAttachmentList", .fields = f_storage_v1_VolumeAttachmentList, .by_name = n_storage_v1_VolumeAttachmentList, .n_fields = 4, .inlines = e_storage_v1_VolumeAttachmentList, .n_inlines = 1, .by_number = p_storage_v1_VolumeAttachmentList, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_storage_v1_VolumeAttachmentSource[] = {
     {"persistentVolumeName", &s0, NULL, NULL, 1, FIELD_POINTER},
     {"inlineVolumeSpec", &schema_core_v1_PersistentVolumeSpec, NULL, NULL, 2, FIELD_POINTER},
 };
 static const uint16_t n_storage_v1_VolumeAttachmentSource[] = {1, 0, };
-const Schema schema_storage_v1_VolumeAttachmentSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentSource", .go_type = "v1.VolumeAttachmentSource", .fields = f_storage_v1_VolumeAttachmentSource, .by_name = n_storage_v1_VolumeAttachmentSource, .n_fields = 2};
+static const uint16_t p_storage_v1_VolumeAttachmentSource[] = {0, 1};
+const Schema schema_storage_v1_VolumeAttachmentSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentSource", .go_type = "v1.VolumeAttachmentSource", .fields = f_storage_v1_VolumeAttachmentSource, .by_name = n_storage_v1_VolumeAttachmentSource, .n_fields = 2, .by_number = p_storage_v1_VolumeAttachmentSource, .n_by_number = 2, .has_defaults = true};
 
 static const SchemaField f_storage_v1_VolumeAttachmentSpec[] = {
     {"attacher", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -174,7 +199,8 @@ static const SchemaField f_storage_v1_VolumeAttachmentSpec[] = {
     {"nodeName", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED},
 };
 static const uint16_t n_storage_v1_VolumeAttachmentSpec[] = {0, 2, 1, };
-const Schema schema_storage_v1_VolumeAttachmentSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentSpec", .go_type = "v1.VolumeAttachmentSpec", .fields = f_storage_v1_VolumeAttachmentSpec, .by_name = n_storage_v1_VolumeAttachmentSpec, .n_fields = 3};
+static const uint16_t p_storage_v1_VolumeAttachmentSpec[] = {0, 1, 2};
+const Schema schema_storage_v1_VolumeAttachmentSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentSpec", .go_type = "v1.VolumeAttachmentSpec", .fields = f_storage_v1_VolumeAttachmentSpec, .by_name = n_storage_v1_VolumeAttachmentSpec, .n_fields = 3, .by_number = p_storage_v1_VolumeAttachmentSpec, .n_by_number = 3, .has_defaults = true};
 
 static const SchemaField f_storage_v1_VolumeAttachmentStatus[] = {
     {"attached", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED},
@@ -183,7 +209,8 @@ static const SchemaField f_storage_v1_VolumeAttachmentStatus[] = {
     {"detachError", &schema_storage_v1_VolumeError, NULL, NULL, 4, FIELD_POINTER},
 };
 static const uint16_t n_storage_v1_VolumeAttachmentStatus[] = {2, 0, 1, 3, };
-const Schema schema_storage_v1_VolumeAttachmentStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentStatus", .go_type = "v1.VolumeAttachmentStatus", .fields = f_storage_v1_VolumeAttachmentStatus, .by_name = n_storage_v1_VolumeAttachmentStatus, .n_fields = 4};
+static const uint16_t p_storage_v1_VolumeAttachmentStatus[] = {0, 1, 2, 3};
+const Schema schema_storage_v1_VolumeAttachmentStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentStatus", .go_type = "v1.VolumeAttachmentStatus", .fields = f_storage_v1_VolumeAttachmentStatus, .by_name = n_storage_v1_VolumeAttachmentStatus, .n_fields = 4, .by_number = p_storage_v1_VolumeAttachmentStatus, .n_by_number = 4};
 
 static const SchemaField f_storage_v1_VolumeAttributesClass[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
@@ -193,7 +220,9 @@ static const SchemaField f_storage_v1_VolumeAttributesClass[] = {
     {"parameters", &m14, NULL, NULL, 3, FIELD_OMIT_EMPTY},
 };
 static const uint16_t n_storage_v1_VolumeAttributesClass[] = {1, 3, 0, 2, 4, };
-const Schema schema_storage_v1_VolumeAttributesClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttributesClass", .go_type = "v1.VolumeAttributesClass", .fields = f_storage_v1_VolumeAttributesClass, .by_name = n_storage_v1_VolumeAttributesClass, .n_fields = 5};
+static const SchemaInline e_storage_v1_VolumeAttributesClass[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_storage_v1_VolumeAttributesClass[] = {2, 3, 4};
+const Schema schema_storage_v1_VolumeAttributesClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttributesClass", .go_type = "v1.VolumeAttributesClass", .fields = f_storage_v1_VolumeAttributesClass, .by_name = n_storage_v1_VolumeAttributesClass, .n_fields = 5, .inlines = e_storage_v1_VolumeAttributesClass, .n_inlines = 1, .by_number = p_storage_v1_VolumeAttributesClass, .n_by_number = 3};
 
 static const Schema a22 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_VolumeAttributesClass, .go_type = "[]v1.VolumeAttributesClass"};
 static const SchemaField f_storage_v1_VolumeAttributesClassList[] = {
@@ -203,7 +232,9 @@ static const SchemaField f_storage_v1_VolumeAttributesClassList[] = {
     {"items", &a22, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
 };
 static const uint16_t n_storage_v1_VolumeAttributesClassList[] = {1, 3, 0, 2, };
-const Schema schema_storage_v1_VolumeAttributesClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttributesClassList", .go_type = "v1.VolumeAttributesClassList", .fields = f_storage_v1_VolumeAttributesClassList, .by_name = n_storage_v1_VolumeAttributesClassList, .n_fields = 4};
+static const SchemaInline e_storage_v1_VolumeAttributesClassList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
+static const uint16_t p_storage_v1_VolumeAttributesClassList[] = {2, 3};
+const Schema schema_storage_v1_VolumeAttributesClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttributesClassList", .go_type = "v1.VolumeAttributesClassList", .fields = f_storage_v1_VolumeAttributesClassList, .by_name = n_storage_v1_VolumeAttributesClassList, .n_fields = 4, .inlines = e_storage_v1_VolumeAttributesClassList, .n_inlines = 1, .by_number = p_storage_v1_VolumeAttributesClassList, .n_by_number = 2};
 
 static const Schema l23 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time"};
 static const Schema s24 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
@@ -213,11 +244,13 @@ static const SchemaField f_storage_v1_VolumeError[] = {
     {"errorCode", &s24, NULL, NULL, 3, FIELD_POINTER},
 };
 static const uint16_t n_storage_v1_VolumeError[] = {2, 1, 0, };
-const Schema schema_storage_v1_VolumeError = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeError", .go_type = "v1.VolumeError", .fields = f_storage_v1_VolumeError, .by_name = n_storage_v1_VolumeError, .n_fields = 3};
+static const uint16_t p_storage_v1_VolumeError[] = {0, 1, 2};
+const Schema schema_storage_v1_VolumeError = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeError", .go_type = "v1.VolumeError", .fields = f_storage_v1_VolumeError, .by_name = n_storage_v1_VolumeError, .n_fields = 3, .by_number = p_storage_v1_VolumeError, .n_by_number = 3};
 
 static const SchemaField f_storage_v1_VolumeNodeResources[] = {
     {"count", &s24, NULL, NULL, 1, FIELD_POINTER},
 };
 static const uint16_t n_storage_v1_VolumeNodeResources[] = {0, };
-const Schema schema_storage_v1_VolumeNodeResources = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeNodeResources", .go_type = "v1.VolumeNodeResources", .fields = f_storage_v1_VolumeNodeResources, .by_name = n_storage_v1_VolumeNodeResources, .n_fields = 1};
+static const uint16_t p_storage_v1_VolumeNodeResources[] = {0};
+const Schema schema_storage_v1_VolumeNodeResources = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeNodeResources", .go_type = "v1.VolumeNodeResources", .fields = f_storage_v1_VolumeNodeResources, .by_name = n_storage_v1_VolumeNodeResources, .n_fields = 1, .by_number = p_storage_v1_VolumeNodeResources, .n_by_number = 1};
 
