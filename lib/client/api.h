@@ -28,6 +28,7 @@ typedef struct ApiOptions {
     bool dry_run, force, force_set;
     const char *field_manager, *field_validation;
     PatchType patch_type;
+    bool metadata_only; /* PartialObjectMetadata will do; a transport on shared objects may give the whole */
 } ApiOptions;
 
 typedef struct ApiRequest {

@@ -24,12 +24,13 @@ typedef struct ClientTransport ClientTransport;
 struct ClientTransport {
     int (*execute)(ClientTransport *transport, const ApiRequest *request, Object **ret_object, Value **ret_value, ApiError *err);
     int (*list)(ClientTransport *transport, const ApiRequest *request, ClientList *ret, ApiError *err);
-    /* event(WATCH type name "ADDED"/"MODIFIED"/"DELETED"/"BOOKMARK", object or NULL, revision); end(err code) once, unless
-     * stopped first; 410 means: list again. */
+    /* event(WATCH type name "ADDED"/"MODIFIED"/"DELETED"/"BOOKMARK", object (borrowed) or NULL, revision); end(negative
+     * errno, or 0 at an orderly end such as the server's timeout) once, unless stopped first; -EKEYEXPIRED (410) means:
+     * list again. */
     int (*watch)(ClientTransport *transport, const ApiRequest *request,
                  void (*event)(const char *type, Object *object, uint64_t revision, void *userdata),
                  void (*end)(int error, void *userdata), void *userdata, ClientWatch **ret, ApiError *err);
-    /* No callback runs after it returns. */
+    /* Frees the watch, ended or not. No callback runs after it returns. Not from a callback. */
     void (*watch_stop)(ClientWatch *watch);
     void (*free)(ClientTransport *transport);
 };
@@ -45,6 +46,14 @@ int client_http_from_kubeconfig(const char *path, const char *user_agent, Client
 int client_get(Client *client, const Resource *resource, const char *ns, const char *name, Object **ret, ApiError *err);
 int client_list(Client *client, const Resource *resource, const char *ns, const ApiOptions *options, ClientList *ret, ApiError *err);
 int client_create(Client *client, const Resource *resource, const char *ns, const Value *v, Object **ret, ApiError *err);
+typedef struct ClientWatchOps {
+    void (*event)(const char *type, Object *object, uint64_t revision, void *userdata);
+    void (*end)(int error, void *userdata);
+} ClientWatchOps;
+/* As the transport's watch; informers are what most callers want. */
+int client_watch(Client *client, const Resource *resource, const char *ns, const ApiOptions *options,
+                 const ClientWatchOps *ops, void *userdata, ClientWatch **ret, ApiError *err);
+void client_watch_stop(Client *client, ClientWatch *watch); /* NULL is fine */
 /* subresource NULL or "status". v carries metadata.resourceVersion when the write must not overwrite others'. */
 int client_update(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource, const Value *v, Object **ret, ApiError *err);
 int client_patch(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource, PatchType type, const Value *patch, Object **ret, ApiError *err);
@@ -56,3 +65,5 @@ typedef struct ClientDelete {
 int client_delete(Client *client, const Resource *resource, const char *ns, const char *name, const ClientDelete *options, ApiError *err);
 /* POST to a subresource (binding, eviction, token); *ret in the arena. */
 int client_create_subresource(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource, const Value *body, Arena *arena, Value **ret, ApiError *err);
+/* Deletes what `options` selects (NULL: the whole collection). */
+int client_delete_collection(Client *client, const Resource *resource, const char *ns, const ApiOptions *options, const ClientDelete *delete_with, ApiError *err);

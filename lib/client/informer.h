@@ -40,3 +40,10 @@ void informer_list_controlled(Informer *informer, const char *owner_uid, ClientL
  * informer_index_field before start. */
 void informer_index_field(Informer *informer, const char *field);
 void informer_list_by_field(Informer *informer, const char *field, const char *value, ClientList *ret);
+
+/* As informer_get for all namespaces, for a user content with metadata: over HTTP only that is fetched and kept, unless
+ * another user of the set asks for whole objects (before or after). */
+Informer *informer_get_metadata(InformerSet *set, const Resource *resource);
+const Resource *informer_resource(const Informer *informer);
+/* Ends the watches and the set's thread: no handler runs after it returns. Lookups keep answering. */
+void informer_set_stop(InformerSet *set);
