@@ -13,8 +13,15 @@
 #include "api/codec.h"
 #include "apiserver/storage/store.h"
 
+/* What the server was told at its start and strategies need. */
+typedef struct StrategySettings {
+    const char *service_cluster_ip_range; /* "10.96.0.0/16" */
+    uint16_t node_port_first, node_port_last;
+} StrategySettings;
+
 typedef struct StrategyContext {
     Arena *arena;
+    const StrategySettings *settings;
     const Resource *resource;
     const char *ns;
     const char *subresource; /* NULL: the main resource */
@@ -29,7 +36,8 @@ typedef struct StrategyContext {
 /* Adds a Warning header to the answer. */
 void strategy_warn(StrategyContext *context, const char *format, ...) _printf_(2, 3);
 
-/* A Table row: append one value a column of the resource's printer, in the order of `columns`. */
+/* `print` appends one value a column to `cells`, in the order of `columns`. set_defaults comes after defaults.h and is for
+ * what is a resource's own, not its types'. */
 typedef struct Strategy {
     const char *group, *plural; /* all versions of it, unless `version` is set */
     const char *version;
@@ -55,6 +63,15 @@ typedef struct Strategy {
     void (*after_delete)(StrategyContext *context, const Value *object);
     /* Graceful deletion: the seconds this object is to be given; 0: at once. `requested` < 0: not said. */
     int64_t (*grace_seconds)(StrategyContext *context, const Value *object, int64_t requested);
+    bool return_deleted_object; /* a delete answers with the object's last state, not a Status */
+    bool orphan_by_default;     /* the dependents stay when nobody says otherwise (core/v1 rc, batch/v1 jobs) */
+    bool graceful;              /* grace_seconds applies: deletion may wait for the node (pods) */
+    /* Whether something but metadata.finalizers holds a deleted object (Namespace: spec.finalizers); when a deletion is
+     * held, mark_deleting makes the object say so. */
+    bool (*holds_deletion)(const Value *object);
+    void (*mark_deleting)(StrategyContext *context, Value *object);
+    /* Refuses a deletion; before anything else. */
+    int (*check_delete)(StrategyContext *context, const Value *object, ApiError *err);
     const Column *columns;
     size_t n_columns;
     void (*print)(Arena *arena, const Value *object, int64_t now_ns, Value *cells);
@@ -65,5 +82,6 @@ typedef struct StrategyTable {
     size_t n;
 } StrategyTable;
 
-/* The strategy of a resource; a static empty one when it has none. Never NULL. */
+/* The strategy of a resource, from the tables that strategy_tables.h lists; a static empty one when it has none. Never
+ * NULL. */
 const Strategy *strategy_of(const Resource *resource);

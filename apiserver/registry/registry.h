@@ -1,0 +1,107 @@
+/* The generic engine: what every resource has in common, between a decoded request and the store. It knows ObjectMeta,
+ * optimistic concurrency, generated names, graceful deletion, finalizers, dry run; what a resource does of its own is its
+ * strategy (strategy.h).
+ *
+ * Trees that go through the engine are in the form of the storage row (convert.h), normalised and with defaults. All
+ * functions may block on the store's disk; any thread. Errors: negative errno and the Status in *err. */
+#pragma once
+
+#include "apiserver/registry/strategy.h"
+#include "client/api.h"
+
+typedef struct Registry Registry;
+
+typedef enum AdmissionOperation { ADMISSION_CREATE, ADMISSION_UPDATE, ADMISSION_DELETE, ADMISSION_CONNECT } AdmissionOperation;
+
+/* What an admission plugin is told. */
+typedef struct AdmissionRequest {
+    AdmissionOperation operation;
+    const ApiRequest *request; /* resource, subresource, user, options */
+    const Resource *resource;  /* the storage row */
+    const char *ns, *name;     /* "" when there is none */
+    Value *object;             /* new state; mutating plugins change it; NULL for deletes. For subresources with a kind of
+                                  their own (Binding, Eviction, TokenRequest), that */
+    const Value *old;          /* NULL for creates */
+    Store *store;
+    StrategyContext *strategy; /* arena, settings, warnings */
+} AdmissionRequest;
+
+typedef struct AdmissionHooks {
+    int (*mutate)(void *userdata, AdmissionRequest *request, ApiError *err);
+    int (*validate)(void *userdata, AdmissionRequest *request, ApiError *err);
+    void *userdata;
+} AdmissionHooks;
+
+typedef struct RegistryConfig {
+    Store *store;
+    StrategySettings settings;
+    AdmissionHooks admission; /* functions may be NULL */
+} RegistryConfig;
+
+Registry *registry_new(const RegistryConfig *config);
+void registry_free(Registry *registry);
+DEFINE_CLEANUP(Registry, registry_free)
+Store *registry_store(Registry *registry);
+const StrategySettings *registry_settings(Registry *registry);
+
+/* The state of one request in the engine: made once, then passed to one of the functions below. */
+typedef struct RegistryCall {
+    Registry *registry;
+    const ApiRequest *request;
+    const Resource *resource; /* storage row */
+    const Strategy *strategy;
+    StrategyContext context;
+    bool keep_managed_fields; /* the write does not pass through the field manager (subresources without one) */
+} RegistryCall;
+void registry_call_init(RegistryCall *call, Registry *registry, const ApiRequest *request);
+
+typedef struct RegistryResult {
+    Object *object; /* a reference; of a dry run: not stored */
+    bool created, deleted;
+} RegistryResult;
+static inline void registry_result_done(RegistryResult *result) {
+    object_unref(result->object);
+    result->object = NULL;
+}
+#define _cleanup_registry_result_ _cleanup_(registry_result_done)
+
+int registry_get(RegistryCall *call, const char *ns, const char *name, Object **ret, ApiError *err);
+/* `object` is changed in place. */
+int registry_create(RegistryCall *call, Value *object, RegistryResult *ret, ApiError *err);
+
+typedef struct RegistryUpdate {
+    /* Makes the new object from the stored one (`old` NULL: absent, only with create_absent). Runs again after each
+     * conflict when `retry`. Result: normalised, defaulted, storage form, in call->context.arena. */
+    int (*transform)(void *userdata, const Value *old, Value **ret, ApiError *err);
+    void *userdata;
+    bool retry;         /* the transform does not depend on what the client read: repeat on a conflict */
+    bool create_absent; /* server-side apply */
+    bool apply;         /* server-side apply: the transform has set managedFields itself */
+} RegistryUpdate;
+int registry_update(RegistryCall *call, const RegistryUpdate *update, RegistryResult *ret, ApiError *err);
+
+typedef struct DeleteOptions {
+    const char *uid, *resource_version; /* preconditions; NULL: none */
+    bool grace_set;
+    int64_t grace_seconds;
+    const char *propagation;   /* NULL: not said */
+    bool orphan_set, orphan;   /* orphanDependents, the old way */
+    const Value *dry_run;      /* as sent; NULL: none */
+} DeleteOptions;
+/* From a DeleteOptions tree and the query; validates. */
+int delete_options_read(const Value *body, DeleteOptions *ret, Arena *arena, ApiError *err);
+int registry_delete(RegistryCall *call, const char *ns, const char *name, const DeleteOptions *options, RegistryResult *ret,
+                    ApiError *err);
+/* Deletes what the request's options select; *ret are the items deleted. */
+int registry_delete_collection(RegistryCall *call, const DeleteOptions *options, ObjectList *ret, ApiError *err);
+
+/* meta.c: the rules of ObjectMeta. */
+void meta_validate(const Strategy *strategy, const Resource *resource, const Value *object, bool strict_name, FieldErrors *errors);
+void meta_validate_update(const Value *object, const Value *old, FieldErrors *errors);
+/* Who shall be known as the writer: fieldManager, or the user agent up to its first slash. In the arena. */
+const char *meta_manager(const ApiRequest *request, Arena *arena);
+const char *meta_get(const Value *object, const char *name); /* metadata.NAME when a string, else NULL */
+Value *meta_ensure(Arena *arena, Value *object);
+
+/* From errno of the store, with the resource's names. */
+int registry_store_error(const RegistryCall *call, const char *name, int r, ApiError *err);

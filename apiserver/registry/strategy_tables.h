@@ -1,0 +1,2 @@
+/* One line for each file of kinds: TABLE(strategies_pods) for what kinds_pods.c exports as
+ * `const StrategyTable strategies_pods`. Included several times by strategies.c: no include guard, on purpose. */
