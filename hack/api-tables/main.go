@@ -13,17 +13,17 @@ import (
 func main() {
 	log.SetFlags(0)
 	out := flag.String("out", "", "directory of the generated C files")
-	golden := flag.String("golden", "", "directory of the protobuf fixtures")
+	golden := flag.String("golden", "", "directory of the codec fixtures")
 	flag.Parse()
 	module := os.Getenv("KUBERNETES_DIR")
-	if *golden != "" {
-		writeGolden(*golden)
-		return
-	}
-	if *out == "" || module == "" {
+	if *out == "" && *golden == "" || module == "" {
 		log.Fatal("usage: KUBERNETES_DIR=module-directory api-tables -out DIR | -golden DIR")
 	}
 	rows := readDiscovery(filepath.Join(module, "api/discovery"))
+	if *golden != "" {
+		writeGolden(*golden, rows)
+		return
+	}
 	types := newTypes()
 	types.addServed(rows)
 	types.emit(*out)
