@@ -37,7 +37,7 @@ struct Duplex {
     Buf in; /* came before start */
     const DuplexOps *ops;
     void *userdata;
-    bool attached, started, paused, delivering, write_ended, lingering, blocked;
+    bool attached, started, paused, write_ended, lingering, blocked;
     int error;
 };
 
@@ -330,47 +330,67 @@ static int duplex_watch(Duplex *duplex) {
     return loop_add_io(duplex->loop, duplex->transport.fd, duplex->paused ? 0 : EPOLLIN, duplex_on_io, duplex, &duplex->source);
 }
 
+/* Delivers what came early, then listens. Again after each pause that kept it from that. */
+static void duplex_begin(Duplex *duplex) {
+    if (duplex->in.len > 0 && !duplex->paused) {
+        _cleanup_buf_ Buf in = duplex->in;
+        duplex->in = BUF_INIT(BUF_NO_LIMIT);
+        duplex_deliver(duplex, in.data, in.len);
+    }
+    if (!duplex->attached || duplex->ended)
+        return;
+    int r = duplex_watch(duplex);
+    if (r < 0)
+        duplex_abort(duplex, r);
+    else
+        duplex_flush(duplex);
+}
+
+static void begin_posted(void *userdata) {
+    Duplex *duplex = userdata;
+    if (duplex->attached && !duplex->ended)
+        duplex_begin(duplex);
+    duplex_unref(duplex);
+}
+
 void duplex_pause(Duplex *duplex, bool paused) {
     if (duplex->paused == paused)
         return;
     duplex->paused = paused;
-    if (!paused && !duplex->source && duplex->started && duplex->attached && !duplex->ended)
-        duplex_watch(duplex);
     duplex_update_events(duplex);
-    if (!paused && duplex->in.len > 0 && duplex->started && !duplex->delivering)
-        duplex_start(duplex, duplex->ops, duplex->userdata);
+    if (!paused && duplex->started && (duplex->in.len > 0 || !duplex->source))
+        duplex_post(duplex, begin_posted);
 }
 
-/* The first round after start. */
-static void duplex_begin(void *userdata) {
-    Duplex *duplex = userdata;
-    if (!duplex->attached && !duplex->error && !duplex->ended)
-        duplex->error = -ENOTCONN;
-    if (!duplex->attached)
+typedef struct PostedStart {
+    Duplex *duplex;
+    const DuplexOps *ops;
+    void *userdata;
+} PostedStart;
+
+static void start_posted(void *userdata) {
+    PostedStart *start = userdata;
+    Duplex *duplex = start->duplex;
+    duplex->ops = start->ops;
+    duplex->userdata = start->userdata;
+    duplex->started = true;
+    free(start);
+    if (duplex->attached && !duplex->ended)
+        duplex_begin(duplex);
+    else {
+        duplex->error = duplex->error ? duplex->error : -ECONNRESET;
         duplex_call_closed(duplex);
-    else if (!duplex->ended) {
-        if (duplex->in.len > 0 && !duplex->paused) {
-            _cleanup_buf_ Buf in = duplex->in;
-            duplex->in = BUF_INIT(BUF_NO_LIMIT);
-            duplex->delivering = true;
-            duplex_deliver(duplex, in.data, in.len);
-            duplex->delivering = false;
-        }
-        int r = duplex_watch(duplex);
-        if (r < 0)
-            duplex_abort(duplex, r);
-        else
-            duplex_flush(duplex);
-    } else
-        duplex_call_closed(duplex);
+    }
     duplex_unref(duplex);
 }
 
 void duplex_start(Duplex *duplex, const DuplexOps *ops, void *userdata) {
-    duplex->ops = ops;
-    duplex->userdata = userdata;
-    duplex->started = true;
-    duplex_post(duplex, duplex_begin);
+    PostedStart *start = NEW(PostedStart);
+    *start = (PostedStart){duplex_ref(duplex), ops, userdata};
+    if (!duplex->worker)
+        loop_post(duplex->loop, start_posted, start);
+    else if (!worker_post(duplex->worker, start_posted, start))
+        start_posted(start); /* the server has stopped: it is closed */
 }
 
 void duplex_attach(Duplex *duplex, Transport transport, Buf *in, Buf *out) {

@@ -15,7 +15,7 @@ typedef struct DuplexOps {
 
 #define DUPLEX_WRITE_MAX (4 * 1024 * 1024) /* pending bytes; past it -ENOBUFS and the connection closes */
 
-/* Starts delivering; bytes that came before are delivered first. */
+/* Starts delivering in the loop's next round; bytes that came before are delivered first. Any thread. `ops` must outlive it. */
 void duplex_start(Duplex *duplex, const DuplexOps *ops, void *userdata);
 int duplex_write(Duplex *duplex, const void *p, size_t n);
 /* Both pieces in one, unmixed with what other threads write. */

@@ -16,7 +16,8 @@ typedef struct RemoteOps {
     /* port-forward: a pair of streams was opened for `port`; `stream` names it in the calls below. */
     void (*port_open)(Remote *remote, uint32_t stream, uint16_t port, void *userdata);
     void (*port_data)(Remote *remote, uint32_t stream, const void *p, size_t n, void *userdata); /* n == 0: half-closed */
-    void (*closed)(Remote *remote, void *userdata); /* once; the remote is freed afterwards */
+    void (*closed)(Remote *remote, void *userdata); /* once; the remote is freed afterwards, unless references are held */
+    void (*drained)(Remote *remote, void *userdata); /* everything written has left; may be NULL */
 } RemoteOps;
 
 typedef struct RemoteOptions {
@@ -31,6 +32,9 @@ bool remote_is_upgrade(const HttpRequest *request);
 /* Negotiates, replies 101 (or 400/403 with a Status body and returns negative errno). For SPDY exec, `ready` streams are
  * awaited inside; writes before that are kept. Call on the loop thread or any. */
 int remote_accept(HttpRequest *request, const RemoteOptions *options, const RemoteOps *ops, void *userdata, Remote **ret);
+/* For other threads that write: keeps the struct (not the connection) after `closed`. */
+Remote *remote_ref(Remote *remote);
+void remote_unref(Remote *remote);
 /* Any thread. -EPIPE when closed; -EAGAIN when DUPLEX_WRITE_MAX is pending: wait for room with remote_pending. */
 int remote_write(Remote *remote, RemoteChannel channel, const void *p, size_t n);
 int remote_port_write(Remote *remote, uint32_t stream, const void *p, size_t n); /* n == 0: close this direction */
@@ -40,3 +44,8 @@ void remote_pause_stdin(Remote *remote, bool paused);
 /* Ends exec/attach with the outcome: exit code (metav1.Status on the error channel, as v4 and v5 word it; plain text before
  * v4), then closes. Any thread. */
 void remote_finish(Remote *remote, int exit_code, const char *error_message);
+/* Ends a session (port-forward too) without an outcome. Any thread. */
+void remote_close(Remote *remote);
+
+#define REMOTE_STREAMS_SECONDS 30 /* for the client to open the streams it asked for, as the reference waits */
+#define REMOTE_PAIRS_MAX 1024     /* connections forwarded at once over one port-forward */
