@@ -8,9 +8,13 @@
 
 typedef struct ImageStore ImageStore;
 
+#define IMAGE_STALL_SECONDS 30
+
 typedef struct ImageStoreConfig {
     const char *root;
     const char *const *insecure_hosts; /* "host:port" where plain HTTP is allowed; NULL-terminated; NULL: none but loopback */
+    const char *ca_file;      /* PEM certificates to trust instead of the system's; NULL: the system's */
+    unsigned stall_seconds;   /* a registry that sends nothing for so long has failed; 0: IMAGE_STALL_SECONDS */
 } ImageStoreConfig;
 int image_store_open(const ImageStoreConfig *config, ImageStore **ret, char **ret_error);
 void image_store_free(ImageStore *store);
@@ -50,5 +54,9 @@ int image_import(ImageStore *store, const char *archive_path, const char *tag_or
 int image_get(ImageStore *store, const char *reference_or_id, Image **ret); /* -ENOENT */
 int image_list(ImageStore *store, Image ***ret, size_t *ret_n);
 int image_remove(ImageStore *store, const char *reference_or_id, char **ret_error);
+/* While a lease stands, the layers of the image stay although the image is removed: containers take one each, named by
+ * their id. Both are idempotent. */
+int image_lease(ImageStore *store, const char *image_id, const char *lease);
+int image_release(ImageStore *store, const char *lease);
 /* Drops layers and blobs no image uses. */
 int image_prune(ImageStore *store, uint64_t *ret_bytes);
