@@ -126,7 +126,9 @@ void request_dispatch(HttpRequest *request) {
     request->received = true;
     request->deadline = 0;
     HttpServer *server = request->worker->server;
+    http_request_ref(request); /* the handler may hand the connection over, and goes on */
     server->config.handler(request, server->config.userdata);
+    http_request_unref(request);
 }
 
 static void stream_closed(HttpRequest *request) {
