@@ -294,17 +294,33 @@ static int walk_union(Walk *walk, const Frame *frame, const Schema *schema, Valu
 
 /* Containers */
 
-static int compare_members(const void *a, const void *b) {
-    return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
+typedef struct Ranked {
+    Member member;
+    uint32_t rank;
+} Ranked;
+
+static int compare_ranked(const void *a, const void *b) {
+    const Ranked *x = a, *y = b;
+    int r = strcmp(x->member.name, y->member.name);
+    return r ? r : (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-/* Go writes maps in the order of their keys. */
-static void sort_members(Value *v) {
-    for (size_t i = 1; i < v->len; i++)
-        if (strcmp(v->members[i - 1].name, v->members[i].name) > 0) {
-            qsort(v->members, v->len, sizeof(Member), compare_members);
-            return;
-        }
+/* Go writes maps in the order of their keys. Of equal ones (only protobuf can bring them) the last counts. */
+static void sort_members(Arena *arena, Value *v) {
+    size_t i = 1;
+    while (i < v->len && strcmp(v->members[i - 1].name, v->members[i].name) < 0)
+        i++;
+    if (i >= v->len)
+        return;
+    Ranked *ranked = arena_alloc(arena, v->len * sizeof(Ranked));
+    for (i = 0; i < v->len; i++)
+        ranked[i] = (Ranked){v->members[i], (uint32_t)i};
+    qsort(ranked, v->len, sizeof(Ranked), compare_ranked);
+    size_t kept = 0;
+    for (i = 0; i < v->len; i++)
+        if (i + 1 == v->len || strcmp(ranked[i].member.name, ranked[i + 1].member.name) != 0)
+            v->members[kept++] = ranked[i].member;
+    v->len = (uint32_t)kept;
 }
 
 static int walk_map(Walk *walk, const Frame *frame, const Schema *schema, Value *v) {
@@ -327,7 +343,7 @@ static int walk_map(Walk *walk, const Frame *frame, const Schema *schema, Value 
                    : schema->element_pointer ? value_null(walk->arena)
                                              : zero_value(walk, element);
     }
-    sort_members(v);
+    sort_members(walk->arena, v);
     return 0;
 }
 
@@ -395,7 +411,7 @@ static void write_members(Walk *walk, const Schema *schema, Value *v, Value **sl
         if (slots[i])
             v->members[v->len++] = (Member){schema->fields[i].name, slots[i]};
     if (walk->sort)
-        sort_members(v);
+        sort_members(walk->arena, v);
 }
 
 /* Documents come in one of two orders: alphabetical, or that of the Go struct. So the member after fields[last] is likely
@@ -463,7 +479,7 @@ static int walk_custom(Walk *walk, const Frame *frame, const Schema *schema, Val
         v->members[kept++] = m;
     }
     v->len = (uint32_t)kept;
-    sort_members(v);
+    sort_members(walk->arena, v);
     return 0;
 }
 

@@ -1,0 +1,333 @@
+/* Trees to protobuf, byte for byte as the reference's generated code writes them: fields in the order of their numbers,
+ * members that are not pointers always (with their zero when absent), maps sorted by key. The tree is one that
+ * schema_normalize has passed. */
+#include <errno.h>
+
+#include "api/gen/schemas.h"
+#include "api/protobuf.h"
+#include "api/scalar.h"
+#include "base/str.h"
+
+typedef struct Writer {
+    Buf *out;
+    int error; /* the first thing that has no encoding */
+    int depth;
+} Writer;
+
+static void write_message(Writer *w, const Schema *schema, const Value *v);
+static void write_field(Writer *w, uint64_t number, const Schema *schema, const Value *v);
+
+static void put_varint(Buf *out, uint64_t value) {
+    uint8_t bytes[10];
+    size_t n = 0;
+    do {
+        bytes[n++] = (uint8_t)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
+        value >>= 7;
+    } while (value);
+    buf_append(out, bytes, n);
+}
+
+static void put_key(Buf *out, uint64_t number, WireType type) {
+    put_varint(out, number << 3 | (uint64_t)type);
+}
+
+static void put_bytes(Buf *out, uint64_t number, const void *data, size_t n) {
+    put_key(out, number, WIRE_BYTES);
+    put_varint(out, n);
+    buf_append(out, data, n);
+}
+
+static void put_number(Buf *out, uint64_t number, uint64_t value) {
+    put_key(out, number, WIRE_VARINT);
+    put_varint(out, value);
+}
+
+/* A message within: its length is known when it is written, so one byte is kept free for it, and a longer one makes room. */
+static size_t begin_message(Writer *w, uint64_t number) {
+    put_key(w->out, number, WIRE_BYTES);
+    buf_putc(w->out, 0);
+    if (++w->depth > PROTOBUF_DEPTH_MAX)
+        w->error = -ELOOP;
+    return w->out->len;
+}
+
+static void end_message(Writer *w, size_t start) {
+    w->depth--;
+    if (w->out->failed)
+        return;
+    size_t n = w->out->len - start, extra = 0;
+    for (uint64_t rest = n >> 7; rest; rest >>= 7)
+        extra++;
+    if (extra) {
+        if (!buf_reserve(w->out, extra))
+            return;
+        memmove(w->out->data + start + extra, w->out->data + start, n + 1);
+        w->out->len += extra;
+    }
+    uint8_t *p = (uint8_t *)w->out->data + start - 1;
+    for (; extra; extra--, n >>= 7)
+        *p++ = (uint8_t)((n & 0x7f) | 0x80);
+    *p = (uint8_t)n;
+}
+
+static const char *text_of(Writer *w, const Value *v, size_t *ret_n) {
+    *ret_n = 0;
+    if (!v || v->type == VALUE_NULL)
+        return "";
+    if (v->type != VALUE_STRING) {
+        w->error = w->error ? w->error : -EINVAL;
+        return "";
+    }
+    *ret_n = v->len;
+    return v->string;
+}
+
+static int64_t int_of(Writer *w, const Value *v) {
+    if (!v || v->type == VALUE_NULL)
+        return 0;
+    if (v->type == VALUE_INT)
+        return v->integer;
+    if (v->type == VALUE_BOOL)
+        return v->boolean;
+    w->error = w->error ? w->error : -EINVAL;
+    return 0;
+}
+
+static void write_time(Writer *w, const Value *v, bool micro) {
+    size_t n;
+    const char *text = text_of(w, v, &n);
+    if (n == 0)
+        return;
+    _cleanup_arena_ Arena *scratch = NULL;
+    TimePoint t;
+    char *message;
+    scratch = arena_new(0);
+    if (time_point_parse(scratch, text, n, micro, &t, &message) < 0) {
+        w->error = -EINVAL;
+        return;
+    }
+    if (t.seconds == TIME_ZERO_SECONDS && t.nanos == 0)
+        return;
+    put_number(w->out, 1, (uint64_t)t.seconds);
+    put_number(w->out, 2, micro ? (uint64_t)(t.nanos / 1000 * 1000) : 0);
+}
+
+static void write_int_or_string(Writer *w, const Value *v) {
+    bool text = value_is(v, VALUE_STRING);
+    put_number(w->out, 1, text);
+    put_number(w->out, 2, text ? 0 : (uint64_t)int_of(w, v));
+    put_bytes(w->out, 3, text ? v->string : "", text ? v->len : 0);
+}
+
+static void write_raw(Writer *w, const Value *v) {
+    if (!v || v->type == VALUE_NULL)
+        return;
+    size_t start = begin_message(w, 1); /* bytes have the shape of a message */
+    value_write_json(w->out, v);
+    end_message(w, start);
+}
+
+static void write_union(Writer *w, const Schema *schema, const Value *v) {
+    static const Schema string = {.type = SCHEMA_STRING, .go_type = "string"};
+    const Schema *props = &schema_apiextensions_v1_JSONSchemaProps;
+    bool or_bool = str_has_suffix(schema->name, "OrBool");
+    if (or_bool)
+        put_number(w->out, 1, value_is(v, VALUE_OBJECT) || (value_is(v, VALUE_BOOL) && v->boolean));
+    if (value_is(v, VALUE_OBJECT))
+        write_field(w, or_bool ? 2 : 1, props, v);
+    const Value *item;
+    VALUE_FOREACH (item, v)
+        write_field(w, 2, str_has_suffix(schema->name, "OrStringArray") ? &string : props, item);
+}
+
+static void write_base64(Writer *w, uint64_t number, const Value *v) {
+    size_t n, used = 0, at;
+    bool canonical;
+    const char *text = text_of(w, v, &n);
+    put_key(w->out, number, WIRE_BYTES);
+    /* The length goes first: count, then decode into place. */
+    if (base64_go_decode(text, n, NULL, &used, &canonical, &at) < 0) {
+        w->error = w->error ? w->error : -EINVAL;
+        put_varint(w->out, 0);
+        return;
+    }
+    put_varint(w->out, used);
+    char *to = buf_reserve(w->out, n / 4 * 3 + 3);
+    if (!to)
+        return;
+    base64_go_decode(text, n, (uint8_t *)to, &used, &canonical, &at);
+    w->out->len += used;
+    w->out->data[w->out->len] = 0;
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp((*(const Member *const *)a)->name, (*(const Member *const *)b)->name);
+}
+
+static void write_map(Writer *w, uint64_t number, const Schema *schema, const Value *v) {
+    if (!value_len(v))
+        return;
+    _cleanup_free_ const Member **order = xmalloc(v->len * sizeof(*order));
+    for (size_t i = 0; i < v->len; i++)
+        order[i] = &v->members[i];
+    for (size_t i = 1; i < v->len; i++)
+        if (compare_names(&order[i - 1], &order[i]) > 0) {
+            qsort(order, v->len, sizeof(*order), compare_names);
+            break;
+        }
+    for (size_t i = 0; i < v->len; i++) {
+        size_t start = begin_message(w, number);
+        put_bytes(w->out, 1, order[i]->name, strlen(order[i]->name));
+        const Value *element = order[i]->value;
+        if (schema->element->type != SCHEMA_BYTES || element->type != VALUE_NULL)
+            write_field(w, 2, schema->element, element);
+        end_message(w, start);
+    }
+}
+
+static void write_list(Writer *w, uint64_t number, const Schema *schema, const Value *v) {
+    const Value *item;
+    if (!schema->list_wrapped) {
+        VALUE_FOREACH (item, v)
+            write_field(w, number, schema->element, item);
+        return;
+    }
+    size_t start = begin_message(w, number);
+    VALUE_FOREACH (item, v)
+        write_field(w, 1, schema->element, item);
+    end_message(w, start);
+}
+
+static void write_leaf(Writer *w, const Schema *schema, const Value *v) {
+    size_t n;
+    switch (schema->type) {
+    case SCHEMA_STRUCT:
+        write_message(w, schema, v);
+        return;
+    case SCHEMA_QUANTITY: {
+        const char *text = text_of(w, v, &n);
+        put_bytes(w->out, 1, n ? text : "0", n ? n : 1);
+        return;
+    }
+    case SCHEMA_INT_OR_STRING:
+        write_int_or_string(w, v);
+        return;
+    case SCHEMA_TIME:
+    case SCHEMA_MICRO_TIME:
+        write_time(w, v, schema->type == SCHEMA_MICRO_TIME);
+        return;
+    case SCHEMA_RAW:
+    case SCHEMA_FIELDS_V1:
+    case SCHEMA_JSON:
+        write_raw(w, v);
+        return;
+    case SCHEMA_JSON_UNION:
+        write_union(w, schema, v);
+        return;
+    default:
+        w->error = w->error ? w->error : -EINVAL;
+    }
+}
+
+/* v may be NULL or null: the zero value. */
+static void write_field(Writer *w, uint64_t number, const Schema *schema, const Value *v) {
+    size_t n;
+    switch (schema->type) {
+    case SCHEMA_STRING: {
+        const char *text = text_of(w, v, &n);
+        put_bytes(w->out, number, text, n);
+        return;
+    }
+    case SCHEMA_BOOL:
+    case SCHEMA_INT32:
+    case SCHEMA_INT64:
+        put_number(w->out, number, (uint64_t)int_of(w, v));
+        return;
+    case SCHEMA_DOUBLE: {
+        double d = value_is(v, VALUE_DOUBLE) ? v->number : (double)int_of(w, v);
+        uint64_t bits;
+        memcpy(&bits, &d, sizeof(bits));
+        put_key(w->out, number, WIRE_FIXED64);
+        for (int i = 0; i < 8; i++)
+            buf_putc(w->out, (char)(bits >> (8 * i)));
+        return;
+    }
+    case SCHEMA_BYTES:
+        write_base64(w, number, v);
+        return;
+    case SCHEMA_MAP:
+        write_map(w, number, schema, v);
+        return;
+    case SCHEMA_LIST:
+        write_list(w, number, schema, v);
+        return;
+    default: {
+        size_t start = begin_message(w, number);
+        if (w->error == 0)
+            write_leaf(w, schema, v);
+        end_message(w, start);
+    }
+    }
+}
+
+/* Does Go leave the field out for this value? */
+static bool is_left_out(const SchemaField *field, const Value *v) {
+    bool nil = !v || v->type == VALUE_NULL;
+    return nil && (field->flags & FIELD_POINTER || field->schema->type == SCHEMA_LIST || field->schema->type == SCHEMA_MAP ||
+                   (field->schema->type == SCHEMA_BYTES));
+}
+
+/* Members stand in the order of the struct, or nearly: each search begins where the last one ended. */
+static const Value *member_from(const Value *object, const char *name, size_t *at) {
+    size_t n = value_len(object);
+    for (size_t k = 0, i = *at < n ? *at : 0; k < n; k++, i = i + 1 < n ? i + 1 : 0) {
+        const char *there = object->members[i].name;
+        if (there == name || streq(there, name)) {
+            *at = i + 1;
+            return object->members[i].value;
+        }
+    }
+    return NULL;
+}
+
+static void write_message(Writer *w, const Schema *schema, const Value *v) {
+    if (v && v->type != VALUE_OBJECT && v->type != VALUE_NULL) {
+        w->error = w->error ? w->error : -EINVAL;
+        return;
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < schema->n_by_number && w->error == 0; i++) {
+        size_t index = schema->by_number[i];
+        if (index >= schema->n_fields) {
+            const SchemaInline *e = &schema->inlines[index - schema->n_fields];
+            write_field(w, e->number, e->schema, v);
+            continue;
+        }
+        const SchemaField *field = &schema->fields[index];
+        const Value *member = member_from(v, field->name, &at);
+        if (!is_left_out(field, member))
+            write_field(w, field->number, field->schema, member);
+    }
+}
+
+int protobuf_encode(Buf *out, const Schema *schema, const Value *v, const char *api_version, const char *kind) {
+    Writer w = {.out = out};
+    size_t before = out->len;
+    buf_append(out, PROTOBUF_MAGIC, PROTOBUF_MAGIC_LEN);
+    size_t meta = begin_message(&w, 1);
+    put_bytes(out, 1, api_version, strlen(api_version));
+    put_bytes(out, 2, kind, strlen(kind));
+    end_message(&w, meta);
+    size_t raw = begin_message(&w, 2);
+    write_message(&w, schema, v);
+    end_message(&w, raw);
+    put_bytes(out, 3, "", 0); /* contentEncoding and contentType of runtime.Unknown */
+    put_bytes(out, 4, "", 0);
+    if (w.error == 0 && out->failed)
+        w.error = -EFBIG;
+    if (w.error < 0 && out->data && !out->failed) {
+        out->len = before;
+        out->data[before] = 0;
+    }
+    return w.error;
+}

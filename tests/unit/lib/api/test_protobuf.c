@@ -1,0 +1,217 @@
+/* Byte for byte what the reference's codecs write (tests/golden/api/protobuf, recorded by hack/update-api --golden). */
+#include <dirent.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "api/codec.h"
+#include "api/json.h"
+#include "base/str.h"
+
+#define GOLDEN LIGHTER_SOURCE_DIR "/tests/golden/api/protobuf"
+
+static char *read_file(Arena *arena, const char *path, size_t *ret_n) {
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    fseek(f, 0, SEEK_END);
+    size_t n = (size_t)ftell(f);
+    rewind(f);
+    char *data = arena_alloc(arena, n + 1);
+    assert_int_equal(fread(data, 1, n, f), n);
+    data[n] = 0;
+    fclose(f);
+    *ret_n = n;
+    return data;
+}
+
+static const Schema *schema_of(Arena *arena, const char *api_version, const char *kind) {
+    const char *slash = strchr(api_version, '/');
+    const char *group = slash ? arena_strndup(arena, api_version, (size_t)(slash - api_version)) : "";
+    const Resource *resource = resource_find_kind(group, slash ? slash + 1 : api_version, kind);
+    static const char *const packages[] = {"api.core.v1", "apimachinery.pkg.apis.meta.v1", "api.autoscaling.v1", "api.policy.v1",
+                                           "api.authentication.v1"};
+    const Schema *schema = resource ? resource->schema : NULL;
+    for (size_t i = 0; i < ELEMENTSOF(packages) && !schema; i++)
+        schema = schema_by_name(arena_printf(arena, "io.k8s.%s.%s", packages[i], kind));
+    assert_non_null(schema);
+    return schema;
+}
+
+static void check_pair(const char *stem) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    size_t json_len, pb_len, raw_len;
+    char *json = read_file(arena, arena_printf(arena, GOLDEN "/%s.json", stem), &json_len);
+    char *pb = read_file(arena, arena_printf(arena, GOLDEN "/%s.pb", stem), &pb_len);
+    const char *api_version, *kind;
+    const void *raw;
+    Value *v, *decoded;
+    assert_int_equal(json_parse(arena, json, json_len, &v, NULL, NULL), 0);
+    assert_int_equal(protobuf_decode(arena, pb, pb_len, &api_version, &kind, &raw, &raw_len), 0);
+    assert_string_equal(api_version, value_get_str(v, "apiVersion"));
+    assert_string_equal(kind, value_get_str(v, "kind"));
+    const Schema *schema = schema_of(arena, api_version, kind);
+
+    if (protobuf_decode_message(arena, schema, raw, raw_len, &decoded) != 0)
+        fail_msg("%s does not decode", stem);
+    value_set_str(arena, decoded, "kind", kind);
+    value_set_str(arena, decoded, "apiVersion", api_version);
+    assert_int_equal(schema_normalize(arena, schema, decoded, NULL, NULL), 0);
+    _cleanup_buf_ Buf text = BUF_INIT(1 << 20), bytes = BUF_INIT(1 << 20);
+    value_write_json(&text, decoded);
+    if (!streq(text.data, json))
+        fail_msg("%s decodes to\n%s\nand not\n%s", stem, text.data, json);
+
+    assert_int_equal(schema_normalize(arena, schema, v, NULL, NULL), 0);
+    assert_int_equal(protobuf_encode(&bytes, schema, v, api_version, kind), 0);
+    if (bytes.len != pb_len || memcmp(bytes.data, pb, pb_len) != 0) {
+        size_t i = 0;
+        while (i < bytes.len && i < pb_len && bytes.data[i] == pb[i])
+            i++;
+        fail_msg("%s: %zu bytes and not %zu, different from byte %zu on (...%.40s)", stem, bytes.len, pb_len, i, pb + (i > 40 ? i - 40 : 0));
+    }
+}
+
+static void every_kind_is_coded_as_the_reference_does(void **state) {
+    (void)state;
+    DIR *dir = opendir(GOLDEN);
+    assert_non_null(dir);
+    size_t n = 0;
+    for (const struct dirent *e; (e = readdir(dir));)
+        if (str_has_suffix(e->d_name, ".pb")) {
+            char stem[256];
+            snprintf(stem, sizeof(stem), "%.*s", (int)strlen(e->d_name) - 3, e->d_name);
+            check_pair(stem);
+            n++;
+        }
+    closedir(dir);
+    assert_true(n >= 70);
+}
+
+/* Any cut and any flipped byte gives a tree or an error, and never reads outside. */
+static void damaged_bytes_are_refused_or_read(void **state) {
+    (void)state;
+    _cleanup_arena_ Arena *keep = arena_new(0), *arena = arena_new(8 << 20);
+    size_t n, raw_len;
+    const char *pb = read_file(keep, GOLDEN "/Deployment.v1.apps.pb", &n);
+    const Schema *schema = schema_by_name("io.k8s.api.apps.v1.Deployment");
+    size_t decoded = 0;
+    for (size_t i = 0; i < 2 * n; i++) {
+        arena_reset(arena);
+        size_t len = i < n ? i : n;
+        _cleanup_free_ char *copy = xmemdup(pb, len);
+        if (i >= n)
+            copy[i - n] = (char)(copy[i - n] ^ (1 << (i % 8)));
+        const char *api_version, *kind;
+        const void *raw;
+        Value *v;
+        if (protobuf_decode(arena, copy, len, &api_version, &kind, &raw, &raw_len) == 0)
+            decoded += protobuf_decode_message(arena, schema, raw, raw_len, &v) == 0;
+    }
+    assert_true(decoded > 0);
+}
+
+static int decode(Arena *arena, const char *name, const char *bytes, size_t n, Value **ret) {
+    return protobuf_decode_message(arena, schema_by_name(name), bytes, n, ret);
+}
+
+static void check_decode(const char *name, const char *bytes, size_t n, const char *want) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *v;
+    _cleanup_buf_ Buf out = BUF_INIT(65536);
+    int r = decode(arena, name, bytes, n, &v);
+    if (!want) {
+        assert_int_equal(r, -EBADMSG);
+        return;
+    }
+    assert_int_equal(r, 0);
+    value_write_json(&out, v);
+    assert_string_equal(out.data, want);
+}
+#define CHECK_DECODE(name, bytes, want) check_decode(name, bytes, sizeof(bytes) - 1, want)
+
+static void odd_but_lawful_encodings_are_read(void **state) {
+    (void)state;
+    const char *meta = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", *map = "io.k8s.api.core.v1.ConfigMap";
+    CHECK_DECODE(meta, "", "{}");
+    CHECK_DECODE(meta, "\x0a\x01" "a" "\x0a\x01" "b", "{\"name\":\"b\"}"); /* the last wins */
+    CHECK_DECODE(meta, "\xa3\x06\x08\x01\xa4\x06\x0a\x01" "a", "{\"name\":\"a\"}"); /* an unknown group */
+    CHECK_DECODE(meta, "\xa2\x06\x01x\xa8\x06\x05\x0a\x01" "a", "{\"name\":\"a\"}"); /* unknown fields */
+    CHECK_DECODE(map, "\x12\x06\x0a\x01" "b\x12\x01" "1\x12\x06\x0a\x01" "a\x12\x01" "2\x12\x06\x0a\x01" "b\x12\x01" "3",
+                 "{\"metadata\":{},\"data\":{\"a\":\"2\",\"b\":\"3\"}}");
+    /* supplementalGroups of a PodSecurityContext, packed */
+    CHECK_DECODE("io.k8s.api.core.v1.PodSecurityContext", "\x22\x03\x01\xac\x02", "{\"supplementalGroups\":[1,300]}");
+    /* an embedded object that is itself in the envelope */
+    CHECK_DECODE("io.k8s.api.apps.v1.ControllerRevision",
+                 "\x12\x2c\x0a\x2a" "k8s\0\x0a\x0f\x0a\x02v1\x12\x09" "ConfigMap\x12\x11\x0a\x03\x0a\x01" "a\x12\x0a\x0a\x01x\x12\x05" "value\x1a\x00",
+                 "{\"metadata\":{},\"data\":{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\"},"
+                 "\"data\":{\"x\":\"value\"}},\"revision\":0}");
+}
+
+static void unlawful_encodings_are_refused(void **state) {
+    (void)state;
+    const char *meta = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+    CHECK_DECODE(meta, "\x0a\x05" "a", NULL);                                  /* longer than what is there */
+    CHECK_DECODE(meta, "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", NULL);     /* a length of 2^64 - 1 */
+    CHECK_DECODE(meta, "\x08\x01", NULL);                                         /* a number where text belongs */
+    CHECK_DECODE(meta, "\x0f\x01", NULL);                                         /* wire type 7 */
+    CHECK_DECODE(meta, "\x02\x00", NULL);                                         /* field 0 */
+    CHECK_DECODE(meta, "\x0c", NULL);                                             /* the end of no group */
+    CHECK_DECODE(meta, "\x42\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x10", NULL); /* a time past the year 9999 */
+    CHECK_DECODE("io.k8s.api.core.v1.ResourceQuotaSpec", "\x0a\x08\x0a\x01" "c\x12\x03\x0a\x01" "x", NULL); /* no quantity */
+    CHECK_DECODE("io.k8s.api.apps.v1.ControllerRevision", "\x12\x03\x0a\x01{", NULL); /* no JSON */
+}
+
+static void memory_and_depth_are_bounded(void **state) {
+    (void)state;
+    _cleanup_arena_ Arena *arena = arena_new(64 << 10);
+    _cleanup_buf_ Buf many = BUF_INIT(1 << 20);
+    for (int i = 0; i < 50000; i++)
+        buf_append(&many, "\x72\x00", 2); /* finalizers: 50,000 empty texts, at some 50 bytes a value */
+    Value *v;
+    assert_int_equal(decode(arena, "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", many.data, many.len, &v), -ENOMEM);
+
+    /* JSONSchemaProps.not (number 28) within itself */
+    _cleanup_buf_ Buf deep = BUF_INIT(1 << 20);
+    for (int i = 0; i < 300; i++) {
+        _cleanup_buf_ Buf outer = BUF_INIT(1 << 20);
+        buf_append(&outer, "\xe2\x01", 2);
+        size_t n = deep.len;
+        for (; n > 0x7f; n >>= 7)
+            buf_putc(&outer, (char)((n & 0x7f) | 0x80));
+        buf_putc(&outer, (char)n);
+        buf_append(&outer, deep.data, deep.len);
+        buf_clear(&deep);
+        buf_append(&deep, outer.data, outer.len);
+    }
+    arena_reset(arena);
+    assert_int_equal(decode(arena, "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps", deep.data, deep.len, &v),
+                     -EBADMSG);
+}
+
+static void what_does_not_fit_is_an_error(void **state) {
+    (void)state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Schema *pod = schema_by_name("io.k8s.api.core.v1.Pod");
+    Value *v;
+    const char *text = "{\"metadata\":{\"name\":\"abcdefgh\"}}";
+    assert_int_equal(json_parse(arena, text, strlen(text), &v, NULL, NULL), 0);
+    _cleanup_buf_ Buf small = BUF_INIT(16), out = BUF_INIT(4096);
+    assert_int_equal(protobuf_encode(&small, pod, v, "v1", "Pod"), -EFBIG);
+    value_set_int(arena, value_get(v, "metadata"), "name", 5);
+    buf_puts(&out, "kept");
+    assert_int_equal(protobuf_encode(&out, pod, v, "v1", "Pod"), -EINVAL);
+    assert_string_equal(out.data, "kept");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_kind_is_coded_as_the_reference_does), cmocka_unit_test(damaged_bytes_are_refused_or_read),
+        cmocka_unit_test(odd_but_lawful_encodings_are_read),         cmocka_unit_test(unlawful_encodings_are_refused),
+        cmocka_unit_test(memory_and_depth_are_bounded),              cmocka_unit_test(what_does_not_fit_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
