@@ -288,7 +288,7 @@ PlacementRequest *pod_request_new(Placement *placement, const Value *pod) {
     request->terminating = value_get(metadata, "deletionTimestamp") != NULL;
     if (started)
         (void)rfc3339_parse(started, &request->started_ns);
-    pod_resources(placement, c->arena, spec, &request->resources, &request->n_resources, &request->scored_cpu,
+    pod_request_amounts(placement, c->arena, spec, &request->resources, &request->n_resources, &request->scored_cpu,
                   &request->scored_memory);
     compile_containers(c, spec, request);
     compile_node_affinity(c, spec, request);

@@ -1,2 +1,5 @@
 /* One line for each file of kinds: TABLE(strategies_pods) for what kinds_pods.c exports as
  * `const StrategyTable strategies_pods`. Included several times by strategies.c: no include guard, on purpose. */
+TABLE(strategies_pods)
+TABLE(strategies_workloads)
+TABLE(strategies_core)
