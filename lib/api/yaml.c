@@ -381,8 +381,8 @@ static int mapping_members(Reader *reader, const Path *up, Mapping *mapping) {
             return r;
         if (reader->event.type == YAML_MAPPING_END_EVENT)
             return 0;
-        char *name;
-        bool merge;
+        char *name = NULL;
+        bool merge = false;
         size_t line = reader->event.start_mark.line;
         if ((r = key_of_event(reader, &name, &merge)) < 0)
             return r;
