@@ -1,0 +1,623 @@
+#include "api/managed.h"
+#include "api/json.h"
+#include "api/typed.h"
+#include "api/utf8.h"
+#include "base/clock.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
+#define ANNOTATIONS_MAX (256 * 1024)
+
+/* One entry. Who it is: manager, operation and subresource, of an Update also the version. */
+typedef struct Entry {
+    const char *manager, *api_version, *subresource, *time; /* subresource "" and time NULL when absent */
+    bool applied;
+    FieldSet *set;
+} Entry;
+
+typedef struct Managed {
+    Entry *entries;
+    size_t n, cap;
+} Managed;
+
+static void managed_add(Arena *arena, Managed *managed, Entry entry) {
+    if (managed->n == managed->cap) {
+        size_t cap = managed->cap ? managed->cap * 2 : 8;
+        Entry *entries = arena_alloc(arena, cap * sizeof(Entry));
+        if (managed->n)
+            memcpy(entries, managed->entries, managed->n * sizeof(Entry));
+        managed->entries = entries;
+        managed->cap = cap;
+    }
+    managed->entries[managed->n++] = entry;
+}
+
+static bool same_manager(const Entry *a, const Entry *b) {
+    return a->applied == b->applied && streq(a->manager, b->manager) && streq(a->subresource, b->subresource) &&
+           (a->applied || streq(a->api_version, b->api_version));
+}
+
+static Entry *managed_find(Managed *managed, const Entry *who) {
+    for (size_t i = 0; i < managed->n; i++)
+        if (same_manager(&managed->entries[i], who))
+            return &managed->entries[i];
+    return NULL;
+}
+
+static void drop_empty(Managed *managed) {
+    size_t n = 0;
+    for (size_t i = 0; i < managed->n; i++)
+        if (!fieldset_empty(managed->entries[i].set))
+            managed->entries[n++] = managed->entries[i];
+    managed->n = n;
+}
+
+/* ---- reading and writing ---- */
+
+static const char *entry_decode(Arena *arena, const Value *v, size_t index, Entry *ret) {
+    const char *operation = str_or(value_get_str(v, "operation"), "");
+    const char *type = str_or(value_get_str(v, "fieldsType"), "");
+    *ret = (Entry){.manager = str_or(value_get_str(v, "manager"), ""),
+                   .api_version = str_or(value_get_str(v, "apiVersion"), ""),
+                   .subresource = str_or(value_get_str(v, "subresource"), ""),
+                   .time = value_get_str(v, "time"),
+                   .applied = streq(operation, "Apply")};
+    if (!ret->applied && !streq(operation, "Update"))
+        return "operation must be `Apply` or `Update`";
+    if (!*ret->api_version)
+        return "apiVersion must not be empty";
+    if (!*type)
+        return arena_printf(arena, "missing fieldsType in managed fields entry %zu", index);
+    if (!streq(type, "FieldsV1"))
+        return arena_printf(arena, "invalid fieldsType %s in managed fields entry %zu", go_quoted(arena, type), index);
+    if (fieldset_from_value(arena, value_get(v, "fieldsV1"), &ret->set) < 0)
+        return arena_printf(arena, "error decoding set in managed fields entry %zu", index);
+    return NULL;
+}
+
+/* NULL, or why the list is not valid. */
+static const char *managed_decode(Arena *arena, const Value *list, Managed *ret) {
+    *ret = (Managed){0};
+    for (size_t i = 0; i < value_len(list); i++) {
+        Entry entry;
+        const char *wrong = entry_decode(arena, value_at(list, i), i, &entry);
+        if (wrong)
+            return wrong;
+        Entry *before = managed_find(ret, &entry); /* the last of one name counts */
+        if (before)
+            *before = entry;
+        else
+            managed_add(arena, ret, entry);
+    }
+    return NULL;
+}
+
+static int64_t entry_seconds(const Entry *entry) {
+    int64_t ns = 0;
+    if (entry->time)
+        (void)rfc3339_parse(entry->time, &ns);
+    return ns / (int64_t)NS_PER_SEC;
+}
+
+/* Apply before Update, older first. */
+static int compare_entries(const void *pa, const void *pb) {
+    const Entry *a = pa, *b = pb;
+    if (a->applied != b->applied)
+        return a->applied ? -1 : 1;
+    int64_t at = entry_seconds(a), bt = entry_seconds(b);
+    if (at != bt)
+        return at < bt ? -1 : 1;
+    int r = strcmp(a->manager, b->manager);
+    if (!r)
+        r = strcmp(a->api_version, b->api_version);
+    return r ? r : strcmp(a->subresource, b->subresource);
+}
+
+static Value *entry_encode(Arena *arena, const Entry *entry) {
+    Value *v = value_object(arena);
+    if (*entry->manager)
+        value_set_interned(arena, v, "manager", value_string(arena, entry->manager));
+    value_set_interned(arena, v, "operation", value_string(arena, entry->applied ? "Apply" : "Update"));
+    value_set_interned(arena, v, "apiVersion", value_string(arena, entry->api_version));
+    if (entry->time)
+        value_set_interned(arena, v, "time", value_string(arena, entry->time));
+    value_set_interned(arena, v, "fieldsType", value_string(arena, "FieldsV1"));
+    value_set_interned(arena, v, "fieldsV1", fieldset_to_value(arena, entry->set));
+    if (*entry->subresource)
+        value_set_interned(arena, v, "subresource", value_string(arena, entry->subresource));
+    return v;
+}
+
+static void managed_encode(Arena *arena, Managed *managed, Value *object) {
+    Value *metadata = value_ensure_object(arena, object, "metadata");
+    if (!managed->n) {
+        value_remove(metadata, "managedFields");
+        return;
+    }
+    qsort(managed->entries, managed->n, sizeof(Entry), compare_entries);
+    Value *list = value_array(arena);
+    for (size_t i = 0; i < managed->n; i++)
+        value_append(arena, list, entry_encode(arena, &managed->entries[i]));
+    value_set_interned(arena, metadata, "managedFields", list);
+}
+
+const char *managed_invalid(Arena *arena, const Value *managed_fields) {
+    Managed managed;
+    return managed_decode(arena, managed_fields, &managed);
+}
+
+char *managed_name(Arena *arena, const char *field_manager, const char *user_agent) {
+    if (!str_empty(field_manager))
+        return arena_strdup(arena, field_manager);
+    const char *agent = user_agent ? user_agent : "";
+    size_t n = strcspn(agent, "/"), used = 0;
+    char *name = arena_alloc(arena, FIELD_MANAGER_MAX + 1);
+    for (size_t i = 0; i < n;) {
+        uint32_t rune;
+        char encoded[4];
+        i += utf8_decode(agent + i, n - i, &rune);
+        if (rune < 0x80 ? rune < 0x20 || rune == 0x7f : !utf8_is_printable(rune))
+            continue;
+        size_t width = utf8_encode(rune, encoded);
+        if (used + width > FIELD_MANAGER_MAX)
+            break;
+        memcpy(name + used, encoded, width);
+        used += width;
+    }
+    name[used] = 0;
+    return name;
+}
+
+/* ---- what both ways share ---- */
+
+/* Never owned by anybody. */
+static FieldSet *stripped_fields(Arena *arena) {
+    static const char *const paths[] = {
+        "apiVersion",         "kind",           "metadata",        "metadata.name",
+        "metadata.namespace", "metadata.creationTimestamp", "metadata.selfLink", "metadata.uid",
+        "metadata.clusterName", "metadata.generation", "metadata.managedFields", "metadata.resourceVersion", NULL};
+    return fieldset_from_paths(arena, paths);
+}
+
+static Entry entry_of(Arena *arena, const ManagedInput *input, bool applied) {
+    return (Entry){.manager = str_or(input->manager, "unknown"),
+                   .api_version = arena_strdup(arena, input->api_version),
+                   .subresource = str_or(input->subresource, ""),
+                   .applied = applied};
+}
+
+static const char *now_text(Arena *arena, const ManagedInput *input) {
+    char text[RFC3339_MAX];
+    return arena_strdup(arena, rfc3339_format(input->now_ns, text));
+}
+
+static Comparison compare_filtered(Arena *arena, const ManagedInput *input, const Value *before, const Value *after) {
+    Comparison c = typed_compare(arena, input->schema, before, after);
+    FieldSet *reset = fieldset_from_paths(arena, input->reset_fields);
+    if (reset) {
+        c.removed = fieldset_difference_deep(arena, c.removed, reset);
+        c.modified = fieldset_difference_deep(arena, c.modified, reset);
+        c.added = fieldset_difference_deep(arena, c.added, reset);
+    }
+    return c;
+}
+
+static Value *empty_object(Arena *arena, const ManagedInput *input) {
+    return input->custom ? value_object(arena) : typed_zero(arena, input->schema);
+}
+
+/* `object` without metadata.managedFields; shares everything else. */
+static Value *without_managed(Arena *arena, const Value *object) {
+    Value *copy = value_object(arena);
+    VALUE_FOREACH_MEMBER(m, object) {
+        Value *v = m->value;
+        if (streq(m->name, "metadata") && value_is(v, VALUE_OBJECT)) {
+            Value *metadata = value_object(arena);
+            VALUE_FOREACH_MEMBER(inner, v)
+                if (!streq(inner->name, "managedFields"))
+                    value_set_interned(arena, metadata, inner->name, inner->value);
+            v = metadata;
+        }
+        value_set_interned(arena, copy, m->name, v);
+    }
+    return copy;
+}
+
+/* ---- update ---- */
+
+static int compare_age(const void *pa, const void *pb) {
+    const Entry *a = *(Entry *const *)pa, *b = *(Entry *const *)pb;
+    int64_t at = entry_seconds(a), bt = entry_seconds(b);
+    return at != bt ? (at < bt ? -1 : 1) : strcmp(a->manager, b->manager);
+}
+
+/* Folds the oldest updaters of each version into one bucket until MANAGED_UPDATERS_MAX are left. */
+static void cap_updaters(Arena *arena, Managed *managed) {
+    Entry **updaters = arena_alloc(arena, managed->n * sizeof(Entry *));
+    size_t n = 0, left;
+    for (size_t i = 0; i < managed->n; i++)
+        if (!managed->entries[i].applied)
+            updaters[n++] = &managed->entries[i];
+    if (n <= MANAGED_UPDATERS_MAX)
+        return;
+    qsort(updaters, n, sizeof(Entry *), compare_age);
+    left = n;
+    for (size_t i = 0; i < n && left > MANAGED_UPDATERS_MAX; i++) {
+        Entry *first = NULL;
+        for (size_t j = 0; j < i && !first; j++)
+            if (updaters[j]->set && streq(updaters[j]->api_version, updaters[i]->api_version))
+                first = updaters[j];
+        if (!first)
+            continue; /* the first of its version makes room for the others */
+        Entry bucket = {.manager = "ancient-changes", .api_version = first->api_version, .subresource = ""};
+        Entry *into = managed_find(managed, &bucket);
+        if (!into || !into->set) {
+            first->manager = bucket.manager;
+            first->subresource = "";
+            into = first;
+        }
+        if (into == updaters[i])
+            continue;
+        into->set = fieldset_union(arena, updaters[i]->set, into->set);
+        into->time = updaters[i]->time;
+        updaters[i]->set = NULL;
+        left--;
+    }
+    drop_empty(managed);
+}
+
+/* Takes what changed from everybody and gives it to the entry of this request. */
+static void update_owners(Arena *arena, const ManagedInput *input, const Value *live, const Value *object,
+                          Managed *managed, Entry self) {
+    Comparison c = compare_filtered(arena, input, live, object);
+    FieldSet *changed = fieldset_union(arena, c.modified, c.added);
+    for (size_t i = 0; i < managed->n; i++) {
+        Entry *entry = &managed->entries[i];
+        entry->set = fieldset_difference(arena, entry->set, changed);
+        entry->set = fieldset_difference(arena, entry->set, c.removed);
+    }
+    drop_empty(managed);
+    self.set = fieldset_difference(arena, changed, stripped_fields(arena));
+    if (fieldset_empty(self.set))
+        return;
+    Entry *before = managed_find(managed, &self);
+    if (before) {
+        before->set = fieldset_union(arena, self.set, before->set);
+        before->time = self.time;
+        before->api_version = self.api_version;
+    } else
+        managed_add(arena, managed, self);
+}
+
+/* Is the list sent to be forgotten: [] or [{}]? */
+static bool is_reset(const Value *list) {
+    if (!value_is(list, VALUE_ARRAY))
+        return false;
+    return list->len == 0 || (list->len == 1 && value_is(list->items[0], VALUE_OBJECT) && list->items[0]->len == 0);
+}
+
+static void decode_live_or_new(Arena *arena, const ManagedInput *input, const Value *live, const Value *object,
+                               Managed *ret) {
+    const Value *sent = value_path(object, "metadata", "managedFields", NULL);
+    const Value *kept = value_path(live, "metadata", "managedFields", NULL);
+    *ret = (Managed){0};
+    if (str_empty(input->subresource)) {
+        if (is_reset(sent))
+            return;
+        if (!managed_decode(arena, sent, ret) && ret->n)
+            return;
+    }
+    if (managed_decode(arena, kept, ret))
+        *ret = (Managed){0};
+}
+
+void managed_update(Arena *arena, const ManagedInput *input, const Value *live, Value *object) {
+    Managed managed;
+    decode_live_or_new(arena, input, live, object, &managed);
+    value_remove(value_get(object, "metadata"), "managedFields");
+    /* An object whose owners were never recorded stays so, unless this creates it. */
+    if (managed.n || str_empty(value_get_str(value_get(live, "metadata"), "uid"))) {
+        Entry self = entry_of(arena, input, false);
+        self.time = now_text(arena, input);
+        const Value *before = live ? without_managed(arena, live) : empty_object(arena, input);
+        update_owners(arena, input, before, object, &managed, self);
+        cap_updaters(arena, &managed);
+    }
+    managed_encode(arena, &managed, object);
+}
+
+/* ---- apply ---- */
+
+typedef struct Conflict {
+    const Entry *entry;
+    FieldSet *set;
+} Conflict;
+
+typedef struct Apply {
+    Arena *arena;
+    const ManagedInput *input;
+    const Value *live; /* without managedFields */
+    Managed managed;
+    Conflict *conflicts;
+    size_t n_conflicts;
+    Value *result;
+} Apply;
+
+/* Puts back what others own, and what nobody does, after the items of the last configuration were taken out. */
+static Value *prune(Apply *apply, Value *merged, FieldSet *last) {
+    Arena *arena = apply->arena;
+    const Schema *schema = apply->input->schema;
+    if (fieldset_empty(last))
+        return merged;
+    FieldSet *last_named = typed_with_named_fields(arena, schema, last);
+    Value *pruned = typed_remove(arena, schema, merged, last_named);
+    FieldSet *owned = NULL;
+    for (size_t i = 0; i < apply->managed.n; i++)
+        owned = fieldset_union(arena, owned, apply->managed.entries[i].set);
+    FieldSet *merged_set = typed_with_named_fields(arena, schema, typed_fieldset(arena, schema, merged));
+    FieldSet *pruned_set = typed_with_named_fields(arena, schema, typed_fieldset(arena, schema, pruned));
+    FieldSet *keep = fieldset_union(arena, pruned_set, typed_with_named_fields(arena, schema, owned));
+    pruned = typed_remove(arena, schema, merged, fieldset_difference(arena, merged_set, keep));
+    pruned_set = typed_with_named_fields(arena, schema, typed_fieldset(arena, schema, pruned));
+    FieldSet *gone = fieldset_difference(arena, merged_set, pruned_set);
+    return typed_remove(arena, schema, merged, fieldset_intersection(arena, gone, last_named));
+}
+
+/* Compares and takes the changed fields from the others; collects conflicts instead unless forced. */
+static void take_fields(Apply *apply, const Entry *self, bool force) {
+    Arena *arena = apply->arena;
+    Comparison c = compare_filtered(arena, apply->input, apply->live, apply->result);
+    FieldSet *changed = fieldset_union(arena, c.modified, c.added);
+    apply->conflicts = arena_alloc(arena, apply->managed.n * sizeof(Conflict));
+    apply->n_conflicts = 0;
+    for (size_t i = 0; i < apply->managed.n; i++) {
+        Entry *entry = &apply->managed.entries[i];
+        if (same_manager(entry, self))
+            continue;
+        FieldSet *conflict = fieldset_intersection(arena, entry->set, changed);
+        if (conflict)
+            apply->conflicts[apply->n_conflicts++] = (Conflict){.entry = entry, .set = conflict};
+    }
+    if (apply->n_conflicts && !force)
+        return;
+    for (size_t i = 0; i < apply->managed.n; i++) {
+        Entry *entry = &apply->managed.entries[i];
+        if (same_manager(entry, self))
+            continue;
+        entry->set = fieldset_difference(arena, entry->set, changed);
+        entry->set = fieldset_difference(arena, entry->set, c.removed);
+    }
+    apply->n_conflicts = 0;
+}
+
+static void apply_once(Apply *apply, const Value *applied, bool force) {
+    Arena *arena = apply->arena;
+    Entry self = entry_of(arena, apply->input, true);
+    const Schema *schema = apply->input->schema;
+    Value *merged = typed_merge(arena, schema, (Value *)apply->live, (Value *)applied);
+    FieldSet *set = typed_fieldset(arena, schema, applied);
+    FieldSet *reset = fieldset_from_paths(arena, apply->input->reset_fields);
+    set = fieldset_difference_deep(arena, set, reset);
+    Entry *before = managed_find(&apply->managed, &self);
+    FieldSet *last = before ? before->set : NULL;
+    if (before) {
+        before->set = set;
+        before->api_version = self.api_version;
+    } else {
+        self.set = set;
+        managed_add(arena, &apply->managed, self);
+    }
+    apply->result = prune(apply, merged, last);
+    take_fields(apply, &self, force);
+}
+
+/* ---- conflicts ---- */
+
+static void write_manager(Buf *out, const Entry *entry) {
+    go_quote(out, entry->manager);
+    if (*entry->subresource) {
+        buf_puts(out, " with subresource ");
+        go_quote(out, entry->subresource);
+    }
+    if (!entry->applied)
+        buf_printf(out, " using %s", entry->api_version);
+}
+
+typedef struct ConflictWriter {
+    ApiError *err;
+    Buf message, cause;
+    size_t n;
+    bool alone;
+} ConflictWriter;
+
+static void write_conflict(void *user, const char *path) {
+    ConflictWriter *writer = user;
+    api_error_cause(writer->err, "FieldManagerConflict", writer->cause.data, path);
+    buf_printf(&writer->message, writer->alone ? ": %s" : "\n- %s", path);
+}
+
+static void count_conflict(void *user, const char *path _unused_) {
+    ++*(size_t *)user;
+}
+
+static int compare_conflicts(const void *pa, const void *pb) {
+    const Conflict *a = pa, *b = pb;
+    int r = strcmp(a->entry->manager, b->entry->manager);
+    return r ? r : compare_entries(a->entry, b->entry);
+}
+
+static int refuse_conflicts(Apply *apply, ApiError *err) {
+    size_t n = 0;
+    for (size_t i = 0; i < apply->n_conflicts; i++)
+        fieldset_each(apply->conflicts[i].set, count_conflict, &n);
+    qsort(apply->conflicts, apply->n_conflicts, sizeof(Conflict), compare_conflicts);
+    ConflictWriter writer = {.message = BUF_INIT(BUF_NO_LIMIT), .cause = BUF_INIT(BUF_NO_LIMIT), .alone = n == 1};
+    ApiError found = {0};
+    writer.err = &found;
+    for (size_t i = 0; i < apply->n_conflicts; i++) {
+        buf_clear(&writer.cause);
+        buf_puts(&writer.cause, "conflict with ");
+        write_manager(&writer.cause, apply->conflicts[i].entry);
+        if (n == 1)
+            buf_puts(&writer.message, writer.cause.data);
+        else {
+            buf_puts(&writer.message, i ? "\nconflicts with " : "conflicts with ");
+            write_manager(&writer.message, apply->conflicts[i].entry);
+            buf_putc(&writer.message, ':');
+        }
+        fieldset_each(apply->conflicts[i].set, write_conflict, &writer);
+    }
+    int r = api_error_set(err, 409, "Conflict", "Apply failed with %zu conflict%s: %s", n, n == 1 ? "" : "s",
+                          writer.message.data);
+    for (size_t i = 0; i < found.n_causes; i++)
+        api_error_cause(err, found.causes[i].reason, found.causes[i].message, found.causes[i].field);
+    api_error_done(&found);
+    buf_done(&writer.message);
+    buf_done(&writer.cause);
+    return r;
+}
+
+/* ---- the annotation of client-side apply ---- */
+
+static const char *last_applied(const Value *object) {
+    return value_str(value_get(value_path(object, "metadata", "annotations", NULL), LAST_APPLIED));
+}
+
+/* Fields that client-side apply set and that are still as it set them: kubectl may take those from others. */
+static FieldSet *client_side_fields(Apply *apply) {
+    const char *text = last_applied(apply->live);
+    Value *config;
+    if (str_empty(text) || json_parse(apply->arena, text, strlen(text), &config, NULL, NULL) < 0 ||
+        !streq(str_or(value_get_str(config, "apiVersion"), ""), apply->input->api_version) ||
+        typed_validate(apply->arena, apply->input->schema, config))
+        return NULL;
+    Arena *arena = apply->arena;
+    Comparison c = typed_compare(arena, apply->input->schema, config, apply->live);
+    FieldSet *set = typed_fieldset(arena, apply->input->schema, config);
+    set = fieldset_difference(arena, set, c.modified);
+    set = fieldset_difference(arena, set, c.added);
+    return fieldset_difference(arena, set, c.removed);
+}
+
+/* Takes the allowed fields out of the conflicts; true when none is left. */
+static bool allow_client_side(Apply *apply) {
+    FieldSet *allowed = client_side_fields(apply);
+    if (!allowed)
+        return false;
+    size_t n = 0;
+    for (size_t i = 0; i < apply->n_conflicts; i++) {
+        Conflict conflict = apply->conflicts[i];
+        conflict.set = fieldset_difference(apply->arena, conflict.set, allowed);
+        if (conflict.set)
+            apply->conflicts[n++] = conflict;
+    }
+    apply->n_conflicts = n;
+    return n == 0;
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
+}
+
+static void sort_names(Value *v) {
+    for (size_t i = 0; i < value_len(v); i++)
+        sort_names(v->type == VALUE_ARRAY ? v->items[i] : v->members[i].value);
+    if (value_is(v, VALUE_OBJECT) && v->len)
+        qsort(v->members, v->len, sizeof(Member), compare_names);
+}
+
+/* kubectl keeps the annotation up to date when it changes to server-side apply. */
+static void sync_last_applied(Arena *arena, const ManagedInput *input, const Value *applied, Value *object) {
+    if (!streq(str_or(input->manager, ""), "kubectl") || str_empty(last_applied(object)))
+        return;
+    Value *config = value_copy(arena, applied);
+    value_remove(value_path(config, "metadata", "annotations", NULL), LAST_APPLIED);
+    sort_names(config);
+    _cleanup_buf_ Buf text = BUF_INIT(ANNOTATIONS_MAX);
+    value_write_json(&text, config);
+    buf_putc(&text, '\n');
+    Value *metadata = value_copy(arena, value_get(object, "metadata"));
+    value_set(arena, object, "metadata", metadata);
+    value_set_str(arena, value_get(metadata, "annotations"), LAST_APPLIED, text.failed ? NULL : text.data);
+}
+
+/* ---- managed_apply ---- */
+
+static int check_applied(Arena *arena, const ManagedInput *input, const Value *applied, ApiError *err) {
+    const char *version = str_or(value_get_str(applied, "apiVersion"), ""), *kind = value_get_str(applied, "kind");
+    if (!streq(version, input->api_version))
+        return api_error_bad_request(
+            err, "Incorrect version specified in apply patch. Specified patch version: %s, expected: %s", version,
+            input->api_version);
+    const Value *metadata = value_get(applied, "metadata");
+    if (!value_is(value_get(metadata, "managedFields"), VALUE_NULL) && value_get(metadata, "managedFields"))
+        return api_error_bad_request(err, "metadata.managedFields must be nil");
+    char *wrong = typed_validate(arena, input->schema, applied);
+    if (!wrong)
+        return 0;
+    const char *slash = strchr(version, '/');
+    return api_error_set(err, 500, "", "failed to create typed patch object (%s/%s; %s%s, Kind=%s): %s",
+                         str_or(value_get_str(metadata, "namespace"), ""), str_or(value_get_str(metadata, "name"), ""),
+                         slash ? "" : "/", version, str_or(kind, ""), wrong);
+}
+
+/* An object whose owners were never recorded: all it has belongs to "before-first-apply". */
+static void record_existing(Apply *apply) {
+    if (apply->managed.n || !apply->live)
+        return;
+    ManagedInput input = *apply->input;
+    input.manager = "before-first-apply";
+    Entry self = entry_of(apply->arena, &input, false);
+    self.time = now_text(apply->arena, &input);
+    update_owners(apply->arena, &input, empty_object(apply->arena, &input), apply->live, &apply->managed, self);
+}
+
+static void finish(Apply *apply, const Value *applied, bool changed) {
+    Arena *arena = apply->arena;
+    Entry self = entry_of(arena, apply->input, true), *own = managed_find(&apply->managed, &self);
+    if (own) {
+        own->set = fieldset_difference(arena, own->set, stripped_fields(arena));
+        if (changed)
+            own->time = now_text(arena, apply->input);
+    }
+    drop_empty(&apply->managed);
+    sync_last_applied(arena, apply->input, applied, apply->result);
+    value_set(arena, apply->result, "metadata",
+              value_copy(arena, value_ensure_object(arena, apply->result, "metadata")));
+    managed_encode(arena, &apply->managed, apply->result);
+}
+
+int managed_apply(Arena *arena, const ManagedInput *input, const Value *live, const Value *applied, Value **ret,
+                  bool *ret_changed, ApiError *err) {
+    int r = check_applied(arena, input, applied, err);
+    if (r < 0)
+        return r;
+    Apply apply = {.arena = arena, .input = input};
+    const char *wrong = managed_decode(arena, value_path(live, "metadata", "managedFields", NULL), &apply.managed);
+    if (wrong)
+        return api_error_set(err, 500, "", "failed to decode managed fields: %s", wrong);
+    apply.live = live ? without_managed(arena, live) : NULL;
+    record_existing(&apply);
+    if (!live)
+        apply.live = empty_object(arena, input);
+    Managed before = {.n = apply.managed.n, .cap = apply.managed.n};
+    before.entries = arena_alloc(arena, before.n * sizeof(Entry));
+    if (before.n)
+        memcpy(before.entries, apply.managed.entries, before.n * sizeof(Entry));
+    apply_once(&apply, applied, input->force);
+    if (apply.n_conflicts) {
+        if (!streq(str_or(input->manager, ""), "kubectl") || !allow_client_side(&apply))
+            return refuse_conflicts(&apply, err);
+        apply.managed = before;
+        apply_once(&apply, applied, true);
+    }
+    bool changed = !typed_equal(apply.live, apply.result);
+    apply.result = without_managed(arena, apply.result); /* the top is our own from here on */
+    finish(&apply, applied, changed);
+    *ret = apply.result;
+    *ret_changed = changed || !live;
+    return 0;
+}

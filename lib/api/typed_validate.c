@@ -1,0 +1,156 @@
+/* Does an applied configuration fit the schema? The messages are those of structured-merge-diff. */
+#include "api/typed.h"
+#include "api/typed_list.h"
+
+#include <inttypes.h>
+
+#define ERRORS_MAX 100
+
+typedef struct Validator {
+    Arena *arena;
+    Buf path, errors;
+    size_t n;
+} Validator;
+
+static void report(Validator *validator, const char *message) {
+    if (validator->n++ >= ERRORS_MAX)
+        return;
+    /* Errors are joined with a marker line each; the head is put on when their number is known. */
+    if (validator->n > 1)
+        buf_puts(&validator->errors, "\n  ");
+    if (validator->path.len)
+        buf_printf(&validator->errors, "%s: ", validator->path.data);
+    buf_puts(&validator->errors, message);
+}
+
+static void expected(Validator *validator, const char *what, const Value *got) {
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    buf_printf(&text, "expected %s, got &value.valueUnstructured{Value:", what);
+    if (value_is(got, VALUE_STRING))
+        go_quote_n(&text, got->string, got->len);
+    else {
+        if (value_is(got, VALUE_OBJECT))
+            buf_puts(&text, "map[string]interface {}");
+        else if (value_is(got, VALUE_ARRAY))
+            buf_puts(&text, "[]interface {}");
+        value_write_json(&text, got);
+    }
+    buf_putc(&text, '}');
+    report(validator, text.data);
+}
+
+static void validate_node(Validator *validator, const Schema *schema, const Value *v);
+
+static void validate_below(Validator *validator, const Schema *schema, const Value *v, ElementKind kind,
+                           const char *text) {
+    size_t before = validator->path.len;
+    element_write(&validator->path, kind, text);
+    validate_node(validator, schema, v);
+    validator->path.len = before;
+    if (validator->path.data)
+        validator->path.data[before] = 0;
+}
+
+static void validate_members(Validator *validator, const Schema *schema, const Value *v) {
+    if (!value_is(v, VALUE_OBJECT)) {
+        expected(validator, "map", v);
+        return;
+    }
+    VALUE_FOREACH_MEMBER(m, v) {
+        const Schema *inner = schema->element;
+        if (schema->type == SCHEMA_STRUCT) {
+            const SchemaField *field = schema_field(schema, m->name, strlen(m->name));
+            inner = field ? field->schema : NULL;
+            if (!field && !schema->preserve_unknown) {
+                size_t before = validator->path.len;
+                element_write(&validator->path, ELEMENT_FIELD, m->name);
+                report(validator, "field not declared in schema");
+                validator->path.len = before;
+                validator->path.data[before] = 0;
+                continue;
+            }
+        }
+        validate_below(validator, inner, m->value, ELEMENT_FIELD, m->name);
+    }
+}
+
+static void validate_items(Validator *validator, const Schema *schema, const Value *v) {
+    if (!value_is(v, VALUE_ARRAY)) {
+        expected(validator, "list", v);
+        return;
+    }
+    ListItems seen = {.items = arena_alloc(validator->arena, v->len * sizeof(ListItem))};
+    for (size_t i = 0; i < v->len; i++) {
+        ListItem item = {.kind = ELEMENT_INDEX, .index = i};
+        if (schema->list_kind == LIST_ATOMIC)
+            item.text = arena_printf(validator->arena, "%zu", i);
+        else {
+            const char *why = list_item_name(validator->arena, schema, v->items[i], &item.kind, &item.text);
+            if (why) {
+                report(validator, arena_printf(validator->arena, "element %zu: %s", i, why));
+                continue;
+            }
+            seen.items[seen.n++] = item;
+        }
+        validate_below(validator, schema->element, v->items[i], item.kind, item.text);
+    }
+    ListItems sorted = list_items_sorted(validator->arena, &seen);
+    for (size_t i = 1; i < sorted.n; i++)
+        if (list_item_compare(&sorted.items[i - 1], &sorted.items[i]) == 0) {
+            _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+            buf_puts(&text, "duplicate entries for key ");
+            element_write(&text, sorted.items[i].kind, sorted.items[i].text);
+            report(validator, text.data);
+        }
+}
+
+static void validate_node(Validator *validator, const Schema *schema, const Value *v) {
+    if (!schema || !v || v->type == VALUE_NULL)
+        return;
+    bool container = v->type == VALUE_ARRAY || v->type == VALUE_OBJECT;
+    switch (schema->type) {
+    case SCHEMA_STRUCT:
+    case SCHEMA_MAP:
+        validate_members(validator, schema, v);
+        break;
+    case SCHEMA_LIST:
+        validate_items(validator, schema, v);
+        break;
+    case SCHEMA_STRING:
+    case SCHEMA_BYTES:
+    case SCHEMA_DURATION:
+        if (v->type != VALUE_STRING)
+            expected(validator, "string", v);
+        break;
+    case SCHEMA_BOOL:
+        if (v->type != VALUE_BOOL)
+            expected(validator, "boolean", v);
+        break;
+    case SCHEMA_INT32:
+    case SCHEMA_INT64:
+    case SCHEMA_DOUBLE:
+        if (v->type != VALUE_INT && v->type != VALUE_DOUBLE)
+            expected(validator, "numeric (int or float)", v);
+        break;
+    case SCHEMA_QUANTITY:
+    case SCHEMA_INT_OR_STRING:
+    case SCHEMA_TIME:
+    case SCHEMA_MICRO_TIME:
+        if (container)
+            expected(validator, "scalar", v);
+        break;
+    default:
+        break;
+    }
+}
+
+char *typed_validate(Arena *arena, const Schema *schema, const Value *v) {
+    Validator validator = {.arena = arena, .path = BUF_INIT(BUF_NO_LIMIT), .errors = BUF_INIT(1 << 20)};
+    validate_node(&validator, schema, v);
+    char *message = NULL;
+    if (validator.n)
+        message = arena_printf(arena, validator.n > 1 ? "errors:\n  %s" : "%s", validator.errors.data);
+    buf_done(&validator.path);
+    buf_done(&validator.errors);
+    return message;
+}
