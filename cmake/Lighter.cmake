@@ -91,7 +91,6 @@ function(lighter_program name folder)
     add_executable(${name} ${CMAKE_SOURCE_DIR}/${folder}/main.c)
     target_link_libraries(${name} PRIVATE ${target})
   endif()
-  target_compile_definitions(${name} PRIVATE LIGHTER_VERSION="${PROJECT_VERSION}")
 endfunction()
 
 # tests/unit mirrors the tree: tests/unit/lib/base/test_buf.c is a cmocka program linked with lib/base.

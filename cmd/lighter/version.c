@@ -3,8 +3,7 @@
 #include "cmd/lighter/verbs.h"
 
 #include "base/flags.h"
-
-#define KUBERNETES_VERSION "v1.36.3" /* the API this program speaks */
+#include "base/version.h"
 
 int verb_version(int argc, char **argv) {
     const Command command = {.name = "lighter version", .usage = "lighter version", .about = "Prints the version."};

@@ -1,0 +1,7 @@
+/* What this program is, and whose API it speaks. */
+#pragma once
+
+#define LIGHTER_VERSION "0.1.0"
+#define KUBERNETES_VERSION "v1.36.3"
+#define KUBERNETES_MAJOR "1"
+#define KUBERNETES_MINOR "36"
