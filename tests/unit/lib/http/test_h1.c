@@ -152,7 +152,7 @@ static void test_pipelined_requests_are_answered_in_order(void **state) {
            "HEAD /3 HTTP/1.1\r\nHost: h\r\n\r\n"
            "GET /count HTTP/1.1\r\nHost: h\r\n\r\n"
            "GET http://h/4 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX-Test:\r\n\r\n",
-           PARTS("HTTP/1.1 200 OK\r\n", "GET /1 ?a=b 0: x=one", "POST /2 ? 5:abcde x=-", "content-length: 16\r\n", "\r\n\r\nHTTP/1.1 200",
+           PARTS("HTTP/1.1 200 OK\r\n", "GET /1 ?a=b 0: x=one", "POST /2 ? 5:abcde x=-", "content-length: 16", "\r\n\r\nHTTP/1.1 200",
                  "transfer-encoding: chunked", "line 3000\n", "line 1\n", "\r\n0\r\n\r\nHTTP/1.1 200", "connection: close", "GET /4 ? 0: x=-"));
 }
 
