@@ -1,0 +1,43 @@
+/* The network between the nodes of a cluster on this machine. Every name carries the cluster's: the bridge "ln-CLUSTER",
+ * the links "lv-CLUSTER.I", the nftables table "lighter_CLUSTER", the namespaces NETNS_DIR/CLUSTER-I; removal takes what
+ * has these names and nothing else. Blocking, needs root, `ip` (iproute2) and `nft`. Calls are idempotent: what is there
+ * already is kept, so a restarted cluster finds its nodes and their pods. */
+#pragma once
+
+#include "base/buf.h"
+
+#define CLUSTER_NAME_MAX 8 /* of a-z and 0-9: an interface name holds 15 bytes */
+#define NODES_MAX 200
+#define CIDR_TEXT_MAX 20
+
+typedef struct NodeNetwork {
+    char *netns_path;             /* the node's network namespace; NULL: the machine's own */
+    char address[CIDR_TEXT_MAX];  /* of the node, without prefix length; "" with the machine's own namespace */
+    char pod_cidr[CIDR_TEXT_MAX]; /* its share of the cluster's pod addresses */
+} NodeNetwork;
+
+typedef struct ClusterNetwork {
+    const char *cluster;
+    const char *node_cidr; /* e.g. "10.254.17.0/24": the machine gets .1 (the gateway), node I gets .(I+2) */
+    const char *pod_cidr;  /* e.g. "10.244.0.0/16": node I gets the I-th /24 */
+    const char *netns_dir; /* made when missing */
+    unsigned n_nodes;
+} ClusterNetwork;
+
+/* N nodes, each in a namespace of its own: pods reach pods on every node, the nodes and the machine; what leaves the
+ * cluster is masqueraded. *ret: n_nodes entries, for cluster_network_free. -EINVAL, -ENOENT (no ip or nft), -EIO with the
+ * tool's message. */
+int cluster_network_create(const ClusterNetwork *spec, NodeNetwork **ret, char **ret_error);
+/* One node in the machine's own namespace: forwarding, and masquerading of what its pods send out of the cluster. */
+int cluster_network_create_host(const char *cluster, const char *pod_cidr, char **ret_error);
+/* Removes either kind. `pod_bridge`: of a node in the machine's own namespace (NULL: none). Idempotent. */
+int cluster_network_remove(const char *cluster, const char *netns_dir, const char *pod_bridge, char **ret_error);
+void cluster_network_free(NodeNetwork *nodes, unsigned n_nodes);
+/* The machine's address on the nodes' bridge (.1 of node_cidr), where servers for nodes listen. */
+int cluster_network_gateway(const char *node_cidr, char ret[CIDR_TEXT_MAX]);
+
+/* Writes DIR/10-lighter.conflist for cni.h: a bridge with host-local addresses of `pod_cidr` (kept in `ipam_dir`) and
+ * portmap. Bridge names are per namespace: at most 15 bytes. */
+int cni_write_conflist(const char *dir, const char *bridge, const char *pod_cidr, const char *ipam_dir, char **ret_error);
+/* The I-th /24 of a CIDR that is /24 or wider. -ERANGE when there is none. */
+int cidr_subnet(const char *cidr, unsigned index, char ret[CIDR_TEXT_MAX]);
