@@ -95,8 +95,6 @@ v1/Event | {"count":1} | {"count":2,"lastTimestamp":null}
 v1/Pod | {"spec":{"nodeSelector":{"a":"1"},"securityContext":{"runAsUser":1}}} | {"spec":{"nodeSelector":null,"securityContext":{"fsGroup":2}}}
 v1/Pod | {"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"a"}]}]}}}}} | {"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[]}}}}}
 v1/Pod | {"spec":{"containers":[{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Gi"}}}]}} | {"spec":{"containers":[{"name":"a","resources":{"limits":{"memory":null,"cpu":2}}}]}}
-v1/Pod | {"spec":{"containers":[{"name":"a"}]}} | []
-v1/Pod | {} | "x"
 v1/Pod | {"spec":{"ephemeralContainers":[{"name":"e","image":"i"}]}} | {"spec":{"ephemeralContainers":[{"name":"f","targetContainerName":"c"}]}}
 v1/Pod | {"spec":{"containers":[{"name":"a","livenessProbe":{"httpGet":{"path":"/"}}}]}} | {"spec":{"containers":[{"name":"a","livenessProbe":{"httpGet":null,"exec":{"command":["x"]}}}]}}
 v1/Pod | {"spec":{"volumes":[{"name":"v","projected":{"sources":[{"secret":{"name":"a"}}]}}]}} | {"spec":{"volumes":[{"name":"v","projected":{"sources":[{"configMap":{"name":"b"}}]}}]}}

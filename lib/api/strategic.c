@@ -1,0 +1,670 @@
+/* Strategic merge patch, as k8s.io/apimachinery/pkg/util/strategicpatch applies one to an object of a known Go type: maps
+ * are merged, lists by their patchStrategy and patchMergeKey, with the directives $patch, $retainKeys,
+ * $setElementOrder/LIST and $deleteFromPrimitiveList/LIST. Both trees are copied first and then changed freely. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "api/codec.h"
+#include "base/str.h"
+
+#define DIRECTIVE "$patch"
+#define RETAIN_KEYS "$retainKeys"
+#define SET_ORDER "$setElementOrder"
+#define DELETE_FROM "$deleteFromPrimitiveList"
+#define TEXT_MAX (256 << 10)
+
+typedef struct Merge {
+    Arena *arena;
+    ApiError *err;
+    int result; /* negative errno of the first failure */
+} Merge;
+
+/* What the Go struct's tags say of a member. */
+typedef struct ListMeta {
+    const Schema *element;
+    bool merge;
+    const char *key; /* NULL: none */
+} ListMeta;
+
+static Value *merge_map(Merge *m, Value *original, Value *patch, const Schema *schema);
+
+/* Messages */
+
+static void write_go_value(Buf *out, const Value *v, bool as_string);
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp((*(const Member *const *)a)->name, (*(const Member *const *)b)->name);
+}
+
+static void write_go_map(Buf *out, const Value *v, bool as_string) {
+    _cleanup_free_ const Member **order = xmalloc((v->len + 1u) * sizeof(*order));
+    for (size_t i = 0; i < v->len; i++)
+        order[i] = &v->members[i];
+    qsort(order, v->len, sizeof(*order), compare_names);
+    buf_puts(out, "map[");
+    for (size_t i = 0; i < v->len; i++) {
+        buf_printf(out, "%s%s:", i ? " " : "", order[i]->name);
+        write_go_value(out, order[i]->value, as_string);
+    }
+    buf_putc(out, ']');
+}
+
+static const char *go_type_of(const Value *v) {
+    static const char *const names[] = {"%!s(<nil>)", "bool", "int64", "float64", "string", "[]interface {}", "map[string]interface {}"};
+    return names[v ? v->type : VALUE_NULL];
+}
+
+/* fmt's %v, or its %s with the complaint that %s makes of other types. */
+static void write_go_value(Buf *out, const Value *v, bool as_string) {
+    switch (v->type) {
+    case VALUE_STRING:
+        buf_append(out, v->string, v->len);
+        return;
+    case VALUE_ARRAY:
+        buf_putc(out, '[');
+        for (size_t i = 0; i < v->len; i++) {
+            if (i)
+                buf_putc(out, ' ');
+            write_go_value(out, v->items[i], as_string);
+        }
+        buf_putc(out, ']');
+        return;
+    case VALUE_OBJECT:
+        write_go_map(out, v, as_string);
+        return;
+    case VALUE_NULL:
+        buf_puts(out, as_string ? "%!s(<nil>)" : "<nil>");
+        return;
+    default:
+        if (as_string)
+            buf_printf(out, "%%!s(%s=", go_type_of(v));
+        value_write_json(out, v);
+        if (as_string)
+            buf_putc(out, ')');
+    }
+}
+
+static const char *go_text(Merge *m, const Value *v, bool as_string) {
+    _cleanup_buf_ Buf text = BUF_INIT(TEXT_MAX);
+    write_go_value(&text, v, as_string);
+    return arena_strdup(m->arena, text.data ? text.data : "");
+}
+
+/* Failures that the reference knows are the client's. */
+static void *bad_request(Merge *m, const char *message) {
+    if (m->result == 0)
+        m->result = api_error_bad_request(m->err, "%s", message);
+    return NULL;
+}
+
+/* All others it answers with 500 and the message alone. */
+static _printf_(2, 3) void *fail(Merge *m, const char *format, ...) {
+    if (m->result)
+        return NULL;
+    char *message = NULL;
+    va_list ap;
+    va_start(ap, format);
+    if (vasprintf(&message, format, ap) < 0)
+        message = NULL;
+    va_end(ap);
+    m->result = api_error_set(m->err, 500, "", "%s", message ? message : "");
+    m->err->no_details = true;
+    free(message);
+    return NULL;
+}
+
+static void *no_merge_key(Merge *m, const Value *map, const char *key) {
+    return fail(m, "map: %s does not contain declared merge key: %s", go_text(m, map, false), key);
+}
+
+static void *bad_type(Merge *m, const char *expected, const Value *actual) {
+    return fail(m, "expected a %s, but received a %s", expected, go_type_of(actual));
+}
+#define GO_LIST "[]interface {}"
+#define GO_MAP "map[string]interface {}"
+
+static void *bad_patch_type(Merge *m, const Value *directive, const Value *map) {
+    return fail(m, "unknown patch type: %s in map: %s", go_text(m, directive, true), go_text(m, map, false));
+}
+
+/* Schema */
+
+static const char *go_kind(const Schema *schema) {
+    switch (schema->type) {
+    case SCHEMA_MAP:
+        return "map";
+    case SCHEMA_LIST:
+    case SCHEMA_BYTES:
+        return "slice";
+    case SCHEMA_STRING:
+        return "string";
+    case SCHEMA_BOOL:
+        return "bool";
+    case SCHEMA_INT32:
+        return "int32";
+    case SCHEMA_INT64:
+        return "int64";
+    case SCHEMA_DOUBLE:
+        return "float64";
+    default:
+        return "struct";
+    }
+}
+
+/* The decoder of tags, unlike that of objects, does not insist on the case of names. */
+static const SchemaField *find_field(Merge *m, const Schema *schema, const char *name) {
+    if (streq(go_kind(schema), "struct")) {
+        const SchemaField *field = schema_field(schema, name, strlen(name));
+        for (size_t i = 0; i < schema->n_fields && !field; i++)
+            if (strcasecmp(schema->fields[i].name, name) == 0)
+                field = &schema->fields[i];
+        const char *dot = schema->go_type ? strrchr(schema->go_type, '.') : NULL;
+        if (field)
+            return field;
+        return fail(m, "unable to find api field in struct %s for the json field \"%s\"", dot ? dot + 1 : "", name);
+    }
+    return fail(m, "merging an object in json but data type is not struct, instead is: %s", go_kind(schema));
+}
+
+static bool find_list(Merge *m, const Schema *schema, const char *name, ListMeta *ret) {
+    const SchemaField *field = find_field(m, schema, name);
+    if (!field)
+        return false;
+    if (field->schema->type != SCHEMA_LIST) {
+        fail(m, "expected slice or array type, but got: struct");
+        return false;
+    }
+    *ret = (ListMeta){field->schema->element, field->flags & FIELD_MERGE, field->patch_merge_key};
+    if (ret->element->type == SCHEMA_LIST)
+        fail(m, "unexpected slice of slice");
+    return m->result == 0;
+}
+
+/* Values */
+
+/* Go's == of two interfaces that hold scalars. */
+static bool same_scalar(const Value *a, const Value *b) {
+    if (!a || !b)
+        return !a && !b;
+    return a->type == b->type && a->type < VALUE_ARRAY && value_equal(a, b);
+}
+
+static const Value *identity(const Value *item, const char *key) {
+    return key ? value_get(item, key) : item;
+}
+
+static long index_of(const Value *list, const Value *item, const char *key) {
+    for (size_t i = 0; i < value_len(list); i++)
+        if (same_scalar(identity(item, key), identity(list->items[i], key)))
+            return (long)i;
+    return -1;
+}
+
+static bool contains(const Value *list, const Value *item) {
+    return index_of(list, item, NULL) >= 0;
+}
+
+static Value *find_in_list(Merge *m, const Value *list, const char *key, const Value *value, size_t *ret_index) {
+    for (size_t i = 0; i < value_len(list); i++) {
+        if (!value_is(list->items[i], VALUE_OBJECT))
+            return fail(m, "value for key %zu is not a map", i);
+        const Value *there = value_get(list->items[i], key);
+        if (there && same_scalar(there, value)) {
+            *ret_index = i;
+            return list->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* The type all elements share, or NULL and a failure. */
+static const Value *element_sample(Merge *m, const Value *a, const Value *b) {
+    const Value *sample = NULL;
+    const Value *lists[] = {a, b};
+    for (size_t l = 0; l < 2; l++)
+        for (size_t i = 0; i < value_len(lists[l]); i++) {
+            const Value *item = lists[l]->items[i];
+            if (!sample) {
+                sample = item;
+                if (item->type == VALUE_ARRAY) {
+                    /* errors.NewGenericServerResponse of 422 */
+                    if (m->result == 0)
+                        m->result = api_error_set(m->err, 422, "Invalid", "the server rejected our request due to an error in our request");
+                    return NULL;
+                }
+            } else if (sample->type != item->type)
+                return fail(m, "list element types are not identical: [%s %s]", a ? go_text(m, a, false) : "[]",
+                            b ? go_text(m, b, false) : "[]");
+        }
+    return sample ? sample : fail(m, "no elements in any of the given slices");
+}
+
+static bool is_delete(const Value *item) {
+    const char *directive = value_get_str(item, DIRECTIVE);
+    return directive && streq(directive, "delete");
+}
+
+/* Order: $setElementOrder, then the patch's, then the object's. */
+
+static bool has_merge_keys(Merge *m, const Value *list, const char *key) {
+    const Value *item;
+    VALUE_FOREACH (item, list) {
+        if (!value_is(item, VALUE_OBJECT))
+            bad_type(m, GO_MAP, item);
+        else if (!value_get(item, key))
+            no_merge_key(m, item, key);
+    }
+    return m->result == 0;
+}
+
+/* A stable sort of `list` by the places of its items in `order`; those to be deleted go last. All other items are in
+ * `order`, for both lists were parted by it. */
+static Value *sort_by_order(Merge *m, const Value *list, const Value *order, const char *key) {
+    if (key && (!has_merge_keys(m, list, key) || !has_merge_keys(m, order, key)))
+        return NULL;
+    Value *sorted = value_array(m->arena), *deleted = value_array(m->arena);
+    Value *item;
+    VALUE_FOREACH (item, list) {
+        if (key && is_delete(item)) {
+            value_append(m->arena, deleted, item);
+            continue;
+        }
+        long place = index_of(order, item, key);
+        size_t at = sorted->len;
+        while (at > 0 && place < index_of(order, sorted->items[at - 1], key))
+            at--;
+        value_insert_at(m->arena, sorted, at, item);
+    }
+    VALUE_FOREACH (item, deleted)
+        value_append(m->arena, sorted, item);
+    return sorted;
+}
+
+/* Interleaves what only the object has with what the patch names, by the object's order as far as it tells. */
+static Value *interleave(Merge *m, const Value *left, const Value *right, const Value *order, const char *key) {
+    Value *merged = value_array(m->arena);
+    size_t i = 0, j = 0;
+    while (i < left->len || j < right->len) {
+        bool take_left = j >= right->len;
+        if (!take_left && i < left->len) {
+            long l = index_of(order, left->items[i], key), r = index_of(order, right->items[j], key);
+            take_left = l >= 0 && r >= 0 && l < r;
+        }
+        value_append(m->arena, merged, take_left ? left->items[i++] : right->items[j++]);
+    }
+    return merged;
+}
+
+/* Parts `merged` into what `by` names and what it does not, and puts each and both in order. */
+static Value *put_in_order(Merge *m, const Value *merged, const Value *by, const Value *object_order, const char *key) {
+    Value *named = value_array(m->arena), *others = value_array(m->arena);
+    Value *item;
+    VALUE_FOREACH (item, merged) {
+        bool found;
+        if (key) {
+            size_t at;
+            if (!value_is(item, VALUE_OBJECT))
+                return bad_type(m, GO_MAP, item);
+            const Value *value = value_get(item, key);
+            if (!value)
+                return no_merge_key(m, item, key);
+            found = find_in_list(m, by, key, value, &at) != NULL;
+            if (m->result)
+                return NULL;
+        } else
+            found = contains(by, item);
+        value_append(m->arena, found ? named : others, item);
+    }
+    named = sort_by_order(m, named, by, key);
+    others = named ? sort_by_order(m, others, object_order, key) : NULL;
+    return others ? interleave(m, others, named, object_order, key) : NULL;
+}
+
+/* Directives */
+
+/* *keep is false when the value is a directive itself. */
+static Value *remove_directives(Value *v, bool *keep) {
+    *keep = true;
+    if (v->type == VALUE_OBJECT) {
+        if (value_get(v, DIRECTIVE)) {
+            *keep = false;
+            return v;
+        }
+        for (size_t i = v->len; i-- > 0;) {
+            bool keep_member;
+            const char *name = v->members[i].name;
+            remove_directives(v->members[i].value, &keep_member);
+            if (!keep_member)
+                value_remove(v, name);
+        }
+    } else if (v->type == VALUE_ARRAY)
+        for (size_t i = v->len; i-- > 0;) {
+            bool keep_item;
+            remove_directives(v->items[i], &keep_item);
+            if (!keep_item)
+                value_remove_at(v, i);
+        }
+    return v;
+}
+
+static void discard_nulls(Value *v) {
+    if (v->type == VALUE_OBJECT) {
+        for (size_t i = v->len; i-- > 0;) {
+            if (v->members[i].value->type == VALUE_NULL)
+                value_remove(v, v->members[i].name);
+            else
+                discard_nulls(v->members[i].value);
+        }
+        return;
+    }
+    Value *item;
+    VALUE_FOREACH (item, v)
+        discard_nulls(item);
+}
+
+static bool is_parallel_key(const char *key) {
+    return str_has_prefix(key, DELETE_FROM) || str_has_prefix(key, SET_ORDER);
+}
+
+static void apply_retain_keys(Merge *m, Value *original, Value *patch) {
+    Value *keys = value_get(patch, RETAIN_KEYS);
+    if (!keys)
+        return;
+    value_remove(patch, RETAIN_KEYS);
+    bool lawful = keys->type == VALUE_ARRAY;
+    VALUE_FOREACH_MEMBER (member, patch) {
+        Value name = {.type = VALUE_STRING, .string = member->name, .len = (uint32_t)strlen(member->name)};
+        if (member->value->type != VALUE_NULL && !is_parallel_key(member->name))
+            lawful = lawful && contains(keys, &name);
+    }
+    if (!lawful) {
+        bad_request(m, "invalid patch format of retainKeys");
+        return;
+    }
+    for (size_t i = original->len; i-- > 0;) {
+        const char *name = original->members[i].name;
+        Value text = {.type = VALUE_STRING, .string = name, .len = (uint32_t)strlen(name)};
+        if (!contains(keys, &text))
+            value_remove(original, name);
+    }
+}
+
+/* The part of `key` after its directive; NULL and a failure when there is none. */
+static const char *list_name(Merge *m, const char *key, const char *directive) {
+    size_t n = strlen(directive);
+    if (strncmp(key, directive, n) == 0 && key[n] == '/')
+        return key + n + 1;
+    return bad_request(m, streq(directive, SET_ORDER) ? "invalid patch format of setElementOrder list"
+                                                      : "invalid patch format of primitive list");
+}
+
+/* The items of the patch must stand in the order's order (deletions may stand anywhere). */
+static bool check_order(Merge *m, const Value *patch, const Value *order, const char *key) {
+    if (!value_len(patch) || !value_len(order))
+        return true;
+    size_t p = 0, o = 0;
+    const Value *item;
+    if (key)
+        VALUE_FOREACH (item, patch)
+            if (!value_is(item, VALUE_OBJECT)) {
+                bad_type(m, GO_MAP, item);
+                return false;
+            }
+    for (;;) {
+        while (p < patch->len && value_is(patch->items[p], VALUE_OBJECT) &&
+               (value_get(patch->items[p], DIRECTIVE) || (key && is_delete(patch->items[p]))))
+            p++;
+        if (p == patch->len || o == order->len)
+            break;
+        const Value *have = patch->items[p], *want = order->items[o++];
+        if (key && !value_is(want, VALUE_OBJECT)) {
+            bad_type(m, GO_MAP, want);
+            return false;
+        }
+        const Value *missing = !key ? NULL : !value_get(have, key) ? have : !value_get(want, key) ? want : NULL;
+        if (missing) {
+            no_merge_key(m, missing, key);
+            return false;
+        }
+        p += same_scalar(identity(have, key), identity(want, key));
+    }
+    if (p == patch->len)
+        return true;
+    fail(m, "The order in patch list:\n%s\n doesn't match $setElementOrder list:\n%s\n", go_text(m, patch, false),
+         go_text(m, order, false));
+    return false;
+}
+
+/* Lists */
+
+static void delete_matching(Merge *m, Value *list, const char *key, const Value *value) {
+    size_t at;
+    while (m->result == 0 && find_in_list(m, list, key, value, &at))
+        value_remove_at(list, at);
+}
+
+/* Takes the elements with directives out of the patch and does what they say. */
+static bool apply_special_elements(Merge *m, Value **original, Value **patch, const char *key) {
+    Value *plain = value_array(m->arena), *item;
+    bool replace = false;
+    VALUE_FOREACH (item, *patch) {
+        const Value *directive = value_get(item, DIRECTIVE);
+        const char *text = value_str(directive);
+        if (!directive)
+            value_append(m->arena, plain, item);
+        else if (text && streq(text, "delete")) {
+            const Value *value = value_get(item, key);
+            if (!value)
+                no_merge_key(m, item, key);
+            else
+                delete_matching(m, *original, key, value);
+        } else if (text && streq(text, "replace"))
+            replace = true;
+        else if (text && streq(text, "merge"))
+            fail(m, "merging lists cannot yet be specified in the patch");
+        else
+            bad_patch_type(m, directive, item);
+        if (m->result)
+            return false;
+    }
+    *original = replace ? plain : *original;
+    *patch = replace ? value_array(m->arena) : plain;
+    return true;
+}
+
+static Value *merge_maps_by_key(Merge *m, const Value *original, const Value *patch, const ListMeta *meta) {
+    Value *merged = value_array(m->arena), *item;
+    VALUE_FOREACH (item, original)
+        value_append(m->arena, merged, item);
+    VALUE_FOREACH (item, patch) {
+        const Value *value = value_get(item, meta->key);
+        if (!value)
+            return no_merge_key(m, item, meta->key);
+        size_t at;
+        Value *there = find_in_list(m, merged, meta->key, value, &at);
+        if (m->result)
+            return NULL;
+        if (!there) {
+            value_append(m->arena, merged, item);
+            continue;
+        }
+        merged->items[at] = merge_map(m, there, item, meta->element);
+        if (m->result)
+            return NULL;
+    }
+    return merged;
+}
+
+/* Of equal scalars the first stays, and the last of the list takes the place of each further one: the order is the
+ * reference's, and sorted afterwards. */
+static Value *merge_scalars(Merge *m, const Value *original, const Value *patch) {
+    Value *merged = value_array(m->arena), *item;
+    VALUE_FOREACH (item, original)
+        value_append(m->arena, merged, item);
+    VALUE_FOREACH (item, patch)
+        value_append(m->arena, merged, item);
+    for (size_t i = 0; i + 1 < merged->len; i++)
+        for (size_t j = i + 1; j < merged->len;)
+            if (same_scalar(merged->items[i], merged->items[j]))
+                merged->items[j] = merged->items[--merged->len];
+            else
+                j++;
+    return merged;
+}
+
+static Value *delete_scalars(Merge *m, const Value *original, const Value *patch) {
+    Value *left = value_array(m->arena), *item;
+    VALUE_FOREACH (item, original)
+        if (!contains(patch, item))
+            value_append(m->arena, left, item);
+    return left;
+}
+
+static Value *merge_list(Merge *m, Value *original, Value *patch, const ListMeta *meta, bool deletes) {
+    if (!meta->merge && !deletes)
+        return patch;
+    if (original->len == 0 && patch->len == 0)
+        return original;
+    const Value *sample = element_sample(m, original, patch);
+    if (!sample)
+        return NULL;
+    Value *merged;
+    if (sample->type != VALUE_OBJECT) {
+        if (deletes)
+            return delete_scalars(m, original, patch);
+        merged = merge_scalars(m, original, patch);
+        return put_in_order(m, merged, patch, original, NULL);
+    }
+    if (!meta->key)
+        return fail(m, "cannot merge lists without merge key for %s", go_kind(meta->element));
+    if (!apply_special_elements(m, &original, &patch, meta->key))
+        return NULL;
+    /* Merging changes the elements in place, so the order is taken from the same elements. */
+    merged = merge_maps_by_key(m, original, patch, meta);
+    return merged ? put_in_order(m, merged, patch, original, meta->key) : NULL;
+}
+
+/* One $setElementOrder list, together with the list of the patch that it orders. */
+static void merge_ordered_list(Merge *m, Value *original, Value *patch, const Schema *schema, const char *key, Value *order) {
+    if (order->type != VALUE_ARRAY) {
+        bad_type(m, GO_LIST, order);
+        return;
+    }
+    const char *name = list_name(m, key, SET_ORDER);
+    if (!name)
+        return;
+    Value *there = value_get(original, name), *change = value_get(patch, name);
+    if (there && there->type != VALUE_ARRAY)
+        bad_type(m, GO_LIST, there);
+    else if (change && change->type != VALUE_ARRAY)
+        bad_type(m, GO_LIST, change);
+    ListMeta meta;
+    if (m->result || !find_list(m, schema, name, &meta) || !check_order(m, change, order, meta.key) || (!there && !change))
+        return;
+    bool keep;
+    Value *merged = !change ? there : !there ? remove_directives(change, &keep) : merge_list(m, there, change, &meta, false);
+    if (!merged || !element_sample(m, there, change))
+        return;
+    merged = put_in_order(m, merged, order, there, meta.key);
+    if (!merged)
+        return;
+    value_set(m->arena, original, name, merged);
+    value_remove(patch, name);
+}
+
+static void merge_ordered_lists(Merge *m, Value *original, Value *patch, const Schema *schema) {
+    for (size_t i = 0; i < patch->len && m->result == 0;) {
+        const char *key = patch->members[i].name;
+        if (!str_has_prefix(key, SET_ORDER)) {
+            i++;
+            continue;
+        }
+        Value *order = patch->members[i].value;
+        value_remove(patch, key);
+        merge_ordered_list(m, original, patch, schema, key, order);
+        i = 0; /* the list itself went away too */
+    }
+}
+
+/* Maps */
+
+static void set_from_patch(Merge *m, Value *original, const char *name, Value *v, bool discard) {
+    bool keep;
+    if (discard)
+        discard_nulls(v);
+    v = remove_directives(v, &keep);
+    value_set(m->arena, original, name, keep ? v : NULL);
+}
+
+static void merge_member(Merge *m, Value *original, const Schema *schema, const char *key, Value *change) {
+    const char *name = key;
+    bool deletes = str_has_prefix(key, DELETE_FROM);
+    if (deletes) {
+        name = list_name(m, key, DELETE_FROM);
+        if (!name)
+            return;
+        name = *name ? name : key;
+    }
+    if (change->type == VALUE_NULL) {
+        value_remove(original, name);
+        return;
+    }
+    Value *there = value_get(original, name), *merged = NULL;
+    if (!there || there->type != change->type) {
+        if (!deletes)
+            set_from_patch(m, original, name, change, true);
+        return;
+    }
+    if (there->type == VALUE_OBJECT) {
+        const SchemaField *field = find_field(m, schema, name);
+        if (field)
+            merged = field->flags & FIELD_REPLACE ? change : merge_map(m, there, change, field->schema);
+    } else if (there->type == VALUE_ARRAY) {
+        ListMeta meta;
+        if (find_list(m, schema, name, &meta))
+            merged = merge_list(m, there, change, &meta, deletes);
+    } else {
+        set_from_patch(m, original, name, change, false);
+        return;
+    }
+    if (merged && m->result == 0)
+        value_set(m->arena, original, name, merged);
+}
+
+static Value *merge_map(Merge *m, Value *original, Value *patch, const Schema *schema) {
+    const Value *directive = value_get(patch, DIRECTIVE);
+    const char *text = value_str(directive);
+    if (text && streq(text, "replace")) {
+        value_remove(patch, DIRECTIVE);
+        return patch;
+    }
+    if (text && streq(text, "delete"))
+        return value_object(m->arena);
+    if (directive)
+        return bad_patch_type(m, directive, patch);
+    apply_retain_keys(m, original, patch);
+    if (m->result == 0)
+        merge_ordered_lists(m, original, patch, schema);
+    for (size_t i = 0; i < patch->len && m->result == 0; i++)
+        merge_member(m, original, schema, patch->members[i].name, patch->members[i].value);
+    return m->result ? NULL : original;
+}
+
+int strategic_merge_apply(Arena *arena, const Schema *schema, const Value *original, const Value *patch, Value **ret, ApiError *err) {
+    if (!schema || !schema->go_type)
+        return api_error_bad_request(err, "strategic merge patch format is not supported");
+    if (!value_is(patch, VALUE_OBJECT)) {
+        static const char *const names[] = {"null", "bool", "number", "number", "string", "array"};
+        return api_error_bad_request(err, "json: cannot unmarshal %s into Go value of type map[string]interface {}",
+                                     names[patch ? patch->type : VALUE_NULL]);
+    }
+    Merge m = {.arena = arena, .err = err};
+    Value *copy = original ? value_copy(arena, original) : value_object(arena);
+    Value *merged = merge_map(&m, copy, value_copy(arena, patch), schema);
+    if (m.result < 0)
+        return m.result;
+    *ret = merged;
+    return 0;
+}

@@ -1,0 +1,101 @@
+/* Strategic merge against what the reference's strategicpatch gave (tests/golden/api/strategic.json). */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "api/codec.h"
+#include "api/json.h"
+#include "base/str.h"
+
+static Value *parse(Arena *arena, const char *text) {
+    Value *v;
+    assert_int_equal(json_parse(arena, text, strlen(text), &v, NULL, NULL), 0);
+    return v;
+}
+
+static Value *read_cases(Arena *arena) {
+    FILE *f = fopen(LIGHTER_SOURCE_DIR "/tests/golden/api/strategic.json", "rb");
+    assert_non_null(f);
+    size_t size = 1 << 20;
+    char *data = arena_alloc(arena, size);
+    size_t n = fread(data, 1, size - 1, f);
+    data[n] = 0;
+    fclose(f);
+    return parse(arena, data);
+}
+
+static const Schema *schema_of(Arena *arena, const char *text) {
+    size_t n;
+    char **parts = str_split(arena, text, '/', &n);
+    const Resource *r = n == 2 ? resource_find_kind("", parts[0], parts[1]) : resource_find_kind(parts[0], parts[1], parts[2]);
+    assert_non_null(r);
+    return r->schema;
+}
+
+static char *text_of(Arena *arena, const Value *v) {
+    _cleanup_buf_ Buf out = BUF_INIT(1 << 20);
+    value_write_json(&out, v);
+    return arena_strdup(arena, out.data);
+}
+
+static bool check_case(Arena *arena, const Value *c) {
+    const Value *original = value_get(c, "original"), *patch = value_get(c, "patch"), *want = value_get(c, "result");
+    char *original_before = text_of(arena, original), *patch_before = text_of(arena, patch);
+    const char *error = value_get_str(c, "error");
+    _cleanup_api_error_ ApiError err = {0};
+    Value *have = NULL;
+    int r = strategic_merge_apply(arena, schema_of(arena, value_get_str(c, "kind")), original, patch, &have, &err);
+    bool same = error ? r < 0 && err.code >= 400 && streq(err.message, error) : r == 0 && value_equal(have, want);
+    if (!same)
+        print_error("%s + %s:\n  want %s\n  have %s\n", original_before, patch_before, error ? error : text_of(arena, want),
+                    r < 0 ? err.message : text_of(arena, have));
+    assert_string_equal(text_of(arena, original), original_before);
+    assert_string_equal(text_of(arena, patch), patch_before);
+    return same;
+}
+
+static void patches_give_what_the_reference_gives(void **state) {
+    (void)state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Value *cases = read_cases(arena), *c;
+    size_t different = 0;
+    assert_true(value_len(cases) > 80);
+    VALUE_FOREACH (c, cases)
+        different += !check_case(arena, c);
+    assert_int_equal(different, 0);
+}
+
+static void check_error(const char *schema, const char *patch, int code, const char *message) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_error_ ApiError err = {0};
+    Value *ret = NULL;
+    const char *original = "{\"spec\":{\"containers\":[{\"name\":\"a\"}],\"volumes\":[{\"name\":\"v\"}]}}";
+    assert_true(strategic_merge_apply(arena, schema_by_name(schema), parse(arena, original), parse(arena, patch), &ret, &err) < 0);
+    assert_int_equal(err.code, code);
+    assert_string_equal(err.message, message);
+    assert_null(ret);
+}
+
+static void errors_have_the_codes_of_the_server(void **state) {
+    (void)state;
+    const char *pod = "io.k8s.api.core.v1.Pod";
+    check_error(pod, "[]", 400, "json: cannot unmarshal array into Go value of type map[string]interface {}");
+    check_error(pod, "{\"spec\":{\"$retainKeys\":5}}", 400, "invalid patch format of retainKeys");
+    check_error(pod, "{\"spec\":{\"$setElementOrderX\":[]}}", 400, "invalid patch format of setElementOrder list");
+    check_error(pod, "{\"spec\":{\"$deleteFromPrimitiveList\":[]}}", 400, "invalid patch format of primitive list");
+    check_error(pod, "{\"spec\":{\"containers\":[[1]]}}", 500, "list element types are not identical: [[map[name:a]] [[1]]]");
+    check_error(pod, "{\"spec\":{\"containers\":[{\"$patch\":\"odd\"}]}}", 500, "unknown patch type: odd in map: map[$patch:odd]");
+    check_error("io.k8s.none", "{}", 400, "strategic merge patch format is not supported");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(patches_give_what_the_reference_gives),
+        cmocka_unit_test(errors_have_the_codes_of_the_server),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
