@@ -2,12 +2,14 @@
  * are merged, lists by their patchStrategy and patchMergeKey, with the directives $patch, $retainKeys,
  * $setElementOrder/LIST and $deleteFromPrimitiveList/LIST. Both trees are copied first and then changed freely. */
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
 
 #include "api/codec.h"
 #include "base/str.h"
+#include "base/strmap.h"
 
 #define DIRECTIVE "$patch"
 #define RETAIN_KEYS "$retainKeys"
@@ -195,28 +197,67 @@ static const Value *identity(const Value *item, const char *key) {
     return key ? value_get(item, key) : item;
 }
 
-static long index_of(const Value *list, const Value *item, const char *key) {
-    for (size_t i = 0; i < value_len(list); i++)
-        if (same_scalar(identity(item, key), identity(list->items[i], key)))
+/* Where the items of a list stand. Long lists are looked up in a table, for outside lists may have any length. */
+typedef struct Index {
+    const Value *list;
+    const char *key;
+    StrMap *table; /* place + 1 by identity; NULL for short lists */
+} Index;
+
+#define SHORT_LIST 16
+
+/* Equal for scalars that are equal, and only for those. */
+static char *scalar_text(const Value *v) {
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    buf_putc(&text, (char)('0' + (v ? v->type : VALUE_NULL)));
+    if (value_is(v, VALUE_STRING))
+        buf_append(&text, v->string, v->len);
+    else if (v && v->type < VALUE_ARRAY)
+        value_write_json(&text, v);
+    return buf_take(&text, NULL);
+}
+
+static void index_add(Index *index, const Value *item, size_t place) {
+    _cleanup_free_ char *text = scalar_text(identity(item, index->key));
+    if (!strmap_get(index->table, text))
+        strmap_put(index->table, text, (void *)(uintptr_t)(place + 1));
+}
+
+static Index index_new(const Value *list, const char *key) {
+    Index index = {.list = list, .key = key};
+    if (value_len(list) > SHORT_LIST) {
+        index.table = strmap_new(NULL);
+        for (size_t i = 0; i < list->len; i++)
+            index_add(&index, list->items[i], i);
+    }
+    return index;
+}
+
+static void index_done(Index *index) {
+    strmap_free(index->table);
+}
+#define _cleanup_index_ _cleanup_(index_done)
+
+/* -1 when no item has this identity. */
+static long index_find(const Index *index, const Value *value) {
+    if (index->table) {
+        _cleanup_free_ char *text = scalar_text(value);
+        return (long)(uintptr_t)strmap_get(index->table, text) - 1;
+    }
+    for (size_t i = 0; i < value_len(index->list); i++)
+        if (same_scalar(value, identity(index->list->items[i], index->key)))
             return (long)i;
     return -1;
 }
 
-static bool contains(const Value *list, const Value *item) {
-    return index_of(list, item, NULL) >= 0;
-}
-
-static Value *find_in_list(Merge *m, const Value *list, const char *key, const Value *value, size_t *ret_index) {
-    for (size_t i = 0; i < value_len(list); i++) {
-        if (!value_is(list->items[i], VALUE_OBJECT))
-            return fail(m, "value for key %zu is not a map", i);
-        const Value *there = value_get(list->items[i], key);
-        if (there && same_scalar(there, value)) {
-            *ret_index = i;
-            return list->items[i];
+/* The reference looks through the list and stops at what is no map. */
+static bool all_maps(Merge *m, const Value *list) {
+    for (size_t i = 0; i < value_len(list); i++)
+        if (!value_is(list->items[i], VALUE_OBJECT)) {
+            fail(m, "value for key %zu is not a map", i);
+            return false;
         }
-    }
-    return NULL;
+    return true;
 }
 
 /* The type all elements share, or NULL and a failure. */
@@ -259,37 +300,45 @@ static bool has_merge_keys(Merge *m, const Value *list, const char *key) {
     return m->result == 0;
 }
 
+typedef struct Placed {
+    Value *item;
+    long place;
+    size_t rank;
+} Placed;
+
+static int compare_placed(const void *a, const void *b) {
+    const Placed *x = a, *y = b;
+    if (x->place != y->place)
+        return x->place < y->place ? -1 : 1;
+    return (x->rank > y->rank) - (x->rank < y->rank);
+}
+
 /* A stable sort of `list` by the places of its items in `order`; those to be deleted go last. All other items are in
  * `order`, for both lists were parted by it. */
-static Value *sort_by_order(Merge *m, const Value *list, const Value *order, const char *key) {
-    if (key && (!has_merge_keys(m, list, key) || !has_merge_keys(m, order, key)))
+static Value *sort_by_order(Merge *m, const Value *list, const Index *order) {
+    if (order->key && (!has_merge_keys(m, list, order->key) || !has_merge_keys(m, order->list, order->key)))
         return NULL;
-    Value *sorted = value_array(m->arena), *deleted = value_array(m->arena);
-    Value *item;
-    VALUE_FOREACH (item, list) {
-        if (key && is_delete(item)) {
-            value_append(m->arena, deleted, item);
-            continue;
-        }
-        long place = index_of(order, item, key);
-        size_t at = sorted->len;
-        while (at > 0 && place < index_of(order, sorted->items[at - 1], key))
-            at--;
-        value_insert_at(m->arena, sorted, at, item);
+    _cleanup_free_ Placed *placed = xmalloc((list->len + 1u) * sizeof(Placed));
+    for (size_t i = 0; i < list->len; i++) {
+        Value *item = list->items[i];
+        placed[i] = (Placed){item, order->key && is_delete(item) ? LONG_MAX : index_find(order, identity(item, order->key)), i};
     }
-    VALUE_FOREACH (item, deleted)
-        value_append(m->arena, sorted, item);
+    qsort(placed, list->len, sizeof(Placed), compare_placed);
+    Value *sorted = value_array(m->arena);
+    for (size_t i = 0; i < list->len; i++)
+        value_append(m->arena, sorted, placed[i].item);
     return sorted;
 }
 
 /* Interleaves what only the object has with what the patch names, by the object's order as far as it tells. */
-static Value *interleave(Merge *m, const Value *left, const Value *right, const Value *order, const char *key) {
+static Value *interleave(Merge *m, const Value *left, const Value *right, const Index *order) {
     Value *merged = value_array(m->arena);
     size_t i = 0, j = 0;
     while (i < left->len || j < right->len) {
         bool take_left = j >= right->len;
         if (!take_left && i < left->len) {
-            long l = index_of(order, left->items[i], key), r = index_of(order, right->items[j], key);
+            long l = index_find(order, identity(left->items[i], order->key));
+            long r = index_find(order, identity(right->items[j], order->key));
             take_left = l >= 0 && r >= 0 && l < r;
         }
         value_append(m->arena, merged, take_left ? left->items[i++] : right->items[j++]);
@@ -299,27 +348,22 @@ static Value *interleave(Merge *m, const Value *left, const Value *right, const 
 
 /* Parts `merged` into what `by` names and what it does not, and puts each and both in order. */
 static Value *put_in_order(Merge *m, const Value *merged, const Value *by, const Value *object_order, const char *key) {
+    _cleanup_index_ Index named_order = index_new(by, key), others_order = index_new(object_order, key);
     Value *named = value_array(m->arena), *others = value_array(m->arena);
     Value *item;
+    if (key && merged->len && !all_maps(m, by))
+        return NULL;
     VALUE_FOREACH (item, merged) {
-        bool found;
-        if (key) {
-            size_t at;
-            if (!value_is(item, VALUE_OBJECT))
-                return bad_type(m, GO_MAP, item);
-            const Value *value = value_get(item, key);
-            if (!value)
-                return no_merge_key(m, item, key);
-            found = find_in_list(m, by, key, value, &at) != NULL;
-            if (m->result)
-                return NULL;
-        } else
-            found = contains(by, item);
-        value_append(m->arena, found ? named : others, item);
+        if (key && !value_is(item, VALUE_OBJECT))
+            return bad_type(m, GO_MAP, item);
+        const Value *value = identity(item, key);
+        if (!value)
+            return no_merge_key(m, item, key);
+        value_append(m->arena, index_find(&named_order, value) >= 0 ? named : others, item);
     }
-    named = sort_by_order(m, named, by, key);
-    others = named ? sort_by_order(m, others, object_order, key) : NULL;
-    return others ? interleave(m, others, named, object_order, key) : NULL;
+    named = sort_by_order(m, named, &named_order);
+    others = named ? sort_by_order(m, others, &others_order) : NULL;
+    return others ? interleave(m, others, named, &others_order) : NULL;
 }
 
 /* Directives */
@@ -327,36 +371,40 @@ static Value *put_in_order(Merge *m, const Value *merged, const Value *by, const
 /* *keep is false when the value is a directive itself. */
 static Value *remove_directives(Value *v, bool *keep) {
     *keep = true;
+    uint32_t kept = 0;
     if (v->type == VALUE_OBJECT) {
         if (value_get(v, DIRECTIVE)) {
             *keep = false;
             return v;
         }
-        for (size_t i = v->len; i-- > 0;) {
+        for (size_t i = 0; i < v->len; i++) {
             bool keep_member;
-            const char *name = v->members[i].name;
             remove_directives(v->members[i].value, &keep_member);
-            if (!keep_member)
-                value_remove(v, name);
+            if (keep_member)
+                v->members[kept++] = v->members[i];
         }
-    } else if (v->type == VALUE_ARRAY)
-        for (size_t i = v->len; i-- > 0;) {
+        v->len = kept;
+    } else if (v->type == VALUE_ARRAY) {
+        for (size_t i = 0; i < v->len; i++) {
             bool keep_item;
             remove_directives(v->items[i], &keep_item);
-            if (!keep_item)
-                value_remove_at(v, i);
+            if (keep_item)
+                v->items[kept++] = v->items[i];
         }
+        v->len = kept;
+    }
     return v;
 }
 
 static void discard_nulls(Value *v) {
     if (v->type == VALUE_OBJECT) {
-        for (size_t i = v->len; i-- > 0;) {
-            if (v->members[i].value->type == VALUE_NULL)
-                value_remove(v, v->members[i].name);
-            else
+        uint32_t kept = 0;
+        for (size_t i = 0; i < v->len; i++)
+            if (v->members[i].value->type != VALUE_NULL) {
                 discard_nulls(v->members[i].value);
-        }
+                v->members[kept++] = v->members[i];
+            }
+        v->len = kept;
         return;
     }
     Value *item;
@@ -368,27 +416,30 @@ static bool is_parallel_key(const char *key) {
     return str_has_prefix(key, DELETE_FROM) || str_has_prefix(key, SET_ORDER);
 }
 
+static bool is_named(const Index *keys, const char *name) {
+    Value text = {.type = VALUE_STRING, .string = name, .len = (uint32_t)strlen(name)};
+    return index_find(keys, &text) >= 0;
+}
+
 static void apply_retain_keys(Merge *m, Value *original, Value *patch) {
-    Value *keys = value_get(patch, RETAIN_KEYS);
-    if (!keys)
+    Value *list = value_get(patch, RETAIN_KEYS);
+    if (!list)
         return;
     value_remove(patch, RETAIN_KEYS);
-    bool lawful = keys->type == VALUE_ARRAY;
-    VALUE_FOREACH_MEMBER (member, patch) {
-        Value name = {.type = VALUE_STRING, .string = member->name, .len = (uint32_t)strlen(member->name)};
+    _cleanup_index_ Index keys = index_new(list, NULL);
+    bool lawful = list->type == VALUE_ARRAY;
+    VALUE_FOREACH_MEMBER (member, patch)
         if (member->value->type != VALUE_NULL && !is_parallel_key(member->name))
-            lawful = lawful && contains(keys, &name);
-    }
+            lawful = lawful && is_named(&keys, member->name);
     if (!lawful) {
         bad_request(m, "invalid patch format of retainKeys");
         return;
     }
-    for (size_t i = original->len; i-- > 0;) {
-        const char *name = original->members[i].name;
-        Value text = {.type = VALUE_STRING, .string = name, .len = (uint32_t)strlen(name)};
-        if (!contains(keys, &text))
-            value_remove(original, name);
-    }
+    uint32_t kept = 0;
+    for (size_t i = 0; i < original->len; i++)
+        if (is_named(&keys, original->members[i].name))
+            original->members[kept++] = original->members[i];
+    original->len = kept;
 }
 
 /* The part of `key` after its directive; NULL and a failure when there is none. */
@@ -440,9 +491,13 @@ static bool check_order(Merge *m, const Value *patch, const Value *order, const 
 /* Lists */
 
 static void delete_matching(Merge *m, Value *list, const char *key, const Value *value) {
-    size_t at;
-    while (m->result == 0 && find_in_list(m, list, key, value, &at))
-        value_remove_at(list, at);
+    if (!all_maps(m, list))
+        return;
+    uint32_t kept = 0;
+    for (size_t i = 0; i < list->len; i++)
+        if (!same_scalar(value_get(list->items[i], key), value))
+            list->items[kept++] = list->items[i];
+    list->len = kept;
 }
 
 /* Takes the elements with directives out of the patch and does what they say. */
@@ -476,48 +531,49 @@ static bool apply_special_elements(Merge *m, Value **original, Value **patch, co
 
 static Value *merge_maps_by_key(Merge *m, const Value *original, const Value *patch, const ListMeta *meta) {
     Value *merged = value_array(m->arena), *item;
-    VALUE_FOREACH (item, original)
+    _cleanup_index_ Index places = {.list = merged, .key = meta->key, .table = strmap_new(NULL)};
+    VALUE_FOREACH (item, original) {
+        if (value_get(item, meta->key))
+            index_add(&places, item, merged->len);
         value_append(m->arena, merged, item);
+    }
     VALUE_FOREACH (item, patch) {
         const Value *value = value_get(item, meta->key);
         if (!value)
             return no_merge_key(m, item, meta->key);
-        size_t at;
-        Value *there = find_in_list(m, merged, meta->key, value, &at);
-        if (m->result)
-            return NULL;
-        if (!there) {
+        long at = index_find(&places, value);
+        if (at < 0) {
+            index_add(&places, item, merged->len);
             value_append(m->arena, merged, item);
             continue;
         }
-        merged->items[at] = merge_map(m, there, item, meta->element);
+        merged->items[at] = merge_map(m, merged->items[at], item, meta->element);
         if (m->result)
             return NULL;
     }
     return merged;
 }
 
-/* Of equal scalars the first stays, and the last of the list takes the place of each further one: the order is the
- * reference's, and sorted afterwards. */
+/* Each scalar once. Where the reference's own way of dropping the others would leave them does not matter: the list is
+ * put in order afterwards. */
 static Value *merge_scalars(Merge *m, const Value *original, const Value *patch) {
     Value *merged = value_array(m->arena), *item;
-    VALUE_FOREACH (item, original)
-        value_append(m->arena, merged, item);
-    VALUE_FOREACH (item, patch)
-        value_append(m->arena, merged, item);
-    for (size_t i = 0; i + 1 < merged->len; i++)
-        for (size_t j = i + 1; j < merged->len;)
-            if (same_scalar(merged->items[i], merged->items[j]))
-                merged->items[j] = merged->items[--merged->len];
-            else
-                j++;
+    _cleanup_index_ Index seen = {.list = merged, .table = strmap_new(NULL)};
+    const Value *lists[] = {original, patch};
+    for (size_t l = 0; l < 2; l++)
+        VALUE_FOREACH (item, lists[l])
+            if (index_find(&seen, item) < 0) {
+                index_add(&seen, item, merged->len);
+                value_append(m->arena, merged, item);
+            }
     return merged;
 }
 
 static Value *delete_scalars(Merge *m, const Value *original, const Value *patch) {
     Value *left = value_array(m->arena), *item;
+    _cleanup_index_ Index named = index_new(patch, NULL);
     VALUE_FOREACH (item, original)
-        if (!contains(patch, item))
+        if (index_find(&named, item) < 0)
             value_append(m->arena, left, item);
     return left;
 }
@@ -590,15 +646,75 @@ static void merge_ordered_lists(Merge *m, Value *original, Value *patch, const S
 
 /* Maps */
 
-static void set_from_patch(Merge *m, Value *original, const char *name, Value *v, bool discard) {
+/* The object being merged into. A large one is looked up in a table while it changes; members that go leave a NULL value
+ * until editor_done. */
+typedef struct Editor {
+    Arena *arena;
+    Value *object;
+    StrMap *table; /* place + 1 by name; NULL for small objects */
+} Editor;
+
+static Editor editor_new(Arena *arena, Value *object, const Value *patch) {
+    Editor e = {.arena = arena, .object = object};
+    if (patch->len > SHORT_LIST) {
+        e.table = strmap_new(NULL);
+        for (size_t i = 0; i < object->len; i++)
+            strmap_put(e.table, object->members[i].name, (void *)(uintptr_t)(i + 1));
+    }
+    return e;
+}
+
+static void editor_done(Editor *e) {
+    if (!e->table)
+        return;
+    strmap_free(e->table);
+    uint32_t kept = 0;
+    for (size_t i = 0; i < e->object->len; i++)
+        if (e->object->members[i].value)
+            e->object->members[kept++] = e->object->members[i];
+    e->object->len = kept;
+}
+
+static Value *editor_get(const Editor *e, const char *name) {
+    if (!e->table)
+        return value_get(e->object, name);
+    uintptr_t place = (uintptr_t)strmap_get(e->table, name);
+    return place ? e->object->members[place - 1].value : NULL;
+}
+
+/* NULL removes. */
+static void editor_set(Editor *e, const char *name, Value *v) {
+    if (!e->table) {
+        value_set(e->arena, e->object, name, v);
+        return;
+    }
+    uintptr_t place = (uintptr_t)strmap_get(e->table, name);
+    if (place) {
+        e->object->members[place - 1].value = v;
+    } else if (v) {
+        Value *object = e->object;
+        if (object->len == object->cap) {
+            uint32_t cap = object->cap ? object->cap * 2 : 8;
+            Member *members = arena_alloc(e->arena, cap * sizeof(Member));
+            if (object->len)
+                memcpy(members, object->members, object->len * sizeof(Member));
+            object->members = members;
+            object->cap = cap;
+        }
+        object->members[object->len++] = (Member){name, v};
+        strmap_put(e->table, name, (void *)(uintptr_t)object->len);
+    }
+}
+
+static void set_from_patch(Editor *e, const char *name, Value *v, bool discard) {
     bool keep;
     if (discard)
         discard_nulls(v);
     v = remove_directives(v, &keep);
-    value_set(m->arena, original, name, keep ? v : NULL);
+    editor_set(e, name, keep ? v : NULL);
 }
 
-static void merge_member(Merge *m, Value *original, const Schema *schema, const char *key, Value *change) {
+static void merge_member(Merge *m, Editor *e, const Schema *schema, const char *key, Value *change) {
     const char *name = key;
     bool deletes = str_has_prefix(key, DELETE_FROM);
     if (deletes) {
@@ -608,13 +724,13 @@ static void merge_member(Merge *m, Value *original, const Schema *schema, const 
         name = *name ? name : key;
     }
     if (change->type == VALUE_NULL) {
-        value_remove(original, name);
+        editor_set(e, name, NULL);
         return;
     }
-    Value *there = value_get(original, name), *merged = NULL;
+    Value *there = editor_get(e, name), *merged = NULL;
     if (!there || there->type != change->type) {
         if (!deletes)
-            set_from_patch(m, original, name, change, true);
+            set_from_patch(e, name, change, true);
         return;
     }
     if (there->type == VALUE_OBJECT) {
@@ -626,11 +742,11 @@ static void merge_member(Merge *m, Value *original, const Schema *schema, const 
         if (find_list(m, schema, name, &meta))
             merged = merge_list(m, there, change, &meta, deletes);
     } else {
-        set_from_patch(m, original, name, change, false);
+        set_from_patch(e, name, change, false);
         return;
     }
     if (merged && m->result == 0)
-        value_set(m->arena, original, name, merged);
+        editor_set(e, name, merged);
 }
 
 static Value *merge_map(Merge *m, Value *original, Value *patch, const Schema *schema) {
@@ -647,8 +763,10 @@ static Value *merge_map(Merge *m, Value *original, Value *patch, const Schema *s
     apply_retain_keys(m, original, patch);
     if (m->result == 0)
         merge_ordered_lists(m, original, patch, schema);
+    Editor e = editor_new(m->arena, original, patch);
     for (size_t i = 0; i < patch->len && m->result == 0; i++)
-        merge_member(m, original, schema, patch->members[i].name, patch->members[i].value);
+        merge_member(m, &e, schema, patch->members[i].name, patch->members[i].value);
+    editor_done(&e);
     return m->result ? NULL : original;
 }
 

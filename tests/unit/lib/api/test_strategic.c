@@ -92,10 +92,39 @@ static void errors_have_the_codes_of_the_server(void **state) {
     check_error("io.k8s.none", "{}", 400, "strategic merge patch format is not supported");
 }
 
+/* Lists and maps as long as a request may bring: minutes, were anything quadratic. */
+static void long_lists_and_maps_take_no_time(void **state) {
+    (void)state;
+    enum { COUNT = 60000 };
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *original = value_object(arena), *patch = value_object(arena), *result;
+    Value *metadata[2] = {value_ensure_object(arena, original, "metadata"), value_ensure_object(arena, patch, "metadata")};
+    for (size_t k = 0; k < 2; k++) {
+        Value *finalizers = value_ensure_array(arena, metadata[k], "finalizers");
+        Value *owners = value_ensure_array(arena, metadata[k], "ownerReferences"), *labels = value_object(arena);
+        labels->members = arena_alloc(arena, COUNT * sizeof(Member));
+        labels->cap = COUNT;
+        for (int i = COUNT; i-- > 0;) {
+            value_append(arena, finalizers, value_printf(arena, "f%d", i + (int)k * COUNT / 2));
+            Value *owner = value_object(arena);
+            value_set_str(arena, owner, "uid", arena_printf(arena, "u%d", i + (int)k * COUNT / 2));
+            value_append(arena, owners, owner);
+            labels->members[labels->len++] = (Member){arena_printf(arena, "l%d", i), k && i % 2 ? value_null(arena) : value_string(arena, "x")};
+        }
+        value_set(arena, metadata[k], "labels", labels);
+    }
+    _cleanup_api_error_ ApiError err = {0};
+    assert_int_equal(strategic_merge_apply(arena, schema_by_name("io.k8s.api.core.v1.Pod"), original, patch, &result, &err), 0);
+    assert_int_equal(value_len(value_path(result, "metadata", "finalizers", NULL)), COUNT + COUNT / 2);
+    assert_int_equal(value_len(value_path(result, "metadata", "ownerReferences", NULL)), COUNT + COUNT / 2);
+    assert_int_equal(value_len(value_path(result, "metadata", "labels", NULL)), COUNT / 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patches_give_what_the_reference_gives),
         cmocka_unit_test(errors_have_the_codes_of_the_server),
+        cmocka_unit_test(long_lists_and_maps_take_no_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
