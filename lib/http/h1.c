@@ -40,11 +40,13 @@ static void collect_until(H1 *h1, Collecting next) {
     h1->collecting = next;
 }
 
-static int head_limit(H1 *h1) {
-    if (!h1->head.failed)
-        return 0;
-    h1->reject_status = 431;
-    return -1;
+/* After appending n bytes. http-parser lets a NUL through at the start of a value, which would end our strings early. */
+static int head_limit(H1 *h1, const char *p, size_t n) {
+    if (h1->head.failed)
+        h1->reject_status = 431;
+    else if (n > 0 && memchr(p, 0, n))
+        h1->reject_status = 400;
+    return h1->reject_status ? -1 : 0;
 }
 
 static int on_message_begin(http_parser *parser) {
@@ -59,7 +61,7 @@ static int on_url(http_parser *parser, const char *p, size_t n) {
     H1 *h1 = parser->data;
     collect_until(h1, COLLECT_TARGET);
     buf_append(&h1->head, p, n);
-    return head_limit(h1);
+    return head_limit(h1, p, n);
 }
 
 static int on_header_field(http_parser *parser, const char *p, size_t n) {
@@ -69,7 +71,7 @@ static int on_header_field(http_parser *parser, const char *p, size_t n) {
     collect_until(h1, COLLECT_NAME);
     for (size_t i = 0; i < n; i++)
         buf_putc(&h1->head, (char)tolower((unsigned char)p[i]));
-    return head_limit(h1);
+    return head_limit(h1, p, n);
 }
 
 static int on_header_value(http_parser *parser, const char *p, size_t n) {
@@ -78,7 +80,7 @@ static int on_header_value(http_parser *parser, const char *p, size_t n) {
         return 0;
     collect_until(h1, COLLECT_VALUE);
     buf_append(&h1->head, p, n);
-    return head_limit(h1);
+    return head_limit(h1, p, n);
 }
 
 /* The target is a path, or a whole URL as proxies send it. */
@@ -98,7 +100,7 @@ static int on_headers_complete(http_parser *parser) {
     if (h1->collecting == COLLECT_NAME)
         collect_until(h1, COLLECT_VALUE);
     collect_until(h1, COLLECT_NOTHING);
-    if (head_limit(h1) < 0)
+    if (head_limit(h1, NULL, 0) < 0)
         return -1;
     HttpRequest *request = h1->request = request_new(h1->conn);
     const char *target = h1->head.data ? h1->head.data : "";
