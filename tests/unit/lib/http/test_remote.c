@@ -214,7 +214,7 @@ static void test_websocket_portforward(void **state) {
 }
 
 static void expect_refusal(Fixture *f, const char *request, const char *status) {
-    int fd = dial(f, request), before = f->refused;
+    int before = f->refused, fd = dial(f, request);
     _cleanup_free_ char *head = read_head(fd);
     if (!strstr(head, status))
         fail_msg("not %s: %s", status, head);
