@@ -89,7 +89,7 @@ Value *value_copy(Arena *arena, const Value *v) {
 }
 
 static Member *member_find(const Value *object, const char *name) {
-    if (!value_is(object, VALUE_OBJECT))
+    if (!value_is(object, VALUE_OBJECT) || object->len == 0)
         return NULL;
     for (Member *m = object->members, *end = m + object->len; m < end; m++)
         if (m->name == name || strcmp(m->name, name) == 0)
