@@ -48,7 +48,7 @@ struct Informer {
     size_t n_fields;
 
     /* Of the keeper and, while a watch is open, of the transport's thread. */
-    uint64_t revision;
+    _Atomic uint64_t revision; /* everything up to it has been delivered */
     ClientWatch *watch;
     unsigned failures;
     uint64_t due, watch_since;
@@ -92,7 +92,9 @@ static IndexText text_uid(const Object *object, _unused_ const void *userdata) {
 
 static IndexText text_controller(const Object *object, _unused_ const void *userdata) {
     const OwnerRef *owner = object_controller(object);
-    return (IndexText){.text = owner ? owner->uid : NULL};
+    if (owner)
+        return (IndexText){.text = owner->uid};
+    return (IndexText){.ns = object_namespace(object), .text = ""}; /* the namespace's orphans */
 }
 
 static IndexText text_field(const Object *object, const void *field) {
@@ -314,7 +316,7 @@ static void keeper_list(Informer *informer) {
 static void keeper_watch(Informer *informer) {
     _cleanup_api_error_ ApiError err = {0};
     char revision[24];
-    snprintf(revision, sizeof revision, "%llu", (unsigned long long)informer->revision);
+    snprintf(revision, sizeof revision, "%llu", (unsigned long long)informer_revision(informer));
     ApiOptions options = {.field_selector = informer->field_selector,
                           .resource_version = revision,
                           .allow_watch_bookmarks = true,
@@ -460,6 +462,23 @@ bool informer_synced(const Informer *informer) {
     return synced;
 }
 
+bool informer_wait_synced(Informer *informer, uint64_t timeout_ns) {
+    InformerSet *set = informer->set;
+    uint64_t due = now_monotonic_ns() + timeout_ns;
+    struct timespec until = {.tv_sec = (time_t)(due / NS_PER_SEC), .tv_nsec = (long)(due % NS_PER_SEC)};
+    pthread_mutex_lock(&set->lock);
+    int r = 0;
+    while (!informer->synced && !set->stopping && r != ETIMEDOUT)
+        r = pthread_cond_timedwait(&set->changed, &set->lock, &until);
+    bool synced = informer->synced;
+    pthread_mutex_unlock(&set->lock);
+    return synced;
+}
+
+uint64_t informer_revision(const Informer *informer) {
+    return informer->revision;
+}
+
 const Resource *informer_resource(const Informer *informer) {
     return informer->resource;
 }
@@ -514,10 +533,10 @@ void informer_list(Informer *informer, const char *ns, const Selector *labels, C
     *ret = list;
 }
 
-static void list_group(const ObjectIndex *index, const char *value, ClientList *ret) {
+static void list_group(const ObjectIndex *index, const char *ns, const char *value, ClientList *ret) {
     ClientList list = {0};
     size_t n;
-    Object *const *group = object_index_find(index, (IndexText){.text = value}, &n);
+    Object *const *group = object_index_find(index, (IndexText){.ns = ns, .text = value}, &n);
     if (group) {
         list.items = xreallocn(NULL, n, sizeof(*list.items));
         for (size_t i = 0; i < n; i++)
@@ -529,7 +548,14 @@ static void list_group(const ObjectIndex *index, const char *value, ClientList *
 void informer_list_controlled(Informer *informer, const char *owner_uid, ClientList *ret) {
     pthread_mutex_lock(&informer->lock);
     index_build(informer, &informer->by_controller, &informer->has_controller);
-    list_group(&informer->by_controller, owner_uid, ret);
+    list_group(&informer->by_controller, NULL, owner_uid, ret);
+    pthread_mutex_unlock(&informer->lock);
+}
+
+void informer_list_orphans(Informer *informer, const char *ns, ClientList *ret) {
+    pthread_mutex_lock(&informer->lock);
+    index_build(informer, &informer->by_controller, &informer->has_controller);
+    list_group(&informer->by_controller, ns, "", ret);
     pthread_mutex_unlock(&informer->lock);
 }
 
@@ -539,7 +565,7 @@ void informer_list_by_field(Informer *informer, const char *field, const char *v
         if (!streq(informer->fields[i], field))
             continue;
         pthread_mutex_lock(&informer->lock);
-        list_group(&informer->by_field[i], value, ret);
+        list_group(&informer->by_field[i], NULL, value, ret);
         pthread_mutex_unlock(&informer->lock);
         return;
     }

@@ -47,3 +47,9 @@ Informer *informer_get_metadata(InformerSet *set, const Resource *resource);
 const Resource *informer_resource(const Informer *informer);
 /* Ends the watches and the set's thread: no handler runs after it returns. Lookups keep answering. */
 void informer_set_stop(InformerSet *set);
+/* Of the namespace, those that no controller owns (kept in the same index). */
+void informer_list_orphans(Informer *informer, const char *ns, ClientList *ret);
+/* Waits for this one alone. False at the timeout. */
+bool informer_wait_synced(Informer *informer, uint64_t timeout_ns);
+/* The cache shows every change up to this revision: a write of a later one may not be visible in it yet. */
+uint64_t informer_revision(const Informer *informer);

@@ -9,6 +9,7 @@
 #include "base/strmap.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 #define WORKER_IDLE_SECONDS 5
 #define WORKER_STACK_SIZE (256 * 1024)
@@ -38,7 +39,7 @@ struct WorkQueue {
     Item **heap; /* heap[0] unused */
     size_t heap_len, heap_cap;
     bool timekeeper; /* a worker waits for heap[1]; the others need not */
-    bool stopping;
+    bool stopping, held;
 };
 
 static void heap_place(WorkQueue *queue, size_t i, Item *item) {
@@ -104,6 +105,8 @@ static void item_drop_if_idle(WorkQueue *queue, Item *item) {
 static void *worker_main(void *userdata);
 
 static void need_worker(WorkQueue *queue) {
+    if (queue->held)
+        return;
     if (queue->n_waiting > 0) {
         pthread_cond_signal(&queue->wake);
         return;
@@ -225,6 +228,9 @@ static void worker_run_item(WorkQueue *queue, Item *item) {
 
 static void *worker_main(void *userdata) {
     WorkQueue *queue = userdata;
+    char name[16]; /* the kernel's limit */
+    snprintf(name, sizeof name, "%s", queue->name);
+    pthread_setname_np(pthread_self(), name);
     pthread_mutex_lock(&queue->lock);
     Item *item;
     while ((item = worker_next(queue)))
@@ -250,6 +256,20 @@ WorkQueue *workqueue_new(const char *name, unsigned workers, int (*sync)(const c
     pthread_cond_init(&queue->ended, &attr);
     pthread_condattr_destroy(&attr);
     return queue;
+}
+
+void workqueue_hold(WorkQueue *queue) {
+    pthread_mutex_lock(&queue->lock);
+    queue->held = true;
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void workqueue_release(WorkQueue *queue) {
+    pthread_mutex_lock(&queue->lock);
+    queue->held = false;
+    if (queue->head || queue->heap_len > 0)
+        need_worker(queue);
+    pthread_mutex_unlock(&queue->lock);
 }
 
 void workqueue_free(WorkQueue *queue) {

@@ -18,3 +18,6 @@ void workqueue_add_rate_limited(WorkQueue *queue, const char *key);
 void workqueue_forget(WorkQueue *queue, const char *key);
 unsigned workqueue_retries(WorkQueue *queue, const char *key);
 size_t workqueue_depth(WorkQueue *queue);
+/* While held, keys gather and no worker starts (until the caches that sync needs are filled). Hold before the first add. */
+void workqueue_hold(WorkQueue *queue);
+void workqueue_release(WorkQueue *queue);

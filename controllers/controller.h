@@ -1,0 +1,52 @@
+/* What a controller's file sees of the frame. init runs once before the informers start: it makes its queues, asks for
+ * informers and adds handlers. Its queues are held until every informer it asked for is filled. Teardown: informers stop,
+ * then queues are freed (running syncs end), then free runs. */
+#pragma once
+
+#include "client/client.h"
+#include "client/events.h"
+#include "client/informer.h"
+#include "client/workqueue.h"
+#include "controllers/controllers.h"
+
+typedef struct Controller Controller;
+
+typedef struct ControllerRow {
+    const char *name; /* the reference's, as in --controllers */
+    /* NULL: this configuration does not need the controller. */
+    void *(*init)(Controller *controller);
+    void (*ready)(void *data); /* the caches are filled, before the queues are released; may be NULL */
+    void (*free)(void *data);  /* may be NULL: free() */
+} ControllerRow;
+
+#define CONTROLLER_QUEUES_MAX 4
+#define CONTROLLER_NEEDS_MAX 96
+
+Client *controller_client(const Controller *controller);
+const ControllersConfig *controller_config(const Controller *controller);
+/* The informer of all namespaces, shared. */
+Informer *controller_informer(Controller *controller, const char *group, const char *version, const char *plural);
+/* The same with a field selector ("metadata.name=x"): a cache of its own. */
+Informer *controller_informer_selected(Controller *controller, const char *group, const char *version, const char *plural,
+                                       const char *field_selector);
+Informer *controller_informer_metadata(Controller *controller, const Resource *resource);
+WorkQueue *controller_queue(Controller *controller, const char *name, unsigned workers,
+                            int (*sync)(const char *key, void *userdata), void *userdata);
+/* The recorder with the reference's component name ("replicaset-controller"); the frame frees it. */
+EventRecorder *controller_events(Controller *controller, const char *component);
+
+#define CONTROLLER_KEY_MAX 512
+/* Work queue keys: "namespace/name", or "name" for cluster-scoped objects. */
+void controller_enqueue(WorkQueue *queue, const Object *object);
+void controller_enqueue_after(WorkQueue *queue, const Object *object, uint64_t delay_ns);
+typedef struct KeyParts {
+    char ns[256], name[256];
+} KeyParts;
+bool controller_key_split(const char *key, KeyParts *ret);
+
+/* One row a file. */
+extern const ControllerRow controller_replicaset, controller_replicationcontroller, controller_deployment, controller_namespace, controller_serviceaccount,
+    controller_root_ca, controller_garbage_collector, controller_podgc, controller_nodelifecycle, controller_nodeipam,
+    controller_endpointslice, controller_endpoints, controller_job, controller_ttl_after_finished, controller_cronjob,
+    controller_daemonset, controller_statefulset, controller_disruption, controller_resourcequota,
+    controller_clusterrole_aggregation;

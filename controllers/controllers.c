@@ -1,0 +1,286 @@
+#define LOG_COMPONENT "controllers"
+#include "controllers/controllers.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "controllers/controller.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+
+static const ControllerRow *const table[] = {
+    &controller_namespace,
+    &controller_serviceaccount,
+    &controller_root_ca,
+    &controller_deployment,
+    &controller_replicaset,
+    &controller_replicationcontroller,
+    &controller_garbage_collector,
+};
+
+struct Controller {
+    const ControllerRow *row;
+    Controllers *owner;
+    void *data;
+    Informer *needs[CONTROLLER_NEEDS_MAX];
+    size_t n_needs;
+    WorkQueue *queues[CONTROLLER_QUEUES_MAX];
+    size_t n_queues;
+    EventRecorder *events;
+};
+
+struct Controllers {
+    ControllersConfig config;
+    InformerSet *informers;
+    Controller items[ELEMENTSOF(table)];
+    size_t n;
+    pthread_t starter;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool started, stopping, ready;
+};
+
+const char *controllers_name(size_t index) {
+    return index < ELEMENTSOF(table) ? table[index]->name : NULL;
+}
+
+Client *controller_client(const Controller *controller) {
+    return controller->owner->config.client;
+}
+
+const ControllersConfig *controller_config(const Controller *controller) {
+    return &controller->owner->config;
+}
+
+static Informer *need(Controller *controller, Informer *informer) {
+    for (size_t i = 0; i < controller->n_needs; i++)
+        if (controller->needs[i] == informer)
+            return informer;
+    if (controller->n_needs < CONTROLLER_NEEDS_MAX)
+        controller->needs[controller->n_needs++] = informer;
+    return informer;
+}
+
+Informer *controller_informer(Controller *controller, const char *group, const char *version, const char *plural) {
+    return need(controller,
+                informer_get(controller->owner->informers, resource_find(group, version, plural), NULL, NULL));
+}
+
+Informer *controller_informer_selected(Controller *controller, const char *group, const char *version, const char *plural,
+                                       const char *field_selector) {
+    return need(controller, informer_get(controller->owner->informers, resource_find(group, version, plural), NULL,
+                                         field_selector));
+}
+
+Informer *controller_informer_metadata(Controller *controller, const Resource *resource) {
+    return need(controller, informer_get_metadata(controller->owner->informers, resource));
+}
+
+WorkQueue *controller_queue(Controller *controller, const char *name, unsigned workers,
+                            int (*sync)(const char *key, void *userdata), void *userdata) {
+    WorkQueue *queue = workqueue_new(name, workers, sync, userdata);
+    workqueue_hold(queue);
+    controller->queues[controller->n_queues++] = queue;
+    return queue;
+}
+
+EventRecorder *controller_events(Controller *controller, const char *component) {
+    if (!controller->events)
+        controller->events = event_recorder_new(controller_client(controller), component, controller_config(controller)->host);
+    return controller->events;
+}
+
+static void write_key(const Object *object, char key[CONTROLLER_KEY_MAX]) {
+    const char *ns = object_namespace(object);
+    snprintf(key, CONTROLLER_KEY_MAX, "%s%s%s", ns, *ns ? "/" : "", object_name(object));
+}
+
+void controller_enqueue(WorkQueue *queue, const Object *object) {
+    char key[CONTROLLER_KEY_MAX];
+    write_key(object, key);
+    workqueue_add(queue, key);
+}
+
+void controller_enqueue_after(WorkQueue *queue, const Object *object, uint64_t delay_ns) {
+    char key[CONTROLLER_KEY_MAX];
+    write_key(object, key);
+    workqueue_add_after(queue, key, delay_ns);
+}
+
+bool controller_key_split(const char *key, KeyParts *ret) {
+    const char *slash = strchr(key, '/'), *name = slash ? slash + 1 : key;
+    size_t n = slash ? (size_t)(slash - key) : 0;
+    if (n >= sizeof ret->ns || strlen(name) >= sizeof ret->name)
+        return false;
+    memcpy(ret->ns, key, n);
+    ret->ns[n] = 0;
+    strcpy(ret->name, name);
+    return true;
+}
+
+/* ---- which ones ---- */
+
+/* -1 not named, 0 "-name", 1 "name"; *ret_star: the list has "*". */
+static int named_in(const char *list, const char *name, bool *ret_star) {
+    int named = -1;
+    for (const char *p = list; *p;) {
+        size_t n = strcspn(p, ",");
+        bool off = *p == '-';
+        if (n == 1 && *p == '*')
+            *ret_star = true;
+        else if (n == strlen(name) + off && strncmp(p + off, name, n - off) == 0)
+            named = !off;
+        p += n + (p[n] == ',');
+    }
+    return named;
+}
+
+static bool is_enabled(const char *list, const char *name) {
+    bool star = false;
+    int named = named_in(list, name, &star);
+    return named >= 0 ? named : star;
+}
+
+static int check_names(const char *list) {
+    for (const char *p = list; *p;) {
+        size_t n = strcspn(p, ","), off = *p == '-';
+        bool known = (n == 1 && *p == '*') || n == 0;
+        for (size_t i = 0; i < ELEMENTSOF(table) && !known; i++)
+            known = strlen(table[i]->name) == n - off && strncmp(p + off, table[i]->name, n - off) == 0;
+        if (!known) {
+            log_error("\"%.*s\" is not in the list of known controllers", (int)(n - off), p + off);
+            return -EINVAL;
+        }
+        p += n + (p[n] == ',');
+    }
+    return 0;
+}
+
+/* ---- start and stop ---- */
+
+static bool is_stopping(Controllers *controllers) {
+    pthread_mutex_lock(&controllers->lock);
+    bool stopping = controllers->stopping;
+    pthread_mutex_unlock(&controllers->lock);
+    return stopping;
+}
+
+static void release(Controller *controller) {
+    if (controller->row->ready)
+        controller->row->ready(controller->data);
+    for (size_t i = 0; i < controller->n_queues; i++)
+        workqueue_release(controller->queues[i]);
+}
+
+static void *starter_main(void *userdata) {
+    Controllers *controllers = userdata;
+    pthread_setname_np(pthread_self(), "controllers");
+    for (size_t i = 0; i < controllers->n; i++) {
+        Controller *controller = &controllers->items[i];
+        for (size_t k = 0; k < controller->n_needs; k++)
+            while (!informer_wait_synced(controller->needs[k], 10 * NS_PER_SEC)) {
+                if (is_stopping(controllers))
+                    return NULL;
+                log_warn("%s waits for %s", controller->row->name, informer_resource(controller->needs[k])->plural);
+            }
+        if (is_stopping(controllers))
+            return NULL;
+        release(controller);
+    }
+    pthread_mutex_lock(&controllers->lock);
+    controllers->ready = true;
+    pthread_cond_broadcast(&controllers->changed);
+    pthread_mutex_unlock(&controllers->lock);
+    log_info("%zu controllers run", controllers->n);
+    return NULL;
+}
+
+static void init_rows(Controllers *controllers) {
+    const char *list = str_or(controllers->config.enabled, "*");
+    for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+        if (!is_enabled(list, table[i]->name))
+            continue;
+        Controller *controller = &controllers->items[controllers->n];
+        *controller = (Controller){.row = table[i], .owner = controllers};
+        controller->data = table[i]->init(controller);
+        if (controller->data)
+            controllers->n++;
+    }
+}
+
+int controllers_start(const ControllersConfig *config, Controllers **ret) {
+    int r = check_names(str_or(config->enabled, "*"));
+    if (r < 0)
+        return r;
+    Controllers *controllers = NEW0(Controllers);
+    pthread_condattr_t attr;
+    pthread_attr_t thread_attr;
+    controllers->config = *config;
+    controllers->config.host = xstrdup(config->host);
+    controllers->config.enabled = xstrdup(config->enabled);
+    controllers->config.root_ca_pem = xstrdup(config->root_ca_pem);
+    controllers->config.cluster_cidr = xstrdup(config->cluster_cidr);
+    controllers->informers = informer_set_new(config->client);
+    pthread_mutex_init(&controllers->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&controllers->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    init_rows(controllers);
+    informer_set_start(controllers->informers);
+    pthread_attr_init(&thread_attr);
+    pthread_attr_setstacksize(&thread_attr, 256 * 1024);
+    r = -pthread_create(&controllers->starter, &thread_attr, starter_main, controllers);
+    pthread_attr_destroy(&thread_attr);
+    controllers->started = r == 0;
+    if (r < 0) {
+        controllers_stop(controllers);
+        return r;
+    }
+    *ret = controllers;
+    return 0;
+}
+
+bool controllers_wait_ready(Controllers *controllers, uint64_t timeout_ns) {
+    uint64_t due = now_monotonic_ns() + timeout_ns;
+    struct timespec until = {.tv_sec = (time_t)(due / NS_PER_SEC), .tv_nsec = (long)(due % NS_PER_SEC)};
+    pthread_mutex_lock(&controllers->lock);
+    int r = 0;
+    while (!controllers->ready && r != ETIMEDOUT)
+        r = pthread_cond_timedwait(&controllers->changed, &controllers->lock, &until);
+    bool ready = controllers->ready;
+    pthread_mutex_unlock(&controllers->lock);
+    return ready;
+}
+
+void controllers_stop(Controllers *controllers) {
+    if (!controllers)
+        return;
+    pthread_mutex_lock(&controllers->lock);
+    controllers->stopping = true;
+    pthread_mutex_unlock(&controllers->lock);
+    informer_set_stop(controllers->informers); /* also ends the starter's wait */
+    if (controllers->started)
+        pthread_join(controllers->starter, NULL);
+    for (size_t i = 0; i < controllers->n; i++)
+        for (size_t k = 0; k < controllers->items[i].n_queues; k++)
+            workqueue_free(controllers->items[i].queues[k]);
+    for (size_t i = 0; i < controllers->n; i++) {
+        Controller *controller = &controllers->items[i];
+        if (controller->row->free)
+            controller->row->free(controller->data);
+        else
+            free(controller->data);
+        event_recorder_free(controller->events);
+    }
+    informer_set_free(controllers->informers);
+    pthread_cond_destroy(&controllers->changed);
+    pthread_mutex_destroy(&controllers->lock);
+    free((char *)controllers->config.host);
+    free((char *)controllers->config.enabled);
+    free((char *)controllers->config.root_ca_pem);
+    free((char *)controllers->config.cluster_cidr);
+    free(controllers);
+}

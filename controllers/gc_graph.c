@@ -1,0 +1,116 @@
+#include "controllers/gc_graph.h"
+
+#include "base/str.h"
+#include "base/strmap.h"
+#include "controllers/meta.h"
+
+#include <pthread.h>
+
+typedef struct Dependents {
+    Object **items;
+    size_t n, cap;
+} Dependents;
+
+struct GcGraph {
+    pthread_mutex_t lock;
+    StrMap *by_owner;
+};
+
+static void dependents_free(void *p) {
+    Dependents *dependents = p;
+    for (size_t i = 0; i < dependents->n; i++)
+        object_unref(dependents->items[i]);
+    free(dependents->items);
+    free(dependents);
+}
+
+GcGraph *gc_graph_new(void) {
+    GcGraph *graph = NEW(GcGraph);
+    graph->by_owner = strmap_new(dependents_free);
+    pthread_mutex_init(&graph->lock, NULL);
+    return graph;
+}
+
+void gc_graph_free(GcGraph *graph) {
+    if (!graph)
+        return;
+    strmap_free(graph->by_owner);
+    pthread_mutex_destroy(&graph->lock);
+    free(graph);
+}
+
+static void add(GcGraph *graph, const char *owner_uid, Object *object) {
+    Dependents *dependents = strmap_get(graph->by_owner, owner_uid);
+    if (!dependents) {
+        dependents = NEW0(Dependents);
+        strmap_put(graph->by_owner, owner_uid, dependents);
+    }
+    if (dependents->n == dependents->cap) {
+        dependents->cap = MAX(dependents->cap * 2, (size_t)2);
+        dependents->items = xreallocn(dependents->items, dependents->cap, sizeof(*dependents->items));
+    }
+    dependents->items[dependents->n++] = object_ref(object);
+}
+
+/* By uid: after a list the caller's old object may be another instance of the same. */
+static void drop(GcGraph *graph, const char *owner_uid, const char *uid) {
+    Dependents *dependents = strmap_get(graph->by_owner, owner_uid);
+    for (size_t i = 0; dependents && i < dependents->n; i++) {
+        if (!streq(object_uid(dependents->items[i]), uid))
+            continue;
+        object_unref(dependents->items[i]);
+        dependents->items[i] = dependents->items[--dependents->n];
+        if (dependents->n == 0)
+            strmap_remove(graph->by_owner, owner_uid);
+        return;
+    }
+}
+
+void gc_graph_change(GcGraph *graph, const Object *old, Object *object) {
+    size_t n_old = 0, n = 0;
+    const OwnerRef *before = old ? object_owners(old, &n_old) : NULL, *after = object ? object_owners(object, &n) : NULL;
+    if (n_old == 0 && n == 0)
+        return;
+    pthread_mutex_lock(&graph->lock);
+    for (size_t i = 0; i < n_old; i++)
+        drop(graph, before[i].uid, object_uid(old));
+    for (size_t i = 0; i < n; i++)
+        add(graph, after[i].uid, object);
+    pthread_mutex_unlock(&graph->lock);
+}
+
+size_t gc_graph_dependents(GcGraph *graph, const char *owner_uid, Object ***ret) {
+    size_t n = 0;
+    *ret = NULL;
+    pthread_mutex_lock(&graph->lock);
+    const Dependents *dependents = strmap_get(graph->by_owner, owner_uid);
+    if (dependents) {
+        *ret = xreallocn(NULL, dependents->n, sizeof(**ret));
+        for (; n < dependents->n; n++)
+            (*ret)[n] = object_ref(dependents->items[n]);
+    }
+    pthread_mutex_unlock(&graph->lock);
+    return n;
+}
+
+size_t gc_graph_count(GcGraph *graph) {
+    pthread_mutex_lock(&graph->lock);
+    size_t n = strmap_size(graph->by_owner);
+    pthread_mutex_unlock(&graph->lock);
+    return n;
+}
+
+static bool deleting_with(const Object *object, const char *finalizer) {
+    if (!object_is_deleting(object) || !object_has_finalizers(object))
+        return false;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    return has_finalizer(object_value(object, arena), finalizer);
+}
+
+bool gc_is_deleting_dependents(const Object *object) {
+    return deleting_with(object, "foregroundDeletion");
+}
+
+bool gc_is_orphaning(const Object *object) {
+    return deleting_with(object, "orphan");
+}

@@ -1,0 +1,144 @@
+/* lighter-controllers: the controllers as a daemon of their own. */
+#define LOG_COMPONENT "controllers"
+#include "controllers/controllers.h"
+
+#include "base/flags.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "client/kubeconfig.h"
+#include "client/leader.h"
+#include "loop/loop.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define CA_FILE_MAX (1024 * 1024)
+
+typedef struct Daemon {
+    Loop *loop;
+    ControllersConfig config;
+    Controllers *controllers;
+} Daemon;
+
+static void on_signal(_unused_ Source *source, _unused_ int signo, void *userdata) {
+    loop_exit(userdata, 0);
+}
+
+static void lead(void *userdata) {
+    Daemon *daemon = userdata;
+    if (controllers_start(&daemon->config, &daemon->controllers) < 0)
+        loop_exit(daemon->loop, 1);
+}
+
+/* As the reference: a controller manager that lost its lease ends, so that nothing of it goes on by mistake. */
+static void lost(void *userdata) {
+    loop_exit(((Daemon *)userdata)->loop, 1);
+}
+
+static int run(Daemon *daemon, bool elect, const char *host) {
+    if (!elect) {
+        if (controllers_start(&daemon->config, &daemon->controllers) < 0)
+            return 1;
+        return loop_run(daemon->loop);
+    }
+    char uuid[UUID_LEN + 1];
+    _cleanup_free_ char *identity = xasprintf("%s_%s", host, random_uuid(uuid));
+    Leader *leader = leader_new(&(LeaderConfig){.client = daemon->config.client,
+                                                .ns = "kube-system",
+                                                .name = "kube-controller-manager",
+                                                .identity = identity,
+                                                .started = lead,
+                                                .stopped = lost,
+                                                .userdata = daemon});
+    if (!leader)
+        return 1;
+    int code = loop_run(daemon->loop);
+    controllers_stop(TAKE_PTR(daemon->controllers));
+    leader_free(leader);
+    return code;
+}
+
+/* The CA that is published to every namespace: --root-ca-file, else the kubeconfig's. */
+static char *read_root_ca(const char *path, const Kubeconfig *kubeconfig) {
+    char *pem = NULL;
+    size_t n;
+    if (!path)
+        return xstrdup(kubeconfig->ca_pem);
+    int r = fs_read_file(path, CA_FILE_MAX, &pem, &n);
+    if (r < 0)
+        log_error("cannot read --root-ca-file %s: %s", path, strerror(-r));
+    return pem;
+}
+
+static int serve(const char *kubeconfig_path, const char *ca_path, bool elect, Daemon *daemon) {
+    _cleanup_(loop_freep) Loop *loop = NULL;
+    _cleanup_(client_freep) Client *client = NULL;
+    _cleanup_(source_unrefp) Source *term = NULL, *interrupt = NULL;
+    _cleanup_free_ char *error = NULL, *ca = NULL;
+    _cleanup_kubeconfig_ Kubeconfig kubeconfig = {0};
+    char host[256] = "localhost";
+    if (loop_new(&loop) < 0 || loop_add_signal(loop, SIGTERM, on_signal, loop, &term) < 0 ||
+        loop_add_signal(loop, SIGINT, on_signal, loop, &interrupt) < 0) {
+        log_error("cannot start: the event loop: %m");
+        return 1;
+    }
+    if (kubeconfig_load(kubeconfig_path, NULL, &kubeconfig, &error) < 0 ||
+        client_http_from_kubeconfig(kubeconfig_path, "lighter-controllers", &client, &error) < 0) {
+        log_error("cannot use kubeconfig: %s", error);
+        return 1;
+    }
+    ca = read_root_ca(ca_path, &kubeconfig);
+    if (ca_path && !ca)
+        return 1;
+    (void)gethostname(host, sizeof host - 1);
+    daemon->loop = loop;
+    daemon->config.client = client;
+    daemon->config.host = NULL; /* the reference's controllers leave source.host empty */
+    daemon->config.root_ca_pem = ca;
+    int code = run(daemon, elect, host);
+    controllers_stop(TAKE_PTR(daemon->controllers));
+    return code;
+}
+
+int main(int argc, char **argv) {
+    Daemon daemon = {0};
+    const char *kubeconfig = NULL, *ca = NULL;
+    bool elect = false;
+    int64_t mask = 0;
+    const Flag flags[] = {
+        {"kubeconfig", FLAG_STRING, &kubeconfig, "FILE", "how to reach the API server, as system:kube-controller-manager"},
+        {"leader-elect", FLAG_BOOL, &elect, NULL, "run only while holding the Lease kube-system/kube-controller-manager"},
+        {"controllers", FLAG_STRING, &daemon.config.enabled, "LIST",
+         "\"*\" all, \"foo\" this one, \"-foo\" not this one; comma separated (*)"},
+        {"root-ca-file", FLAG_STRING, &ca, "FILE", "CA for kube-root-ca.crt in every namespace (the kubeconfig's)"},
+        {"cluster-cidr", FLAG_STRING, &daemon.config.cluster_cidr, "CIDR", "give each node a part of it as its podCIDR"},
+        {"node-cidr-mask-size", FLAG_INT, &mask, "BITS", "size of a node's part (24)"},
+        {"terminated-pod-gc-threshold", FLAG_INT, &daemon.config.terminated_pod_gc_threshold, "N",
+         "finished pods kept before the oldest are deleted (12500)"},
+        {"node-monitor-period", FLAG_DURATION, &daemon.config.node_monitor_period_ns, "TIME", "how often nodes are looked at (5s)"},
+        {"node-monitor-grace-period", FLAG_DURATION, &daemon.config.node_monitor_grace_ns, "TIME",
+         "silence after which a node's status is Unknown (50s)"},
+        {"node-startup-grace-period", FLAG_DURATION, &daemon.config.node_startup_grace_ns, "TIME",
+         "the same for a node that has just started (1m)"},
+    };
+    const Command command = {.name = "lighter-controllers",
+                             .usage = "lighter-controllers --kubeconfig FILE [flags]",
+                             .about = "Runs the controllers: Deployments, ReplicaSets, Jobs, namespaces, garbage collection, "
+                                      "nodes, endpoints and others.",
+                             .flags = flags,
+                             .n_flags = ELEMENTSOF(flags)};
+    int n;
+    FlagsResult r = flags_parse(&command, argc, argv, &n);
+    if (r != FLAGS_OK)
+        return r == FLAGS_HELP ? 0 : 2;
+    if (!kubeconfig) {
+        fprintf(stderr, "lighter-controllers: --kubeconfig is missing; see 'lighter-controllers --help'\n");
+        return 2;
+    }
+    daemon.config.node_cidr_mask = (int)mask;
+    mallopt(M_ARENA_MAX, 2); /* many short-lived threads; an arena each would cost memory for nothing */
+    return serve(kubeconfig, ca, elect, &daemon);
+}
