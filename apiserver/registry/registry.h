@@ -70,11 +70,10 @@ int registry_get(RegistryCall *call, const char *ns, const char *name, Object **
 int registry_create(RegistryCall *call, Value *object, RegistryResult *ret, ApiError *err);
 
 typedef struct RegistryUpdate {
-    /* Makes the new object from the stored one (`old` NULL: absent, only with create_absent). Runs again after each
-     * conflict when `retry`. Result: normalised, defaulted, storage form, in call->context.arena. */
+    /* Makes the new object from the stored one (`old` NULL: absent, only with create_absent). Runs again whenever somebody
+     * wrote in between; an object that names the revision its client read then gives a conflict. Result: normalised, defaulted, storage form, in call->context.arena. */
     int (*transform)(void *userdata, const Value *old, Value **ret, ApiError *err);
     void *userdata;
-    bool retry;         /* the transform does not depend on what the client read: repeat on a conflict */
     bool create_absent; /* server-side apply */
     bool apply;         /* server-side apply: the transform has set managedFields itself */
 } RegistryUpdate;

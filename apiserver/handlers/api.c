@@ -1,0 +1,107 @@
+#include "apiserver/handlers/verbs.h"
+#include "base/str.h"
+
+#include <errno.h>
+
+struct ApiCore {
+    ApiCoreConfig config;
+    Registry *registry;
+};
+
+ApiCore *api_core_new(const ApiCoreConfig *config) {
+    ApiCore *core = NEW0(ApiCore);
+    core->config = *config;
+    RegistryConfig registry = {.store = config->store, .settings = config->settings, .admission = config->admission};
+    core->registry = registry_new(&registry);
+    return core;
+}
+
+void api_core_free(ApiCore *core) {
+    if (!core)
+        return;
+    registry_free(core->registry);
+    free(core);
+}
+
+Registry *api_core_registry(ApiCore *core) {
+    return core->registry;
+}
+
+const ApiCoreConfig *api_core_config(const ApiCore *core) {
+    return &core->config;
+}
+
+void api_response_done(ApiResponse *response) {
+    object_unref(response->object);
+    object_list_done(&response->list);
+    *response = (ApiResponse){0};
+}
+
+void response_take_warnings(ApiResponse *response, const RegistryCall *call) {
+    response->warnings = call->context.warnings;
+    response->n_warnings = call->context.n_warnings;
+}
+
+Value *api_value_new(Arena *arena, const char *api_version, const char *kind) {
+    Value *v = value_object(arena);
+    value_set_str(arena, v, "kind", kind);
+    value_set_str(arena, v, "apiVersion", api_version);
+    return v;
+}
+
+Value *api_success_status(Arena *arena, const Resource *resource, const char *name, const char *uid) {
+    Value *status = api_value_new(arena, "v1", "Status"), *details = value_object(arena);
+    value_set(arena, status, "metadata", value_object(arena));
+    value_set_str(arena, status, "status", "Success");
+    value_set_str(arena, details, "name", name);
+    if (*resource->group)
+        value_set_str(arena, details, "group", resource->group);
+    value_set_str(arena, details, "kind", resource->plural);
+    if (!str_empty(uid))
+        value_set_str(arena, details, "uid", uid);
+    value_set(arena, status, "details", details);
+    return status;
+}
+
+static const struct {
+    const char *subresource;
+    ApiVerb verb;
+    api_verb_fn fn;
+} subresources[] = {
+    {"scale", API_GET, scale_get},         {"scale", API_UPDATE, scale_update},   {"scale", API_PATCH, scale_patch},
+    {"binding", API_CREATE, binding_create}, {"eviction", API_CREATE, eviction_create}, {"token", API_CREATE, token_create},
+};
+
+static const api_verb_fn verbs[] = {
+    [API_GET] = verb_get,       [API_LIST] = verb_list,     [API_CREATE] = verb_create,
+    [API_UPDATE] = verb_update, [API_PATCH] = verb_patch,   [API_DELETE] = verb_delete,
+    [API_DELETE_COLLECTION] = verb_delete_collection,
+};
+
+static api_verb_fn find_verb(const ApiRequest *request) {
+    for (size_t i = 0; request->subresource && i < ELEMENTSOF(subresources); i++)
+        if (streq(subresources[i].subresource, request->subresource) && subresources[i].verb == request->verb)
+            return subresources[i].fn;
+    if (request->verb == API_CREATE && streq(request->resource->plural, "bindings"))
+        return binding_create;
+    return request->verb < ELEMENTSOF(verbs) ? verbs[request->verb] : NULL;
+}
+
+int api_execute(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err) {
+    static const ApiInput none = {0};
+    api_verb_fn fn = find_verb(request);
+    if (!fn)
+        return api_error_method_not_supported(err, request->resource->group, request->resource->plural, "this verb");
+    *ret = (ApiResponse){.code = request->verb == API_CREATE ? 201 : 200};
+    int r = fn(core, request, input ? input : &none, ret, err);
+    if (r < 0) {
+        char **warnings = ret->warnings;
+        size_t n = ret->n_warnings;
+        api_response_done(ret);
+        ret->warnings = warnings;
+        ret->n_warnings = n;
+        if (!err->code)
+            api_error_from_errno(err, r, "request");
+    }
+    return r;
+}

@@ -1,0 +1,63 @@
+/* The API server's core: one request in (ApiRequest), one answer out, without HTTP. The HTTP handlers and the in-process
+ * transport both call it. Immutable once made; any thread; writes block until they are durable. */
+#pragma once
+
+#include "apiserver/registry/decode.h"
+#include "apiserver/registry/jwt.h"
+#include "apiserver/registry/registry.h"
+
+typedef struct ApiCore ApiCore;
+
+typedef struct ApiCoreConfig {
+    Store *store; /* borrowed, as all below */
+    StrategySettings settings;
+    AdmissionHooks admission;
+    const JwtKey *token_key; /* signs what TokenRequest asks for; NULL: 404 */
+    const char *issuer;
+    const char *const *audiences; /* NULL-terminated; the default audiences of tokens */
+    /* Kinds that are answered and not stored (TokenReview, SubjectAccessReview, ...): changes `object` into the answer. */
+    int (*review)(void *userdata, const ApiRequest *request, Value *object, ApiError *err);
+    void *review_userdata;
+} ApiCoreConfig;
+
+ApiCore *api_core_new(const ApiCoreConfig *config);
+void api_core_free(ApiCore *core);
+DEFINE_CLEANUP(ApiCore, api_core_free)
+Registry *api_core_registry(ApiCore *core);
+const ApiCoreConfig *api_core_config(const ApiCore *core);
+
+typedef struct ApiResponse {
+    int code;             /* HTTP status */
+    Object *object;       /* a reference, storage form; or */
+    Value *value;         /* a tree with kind and apiVersion, in the request's arena; or */
+    const Schema *schema; /* of value */
+    bool is_list;
+    ObjectList list;
+    char **warnings; /* in the arena */
+    size_t n_warnings;
+} ApiResponse;
+void api_response_done(ApiResponse *response);
+#define _cleanup_api_response_ _cleanup_(api_response_done)
+
+/* Beside the request: what only the wire knows. May be NULL. */
+typedef struct ApiInput {
+    const DuplicateFields *duplicates; /* in the body */
+} ApiInput;
+
+/* Does everything but watches and connections. *err must be given. */
+int api_execute(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
+
+/* Selectors and revision of a list or watch, checked in the reference's words. */
+typedef struct ListParameters {
+    Selector *labels, *fields;
+    uint64_t revision;
+    bool revision_set, exact, not_older;
+} ListParameters;
+void list_parameters_done(ListParameters *parameters);
+#define _cleanup_list_parameters_ _cleanup_(list_parameters_done)
+int list_parameters_read(const ApiRequest *request, bool watch, ListParameters *ret, ApiError *err);
+
+/* A typed name of apiVersion and kind in front. */
+Value *api_value_new(Arena *arena, const char *api_version, const char *kind);
+/* Status Success with the details of what was deleted. */
+Value *api_success_status(Arena *arena, const Resource *resource, const char *name, const char *uid);

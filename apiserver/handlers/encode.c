@@ -1,0 +1,289 @@
+#include "apiserver/handlers/encode.h"
+#include "api/codec.h"
+#include "apiserver/registry/convert.h"
+#include "base/clock.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static void release_object(void *owner) {
+    object_unref(owner);
+}
+
+/* A list's items carry no kind and apiVersion: the bytes after them are the item, with the brace before. */
+static size_t type_prefix(const char *json, size_t len) {
+    static const char kind[] = "{\"kind\":\"", version[] = "\",\"apiVersion\":\"";
+    if (len < sizeof kind || memcmp(json, kind, sizeof kind - 1) != 0)
+        return 0;
+    const char *at = memchr(json + sizeof kind - 1, '"', len - (sizeof kind - 1));
+    if (!at || (size_t)(json + len - at) < sizeof version || memcmp(at, version, sizeof version - 1) != 0)
+        return 0;
+    at += sizeof version - 1;
+    at = memchr(at, '"', (size_t)(json + len - at));
+    return at && at[1] == ',' ? (size_t)(at + 2 - json) : 0;
+}
+
+static int finish(Buf *out, HttpBytes *ret) {
+    if (out->failed) {
+        buf_done(out);
+        return -EFBIG;
+    }
+    *ret = http_bytes_take(out);
+    return 0;
+}
+
+static const char *group_version(const Value *v) {
+    return str_or(value_get_str(v, "apiVersion"), "");
+}
+
+static int write_value(const Media *media, const Schema *schema, const Value *v, Buf *out) {
+    if (media->form == MEDIA_PROTOBUF && schema)
+        return protobuf_encode(out, schema, v, group_version(v), str_or(value_get_str(v, "kind"), ""));
+    if (media->form == MEDIA_YAML) {
+        value_write_yaml(out, v);
+        return 0;
+    }
+    if (media->pretty)
+        value_write_json_pretty(out, v, "  ");
+    else
+        value_write_json(out, v);
+    buf_putc(out, '\n');
+    return 0;
+}
+
+int encode_value(Arena *arena, const Media *media, const Schema *schema, const Value *v, HttpBytes *ret) {
+    (void)arena;
+    Buf out = BUF_INIT(ENCODE_MAX);
+    int r = write_value(media, schema, v, &out);
+    if (r < 0) {
+        buf_done(&out);
+        return r;
+    }
+    return finish(&out, ret);
+}
+
+static bool is_stored_form(const Resource *resource) {
+    return resource == resource->storage;
+}
+
+/* The tree of an object in the version asked for. */
+static Value *tree_of(Arena *arena, const Resource *resource, const Object *object) {
+    return convert_object(arena, resource->storage, resource, object_value(object, arena));
+}
+
+static Value *view_of(Arena *arena, const Media *media, const Resource *resource, const Object *object, const Schema **ret_schema) {
+    *ret_schema = resource->schema;
+    if (media->as == AS_OBJECT)
+        return tree_of(arena, resource, object);
+    *ret_schema = NULL;
+    if (media->as == AS_PARTIAL) {
+        *ret_schema = schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata");
+        return partial_of(arena, object);
+    }
+    Value *table = table_new(arena, resource, true);
+    table_add(arena, table, resource, object, media->include_object, now_realtime_ns());
+    value_set(arena, value_get(table, "metadata"), "resourceVersion", value_printf(arena, "%llu", (unsigned long long)object_revision(object)));
+    return table;
+}
+
+int encode_object(Arena *arena, const Media *media, const Resource *resource, Object *object, HttpBytes *ret) {
+    size_t len;
+    const char *json = object_json(object, &len);
+    if (media->form == MEDIA_JSON && media->as == AS_OBJECT && !media->pretty && is_stored_form(resource)) {
+        Buf out = BUF_INIT(ENCODE_MAX);
+        buf_append(&out, json, len);
+        buf_putc(&out, '\n');
+        return finish(&out, ret);
+    }
+    const Schema *schema;
+    Value *v = view_of(arena, media, resource, object, &schema);
+    return encode_value(arena, media, schema, v, ret);
+}
+
+static void write_list_head(Buf *out, const Resource *resource, const ObjectList *list) {
+    const char *slash = *resource->group ? "/" : "";
+    buf_printf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s%s%s\",\"metadata\":{\"resourceVersion\":\"%llu\"", resource->list_kind,
+               resource->group, slash, resource->version, (unsigned long long)list->revision);
+    if (list->continue_token) {
+        buf_puts(out, ",\"continue\":\"");
+        buf_puts(out, list->continue_token);
+        buf_putc(out, '"');
+        if (list->remaining > 0)
+            buf_printf(out, ",\"remainingItemCount\":%lld", (long long)list->remaining);
+    }
+    buf_puts(out, "},\"items\":[");
+}
+
+static int encode_list_by_bytes(const Resource *resource, const ObjectList *list, HttpBytes *ret) {
+    Buf out = BUF_INIT(ENCODE_MAX);
+    size_t total = 256;
+    for (size_t i = 0; i < list->n; i++) {
+        size_t len;
+        object_json(list->items[i], &len);
+        total += len;
+    }
+    buf_reserve(&out, total);
+    write_list_head(&out, resource, list);
+    for (size_t i = 0; i < list->n; i++) {
+        size_t len;
+        const char *json = object_json(list->items[i], &len);
+        size_t skip = type_prefix(json, len);
+        if (i)
+            buf_putc(&out, ',');
+        if (skip)
+            buf_putc(&out, '{');
+        buf_append(&out, json + skip, len - skip);
+    }
+    buf_puts(&out, "]}\n");
+    return finish(&out, ret);
+}
+
+static Value *list_meta(Arena *arena, const ObjectList *list) {
+    Value *meta = value_object(arena);
+    value_set(arena, meta, "resourceVersion", value_printf(arena, "%llu", (unsigned long long)list->revision));
+    if (list->continue_token) {
+        value_set_str(arena, meta, "continue", list->continue_token);
+        if (list->remaining > 0)
+            value_set_int(arena, meta, "remainingItemCount", list->remaining);
+    }
+    return meta;
+}
+
+static Value *list_tree(Arena *arena, const Media *media, const Resource *resource, const ObjectList *list) {
+    bool partial = media->as == AS_PARTIAL;
+    Value *v = partial ? api_value_new(arena, "meta.k8s.io/v1", "PartialObjectMetadataList")
+                       : api_value_new(arena, resource_api_version(arena, resource), resource->list_kind);
+    Value *items = value_array(arena);
+    value_set(arena, v, "metadata", list_meta(arena, list));
+    for (size_t i = 0; i < list->n; i++) {
+        Value *item = partial ? partial_of(arena, list->items[i]) : tree_of(arena, resource, list->items[i]);
+        if (!partial) {
+            value_remove(item, "kind");
+            value_remove(item, "apiVersion");
+        }
+        value_append(arena, items, item);
+    }
+    value_set(arena, v, "items", items);
+    return v;
+}
+
+static Value *list_table(Arena *arena, const Media *media, const Resource *resource, const ObjectList *list) {
+    Value *table = table_new(arena, resource, true);
+    int64_t now = now_realtime_ns();
+    value_set(arena, table, "metadata", list_meta(arena, list));
+    for (size_t i = 0; i < list->n; i++)
+        table_add(arena, table, resource, list->items[i], media->include_object, now);
+    return table;
+}
+
+/* A list kind has no schema of its own in the tables: items' schema and ListMeta are all it is made of. */
+static int encode_list_protobuf(Arena *arena, const Resource *resource, const ObjectList *list, const Value *v, HttpBytes *ret) {
+    SchemaField fields[4] = {
+        {.name = "kind", .schema = NULL},
+        {.name = "apiVersion", .schema = NULL},
+        {.name = "metadata", .schema = schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"), .number = 1},
+        {.name = "items", .number = 2},
+    };
+    static const uint16_t by_name[] = {1, 3, 0, 2};
+    static const Schema text = {.type = SCHEMA_STRING};
+    Schema items = {.type = SCHEMA_LIST, .element = resource->schema};
+    Schema schema = {.type = SCHEMA_STRUCT, .fields = fields, .by_name = by_name, .n_fields = 4, .go_type = "List"};
+    fields[0].schema = fields[1].schema = &text;
+    fields[3].schema = &items;
+    (void)list;
+    Media media = {.form = MEDIA_PROTOBUF};
+    return encode_value(arena, &media, &schema, v, ret);
+}
+
+int encode_list(Arena *arena, const Media *media, const Resource *resource, const ObjectList *list, HttpBytes *ret) {
+    if (media->form == MEDIA_JSON && media->as == AS_OBJECT && !media->pretty && is_stored_form(resource))
+        return encode_list_by_bytes(resource, list, ret);
+    if (media->as == AS_TABLE) {
+        Media json = *media;
+        json.form = media->form == MEDIA_PROTOBUF ? MEDIA_JSON : media->form;
+        return encode_value(arena, &json, NULL, list_table(arena, media, resource, list), ret);
+    }
+    Value *v = list_tree(arena, media, resource, list);
+    if (media->form == MEDIA_PROTOBUF && media->as == AS_OBJECT)
+        return encode_list_protobuf(arena, resource, list, v, ret);
+    return encode_value(arena, media, NULL, v, ret);
+}
+
+static int event_by_bytes(const char *type, Object *object, HttpBytes ret[3], size_t *ret_n) {
+    static const struct {
+        const char *type, *head;
+    } heads[] = {
+        {"ADDED", "{\"type\":\"ADDED\",\"object\":"},
+        {"MODIFIED", "{\"type\":\"MODIFIED\",\"object\":"},
+        {"DELETED", "{\"type\":\"DELETED\",\"object\":"},
+    };
+    size_t len;
+    const char *json = object_json(object, &len);
+    for (size_t i = 0; i < ELEMENTSOF(heads); i++)
+        if (streq(heads[i].type, type)) {
+            ret[0] = (HttpBytes){.data = heads[i].head, .len = strlen(heads[i].head)};
+            ret[1] = (HttpBytes){.data = json, .len = len, .owner = object_ref(object), .release = release_object};
+            ret[2] = (HttpBytes){.data = "}\n", .len = 2};
+            *ret_n = 3;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+static void put_be32(Buf *out, uint32_t n) {
+    unsigned char b[4] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16), (unsigned char)(n >> 8), (unsigned char)n};
+    buf_append(out, b, 4);
+}
+
+static void put_bytes_field(Buf *out, int number, const void *p, size_t n) {
+    buf_putc(out, (char)(number << 3 | 2));
+    for (size_t left = n; ; left >>= 7) {
+        buf_putc(out, (char)((left & 0x7f) | (left > 0x7f ? 0x80 : 0)));
+        if (left <= 0x7f)
+            break;
+    }
+    buf_append(out, p, n);
+}
+
+/* metav1.WatchEvent {type = 1; object = 2 {raw = 1}}, length in front; the object's envelope is in `raw`. */
+static int frame_protobuf(const char *type, const Buf *object, HttpBytes *ret) {
+    _cleanup_buf_ Buf extension = BUF_INIT(ENCODE_MAX), event = BUF_INIT(ENCODE_MAX);
+    Buf out = BUF_INIT(ENCODE_MAX);
+    put_bytes_field(&extension, 1, object->data, object->len);
+    put_bytes_field(&event, 1, type, strlen(type));
+    put_bytes_field(&event, 2, extension.data, extension.len);
+    put_be32(&out, (uint32_t)event.len);
+    buf_append(&out, event.data, event.len);
+    return finish(&out, ret);
+}
+
+int encode_event_value(Arena *arena, const Media *media, const Schema *schema, const char *type, const Value *v, HttpBytes *ret) {
+    (void)arena;
+    if (media->form == MEDIA_PROTOBUF && schema) {
+        _cleanup_buf_ Buf object = BUF_INIT(ENCODE_MAX);
+        int r = write_value(media, schema, v, &object);
+        return r < 0 ? r : frame_protobuf(type, &object, ret);
+    }
+    Buf out = BUF_INIT(ENCODE_MAX);
+    buf_printf(&out, "{\"type\":\"%s\",\"object\":", type);
+    value_write_json(&out, v);
+    buf_puts(&out, "}\n");
+    return finish(&out, ret);
+}
+
+int encode_event(Arena *arena, const Media *media, const Resource *resource, const char *type, Object *object, bool first_of_watch, HttpBytes ret[3], size_t *ret_n) {
+    if (media->form == MEDIA_JSON && media->as == AS_OBJECT && is_stored_form(resource))
+        return event_by_bytes(type, object, ret, ret_n);
+    const Schema *schema;
+    Value *v;
+    if (media->as == AS_TABLE) {
+        schema = NULL;
+        v = table_new(arena, resource, first_of_watch);
+        value_set(arena, value_get(v, "metadata"), "resourceVersion", value_printf(arena, "%llu", (unsigned long long)object_revision(object)));
+        table_add(arena, v, resource, object, media->include_object, now_realtime_ns());
+    } else
+        v = view_of(arena, media, resource, object, &schema);
+    *ret_n = 1;
+    return encode_event_value(arena, media, schema, type, v, &ret[0]);
+}

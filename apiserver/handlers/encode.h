@@ -1,0 +1,21 @@
+/* Objects, lists and Status as bytes in the form the client asked for. */
+#pragma once
+
+#include "apiserver/handlers/api.h"
+#include "apiserver/handlers/negotiate.h"
+
+#define ENCODE_MAX (1024u * 1024 * 1024) /* bytes of one reply */
+
+/* A stored object as `resource` (the version asked for): by reference where the stored bytes are what is asked. */
+int encode_object(Arena *arena, const Media *media, const Resource *resource, Object *object, HttpBytes *ret);
+/* A tree with kind and apiVersion. `schema` NULL: not available as protobuf, JSON then. */
+int encode_value(Arena *arena, const Media *media, const Schema *schema, const Value *v, HttpBytes *ret);
+int encode_list(Arena *arena, const Media *media, const Resource *resource, const ObjectList *list, HttpBytes *ret);
+/* One line (frame) of a watch. `type` is ADDED and so on. */
+int encode_event(Arena *arena, const Media *media, const Resource *resource, const char *type, Object *object, bool first_of_watch, HttpBytes ret[3], size_t *ret_n);
+int encode_event_value(Arena *arena, const Media *media, const Schema *schema, const char *type, const Value *v, HttpBytes *ret);
+
+/* table.c and partial.c: other views of an object. */
+Value *table_new(Arena *arena, const Resource *resource, bool with_columns);
+void table_add(Arena *arena, Value *table, const Resource *resource, const Object *object, const char *include_object, int64_t now_ns);
+Value *partial_of(Arena *arena, const Object *object);

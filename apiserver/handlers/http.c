@@ -1,0 +1,342 @@
+#include "apiserver/handlers/http.h"
+#include "apiserver/handlers/encode.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define WARNINGS_MAX 4096 /* bytes of all warnings of a reply, as the reference */
+#define HEADERS_MAX 80
+
+struct ApiHttp {
+    ApiHttpConfig config;
+    Pool *pool;
+    WatchHub *hub;
+};
+
+ApiHttp *api_http_new(const ApiHttpConfig *config) {
+    ApiHttp *api = NEW0(ApiHttp);
+    api->config = *config;
+    api->pool = pool_new("api", API_POOL_THREADS, API_POOL_QUEUE);
+    api->hub = watch_hub_new(registry_store(api_core_registry(config->core)));
+    return api;
+}
+
+void api_http_free(ApiHttp *api) {
+    if (!api)
+        return;
+    pool_free(api->pool);
+    watch_hub_free(api->hub);
+    free(api);
+}
+
+Pool *api_http_pool(ApiHttp *api) {
+    return api->pool;
+}
+
+WatchHub *api_http_watch_hub(ApiHttp *api) {
+    return api->hub;
+}
+
+const ApiHttpConfig *api_http_config(const ApiHttp *api) {
+    return &api->config;
+}
+
+Exchange *exchange_new(ApiHttp *api, HttpRequest *http, Arena *arena) {
+    Exchange *exchange = ARENA_NEW0(arena, Exchange);
+    exchange->api = api;
+    exchange->http = http_request_ref(http);
+    exchange->arena = arena;
+    exchange->started_ns = now_monotonic_ns();
+    return exchange;
+}
+
+void exchange_free(Exchange *exchange) {
+    http_request_unref(exchange->http);
+    arena_free(exchange->arena);
+}
+
+typedef struct Headers {
+    HttpHeader items[HEADERS_MAX];
+    size_t n;
+    char audit_id[UUID_LEN + 1];
+} Headers;
+
+static void add_header(Headers *headers, const char *name, const char *value) {
+    if (headers->n < HEADERS_MAX)
+        headers->items[headers->n++] = (HttpHeader){name, value};
+}
+
+static void common_headers(Headers *headers, const char *content_type) {
+    headers->n = 0;
+    add_header(headers, "audit-id", random_uuid(headers->audit_id));
+    add_header(headers, "cache-control", "no-cache, private");
+    add_header(headers, "content-type", content_type);
+}
+
+/* RFC 7234 warn-text, as k8s.io/apimachinery/pkg/util/net.NewWarningHeader. */
+static char *warning_text(Arena *arena, const char *text) {
+    _cleanup_buf_ Buf out = BUF_INIT(WARNINGS_MAX);
+    buf_puts(&out, "299 - \"");
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            buf_putc(&out, '\\');
+        buf_putc(&out, (unsigned char)*text < 0x20 ? ' ' : *text);
+    }
+    buf_putc(&out, '"');
+    return arena_strndup(arena, str_or(out.data, ""), out.len);
+}
+
+static void add_warnings(Headers *headers, Arena *arena, char *const *warnings, size_t n) {
+    size_t total = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool seen = false;
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = streq(warnings[i], warnings[j]);
+        total += strlen(warnings[i]);
+        if (!seen && total <= WARNINGS_MAX)
+            add_header(headers, "warning", warning_text(arena, warnings[i]));
+    }
+}
+
+void http_reply_text(HttpRequest *http, int status, const char *content_type, const char *text) {
+    Headers headers;
+    common_headers(&headers, content_type);
+    add_header(&headers, "x-content-type-options", "nosniff");
+    http_reply(http, status, headers.items, headers.n, http_bytes_copy(text, strlen(text)));
+}
+
+void http_reply_value(HttpRequest *http, const Media *media, int status, const Schema *schema, const Value *v) {
+    static const Media json = {.form = MEDIA_JSON};
+    Headers headers;
+    HttpBytes body;
+    if (!media || (media->form == MEDIA_PROTOBUF && !schema))
+        media = &json;
+    if (encode_value(NULL, media, schema, v, &body) < 0 && encode_value(NULL, media = &json, NULL, v, &body) < 0)
+        body = (HttpBytes){0};
+    common_headers(&headers, media_content_type(media, false));
+    http_reply(http, status, headers.items, headers.n, body);
+}
+
+static void reply_error_with(HttpRequest *http, const Media *media, const ApiError *err, char *const *warnings, size_t n) {
+    static const Media json = {.form = MEDIA_JSON};
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Schema *schema = schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.Status");
+    char retry[16];
+    Headers headers;
+    HttpBytes body;
+    Value *status = api_error_to_status(arena, err);
+    media = media && media->form != MEDIA_PROTOBUF ? media : media && schema ? media : &json;
+    if (encode_value(arena, media, schema, status, &body) < 0)
+        encode_value(arena, media = &json, NULL, status, &body);
+    common_headers(&headers, media_content_type(media, false));
+    if (err->retry_after) {
+        snprintf(retry, sizeof retry, "%d", err->retry_after);
+        add_header(&headers, "retry-after", retry);
+    }
+    if (err->code == 401)
+        add_header(&headers, "www-authenticate", "Bearer realm=\"kubernetes-master\"");
+    add_warnings(&headers, arena, warnings, n);
+    http_reply(http, err->code, headers.items, headers.n, body);
+}
+
+void http_reply_error(HttpRequest *http, const Media *media, const ApiError *err) {
+    reply_error_with(http, media, err, NULL, 0);
+}
+
+static void finish(Exchange *exchange, int code) {
+    if (exchange->done)
+        exchange->done(exchange, code, exchange->userdata);
+    exchange_free(exchange);
+}
+
+static void fail(Exchange *exchange, ApiError *err) {
+    int code = err->code;
+    http_reply_error(exchange->http, &exchange->media, err);
+    api_error_done(err);
+    finish(exchange, code);
+}
+
+static int encode_response(Exchange *exchange, ApiResponse *response, HttpBytes *ret) {
+    const Media *media = &exchange->media;
+    if (response->is_list)
+        return encode_list(exchange->arena, media, exchange->request.resource, &response->list, ret);
+    if (response->object)
+        return encode_object(exchange->arena, media, exchange->request.resource, response->object, ret);
+    const Schema *schema = response->schema;
+    if (!schema && streq_null(value_get_str(response->value, "kind"), "Status"))
+        schema = schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.Status");
+    return encode_value(exchange->arena, media, schema, response->value, ret);
+}
+
+static void respond(Exchange *exchange, int r, ApiResponse *response, ApiError *err) {
+    Headers headers;
+    HttpBytes body;
+    Media media = exchange->media;
+    int code = response->code;
+    if (r == 0)
+        r = encode_response(exchange, response, &body);
+    if (r < 0) {
+        if (!err->code)
+            api_error_from_errno(err, r, "encoding the answer");
+        code = err->code;
+        reply_error_with(exchange->http, &media, err, response->warnings, response->n_warnings);
+    } else {
+        if (media.as == AS_TABLE && media.form == MEDIA_PROTOBUF)
+            media.form = MEDIA_JSON;
+        common_headers(&headers, media_content_type(&media, false));
+        add_warnings(&headers, exchange->arena, response->warnings, response->n_warnings);
+        http_reply(exchange->http, code, headers.items, headers.n, body);
+    }
+    api_response_done(response);
+    api_error_done(err);
+    finish(exchange, code);
+}
+
+static const char *summary_hex(Arena *arena, const char *data, size_t len) {
+    _cleanup_buf_ Buf out = BUF_INIT(256);
+    hex_encode(&out, data, MIN(len, (size_t)30));
+    return arena_printf(arena, "%s%s", str_or(out.data, ""), len > 30 ? " ..." : "");
+}
+
+/* What a decoder says of a body that is no object at all. */
+static int unreadable(Exchange *exchange, ApiError *err) {
+    if (err->code != 400 || exchange->request.verb == API_PATCH)
+        return -EINVAL;
+    size_t len;
+    const char *data = http_body(exchange->http, &len), *kind = exchange->request.resource->kind;
+    bool json = !strstr(str_or(http_header(exchange->http, "content-type"), "json"), "yaml");
+    char *message = err->message ? arena_strdup(exchange->arena, err->message) : (char *)"";
+    const char *what = json ? "couldn't get version/kind; json parse error" : "couldn't get version/kind; json parse error";
+    api_error_done(err);
+    if (exchange->request.verb == API_DELETE || exchange->request.verb == API_DELETE_COLLECTION)
+        return api_error_bad_request(err, "%s: %s", what, message);
+    return api_error_bad_request(err, "the object provided is unrecognized (must be of type %s): %s: %s (%s)", kind, what,
+                                 message, summary_hex(exchange->arena, data, len));
+}
+
+static void set_option(Arena *arena, Value *options, const Query *query, const char *name) {
+    const char *text = query_get(query, name);
+    int64_t n;
+    if (!text)
+        return;
+    if (streq(name, "gracePeriodSeconds")) {
+        if (str_to_int64(text, &n) == 0)
+            value_set_int(arena, options, name, n);
+    } else if (streq(name, "orphanDependents"))
+        value_set_bool(arena, options, name, query_bool(query, name));
+    else if (streq(name, "dryRun"))
+        value_append(arena, value_ensure_array(arena, options, name), value_string(arena, text));
+    else
+        value_set_str(arena, options, name, text);
+}
+
+/* The body's DeleteOptions, or else the query's. */
+static int delete_body(Exchange *exchange, Value *body, Value **ret, ApiError *err) {
+    static const char *const names[] = {"gracePeriodSeconds", "orphanDependents", "propagationPolicy", "dryRun"};
+    Arena *arena = exchange->arena;
+    if (body) {
+        const char *kind = str_or(value_get_str(body, "kind"), "DeleteOptions"), *version = str_or(value_get_str(body, "apiVersion"), "v1");
+        if (!streq(kind, "DeleteOptions"))
+            return api_error_bad_request(err, "no kind \"%s\" is registered for version \"%s\" in scheme \"pkg/runtime/scheme.go:111\"", kind, version);
+        const Schema *schema = schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
+        int r = schema ? schema_normalize(arena, schema, body, NULL, err) : 0;
+        if (r < 0)
+            return r;
+        if (value_get(body, "dryRun"))
+            exchange->request.options.dry_run = value_len(value_get(body, "dryRun")) > 0;
+        *ret = body;
+        return 0;
+    }
+    Value *options = value_object(arena);
+    for (size_t i = 0; i < ELEMENTSOF(names); i++)
+        set_option(arena, options, &exchange->query, names[i]);
+    *ret = options;
+    return 0;
+}
+
+static int read_body(Exchange *exchange, DuplicateFields *duplicates, ApiError *err) {
+    ApiRequest *request = &exchange->request;
+    Value *body = NULL;
+    int r = 0;
+    if (request->verb == API_PATCH) {
+        r = patch_type_read(exchange->http, request->resource, &request->options.patch_type, err);
+        r = r < 0 ? r : options_check_patch(exchange->arena, &request->options, err);
+        if (r < 0)
+            return r;
+    }
+    r = body_decode(exchange->arena, exchange->http, &body, duplicates, err);
+    if (r < 0)
+        return unreadable(exchange, err);
+    if (request->verb == API_DELETE || request->verb == API_DELETE_COLLECTION)
+        r = delete_body(exchange, body, &body, err);
+    else if (!body)
+        body = value_object(exchange->arena);
+    request->body = body;
+    return r;
+}
+
+static void execute(Exchange *exchange) {
+    ApiError err = {0};
+    ApiResponse response = {0};
+    DuplicateFields duplicates = {0};
+    ApiInput input = {.duplicates = &duplicates};
+    ApiRequest *request = &exchange->request;
+    bool reads = request->verb == API_GET || request->verb == API_LIST;
+    int r = reads ? 0 : read_body(exchange, &duplicates, &err);
+    r = r < 0 ? r : api_execute(exchange->api->config.core, request, &input, &response, &err);
+    respond(exchange, r, &response, &err);
+}
+
+static void run_exchange(void *userdata) {
+    execute(userdata);
+}
+
+static void not_found(Exchange *exchange) {
+    ApiError err = {0};
+    api_error_set(&err, 404, "NotFound", "the server could not find the requested resource");
+    api_error_details(&err, "", "", "", "");
+    fail(exchange, &err);
+}
+
+static void not_allowed(Exchange *exchange) {
+    ApiError err = {0};
+    api_error_set(&err, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+    api_error_details(&err, "", "", "", "");
+    fail(exchange, &err);
+}
+
+void api_http_serve(Exchange *exchange) {
+    ApiError err = {0};
+    Route *route = &exchange->route;
+    ApiRequest *request = &exchange->request;
+    if (!route->resource)
+        return not_found(exchange);
+    if (!route->method_ok)
+        return not_allowed(exchange);
+    request->verb = route->verb;
+    request->resource = route->resource;
+    request->ns = route->ns;
+    request->name = route->name;
+    request->subresource = route->subresource;
+    request->arena = exchange->arena;
+    request->user_agent = http_header(exchange->http, "user-agent");
+    if (route->verb == API_CONNECT)
+        return connect_serve(exchange);
+    bool stream = route->verb == API_WATCH;
+    int r = media_negotiate(exchange->arena, exchange->http, &exchange->query, stream, &exchange->media, &err);
+    r = r < 0 ? r : options_read(exchange->arena, &exchange->query, route->verb, &request->options, &err);
+    if (r < 0)
+        return fail(exchange, &err);
+    if (stream)
+        return watch_serve(exchange);
+    if (route->verb == API_GET || route->verb == API_LIST)
+        return execute(exchange);
+    if (pool_submit(exchange->api->pool, run_exchange, exchange) < 0) {
+        api_error_set(&err, 429, "TooManyRequests", "Too many requests, please try again later.");
+        err.retry_after = 1;
+        fail(exchange, &err);
+    }
+}

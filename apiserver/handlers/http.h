@@ -1,0 +1,59 @@
+/* The core over HTTP: one exchange from a routed, authorized request to its reply. Reads are answered on the loop thread,
+ * writes on a pool, watches and connections live on the loop. */
+#pragma once
+
+#include "apiserver/handlers/api.h"
+#include "apiserver/handlers/negotiate.h"
+#include "apiserver/handlers/route.h"
+#include "http/server.h"
+#include "loop/pool.h"
+
+typedef struct ApiHttp ApiHttp;
+
+#define API_POOL_THREADS 64  /* writes that wait for the disk together */
+#define API_POOL_QUEUE 4096  /* writes that wait for a thread; past it 429 */
+#define API_TREE_MAX (256 * 1024 * 1024) /* memory of one request's trees */
+
+typedef struct ApiHttpConfig {
+    ApiCore *core;
+    /* Towards node agents: the CA of their server certificates, and our client certificate. */
+    const char *node_ca_file, *node_cert_file, *node_key_file;
+} ApiHttpConfig;
+ApiHttp *api_http_new(const ApiHttpConfig *config);
+void api_http_free(ApiHttp *api); /* after the HTTP server has stopped */
+DEFINE_CLEANUP(ApiHttp, api_http_free)
+Pool *api_http_pool(ApiHttp *api);
+
+/* A request that filters let through. */
+typedef struct Exchange {
+    ApiHttp *api;
+    HttpRequest *http; /* a reference */
+    Arena *arena;      /* owned: all below lives in it */
+    Route route;
+    Query query;
+    ApiRequest request;
+    Media media;
+    uint64_t started_ns;
+    void (*done)(struct Exchange *exchange, int code, void *userdata); /* metrics; may be NULL */
+    void *userdata;
+} Exchange;
+/* Takes the arena. */
+Exchange *exchange_new(ApiHttp *api, HttpRequest *http, Arena *arena);
+void exchange_free(Exchange *exchange);
+/* Answers exchange->route (a ROUTE_RESOURCE) for exchange->request.user; takes the exchange. */
+void api_http_serve(Exchange *exchange);
+
+/* Replies, for whoever serves other paths. */
+void http_reply_error(HttpRequest *http, const Media *media, const ApiError *err);
+void http_reply_value(HttpRequest *http, const Media *media, int status, const Schema *schema, const Value *v);
+void http_reply_text(HttpRequest *http, int status, const char *content_type, const char *text);
+
+/* watch.c, connect.c: take the exchange. */
+void watch_serve(Exchange *exchange);
+void connect_serve(Exchange *exchange);
+typedef struct WatchHub WatchHub;
+WatchHub *watch_hub_new(Store *store);
+void watch_hub_free(WatchHub *hub);
+WatchHub *api_http_watch_hub(ApiHttp *api);
+size_t watch_hub_count(WatchHub *hub);
+const ApiHttpConfig *api_http_config(const ApiHttp *api);

@@ -1,0 +1,29 @@
+/* Content negotiation: what the client can read, and what it sent. */
+#pragma once
+
+#include "api/json.h"
+#include "api/status.h"
+#include "apiserver/handlers/options.h"
+#include "http/server.h"
+
+typedef enum MediaForm { MEDIA_JSON, MEDIA_YAML, MEDIA_PROTOBUF } MediaForm;
+typedef enum MediaAs { AS_OBJECT, AS_TABLE, AS_PARTIAL } MediaAs;
+
+typedef struct Media {
+    MediaForm form;
+    MediaAs as;
+    bool pretty;
+    const char *include_object; /* of Tables: "", "None", "Metadata", "Object" */
+} Media;
+
+/* -EPROTONOSUPPORT with the 406 Status. */
+int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query, bool stream, Media *ret, ApiError *err);
+const char *media_content_type(const Media *media, bool stream);
+
+/* The Accept header picks aggregated discovery (apidiscovery.k8s.io/v2): true. */
+bool media_wants_aggregated(const HttpRequest *request, bool *ret_unsupported);
+
+/* Decodes a body by its Content-Type (application/json when there is none). `kind_schema` finds the schema of a protobuf
+ * body from its own kind. 400, 415 in the reference's words. *ret NULL for an empty body. */
+int body_decode(Arena *arena, const HttpRequest *request, Value **ret, DuplicateFields *duplicates, ApiError *err);
+int patch_type_read(const HttpRequest *request, const Resource *resource, PatchType *ret, ApiError *err);

@@ -1,0 +1,128 @@
+#include "apiserver/handlers/options.h"
+#include "base/str.h"
+
+#define FIELD_MANAGER_MAX 128
+
+void query_parse(Arena *arena, const char *raw, Query *ret) {
+    size_t n = 0;
+    char **pairs = str_split(arena, raw, '&', &n);
+    ret->items = arena_alloc0(arena, (n + 1) * sizeof(Pair));
+    ret->n = 0;
+    for (size_t i = 0; i < n; i++) {
+        char *equals = strchr(pairs[i], '='), *value = equals ? equals + 1 : pairs[i] + strlen(pairs[i]);
+        if (!*pairs[i])
+            continue;
+        if (equals)
+            *equals = 0;
+        int key_len = percent_decode(pairs[i], true), value_len = percent_decode(value, true);
+        if (key_len < 0 || value_len < 0)
+            continue;
+        pairs[i][key_len] = 0;
+        value[value_len] = 0;
+        ret->items[ret->n++] = (Pair){pairs[i], value};
+    }
+}
+
+const char *query_get(const Query *query, const char *name) {
+    for (size_t i = 0; i < query->n; i++)
+        if (streq(query->items[i].key, name))
+            return query->items[i].value;
+    return NULL;
+}
+
+bool query_bool(const Query *query, const char *name) {
+    const char *v = query_get(query, name);
+    return v && !streq(v, "false") && !streq(v, "0");
+}
+
+static int read_int(const Query *query, const char *name, int64_t *ret, ApiError *err) {
+    const char *text = query_get(query, name);
+    if (!text || !*text)
+        return 0;
+    if (str_to_int64(text, ret) < 0)
+        return api_error_bad_request(err, "strconv.ParseInt: parsing \"%s\": invalid syntax", text);
+    return 0;
+}
+
+static const char *options_kind(ApiVerb verb) {
+    switch (verb) {
+    case API_CREATE:
+        return "CreateOptions";
+    case API_UPDATE:
+        return "UpdateOptions";
+    case API_PATCH:
+        return "PatchOptions";
+    default:
+        return "DeleteOptions";
+    }
+}
+
+static void check_dry_run(const Query *query, FieldErrors *errors) {
+    static const char *const supported[] = {"All", NULL};
+    FieldPath at = FIELD(NULL, "dryRun");
+    Value *all = value_array(errors->arena);
+    bool bad = false;
+    for (size_t i = 0; i < query->n; i++)
+        if (streq(query->items[i].key, "dryRun")) {
+            value_append(errors->arena, all, value_string(errors->arena, query->items[i].value));
+            bad |= !streq(query->items[i].value, "All");
+        }
+    if (bad)
+        field_not_supported(errors, &at, all, supported);
+}
+
+static void check_writes(const Query *query, const ApiOptions *o, FieldErrors *errors) {
+    static const char *const supported[] = {"", "Ignore", "Strict", "Warn", NULL};
+    FieldPath manager = FIELD(NULL, "fieldManager"), validation = FIELD(NULL, "fieldValidation");
+    if (o->field_manager && strlen(o->field_manager) > FIELD_MANAGER_MAX)
+        field_too_long(errors, &manager, FIELD_MANAGER_MAX);
+    for (size_t i = 0; o->field_manager && o->field_manager[i]; i++)
+        if ((unsigned char)o->field_manager[i] < 0x20 || o->field_manager[i] == 0x7f)
+            field_invalid_str(errors, &manager, o->field_manager, "invalid character U+%04X (at position %zu)",
+                              (unsigned char)o->field_manager[i], i);
+    check_dry_run(query, errors);
+    if (o->field_validation && !str_in(o->field_validation, supported))
+        field_not_supported(errors, &validation, value_string(errors->arena, o->field_validation), supported);
+}
+
+int options_check_patch(Arena *arena, const ApiOptions *options, ApiError *err) {
+    FieldErrors errors = FIELD_ERRORS_INIT(arena);
+    FieldPath manager = FIELD(NULL, "fieldManager"), force = FIELD(NULL, "force");
+    if (options->patch_type == PATCH_APPLY) {
+        if (str_empty(options->field_manager))
+            field_required(&errors, &manager, "is required for apply patch");
+    } else if (options->force_set)
+        field_forbidden(&errors, &force, "may not be specified for non-apply patch");
+    return api_error_invalid(err, "meta.k8s.io", "PatchOptions", "", &errors);
+}
+
+int options_read(Arena *arena, const Query *query, ApiVerb verb, ApiOptions *ret, ApiError *err) {
+    ApiOptions o = {
+        .label_selector = query_get(query, "labelSelector"),
+        .field_selector = query_get(query, "fieldSelector"),
+        .resource_version = query_get(query, "resourceVersion"),
+        .resource_version_match = query_get(query, "resourceVersionMatch"),
+        .continue_token = query_get(query, "continue"),
+        .allow_watch_bookmarks = query_bool(query, "allowWatchBookmarks"),
+        .send_initial_events = query_bool(query, "sendInitialEvents"),
+        .send_initial_events_set = query_get(query, "sendInitialEvents") != NULL,
+        .field_manager = query_get(query, "fieldManager"),
+        .field_validation = query_get(query, "fieldValidation"),
+        .dry_run = query_get(query, "dryRun") != NULL,
+        .force = query_bool(query, "force"),
+        .force_set = query_get(query, "force") != NULL,
+    };
+    int r = read_int(query, "limit", &o.limit, err);
+    r = r < 0 ? r : read_int(query, "timeoutSeconds", &o.timeout_seconds, err);
+    if (r < 0)
+        return r;
+    FieldErrors errors = FIELD_ERRORS_INIT(arena);
+    if (verb == API_CREATE || verb == API_UPDATE || verb == API_PATCH)
+        check_writes(query, &o, &errors);
+    else if (verb == API_DELETE || verb == API_DELETE_COLLECTION)
+        check_dry_run(query, &errors);
+    r = api_error_invalid(err, "meta.k8s.io", options_kind(verb), "", &errors);
+    if (r == 0)
+        *ret = o;
+    return r;
+}

@@ -1,0 +1,133 @@
+#include "apiserver/handlers/route.h"
+#include "base/str.h"
+
+#define PARTS_MAX 64
+
+typedef struct Parts {
+    char **items;
+    size_t n;
+} Parts;
+
+static const char *part(const Parts *parts, size_t i) {
+    return i < parts->n ? parts->items[i] : NULL;
+}
+
+static Parts split(Arena *arena, const char *path) {
+    size_t n = 0;
+    while (*path == '/')
+        path++;
+    char **raw = str_split(arena, path, '/', &n);
+    if (n && !*raw[n - 1])
+        n--;
+    n = MIN(n, (size_t)PARTS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        int len = percent_decode(raw[i], false);
+        if (len >= 0)
+            raw[i][len] = 0;
+    }
+    return (Parts){raw, n};
+}
+
+static const char *join_from(Arena *arena, const Parts *parts, size_t i) {
+    const char *out = "";
+    for (; i < parts->n; i++)
+        out = *out ? arena_printf(arena, "%s/%s", out, parts->items[i]) : parts->items[i];
+    return out;
+}
+
+/* namespaces/NAME and its own subresources are the namespace; anything below is inside it. */
+static void read_object(Arena *arena, const Parts *parts, size_t i, Route *ret) {
+    const char *first = part(parts, i), *third = part(parts, i + 2);
+    if (first && streq(first, "namespaces") && third && !streq(third, "status") && !streq(third, "finalize")) {
+        ret->ns = part(parts, i + 1);
+        i += 2;
+    }
+    ret->plural = part(parts, i);
+    ret->name = part(parts, i + 1);
+    ret->subresource = part(parts, i + 2);
+    ret->rest = join_from(arena, parts, i + 3);
+}
+
+static ApiVerb verb_of(const char *method, const Route *route, bool watch) {
+    if (route->subresource) {
+        static const char *const connected[] = {"exec", "attach", "portforward", "log", "proxy", NULL};
+        if (str_in(route->subresource, connected))
+            return API_CONNECT;
+    }
+    if (streq(method, "GET") || streq(method, "HEAD"))
+        return watch ? API_WATCH : route->name ? API_GET : API_LIST;
+    if (streq(method, "POST"))
+        return API_CREATE;
+    if (streq(method, "PUT"))
+        return API_UPDATE;
+    if (streq(method, "PATCH"))
+        return API_PATCH;
+    return route->name ? API_DELETE : API_DELETE_COLLECTION;
+}
+
+static uint16_t verb_bit(ApiVerb verb) {
+    static const uint16_t bits[] = {
+        [API_GET] = VERB_GET,       [API_LIST] = VERB_LIST,   [API_WATCH] = VERB_WATCH,   [API_CREATE] = VERB_CREATE,
+        [API_UPDATE] = VERB_UPDATE, [API_PATCH] = VERB_PATCH, [API_DELETE] = VERB_DELETE, [API_DELETE_COLLECTION] = VERB_DELETE_COLLECTION,
+    };
+    return verb < ELEMENTSOF(bits) ? bits[verb] : 0;
+}
+
+static uint16_t method_bit(const char *method) {
+    return streq(method, "GET") || streq(method, "HEAD") ? VERB_GET
+           : streq(method, "POST")                      ? VERB_CREATE
+           : streq(method, "PUT")                       ? VERB_UPDATE
+           : streq(method, "PATCH")                     ? VERB_PATCH
+           : streq(method, "DELETE")                    ? VERB_DELETE
+                                                        : 0;
+}
+
+static bool is_method_ok(const char *method, const Route *route) {
+    const Resource *resource = route->resource;
+    if (!method_bit(method))
+        return false;
+    if (route->subresource) {
+        const Subresource *sub = resource_subresource(resource, route->subresource);
+        return sub && (sub->verbs & (route->verb == API_CONNECT ? method_bit(method) : verb_bit(route->verb)));
+    }
+    if (route->verb == API_CREATE && route->name)
+        return false;
+    if (route->verb == API_UPDATE || route->verb == API_PATCH)
+        if (!route->name)
+            return false;
+    /* lists over all namespaces; everything else of a namespaced kind is inside one */
+    if (resource->namespaced && !route->ns && route->verb != API_LIST && route->verb != API_WATCH)
+        return false;
+    return (resource->verbs & verb_bit(route->verb)) != 0;
+}
+
+void route_parse(Arena *arena, const char *method, const char *path, bool query_watch, Route *ret) {
+    Parts parts = split(arena, path);
+    *ret = (Route){.kind = ROUTE_PATH, .path = path, .prefix = "", .group = "", .version = "", .rest = ""};
+    const char *first = part(&parts, 0);
+    bool core = first && streq(first, "api"), grouped = first && streq(first, "apis");
+    if (!core && !grouped)
+        return;
+    size_t i = core ? 2 : 3;
+    ret->prefix = first;
+    ret->group = core ? "" : str_or(part(&parts, 1), "");
+    ret->version = str_or(part(&parts, i - 1), "");
+    if (parts.n <= i)
+        return;
+    bool watch = streq(parts.items[i], "watch") && parts.n > i + 1;
+    if (watch)
+        i++;
+    read_object(arena, &parts, i, ret);
+    if (!ret->plural)
+        return;
+    ret->kind = ROUTE_RESOURCE;
+    ret->resource = resource_find(ret->group, ret->version, ret->plural);
+    ret->verb = verb_of(method, ret, (watch || (query_watch && !ret->name)) && (streq(method, "GET") || streq(method, "HEAD")));
+    if (!ret->resource || (ret->resource->namespaced ? false : ret->ns != NULL) ||
+        (ret->subresource && !resource_subresource(ret->resource, ret->subresource)) ||
+        (*ret->rest && ret->subresource && !streq(ret->subresource, "proxy"))) {
+        ret->resource = NULL;
+        return;
+    }
+    ret->method_ok = is_method_ok(method, ret);
+}

@@ -1,0 +1,114 @@
+#include "apiserver/handlers/verbs.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+int check_name(const ApiRequest *request, const Value *object, ApiError *err) {
+    const char *name = str_or(meta_get(object, "name"), ""), *ns = str_or(meta_get(object, "namespace"), "");
+    if (!streq(name, request->name)) {
+        if (!*name)
+            return api_error_bad_request(err, "the name of the object (%s) does not match the name on the URL (%s)", "", request->name);
+        return api_error_bad_request(err, "the name of the object (%s) does not match the name on the URL (%s)", name, request->name);
+    }
+    if (*ns && request->ns && request->resource->namespaced && !streq(ns, request->ns))
+        return api_error_bad_request(err, "the namespace of the object (%s) does not match the namespace on the request (%s)", ns, request->ns);
+    return 0;
+}
+
+static Value *masked(Arena *arena, const Value *old, const Value *object, ...) __attribute__((sentinel));
+
+/* `old` with the member at the path taken from `object`. */
+static Value *masked(Arena *arena, const Value *old, const Value *object, ...) {
+    Value *out = value_copy(arena, old), *at = out;
+    const Value *from = object;
+    va_list ap;
+    va_start(ap, object);
+    const char *name = va_arg(ap, const char *);
+    for (const char *next; (next = va_arg(ap, const char *)); name = next) {
+        at = value_ensure_object(arena, at, name);
+        from = value_get(from, name);
+    }
+    va_end(ap);
+    const Value *part = value_get(from, name);
+    value_set(arena, at, name, part ? value_copy(arena, part) : NULL);
+    return out;
+}
+
+static void take_resources(Arena *arena, Value *containers, const Value *from) {
+    Value *container;
+    const Value *other;
+    VALUE_FOREACH(container, containers)
+        VALUE_FOREACH(other, from)
+            if (streq_null(value_get_str(container, "name"), value_get_str(other, "name"))) {
+                static const char *const parts[] = {"resources", "resizePolicy"};
+                for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
+                    const Value *part = value_get(other, parts[i]);
+                    value_set(arena, container, parts[i], part ? value_copy(arena, part) : NULL);
+                }
+            }
+}
+
+static Value *resized(Arena *arena, const Value *old, const Value *object) {
+    Value *out = value_copy(arena, old), *spec = value_get(out, "spec");
+    take_resources(arena, value_get(spec, "containers"), value_path(object, "spec", "containers", NULL));
+    take_resources(arena, value_get(spec, "initContainers"), value_path(object, "spec", "initContainers", NULL));
+    return out;
+}
+
+Value *subresource_mask(Arena *arena, const char *subresource, const Value *old, Value *object) {
+    Value *out = object;
+    if (!subresource || !old || streq(subresource, "status"))
+        return object;
+    if (streq(subresource, "finalize"))
+        out = masked(arena, old, object, "spec", "finalizers", NULL);
+    else if (streq(subresource, "ephemeralcontainers"))
+        out = masked(arena, old, object, "spec", "ephemeralContainers", NULL);
+    else if (streq(subresource, "approval"))
+        out = masked(arena, old, object, "status", "conditions", NULL);
+    else if (streq(subresource, "resize"))
+        out = resized(arena, old, object);
+    const char *revision = meta_get(object, "resourceVersion");
+    value_set_str(arena, meta_ensure(arena, out), "resourceVersion", revision);
+    return out;
+}
+
+typedef struct Replace {
+    RegistryCall *call;
+    Value *object;
+} Replace;
+
+static int replace_transform(void *userdata, const Value *old, Value **ret, ApiError *err) {
+    Replace *replace = userdata;
+    (void)err;
+    Arena *arena = replace->call->context.arena;
+    *ret = subresource_mask(arena, replace->call->request->subresource, old, value_copy(arena, replace->object));
+    return 0;
+}
+
+int verb_update(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err) {
+    RegistryCall call;
+    RegistryResult result = {0};
+    const Resource *resource = request->resource;
+    registry_call_init(&call, api_core_registry(core), request);
+    DecodeInput decode = {
+        .body = value_copy(request->arena, request->body),
+        .duplicates = input->duplicates,
+        .resource = resource,
+        .schema = resource->schema,
+        .group = resource->group,
+        .version = resource->version,
+        .kind = resource->kind,
+    };
+    Replace replace = {.call = &call};
+    RegistryUpdate update = {.transform = replace_transform, .userdata = &replace};
+    int r = registry_decode(&call, &decode, &replace.object, err);
+    r = r < 0 ? r : check_name(request, replace.object, err);
+    if (r == 0)
+        r = registry_update(&call, &update, &result, err);
+    ret->object = result.object;
+    if (result.created)
+        ret->code = 201;
+    response_take_warnings(ret, &call);
+    return r;
+}

@@ -1,0 +1,384 @@
+/* Watches over HTTP. A stream is a cursor in the store's ring and what the client asked for; it holds no events of its own.
+ * Streams of one loop thread form a bucket: a commit wakes at most one callback a loop, which wakes the streams whose
+ * resource changed. */
+#include "apiserver/handlers/encode.h"
+#include "apiserver/handlers/http.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define WATCH_BOOKMARK_NS (60 * NS_PER_SEC) /* as the reference's watch cache */
+#define WATCH_TIMEOUT_MIN_SECONDS 1800      /* without timeoutSeconds: this to twice this */
+#define WATCH_BATCH 64                      /* events given to the connection before others have their turn */
+#define HUB_LOOPS_MAX 256
+
+typedef struct Bucket Bucket;
+
+typedef struct Stream {
+    Exchange *exchange;
+    ListParameters parameters;
+    Watch *watch;
+    ObjectList initial; /* synthetic ADDED events */
+    size_t next_initial;
+    bool send_end_bookmark, sent_any, ended;
+    uint64_t revision; /* of the initial list */
+    uint64_t skip_until; /* events up to this one are older than what was asked */
+    uint64_t row_bit, next_bookmark_ns, deadline_ns;
+    Source *timer;
+    Bucket *bucket;
+    struct Stream *next, *previous;
+} Stream;
+
+struct Bucket {
+    WatchHub *hub;
+    Loop *loop;
+    Stream *streams;            /* only on the loop's thread */
+    _Atomic uint64_t wanted;    /* rows that some stream here watches (may be too many) */
+    _Atomic uint64_t pending;   /* rows changed since the last wake */
+};
+
+struct WatchHub {
+    Store *store;
+    StoreListener *listener;
+    pthread_mutex_t lock; /* over buckets */
+    Bucket *buckets[HUB_LOOPS_MAX];
+    size_t n_buckets;
+    _Atomic size_t streams;
+};
+
+static void wake_bucket(void *userdata) {
+    Bucket *bucket = userdata;
+    uint64_t changed = atomic_exchange(&bucket->pending, 0);
+    for (Stream *s = bucket->streams, *next; s; s = next) {
+        next = s->next;
+        if (s->row_bit & changed)
+            http_stream_wake(s->exchange->http);
+    }
+}
+
+static void on_commit(uint64_t changed, uint64_t revision, void *userdata) {
+    WatchHub *hub = userdata;
+    (void)revision;
+    pthread_mutex_lock(&hub->lock);
+    for (size_t i = 0; i < hub->n_buckets; i++) {
+        Bucket *bucket = hub->buckets[i];
+        uint64_t rows = changed & atomic_load(&bucket->wanted);
+        if (rows && atomic_fetch_or(&bucket->pending, rows) == 0)
+            loop_post(bucket->loop, wake_bucket, bucket);
+    }
+    pthread_mutex_unlock(&hub->lock);
+}
+
+WatchHub *watch_hub_new(Store *store) {
+    WatchHub *hub = NEW0(WatchHub);
+    hub->store = store;
+    pthread_mutex_init(&hub->lock, NULL);
+    hub->listener = store_listen(store, on_commit, hub);
+    return hub;
+}
+
+void watch_hub_free(WatchHub *hub) {
+    if (!hub)
+        return;
+    store_unlisten(hub->store, hub->listener);
+    for (size_t i = 0; i < hub->n_buckets; i++)
+        free(hub->buckets[i]);
+    pthread_mutex_destroy(&hub->lock);
+    free(hub);
+}
+
+size_t watch_hub_count(WatchHub *hub) {
+    return atomic_load(&hub->streams);
+}
+
+static Bucket *bucket_of(WatchHub *hub, Loop *loop) {
+    Bucket *found = NULL;
+    pthread_mutex_lock(&hub->lock);
+    for (size_t i = 0; i < hub->n_buckets && !found; i++)
+        if (hub->buckets[i]->loop == loop)
+            found = hub->buckets[i];
+    if (!found && hub->n_buckets < HUB_LOOPS_MAX) {
+        found = NEW0(Bucket);
+        found->hub = hub;
+        found->loop = loop;
+        hub->buckets[hub->n_buckets++] = found;
+    }
+    pthread_mutex_unlock(&hub->lock);
+    return found;
+}
+
+static void link_stream(Stream *stream) {
+    Bucket *bucket = stream->bucket;
+    stream->next = bucket->streams;
+    if (stream->next)
+        stream->next->previous = stream;
+    bucket->streams = stream;
+    atomic_fetch_or(&bucket->wanted, stream->row_bit);
+    atomic_fetch_add(&bucket->hub->streams, 1);
+}
+
+static void unlink_stream(Stream *stream) {
+    Bucket *bucket = stream->bucket;
+    uint64_t wanted = 0;
+    if (stream->previous)
+        stream->previous->next = stream->next;
+    else
+        bucket->streams = stream->next;
+    if (stream->next)
+        stream->next->previous = stream->previous;
+    for (Stream *s = bucket->streams; s; s = s->next)
+        wanted |= s->row_bit;
+    atomic_store(&bucket->wanted, wanted);
+    atomic_fetch_sub(&bucket->hub->streams, 1);
+}
+
+static void stream_free(Stream *stream) {
+    source_unref(stream->timer);
+    watch_close(stream->watch);
+    object_list_done(&stream->initial);
+    list_parameters_done(&stream->parameters);
+    if (stream->exchange->done)
+        stream->exchange->done(stream->exchange, 200, stream->exchange->userdata);
+    exchange_free(stream->exchange);
+    free(stream);
+}
+
+static void send_event(Stream *stream, const char *type, Object *object) {
+    _cleanup_arena_ Arena *arena = NULL;
+    const Media *media = &stream->exchange->media;
+    HttpBytes parts[3];
+    size_t n = 0;
+    if (media->form != MEDIA_JSON || media->as != AS_OBJECT || stream->exchange->request.resource != object_resource(object))
+        arena = arena_new(0);
+    if (encode_event(arena, media, stream->exchange->request.resource, type, object, !stream->sent_any, parts, &n) < 0)
+        return;
+    stream->sent_any = true;
+    for (size_t i = 0; i < n; i++)
+        http_stream_write(stream->exchange->http, parts[i]);
+}
+
+static void send_value(Stream *stream, const char *type, const Schema *schema, const Value *v, Arena *arena) {
+    HttpBytes bytes;
+    if (encode_event_value(arena, &stream->exchange->media, schema, type, v, &bytes) == 0)
+        http_stream_write(stream->exchange->http, bytes);
+}
+
+static void send_error(Stream *stream, const ApiError *err) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    send_value(stream, "ERROR", schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.Status"), api_error_to_status(arena, err), arena);
+    stream->ended = true;
+}
+
+static void send_expired(Stream *stream, uint64_t since) {
+    _cleanup_api_error_ ApiError err = {0};
+    uint64_t oldest = store_oldest_revision(stream->bucket->hub->store, stream->exchange->request.resource->storage);
+    char *text = xasprintf("too old resource version: %llu (%llu)", (unsigned long long)since, (unsigned long long)oldest);
+    api_error_expired(&err, text);
+    free(text);
+    send_error(stream, &err);
+}
+
+static void send_bookmark(Stream *stream, uint64_t revision, bool initial_end) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Resource *resource = stream->exchange->request.resource;
+    const Schema *schema = resource->schema;
+    const Media *media = &stream->exchange->media;
+    Value *v = api_value_new(arena, resource_api_version(arena, resource), resource->kind);
+    if (media->as == AS_PARTIAL) {
+        v = api_value_new(arena, "meta.k8s.io/v1", "PartialObjectMetadata");
+        schema = schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata");
+    }
+    Value *meta = value_ensure_object(arena, v, "metadata");
+    value_set(arena, meta, "resourceVersion", value_printf(arena, "%llu", (unsigned long long)revision));
+    if (initial_end)
+        value_set_str(arena, value_ensure_object(arena, meta, "annotations"), "k8s.io/initial-events-end", "true");
+    if (schema)
+        schema_normalize(arena, schema, v, NULL, NULL);
+    if (media->as == AS_TABLE) {
+        Value *table = table_new(arena, resource, !stream->sent_any), *row = value_object(arena);
+        value_set(arena, value_get(table, "metadata"), "resourceVersion", value_get(meta, "resourceVersion"));
+        value_set(arena, row, "cells", value_array(arena));
+        value_set(arena, row, "object", v);
+        value_append(arena, value_get(table, "rows"), row);
+        v = table;
+        schema = NULL;
+        stream->sent_any = true;
+    }
+    send_value(stream, "BOOKMARK", schema, v, arena);
+}
+
+static HttpStreamResult pull_initial(Stream *stream) {
+    size_t budget = WATCH_BATCH;
+    while (stream->next_initial < stream->initial.n && budget--) {
+        Object **item = &stream->initial.items[stream->next_initial++];
+        send_event(stream, "ADDED", *item);
+        *item = object_unref(*item);
+    }
+    if (stream->next_initial < stream->initial.n)
+        return HTTP_STREAM_MORE;
+    object_list_done(&stream->initial);
+    stream->initial = (ObjectList){0};
+    stream->next_initial = 0;
+    if (stream->send_end_bookmark)
+        send_bookmark(stream, stream->revision, true);
+    stream->send_end_bookmark = false;
+    return HTTP_STREAM_MORE;
+}
+
+static const char *type_name(WatchType type) {
+    return type == WATCH_ADDED ? "ADDED" : type == WATCH_MODIFIED ? "MODIFIED" : "DELETED";
+}
+
+static HttpStreamResult pull_events(Stream *stream) {
+    for (size_t i = 0; i < WATCH_BATCH; i++) {
+        WatchEvent event;
+        int r = watch_next(stream->watch, &event);
+        if (r == 0)
+            return HTTP_STREAM_WAIT;
+        if (r < 0) {
+            send_expired(stream, watch_revision(stream->watch));
+            return HTTP_STREAM_MORE;
+        }
+        if (event.object && event.revision > stream->skip_until)
+            send_event(stream, type_name(event.type), event.object);
+        object_unref(event.object);
+    }
+    return HTTP_STREAM_MORE;
+}
+
+static void arm(Stream *stream) {
+    uint64_t due = stream->deadline_ns;
+    if (stream->exchange->request.options.allow_watch_bookmarks)
+        due = MIN(due, stream->next_bookmark_ns);
+    timer_set(stream->timer, due);
+}
+
+static HttpStreamResult pull(HttpRequest *http, void *userdata) {
+    Stream *stream = userdata;
+    (void)http;
+    if (stream->ended)
+        return HTTP_STREAM_END;
+    if (stream->initial.items || stream->send_end_bookmark)
+        return pull_initial(stream);
+    if (!stream->watch) {
+        send_expired(stream, stream->revision);
+        return HTTP_STREAM_MORE;
+    }
+    HttpStreamResult result = pull_events(stream);
+    uint64_t now = now_monotonic_ns();
+    if (result == HTTP_STREAM_WAIT && now >= stream->next_bookmark_ns) {
+        if (stream->exchange->request.options.allow_watch_bookmarks)
+            send_bookmark(stream, watch_revision(stream->watch), false);
+        stream->next_bookmark_ns = now + WATCH_BOOKMARK_NS;
+        arm(stream);
+    }
+    return now >= stream->deadline_ns ? HTTP_STREAM_END : result;
+}
+
+static void closed(HttpRequest *http, void *userdata) {
+    Stream *stream = userdata;
+    (void)http;
+    unlink_stream(stream);
+    stream_free(stream);
+}
+
+static void on_timer(Source *source, void *userdata) {
+    Stream *stream = userdata;
+    (void)source;
+    http_stream_wake(stream->exchange->http);
+}
+
+static void fail(Stream *stream, ApiError *err) {
+    http_reply_error(stream->exchange->http, &stream->exchange->media, err);
+    api_error_done(err);
+    stream_free(stream);
+}
+
+static int load_initial(Stream *stream, ApiError *err) {
+    const ApiRequest *request = &stream->exchange->request;
+    ListQuery query = {
+        .resource = request->resource->storage,
+        .ns = request->ns,
+        .labels = stream->parameters.labels,
+        .fields = stream->parameters.fields,
+    };
+    int r = store_list(stream->bucket->hub->store, &query, &stream->initial, err);
+    if (r < 0)
+        return r;
+    stream->revision = stream->initial.revision;
+    if (!stream->initial.n) {
+        object_list_done(&stream->initial);
+        stream->initial = (ObjectList){0};
+    }
+    return 0;
+}
+
+/* From where: the newest state with synthetic events (no revision, "0", or asked for), or after a revision. */
+static int begin(Stream *stream, ApiError *err) {
+    const ApiRequest *request = &stream->exchange->request;
+    const ApiOptions *o = &request->options;
+    Store *store = stream->bucket->hub->store;
+    uint64_t since = stream->parameters.revision;
+    bool initial = o->send_initial_events_set ? o->send_initial_events : since == 0;
+    if (initial) {
+        int r = load_initial(stream, err);
+        if (r < 0)
+            return r;
+        stream->send_end_bookmark = o->send_initial_events && o->allow_watch_bookmarks;
+        since = stream->revision;
+    } else if (since == 0)
+        since = store_revision(store);
+    WatchQuery query = {
+        .resource = request->resource->storage,
+        .ns = request->ns,
+        .labels = stream->parameters.labels,
+        .fields = stream->parameters.fields,
+        .since = since,
+    };
+    int r = store_watch(store, &query, &stream->watch);
+    if (r == -ERANGE) {
+        stream->skip_until = since;
+        query.since = store_revision(store);
+        r = store_watch(store, &query, &stream->watch);
+    }
+    if (r == -EKEYEXPIRED)
+        stream->revision = since;
+    return r == -EKEYEXPIRED ? 0 : r < 0 ? api_error_from_errno(err, r, "watch") : 0;
+}
+
+void watch_serve(Exchange *exchange) {
+    Stream *stream = NEW0(Stream);
+    ApiError err = {0};
+    ApiRequest *request = &exchange->request;
+    Loop *loop = http_request_loop(exchange->http);
+    static const HttpStreamOps ops = {pull, closed};
+    stream->exchange = exchange;
+    stream->bucket = bucket_of(api_http_watch_hub(exchange->api), loop);
+    stream->row_bit = store_row_bit(request->resource->storage);
+    if (request->name && !request->options.field_selector)
+        request->options.field_selector = arena_printf(exchange->arena, "metadata.name=%s", request->name);
+    int r = list_parameters_read(request, true, &stream->parameters, &err);
+    r = r < 0 ? r : begin(stream, &err);
+    if (r < 0)
+        return fail(stream, &err);
+    uint64_t now = now_monotonic_ns();
+    int64_t seconds = request->options.timeout_seconds > 0
+                          ? request->options.timeout_seconds
+                          : WATCH_TIMEOUT_MIN_SECONDS + (int64_t)random_below(WATCH_TIMEOUT_MIN_SECONDS);
+    stream->deadline_ns = now + (uint64_t)seconds * NS_PER_SEC;
+    stream->next_bookmark_ns = now + WATCH_BOOKMARK_NS;
+    loop_add_timer(loop, stream->deadline_ns, on_timer, stream, &stream->timer);
+    arm(stream);
+    link_stream(stream);
+    char audit_id[UUID_LEN + 1];
+    HttpHeader headers[] = {
+        {"audit-id", random_uuid(audit_id)},
+        {"cache-control", "no-cache, private"},
+        {"content-type", media_content_type(&exchange->media, true)},
+    };
+    http_stream_start(exchange->http, 200, headers, ELEMENTSOF(headers), &ops, stream);
+}

@@ -1,0 +1,98 @@
+#include "apiserver/registry/convert.h"
+#include "base/str.h"
+
+typedef struct Rename {
+    const char *a, *b;
+} Rename;
+
+/* core/v1 Event and events.k8s.io/v1 Event are one thing with other names. */
+static const Rename event_names[] = {
+    {"involvedObject", "regarding"},
+    {"message", "note"},
+    {"reportingComponent", "reportingController"},
+    {"source", "deprecatedSource"},
+    {"firstTimestamp", "deprecatedFirstTimestamp"},
+    {"lastTimestamp", "deprecatedLastTimestamp"},
+    {"count", "deprecatedCount"},
+};
+
+static Value *convert_event(Arena *arena, const Resource *from, const Resource *to, const Value *object) {
+    bool to_core = !*to->group;
+    Value *out = value_object(arena);
+    (void)from;
+    VALUE_FOREACH_MEMBER(m, object) {
+        const char *name = m->name;
+        for (size_t i = 0; i < ELEMENTSOF(event_names); i++)
+            if (streq(name, to_core ? event_names[i].b : event_names[i].a)) {
+                name = to_core ? event_names[i].a : event_names[i].b;
+                break;
+            }
+        value_set(arena, out, name, m->value);
+    }
+    return out;
+}
+
+static bool is_cpu_utilization(const Value *metric) {
+    const Value *resource = value_get(metric, "resource");
+    return streq_null(value_get_str(metric, "type"), "Resource") && streq_null(value_get_str(resource, "name"), "cpu");
+}
+
+static Value *hpa_v1_spec_to_v2(Arena *arena, Value *spec) {
+    Value *target = value_get(spec, "targetCPUUtilizationPercentage");
+    if (!target)
+        return spec;
+    Value *metric = value_object(arena), *resource = value_object(arena), *how = value_object(arena);
+    value_set_str(arena, how, "type", "Utilization");
+    value_set(arena, how, "averageUtilization", target);
+    value_set_str(arena, resource, "name", "cpu");
+    value_set(arena, resource, "target", how);
+    value_set_str(arena, metric, "type", "Resource");
+    value_set(arena, metric, "resource", resource);
+    value_insert_at(arena, value_ensure_array(arena, spec, "metrics"), 0, metric);
+    value_remove(spec, "targetCPUUtilizationPercentage");
+    return spec;
+}
+
+static void keep_in_annotation(Arena *arena, Value *object, const char *key, const Value *v) {
+    if (value_is_empty(v))
+        return;
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    value_write_json(&text, v);
+    value_set(arena, value_ensure_object(arena, value_ensure_object(arena, object, "metadata"), "annotations"), key,
+              value_string_n(arena, text.data, text.len));
+}
+
+static void hpa_v2_to_v1(Arena *arena, Value *object) {
+    Value *spec = value_get(object, "spec"), *status = value_get(object, "status"), *rest = value_array(arena), *metric;
+    VALUE_FOREACH(metric, value_get(spec, "metrics")) {
+        Value *utilization = value_path(metric, "resource", "target", "averageUtilization", NULL);
+        if (is_cpu_utilization(metric) && utilization && !value_get(spec, "targetCPUUtilizationPercentage"))
+            value_set(arena, spec, "targetCPUUtilizationPercentage", utilization);
+        else
+            value_append(arena, rest, metric);
+    }
+    keep_in_annotation(arena, object, "autoscaling.alpha.kubernetes.io/metrics", rest);
+    keep_in_annotation(arena, object, "autoscaling.alpha.kubernetes.io/behavior", value_get(spec, "behavior"));
+    VALUE_FOREACH(metric, value_get(status, "currentMetrics")) {
+        Value *utilization = value_path(metric, "resource", "current", "averageUtilization", NULL);
+        if (is_cpu_utilization(metric) && utilization)
+            value_set(arena, status, "currentCPUUtilizationPercentage", utilization);
+    }
+    keep_in_annotation(arena, object, "autoscaling.alpha.kubernetes.io/current-metrics", value_get(status, "currentMetrics"));
+    keep_in_annotation(arena, object, "autoscaling.alpha.kubernetes.io/conditions", value_get(status, "conditions"));
+}
+
+Value *convert_object(Arena *arena, const Resource *from, const Resource *to, Value *object) {
+    if (from == to || (streq(from->group, to->group) && streq(from->version, to->version)))
+        return object;
+    Value *out = value_copy(arena, object);
+    if (streq(from->kind, "Event"))
+        out = convert_event(arena, from, to, object);
+    else if (streq(from->kind, "HorizontalPodAutoscaler") && streq(to->version, "v1"))
+        hpa_v2_to_v1(arena, out);
+    else if (streq(from->kind, "HorizontalPodAutoscaler"))
+        hpa_v1_spec_to_v2(arena, value_ensure_object(arena, out, "spec"));
+    value_set(arena, out, "apiVersion", value_string(arena, resource_api_version(arena, to)));
+    schema_normalize(arena, to->schema, out, NULL, NULL);
+    return out;
+}

@@ -1,0 +1,114 @@
+#include "apiserver/registry/decode.h"
+#include "apiserver/registry/convert.h"
+#include "apiserver/registry/defaults.h"
+#include "base/str.h"
+
+#include <errno.h>
+
+FieldValidation field_validation_of(const char *text) {
+    if (str_empty(text) || streq(text, "Warn"))
+        return FIELD_VALIDATION_WARN;
+    return streq(text, "Strict") ? FIELD_VALIDATION_STRICT : FIELD_VALIDATION_IGNORE;
+}
+
+static const char *group_version(Arena *arena, const char *group, const char *version) {
+    return *group ? arena_printf(arena, "%s/%s", group, version) : version;
+}
+
+static int decode_error(RegistryCall *call, const DecodeInput *input, const char *kind, const char *why, ApiError *err) {
+    (void)call;
+    if (str_empty(kind))
+        return api_error_bad_request(err, "the object provided is unrecognized (must be of type %s): %s", input->kind, why);
+    return api_error_bad_request(err, "%s in version \"%s\" cannot be handled as a %s: %s", kind, input->version, input->kind, why);
+}
+
+/* Absent kind and apiVersion are the expected ones, as the reference's decoder takes its default from the route. */
+static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *err) {
+    Arena *arena = call->context.arena;
+    const char *want = group_version(arena, input->group, input->version);
+    const char *version = value_get_str(input->body, "apiVersion"), *kind = value_get_str(input->body, "kind");
+    if (str_empty(version))
+        value_set_str(arena, input->body, "apiVersion", version = want);
+    if (str_empty(kind))
+        value_set_str(arena, input->body, "kind", kind = input->kind);
+    if (streq(version, want) && streq(kind, input->kind))
+        return 0;
+    const char *slash = strchr(version, '/');
+    const char *group = slash ? arena_strndup(arena, version, (size_t)(slash - version)) : "";
+    const char *only_version = slash ? slash + 1 : version;
+    if (!resource_find_kind(group, only_version, kind) && !streq(kind, input->kind))
+        return api_error_bad_request(err, "%s in version \"%s\" cannot be handled as a %s: no kind \"%s\" is registered for version \"%s\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+                                     kind, only_version, input->kind, kind, version);
+    if (streq(kind, input->kind))
+        return api_error_bad_request(err, "the API version in the data (%s) does not match the expected API version (%s)", version, want);
+    return api_error_bad_request(err, "%s in version \"%s\" cannot be handled as a %s: converting (%s) to (%s): unknown conversion",
+                                 kind, only_version, input->kind,
+                                 str_or(resource_find_kind(group, only_version, kind)->schema->go_type, kind),
+                                 str_or(input->schema->go_type, input->kind));
+}
+
+static void list_strict(Buf *text, const char *what) {
+    buf_printf(text, "%s%s", text->len ? ", " : "", what);
+}
+
+static int strictness(RegistryCall *call, const DecodeInput *input, const UnknownFields *unknown, ApiError *err) {
+    FieldValidation how = field_validation_of(call->request->options.field_validation);
+    size_t duplicates = input->duplicates ? input->duplicates->n : 0;
+    if (how == FIELD_VALIDATION_IGNORE || duplicates + unknown->n == 0)
+        return 0;
+    _cleanup_buf_ Buf text = BUF_INIT(256 * 1024);
+    for (size_t i = 0; i < duplicates + unknown->n; i++) {
+        const char *what = i < duplicates
+                               ? arena_printf(call->context.arena, "duplicate field \"%s\"", input->duplicates->paths[i])
+                               : unknown->messages[i - duplicates];
+        if (how == FIELD_VALIDATION_WARN)
+            strategy_warn(&call->context, "%s", what);
+        else
+            list_strict(&text, what);
+    }
+    if (how == FIELD_VALIDATION_WARN)
+        return 0;
+    if (input->patched)
+        return api_error_bad_request(err, "strict decoding error: %s", text.data);
+    char *why = arena_printf(call->context.arena, "strict decoding error: %s", text.data);
+    return decode_error(call, input, input->kind, why, err);
+}
+
+int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **ret, ApiError *err) {
+    Arena *arena = call->context.arena;
+    if (!value_is(input->body, VALUE_OBJECT))
+        return decode_error(call, input, input->kind,
+                            "json: cannot unmarshal into Go value of the kind expected: not an object", err);
+    int r = check_kind(call, input, err);
+    if (r < 0)
+        return r;
+    UnknownFields unknown = {0};
+    ApiError inner = {0};
+    r = schema_normalize(arena, input->schema, input->body, &unknown, &inner);
+    if (r < 0) {
+        int code = decode_error(call, input, input->kind, inner.message ? inner.message : "cannot be decoded", err);
+        api_error_done(&inner);
+        return code;
+    }
+    r = strictness(call, input, &unknown, err);
+    if (r == 0)
+        *ret = input->body;
+    return r;
+}
+
+void registry_set_defaults(Arena *arena, const Resource *resource, Value *object) {
+    const Strategy *strategy = strategy_of(resource);
+    defaults_apply(arena, resource->schema, object);
+    if (strategy->set_defaults)
+        strategy->set_defaults(arena, object);
+}
+
+int registry_decode(RegistryCall *call, const DecodeInput *input, Value **ret, ApiError *err) {
+    Value *object;
+    int r = registry_decode_kind(call, input, &object, err);
+    if (r < 0)
+        return r;
+    registry_set_defaults(call->context.arena, input->resource, object);
+    *ret = convert_object(call->context.arena, input->resource, call->resource, object);
+    return 0;
+}

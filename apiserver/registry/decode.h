@@ -1,0 +1,24 @@
+/* From a decoded body to the tree the engine works on: kind and version checked, strict field validation, normalised,
+ * defaulted, in the form of the storage row. */
+#pragma once
+
+#include "api/json.h"
+#include "apiserver/registry/registry.h"
+
+typedef enum FieldValidation { FIELD_VALIDATION_WARN, FIELD_VALIDATION_IGNORE, FIELD_VALIDATION_STRICT } FieldValidation;
+/* "" and NULL: the default, Warn. */
+FieldValidation field_validation_of(const char *text);
+
+typedef struct DecodeInput {
+    Value *body;                       /* changed in place */
+    const DuplicateFields *duplicates; /* found by the parser; NULL: none */
+    const Resource *resource;          /* as the request names it */
+    const Schema *schema;              /* of the kind expected: the resource's or a subresource's */
+    const char *group, *version, *kind; /* expected */
+    bool patched;                      /* the result of a patch: other words for what is wrong */
+} DecodeInput;
+/* Kind, version, fields: *ret in the form of the kind expected. Strict violations: 400, or warnings in the call. */
+int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **ret, ApiError *err);
+/* The same, then defaults and conversion to the storage row. */
+int registry_decode(RegistryCall *call, const DecodeInput *input, Value **ret, ApiError *err);
+void registry_set_defaults(Arena *arena, const Resource *resource, Value *object);

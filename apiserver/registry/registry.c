@@ -1,0 +1,89 @@
+#include "apiserver/registry/registry.h"
+#include "apiserver/registry/engine.h"
+#include "base/clock.h"
+#include "base/str.h"
+
+#include <errno.h>
+
+struct Registry {
+    Store *store;
+    StrategySettings settings;
+    char *service_range;
+    AdmissionHooks admission;
+};
+
+Registry *registry_new(const RegistryConfig *config) {
+    Registry *registry = NEW0(Registry);
+    registry->store = config->store;
+    registry->settings = config->settings;
+    registry->service_range = xstrdup(config->settings.service_cluster_ip_range);
+    registry->settings.service_cluster_ip_range = registry->service_range;
+    registry->admission = config->admission;
+    return registry;
+}
+
+void registry_free(Registry *registry) {
+    if (!registry)
+        return;
+    free(registry->service_range);
+    free(registry);
+}
+
+Store *registry_store(Registry *registry) {
+    return registry->store;
+}
+
+const StrategySettings *registry_settings(Registry *registry) {
+    return &registry->settings;
+}
+
+const AdmissionHooks *registry_admission(const Registry *registry) {
+    return &registry->admission;
+}
+
+void registry_call_init(RegistryCall *call, Registry *registry, const ApiRequest *request) {
+    *call = (RegistryCall){.registry = registry, .request = request, .resource = request->resource->storage};
+    call->strategy = strategy_of(call->resource);
+    call->context = (StrategyContext){
+        .arena = request->arena,
+        .settings = &registry->settings,
+        .resource = call->resource,
+        .ns = str_or(request->ns, ""),
+        .subresource = request->subresource,
+        .user = request->user ? request->user->name : "",
+        .store = registry->store,
+        .dry_run = request->options.dry_run,
+        .now_ns = now_realtime_ns(),
+    };
+}
+
+Object *engine_object(RegistryCall *call, const Value *object) {
+    Value *copy = value_copy(call->context.arena, object);
+    schema_normalize(call->context.arena, call->resource->schema, copy, NULL, NULL);
+    schema_as_stored(call->resource->schema, copy);
+    return object_from_value(call->resource, copy);
+}
+
+int registry_store_error(const RegistryCall *call, const char *name, int r, ApiError *err) {
+    const Resource *resource = call->request->resource;
+    switch (r) {
+    case -ENOENT:
+        return api_error_not_found(err, resource->group, resource->plural, name);
+    case -EEXIST:
+        return api_error_already_exists(err, resource->group, resource->plural, name);
+    case -ESTALE:
+        return api_error_conflict(err, resource->group, resource->plural, name,
+                                  "the object has been modified; please apply your changes to the latest version and try again");
+    case -EFBIG:
+        return api_error_set(err, 413, "RequestEntityTooLarge", "etcdserver: request is too large");
+    case -ENOSPC:
+        return api_error_set(err, 500, "InternalError", "the disk of the store is full");
+    default:
+        return api_error_from_errno(err, r, "store");
+    }
+}
+
+int registry_get(RegistryCall *call, const char *ns, const char *name, Object **ret, ApiError *err) {
+    int r = store_get(call->registry->store, call->resource, ns, name, ret);
+    return r < 0 ? registry_store_error(call, name, r, err) : 0;
+}
