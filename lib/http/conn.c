@@ -122,8 +122,8 @@ static bool conn_write_scratch(Conn *conn, Buf *scratch) {
     return true;
 }
 
-/* The last bytes are out. Closing now with input unread would reset the connection under the reply, so input is read and
- * dropped for a moment. */
+/* The last bytes are out. Closing now with input unread would reset the connection under the reply, so input is read
+ * and dropped for a moment. */
 static void conn_linger(Conn *conn) {
     if (conn->lingering)
         return;

@@ -1,12 +1,12 @@
-/* What one accepted connection is, inside lib/http: worker (a loop thread), connection, request, reply. Everything here is
- * on the worker's thread unless said.
+/* What one accepted connection is, inside lib/http: worker (a loop thread), connection, request, reply. Everything here
+ * is on the worker's thread unless said.
  *
  * Invariants:
  *  - A Conn is freed only by worker_flush, never under a callback: failure sets `broken` and marks it dirty.
- *  - Output is made on demand: `fill` of the protocol runs only while nothing is left in `out`, so what waits in memory for a
- *    slow reader is one scratch (CONN_SCRATCH) a connection and what the pull of each stream wrote last.
- *  - A request is in conn->requests, with one reference, from its first header to its end; `conn` NULL means the client is
- *    gone or served. */
+ *  - Output is made on demand: `fill` of the protocol runs only while nothing is left in `out`, so what waits in memory
+ * for a slow reader is one scratch (CONN_SCRATCH) a connection and what the pull of each stream wrote last.
+ *  - A request is in conn->requests, with one reference, from its first header to its end; `conn` NULL means the client
+ * is gone or served. */
 #pragma once
 
 #include "base/clock.h"
@@ -16,14 +16,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define CONN_READ_SIZE 65536     /* at least one TLS record (16 KB), so that none stays half read in OpenSSL */
-#define CONN_READS_PER_ROUND 8   /* then other connections have their turn */
-#define CONN_SCRATCH 16384       /* a TLS record */
+#define CONN_READ_SIZE 65536   /* at least one TLS record (16 KB), so that none stays half read in OpenSSL */
+#define CONN_READS_PER_ROUND 8 /* then other connections have their turn */
+#define CONN_SCRATCH 16384     /* a TLS record */
 #define CONN_FILLS_PER_ROUND 16
-#define CONN_LINGER_SECONDS 2    /* how long input is read and dropped after a reply that ends the connection */
+#define CONN_LINGER_SECONDS 2        /* how long input is read and dropped after a reply that ends the connection */
 #define CONN_WRITE_STALL_SECONDS 300 /* a peer that takes nothing for so long is gone */
 #define CONN_MAX_BODIES (256ull * 1024 * 1024) /* bytes of all request bodies held at once, in a server */
-#define H1_PIPELINE_MAX 65536    /* bytes read ahead of the request being answered */
+#define H1_PIPELINE_MAX 65536                  /* bytes read ahead of the request being answered */
 
 typedef struct Worker Worker;
 typedef struct Conn Conn;
@@ -58,7 +58,7 @@ struct HttpRequest {
     atomic_bool replied; /* the first reply wins */
     atomic_bool woken;
     bool h2, is_head, ready, deferred;
-    bool stream_ended;   /* no more pulls */
+    bool stream_ended; /* no more pulls */
     bool in_pull, received;
     RequestState state;
     int status;
@@ -176,8 +176,8 @@ struct Worker {
     uint64_t stop_timeout;
     pthread_mutex_t lock; /* guards stopped against posting */
     bool stopped;
-    char *in;  /* CONN_READ_SIZE */
-    Buf out;   /* CONN_SCRATCH and one frame */
+    char *in; /* CONN_READ_SIZE */
+    Buf out;  /* CONN_SCRATCH and one frame */
     char date[32];
     int64_t date_second;
 };

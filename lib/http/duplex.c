@@ -1,7 +1,8 @@
 /* Invariants:
- *  - `lock` guards what duplex_write and duplex_close of other threads touch: out, closing, ended, flush_posted. All else is
- *    the loop's. No callback runs under the lock.
- *  - While connected (from attach to the end) it holds a reference to itself. `closed` runs exactly once after start. */
+ *  - `lock` guards what duplex_write and duplex_close of other threads touch: out, closing, ended, flush_posted. All
+ * else is the loop's. No callback runs under the lock.
+ *  - While connected (from attach to the end) it holds a reference to itself. `closed` runs exactly once after start.
+ */
 #define LOG_COMPONENT "http"
 #include "http/duplex.h"
 
@@ -123,8 +124,8 @@ static void on_linger_timeout(Source *source, void *userdata) {
     duplex_finish(userdata);
 }
 
-/* No more reads or writes: tells the owner. `orderly`: our end was sent, so let the peer read it before the descriptor is
- * closed (input that nobody reads would reset the connection). */
+/* No more reads or writes: tells the owner. `orderly`: our end was sent, so let the peer read it before the descriptor
+ * is closed (input that nobody reads would reset the connection). */
 static void duplex_end_now(Duplex *duplex, int error, bool orderly) {
     pthread_mutex_lock(&duplex->lock);
     bool before = duplex->ended;
@@ -167,7 +168,8 @@ static void duplex_update_events(Duplex *duplex) {
 /* Under the lock: 1 when all is out, 0 when blocked, negative errno. */
 static int write_pending(Duplex *duplex) {
     while (duplex->out_done < duplex->out.len) {
-        ssize_t n = transport_write(&duplex->transport, duplex->out.data + duplex->out_done, duplex->out.len - duplex->out_done);
+        ssize_t n = transport_write(&duplex->transport, duplex->out.data + duplex->out_done,
+                                    duplex->out.len - duplex->out_done);
         if (n == -EAGAIN)
             break;
         if (n < 0)
@@ -327,7 +329,8 @@ static void duplex_on_io(Source *source, int fd, uint32_t revents, void *userdat
 static int duplex_watch(Duplex *duplex) {
     if (duplex->source || duplex->transport.fd < 0)
         return 0;
-    return loop_add_io(duplex->loop, duplex->transport.fd, duplex->paused ? 0 : EPOLLIN, duplex_on_io, duplex, &duplex->source);
+    return loop_add_io(duplex->loop, duplex->transport.fd, duplex->paused ? 0 : EPOLLIN, duplex_on_io, duplex,
+                       &duplex->source);
 }
 
 /* Delivers what came early, then listens. Again after each pause that kept it from that. */

@@ -9,13 +9,14 @@ typedef struct Duplex Duplex;
 
 typedef struct DuplexOps {
     void (*data)(Duplex *duplex, const void *p, size_t n, void *userdata);
-    void (*drained)(Duplex *duplex, void *userdata); /* everything written has left; may be NULL */
+    void (*drained)(Duplex *duplex, void *userdata);           /* everything written has left; may be NULL */
     void (*closed)(Duplex *duplex, int error, void *userdata); /* once; error 0 at an orderly end */
 } DuplexOps;
 
 #define DUPLEX_WRITE_MAX (4 * 1024 * 1024) /* pending bytes; past it -ENOBUFS and the connection closes */
 
-/* Starts delivering in the loop's next round; bytes that came before are delivered first. Any thread. `ops` must outlive it. */
+/* Starts delivering in the loop's next round; bytes that came before are delivered first. Any thread. `ops` must
+ * outlive it. */
 void duplex_start(Duplex *duplex, const DuplexOps *ops, void *userdata);
 int duplex_write(Duplex *duplex, const void *p, size_t n);
 /* Both pieces in one, unmixed with what other threads write. */
@@ -23,7 +24,8 @@ int duplex_write2(Duplex *duplex, const void *a, size_t a_len, const void *b, si
 size_t duplex_pending(const Duplex *duplex);
 /* Stops and restarts reading (back-pressure). */
 void duplex_pause(Duplex *duplex, bool paused);
-/* Sends what is pending, then closes; `closed` runs (error 0). Call it before dropping the last reference. Any thread. */
+/* Sends what is pending, then closes; `closed` runs (error 0). Call it before dropping the last reference. Any thread.
+ */
 void duplex_close(Duplex *duplex);
 /* Sends what is pending, then ends our direction only: the peer reads our end and may still write. Any thread. */
 void duplex_end(Duplex *duplex);
@@ -33,8 +35,8 @@ Loop *duplex_loop(const Duplex *duplex);
 /* Takes a connected descriptor (plain TCP, unix socket, pipe pair is not one). */
 int duplex_from_fd(Loop *loop, int fd, Duplex **ret);
 
-/* Connects (blocking, call from a pool thread, `timeout_ns`), with TLS when `tls`; verifies the peer against ca_file unless
- * NULL; presents the client certificate when given. The duplex belongs to `loop`. */
+/* Connects (blocking, call from a pool thread, `timeout_ns`), with TLS when `tls`; verifies the peer against ca_file
+ * unless NULL; presents the client certificate when given. The duplex belongs to `loop`. */
 typedef struct DuplexConnect {
     const char *host;
     uint16_t port;

@@ -40,7 +40,8 @@ static void collect_until(H1 *h1, Collecting next) {
     h1->collecting = next;
 }
 
-/* After appending n bytes. http-parser lets a NUL through at the start of a value, which would end our strings early. */
+/* After appending n bytes. http-parser lets a NUL through at the start of a value, which would end our strings early.
+ */
 static int head_limit(H1 *h1, const char *p, size_t n) {
     if (h1->head.failed)
         h1->reject_status = 431;

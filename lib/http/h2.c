@@ -1,6 +1,6 @@
 /* HTTP/2 by nghttp2: one session a connection, a request a stream. Reply bytes go from the queue of the stream straight
- * into the worker's scratch (NO_COPY), as far as flow control lets them; a stream with nothing to say is deferred and comes
- * back through the `ready` list. */
+ * into the worker's scratch (NO_COPY), as far as flow control lets them; a stream with nothing to say is deferred and
+ * comes back through the `ready` list. */
 #define LOG_COMPONENT "http"
 #include "base/log.h"
 #include "base/str.h"
@@ -10,9 +10,9 @@
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 
-#define H2_STREAM_WINDOW (1024 * 1024)       /* bytes a client may send ahead on one stream */
-#define H2_CONN_WINDOW (16 * 1024 * 1024)    /* and on all of one connection */
-#define H2_MAX_FIELDS 64                     /* of a reply */
+#define H2_STREAM_WINDOW (1024 * 1024)    /* bytes a client may send ahead on one stream */
+#define H2_CONN_WINDOW (16 * 1024 * 1024) /* and on all of one connection */
+#define H2_MAX_FIELDS 64                  /* of a reply */
 
 typedef struct H2 {
     nghttp2_session *session;
@@ -113,7 +113,7 @@ static void head_received(H2 *h2, HttpRequest *request, bool end_stream) {
     else if (length && str_to_uint64(length, &n) == 0 && n > request->body.limit)
         request_reject(request, 413);
     else if (expect && streq(expect, "100-continue") && !end_stream) {
-        nghttp2_nv status = {(uint8_t *)(uintptr_t)":status", (uint8_t *)(uintptr_t)"100", 7, 3, 0};
+        nghttp2_nv status = {(uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t) "100", 7, 3, 0};
         nghttp2_submit_headers(h2->session, NGHTTP2_FLAG_NONE, request->stream_id, NULL, &status, 1, NULL);
     }
 }
@@ -172,7 +172,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
  * loses the reply when it is told to by RST_STREAM at once. */
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *userdata) {
     (void)userdata;
-    if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+    if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) ||
+        !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
     HttpRequest *request = h2_request(session, frame->hd.stream_id);
     if (request && !request->received)
@@ -304,7 +305,7 @@ static size_t reply_headers(HttpRequest *request, const Reply *reply, nghttp2_nv
     do {                                                                                                               \
         const char *_n = (name_), *_v = (value_);                                                                      \
         if (n < H2_MAX_FIELDS)                                                                                         \
-            nv[n++] = (nghttp2_nv){(uint8_t *)(uintptr_t)_n, (uint8_t *)(uintptr_t)_v, strlen(_n), strlen(_v), 0};      \
+            nv[n++] = (nghttp2_nv){(uint8_t *)(uintptr_t)_n, (uint8_t *)(uintptr_t)_v, strlen(_n), strlen(_v), 0};     \
     } while (0)
     snprintf(status, 16, "%d", reply->status);
     ADD(":status", status);

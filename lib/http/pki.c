@@ -151,7 +151,9 @@ static int set_random_serial(X509 *cert) {
 }
 
 static int name_add(X509_NAME *name, const char *field, const char *value) {
-    return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, (const unsigned char *)value, -1, -1, 0) == 1 ? 0 : -EINVAL;
+    return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, (const unsigned char *)value, -1, -1, 0) == 1
+               ? 0
+               : -EINVAL;
 }
 
 static int name_fill(X509_NAME *name, const char *common_name, const char *const *organizations) {
@@ -202,10 +204,12 @@ static int names_of_spec(const PkiCertSpec *spec, GENERAL_NAMES *names) {
 
 static X509 *cert_new(EVP_PKEY *public_key, uint64_t lifetime_seconds, const X509 *ca) {
     _x509_ X509 *cert = X509_new();
-    if (!cert || X509_set_version(cert, X509_VERSION_3) != 1 || set_random_serial(cert) < 0 || X509_set_pubkey(cert, public_key) != 1)
+    if (!cert || X509_set_version(cert, X509_VERSION_3) != 1 || set_random_serial(cert) < 0 ||
+        X509_set_pubkey(cert, public_key) != 1)
         return NULL;
     time_t now = time(NULL), end = now + (time_t)MIN(lifetime_seconds, (uint64_t)100 * 365 * DAY_SECONDS);
-    if (!X509_time_adj_ex(X509_getm_notBefore(cert), 0, -PKI_BACKDATE_SECONDS, &now) || !X509_time_adj_ex(X509_getm_notAfter(cert), 0, 0, &end))
+    if (!X509_time_adj_ex(X509_getm_notBefore(cert), 0, -PKI_BACKDATE_SECONDS, &now) ||
+        !X509_time_adj_ex(X509_getm_notAfter(cert), 0, 0, &end))
         return NULL;
     if (ca && X509_cmp_time(X509_get0_notAfter(ca), &end) < 0)
         X509_set1_notAfter(cert, X509_get0_notAfter(ca));
@@ -269,13 +273,15 @@ const char *pki_ca_cert_pem(const PkiCa *ca) {
     return ca->cert_pem;
 }
 
-static int cert_finish(const PkiCa *ca, X509 *cert, const char *key_usage, const char *extended_usage, GENERAL_NAMES *names) {
+static int cert_finish(const PkiCa *ca, X509 *cert, const char *key_usage, const char *extended_usage,
+                       GENERAL_NAMES *names) {
     if (X509_set_issuer_name(cert, X509_get_subject_name(ca->cert)) != 1 ||
         add_ext(cert, ca->cert, NID_basic_constraints, "critical,CA:FALSE") < 0 ||
         (key_usage[0] && add_ext(cert, ca->cert, NID_key_usage, key_usage) < 0) ||
         (extended_usage[0] && add_ext(cert, ca->cert, NID_ext_key_usage, extended_usage) < 0) ||
         add_ext(cert, ca->cert, NID_authority_key_identifier, "keyid:always") < 0 ||
-        (sk_GENERAL_NAME_num(names) > 0 && X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) != 1) ||
+        (sk_GENERAL_NAME_num(names) > 0 &&
+         X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) != 1) ||
         X509_sign(cert, ca->key, EVP_sha256()) <= 0)
         return openssl_failed("issuing a certificate");
     return 0;
@@ -291,7 +297,10 @@ static int cert_make(const PkiCa *ca, const PkiCertSpec *spec, EVP_PKEY *key, X5
         r = name_fill(X509_get_subject_name(cert), spec->common_name, spec->organizations);
     if (r < 0)
         return r;
-    const char *usage = spec->server && spec->client ? "serverAuth,clientAuth" : spec->server ? "serverAuth" : spec->client ? "clientAuth" : "";
+    const char *usage = spec->server && spec->client ? "serverAuth,clientAuth"
+                        : spec->server               ? "serverAuth"
+                        : spec->client               ? "clientAuth"
+                                                     : "";
     r = cert_finish(ca, cert, "critical,digitalSignature,keyEncipherment", usage, names);
     if (r == 0)
         *ret = TAKE_PTR(cert);
@@ -303,7 +312,8 @@ static bool cert_has_names(X509 *cert, const PkiCertSpec *spec) {
         /* The certificate may say "*.x"; what is asked for must be there as it is. */
         const char *name = spec->dns_names[i];
         bool wildcard = name[0] == '*';
-        if (X509_check_host(cert, wildcard ? name + 1 : name, 0, wildcard ? X509_CHECK_FLAG_SINGLE_LABEL_SUBDOMAINS : 0, NULL) != 1)
+        if (X509_check_host(cert, wildcard ? name + 1 : name, 0, wildcard ? X509_CHECK_FLAG_SINGLE_LABEL_SUBDOMAINS : 0,
+                            NULL) != 1)
             return false;
     }
     for (size_t i = 0; spec->ip_addresses && spec->ip_addresses[i]; i++)
@@ -329,7 +339,8 @@ static bool cert_is_good(const PkiCa *ca, X509 *cert, EVP_PKEY *key, const PkiCe
            cert_has_names(cert, spec);
 }
 
-int pki_cert_ensure(const PkiCa *ca, const char *cert_path, const char *key_path, const PkiCertSpec *spec, bool *ret_changed) {
+int pki_cert_ensure(const PkiCa *ca, const char *cert_path, const char *key_path, const PkiCertSpec *spec,
+                    bool *ret_changed) {
     _key_ EVP_PKEY *key = NULL;
     _x509_ X509 *cert = NULL;
     bool made = false;
@@ -477,7 +488,10 @@ static int request_read_name(const GENERAL_NAME *name, PkiRequest *request) {
     _cleanup_free_ char *text = xstrndup(data, (size_t)n);
     if (strlen(text) != (size_t)n)
         return -EINVAL;
-    list_add(type == GEN_DNS ? &request->dns_names : type == GEN_URI ? &request->uris : &request->email_addresses, text);
+    list_add(type == GEN_DNS   ? &request->dns_names
+             : type == GEN_URI ? &request->uris
+                               : &request->email_addresses,
+             text);
     return 0;
 }
 
@@ -556,8 +570,8 @@ static int usages_read(const char *const *usages, Buf *key_usage, Buf *extended)
     return key_usage->failed || extended->failed ? -EINVAL : 0;
 }
 
-int pki_request_sign(const PkiCa *ca, const char *csr_pem, size_t n, const char *const *usages, uint64_t lifetime_seconds,
-                     char **ret_cert_pem) {
+int pki_request_sign(const PkiCa *ca, const char *csr_pem, size_t n, const char *const *usages,
+                     uint64_t lifetime_seconds, char **ret_cert_pem) {
     _req_ X509_REQ *csr = NULL;
     _cleanup_buf_ Buf key_usage = BUF_INIT(4096);
     _cleanup_buf_ Buf extended = BUF_INIT(4096);

@@ -14,7 +14,8 @@
 #define RESIZE_MAX 4096
 #define STATUS_MAX 65536
 
-static const char *const spdy_protocols[] = {"v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"};
+static const char *const spdy_protocols[] = {"v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io",
+                                             "channel.k8s.io"};
 static const char *const port_spdy_protocols[] = {"portforward.k8s.io"};
 
 typedef struct WsProtocol {
@@ -24,12 +25,9 @@ typedef struct WsProtocol {
 } WsProtocol;
 
 static const WsProtocol ws_protocols[] = {
-    {"v5.channel.k8s.io", 5, false, false, true, false},
-    {"SPDY/3.1+portforward.k8s.io", 4, false, true, false, true},
-    {"v4.channel.k8s.io", 4, false, false, true, true},
-    {"v4.base64.channel.k8s.io", 4, true, false, true, true},
-    {"channel.k8s.io", 1, false, false, true, false},
-    {"base64.channel.k8s.io", 1, true, false, true, false},
+    {"v5.channel.k8s.io", 5, false, false, true, false}, {"SPDY/3.1+portforward.k8s.io", 4, false, true, false, true},
+    {"v4.channel.k8s.io", 4, false, false, true, true},  {"v4.base64.channel.k8s.io", 4, true, false, true, true},
+    {"channel.k8s.io", 1, false, false, true, false},    {"base64.channel.k8s.io", 1, true, false, true, false},
 };
 static const WsProtocol ws_without_protocol = {"", 1, false, false, true, true};
 
@@ -80,7 +78,8 @@ static int duplex_write_bytes(const void *head, size_t head_len, const void *p, 
 
 int remote_write_bytes(const void *head, size_t head_len, const void *p, size_t n, void *userdata) {
     Remote *remote = userdata;
-    return remote->ws ? websocket_send(remote->ws, false, head, head_len, p, n) : duplex_write2(remote->duplex, head, head_len, p, n);
+    return remote->ws ? websocket_send(remote->ws, false, head, head_len, p, n)
+                      : duplex_write2(remote->duplex, head, head_len, p, n);
 }
 
 int remote_ws_send(Remote *remote, unsigned channel, const void *p, size_t n) {
@@ -209,7 +208,10 @@ static void write_outcome(Buf *out, unsigned version, int exit_code, const char 
     buf_puts(out, "{\"metadata\":{},\"status\":\"Failure\",\"message\":");
     json_string(out, message.data);
     if (exit_code > 0)
-        buf_printf(out, ",\"reason\":\"NonZeroExitCode\",\"details\":{\"causes\":[{\"reason\":\"ExitCode\",\"message\":\"%d\"}]}}", exit_code);
+        buf_printf(
+            out,
+            ",\"reason\":\"NonZeroExitCode\",\"details\":{\"causes\":[{\"reason\":\"ExitCode\",\"message\":\"%d\"}]}}",
+            exit_code);
     else
         buf_puts(out, ",\"reason\":\"InternalError\",\"code\":500}");
 }
@@ -419,8 +421,8 @@ static void on_timer(Source *source, void *userdata) {
 
 /* Negotiation */
 
-static int refuse(HttpRequest *request, int status, const char *reason, const char *message, const char *const *accepted,
-                  size_t n_accepted) {
+static int refuse(HttpRequest *request, int status, const char *reason, const char *message,
+                  const char *const *accepted, size_t n_accepted) {
     HttpHeader headers[1 + ELEMENTSOF(spdy_protocols)] = {{"content-type", "application/json"}};
     size_t n = 1;
     for (size_t i = 0; i < n_accepted && n < ELEMENTSOF(headers); i++)
@@ -464,14 +466,17 @@ static int accept_spdy(HttpRequest *request, Remote *remote) {
     while (i < n && !header_lists(request, "x-stream-protocol-version", protocols[i], &seen))
         i++;
     if (!seen)
-        return refuse(request, 400, "BadRequest", "unable to upgrade: header X-Stream-Protocol-Version does not exist in request", NULL, 0);
+        return refuse(request, 400, "BadRequest",
+                      "unable to upgrade: header X-Stream-Protocol-Version does not exist in request", NULL, 0);
     if (i == n)
         return refuse(request, 403, "Forbidden", "unable to upgrade: unable to negotiate protocol", protocols, n);
     remote->version = remote->options.port_forward ? 4 : (unsigned)(4 - i);
-    int r = spdy_new(remote->options.port_forward ? &remote_port_spdy_ops : &remote_exec_spdy_ops, remote, &remote->spdy);
+    int r =
+        spdy_new(remote->options.port_forward ? &remote_port_spdy_ops : &remote_exec_spdy_ops, remote, &remote->spdy);
     if (r < 0)
         return r;
-    const HttpHeader headers[] = {{"connection", "Upgrade"}, {"upgrade", "SPDY/3.1"}, {"x-stream-protocol-version", protocols[i]}};
+    const HttpHeader headers[] = {
+        {"connection", "Upgrade"}, {"upgrade", "SPDY/3.1"}, {"x-stream-protocol-version", protocols[i]}};
     return http_hijack(request, headers, ELEMENTSOF(headers), &remote->duplex);
 }
 
@@ -487,14 +492,16 @@ static const WsProtocol *choose_ws(const HttpRequest *request, bool port_forward
 static int accept_ws(HttpRequest *request, Remote *remote) {
     const WsProtocol *protocol = choose_ws(request, remote->options.port_forward);
     if (!protocol)
-        return refuse(request, 403, "Forbidden", "unable to upgrade: the requested WebSocket protocols are not supported", NULL, 0);
+        return refuse(request, 403, "Forbidden",
+                      "unable to upgrade: the requested WebSocket protocols are not supported", NULL, 0);
     if (remote->options.port_forward && !protocol->tunnel && remote->options.n_ports == 0)
         return refuse(request, 400, "BadRequest", "query parameter \"port\" is required", NULL, 0);
     HttpHeader headers[WEBSOCKET_HEADERS];
     char accept[WEBSOCKET_ACCEPT_SIZE];
     size_t n = 0;
     if (websocket_handshake(request, protocol->name, headers, &n, accept) < 0)
-        return refuse(request, 400, "BadRequest", "unable to upgrade: not a WebSocket handshake of version 13", NULL, 0);
+        return refuse(request, 400, "BadRequest", "unable to upgrade: not a WebSocket handshake of version 13", NULL,
+                      0);
     remote->version = protocol->version;
     remote->base64 = protocol->base64;
     int r = websocket_new(&remote_ws_ops, remote, &remote->ws);
@@ -508,18 +515,24 @@ static void remote_begin(void *userdata) {
     Remote *remote = userdata;
     pthread_mutex_lock(&remote->lock);
     if (!remote->spdy && !remote->options.port_forward) {
-        remote_ws_send(remote, remote->options.stdout_ ? REMOTE_STDOUT : remote->options.stderr_ ? REMOTE_STDERR : REMOTE_ERROR, NULL, 0);
+        remote_ws_send(remote,
+                       remote->options.stdout_   ? REMOTE_STDOUT
+                       : remote->options.stderr_ ? REMOTE_STDERR
+                                                 : REMOTE_ERROR,
+                       NULL, 0);
         become_ready(remote);
     }
     pthread_mutex_unlock(&remote->lock);
-    loop_add_timer(duplex_loop(remote->duplex), remote->spdy ? now_monotonic_ns() + REMOTE_STREAMS_SECONDS * NS_PER_SEC : 0, on_timer,
-                   remote, &remote->timer);
+    loop_add_timer(duplex_loop(remote->duplex),
+                   remote->spdy ? now_monotonic_ns() + REMOTE_STREAMS_SECONDS * NS_PER_SEC : 0, on_timer, remote,
+                   &remote->timer);
     if (!remote->spdy && remote->options.port_forward)
         remote_ports_begin(remote);
     duplex_start(remote->duplex, &remote_duplex_ops, remote);
 }
 
-int remote_accept(HttpRequest *request, const RemoteOptions *options, const RemoteOps *ops, void *userdata, Remote **ret) {
+int remote_accept(HttpRequest *request, const RemoteOptions *options, const RemoteOps *ops, void *userdata,
+                  Remote **ret) {
     if (!remote_is_upgrade(request))
         return refuse(request, 400, "BadRequest", "unable to upgrade: missing upgrade headers in request", NULL, 0);
     Remote *remote = NEW0(Remote);

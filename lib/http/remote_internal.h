@@ -37,9 +37,9 @@ struct Remote {
     /* exec and attach */
     uint32_t streams[REMOTE_CHANNELS]; /* SPDY */
     bool ready, finished;
-    Buf early;  /* channel, 4 bytes of length, data: written before the streams were there */
-    Buf status; /* the outcome, on the error channel */
-    Buf resize; /* loop */
+    Buf early;        /* channel, 4 bytes of length, data: written before the streams were there */
+    Buf status;       /* the outcome, on the error channel */
+    Buf resize;       /* loop */
     bool stdin_ended; /* loop */
     /* port-forward */
     PortPair *pairs;

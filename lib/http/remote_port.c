@@ -1,5 +1,6 @@
-/* Port-forward. Over SPDY each forwarded connection is a pair of streams, data and error, that the client opens with the
- * same requestID; over plain WebSocket channels the pairs are fixed by the query: channel 2n carries data, 2n+1 errors. */
+/* Port-forward. Over SPDY each forwarded connection is a pair of streams, data and error, that the client opens with
+ * the same requestID; over plain WebSocket channels the pairs are fixed by the query: channel 2n carries data, 2n+1
+ * errors. */
 #define LOG_COMPONENT "http"
 #include "base/log.h"
 #include "base/str.h"
@@ -217,7 +218,8 @@ void remote_ports_expire(Remote *remote) {
         }
         log_warn("port-forward: timed out waiting for streams");
         if (pair->error_stream)
-            spdy_send_data(remote->spdy, pair->error_stream, "timed out waiting for streams", strlen("timed out waiting for streams"), true);
+            spdy_send_data(remote->spdy, pair->error_stream, "timed out waiting for streams",
+                           strlen("timed out waiting for streams"), true);
         if (pair->data_stream)
             spdy_send_reset(remote->spdy, pair->data_stream, SPDY_CANCEL);
         pair_remove(remote, pair);
@@ -231,7 +233,8 @@ int remote_port_write(Remote *remote, uint32_t stream, const void *p, size_t n) 
     PortPair *pair = pair_by_number(remote, stream);
     int r = !pair || pair->data_ended ? -EPIPE : remote_room(remote, n);
     if (r == 0 && n > 0)
-        r = remote->spdy ? spdy_send_data(remote->spdy, pair->data_stream, p, n, false) : remote_ws_send(remote, 2 * stream, p, n);
+        r = remote->spdy ? spdy_send_data(remote->spdy, pair->data_stream, p, n, false)
+                         : remote_ws_send(remote, 2 * stream, p, n);
     else if (n == 0 && pair && !pair->data_ended && r != -EPIPE) {
         /* The client waits for the end of both before it ends the connection it forwards. */
         if (remote->spdy) {

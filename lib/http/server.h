@@ -3,10 +3,11 @@
  *
  * Threads. The handler runs on a loop thread once the request's head and whole body are there, and must not block: work
  * that blocks goes to a Pool. All http_reply*, http_stream* functions may be called from any thread. A request is
- * reference-counted; the handler gets a borrowed reference and takes its own (http_request_ref) to answer later. A client
- * that goes away leaves a request on which replies are dropped in silence; `closed` callbacks tell.
+ * reference-counted; the handler gets a borrowed reference and takes its own (http_request_ref) to answer later. A
+ * client that goes away leaves a request on which replies are dropped in silence; `closed` callbacks tell.
  *
- * Limits are named in HttpServerConfig; past them: 413, 431, 408, 429 or 503 with a Status body, or a closed connection. */
+ * Limits are named in HttpServerConfig; past them: 413, 431, 408, 429 or 503 with a Status body, or a closed
+ * connection. */
 #pragma once
 
 #include "base/buf.h"
@@ -27,8 +28,8 @@ HttpBytes http_bytes_take(Buf *buf);                     /* takes the buffer's m
 HttpBytes http_bytes_copy(const void *data, size_t len); /* copies */
 
 typedef struct HttpServerConfig {
-    const char *bind;    /* address; NULL: 127.0.0.1 */
-    uint16_t port;       /* 0: any free one, see http_server_port */
+    const char *bind;                 /* address; NULL: 127.0.0.1 */
+    uint16_t port;                    /* 0: any free one, see http_server_port */
     const char *cert_file, *key_file; /* PEM chain and key; the key is read once */
     const char *client_ca_file;       /* asks for (does not require) client certificates of this CA; NULL: never asks */
     unsigned threads;                 /* loop threads; 0: one per core */
@@ -45,7 +46,8 @@ typedef struct HttpServerConfig {
 #define HTTP_HEAD_TIMEOUT_SECONDS 30 /* from the first byte (or the handshake) to the whole head */
 #define HTTP_BODY_TIMEOUT_SECONDS 60
 #define HTTP_IDLE_TIMEOUT_SECONDS 300
-#define HTTP_STREAM_BUFFER (256 * 1024) /* pending bytes of one streaming reply before its source is no longer asked */
+#define HTTP_STREAM_BUFFER (256 * 1024) /* pending bytes of one streaming reply before its source is no longer asked   \
+                                         */
 
 int http_server_start(const HttpServerConfig *config, HttpServer **ret);
 uint16_t http_server_port(const HttpServer *server);
@@ -94,7 +96,7 @@ typedef struct HttpStreamOps {
 void http_stream_start(HttpRequest *request, int status, const HttpHeader *headers, size_t n_headers,
                        const HttpStreamOps *ops, void *userdata);
 void http_stream_write(HttpRequest *request, HttpBytes bytes); /* only from pull */
-void http_stream_wake(HttpRequest *request);                    /* any thread */
+void http_stream_wake(HttpRequest *request);                   /* any thread */
 
 /* Upgrades (HTTP/1.1 only): replies 101 with the headers given and hands over the raw connection as a Duplex. */
 int http_hijack(HttpRequest *request, const HttpHeader *headers, size_t n_headers, Duplex **ret);

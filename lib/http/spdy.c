@@ -234,7 +234,8 @@ static int on_syn_stream(Spdy *spdy, const unsigned char *p, size_t n, unsigned 
 }
 
 static int on_control(Spdy *spdy, const unsigned char *p, size_t n) {
-    unsigned version = (spdy->head[0] & 0x7fu) << 8 | spdy->head[1], type = (unsigned)spdy->head[2] << 8 | spdy->head[3];
+    unsigned version = (spdy->head[0] & 0x7fu) << 8 | spdy->head[1],
+             type = (unsigned)spdy->head[2] << 8 | spdy->head[3];
     if (version != SPDY_VERSION)
         return -EPROTO;
     switch (type) {

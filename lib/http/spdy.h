@@ -1,9 +1,9 @@
-/* SPDY/3.1, server side, as much of it as Kubernetes clients use (moby/spdystream): streams that the client opens, data both
- * ways, resets, pings. Framing only: bytes in by spdy_input, bytes out by `write`.
+/* SPDY/3.1, server side, as much of it as Kubernetes clients use (moby/spdystream): streams that the client opens, data
+ * both ways, resets, pings. Framing only: bytes in by spdy_input, bytes out by `write`.
  *
- * Flow control: spdystream keeps no windows and sends no WINDOW_UPDATE, so none are waited for; a peer that keeps windows is
- * told at once of what was read.
- * Threads: spdy_input and spdy_free on one thread; the spdy_send_* functions from any (they hold no state). */
+ * Flow control: spdystream keeps no windows and sends no WINDOW_UPDATE, so none are waited for; a peer that keeps
+ * windows is told at once of what was read. Threads: spdy_input and spdy_free on one thread; the spdy_send_* functions
+ * from any (they hold no state). */
 #pragma once
 
 #include "base/mem.h"
@@ -22,8 +22,8 @@ typedef enum SpdyReset {
 } SpdyReset;
 
 typedef struct SpdyOps {
-    /* A stream was opened. `headers`: name NUL value NUL ..., names in lower case, `n` bytes. Negative refuses it. `fin`: the
-     * client will send nothing on it. */
+    /* A stream was opened. `headers`: name NUL value NUL ..., names in lower case, `n` bytes. Negative refuses it.
+     * `fin`: the client will send nothing on it. */
     int (*opened)(uint32_t stream, const char *headers, size_t n, bool fin, void *userdata);
     void (*data)(uint32_t stream, const void *p, size_t n, bool fin, void *userdata);
     void (*reset)(uint32_t stream, void *userdata);

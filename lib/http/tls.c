@@ -27,8 +27,8 @@ char *tls_errors(char *out, size_t size) {
     return out;
 }
 
-static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned in_len,
-                       void *userdata) {
+static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                       unsigned in_len, void *userdata) {
     (void)ssl, (void)userdata;
     static const unsigned char ours[] = "\x02h2\x08http/1.1";
     unsigned char *chosen = NULL;
@@ -46,7 +46,8 @@ static SSL_CTX *context_new(const SSL_METHOD *method) {
     SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     /* RELEASE_BUFFERS: an idle connection keeps no record buffers (2 x 17 KB). */
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(ctx,
+                     SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     return ctx;
 }
 

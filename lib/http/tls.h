@@ -14,8 +14,8 @@ int tls_client_context(const char *ca_file, const char *cert_file, const char *k
 char *tls_errors(char *out, size_t size);
 
 typedef struct Transport {
-    int fd;   /* owned; -1: none */
-    SSL *ssl; /* owned; NULL: plain */
+    int fd;                /* owned; -1: none */
+    SSL *ssl;              /* owned; NULL: plain */
     bool read_wants_write; /* TLS has to write before it can read on */
 } Transport;
 

@@ -51,9 +51,10 @@ bool websocket_offers(const HttpRequest *request, const char *protocol) {
     return has_token(request, "sec-websocket-protocol", protocol, false);
 }
 
-int websocket_handshake(const HttpRequest *request, const char *protocol, HttpHeader headers[WEBSOCKET_HEADERS], size_t *ret_n,
-                        char accept[WEBSOCKET_ACCEPT_SIZE]) {
-    const char *key = http_header(request, "sec-websocket-key"), *version = http_header(request, "sec-websocket-version");
+int websocket_handshake(const HttpRequest *request, const char *protocol, HttpHeader headers[WEBSOCKET_HEADERS],
+                        size_t *ret_n, char accept[WEBSOCKET_ACCEPT_SIZE]) {
+    const char *key = http_header(request, "sec-websocket-key"),
+               *version = http_header(request, "sec-websocket-version");
     _cleanup_free_ uint8_t *nonce = NULL;
     size_t n = 0;
     if (!key || !version || !streq(version, "13") || base64_decode(key, strlen(key), &nonce, &n) < 0 || n != KEY_BYTES)

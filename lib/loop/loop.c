@@ -165,8 +165,8 @@ static int source_watch(Source *source, uint32_t events) {
     return epoll_ctl(source->loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &ev) < 0 ? -errno : 0;
 }
 
-int loop_add_io(Loop *loop, int fd, uint32_t events, void (*fn)(Source *source, int fd, uint32_t revents, void *userdata),
-                void *userdata, Source **ret) {
+int loop_add_io(Loop *loop, int fd, uint32_t events,
+                void (*fn)(Source *source, int fd, uint32_t revents, void *userdata), void *userdata, Source **ret) {
     Source *source = source_new(loop, SOURCE_IO, fd, userdata);
     source->fn.io = fn;
     source->events = events;
@@ -251,7 +251,8 @@ void timer_set(Source *timer, uint64_t due_ns) {
         heap_add(timer->loop, timer);
 }
 
-int loop_add_timer(Loop *loop, uint64_t due_ns, void (*fn)(Source *source, void *userdata), void *userdata, Source **ret) {
+int loop_add_timer(Loop *loop, uint64_t due_ns, void (*fn)(Source *source, void *userdata), void *userdata,
+                   Source **ret) {
     Source *source = source_new(loop, SOURCE_TIMER, -1, userdata);
     source->fn.timer = fn;
     source->heap_index = NOT_IN_HEAP;
@@ -260,7 +261,8 @@ int loop_add_timer(Loop *loop, uint64_t due_ns, void (*fn)(Source *source, void 
     return 0;
 }
 
-int loop_add_signal(Loop *loop, int signo, void (*fn)(Source *source, int signo, void *userdata), void *userdata, Source **ret) {
+int loop_add_signal(Loop *loop, int signo, void (*fn)(Source *source, int signo, void *userdata), void *userdata,
+                    Source **ret) {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, signo);
@@ -282,8 +284,8 @@ int loop_add_signal(Loop *loop, int signo, void (*fn)(Source *source, int signo,
     return 0;
 }
 
-int loop_add_child(Loop *loop, pid_t pid, void (*fn)(Source *source, pid_t pid, int wait_status, void *userdata), void *userdata,
-                   Source **ret) {
+int loop_add_child(Loop *loop, pid_t pid, void (*fn)(Source *source, pid_t pid, int wait_status, void *userdata),
+                   void *userdata, Source **ret) {
     int fd = pidfd_open(pid, 0);
     if (fd < 0)
         return -errno;

@@ -24,20 +24,22 @@ void loop_post(Loop *loop, void (*fn)(void *userdata), void *userdata);
 bool loop_is_current(const Loop *loop);
 
 /* `events`: EPOLLIN, EPOLLOUT, ... The descriptor stays the caller's; unref the source before closing it. */
-int loop_add_io(Loop *loop, int fd, uint32_t events, void (*fn)(Source *source, int fd, uint32_t revents, void *userdata),
-                void *userdata, Source **ret);
+int loop_add_io(Loop *loop, int fd, uint32_t events,
+                void (*fn)(Source *source, int fd, uint32_t revents, void *userdata), void *userdata, Source **ret);
 int source_set_events(Source *io_source, uint32_t events);
 
 /* One-shot at a monotonic instant in ns; timer_set arms it again (from the callback too). due 0: created disarmed. */
-int loop_add_timer(Loop *loop, uint64_t due_ns, void (*fn)(Source *source, void *userdata), void *userdata, Source **ret);
+int loop_add_timer(Loop *loop, uint64_t due_ns, void (*fn)(Source *source, void *userdata), void *userdata,
+                   Source **ret);
 void timer_set(Source *timer_source, uint64_t due_ns);
 
 /* Blocks the signal in the calling thread (start other threads afterwards) and delivers it through a signalfd. */
-int loop_add_signal(Loop *loop, int signo, void (*fn)(Source *source, int signo, void *userdata), void *userdata, Source **ret);
+int loop_add_signal(Loop *loop, int signo, void (*fn)(Source *source, int signo, void *userdata), void *userdata,
+                    Source **ret);
 
 /* Watches a child through a pidfd; fn gets the waitpid status once, the child is reaped. */
-int loop_add_child(Loop *loop, pid_t pid, void (*fn)(Source *source, pid_t pid, int wait_status, void *userdata), void *userdata,
-                   Source **ret);
+int loop_add_child(Loop *loop, pid_t pid, void (*fn)(Source *source, pid_t pid, int wait_status, void *userdata),
+                   void *userdata, Source **ret);
 
 Source *source_unref(Source *source); /* NULL is fine; returns NULL */
 static inline void source_unrefp(Source **s) {

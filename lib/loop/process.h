@@ -10,14 +10,14 @@ typedef struct ProcessSpec {
     const char *const *env;  /* NULL: the caller's */
     const char *input;       /* standard input; NULL: /dev/null */
     size_t input_len;
-    int netns_fd;      /* enter this network namespace first; 0: stay (descriptor 0 is never one) */
-    bool private_mounts; /* new mount namespace, made rslave */
+    int netns_fd;             /* enter this network namespace first; 0: stay (descriptor 0 is never one) */
+    bool private_mounts;      /* new mount namespace, made rslave */
     const char *detach_mount; /* with private_mounts: unmount (MNT_DETACH) this path there first, when it is mounted */
-    uint64_t timeout_ns; /* 0: none. Then SIGKILL and -ETIMEDOUT */
+    uint64_t timeout_ns;      /* 0: none. Then SIGKILL and -ETIMEDOUT */
 } ProcessSpec;
 
 typedef struct ProcessResult {
-    int status; /* as waitpid */
+    int status;   /* as waitpid */
     Buf out, err; /* limited to PROCESS_OUTPUT_MAX each; more is dropped */
 } ProcessResult;
 #define PROCESS_OUTPUT_MAX (1024 * 1024)

@@ -1,6 +1,6 @@
-/* A server for clients of the exec, attach and port-forward protocols: `exec` echoes its input (and says what it saw of the
- * terminal's size), `portforward` relays to the port on loopback. Prints its port; ends when its standard input does.
- * Arguments: directory for keys and certificates. */
+/* A server for clients of the exec, attach and port-forward protocols: `exec` echoes its input (and says what it saw of
+ * the terminal's size), `portforward` relays to the port on loopback. Prints its port; ends when its standard input
+ * does. Arguments: directory for keys and certificates. */
 #include "base/fs.h"
 #include "base/str.h"
 #include "http/duplex.h"
@@ -216,7 +216,8 @@ int main(int argc, char **argv) {
     if (pki_ca_ensure(ca, ca_key, "test-ca", &pki) < 0 || pki_cert_ensure(pki, cert, key, &spec, NULL) < 0)
         return 1;
     HttpServer *server = NULL;
-    HttpServerConfig config = {.cert_file = cert, .key_file = key, .client_ca_file = ca, .handler = handle, .threads = 2};
+    HttpServerConfig config = {
+        .cert_file = cert, .key_file = key, .client_ca_file = ca, .handler = handle, .threads = 2};
     if (http_server_start(&config, &server) < 0)
         return 1;
     printf("%u\n", http_server_port(server));

@@ -77,15 +77,16 @@ static void handle(HttpRequest *request, void *userdata) {
         size_t n = 0;
         const char *body = http_body(request, &n);
         Buf out = BUF_INIT(MAX_BODY * 2);
-        buf_printf(&out, "%s %s ?%s %zu:%.*s x=%s", http_method(request), path, http_query(request), n, n < 64 ? (int)n : 0, body,
-                   str_or(http_header(request, "x-test"), "-"));
+        buf_printf(&out, "%s %s ?%s %zu:%.*s x=%s", http_method(request), path, http_query(request), n,
+                   n < 64 ? (int)n : 0, body, str_or(http_header(request, "x-test"), "-"));
         http_reply(request, 200, &plain, 1, http_bytes_take(&out));
     }
 }
 
 static int setup(void **state) {
     Fixture *f = NEW0(Fixture);
-    HttpServerConfig config = {.handler = handle, .userdata = f, .threads = 2, .max_body = MAX_BODY, .max_connections = 200};
+    HttpServerConfig config = {
+        .handler = handle, .userdata = f, .threads = 2, .max_body = MAX_BODY, .max_connections = 200};
     assert_int_equal(http_server_start(&config, &f->server), 0);
     *state = f;
     return 0;
@@ -101,7 +102,8 @@ static int teardown(void **state) {
 
 static int dial(Fixture *f) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(http_server_port(f->server)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(http_server_port(f->server)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
     struct timeval limit = {.tv_sec = 20};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -148,12 +150,14 @@ static void expect(Fixture *f, const char *request, const char *const *parts) {
 static void test_pipelined_requests_are_answered_in_order(void **state) {
     expect(*state,
            "GET /1?a=b HTTP/1.1\r\nHost: h\r\nX-Test: one\r\n\r\n"
-           "POST /2 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Trailer: t\r\n\r\n"
+           "POST /2 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Trailer: "
+           "t\r\n\r\n"
            "HEAD /3 HTTP/1.1\r\nHost: h\r\n\r\n"
            "GET /count HTTP/1.1\r\nHost: h\r\n\r\n"
            "GET http://h/4 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX-Test:\r\n\r\n",
-           PARTS("HTTP/1.1 200 OK\r\n", "GET /1 ?a=b 0: x=one", "POST /2 ? 5:abcde x=-", "content-length: 16", "\r\n\r\nHTTP/1.1 200",
-                 "transfer-encoding: chunked", "line 3000\n", "line 1\n", "\r\n0\r\n\r\nHTTP/1.1 200", "connection: close", "GET /4 ? 0: x=-"));
+           PARTS("HTTP/1.1 200 OK\r\n", "GET /1 ?a=b 0: x=one", "POST /2 ? 5:abcde x=-", "content-length: 16",
+                 "\r\n\r\nHTTP/1.1 200", "transfer-encoding: chunked", "line 3000\n", "line 1\n",
+                 "\r\n0\r\n\r\nHTTP/1.1 200", "connection: close", "GET /4 ? 0: x=-"));
 }
 
 static void test_bad_requests_get_clear_answers(void **state) {
@@ -163,7 +167,8 @@ static void test_bad_requests_get_clear_answers(void **state) {
     expect(f, "GET no-slash HTTP/1.1\r\nHost: h\r\n\r\n", PARTS("HTTP/1.1 400 "));
     expect(f, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 65537\r\n\r\n",
            PARTS("HTTP/1.1 413 ", "Request entity too large: limit is 65536", "RequestEntityTooLarge"));
-    expect(f, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", PARTS("HTTP/1.1 400 "));
+    expect(f, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+           PARTS("HTTP/1.1 400 "));
     expect(f, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", PARTS("HTTP/1.1 "));
     expect(f, "GET / HTTP/1.0\r\n\r\n", PARTS("HTTP/1.1 200 ", "connection: close"));
     expect(f, "GET /count HTTP/1.0\r\n\r\n", PARTS("connection: close\r\n\r\nline 3000\n", "line 1\n"));
@@ -207,7 +212,8 @@ static void test_expect_continue(void **state) {
     _cleanup_free_ char *second = get(fd, NULL);
     assert_non_null(strstr(second, "POST /e ? 2:ok"));
     close(fd);
-    expect(f, "POST /e HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n", PARTS("HTTP/1.1 413 "));
+    expect(f, "POST /e HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n",
+           PARTS("HTTP/1.1 413 "));
 }
 
 static void test_a_byte_at_a_time(void **state) {

@@ -89,8 +89,8 @@ static void handle(HttpRequest *request, void *userdata) {
     else {
         Buf out = BUF_INIT(1024 * 1024);
         const char *const *o = http_peer_organizations(request, &n_organizations);
-        buf_printf(&out, "%s %zu %s %s %s", http_method(request), n, str_or(http_peer_cn(request), "-"), n_organizations ? o[0] : "-",
-                   str_or(http_header(request, "host"), "-"));
+        buf_printf(&out, "%s %zu %s %s %s", http_method(request), n, str_or(http_peer_cn(request), "-"),
+                   n_organizations ? o[0] : "-", str_or(http_header(request, "host"), "-"));
         while (streq(path, "/large") && out.len < 600000)
             buf_puts(&out, " more of the same");
         http_reply(request, 200, &plain, 1, http_bytes_take(&out));
@@ -106,12 +106,18 @@ static int setup(void **state) {
         snprintf(paths[i], 96, "%s/%zu.pem", f->dir, i);
     _cleanup_(pki_ca_freep) PkiCa *ca = NULL;
     assert_int_equal(pki_ca_ensure(f->ca_cert, f->ca_key, "ca", &ca), 0);
-    const PkiCertSpec server = {.common_name = "s", .ip_addresses = (const char *const[]){"127.0.0.1", NULL}, .server = true};
-    const PkiCertSpec client = {.common_name = "admin", .organizations = (const char *const[]){"system:masters", NULL}, .client = true};
+    const PkiCertSpec server = {
+        .common_name = "s", .ip_addresses = (const char *const[]){"127.0.0.1", NULL}, .server = true};
+    const PkiCertSpec client = {
+        .common_name = "admin", .organizations = (const char *const[]){"system:masters", NULL}, .client = true};
     assert_int_equal(pki_cert_ensure(ca, f->cert, f->key, &server, NULL), 0);
     assert_int_equal(pki_cert_ensure(ca, f->client_cert, f->client_key, &client, NULL), 0);
-    HttpServerConfig config = {
-        .cert_file = f->cert, .key_file = f->key, .client_ca_file = f->ca_cert, .handler = handle, .userdata = f, .threads = 2};
+    HttpServerConfig config = {.cert_file = f->cert,
+                               .key_file = f->key,
+                               .client_ca_file = f->ca_cert,
+                               .handler = handle,
+                               .userdata = f,
+                               .threads = 2};
     assert_int_equal(http_server_start(&config, &f->server), 0);
     *state = f;
     return 0;
@@ -127,8 +133,8 @@ static int teardown(void **state) {
     return 0;
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len, const uint8_t *value,
-                     size_t value_len, uint8_t flags, void *userdata) {
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
+                     const uint8_t *value, size_t value_len, uint8_t flags, void *userdata) {
     (void)session, (void)flags, (void)value_len;
     Client *c = userdata;
     if (name_len == 7 && memcmp(name, ":status", 7) == 0)
@@ -155,8 +161,8 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *
     return 0;
 }
 
-static ssize_t read_upload(nghttp2_session *session, int32_t id, uint8_t *buf, size_t n, uint32_t *flags, nghttp2_data_source *source,
-                           void *userdata) {
+static ssize_t read_upload(nghttp2_session *session, int32_t id, uint8_t *buf, size_t n, uint32_t *flags,
+                           nghttp2_data_source *source, void *userdata) {
     (void)session, (void)source;
     Stream *s = &((Client *)userdata)->streams[id];
     n = MIN(n, s->upload);
@@ -180,7 +186,8 @@ static int client_dial(Client *c, Fixture *f, const char *cert, const char *key)
     }
     c->ssl = SSL_new(c->ctx);
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(http_server_port(f->server)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(http_server_port(f->server)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     assert_int_equal(connect(c->fd, (struct sockaddr *)&to, sizeof to), 0);
     struct timeval limit = {.tv_sec = 20};
     setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -214,9 +221,11 @@ static void client_close(Client *c) {
         buf_done(&c->streams[i].text);
 }
 
-static int32_t submit(Client *c, const char *method, const char *path, size_t upload, const char *name, const char *value) {
+static int32_t submit(Client *c, const char *method, const char *path, size_t upload, const char *name,
+                      const char *value) {
 #define NV(n, v) {(uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), strlen(n), strlen(v), 0}
-    nghttp2_nv nv[] = {NV(":method", method), NV(":scheme", "https"), NV(":authority", "here"), NV(":path", path), NV(name, value)};
+    nghttp2_nv nv[] = {NV(":method", method), NV(":scheme", "https"), NV(":authority", "here"), NV(":path", path),
+                       NV(name, value)};
     nghttp2_data_provider provider = {.read_callback = read_upload};
     int32_t id = nghttp2_submit_request(c->session, NULL, nv, name[0] ? 5 : 4, upload ? &provider : NULL, NULL);
     assert_true(id > 0);
@@ -378,7 +387,8 @@ static void test_an_untrusted_certificate_is_an_alert(void **state) {
     snprintf(ca_key, sizeof ca_key, "%s/oca.key", f->dir);
     _cleanup_(pki_ca_freep) PkiCa *other = NULL;
     assert_int_equal(pki_ca_ensure(ca_cert, ca_key, "ca", &other), 0);
-    const PkiCertSpec spec = {.common_name = "admin", .organizations = (const char *const[]){"system:masters", NULL}, .client = true};
+    const PkiCertSpec spec = {
+        .common_name = "admin", .organizations = (const char *const[]){"system:masters", NULL}, .client = true};
     assert_int_equal(pki_cert_ensure(other, cert, key, &spec, NULL), 0);
     Client *c = NEW0(Client);
     char byte;

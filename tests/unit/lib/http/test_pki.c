@@ -217,8 +217,9 @@ static void test_requests_are_signed_as_asked(void **state) {
 int main(void) {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_ca_is_loaded_again), TEST(test_server_certificate_is_renewed_when_needed), TEST(test_client_certificate),
-        TEST(test_token_key),          TEST(test_requests_are_signed_as_asked),
+        TEST(test_ca_is_loaded_again),           TEST(test_server_certificate_is_renewed_when_needed),
+        TEST(test_client_certificate),           TEST(test_token_key),
+        TEST(test_requests_are_signed_as_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Upgrades end to end over plain sockets: WebSocket exec with base64 and v5 channels, refusals, raw duplexes. The protocols'
- * own clients drive the rest (tests/e2e/remote). */
+/* Upgrades end to end over plain sockets: WebSocket exec with base64 and v5 channels, refusals, raw duplexes. The
+ * protocols' own clients drive the rest (tests/e2e/remote). */
 #include "base/clock.h"
 #include "base/str.h"
 #include "http/duplex.h"
@@ -50,7 +50,8 @@ static void on_port_data(Remote *remote, uint32_t stream, const void *p, size_t 
         remote_port_error(remote, stream, "broken");
 }
 
-static const RemoteOps remote_ops = {.stdin_data = on_stdin, .resize = on_resize, .port_data = on_port_data, .closed = on_closed};
+static const RemoteOps remote_ops = {
+    .stdin_data = on_stdin, .resize = on_resize, .port_data = on_port_data, .closed = on_closed};
 
 static void raw_data(Duplex *duplex, const void *p, size_t n, void *userdata) {
     (void)userdata;
@@ -108,7 +109,8 @@ static int teardown(void **state) {
 
 static int dial(Fixture *f, const char *request) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(http_server_port(f->server)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(http_server_port(f->server)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
     struct timeval limit = {.tv_sec = 20};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -151,7 +153,8 @@ static void send_frame(int fd, unsigned opcode, const void *p, size_t n) {
     "GET " path " HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"                    \
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" protocol "\r\n"
 #define OUTCOME                                                                                                        \
-    "{\"metadata\":{},\"status\":\"Failure\",\"message\":\"command terminated with non-zero exit code: exit status 3\"," \
+    "{\"metadata\":{},\"status\":\"Failure\",\"message\":\"command terminated with non-zero exit code: exit status "   \
+    "3\","                                                                                                             \
     "\"reason\":\"NonZeroExitCode\",\"details\":{\"causes\":[{\"reason\":\"ExitCode\",\"message\":\"3\"}]}}"
 
 static void wait_for(atomic_int *value, int wanted) {
@@ -165,7 +168,8 @@ static void test_websocket_v5(void **state) {
     int fd = dial(f, UPGRADE("/exec", "Sec-WebSocket-Protocol: v9.x, v5.channel.k8s.io\r\n"));
     _cleanup_free_ char *head = read_head(fd);
     assert_non_null(strstr(head, "HTTP/1.1 101 "));
-    assert_non_null(strstr(head, "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n")); /* the example of RFC 6455 */
+    assert_non_null(
+        strstr(head, "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n")); /* the example of RFC 6455 */
     assert_non_null(strstr(head, "sec-websocket-protocol: v5.channel.k8s.io\r\n"));
     must_read(fd, "\x82\1\1", 3); /* connected */
     send_frame(fd, 2, "\0hello", 6);
@@ -174,7 +178,11 @@ static void test_websocket_v5(void **state) {
     must_read(fd, "\x8a\4beat", 6);
     send_frame(fd, 2, "\4{\"Width\":80,\"Hei", 17);
     send_frame(fd, 2, "\4ght\":24}{\"height\":1, \"width\" : 2}", 34);
-    must_read(fd, "\x82\6\2" "80x24\x82\4\2" "2x1", 14);
+    must_read(fd,
+              "\x82\6\2"
+              "80x24\x82\4\2"
+              "2x1",
+              14);
     send_frame(fd, 2, "\xff\0", 2); /* no more input */
     size_t n = strlen(OUTCOME) + 1; /* a frame with a length of two bytes */
     const char frame_head[] = {(char)0x82, 0x7e, (char)(n >> 8), (char)n, 3};
@@ -189,9 +197,15 @@ static void test_websocket_base64_and_old(void **state) {
     Fixture *f = *state;
     int fd = dial(f, UPGRADE("/exec", "Sec-WebSocket-Protocol: base64.channel.k8s.io\r\n"));
     free(read_head(fd));
-    must_read(fd, "\x81\1" "1", 3);
+    must_read(fd,
+              "\x81\1"
+              "1",
+              3);
     send_frame(fd, 1, "0aGVsbG8=", 9);
-    must_read(fd, "\x81\x9" "1aGVsbG8=", 11);
+    must_read(fd,
+              "\x81\x9"
+              "1aGVsbG8=",
+              11);
     send_frame(fd, 8, "\3\xe8", 2);
     must_read(fd, "\x88\2\3\xe8", 4);
     wait_for(&f->closed, 1);
@@ -226,9 +240,13 @@ static void test_refusals(void **state) {
     Fixture *f = *state;
     expect_refusal(f, "GET /exec HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 400 ");
     expect_refusal(f, UPGRADE("/exec", "Sec-WebSocket-Protocol: v9.channel.k8s.io\r\n"), "HTTP/1.1 403 ");
-    expect_refusal(f, "GET /exec HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "HTTP/1.1 400 ");
-    expect_refusal(f, "POST /exec HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n", "HTTP/1.1 400 ");
-    expect_refusal(f, "POST /exec HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v9\r\n\r\n",
+    expect_refusal(f, "GET /exec HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+                   "HTTP/1.1 400 ");
+    expect_refusal(f, "POST /exec HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n",
+                   "HTTP/1.1 400 ");
+    expect_refusal(f,
+                   "POST /exec HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: "
+                   "SPDY/3.1\r\nX-Stream-Protocol-Version: v9\r\n\r\n",
                    "x-accepted-stream-protocol-versions: v4.channel.k8s.io");
     assert_int_equal(f->closed, 0);
 }

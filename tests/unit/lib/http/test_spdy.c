@@ -64,7 +64,8 @@ static void test_a_port_forward_client(void **state) {
     Seen *seen = *state;
     _cleanup_free_ char *input = NULL;
     size_t n = 0;
-    assert_int_equal(fs_read_file(LIGHTER_SOURCE_DIR "/tests/fuzz/lib/http/corpus/spdy/portforward", 65536, &input, &n), 0);
+    assert_int_equal(fs_read_file(LIGHTER_SOURCE_DIR "/tests/fuzz/lib/http/corpus/spdy/portforward", 65536, &input, &n),
+                     0);
     for (size_t piece = 1; piece < n; piece += 7) {
         _cleanup_(spdy_freep) Spdy *spdy = NULL;
         assert_int_equal(spdy_new(&ops, seen, &spdy), 0);
@@ -110,12 +111,12 @@ static void expect_error(Seen *seen, const char *p, size_t n, int error) {
 
 static void test_faults(void **state) {
     Seen *seen = *state;
-    expect_error(seen, "\x80\2\0\6\0\0\0\4\0\0\0\1", 12, -EPROTO);            /* version 2 */
-    expect_error(seen, "\x80\3\0\1\0\0\0\4\0\0\0\1", 12, -EPROTO);            /* SYN_STREAM cut short */
-    expect_error(seen, "\x80\3\0\1\0\xff\xff\xff", 8, -EFBIG);                /* 16 MB of headers */
-    expect_error(seen, "\0\0\0\0\0\0\0\1x", 9, -EPROTO);                      /* data of no stream */
+    expect_error(seen, "\x80\2\0\6\0\0\0\4\0\0\0\1", 12, -EPROTO); /* version 2 */
+    expect_error(seen, "\x80\3\0\1\0\0\0\4\0\0\0\1", 12, -EPROTO); /* SYN_STREAM cut short */
+    expect_error(seen, "\x80\3\0\1\0\xff\xff\xff", 8, -EFBIG);     /* 16 MB of headers */
+    expect_error(seen, "\0\0\0\0\0\0\0\1x", 9, -EPROTO);           /* data of no stream */
     expect_error(seen, "\x80\3\0\1\0\0\0\xe\0\0\0\1\0\0\0\0\0\0junk", 22, -EPROTO);
-    expect_error(seen, "\x80\3\0\x63\0\0\0\1x", 9, 0);                        /* unknown types are ignored */
+    expect_error(seen, "\x80\3\0\x63\0\0\0\1x", 9, 0); /* unknown types are ignored */
 }
 
 int main(void) {

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -118,12 +120,9 @@ static void test_network_namespace(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_output_and_status),
-        cmocka_unit_test(test_no_such_program),
-        cmocka_unit_test(test_timeout_kills_the_group),
-        cmocka_unit_test(test_a_grandchild_does_not_hold_us),
-        cmocka_unit_test(test_output_is_bounded),
-        cmocka_unit_test(test_large_input_that_is_not_read),
+        cmocka_unit_test(test_output_and_status),       cmocka_unit_test(test_no_such_program),
+        cmocka_unit_test(test_timeout_kills_the_group), cmocka_unit_test(test_a_grandchild_does_not_hold_us),
+        cmocka_unit_test(test_output_is_bounded),       cmocka_unit_test(test_large_input_that_is_not_read),
         cmocka_unit_test(test_network_namespace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
