@@ -2,6 +2,7 @@
 #include "apiserver/registry/kinds.h"
 
 #include "api/pod_qos.h"
+#include "apiserver/registry/pod_validate.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -21,6 +22,13 @@ static void pod_prepare_for_create(StrategyContext *context, Value *pod) {
     value_set(arena, pod, "status", status);
 }
 
+static void pod_validate(StrategyContext *context, const Value *pod, FieldErrors *errors) {
+    FieldPath path = FIELD(NULL, "spec");
+    const Value *spec = value_get(pod, "spec");
+    PodValidation v = {.errors = errors, .spec = spec ? spec : value_object(context->arena), .metadata = value_get(pod, "metadata")};
+    pod_spec_validate(&v, &path);
+}
+
 /* As asked, or as the pod says; at once when no node has it or it has ended. */
 static int64_t pod_grace_seconds(_unused_ StrategyContext *context, const Value *pod, int64_t requested) {
     const Value *spec = value_get(pod, "spec"), *status = value_get(pod, "status");
@@ -37,6 +45,7 @@ static const Strategy ROWS[] = {
         .has_generation = true,
         .allow_unconditional_update = true,
         .prepare_for_create = pod_prepare_for_create,
+        .validate = pod_validate,
         .graceful = true,
         .grace_seconds = pod_grace_seconds,
         .return_deleted_object = true,

@@ -1,0 +1,280 @@
+#include "apiserver/registry/pod_validate.h"
+
+#include <arpa/inet.h>
+
+#include "base/str.h"
+
+#define DNS_NAMESERVERS_MAX 3
+#define DNS_SEARCHES_MAX 32
+#define DNS_SEARCH_CHARS_MAX 2048
+
+static const char *text_of(const Value *object, const char *name) {
+    return str_or(value_get_str(object, name), "");
+}
+
+void nonnegative_validate(FieldErrors *errors, const Value *object, const char *name, const FieldPath *path) {
+    FieldPath at = FIELD(path, name);
+    int64_t i = value_get_int(object, name, 0);
+    if (i < 0)
+        field_invalid(errors, &at, value_int(errors->arena, i), "must be greater than or equal to 0");
+}
+
+/* One of a list, which is named in the error; empty is "required". */
+static void one_of(FieldErrors *errors, const Value *object, const char *name, const char *const *values,
+                   const FieldPath *path) {
+    FieldPath at = FIELD(path, name);
+    const char *text = text_of(object, name);
+    if (!*text)
+        field_required(errors, &at, "");
+    else if (!str_in(text, values))
+        field_not_supported(errors, &at, value_string(errors->arena, text), values);
+}
+
+static void name_if_set(FieldErrors *errors, const Value *object, const char *name, name_check check,
+                        const FieldPath *path) {
+    FieldPath at = FIELD(path, name);
+    if (*text_of(object, name))
+        field_check_name(errors, &at, text_of(object, name), check);
+}
+
+static bool is_ip(const char *text) {
+    unsigned char bytes[16];
+    return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
+}
+
+static void check_ip(FieldErrors *errors, const FieldPath *path, const char *text) {
+    if (!is_ip(text))
+        field_invalid_str(errors, path, text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+}
+
+static void check_dns_search(FieldErrors *errors, const FieldPath *path, const char *search) {
+    size_t n = strlen(search);
+    if (streq(search, "."))
+        return;
+    char *trimmed = arena_strndup(errors->arena, search, n && search[n - 1] == '.' ? n - 1 : n),
+         *plain = arena_strdup(errors->arena, trimmed);
+    /* Underscores are let pass in search paths: check the name with a letter in their place. */
+    for (char *p = plain; *p; p++)
+        *p = *p == '_' ? 'a' : *p;
+    if (!name_is_valid(plain, name_dns_subdomain))
+        field_invalid_str(
+            errors, path, trimmed,
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and "
+            "must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+            "'_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')");
+}
+
+static void validate_dns(const PodValidation *v, const FieldPath *path) {
+    const Value *config = value_get(v->spec, "dnsConfig"), *servers = value_get(config, "nameservers");
+    const Value *searches = value_get(config, "searches"), *options = value_get(config, "options");
+    FieldPath at = FIELD(path, "dnsConfig"), servers_at = FIELD(&at, "nameservers"),
+              searches_at = FIELD(&at, "searches"), options_at = FIELD(&at, "options");
+    FieldErrors *errors = v->errors;
+    if (streq(text_of(v->spec, "dnsPolicy"), "None")) {
+        if (!value_is(config, VALUE_OBJECT)) {
+            field_required(errors, &at, "must provide `dnsConfig` when `dnsPolicy` is None");
+            return;
+        }
+        if (!value_len(servers)) {
+            field_required(errors, &servers_at, "must provide at least one DNS nameserver when `dnsPolicy` is None");
+            return;
+        }
+    }
+    if (value_len(servers) > DNS_NAMESERVERS_MAX)
+        field_invalid(errors, &servers_at, servers, "must not have more than %d nameservers", DNS_NAMESERVERS_MAX);
+    for (size_t i = 0; i < value_len(servers); i++) {
+        FieldPath server = FIELD_INDEX(&servers_at, i);
+        check_ip(errors, &server, str_or(value_str(value_at(servers, i)), ""));
+    }
+    size_t chars = 0;
+    for (size_t i = 0; i < value_len(searches); i++)
+        chars += strlen(str_or(value_str(value_at(searches, i)), "")) + (i > 0);
+    if (value_len(searches) > DNS_SEARCHES_MAX)
+        field_invalid(errors, &searches_at, searches, "must not have more than %d search paths", DNS_SEARCHES_MAX);
+    if (chars > DNS_SEARCH_CHARS_MAX)
+        field_invalid(errors, &searches_at, searches,
+                      "must not have more than %d characters (including spaces) in the search list",
+                      DNS_SEARCH_CHARS_MAX);
+    for (size_t i = 0; i < value_len(searches); i++) {
+        FieldPath search = FIELD_INDEX(&searches_at, i);
+        check_dns_search(errors, &search, str_or(value_str(value_at(searches, i)), ""));
+    }
+    for (size_t i = 0; i < value_len(options); i++) {
+        FieldPath option = FIELD_INDEX(&options_at, i);
+        if (!*text_of(value_at(options, i), "name"))
+            field_required(errors, &option, "must not be empty");
+    }
+}
+
+static void check_toleration_value(FieldErrors *errors, const Value *toleration, const FieldPath *path) {
+    static const char *const OPERATORS[] = {"Equal", "Exists", NULL}, *const ALL[] = {"Equal", "Exists", "Lt", "Gt",
+                                                                                      NULL};
+    const char *op = text_of(toleration, "operator"), *value = text_of(toleration, "value");
+    FieldPath at = FIELD(path, "operator");
+    NameMessages messages = {.arena = errors->arena};
+    if (!*op || streq(op, "Equal")) {
+        name_label_value(value, &messages);
+        if (messages.n)
+            field_invalid_str(errors, &at, value, "%s%s%s", messages.items[0], messages.n > 1 ? ";" : "",
+                              messages.n > 1 ? messages.items[1] : "");
+    } else if (streq(op, "Exists")) {
+        if (*value)
+            field_invalid_str(errors, &at, value, "value must be empty when `operator` is 'Exists'");
+    } else
+        field_not_supported(errors, &at, value_string(errors->arena, op),
+                            streq(op, "Lt") || streq(op, "Gt") ? ALL : OPERATORS);
+}
+
+static void validate_tolerations(const PodValidation *v, const FieldPath *path) {
+    static const char *const EFFECTS[] = {"NoSchedule", "PreferNoSchedule", "NoExecute", NULL};
+    const Value *list = value_get(v->spec, "tolerations");
+    FieldPath list_at = FIELD(path, "tolerations");
+    for (size_t i = 0; i < value_len(list); i++) {
+        const Value *toleration = value_at(list, i);
+        const char *key = text_of(toleration, "key"), *op = text_of(toleration, "operator"),
+                   *effect = text_of(toleration, "effect");
+        FieldPath at = FIELD_INDEX(&list_at, i), op_at = FIELD(&at, "operator"), effect_at = FIELD(&at, "effect");
+        name_if_set(v->errors, toleration, "key", name_qualified, &at);
+        if (!*key && !streq(op, "Exists"))
+            field_invalid_str(
+                v->errors, &op_at, op,
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"");
+        if (value_get(toleration, "tolerationSeconds") && !streq(effect, "NoExecute"))
+            field_invalid_str(v->errors, &effect_at, effect,
+                              "effect must be 'NoExecute' when `tolerationSeconds` is set");
+        check_toleration_value(v->errors, toleration, &at);
+        if (*effect && !str_in(effect, EFFECTS))
+            field_not_supported(v->errors, &effect_at, value_string(v->errors->arena, effect), EFFECTS);
+    }
+}
+
+static void validate_host_aliases(const PodValidation *v, const FieldPath *path) {
+    const Value *list = value_get(v->spec, "hostAliases");
+    FieldPath list_at = FIELD(path, "hostAliases");
+    for (size_t i = 0; i < value_len(list); i++) {
+        const Value *names = value_get(value_at(list, i), "hostnames");
+        FieldPath at = FIELD_INDEX(&list_at, i), ip = FIELD(&at, "ip"), names_at = FIELD(&at, "hostnames");
+        check_ip(v->errors, &ip, text_of(value_at(list, i), "ip"));
+        for (size_t j = 0; j < value_len(names); j++) {
+            FieldPath name_at = FIELD_INDEX(&names_at, j);
+            field_check_name(v->errors, &name_at, str_or(value_str(value_at(names, j)), ""), name_dns_subdomain);
+        }
+    }
+}
+
+static void validate_gates(const PodValidation *v, const FieldPath *path) {
+    const Value *readiness = value_get(v->spec, "readinessGates"), *scheduling = value_get(v->spec, "schedulingGates");
+    FieldPath readiness_at = FIELD(path, "readinessGates"), scheduling_at = FIELD(path, "schedulingGates");
+    for (size_t i = 0; i < value_len(readiness); i++) {
+        FieldPath at = FIELD_INDEX(&readiness_at, i), type = FIELD(&at, "conditionType");
+        field_check_name(v->errors, &type, text_of(value_at(readiness, i), "conditionType"), name_qualified);
+    }
+    for (size_t i = 0; i < value_len(scheduling); i++) {
+        const char *name = text_of(value_at(scheduling, i), "name");
+        FieldPath at = FIELD_INDEX(&scheduling_at, i);
+        field_check_name(v->errors, &at, name, name_qualified);
+        for (size_t j = 0; j < i; j++)
+            if (streq(name, text_of(value_at(scheduling, j), "name"))) {
+                field_duplicate(v->errors, &at, value_string(v->errors->arena, name));
+                break;
+            }
+    }
+}
+
+/* With host networking, a container's ports are the host's: they must say so. */
+static void validate_host_network(const PodValidation *v, const FieldPath *path) {
+    static const char *const LISTS[] = {"containers", "initContainers"};
+    if (!value_get_bool(v->spec, "hostNetwork", false))
+        return;
+    for (size_t l = 0; l < ELEMENTSOF(LISTS); l++) {
+        const Value *containers = value_get(v->spec, LISTS[l]);
+        FieldPath list = FIELD(path, LISTS[l]);
+        for (size_t c = 0; c < value_len(containers); c++) {
+            const Value *ports = value_get(value_at(containers, c), "ports");
+            FieldPath container = FIELD_INDEX(&list, c), ports_at = FIELD(&container, "ports");
+            for (size_t i = 0; i < value_len(ports); i++) {
+                int64_t host = value_get_int(value_at(ports, i), "hostPort", 0),
+                        own = value_get_int(value_at(ports, i), "containerPort", 0);
+                FieldPath at = FIELD_INDEX(&ports_at, i), host_at = FIELD(&at, "hostPort");
+                if (host != own)
+                    field_invalid(v->errors, &host_at, value_int(v->errors->arena, host),
+                                  "must match `containerPort` when `hostNetwork` is true");
+            }
+        }
+    }
+}
+
+static void validate_identity(const PodValidation *v, const FieldPath *path) {
+    FieldErrors *errors = v->errors;
+    const Value *deadline = value_get(v->spec, "activeDeadlineSeconds");
+    FieldPath deadline_at = FIELD(path, "activeDeadlineSeconds");
+    name_if_set(errors, v->spec, "serviceAccountName", name_dns_subdomain, path);
+    name_if_set(errors, v->spec, "nodeName", name_dns_subdomain, path);
+    if (deadline)
+        field_check_range(errors, &deadline_at, deadline->integer, 1, INT32_MAX);
+    name_if_set(errors, v->spec, "hostname", name_dns_label, path);
+    name_if_set(errors, v->spec, "subdomain", name_dns_label, path);
+    validate_tolerations(v, path);
+    validate_host_aliases(v, path);
+    name_if_set(errors, v->spec, "priorityClassName", name_dns_subdomain, path);
+    name_if_set(errors, v->spec, "runtimeClassName", name_dns_subdomain, path);
+}
+
+static void validate_policies(const PodValidation *v, const FieldPath *path) {
+    static const char *const PREEMPTION[] = {"PreemptLowerPriority", "Never", NULL}, *const SYSTEMS[] = {
+                                                                                         "linux", "windows", NULL};
+    const Value *system = value_get(v->spec, "os");
+    FieldPath os_at = FIELD(path, "os"), overhead_at = FIELD(path, "overhead");
+    if (value_get(v->spec, "preemptionPolicy"))
+        one_of(v->errors, v->spec, "preemptionPolicy", PREEMPTION, path);
+    if (value_get(v->spec, "overhead")) {
+        Value *limits = value_object(v->errors->arena);
+        value_set(v->errors->arena, limits, "limits", value_get(v->spec, "overhead"));
+        resource_requirements_validate(v->errors, limits, &overhead_at);
+    }
+    if (value_is(system, VALUE_OBJECT))
+        one_of(v->errors, system, "name", SYSTEMS, &os_at);
+}
+
+void pod_spec_validate(const PodValidation *v, const FieldPath *path) {
+    static const char *const RESTART[] = {"Always", "OnFailure", "Never", NULL};
+    static const char *const DNS[] = {"ClusterFirstWithHostNet", "ClusterFirst", "Default", "None", NULL};
+    FieldPath volumes = FIELD(path, "volumes"), selector = FIELD(path, "nodeSelector"),
+              affinity = FIELD(path, "affinity");
+    FieldPath spread = FIELD(path, "topologySpreadConstraints");
+    FieldErrors *errors = v->errors;
+    pod_volumes_validate(v, &volumes);
+    pod_containers_validate(v, path);
+    validate_host_network(v, path);
+    one_of(errors, v->spec, "restartPolicy", RESTART, path);
+    one_of(errors, v->spec, "dnsPolicy", DNS, path);
+    field_check_labels(errors, &selector, value_get(v->spec, "nodeSelector"));
+    pod_security_validate(v, path);
+    pod_affinity_validate(errors, value_get(v->spec, "affinity"), &affinity);
+    validate_dns(v, path);
+    validate_gates(v, path);
+    pod_spread_validate(errors, value_get(v->spec, "topologySpreadConstraints"), &spread);
+    validate_identity(v, path);
+    validate_policies(v, path);
+}
+
+void pod_template_validate(FieldErrors *errors, const Value *template, const FieldPath *path) {
+    const Value *metadata = value_get(template, "metadata"), *annotations = value_get(metadata, "annotations"),
+                *empty = value_object(errors->arena);
+    FieldPath meta = FIELD(path, "metadata"), labels = FIELD(&meta, "labels"),
+              annotations_at = FIELD(&meta, "annotations");
+    FieldPath spec = FIELD(path, "spec"), ephemeral = FIELD(&spec, "ephemeralContainers");
+    PodValidation v = {
+        .errors = errors, .spec = value_get(template, "spec"), .metadata = metadata, .is_template = true};
+    field_check_labels(errors, &labels, value_get(metadata, "labels"));
+    VALUE_FOREACH_MEMBER (member, annotations) {
+        char *lower = arena_strdup(errors->arena, member->name);
+        for (char *p = lower; *p; p++)
+            *p = *p >= 'A' && *p <= 'Z' ? (char)(*p + ('a' - 'A')) : *p;
+        field_check_name(errors, &annotations_at, lower, name_qualified);
+    }
+    v.spec = v.spec ? v.spec : empty;
+    pod_spec_validate(&v, &spec);
+    if (value_len(value_get(v.spec, "ephemeralContainers")))
+        field_forbidden(errors, &ephemeral, "ephemeral containers not allowed in pod template");
+}

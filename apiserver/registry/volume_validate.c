@@ -1,0 +1,307 @@
+/* Volumes of a pod: one row a source. */
+#include "apiserver/registry/pod_validate.h"
+
+#include "api/quantity.h"
+#include "base/str.h"
+
+#define MODE_MESSAGE "must be a number between 0 and 0777 (octal), both inclusive"
+#define TOKEN_MIN_SECONDS 600
+#define TOKEN_MAX_SECONDS (1ll << 32)
+
+static const char *text_of(const Value *object, const char *name) {
+    return str_or(value_get_str(object, name), "");
+}
+
+static void require(FieldErrors *errors, const Value *object, const char *name, const FieldPath *path) {
+    FieldPath at = FIELD(path, name);
+    if (!*text_of(object, name))
+        field_required(errors, &at, "");
+}
+
+void backsteps_validate(FieldErrors *errors, const char *text, const FieldPath *path) {
+    for (const char *part = text;;) {
+        size_t n = strcspn(part, "/");
+        if (n == 2 && part[0] == '.' && part[1] == '.') {
+            field_invalid_str(errors, path, text, "must not contain '..'");
+            return;
+        }
+        if (!part[n])
+            return;
+        part += n + 1;
+    }
+}
+
+void relative_path_validate(FieldErrors *errors, const char *text, const FieldPath *path) {
+    if (text[0] == '/')
+        field_invalid_str(errors, path, text, "must be a relative path");
+    backsteps_validate(errors, text, path);
+}
+
+static void local_path_validate(FieldErrors *errors, const char *text, const FieldPath *path) {
+    relative_path_validate(errors, text, path);
+    if (str_has_prefix(text, "..") && !str_has_prefix(text, "../"))
+        field_invalid_str(errors, path, text, "must not start with '..'");
+}
+
+static void check_mode(FieldErrors *errors, const Value *object, const char *name, const FieldPath *path) {
+    const Value *mode = value_get(object, name);
+    FieldPath at = FIELD(path, name);
+    if (value_is(mode, VALUE_INT) && (mode->integer < 0 || mode->integer > 0777))
+        field_invalid(errors, &at, mode, MODE_MESSAGE);
+}
+
+static void check_items(FieldErrors *errors, const Value *source, const FieldPath *path) {
+    const Value *items = value_get(source, "items");
+    FieldPath list = FIELD(path, "items");
+    for (size_t i = 0; i < value_len(items); i++) {
+        FieldPath at = FIELD_INDEX(&list, i), path_at = FIELD(&at, "path");
+        require(errors, value_at(items, i), "key", &at);
+        require(errors, value_at(items, i), "path", &at);
+        local_path_validate(errors, text_of(value_at(items, i), "path"), &path_at);
+        check_mode(errors, value_at(items, i), "mode", &at);
+    }
+}
+
+static void check_empty_dir(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
+                            const FieldPath *path) {
+    const char *limit = value_get_str(source, "sizeLimit");
+    FieldPath at = FIELD(path, "sizeLimit");
+    Quantity q;
+    if (limit && quantity_parse(limit, &q) == 0 && quantity_sign(&q) < 0)
+        field_forbidden(errors, &at, "SizeLimit field must be a valid resource quantity");
+}
+
+static void check_host_path(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
+                            const FieldPath *path) {
+    static const char *const TYPES[] = {"",     "BlockDevice",  "CharDevice", "Directory", "DirectoryOrCreate",
+                                        "File", "FileOrCreate", "Socket",     NULL};
+    FieldPath at = FIELD(path, "path"), type_at = FIELD(path, "type");
+    require(errors, source, "path", path);
+    if (!*text_of(source, "path"))
+        return;
+    backsteps_validate(errors, text_of(source, "path"), &at);
+    if (!str_in(text_of(source, "type"), TYPES))
+        field_not_supported(errors, &type_at, value_string(errors->arena, text_of(source, "type")), TYPES);
+}
+
+static void check_secret(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
+                         const FieldPath *path) {
+    require(errors, source, "secretName", path);
+    check_mode(errors, source, "defaultMode", path);
+    check_items(errors, source, path);
+}
+
+static void check_config_map(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
+                             const FieldPath *path) {
+    require(errors, source, "name", path);
+    check_mode(errors, source, "defaultMode", path);
+    check_items(errors, source, path);
+}
+
+static void check_downward_file(FieldErrors *errors, const Value *file, const FieldPath *path) {
+    static const char *const FIELDS[] = {"metadata.annotations", "metadata.labels", "metadata.name",
+                                         "metadata.namespace",   "metadata.uid",    NULL};
+    const Value *field = value_get(file, "fieldRef"), *resource = value_get(file, "resourceFieldRef");
+    FieldPath path_at = FIELD(path, "path"), field_at = FIELD(path, "fieldRef"),
+              resource_at = FIELD(path, "resourceFieldRef"), what = FIELD(&field_at, "fieldPath");
+    require(errors, file, "path", path);
+    local_path_validate(errors, text_of(file, "path"), &path_at);
+    if (field) {
+        const char *text = text_of(field, "fieldPath");
+        if (!*text)
+            field_required(errors, &what, "");
+        else if (!strchr(text, '[') && !str_in(text, FIELDS))
+            field_not_supported(errors, &what, value_string(errors->arena, text), FIELDS);
+        if (resource)
+            field_invalid_str(errors, path, "resource",
+                              "fieldRef and resourceFieldRef can not be specified simultaneously");
+    } else if (resource) {
+        require(errors, resource, "containerName", &resource_at);
+        if (*text_of(resource, "containerName"))
+            require(errors, resource, "resource", &resource_at);
+    } else
+        field_required(errors, path, "one of fieldRef and resourceFieldRef is required");
+    check_mode(errors, file, "mode", path);
+}
+
+static void check_downward(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
+                           const FieldPath *path) {
+    const Value *item;
+    check_mode(errors, source, "defaultMode", path);
+    VALUE_FOREACH (item, value_get(source, "items"))
+        check_downward_file(errors, item, path);
+}
+
+static void check_token(FieldErrors *errors, const Value *token, const FieldPath *path, const FieldPath *projected) {
+    int64_t seconds = value_get_int(token, "expirationSeconds", TOKEN_MIN_SECONDS);
+    FieldPath at = FIELD(path, "expirationSeconds"), path_at = FIELD(projected, "path");
+    if (seconds < TOKEN_MIN_SECONDS)
+        field_invalid(errors, &at, value_int(errors->arena, seconds),
+                      "may not specify a duration less than 10 minutes");
+    if (seconds > TOKEN_MAX_SECONDS)
+        field_invalid(errors, &at, value_int(errors->arena, seconds),
+                      "may not specify a duration larger than 2^32 seconds");
+    if (!*text_of(token, "path"))
+        field_required(errors, &path_at, "");
+    else
+        local_path_validate(errors, text_of(token, "path"), &path_at);
+}
+
+/* Remembers the paths that sources write; one that comes twice is an error at the volume. */
+static void note_path(FieldErrors *errors, char **paths, const char *text, const char *shown,
+                      const FieldPath *projected) {
+    if (!*text)
+        return;
+    if (strstr(*paths, arena_printf(errors->arena, "\n%s\n", text)))
+        field_invalid_str(errors, projected, shown, "conflicting duplicate paths");
+    else
+        *paths = arena_printf(errors->arena, "%s%s\n", *paths, text);
+}
+
+static void check_projected(_unused_ const PodValidation *v, FieldErrors *errors, const Value *projected,
+                            const FieldPath *path) {
+    static const char *const KINDS[] = {
+        "secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate"};
+    const Value *sources = value_get(projected, "sources"), *item;
+    char *paths = arena_strdup(errors->arena, "\n");
+    FieldPath list = FIELD(path, "sources");
+    check_mode(errors, projected, "defaultMode", path);
+    for (size_t i = 0; i < value_len(sources); i++) {
+        size_t n = 0;
+        FieldPath source_at = FIELD_INDEX(&list, i);
+        for (size_t k = 0; k < ELEMENTSOF(KINDS); k++) {
+            const Value *source = value_get(value_at(sources, i), KINDS[k]);
+            FieldPath at = FIELD(&source_at, KINDS[k]);
+            if (!value_is(source, VALUE_OBJECT))
+                continue;
+            n++;
+            if (k < 2) {
+                require(errors, source, "name", &at);
+                check_items(errors, source, &at);
+                VALUE_FOREACH (item, value_get(source, "items"))
+                    note_path(errors, &paths, text_of(item, "path"), text_of(source, "name"), path);
+            } else if (k == 2) {
+                VALUE_FOREACH (item, value_get(source, "items")) {
+                    check_downward_file(errors, item, &at);
+                    note_path(errors, &paths, text_of(item, "path"), text_of(item, "path"), path);
+                }
+            } else if (k == 3)
+                check_token(errors, source, &at, path);
+        }
+        if (n > 1)
+            field_forbidden(errors, &source_at, "may not specify more than 1 volume type per source");
+    }
+}
+
+static void check_claim(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
+                        const FieldPath *path) {
+    require(errors, source, "claimName", path);
+}
+
+static void check_ephemeral(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
+                            const FieldPath *path) {
+    FieldPath at = FIELD(path, "volumeClaimTemplate");
+    if (!value_is(value_get(source, "volumeClaimTemplate"), VALUE_OBJECT))
+        field_required(errors, &at, "");
+}
+
+static void check_csi(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
+                      const FieldPath *path) {
+    FieldPath at = FIELD(path, "driver");
+    require(errors, source, "driver", path);
+    if (*text_of(source, "driver"))
+        field_check_name(errors, &at, text_of(source, "driver"), name_dns_subdomain);
+}
+
+static void check_image(const PodValidation *v, FieldErrors *errors, const Value *source, const FieldPath *path) {
+    if (!v->is_template)
+        require(errors, source, "reference", path);
+}
+
+static void check_nfs(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
+                      const FieldPath *path) {
+    FieldPath at = FIELD(path, "path");
+    require(errors, source, "server", path);
+    require(errors, source, "path", path);
+    if (*text_of(source, "path") && text_of(source, "path")[0] != '/')
+        field_invalid_str(errors, &at, text_of(source, "path"), "must be an absolute path");
+}
+
+static const struct {
+    const char *name;
+    void (*check)(const PodValidation *, FieldErrors *, const Value *, const FieldPath *); /* NULL: the kind is all */
+} SOURCES[] = {
+    {"emptyDir", check_empty_dir},
+    {"hostPath", check_host_path},
+    {"gitRepo", NULL},
+    {"gcePersistentDisk", NULL},
+    {"awsElasticBlockStore", NULL},
+    {"secret", check_secret},
+    {"nfs", check_nfs},
+    {"iscsi", NULL},
+    {"glusterfs", NULL},
+    {"flocker", NULL},
+    {"persistentVolumeClaim", check_claim},
+    {"rbd", NULL},
+    {"cinder", NULL},
+    {"cephfs", NULL},
+    {"quobyte", NULL},
+    {"downwardAPI", check_downward},
+    {"fc", NULL},
+    {"flexVolume", NULL},
+    {"configMap", check_config_map},
+    {"azureFile", NULL},
+    {"vsphereVolume", NULL},
+    {"photonPersistentDisk", NULL},
+    {"portworxVolume", NULL},
+    {"azureDisk", NULL},
+    {"storageos", NULL},
+    {"projected", check_projected},
+    {"scaleIO", NULL},
+    {"csi", check_csi},
+    {"ephemeral", check_ephemeral},
+    {"image", check_image},
+};
+
+static void validate_source(const PodValidation *v, const Value *volume, const FieldPath *path) {
+    size_t n = 0;
+    for (size_t i = 0; i < ELEMENTSOF(SOURCES); i++) {
+        const Value *source = value_get(volume, SOURCES[i].name);
+        FieldPath at = FIELD(path, SOURCES[i].name);
+        if (!value_is(source, VALUE_OBJECT))
+            continue;
+        if (n++)
+            field_forbidden(v->errors, &at, "may not specify more than 1 volume type");
+        else if (SOURCES[i].check)
+            SOURCES[i].check(v, v->errors, source, &at);
+    }
+    if (n == 0)
+        field_required(v->errors, path, "must specify a volume type");
+}
+
+const Value *pod_volume(const PodValidation *v, const char *name) {
+    const Value *volume;
+    VALUE_FOREACH (volume, value_get(v->spec, "volumes"))
+        if (streq(text_of(volume, "name"), name))
+            return volume;
+    return NULL;
+}
+
+void pod_volumes_validate(const PodValidation *v, const FieldPath *path) {
+    const Value *volumes = value_get(v->spec, "volumes");
+    for (size_t i = 0; i < value_len(volumes); i++) {
+        const Value *volume = value_at(volumes, i);
+        const char *name = text_of(volume, "name");
+        FieldPath at = FIELD_INDEX(path, i), name_at = FIELD(&at, "name");
+        validate_source(v, volume, &at);
+        if (!*name)
+            field_required(v->errors, &name_at, "");
+        else
+            field_check_name(v->errors, &name_at, name, name_dns_label);
+        for (size_t j = 0; j < i; j++)
+            if (streq(name, text_of(value_at(volumes, j), "name"))) {
+                field_duplicate(v->errors, &name_at, value_string(v->errors->arena, name));
+                break;
+            }
+    }
+}
