@@ -1,5 +1,5 @@
-/* The defaults that the published API carries as markers. A field that is not a pointer cannot tell absent from zero, so
- * there zero is defaulted too, as the reference's generated functions do. */
+/* The defaults that the published API carries as markers. A field that is not a pointer cannot tell absent from zero,
+ * so there zero is defaulted too, as the reference's generated functions do. */
 #include "api/codec.h"
 #include "api/json.h"
 

@@ -28,7 +28,7 @@ typedef struct Walk {
     Arena *arena;
     UnknownFields *unknown;
     char *first_error, *last_word; /* the remembered one, and the one that ended the walk */
-    bool sort; /* custom resources: members in alphabetical order */
+    bool sort;                     /* custom resources: members in alphabetical order */
 } Walk;
 
 static int walk_value(Walk *walk, const Frame *frame, const Schema *schema, Value *v, Value **ret);
@@ -339,9 +339,7 @@ static int walk_map(Walk *walk, const Frame *frame, const Schema *schema, Value 
         int r = walk_value(walk, &inner, element, m->value, &kept);
         if (r < 0)
             return r;
-        m->value = kept                     ? kept
-                   : schema->element_pointer ? value_null(walk->arena)
-                                             : zero_value(walk, element);
+        m->value = kept ? kept : schema->element_pointer ? value_null(walk->arena) : zero_value(walk, element);
     }
     sort_members(walk->arena, v);
     return 0;
@@ -362,9 +360,7 @@ static int walk_list(Walk *walk, const Frame *frame, const Schema *schema, Value
         int r = walk_value(walk, &inner, element, v->items[i], &kept);
         if (r < 0)
             return r;
-        v->items[i] = kept                     ? kept
-                      : schema->element_pointer ? value_null(walk->arena)
-                                                : zero_value(walk, element);
+        v->items[i] = kept ? kept : schema->element_pointer ? value_null(walk->arena) : zero_value(walk, element);
     }
     return 0;
 }
@@ -414,8 +410,8 @@ static void write_members(Walk *walk, const Schema *schema, Value *v, Value **sl
         sort_members(walk->arena, v);
 }
 
-/* Documents come in one of two orders: alphabetical, or that of the Go struct. So the member after fields[last] is likely
- * one of the next fields, or the next name. */
+/* Documents come in one of two orders: alphabetical, or that of the Go struct. So the member after fields[last] is
+ * likely one of the next fields, or the next name. */
 static const SchemaField *find_field(const Schema *schema, const char *name, size_t *last) {
     for (size_t i = *last; i < schema->n_fields && i < *last + 2; i++)
         if (streq(schema->fields[i].name, name)) {

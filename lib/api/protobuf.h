@@ -1,13 +1,22 @@
-/* The wire format that the protobuf codec shares between its directions. Inside lib/api only; the codec is in codec.h. */
+/* The wire format that the protobuf codec shares between its directions. Inside lib/api only; the codec is in codec.h.
+ */
 #pragma once
 
 #include "api/codec.h"
 
-typedef enum WireType { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_GROUP = 3, WIRE_GROUP_END = 4, WIRE_FIXED32 = 5 } WireType;
+typedef enum WireType {
+    WIRE_VARINT = 0,
+    WIRE_FIXED64 = 1,
+    WIRE_BYTES = 2,
+    WIRE_GROUP = 3,
+    WIRE_GROUP_END = 4,
+    WIRE_FIXED32 = 5
+} WireType;
 
 #define PROTOBUF_MAGIC "k8s"
-#define PROTOBUF_MAGIC_LEN 4 /* with its NUL */
+#define PROTOBUF_MAGIC_LEN 4   /* with its NUL */
 #define PROTOBUF_DEPTH_MAX 200 /* as JSON_DEPTH_MAX */
 
 /* The field of a message, or the embedded struct, with this number; both NULL when there is none. */
-void schema_by_protobuf_number(const Schema *schema, uint64_t number, const SchemaField **ret_field, const SchemaInline **ret_inline);
+void schema_by_protobuf_number(const Schema *schema, uint64_t number, const SchemaField **ret_field,
+                               const SchemaInline **ret_inline);

@@ -1,6 +1,6 @@
-/* protobuf to trees, by the schema tables. Trees come out as schema_normalize leaves them. Everything read is bounded by
- * the input: a length is checked against what is left before it is believed, the arena's limit is asked for each value,
- * and nesting ends at PROTOBUF_DEPTH_MAX. */
+/* protobuf to trees, by the schema tables. Trees come out as schema_normalize leaves them. Everything read is bounded
+ * by the input: a length is checked against what is left before it is believed, the arena's limit is asked for each
+ * value, and nesting ends at PROTOBUF_DEPTH_MAX. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -117,7 +117,8 @@ static int expect(const Wire *wire, WireType type) {
     return wire->type == type ? 0 : -EBADMSG;
 }
 
-void schema_by_protobuf_number(const Schema *schema, uint64_t number, const SchemaField **ret_field, const SchemaInline **ret_inline) {
+void schema_by_protobuf_number(const Schema *schema, uint64_t number, const SchemaField **ret_field,
+                               const SchemaInline **ret_inline) {
     *ret_field = NULL;
     *ret_inline = NULL;
     size_t low = 0, high = schema->n_by_number;
@@ -213,7 +214,8 @@ static int read_nested_envelope(const Reader *bytes, Value **ret) {
     if (r < 0)
         return r;
     const char *slash = strchr(api_version, '/');
-    char *group = slash ? arena_strndup(bytes->arena, api_version, (size_t)(slash - api_version)) : arena_strdup(bytes->arena, "");
+    char *group = slash ? arena_strndup(bytes->arena, api_version, (size_t)(slash - api_version))
+                        : arena_strdup(bytes->arena, "");
     const Resource *resource = resource_find_kind(group, slash ? slash + 1 : api_version, kind);
     if (!resource)
         return -EBADMSG;
@@ -248,8 +250,8 @@ static int read_raw(Reader reader, Value **ret) {
     return r;
 }
 
-/* JSONSchemaPropsOrBool { bool allows = 1; JSONSchemaProps schema = 2; }, OrArray { schema = 1; repeated schemas = 2; },
- * OrStringArray { schema = 1; repeated string = 2; }. */
+/* JSONSchemaPropsOrBool { bool allows = 1; JSONSchemaProps schema = 2; }, OrArray { schema = 1; repeated schemas = 2;
+ * }, OrStringArray { schema = 1; repeated string = 2; }. */
 static int read_union(Reader reader, const Schema *schema, Value **ret) {
     static const Schema string = {.type = SCHEMA_STRING, .go_type = "string"};
     bool or_bool = str_has_suffix(schema->name, "OrBool"), strings = str_has_suffix(schema->name, "OrStringArray");
@@ -276,10 +278,7 @@ static int read_union(Reader reader, const Schema *schema, Value **ret) {
     }
     if (r < 0)
         return r;
-    *ret = list    ? list
-           : props ? props
-           : or_bool ? value_bool(reader.arena, allows)
-                     : value_null(reader.arena);
+    *ret = list ? list : props ? props : or_bool ? value_bool(reader.arena, allows) : value_null(reader.arena);
     return 0;
 }
 
@@ -324,7 +323,8 @@ static int read_map_entry(Reader reader, const Schema *element, Value *map) {
 static int read_packed(Reader reader, const Schema *element, Value *list) {
     while (reader.p < reader.end) {
         Wire item = {.type = element->type == SCHEMA_DOUBLE ? WIRE_FIXED64 : WIRE_VARINT, .bytes.arena = reader.arena};
-        int r = element->type == SCHEMA_DOUBLE ? read_fixed(&reader, 8, &item.varint) : read_varint(&reader, &item.varint);
+        int r =
+            element->type == SCHEMA_DOUBLE ? read_fixed(&reader, 8, &item.varint) : read_varint(&reader, &item.varint);
         Value *v;
         if (r == 0)
             r = read_value(&item, element, NULL, &v);
@@ -436,7 +436,8 @@ static int read_field(const Wire *wire, const SchemaField *field, Value *object)
     Value *into = object->len && object->members[object->len - 1].name == field->name
                       ? object->members[object->len - 1].value
                       : value_get(object, field->name);
-    bool merges = field->schema->type == SCHEMA_LIST || field->schema->type == SCHEMA_MAP || field->schema->type == SCHEMA_STRUCT;
+    bool merges =
+        field->schema->type == SCHEMA_LIST || field->schema->type == SCHEMA_MAP || field->schema->type == SCHEMA_STRUCT;
     Value *v;
     int r = read_value(wire, field->schema, merges ? into : NULL, &v);
     if (r < 0)
@@ -480,7 +481,8 @@ static int read_type_meta(Reader reader, const char **api_version, const char **
     int r;
     while ((r = next_wire(&reader, &wire)) > 0)
         if (wire.type == WIRE_BYTES && (wire.number == 1 || wire.number == 2)) {
-            char *text = arena_strndup(reader.arena, (const char *)wire.bytes.p, (size_t)(wire.bytes.end - wire.bytes.p));
+            char *text =
+                arena_strndup(reader.arena, (const char *)wire.bytes.p, (size_t)(wire.bytes.end - wire.bytes.p));
             *(wire.number == 1 ? api_version : kind) = text;
         }
     return r;

@@ -42,7 +42,8 @@ static void put_number(Buf *out, uint64_t number, uint64_t value) {
     put_varint(out, value);
 }
 
-/* A message within: its length is known when it is written, so one byte is kept free for it, and a longer one makes room. */
+/* A message within: its length is known when it is written, so one byte is kept free for it, and a longer one makes
+ * room. */
 static size_t begin_message(Writer *w, uint64_t number) {
     put_key(w->out, number, WIRE_BYTES);
     buf_putc(w->out, 0);
@@ -273,8 +274,8 @@ static void write_field(Writer *w, uint64_t number, const Schema *schema, const 
 /* Does Go leave the field out for this value? */
 static bool is_left_out(const SchemaField *field, const Value *v) {
     bool nil = !v || v->type == VALUE_NULL;
-    return nil && (field->flags & FIELD_POINTER || field->schema->type == SCHEMA_LIST || field->schema->type == SCHEMA_MAP ||
-                   (field->schema->type == SCHEMA_BYTES));
+    return nil && (field->flags & FIELD_POINTER || field->schema->type == SCHEMA_LIST ||
+                   field->schema->type == SCHEMA_MAP || (field->schema->type == SCHEMA_BYTES));
 }
 
 /* Members stand in the order of the struct, or nearly: each search begins where the last one ended. */

@@ -17,7 +17,8 @@ static const char *kind_of(const Resource *resource) {
     return resource->kind;
 }
 
-static const Resource *find(const uint16_t *index, ResourceName name_of, const char *group, const char *version, const char *name) {
+static const Resource *find(const uint16_t *index, ResourceName name_of, const char *group, const char *version,
+                            const char *name) {
     size_t low = 0, high = resources_builtin_count;
     while (low < high) {
         size_t middle = (low + high) / 2;

@@ -123,8 +123,8 @@ static int read_zone(TimeParser *t, int *ret_offset) {
         t->p++;
         return 0;
     }
-    if (t->end - at < 6 || (*at != '+' && *at != '-') || at[3] != ':' || !digit(at[1]) || !digit(at[2]) || !digit(at[4]) ||
-        !digit(at[5]))
+    if (t->end - at < 6 || (*at != '+' && *at != '-') || at[3] != ':' || !digit(at[1]) || !digit(at[2]) ||
+        !digit(at[4]) || !digit(at[5]))
         return cannot(t, at, "Z07:00");
     int hours = (at[1] - '0') * 10 + at[2] - '0', minutes = (at[4] - '0') * 10 + at[5] - '0';
     if (hours > 24)

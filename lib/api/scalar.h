@@ -21,6 +21,7 @@ void time_point_format(TimePoint t, bool micro, char out[TIME_POINT_TEXT_MAX]);
 /* Is the text already what time_point_format writes (and not the zero time)? */
 bool time_text_is_canonical(const char *s, size_t n, bool micro);
 
-/* encoding/base64's standard decoding, which skips CR and LF. On failure -EINVAL and *ret_at, the byte the message names.
- * `out` has room for n / 4 * 3 + 3 bytes; NULL only checks. *ret_canonical: would encoding give the same text? */
+/* encoding/base64's standard decoding, which skips CR and LF. On failure -EINVAL and *ret_at, the byte the message
+ * names. `out` has room for n / 4 * 3 + 3 bytes; NULL only checks. *ret_canonical: would encoding give the same text?
+ */
 int base64_go_decode(const char *s, size_t n, uint8_t *out, size_t *ret_n, bool *ret_canonical, size_t *ret_at);

@@ -1,5 +1,5 @@
-/* Strategic merge patch, as k8s.io/apimachinery/pkg/util/strategicpatch applies one to an object of a known Go type: maps
- * are merged, lists by their patchStrategy and patchMergeKey, with the directives $patch, $retainKeys,
+/* Strategic merge patch, as k8s.io/apimachinery/pkg/util/strategicpatch applies one to an object of a known Go type:
+ * maps are merged, lists by their patchStrategy and patchMergeKey, with the directives $patch, $retainKeys,
  * $setElementOrder/LIST and $deleteFromPrimitiveList/LIST. Both trees are copied first and then changed freely. */
 #include <errno.h>
 #include <limits.h>
@@ -54,7 +54,8 @@ static void write_go_map(Buf *out, const Value *v, bool as_string) {
 }
 
 static const char *go_type_of(const Value *v) {
-    static const char *const names[] = {"%!s(<nil>)", "bool", "int64", "float64", "string", "[]interface {}", "map[string]interface {}"};
+    static const char *const names[] = {
+        "%!s(<nil>)", "bool", "int64", "float64", "string", "[]interface {}", "map[string]interface {}"};
     return names[v ? v->type : VALUE_NULL];
 }
 
@@ -272,7 +273,8 @@ static const Value *element_sample(Merge *m, const Value *a, const Value *b) {
                 if (item->type == VALUE_ARRAY) {
                     /* errors.NewGenericServerResponse of 422 */
                     if (m->result == 0)
-                        m->result = api_error_set(m->err, 422, "Invalid", "the server rejected our request due to an error in our request");
+                        m->result = api_error_set(m->err, 422, "Invalid",
+                                                  "the server rejected our request due to an error in our request");
                     return NULL;
                 }
             } else if (sample->type != item->type)
@@ -321,7 +323,8 @@ static Value *sort_by_order(Merge *m, const Value *list, const Index *order) {
     _cleanup_free_ Placed *placed = xmalloc((list->len + 1u) * sizeof(Placed));
     for (size_t i = 0; i < list->len; i++) {
         Value *item = list->items[i];
-        placed[i] = (Placed){item, order->key && is_delete(item) ? LONG_MAX : index_find(order, identity(item, order->key)), i};
+        placed[i] =
+            (Placed){item, order->key && is_delete(item) ? LONG_MAX : index_find(order, identity(item, order->key)), i};
     }
     qsort(placed, list->len, sizeof(Placed), compare_placed);
     Value *sorted = value_array(m->arena);
@@ -603,7 +606,8 @@ static Value *merge_list(Merge *m, Value *original, Value *patch, const ListMeta
 }
 
 /* One $setElementOrder list, together with the list of the patch that it orders. */
-static void merge_ordered_list(Merge *m, Value *original, Value *patch, const Schema *schema, const char *key, Value *order) {
+static void merge_ordered_list(Merge *m, Value *original, Value *patch, const Schema *schema, const char *key,
+                               Value *order) {
     if (order->type != VALUE_ARRAY) {
         bad_type(m, GO_LIST, order);
         return;
@@ -617,10 +621,13 @@ static void merge_ordered_list(Merge *m, Value *original, Value *patch, const Sc
     else if (change && change->type != VALUE_ARRAY)
         bad_type(m, GO_LIST, change);
     ListMeta meta;
-    if (m->result || !find_list(m, schema, name, &meta) || !check_order(m, change, order, meta.key) || (!there && !change))
+    if (m->result || !find_list(m, schema, name, &meta) || !check_order(m, change, order, meta.key) ||
+        (!there && !change))
         return;
     bool keep;
-    Value *merged = !change ? there : !there ? remove_directives(change, &keep) : merge_list(m, there, change, &meta, false);
+    Value *merged = !change  ? there
+                    : !there ? remove_directives(change, &keep)
+                             : merge_list(m, there, change, &meta, false);
     if (!merged || !element_sample(m, there, change))
         return;
     merged = put_in_order(m, merged, order, there, meta.key);
@@ -646,8 +653,8 @@ static void merge_ordered_lists(Merge *m, Value *original, Value *patch, const S
 
 /* Maps */
 
-/* The object being merged into. A large one is looked up in a table while it changes; members that go leave a NULL value
- * until editor_done. */
+/* The object being merged into. A large one is looked up in a table while it changes; members that go leave a NULL
+ * value until editor_done. */
 typedef struct Editor {
     Arena *arena;
     Value *object;
@@ -770,7 +777,8 @@ static Value *merge_map(Merge *m, Value *original, Value *patch, const Schema *s
     return m->result ? NULL : original;
 }
 
-int strategic_merge_apply(Arena *arena, const Schema *schema, const Value *original, const Value *patch, Value **ret, ApiError *err) {
+int strategic_merge_apply(Arena *arena, const Schema *schema, const Value *original, const Value *patch, Value **ret,
+                          ApiError *err) {
     if (!schema || !schema->go_type)
         return api_error_bad_request(err, "strategic merge patch format is not supported");
     if (!value_is(patch, VALUE_OBJECT)) {

@@ -66,7 +66,7 @@ bool value_equal(const Value *a, const Value *b); /* deep; member order does not
          value_is((array), VALUE_ARRAY) && _i_##item < (array)->len && ((item) = (array)->items[_i_##item], true);     \
          _i_##item++)
 #define VALUE_FOREACH_MEMBER(member, object)                                                                           \
-    for (Member *member = value_is((object), VALUE_OBJECT) && (object)->len ? (object)->members : NULL;                                \
+    for (Member *member = value_is((object), VALUE_OBJECT) && (object)->len ? (object)->members : NULL;                \
          member && member < (object)->members + (object)->len; member++)
 
 /* Changing. `name` is copied into the arena unless it is one of a schema's interned names (then pass through

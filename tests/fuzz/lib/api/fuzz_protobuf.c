@@ -7,9 +7,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     static const char *const kinds[] = {
-        "io.k8s.api.core.v1.Pod", "io.k8s.api.apps.v1.Deployment", "io.k8s.api.core.v1.Secret",
+        "io.k8s.api.core.v1.Pod",
+        "io.k8s.api.apps.v1.Deployment",
+        "io.k8s.api.core.v1.Secret",
         "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
-        "io.k8s.api.authentication.v1.TokenReview", "io.k8s.api.apps.v1.ControllerRevision", "io.k8s.api.coordination.v1.Lease"};
+        "io.k8s.api.authentication.v1.TokenReview",
+        "io.k8s.api.apps.v1.ControllerRevision",
+        "io.k8s.api.coordination.v1.Lease"};
     _cleanup_arena_ Arena *arena = arena_new(64 << 20);
     const char *api_version, *kind;
     const void *raw;

@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     Value *original, *patch, *result;
     size_t first = (size_t)(zero - data);
     if (json_parse(arena, (const char *)data, first, &original, NULL, NULL) < 0 ||
-        json_parse(arena, (const char *)zero + 1, n - first - 1, &patch, NULL, NULL) < 0 || original->type != VALUE_OBJECT)
+        json_parse(arena, (const char *)zero + 1, n - first - 1, &patch, NULL, NULL) < 0 ||
+        original->type != VALUE_OBJECT)
         return 0;
     Value *original_before = value_copy(arena, original), *patch_before = value_copy(arena, patch);
     _cleanup_api_error_ ApiError err = {0};

@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 
-
 #include "api/codec.h"
 #include "api/json.h"
 #include "base/fs.h"
@@ -108,8 +107,8 @@ static bool check_case(const Value *c) {
     if (error || r < 0) {
         bool same = r < 0 && error && streq(error, err.message);
         if (!same)
-            print_error("%s %s:\n  want %s\n  have %s\n", value_get_str(c, "object"), path.data, error ? error : "no error",
-                        r < 0 ? err.message : "no error");
+            print_error("%s %s:\n  want %s\n  have %s\n", value_get_str(c, "object"), path.data,
+                        error ? error : "no error", r < 0 ? err.message : "no error");
         return same;
     }
     value_write_json(&out, object);
@@ -161,10 +160,11 @@ static void members_are_ordered_dropped_and_added(void **state) {
                "{\"kind\":\"Pod\",\"metadata\":{},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\","
                "\"resources\":{\"limits\":{\"cpu\":\"500m\",\"memory\":\"1073741824\"}}}]},\"status\":{}}",
                NULL);
-    check_text("io.k8s.api.apps.v1.Deployment", "{}",
-               "{\"metadata\":{},\"spec\":{\"selector\":null,\"template\":{\"metadata\":{},\"spec\":{\"containers\":null}},"
-               "\"strategy\":{}},\"status\":{}}",
-               NULL);
+    check_text(
+        "io.k8s.api.apps.v1.Deployment", "{}",
+        "{\"metadata\":{},\"spec\":{\"selector\":null,\"template\":{\"metadata\":{},\"spec\":{\"containers\":null}},"
+        "\"strategy\":{}},\"status\":{}}",
+        NULL);
     check_text("io.k8s.api.core.v1.ServicePort", "{\"port\":1,\"name\":null}", "{\"port\":1,\"targetPort\":0}", NULL);
     check_text("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
                "{\"creationTimestamp\":\"0001-01-01T00:00:00Z\",\"labels\":{\"b\":\"\",\"a\":null}}",
@@ -181,8 +181,8 @@ static void errors_name_the_place(void **state) {
     check_text("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "{\"creationTimestamp\":\"yesterday\"}", NULL,
                "parsing time \"yesterday\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"yesterday\" as \"2006\"");
     /* A quantity's own refusal ends decoding, and so wins over an earlier wrong type. */
-    check_text("io.k8s.api.core.v1.ResourceQuota", "{\"metadata\":{\"name\":1},\"spec\":{\"hard\":{\"cpu\":\"x\"}}}", NULL,
-               "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
+    check_text("io.k8s.api.core.v1.ResourceQuota", "{\"metadata\":{\"name\":1},\"spec\":{\"hard\":{\"cpu\":\"x\"}}}",
+               NULL, "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
 }
 
 static void custom_schemas_prune_and_sort(void **state) {
@@ -221,22 +221,27 @@ static void markers_become_defaults(void **state) {
     (void)state;
     _cleanup_arena_ Arena *arena = arena_new(0);
     const Schema *container = schema_by_name("io.k8s.api.core.v1.Container");
-    const char *in = "{\"name\":\"c\",\"ports\":[{\"name\":\"p\",\"containerPort\":1,\"hostIP\":\"::\"},"
-                     "{\"containerPort\":2,\"protocol\":\"UDP\"}],\"livenessProbe\":{\"grpc\":{\"port\":1,\"service\":null}}}";
+    const char *in =
+        "{\"name\":\"c\",\"ports\":[{\"name\":\"p\",\"containerPort\":1,\"hostIP\":\"::\"},"
+        "{\"containerPort\":2,\"protocol\":\"UDP\"}],\"livenessProbe\":{\"grpc\":{\"port\":1,\"service\":null}}}";
     Value *v = parse(arena, in, strlen(in));
     schema_default(arena, container, v);
     _cleanup_buf_ Buf out = BUF_INIT(4096);
     value_write_json(&out, v);
-    assert_string_equal(out.data,
-                        "{\"name\":\"c\",\"ports\":[{\"name\":\"p\",\"containerPort\":1,\"protocol\":\"TCP\",\"hostIP\":\"::\"},"
-                        "{\"containerPort\":2,\"protocol\":\"UDP\"}],\"livenessProbe\":{\"grpc\":{\"port\":1,\"service\":\"\"}}}");
+    assert_string_equal(
+        out.data,
+        "{\"name\":\"c\",\"ports\":[{\"name\":\"p\",\"containerPort\":1,\"protocol\":\"TCP\",\"hostIP\":\"::\"},"
+        "{\"containerPort\":2,\"protocol\":\"UDP\"}],\"livenessProbe\":{\"grpc\":{\"port\":1,\"service\":\"\"}}}");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(members_are_ordered_dropped_and_added), cmocka_unit_test(errors_name_the_place),
-        cmocka_unit_test(custom_schemas_prune_and_sort),         cmocka_unit_test(storage_makes_empty_lists_null),
-        cmocka_unit_test(markers_become_defaults),               cmocka_unit_test(damaged_objects_are_treated_as_the_reference_does),
+        cmocka_unit_test(members_are_ordered_dropped_and_added),
+        cmocka_unit_test(errors_name_the_place),
+        cmocka_unit_test(custom_schemas_prune_and_sort),
+        cmocka_unit_test(storage_makes_empty_lists_null),
+        cmocka_unit_test(markers_become_defaults),
+        cmocka_unit_test(damaged_objects_are_treated_as_the_reference_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,8 +32,8 @@ static const Schema *schema_of(Arena *arena, const char *api_version, const char
     const char *slash = strchr(api_version, '/');
     const char *group = slash ? arena_strndup(arena, api_version, (size_t)(slash - api_version)) : "";
     const Resource *resource = resource_find_kind(group, slash ? slash + 1 : api_version, kind);
-    static const char *const packages[] = {"api.core.v1", "apimachinery.pkg.apis.meta.v1", "api.autoscaling.v1", "api.policy.v1",
-                                           "api.authentication.v1"};
+    static const char *const packages[] = {"api.core.v1", "apimachinery.pkg.apis.meta.v1", "api.autoscaling.v1",
+                                           "api.policy.v1", "api.authentication.v1"};
     const Schema *schema = resource ? resource->schema : NULL;
     for (size_t i = 0; i < ELEMENTSOF(packages) && !schema; i++)
         schema = schema_by_name(arena_printf(arena, "io.k8s.%s.%s", packages[i], kind));
@@ -71,7 +71,8 @@ static void check_pair(const char *stem) {
         size_t i = 0;
         while (i < bytes.len && i < pb_len && bytes.data[i] == pb[i])
             i++;
-        fail_msg("%s: %zu bytes and not %zu, different from byte %zu on (...%.40s)", stem, bytes.len, pb_len, i, pb + (i > 40 ? i - 40 : 0));
+        fail_msg("%s: %zu bytes and not %zu, different from byte %zu on (...%.40s)", stem, bytes.len, pb_len, i,
+                 pb + (i > 40 ? i - 40 : 0));
     }
 }
 
@@ -137,31 +138,61 @@ static void odd_but_lawful_encodings_are_read(void **state) {
     (void)state;
     const char *meta = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", *map = "io.k8s.api.core.v1.ConfigMap";
     CHECK_DECODE(meta, "", "{}");
-    CHECK_DECODE(meta, "\x0a\x01" "a" "\x0a\x01" "b", "{\"name\":\"b\"}"); /* the last wins */
-    CHECK_DECODE(meta, "\xa3\x06\x08\x01\xa4\x06\x0a\x01" "a", "{\"name\":\"a\"}"); /* an unknown group */
-    CHECK_DECODE(meta, "\xa2\x06\x01x\xa8\x06\x05\x0a\x01" "a", "{\"name\":\"a\"}"); /* unknown fields */
-    CHECK_DECODE(map, "\x12\x06\x0a\x01" "b\x12\x01" "1\x12\x06\x0a\x01" "a\x12\x01" "2\x12\x06\x0a\x01" "b\x12\x01" "3",
+    CHECK_DECODE(meta,
+                 "\x0a\x01"
+                 "a"
+                 "\x0a\x01"
+                 "b",
+                 "{\"name\":\"b\"}"); /* the last wins */
+    CHECK_DECODE(meta,
+                 "\xa3\x06\x08\x01\xa4\x06\x0a\x01"
+                 "a",
+                 "{\"name\":\"a\"}"); /* an unknown group */
+    CHECK_DECODE(meta,
+                 "\xa2\x06\x01x\xa8\x06\x05\x0a\x01"
+                 "a",
+                 "{\"name\":\"a\"}"); /* unknown fields */
+    CHECK_DECODE(map,
+                 "\x12\x06\x0a\x01"
+                 "b\x12\x01"
+                 "1\x12\x06\x0a\x01"
+                 "a\x12\x01"
+                 "2\x12\x06\x0a\x01"
+                 "b\x12\x01"
+                 "3",
                  "{\"metadata\":{},\"data\":{\"a\":\"2\",\"b\":\"3\"}}");
     /* supplementalGroups of a PodSecurityContext, packed */
     CHECK_DECODE("io.k8s.api.core.v1.PodSecurityContext", "\x22\x03\x01\xac\x02", "{\"supplementalGroups\":[1,300]}");
     /* an embedded object that is itself in the envelope */
-    CHECK_DECODE("io.k8s.api.apps.v1.ControllerRevision",
-                 "\x12\x2c\x0a\x2a" "k8s\0\x0a\x0f\x0a\x02v1\x12\x09" "ConfigMap\x12\x11\x0a\x03\x0a\x01" "a\x12\x0a\x0a\x01x\x12\x05" "value\x1a\x00",
-                 "{\"metadata\":{},\"data\":{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\"},"
-                 "\"data\":{\"x\":\"value\"}},\"revision\":0}");
+    CHECK_DECODE(
+        "io.k8s.api.apps.v1.ControllerRevision",
+        "\x12\x2c\x0a\x2a"
+        "k8s\0\x0a\x0f\x0a\x02v1\x12\x09"
+        "ConfigMap\x12\x11\x0a\x03\x0a\x01"
+        "a\x12\x0a\x0a\x01x\x12\x05"
+        "value\x1a\x00",
+        "{\"metadata\":{},\"data\":{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\"},"
+        "\"data\":{\"x\":\"value\"}},\"revision\":0}");
 }
 
 static void unlawful_encodings_are_refused(void **state) {
     (void)state;
     const char *meta = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
-    CHECK_DECODE(meta, "\x0a\x05" "a", NULL);                                  /* longer than what is there */
-    CHECK_DECODE(meta, "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", NULL);     /* a length of 2^64 - 1 */
-    CHECK_DECODE(meta, "\x08\x01", NULL);                                         /* a number where text belongs */
-    CHECK_DECODE(meta, "\x0f\x01", NULL);                                         /* wire type 7 */
-    CHECK_DECODE(meta, "\x02\x00", NULL);                                         /* field 0 */
-    CHECK_DECODE(meta, "\x0c", NULL);                                             /* the end of no group */
+    CHECK_DECODE(meta,
+                 "\x0a\x05"
+                 "a",
+                 NULL);                                                               /* longer than what is there */
+    CHECK_DECODE(meta, "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", NULL);         /* a length of 2^64 - 1 */
+    CHECK_DECODE(meta, "\x08\x01", NULL);                                             /* a number where text belongs */
+    CHECK_DECODE(meta, "\x0f\x01", NULL);                                             /* wire type 7 */
+    CHECK_DECODE(meta, "\x02\x00", NULL);                                             /* field 0 */
+    CHECK_DECODE(meta, "\x0c", NULL);                                                 /* the end of no group */
     CHECK_DECODE(meta, "\x42\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x10", NULL); /* a time past the year 9999 */
-    CHECK_DECODE("io.k8s.api.core.v1.ResourceQuotaSpec", "\x0a\x08\x0a\x01" "c\x12\x03\x0a\x01" "x", NULL); /* no quantity */
+    CHECK_DECODE("io.k8s.api.core.v1.ResourceQuotaSpec",
+                 "\x0a\x08\x0a\x01"
+                 "c\x12\x03\x0a\x01"
+                 "x",
+                 NULL);                                                               /* no quantity */
     CHECK_DECODE("io.k8s.api.apps.v1.ControllerRevision", "\x12\x03\x0a\x01{", NULL); /* no JSON */
 }
 
@@ -172,7 +203,8 @@ static void memory_and_depth_are_bounded(void **state) {
     for (int i = 0; i < 50000; i++)
         buf_append(&many, "\x72\x00", 2); /* finalizers: 50,000 empty texts, at some 50 bytes a value */
     Value *v;
-    assert_int_equal(decode(arena, "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", many.data, many.len, &v), -ENOMEM);
+    assert_int_equal(decode(arena, "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", many.data, many.len, &v),
+                     -ENOMEM);
 
     /* JSONSchemaProps.not (number 28) within itself */
     _cleanup_buf_ Buf deep = BUF_INIT(1 << 20);
@@ -188,7 +220,8 @@ static void memory_and_depth_are_bounded(void **state) {
         buf_append(&deep, outer.data, outer.len);
     }
     arena_reset(arena);
-    assert_int_equal(decode(arena, "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps", deep.data, deep.len, &v),
+    assert_int_equal(decode(arena, "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps",
+                            deep.data, deep.len, &v),
                      -EBADMSG);
 }
 
@@ -209,9 +242,12 @@ static void what_does_not_fit_is_an_error(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kind_is_coded_as_the_reference_does), cmocka_unit_test(damaged_bytes_are_refused_or_read),
-        cmocka_unit_test(odd_but_lawful_encodings_are_read),         cmocka_unit_test(unlawful_encodings_are_refused),
-        cmocka_unit_test(memory_and_depth_are_bounded),              cmocka_unit_test(what_does_not_fit_is_an_error),
+        cmocka_unit_test(every_kind_is_coded_as_the_reference_does),
+        cmocka_unit_test(damaged_bytes_are_refused_or_read),
+        cmocka_unit_test(odd_but_lawful_encodings_are_read),
+        cmocka_unit_test(unlawful_encodings_are_refused),
+        cmocka_unit_test(memory_and_depth_are_bounded),
+        cmocka_unit_test(what_does_not_fit_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

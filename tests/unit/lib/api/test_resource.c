@@ -41,7 +41,8 @@ static void facts_are_those_of_the_reference(void **state) {
     assert_string_equal(pods->storage_version_hash, "xPOwRZ+Yhw8=");
     assert_true(str_in("spec.nodeName", pods->selectable_fields));
     assert_string_equal(resource_find("", "v1", "nodes")->storage_prefix, "minions");
-    assert_string_equal(resource_find("apiregistration.k8s.io", "v1", "apiservices")->storage_prefix, "apiregistration.k8s.io/apiservices");
+    assert_string_equal(resource_find("apiregistration.k8s.io", "v1", "apiservices")->storage_prefix,
+                        "apiregistration.k8s.io/apiservices");
     assert_ptr_equal(events->storage, resource_find("", "v1", "events"));
     assert_ptr_equal(scaler->storage, resource_find("autoscaling", "v2", "horizontalpodautoscalers"));
     const Subresource *scale = resource_subresource(deployments, "scale");

@@ -42,11 +42,13 @@ static void times_are_read_and_written_as_go_does(void **state) {
     check_time("", false, NULL, "parsing time \"\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"\" as \"2006\"");
     check_time("2024-01-01", false, NULL,
                "parsing time \"2024-01-01\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"\" as \"T\"");
-    check_time("2024-01-01T00:00:00", false, NULL,
-               "parsing time \"2024-01-01T00:00:00\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"\" as \"Z07:00\"");
+    check_time(
+        "2024-01-01T00:00:00", false, NULL,
+        "parsing time \"2024-01-01T00:00:00\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"\" as \"Z07:00\"");
     check_time("2024-01-01T00:00:00Zx", false, NULL, "parsing time \"2024-01-01T00:00:00Zx\": extra text: \"x\"");
     check_time("2024-01-01T00:00:00Z", true, NULL,
-               "parsing time \"2024-01-01T00:00:00Z\" as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \"Z\" as \".000000\"");
+               "parsing time \"2024-01-01T00:00:00Z\" as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \"Z\" as "
+               "\".000000\"");
 }
 
 static void every_day_comes_back(void **state) {

@@ -31,7 +31,8 @@ static Value *read_cases(Arena *arena) {
 static const Schema *schema_of(Arena *arena, const char *text) {
     size_t n;
     char **parts = str_split(arena, text, '/', &n);
-    const Resource *r = n == 2 ? resource_find_kind("", parts[0], parts[1]) : resource_find_kind(parts[0], parts[1], parts[2]);
+    const Resource *r =
+        n == 2 ? resource_find_kind("", parts[0], parts[1]) : resource_find_kind(parts[0], parts[1], parts[2]);
     assert_non_null(r);
     return r->schema;
 }
@@ -51,8 +52,8 @@ static bool check_case(Arena *arena, const Value *c) {
     int r = strategic_merge_apply(arena, schema_of(arena, value_get_str(c, "kind")), original, patch, &have, &err);
     bool same = error ? r < 0 && err.code >= 400 && streq(err.message, error) : r == 0 && value_equal(have, want);
     if (!same)
-        print_error("%s + %s:\n  want %s\n  have %s\n", original_before, patch_before, error ? error : text_of(arena, want),
-                    r < 0 ? err.message : text_of(arena, have));
+        print_error("%s + %s:\n  want %s\n  have %s\n", original_before, patch_before,
+                    error ? error : text_of(arena, want), r < 0 ? err.message : text_of(arena, have));
     assert_string_equal(text_of(arena, original), original_before);
     assert_string_equal(text_of(arena, patch), patch_before);
     return same;
@@ -74,7 +75,8 @@ static void check_error(const char *schema, const char *patch, int code, const c
     _cleanup_api_error_ ApiError err = {0};
     Value *ret = NULL;
     const char *original = "{\"spec\":{\"containers\":[{\"name\":\"a\"}],\"volumes\":[{\"name\":\"v\"}]}}";
-    assert_true(strategic_merge_apply(arena, schema_by_name(schema), parse(arena, original), parse(arena, patch), &ret, &err) < 0);
+    assert_true(strategic_merge_apply(arena, schema_by_name(schema), parse(arena, original), parse(arena, patch), &ret,
+                                      &err) < 0);
     assert_int_equal(err.code, code);
     assert_string_equal(err.message, message);
     assert_null(ret);
@@ -87,8 +89,10 @@ static void errors_have_the_codes_of_the_server(void **state) {
     check_error(pod, "{\"spec\":{\"$retainKeys\":5}}", 400, "invalid patch format of retainKeys");
     check_error(pod, "{\"spec\":{\"$setElementOrderX\":[]}}", 400, "invalid patch format of setElementOrder list");
     check_error(pod, "{\"spec\":{\"$deleteFromPrimitiveList\":[]}}", 400, "invalid patch format of primitive list");
-    check_error(pod, "{\"spec\":{\"containers\":[[1]]}}", 500, "list element types are not identical: [[map[name:a]] [[1]]]");
-    check_error(pod, "{\"spec\":{\"containers\":[{\"$patch\":\"odd\"}]}}", 500, "unknown patch type: odd in map: map[$patch:odd]");
+    check_error(pod, "{\"spec\":{\"containers\":[[1]]}}", 500,
+                "list element types are not identical: [[map[name:a]] [[1]]]");
+    check_error(pod, "{\"spec\":{\"containers\":[{\"$patch\":\"odd\"}]}}", 500,
+                "unknown patch type: odd in map: map[$patch:odd]");
     check_error("io.k8s.none", "{}", 400, "strategic merge patch format is not supported");
 }
 
@@ -98,7 +102,8 @@ static void long_lists_and_maps_take_no_time(void **state) {
     enum { COUNT = 60000 };
     _cleanup_arena_ Arena *arena = arena_new(0);
     Value *original = value_object(arena), *patch = value_object(arena), *result;
-    Value *metadata[2] = {value_ensure_object(arena, original, "metadata"), value_ensure_object(arena, patch, "metadata")};
+    Value *metadata[2] = {value_ensure_object(arena, original, "metadata"),
+                          value_ensure_object(arena, patch, "metadata")};
     for (size_t k = 0; k < 2; k++) {
         Value *finalizers = value_ensure_array(arena, metadata[k], "finalizers");
         Value *owners = value_ensure_array(arena, metadata[k], "ownerReferences"), *labels = value_object(arena);
@@ -109,12 +114,14 @@ static void long_lists_and_maps_take_no_time(void **state) {
             Value *owner = value_object(arena);
             value_set_str(arena, owner, "uid", arena_printf(arena, "u%d", i + (int)k * COUNT / 2));
             value_append(arena, owners, owner);
-            labels->members[labels->len++] = (Member){arena_printf(arena, "l%d", i), k && i % 2 ? value_null(arena) : value_string(arena, "x")};
+            labels->members[labels->len++] =
+                (Member){arena_printf(arena, "l%d", i), k && i % 2 ? value_null(arena) : value_string(arena, "x")};
         }
         value_set(arena, metadata[k], "labels", labels);
     }
     _cleanup_api_error_ ApiError err = {0};
-    assert_int_equal(strategic_merge_apply(arena, schema_by_name("io.k8s.api.core.v1.Pod"), original, patch, &result, &err), 0);
+    assert_int_equal(
+        strategic_merge_apply(arena, schema_by_name("io.k8s.api.core.v1.Pod"), original, patch, &result, &err), 0);
     assert_int_equal(value_len(value_path(result, "metadata", "finalizers", NULL)), COUNT + COUNT / 2);
     assert_int_equal(value_len(value_path(result, "metadata", "ownerReferences", NULL)), COUNT + COUNT / 2);
     assert_int_equal(value_len(value_path(result, "metadata", "labels", NULL)), COUNT / 2);
