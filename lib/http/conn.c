@@ -305,7 +305,9 @@ void conn_accepted(Worker *worker, int fd) {
     if (!conn->next)
         timer_set(worker->sweep_timer, now_monotonic_ns() + NS_PER_SEC);
     conn_set_deadline(conn, HTTP_HEAD_TIMEOUT_SECONDS);
+    pthread_mutex_lock(&worker->server->tls_lock);
     int r = transport_init(&conn->transport, fd, worker->server->tls, true);
+    pthread_mutex_unlock(&worker->server->tls_lock);
     if (r == 0)
         r = loop_add_io(worker->loop, fd, EPOLLIN, conn_on_io, conn, &conn->source);
     if (r < 0)

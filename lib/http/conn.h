@@ -190,7 +190,8 @@ void worker_check_finished(Worker *worker);
 
 struct HttpServer {
     HttpServerConfig config;
-    SSL_CTX *tls;
+    pthread_mutex_t tls_lock;
+    SSL_CTX *tls; /* under tls_lock; a connection keeps its own reference */
     int listen_fd;
     uint16_t port;
     Worker **workers;

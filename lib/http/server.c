@@ -247,6 +247,7 @@ static void server_free(HttpServer *server) {
     free(server->workers);
     closep(&server->listen_fd);
     SSL_CTX_free(server->tls);
+    pthread_mutex_destroy(&server->tls_lock);
     free(server);
 }
 
@@ -254,6 +255,7 @@ int http_server_start(const HttpServerConfig *config, HttpServer **ret) {
     HttpServer *server = NEW0(HttpServer);
     server->config = *config;
     server->listen_fd = -1;
+    pthread_mutex_init(&server->tls_lock, NULL);
     HttpServerConfig *c = &server->config;
     c->max_body = c->max_body ? c->max_body : HTTP_MAX_BODY;
     c->max_connections = c->max_connections ? c->max_connections : HTTP_MAX_CONNECTIONS;
@@ -281,6 +283,19 @@ int http_server_start(const HttpServerConfig *config, HttpServer **ret) {
     else
         server_free(server);
     return r;
+}
+
+int http_server_reload(HttpServer *server, const char *cert_file, const char *key_file, const char *client_ca_file) {
+    SSL_CTX *fresh = NULL;
+    int r = tls_server_context(cert_file, key_file, client_ca_file, &fresh);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&server->tls_lock);
+    SSL_CTX *old = server->tls;
+    server->tls = fresh;
+    pthread_mutex_unlock(&server->tls_lock);
+    SSL_CTX_free(old);
+    return 0;
 }
 
 uint16_t http_server_port(const HttpServer *server) {

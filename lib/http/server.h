@@ -30,7 +30,7 @@ HttpBytes http_bytes_copy(const void *data, size_t len); /* copies */
 typedef struct HttpServerConfig {
     const char *bind;                 /* address; NULL: 127.0.0.1 */
     uint16_t port;                    /* 0: any free one, see http_server_port */
-    const char *cert_file, *key_file; /* PEM chain and key; the key is read once */
+    const char *cert_file, *key_file; /* PEM chain and key, read at start (see http_server_reload); NULL: plain HTTP */
     const char *client_ca_file;       /* asks for (does not require) client certificates of this CA; NULL: never asks */
     unsigned threads;                 /* loop threads; 0: one per core */
     size_t max_body;                  /* bytes; 0: HTTP_MAX_BODY */
@@ -46,11 +46,15 @@ typedef struct HttpServerConfig {
 #define HTTP_HEAD_TIMEOUT_SECONDS 30 /* from the first byte (or the handshake) to the whole head */
 #define HTTP_BODY_TIMEOUT_SECONDS 60
 #define HTTP_IDLE_TIMEOUT_SECONDS 300
-#define HTTP_STREAM_BUFFER (256 * 1024) /* pending bytes of one streaming reply before its source is no longer asked   \
-                                         */
+#define HTTP_STREAM_BUFFER                                                                                             \
+    (256 * 1024) /* pending bytes of one streaming reply before its source is no longer asked                          \
+                  */
 
 int http_server_start(const HttpServerConfig *config, HttpServer **ret);
 uint16_t http_server_port(const HttpServer *server);
+/* New certificate files (after a renewal) for the connections accepted from now on. On failure the old ones stay. Any
+ * thread. */
+int http_server_reload(HttpServer *server, const char *cert_file, const char *key_file, const char *client_ca_file);
 /* Graceful: stops accepting, sends GOAWAY / Connection: close, ends streams (their `closed` runs), waits at most
  * `timeout_ns` for replies under way, joins the threads. */
 void http_server_stop(HttpServer *server, uint64_t timeout_ns);

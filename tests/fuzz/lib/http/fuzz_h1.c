@@ -40,8 +40,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     int fds[2];
     if (size > INPUT_MAX || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
         return 0;
-    HttpServer server = {
-        .config = {.handler = handle, .max_body = 4096, .max_connections = 10}, .listen_fd = -1, .n_conns = 1};
+    HttpServer server = {.config = {.handler = handle, .max_body = 4096, .max_connections = 10},
+                         .listen_fd = -1,
+                         .n_conns = 1,
+                         .tls_lock = PTHREAD_MUTEX_INITIALIZER};
     Worker *worker = NEW0(Worker);
     worker->refs = 1;
     worker->server = &server;
