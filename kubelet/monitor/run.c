@@ -228,8 +228,8 @@ static void peer_request(Monitor *m, int index) {
     ssize_t n = recvmsg(p->conn, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (n <= 0) {
-        peer_close(m, index);
+    if (n <= 0) { /* attached streams live on without the connection that brought them */
+        drop_fd(&p->conn);
         return;
     }
     int fds[4], n_fds = 0;
@@ -362,6 +362,8 @@ static bool collect(Monitor *m, PollSet *set) {
         if (!p)
             continue;
         watch(set, p->conn, POLLIN, (Watch){W_CONN, i, 0});
+        if (p->held_len && m->input < 0)
+            p->held_len = 0;
         if (p->held_len)
             watch(set, m->input, POLLOUT, (Watch){W_CONTAINER_INPUT, i, 0});
         else
@@ -384,6 +386,14 @@ static void resize_read(Monitor *m, Peer *p, short revents) {
         drop_fd(&p->resize);
 }
 
+static void peers_sweep(Monitor *m) {
+    for (int i = 0; i < PEERS_MAX; i++) {
+        const Peer *p = m->peers[i];
+        if (p && p->conn < 0 && p->input < 0 && p->resize < 0 && p->out[0].fd < 0 && p->out[1].fd < 0 && !p->held_len)
+            peer_close(m, i);
+    }
+}
+
 static void dispatch(Monitor *m, const PollSet *set) {
     for (int i = 0; i < set->n; i++) {
         const Watch *w = &set->watches[i];
@@ -403,7 +413,8 @@ static void dispatch(Monitor *m, const PollSet *set) {
                 output_read(m, w->which);
             break;
         case W_CONN:
-            peer_request(m, w->index);
+            if (p->conn >= 0)
+                peer_request(m, w->index);
             break;
         case W_INPUT:
         case W_CONTAINER_INPUT:
@@ -436,6 +447,7 @@ static void monitor_loop(Monitor *m) {
         if (poll(set.fds, (nfds_t)set.n, pending ? 1000 : -1) < 0 && errno != EINTR)
             return;
         dispatch(m, &set);
+        peers_sweep(m);
         for (int i = 0; pending && i < PEERS_MAX; i++)
             for (int which = 0; m->peers[i] && which < 2; which++)
                 outlet_flush(&m->peers[i]->out[which]);

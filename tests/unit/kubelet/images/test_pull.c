@@ -335,7 +335,7 @@ static void bad_manifests(void **state) {
         {"/v2/old/", NULL, HEADERS "Content-Length: 19\r\n\r\n{\"schemaVersion\":1}"},
         {"/v2/empty/", NULL, HEADERS "Content-Length: 19\r\n\r\n{\"schemaVersion\":2}"},
         {"/v2/platform/", NULL, HEADERS "Content-Length: 69\r\n\r\n{\"manifests\":[{\"platform\":{\"os\":\"linux\",\"architecture\":\"mips64le\"}}]}"},
-        {"/v2/denied/", NULL, "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 49\r\n\r\n{\"errors\":[{\"code\":\"DENIED\",\"message\":\"go away\"}]}"},
+        {"/v2/denied/", NULL, "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 50\r\n\r\n{\"errors\":[{\"code\":\"DENIED\",\"message\":\"go away\"}]}"},
         {"/v2/busy/", NULL, "HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"},
         {"/v2/plain/", NULL, "HTTP/1.1 302 Found\r\nLocation: http://registry.example/v2/\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"},
         {"/v2/loop/", NULL, "HTTP/1.1 302 Found\r\nLocation: /v2/loop/again\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"},
