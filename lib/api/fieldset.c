@@ -15,7 +15,8 @@ static int compare_json(const char *a, const char *b) {
     for (; a[i] && a[i] == b[i]; i++)
         if (a[i] == '"' && (i == 0 || a[i - 1] != '\\'))
             quoted = !quoted;
-    if (!quoted && (is_digit(a[i]) || is_digit(b[i])) && (is_digit(a[i]) == is_digit(b[i]) || (i && is_digit(a[i - 1])))) {
+    if (!quoted && (is_digit(a[i]) || is_digit(b[i])) &&
+        (is_digit(a[i]) == is_digit(b[i]) || (i && is_digit(a[i - 1])))) {
         size_t na = strspn(a + i, "0123456789"), nb = strspn(b + i, "0123456789");
         if (na != nb)
             return na < nb ? -1 : 1;
@@ -203,7 +204,7 @@ static int read_set(Arena *arena, const Value *v, FieldSet **ret, bool *ret_memb
     if (!value_is(v, VALUE_OBJECT) && !value_is(v, VALUE_NULL))
         return -EBADMSG;
     FieldSet *set = ARENA_NEW0(arena, FieldSet);
-    VALUE_FOREACH_MEMBER(m, v) {
+    VALUE_FOREACH_MEMBER (m, v) {
         if (m->name[0] == '.' && !m->name[1]) {
             *ret_member = true;
             continue;
@@ -305,7 +306,7 @@ void element_write(Buf *out, ElementKind kind, const char *text) {
     buf_putc(out, '[');
     if (kind == ELEMENT_KEY) {
         const char *comma = "";
-        VALUE_FOREACH_MEMBER(m, v) {
+        VALUE_FOREACH_MEMBER (m, v) {
             buf_printf(out, "%s%s=", comma, m->name);
             write_scalar(out, m->value);
             comma = ",";

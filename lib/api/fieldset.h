@@ -1,6 +1,6 @@
-/* Sets of field paths: what a manager owns (fieldpath.Set of sigs.k8s.io/structured-merge-diff). A set is a tree of path
- * elements; an element may be a member itself, have children, or both. In an arena, never changed once made except by
- * fieldset_add and fieldset_sort; sets share parts freely. NULL is the empty set everywhere. */
+/* Sets of field paths: what a manager owns (fieldpath.Set of sigs.k8s.io/structured-merge-diff). A set is a tree of
+ * path elements; an element may be a member itself, have children, or both. In an arena, never changed once made except
+ * by fieldset_add and fieldset_sort; sets share parts freely. NULL is the empty set everywhere. */
 #pragma once
 
 #include "api/value.h"
@@ -25,7 +25,8 @@ struct FieldSet {
 /* Fields by name, then keys, values and indexes, each by its own order (numbers by value). */
 int element_compare(ElementKind a_kind, const char *a, ElementKind b_kind, const char *b);
 
-/* FieldsV1 JSON in and out. Elements of unknown kinds are left out, as the reference does; -EBADMSG for what is no set. */
+/* FieldsV1 JSON in and out. Elements of unknown kinds are left out, as the reference does; -EBADMSG for what is no set.
+ */
 int fieldset_from_value(Arena *arena, const Value *fields_v1, FieldSet **ret);
 Value *fieldset_to_value(Arena *arena, const FieldSet *set);
 /* From dotted paths of plain fields ("metadata.labels"); NULL-terminated. */

@@ -290,8 +290,9 @@ static int parse_number(Parser *parser, Value **ret) {
     double d = strtod(text, NULL);
     if (errno == ERANGE && (d > 1 || d < -1)) {
         if (parser->err_message)
-            *parser->err_message = arena_printf(
-                parser->arena, "json: cannot unmarshal number %.*s into Go value of type float64", (int)MIN(n, (size_t)200), text);
+            *parser->err_message =
+                arena_printf(parser->arena, "json: cannot unmarshal number %.*s into Go value of type float64",
+                             (int)MIN(n, (size_t)200), text);
         return -EBADMSG;
     }
     **ret = (Value){.type = VALUE_DOUBLE, .number = d};

@@ -101,8 +101,8 @@ static int place_add(Patcher *patcher, Place place, Value *v) {
     int r = array_index(patcher, place.key, (size_t)place.container->len + 1, &index);
     if (r < 0) {
         if (str_has_prefix(patcher->wrong, "strconv"))
-            patcher->wrong = arena_printf(patcher->arena, "value was not a proper array index: '%s': %s", place.key,
-                                          patcher->wrong);
+            patcher->wrong =
+                arena_printf(patcher->arena, "value was not a proper array index: '%s': %s", place.key, patcher->wrong);
         return r;
     }
     value_insert_at(patcher->arena, place.container, index, v);
@@ -113,8 +113,8 @@ static int place_remove(Patcher *patcher, Place place) {
     if (value_is(place.container, VALUE_OBJECT)) {
         if (value_remove(place.container, place.key))
             return 0;
-        return refuse(patcher, arena_printf(patcher->arena, "Unable to remove nonexistent key: %s: missing value",
-                                            place.key));
+        return refuse(patcher,
+                      arena_printf(patcher->arena, "Unable to remove nonexistent key: %s: missing value", place.key));
     }
     size_t index;
     int r = array_index(patcher, place.key, place.container->len, &index);
@@ -142,7 +142,8 @@ static int wrap(Patcher *patcher, const char *format, const char *what) {
 }
 
 static int missing(Patcher *patcher, const char *format, const char *path) {
-    return refuse(patcher, arena_printf(patcher->arena, "%s: missing value", arena_printf(patcher->arena, format, path)));
+    return refuse(patcher,
+                  arena_printf(patcher->arena, "%s: missing value", arena_printf(patcher->arena, format, path)));
 }
 
 static Value *operand(Patcher *patcher, const Value *op) {
@@ -170,7 +171,8 @@ static int op_replace(Patcher *patcher, const Value *op, const char *path) {
     Value *v = operand(patcher, op), *old = NULL;
     if (!*path) {
         if (!value_is(v, VALUE_OBJECT) && !value_is(v, VALUE_ARRAY))
-            return refuse(patcher, arena_strdup(patcher->arena, "replace operation value must be object or array: %!w(<nil>)"));
+            return refuse(patcher,
+                          arena_strdup(patcher->arena, "replace operation value must be object or array: %!w(<nil>)"));
         patcher->root = v;
         return 0;
     }
@@ -192,7 +194,9 @@ static int op_replace(Patcher *patcher, const Value *op, const char *path) {
 static int op_move(Patcher *patcher, const Value *op, const char *path) {
     const char *from = value_get_str(op, "from");
     if (!from)
-        return refuse(patcher, arena_strdup(patcher->arena, "move operation failed to decode from: unable to unmarshal: missing value"));
+        return refuse(
+            patcher,
+            arena_strdup(patcher->arena, "move operation failed to decode from: unable to unmarshal: missing value"));
     Place source = find_place(patcher, from);
     Value *v = NULL;
     if (!source.container)
@@ -223,7 +227,9 @@ static int op_test(Patcher *patcher, const Value *op, const char *path) {
 static int op_copy(Patcher *patcher, const Value *op, const char *path) {
     const char *from = value_get_str(op, "from");
     if (!from)
-        return refuse(patcher, arena_strdup(patcher->arena, "copy operation failed to decode from: unable to unmarshal: missing value"));
+        return refuse(
+            patcher,
+            arena_strdup(patcher->arena, "copy operation failed to decode from: unable to unmarshal: missing value"));
     Place source = find_place(patcher, from);
     Value *v = NULL;
     if (!source.container)
@@ -282,7 +288,7 @@ static int check_shape(const Value *patch, ApiError *err) {
         return api_error_bad_request(err, "json: cannot unmarshal %s into Go value of type jsonpatch.Patch",
                                      names[patch->type]);
     const Value *op;
-    VALUE_FOREACH(op, patch)
+    VALUE_FOREACH (op, patch)
         if (!value_is(op, VALUE_OBJECT) && !value_is(op, VALUE_NULL))
             return api_error_bad_request(err, "json: cannot unmarshal %s into Go value of type jsonpatch.Operation",
                                          names[op->type]);
@@ -299,14 +305,13 @@ int json_patch_apply(Arena *arena, const Value *original, const Value *patch, Va
         return r;
     Patcher patcher = {.arena = arena, .root = value_copy(arena, original)};
     const Value *op;
-    VALUE_FOREACH(op, patch) {
+    VALUE_FOREACH (op, patch) {
         if ((r = apply_one(&patcher, op)) == 0 && deeper_than(patcher.root, JSON_DEPTH_MAX))
             r = refuse(&patcher, arena_strdup(arena, "exceeded max depth"));
         if (r < 0) {
-            r = api_error_set(err, 422, "Invalid",
-                              "the server rejected our request due to an error in our request");
+            r = api_error_set(err, 422, "Invalid", "the server rejected our request due to an error in our request");
             if (err)
-                api_error_details(err, NULL, NULL, NULL, NULL);
+                err->empty_details = true;
             return r;
         }
     }

@@ -175,10 +175,19 @@ char *managed_name(Arena *arena, const char *field_manager, const char *user_age
 
 /* Never owned by anybody. */
 static FieldSet *stripped_fields(Arena *arena) {
-    static const char *const paths[] = {
-        "apiVersion",         "kind",           "metadata",        "metadata.name",
-        "metadata.namespace", "metadata.creationTimestamp", "metadata.selfLink", "metadata.uid",
-        "metadata.clusterName", "metadata.generation", "metadata.managedFields", "metadata.resourceVersion", NULL};
+    static const char *const paths[] = {"apiVersion",
+                                        "kind",
+                                        "metadata",
+                                        "metadata.name",
+                                        "metadata.namespace",
+                                        "metadata.creationTimestamp",
+                                        "metadata.selfLink",
+                                        "metadata.uid",
+                                        "metadata.clusterName",
+                                        "metadata.generation",
+                                        "metadata.managedFields",
+                                        "metadata.resourceVersion",
+                                        NULL};
     return fieldset_from_paths(arena, paths);
 }
 
@@ -212,11 +221,11 @@ static Value *empty_object(Arena *arena, const ManagedInput *input) {
 /* `object` without metadata.managedFields; shares everything else. */
 static Value *without_managed(Arena *arena, const Value *object) {
     Value *copy = value_object(arena);
-    VALUE_FOREACH_MEMBER(m, object) {
+    VALUE_FOREACH_MEMBER (m, object) {
         Value *v = m->value;
         if (streq(m->name, "metadata") && value_is(v, VALUE_OBJECT)) {
             Value *metadata = value_object(arena);
-            VALUE_FOREACH_MEMBER(inner, v)
+            VALUE_FOREACH_MEMBER (inner, v)
                 if (!streq(inner->name, "managedFields"))
                     value_set_interned(arena, metadata, inner->name, inner->value);
             v = metadata;

@@ -1,6 +1,6 @@
 /* metadata.managedFields: who owns which field. What k8s.io/apimachinery/pkg/util/managedfields does on every write:
- * managed_update on create, update and patches other than apply; managed_apply for server-side apply. Entries written at
- * another version of the group are read with the same schema. */
+ * managed_update on create, update and patches other than apply; managed_apply for server-side apply. Entries written
+ * at another version of the group are read with the same schema. */
 #pragma once
 
 #include "api/fieldset.h"
@@ -23,19 +23,20 @@ typedef struct ManagedInput {
     bool force;  /* managed_apply: take fields from other managers */
 } ManagedInput;
 
-/* ?fieldManager= when given, else the part of the user agent before the slash, printable and cut to FIELD_MANAGER_MAX. */
+/* ?fieldManager= when given, else the part of the user agent before the slash, printable and cut to FIELD_MANAGER_MAX.
+ */
 char *managed_name(Arena *arena, const char *field_manager, const char *user_agent);
 
-/* Sets metadata.managedFields of `object`, a normalised and defaulted tree at input->api_version as the request wants it.
- * `live`: the same object as it is now (with its managedFields), or NULL on create. managedFields that the client sent
- * in `object` are taken when they are valid, the live ones otherwise; [{}] or [] starts afresh; through a subresource they
- * are ignored. Never fails. */
+/* Sets metadata.managedFields of `object`, a normalised and defaulted tree at input->api_version as the request wants
+ * it. `live`: the same object as it is now (with its managedFields), or NULL on create. managedFields that the client
+ * sent in `object` are taken when they are valid, the live ones otherwise; [{}] or [] starts afresh; through a
+ * subresource they are ignored. Never fails. */
 void managed_update(Arena *arena, const ManagedInput *input, const Value *live, Value *object);
 
-/* Server-side apply. `applied` is the configuration as decoded (not normalised). *ret is a new tree with managedFields set,
- * to be normalised and defaulted by the caller; *ret_changed tells whether anything but managedFields differs from live.
- * `live` NULL: the object does not exist. Errors: 400 (managedFields in the configuration, wrong version), 409 with a cause
- * for each conflict, 500 with the reference's message when the configuration does not fit the schema. */
+/* Server-side apply. `applied` is the configuration as decoded (not normalised). *ret is a new tree with managedFields
+ * set, to be normalised and defaulted by the caller; *ret_changed tells whether anything but managedFields differs from
+ * live. `live` NULL: the object does not exist. Errors: 400 (managedFields in the configuration, wrong version), 409
+ * with a cause for each conflict, 500 with the reference's message when the configuration does not fit the schema. */
 int managed_apply(Arena *arena, const ManagedInput *input, const Value *live, const Value *applied, Value **ret,
                   bool *ret_changed, ApiError *err);
 

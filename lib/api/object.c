@@ -1,6 +1,6 @@
 /* Objects at rest. The bytes are written once, with resourceVersion in its place (where Go's struct order puts it); the
- * place is remembered, so that the stored form and the same object at another revision are made by copying bytes. What is
- * parsed beside them (`Meta`) is one block shared by all revisions of the same bytes. */
+ * place is remembered, so that the stored form and the same object at another revision are made by copying bytes. What
+ * is parsed beside them (`Meta`) is one block shared by all revisions of the same bytes. */
 #include "api/object.h"
 #include "api/json.h"
 #include "base/clock.h"
@@ -55,7 +55,7 @@ static void pack_labels(Packer *packer, const Value *labels, Meta *meta) {
     if (!value_is(labels, VALUE_OBJECT) || !labels->len)
         return;
     Pair *pairs = pack(packer, labels->len * sizeof(Pair), _Alignof(Pair));
-    VALUE_FOREACH_MEMBER(m, labels) {
+    VALUE_FOREACH_MEMBER (m, labels) {
         Pair pair = {.key = pack_str(packer, m->name), .value = pack_str(packer, value_str(m->value))};
         if (pairs)
             pairs[meta->n_labels] = pair;
@@ -71,7 +71,7 @@ static void pack_owners(Packer *packer, const Value *owners, Meta *meta) {
         return;
     OwnerRef *refs = pack(packer, n * sizeof(OwnerRef), _Alignof(OwnerRef));
     const Value *owner;
-    VALUE_FOREACH(owner, owners) {
+    VALUE_FOREACH (owner, owners) {
         OwnerRef ref = {
             .api_version = pack_str(packer, value_get_str(owner, "apiVersion")),
             .kind = pack_str(packer, value_get_str(owner, "kind")),
@@ -91,11 +91,8 @@ static void pack_owners(Packer *packer, const Value *owners, Meta *meta) {
 static const struct {
     const char *field, *path, *absent;
 } special_fields[] = {
-    {"spec.unschedulable", NULL, "false"},
-    {"spec.hostNetwork", NULL, "false"},
-    {"status.replicas", NULL, "0"},
-    {"status.successful", "status.succeeded", "0"},
-    {"source", "source.component", ""},
+    {"spec.unschedulable", NULL, "false"},          {"spec.hostNetwork", NULL, "false"}, {"status.replicas", NULL, "0"},
+    {"status.successful", "status.succeeded", "0"}, {"source", "source.component", ""},
 };
 
 static const Value *follow(const Value *v, const char *path) {
@@ -201,7 +198,7 @@ static void write_stored(Buf *out, const Value *v, size_t *ret_at) {
         buf_putc(out, '{');
         *ret_at = out->len;
         bool first = true;
-        VALUE_FOREACH_MEMBER(inner, m->value) {
+        VALUE_FOREACH_MEMBER (inner, m->value) {
             if (streq(inner->name, "resourceVersion"))
                 continue;
             if (!first)

@@ -1,6 +1,6 @@
-/* An API object at rest: immutable, reference-counted bytes. It holds its canonical JSON once (complete: apiVersion, kind,
- * resourceVersion), with the metadata that the store, selectors and controllers ask for parsed beside it. Any thread may
- * hold and read it; a write makes a new one. */
+/* An API object at rest: immutable, reference-counted bytes. It holds its canonical JSON once (complete: apiVersion,
+ * kind, resourceVersion), with the metadata that the store, selectors and controllers ask for parsed beside it. Any
+ * thread may hold and read it; a write makes a new one. */
 #pragma once
 
 #include "api/resource.h"
@@ -31,7 +31,7 @@ static inline void object_unrefp(Object **o) {
 }
 #define _cleanup_object_ _cleanup_(object_unrefp)
 
-const Resource *object_resource(const Object *object); /* the storage row */
+const Resource *object_resource(const Object *object);          /* the storage row */
 const char *object_json(const Object *object, size_t *ret_len); /* with resourceVersion when revision is not 0 */
 /* The JSON as the storage driver keeps it, without resourceVersion. */
 void object_stored_json(const Object *object, Buf *out);

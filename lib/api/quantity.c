@@ -5,7 +5,8 @@
 
 #define NANO (-9)
 #define DIGITS_MAX 37 /* of an unscaled number: 10^38 still fits in 127 bits */
-#define INT64_DIGITS 18 /* maxInt64Factors of the reference: up to here it takes its integer path and may keep the text */
+#define INT64_DIGITS                                                                                                   \
+    18 /* maxInt64Factors of the reference: up to here it takes its integer path and may keep the text */
 #define EXPONENT_MAX 1000000
 
 static const char format_wrong[] =

@@ -6,7 +6,8 @@
 
 typedef enum QuantityFormat { QUANTITY_DECIMAL_SI, QUANTITY_BINARY_SI, QUANTITY_DECIMAL_EXPONENT } QuantityFormat;
 
-typedef struct Quantity { /* value = unscaled * 10^exponent, exponent in [-9, 18] after rounding up to nano, as the reference */
+typedef struct Quantity { /* value = unscaled * 10^exponent, exponent in [-9, 18] after rounding up to nano, as the
+                             reference */
     __int128 unscaled;
     int exponent;
     QuantityFormat format;
@@ -14,7 +15,7 @@ typedef struct Quantity { /* value = unscaled * 10^exponent, exponent in [-9, 18
 } Quantity;
 
 #define QUANTITY_TEXT_MAX 64
-int quantity_parse(const char *s, Quantity *ret); /* -EINVAL */
+int quantity_parse(const char *s, Quantity *ret);  /* -EINVAL */
 const char *quantity_parse_message(const char *s); /* why it does not parse, as the reference says it; NULL: it does */
 char *quantity_format(const Quantity *q, char out[QUANTITY_TEXT_MAX]); /* canonical */
 int quantity_compare(const Quantity *a, const Quantity *b);

@@ -5,7 +5,17 @@
 
 #include <errno.h>
 
-typedef enum Operator { OP_IN, OP_NOT_IN, OP_EQUALS, OP_DOUBLE_EQUALS, OP_NOT_EQUALS, OP_EXISTS, OP_NOT_EXISTS, OP_GT, OP_LT } Operator;
+typedef enum Operator {
+    OP_IN,
+    OP_NOT_IN,
+    OP_EQUALS,
+    OP_DOUBLE_EQUALS,
+    OP_NOT_EQUALS,
+    OP_EXISTS,
+    OP_NOT_EXISTS,
+    OP_GT,
+    OP_LT
+} Operator;
 
 typedef struct Requirement {
     char *key;
@@ -111,7 +121,8 @@ static bool is_dns_subdomain(const char *s, size_t n) {
     "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "                        \
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 #define LABEL_VALUE_WRONG                                                                                              \
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and " \
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start "    \
+    "and "                                                                                                             \
     "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "   \
     "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 
@@ -159,8 +170,20 @@ bool label_value_check(const char *value, Buf *why) {
 /* ---- the label selector's parser ---- */
 
 typedef enum Token {
-    TOKEN_ERROR, TOKEN_END, TOKEN_CLOSE, TOKEN_COMMA, TOKEN_NOT, TOKEN_DOUBLE_EQUALS, TOKEN_EQUALS, TOKEN_GT,
-    TOKEN_IDENTIFIER, TOKEN_IN, TOKEN_LT, TOKEN_NOT_EQUALS, TOKEN_NOT_IN, TOKEN_OPEN
+    TOKEN_ERROR,
+    TOKEN_END,
+    TOKEN_CLOSE,
+    TOKEN_COMMA,
+    TOKEN_NOT,
+    TOKEN_DOUBLE_EQUALS,
+    TOKEN_EQUALS,
+    TOKEN_GT,
+    TOKEN_IDENTIFIER,
+    TOKEN_IN,
+    TOKEN_LT,
+    TOKEN_NOT_EQUALS,
+    TOKEN_NOT_IN,
+    TOKEN_OPEN
 } Token;
 
 typedef struct Lexeme {
@@ -187,8 +210,8 @@ static Token token_of(const char *s, size_t n) {
     static const struct {
         const char *text;
         Token token;
-    } table[] = {{")", TOKEN_CLOSE},  {",", TOKEN_COMMA},       {"!", TOKEN_NOT},       {"==", TOKEN_DOUBLE_EQUALS},
-                 {"=", TOKEN_EQUALS}, {">", TOKEN_GT},          {"in", TOKEN_IN},       {"<", TOKEN_LT},
+    } table[] = {{")", TOKEN_CLOSE},       {",", TOKEN_COMMA},      {"!", TOKEN_NOT}, {"==", TOKEN_DOUBLE_EQUALS},
+                 {"=", TOKEN_EQUALS},      {">", TOKEN_GT},         {"in", TOKEN_IN}, {"<", TOKEN_LT},
                  {"!=", TOKEN_NOT_EQUALS}, {"notin", TOKEN_NOT_IN}, {"(", TOKEN_OPEN}};
     for (size_t i = 0; i < ELEMENTSOF(table); i++)
         if (strlen(table[i].text) == n && memcmp(table[i].text, s, n) == 0)
@@ -213,8 +236,7 @@ static Lexeme lex_special(LabelParser *parser) {
     }
     parser->p += n;
     if (token == TOKEN_ERROR)
-        return (Lexeme){TOKEN_ERROR,
-                        arena_printf(parser->arena, "error expected: keyword found '%.*s'", (int)n, from)};
+        return (Lexeme){TOKEN_ERROR, arena_printf(parser->arena, "error expected: keyword found '%.*s'", (int)n, from)};
     return (Lexeme){token, arena_strndup(parser->arena, from, good)};
 }
 
@@ -389,7 +411,7 @@ static bool parse_requirement(LabelParser *parser, Selector *selector) {
     if (!parse_operator(parser, requirement))
         return false;
     bool ok = requirement->op == OP_IN || requirement->op == OP_NOT_IN ? parse_values(parser, requirement)
-                                                                      : parse_exact(parser, requirement);
+                                                                       : parse_exact(parser, requirement);
     return ok && check_values(parser, requirement);
 }
 
@@ -437,7 +459,7 @@ Selector *label_selector_from_map(const Value *map) {
     if (value_len(map) == 0)
         return NULL;
     Selector *selector = NEW0(Selector);
-    VALUE_FOREACH_MEMBER(m, map) {
+    VALUE_FOREACH_MEMBER (m, map) {
         Requirement *requirement = selector_add(selector, m->name, OP_EQUALS);
         requirement_add(requirement, str_or(value_str(m->value), ""));
     }
@@ -463,7 +485,7 @@ static int add_expression(Selector *selector, const Value *expression) {
     if (set_based != (value_len(values) > 0))
         return -EINVAL;
     Requirement *requirement = selector_add(selector, key, table[i].op);
-    VALUE_FOREACH(value, values)
+    VALUE_FOREACH (value, values)
         requirement_add(requirement, str_or(value_str(value), ""));
     return 0;
 }
@@ -478,7 +500,7 @@ int label_selector_from_value(const Value *label_selector, Selector **ret) {
     const Value *expression, *expressions = value_get(label_selector, "matchExpressions");
     if (!selector)
         selector = NEW0(Selector);
-    VALUE_FOREACH(expression, expressions) {
+    VALUE_FOREACH (expression, expressions) {
         int r = add_expression(selector, expression);
         if (r < 0)
             return r;
@@ -658,9 +680,10 @@ const char *selector_exact(const Selector *selector, const char *field) {
 }
 
 void selector_write(Buf *out, const Selector *selector) {
-    static const char *const between[] = {[OP_IN] = " in (",   [OP_NOT_IN] = " notin (", [OP_EQUALS] = "=",
-                                          [OP_DOUBLE_EQUALS] = "==", [OP_NOT_EQUALS] = "!=", [OP_EXISTS] = "",
-                                          [OP_NOT_EXISTS] = "", [OP_GT] = ">",           [OP_LT] = "<"};
+    static const char *const between[] = {
+        [OP_IN] = " in (",      [OP_NOT_IN] = " notin (", [OP_EQUALS] = "=",    [OP_DOUBLE_EQUALS] = "==",
+        [OP_NOT_EQUALS] = "!=", [OP_EXISTS] = "",         [OP_NOT_EXISTS] = "", [OP_GT] = ">",
+        [OP_LT] = "<"};
     for (size_t i = 0; selector && i < selector->n; i++) {
         const Requirement *requirement = &selector->items[i];
         buf_printf(out, "%s%s%s%s", i ? "," : "", requirement->op == OP_NOT_EXISTS ? "!" : "", requirement->key,

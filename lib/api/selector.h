@@ -13,7 +13,8 @@ typedef struct Selector Selector;
 bool label_key_check(const char *key, Buf *why);
 bool label_value_check(const char *value, Buf *why);
 
-/* "a=b,c in (d,e),!f"; "" or NULL selects everything (gives NULL, which matches all). err: 400 with the reference's text. */
+/* "a=b,c in (d,e),!f"; "" or NULL selects everything (gives NULL, which matches all). err: 400 with the reference's
+ * text. */
 int label_selector_parse(const char *text, Selector **ret, ApiError *err);
 /* A metav1.LabelSelector object: absent (NULL) selects nothing, {} everything. */
 int label_selector_from_value(const Value *label_selector, Selector **ret);

@@ -10,21 +10,44 @@ static const struct {
     const char *reason; /* NULL: any */
     int error;
 } codes[] = {
-    {400, NULL, EINVAL},       {401, NULL, EPERM},
-    {403, NULL, EACCES},       {404, NULL, ENOENT},
-    {405, NULL, EOPNOTSUPP},   {406, NULL, EPROTONOSUPPORT},
-    {409, "AlreadyExists", EEXIST}, {409, NULL, ESTALE},
-    {410, NULL, EKEYEXPIRED},  {413, NULL, EFBIG},
-    {415, NULL, EPROTONOSUPPORT},   {422, NULL, EINVAL},
-    {429, NULL, EAGAIN},       {503, NULL, EHOSTUNREACH},
+    {400, NULL, EINVAL},
+    {401, NULL, EPERM},
+    {403, NULL, EACCES},
+    {404, NULL, ENOENT},
+    {405, NULL, EOPNOTSUPP},
+    {406, NULL, EPROTONOSUPPORT},
+    {409, "AlreadyExists", EEXIST},
+    {409, NULL, ESTALE},
+    {410, NULL, EKEYEXPIRED},
+    {413, NULL, EFBIG},
+    {415, NULL, EPROTONOSUPPORT},
+    {422, NULL, EINVAL},
+    {429, NULL, EAGAIN},
+    {503, NULL, EHOSTUNREACH},
     {504, NULL, ETIMEDOUT},
 };
 
 static const char *const reasons[] = {
-    "AlreadyExists",    "BadRequest",   "Conflict",           "Expired",       "Forbidden",
-    "Gone",             "InternalError", "Invalid",           "MethodNotAllowed", "NotAcceptable",
-    "NotFound",         "RequestEntityTooLarge", "ServerTimeout", "ServiceUnavailable", "StoreReadError",
-    "Timeout",          "TooManyRequests", "Unauthorized",    "UnsupportedMediaType", NULL,
+    "AlreadyExists",
+    "BadRequest",
+    "Conflict",
+    "Expired",
+    "Forbidden",
+    "Gone",
+    "InternalError",
+    "Invalid",
+    "MethodNotAllowed",
+    "NotAcceptable",
+    "NotFound",
+    "RequestEntityTooLarge",
+    "ServerTimeout",
+    "ServiceUnavailable",
+    "StoreReadError",
+    "Timeout",
+    "TooManyRequests",
+    "Unauthorized",
+    "UnsupportedMediaType",
+    NULL,
 };
 
 static int code_to_errno(int code, const char *reason) {
@@ -167,7 +190,8 @@ int api_error_forbidden(ApiError *err, const char *group, const char *resource, 
 
 int api_error_method_not_supported(ApiError *err, const char *group, const char *resource, const char *action) {
     _cleanup_free_ char *what = qualified(group, resource);
-    int r = api_error_set(err, 405, "MethodNotAllowed", "%s is not supported on resources of kind \"%s\"", action, what);
+    int r =
+        api_error_set(err, 405, "MethodNotAllowed", "%s is not supported on resources of kind \"%s\"", action, what);
     api_error_details(err, group, resource, NULL, NULL);
     return r;
 }
@@ -211,7 +235,7 @@ static Value *details_value(Arena *arena, const ApiError *err) {
 static bool has_details(const ApiError *err) {
     if (err->no_details)
         return false;
-    return err->kind || err->name || err->group || err->uid || err->n_causes || err->retry_after;
+    return err->empty_details || err->kind || err->name || err->group || err->uid || err->n_causes || err->retry_after;
 }
 
 Value *api_error_to_status(Arena *arena, const ApiError *err) {
@@ -248,7 +272,7 @@ int api_error_from_status(ApiError *err, const Value *status, int http_code) {
                       value_get_str(details, "name"), value_get_str(details, "uid"));
     err->retry_after = (int)value_get_int(details, "retryAfterSeconds", 0);
     const Value *cause;
-    VALUE_FOREACH(cause, value_get(details, "causes"))
+    VALUE_FOREACH (cause, value_get(details, "causes"))
         api_error_cause(err, value_get_str(cause, "reason"), value_get_str(cause, "message"),
                         value_get_str(cause, "field"));
     return r;

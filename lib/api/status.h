@@ -10,14 +10,15 @@ typedef struct ApiCause {
 } ApiCause;
 
 typedef struct ApiError {
-    int code;           /* HTTP status; 0: no error */
-    const char *reason; /* static: "NotFound", "Invalid", ...; "" for Unknown */
-    char *message;      /* owned */
+    int code;                        /* HTTP status; 0: no error */
+    const char *reason;              /* static: "NotFound", "Invalid", ...; "" for Unknown */
+    char *message;                   /* owned */
     char *name, *group, *kind, *uid; /* details; owned, may be NULL */
     ApiCause *causes;
     size_t n_causes;
-    int retry_after; /* seconds; 0: none */
-    bool no_details; /* Status without details */
+    int retry_after;    /* seconds; 0: none */
+    bool no_details;    /* Status without details */
+    bool empty_details; /* `details: {}` where there is nothing to say, as NewGenericServerResponse does */
 } ApiError;
 
 void api_error_done(ApiError *err); /* frees and empties */
@@ -38,7 +39,7 @@ int api_error_conflict(ApiError *err, const char *group, const char *resource, c
 int api_error_bad_request(ApiError *err, const char *format, ...) _printf_(2, 3);
 int api_error_forbidden(ApiError *err, const char *group, const char *resource, const char *name, const char *why);
 int api_error_method_not_supported(ApiError *err, const char *group, const char *resource, const char *action);
-int api_error_gone(ApiError *err, const char *message);   /* reason Gone */
+int api_error_gone(ApiError *err, const char *message);    /* reason Gone */
 int api_error_expired(ApiError *err, const char *message); /* reason Expired, code 410 */
 
 Value *api_error_to_status(Arena *arena, const ApiError *err); /* kind Status, apiVersion v1 */
@@ -61,8 +62,16 @@ struct FieldPath {
 char *field_path_text(Arena *arena, const FieldPath *path); /* NULL gives "<nil>" */
 
 typedef enum FieldErrorType {
-    FIELD_NOT_FOUND, FIELD_REQUIRED, FIELD_DUPLICATE, FIELD_INVALID, FIELD_NOT_SUPPORTED, FIELD_FORBIDDEN, FIELD_TOO_LONG,
-    FIELD_TOO_MANY, FIELD_INTERNAL, FIELD_TYPE_INVALID
+    FIELD_NOT_FOUND,
+    FIELD_REQUIRED,
+    FIELD_DUPLICATE,
+    FIELD_INVALID,
+    FIELD_NOT_SUPPORTED,
+    FIELD_FORBIDDEN,
+    FIELD_TOO_LONG,
+    FIELD_TOO_MANY,
+    FIELD_INTERNAL,
+    FIELD_TYPE_INVALID
 } FieldErrorType;
 
 typedef struct FieldErrors { /* all strings in the arena */
@@ -70,7 +79,7 @@ typedef struct FieldErrors { /* all strings in the arena */
     struct FieldError {
         FieldErrorType type;
         char *field, *detail, *message; /* message as field.Error.ErrorBody */
-    } *items;
+    } * items;
     size_t n;
 } FieldErrors;
 #define FIELD_ERRORS_INIT(a) ((FieldErrors){.arena = (a)})
@@ -78,8 +87,10 @@ typedef struct FieldErrors { /* all strings in the arena */
 
 void field_required(FieldErrors *errors, const FieldPath *path, const char *detail);
 /* `bad` is printed as the reference prints it (value_to_text); NULL prints null. */
-void field_invalid(FieldErrors *errors, const FieldPath *path, const Value *bad, const char *format, ...) _printf_(4, 5);
-void field_invalid_str(FieldErrors *errors, const FieldPath *path, const char *bad, const char *format, ...) _printf_(4, 5);
+void field_invalid(FieldErrors *errors, const FieldPath *path, const Value *bad, const char *format, ...)
+    _printf_(4, 5);
+void field_invalid_str(FieldErrors *errors, const FieldPath *path, const char *bad, const char *format, ...)
+    _printf_(4, 5);
 void field_duplicate(FieldErrors *errors, const FieldPath *path, const Value *bad);
 void field_not_supported(FieldErrors *errors, const FieldPath *path, const Value *bad, const char *const *supported);
 void field_forbidden(FieldErrors *errors, const FieldPath *path, const char *format, ...) _printf_(3, 4);

@@ -110,7 +110,8 @@ static void sets_add(Arena *arena, Sets *sets, ElementKind kind, const char *tex
             continue;
         if (!sets->set[i])
             sets->set[i] = ARENA_NEW0(arena, FieldSet);
-        fieldset_add(arena, sets->set[i], (FieldNode){.text = text, .kind = kind, .member = member, .children = children});
+        fieldset_add(arena, sets->set[i],
+                     (FieldNode){.text = text, .kind = kind, .member = member, .children = children});
     }
 }
 
@@ -244,7 +245,7 @@ static Value *merge_members(Arena *arena, const Schema *schema, Value *l, Value 
     bool *used = arena_alloc0(arena, nr + 1);
     out->cap = (uint32_t)(value_len(l) + nr);
     out->members = arena_alloc(arena, out->cap * sizeof(Member));
-    VALUE_FOREACH_MEMBER(m, l) {
+    VALUE_FOREACH_MEMBER (m, l) {
         Member **found = bsearch(&m, sorted, nr, sizeof(Member *), compare_members);
         uint16_t flags;
         bool named;
@@ -345,7 +346,7 @@ static Value *remove_node(Arena *arena, const Schema *schema, uint16_t flags, Va
 
 static Value *remove_members(Arena *arena, const Schema *schema, Value *v, const FieldSet *remove) {
     Value *out = value_object(arena);
-    VALUE_FOREACH_MEMBER(m, v) {
+    VALUE_FOREACH_MEMBER (m, v) {
         const FieldNode *node = fieldset_find(remove, ELEMENT_FIELD, m->name);
         if (node && node->member)
             continue;

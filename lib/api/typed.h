@@ -1,5 +1,5 @@
-/* Trees seen through their schema, as sigs.k8s.io/structured-merge-diff sees them: which parts are one leaf (atomic), which
- * lists are keyed. Trees are normalised (schema_normalize) unless said otherwise. */
+/* Trees seen through their schema, as sigs.k8s.io/structured-merge-diff sees them: which parts are one leaf (atomic),
+ * which lists are keyed. Trees are normalised (schema_normalize) unless said otherwise. */
 #pragma once
 
 #include "api/fieldset.h"
@@ -14,8 +14,8 @@ typedef struct Comparison {
 Comparison typed_compare(Arena *arena, const Schema *schema, const Value *before, const Value *after);
 /* Every leaf that is set, and every list item and map member. */
 FieldSet *typed_fieldset(Arena *arena, const Schema *schema, const Value *v);
-/* `live` with what `applied` says laid over it. Items of keyed lists are merged by key; in the order of `applied`, with the
- * others where they were. Neither is changed; the result shares their parts. */
+/* `live` with what `applied` says laid over it. Items of keyed lists are merged by key; in the order of `applied`, with
+ * the others where they were. Neither is changed; the result shares their parts. */
 Value *typed_merge(Arena *arena, const Schema *schema, Value *live, Value *applied);
 /* Without the items and members in `remove`; shares what is kept. */
 Value *typed_remove(Arena *arena, const Schema *schema, Value *v, const FieldSet *remove);

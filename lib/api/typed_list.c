@@ -51,7 +51,8 @@ static const char *keyed_name(Arena *arena, const Schema *list, const Value *ite
     return NULL;
 }
 
-const char *list_item_name(Arena *arena, const Schema *list, const Value *item, ElementKind *ret_kind, const char **ret) {
+const char *list_item_name(Arena *arena, const Schema *list, const Value *item, ElementKind *ret_kind,
+                           const char **ret) {
     *ret_kind = ELEMENT_KEY;
     if (list->list_kind == LIST_MAP && list->list_map_keys && list->list_map_keys[0])
         return keyed_name(arena, list, item, ret);

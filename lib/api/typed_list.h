@@ -22,4 +22,5 @@ int list_item_compare(const ListItem *a, const ListItem *b);
 /* The first of that name in sorted items and how many there are; NULL when none. */
 const ListItem *list_items_find(const ListItems *sorted, const ListItem *name, size_t *ret_n);
 /* The element of one item; NULL or why it has none. */
-const char *list_item_name(Arena *arena, const Schema *list, const Value *item, ElementKind *ret_kind, const char **ret);
+const char *list_item_name(Arena *arena, const Schema *list, const Value *item, ElementKind *ret_kind,
+                           const char **ret);

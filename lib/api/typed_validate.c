@@ -56,7 +56,7 @@ static void validate_members(Validator *validator, const Schema *schema, const V
         expected(validator, "map", v);
         return;
     }
-    VALUE_FOREACH_MEMBER(m, v) {
+    VALUE_FOREACH_MEMBER (m, v) {
         const Schema *inner = schema->element;
         if (schema->type == SCHEMA_STRUCT) {
             const SchemaField *field = schema_field(schema, m->name, strlen(m->name));

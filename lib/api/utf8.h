@@ -24,8 +24,8 @@ static inline size_t utf8_decode(const char *s, size_t n, uint32_t *ret_rune) {
     }
     if (p[0] >= 0xF0 && p[0] <= 0xF4 && n >= 4 && (p[1] & 0xC0) == 0x80 && (p[2] & 0xC0) == 0x80 &&
         (p[3] & 0xC0) == 0x80) {
-        uint32_t rune = (uint32_t)(p[0] & 7) << 18 | (uint32_t)(p[1] & 0x3F) << 12 | (uint32_t)(p[2] & 0x3F) << 6 |
-                        (p[3] & 0x3F);
+        uint32_t rune =
+            (uint32_t)(p[0] & 7) << 18 | (uint32_t)(p[1] & 0x3F) << 12 | (uint32_t)(p[2] & 0x3F) << 6 | (p[3] & 0x3F);
         if (rune >= 0x10000 && rune <= 0x10FFFF) {
             *ret_rune = rune;
             return 4;
@@ -61,8 +61,8 @@ static inline size_t utf8_encode(uint32_t rune, char out[4]) {
     return 4;
 }
 
-/* Near strconv.IsPrint for characters from U+0080: controls, separators, the byte order mark, private use, surrogates and
- * non-characters are not printable. */
+/* Near strconv.IsPrint for characters from U+0080: controls, separators, the byte order mark, private use, surrogates
+ * and non-characters are not printable. */
 static inline bool utf8_is_printable(uint32_t rune) {
     if (rune <= 0xA0 || rune == 0xAD || (rune >= 0x2000 && rune <= 0x200F) || (rune >= 0x2028 && rune <= 0x202F) ||
         (rune >= 0x205F && rune <= 0x206F) || rune == 0x3000 || rune == 0x1680)

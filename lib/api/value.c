@@ -143,8 +143,7 @@ static bool objects_equal(const Value *a, const Value *b) {
     for (size_t i = 0; i < a->len; i++) {
         const Member *m = &a->members[i];
         /* The same order is by far the most frequent case. */
-        const Value *other =
-            strcmp(b->members[i].name, m->name) == 0 ? b->members[i].value : value_get(b, m->name);
+        const Value *other = strcmp(b->members[i].name, m->name) == 0 ? b->members[i].value : value_get(b, m->name);
         if (!value_equal(m->value, other))
             return false;
     }

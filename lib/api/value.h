@@ -1,14 +1,22 @@
-/* A JSON value in an arena: what an object is while a request changes it, and only then (at rest it is bytes, object.h).
- * Order of members is kept; absent, null, zero and empty are distinct; integers stay integers. Values borrow everything
- * from the arena they were made in: trees from one arena may be linked into each other freely, never across arenas
- * (value_copy for that). Reading functions accept NULL and answer as if absent, so that paths can be followed without
- * checks. Not thread-safe. */
+/* A JSON value in an arena: what an object is while a request changes it, and only then (at rest it is bytes,
+ * object.h). Order of members is kept; absent, null, zero and empty are distinct; integers stay integers. Values borrow
+ * everything from the arena they were made in: trees from one arena may be linked into each other freely, never across
+ * arenas (value_copy for that). Reading functions accept NULL and answer as if absent, so that paths can be followed
+ * without checks. Not thread-safe. */
 #pragma once
 
 #include "base/arena.h"
 #include "base/buf.h"
 
-typedef enum ValueType { VALUE_NULL, VALUE_BOOL, VALUE_INT, VALUE_DOUBLE, VALUE_STRING, VALUE_ARRAY, VALUE_OBJECT } ValueType;
+typedef enum ValueType {
+    VALUE_NULL,
+    VALUE_BOOL,
+    VALUE_INT,
+    VALUE_DOUBLE,
+    VALUE_STRING,
+    VALUE_ARRAY,
+    VALUE_OBJECT
+} ValueType;
 
 typedef struct Value Value;
 typedef struct Member Member;
@@ -48,7 +56,7 @@ Value *value_copy(Arena *arena, const Value *v); /* deep; NULL gives NULL */
 static inline bool value_is(const Value *v, ValueType type) {
     return v && v->type == type;
 }
-Value *value_get(const Value *object, const char *name);         /* NULL when absent or not an object */
+Value *value_get(const Value *object, const char *name);          /* NULL when absent or not an object */
 Value *value_at(const Value *array, size_t index);                /* NULL past the end */
 Value *value_path(const Value *v, ...) __attribute__((sentinel)); /* value_path(pod, "spec", "nodeName", NULL) */
 size_t value_len(const Value *v);                                 /* items or members; 0 for others */

@@ -23,8 +23,8 @@ static size_t plain_run(const char *s, size_t n) {
         uint64_t w;
         memcpy(&w, s + i, 8);
         uint64_t special = (w & EACH_BYTE(0x80)) | HAS_ZERO(w & EACH_BYTE(0xE0)) | HAS_ZERO(w ^ EACH_BYTE('"')) |
-                           HAS_ZERO(w ^ EACH_BYTE('\\')) | HAS_ZERO(w ^ EACH_BYTE('<')) |
-                           HAS_ZERO(w ^ EACH_BYTE('>')) | HAS_ZERO(w ^ EACH_BYTE('&'));
+                           HAS_ZERO(w ^ EACH_BYTE('\\')) | HAS_ZERO(w ^ EACH_BYTE('<')) | HAS_ZERO(w ^ EACH_BYTE('>')) |
+                           HAS_ZERO(w ^ EACH_BYTE('&'));
         if (special)
             break;
     }

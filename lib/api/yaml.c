@@ -1,5 +1,6 @@
-/* YAML into trees, as sigs.k8s.io/yaml: libyaml's events, YAML 1.1 scalars, merge keys, keys made strings. An alias gives
- * a copy of what its anchor held (trees must not share parts: they will be changed), counted against YAML_ALIAS_MAX. */
+/* YAML into trees, as sigs.k8s.io/yaml: libyaml's events, YAML 1.1 scalars, merge keys, keys made strings. An alias
+ * gives a copy of what its anchor held (trees must not share parts: they will be changed), counted against
+ * YAML_ALIAS_MAX. */
 #include "api/json.h"
 #include "api/yaml_scalar.h"
 #include "base/str.h"
@@ -353,7 +354,7 @@ static int mapping_put(Reader *reader, Mapping *mapping, const char *name, Value
 static int merge_into(Reader *reader, Mapping *mapping, const Value *from) {
     if (!value_is(from, VALUE_OBJECT))
         return fail(reader, -EBADMSG, "yaml: map merge requires map or sequence of maps as the value%s", "");
-    VALUE_FOREACH_MEMBER(m, from) {
+    VALUE_FOREACH_MEMBER (m, from) {
         int r = mapping_put(reader, mapping, m->name, m->value);
         if (r < 0)
             return r;

@@ -45,7 +45,9 @@ static bool integer(const char *s, Scalar *ret) {
     if (!*p)
         return false;
     for (; *p; p++) {
-        int digit = *p >= '0' && *p <= '9' ? *p - '0' : (*p | 32) >= 'a' && (*p | 32) <= 'f' ? (*p | 32) - 'a' + 10 : 99;
+        int digit = *p >= '0' && *p <= '9'                 ? *p - '0'
+                    : (*p | 32) >= 'a' && (*p | 32) <= 'f' ? (*p | 32) - 'a' + 10
+                                                           : 99;
         if (digit >= base || __builtin_mul_overflow(v, (uint64_t)base, &v) ||
             __builtin_add_overflow(v, (uint64_t)digit, &v))
             return false;
@@ -54,7 +56,8 @@ static bool integer(const char *s, Scalar *ret) {
         return false;
     if (*s == '+' && v > INT64_MAX) /* ParseUint takes no sign */
         return false;
-    *ret = (Scalar){.kind = SCALAR_INT, .integer = negative ? (int64_t)-v : (int64_t)v, .is_unsigned = !negative && v > INT64_MAX};
+    *ret = (Scalar){
+        .kind = SCALAR_INT, .integer = negative ? (int64_t)-v : (int64_t)v, .is_unsigned = !negative && v > INT64_MAX};
     return true;
 }
 

@@ -4,7 +4,15 @@
 
 #include "api/value.h"
 
-typedef enum ScalarKind { SCALAR_STRING, SCALAR_NULL, SCALAR_BOOL, SCALAR_INT, SCALAR_FLOAT, SCALAR_TIME, SCALAR_MERGE } ScalarKind;
+typedef enum ScalarKind {
+    SCALAR_STRING,
+    SCALAR_NULL,
+    SCALAR_BOOL,
+    SCALAR_INT,
+    SCALAR_FLOAT,
+    SCALAR_TIME,
+    SCALAR_MERGE
+} ScalarKind;
 
 typedef struct Scalar {
     ScalarKind kind;

@@ -140,11 +140,11 @@ void value_write_yaml(Buf *out, const Value *v) {
     }
     yaml_emitter_set_output(&emitter, to_buf, out);
     yaml_emitter_set_unicode(&emitter, 1);
-    bool ok = yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING) && yaml_emitter_emit(&emitter, &event) &&
-              yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1) && yaml_emitter_emit(&emitter, &event) &&
-              emit(&emitter, v) && yaml_document_end_event_initialize(&event, 1) &&
-              yaml_emitter_emit(&emitter, &event) && yaml_stream_end_event_initialize(&event) &&
-              yaml_emitter_emit(&emitter, &event) && yaml_emitter_flush(&emitter);
+    bool ok =
+        yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING) && yaml_emitter_emit(&emitter, &event) &&
+        yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1) && yaml_emitter_emit(&emitter, &event) &&
+        emit(&emitter, v) && yaml_document_end_event_initialize(&event, 1) && yaml_emitter_emit(&emitter, &event) &&
+        yaml_stream_end_event_initialize(&event) && yaml_emitter_emit(&emitter, &event) && yaml_emitter_flush(&emitter);
     if (!ok)
         out->failed = true;
     yaml_emitter_delete(&emitter);

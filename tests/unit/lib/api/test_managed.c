@@ -1,0 +1,305 @@
+/* tests/golden/managed/cases.jsonl: what kube-apiserver v1.36.3 recorded as owners, one write a line: the object
+ * before, the object (or applied configuration), and the managedFields or Status that followed. Times are not compared.
+ */
+#include "api/codec.h"
+#include "api/json.h"
+#include "api/managed.h"
+#include "api/typed.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define NOW 1700000000000000000
+
+static const Resource *resource_of(const Value *object) {
+    const char *version = value_get_str(object, "apiVersion"), *slash = strchr(version, '/');
+    char group[128] = "";
+    if (slash)
+        snprintf(group, sizeof(group), "%.*s", (int)(slash - version), version);
+    return resource_find_kind(group, slash ? slash + 1 : version, value_get_str(object, "kind"));
+}
+
+static bool same_owners(const Value *got, const Value *want) {
+    if (value_len(got) != value_len(want))
+        return false;
+    const Value *a, *b;
+    VALUE_FOREACH (a, got) {
+        bool found = false;
+        VALUE_FOREACH (b, want) {
+            bool same = value_len(a) == value_len(b);
+            VALUE_FOREACH_MEMBER (m, a)
+                same = same && (strcmp(m->name, "time") == 0 ? value_get(b, "time") != NULL
+                                                             : value_equal(m->value, value_get(b, m->name)));
+            found = found || same;
+        }
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static ManagedInput input_of(const Value *line, const Value *object, const char *reset[8]) {
+    const Value *item;
+    size_t n = 0;
+    VALUE_FOREACH (item, value_get(line, "reset"))
+        reset[n++] = value_str(item);
+    reset[n] = NULL;
+    return (ManagedInput){.schema = resource_of(object)->schema,
+                          .api_version = value_get_str(object, "apiVersion"),
+                          .manager = value_get_str(line, "manager"),
+                          .subresource = value_get_str(line, "subresource"),
+                          .now_ns = NOW,
+                          .reset_fields = reset,
+                          .force = value_get_bool(line, "force", false)};
+}
+
+static bool check_update(Arena *arena, const Value *line, Buf *got) {
+    const char *reset[8];
+    Value *object = value_get(line, "object"), *live = value_get(line, "live");
+    ManagedInput input = input_of(line, object, reset);
+    managed_update(arena, &input, value_is(live, VALUE_OBJECT) ? live : NULL, object);
+    const Value *owners = value_path(object, "metadata", "managedFields", NULL);
+    value_write_json(got, owners);
+    return same_owners(owners, value_get(line, "expect"));
+}
+
+static bool check_apply(Arena *arena, const Value *line, Buf *got) {
+    const char *reset[8];
+    Value *request = value_get(line, "request"), *live = value_get(line, "live"), *want = value_get(line, "expect");
+    Value *result = NULL;
+    ManagedInput input = input_of(line, request, reset);
+    bool changed;
+    _cleanup_api_error_ ApiError err = {0}, normal = {0};
+    int r = managed_apply(arena, &input, value_is(live, VALUE_OBJECT) ? live : NULL, request, &result, &changed, &err);
+    if (r < 0)
+        result = api_error_to_status(arena, &err);
+    else
+        assert_int_equal(schema_normalize(arena, input.schema, result, NULL, &normal), 0);
+    value_write_json(got, result);
+    if (r < 0)
+        return value_equal(result, want);
+    return value_get_int(line, "status", 0) == 200 && value_equal(value_get(result, "data"), value_get(want, "data")) &&
+           value_equal(value_path(result, "metadata", "labels", NULL), value_path(want, "metadata", "labels", NULL)) &&
+           same_owners(value_path(result, "metadata", "managedFields", NULL),
+                       value_path(want, "metadata", "managedFields", NULL));
+}
+
+static void as_recorded(void **state _unused_) {
+    FILE *f = fopen(LIGHTER_SOURCE_DIR "/tests/golden/managed/cases.jsonl", "re");
+    assert_non_null(f);
+    char *text = NULL;
+    size_t cap = 0, lines = 0, failures = 0;
+    while (getline(&text, &cap, f) > 0) {
+        _cleanup_arena_ Arena *arena = arena_new(0);
+        _cleanup_buf_ Buf got = BUF_INIT(BUF_NO_LIMIT);
+        Value *line;
+        assert_int_equal(json_parse(arena, text, strlen(text), &line, NULL, NULL), 0);
+        bool apply = strcmp(value_get_str(line, "op"), "apply") == 0;
+        bool good = apply ? check_apply(arena, line, &got) : check_update(arena, line, &got);
+        if (!good)
+            print_error("%s: %s\n", value_get_str(line, "name"), got.data);
+        failures += !good;
+        lines++;
+    }
+    free(text);
+    fclose(f);
+    assert_int_equal(failures, 0);
+    assert_true(lines >= 50);
+}
+
+static Value *parse(Arena *arena, const char *text) {
+    Value *v;
+    assert_int_equal(json_parse(arena, text, strlen(text), &v, NULL, NULL), 0);
+    return v;
+}
+
+static ManagedInput config_map_input(const char *manager) {
+    return (ManagedInput){.schema = schema_by_name("io.k8s.api.core.v1.ConfigMap"),
+                          .api_version = "v1",
+                          .manager = manager,
+                          .now_ns = NOW};
+}
+
+static char *owners_text(Arena *arena, const Value *object) {
+    _cleanup_buf_ Buf buf = BUF_INIT(BUF_NO_LIMIT);
+    value_write_json(&buf, value_path(object, "metadata", "managedFields", NULL));
+    return arena_strdup(arena, buf.data);
+}
+
+#define OWNED(manager, fields)                                                                                         \
+    "{\"manager\":\"" manager "\",\"operation\":\"Update\",\"apiVersion\":\"v1\",\"time\":\"2020-01-01T00:00:00Z\","   \
+    "\"fieldsType\":\"FieldsV1\",\"fieldsV1\":" fields "}"
+#define DATA_A "{\"f:data\":{\".\":{},\"f:a\":{}}}"
+#define CONFIG(owners)                                                                                                 \
+    "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"x\",\"uid\":\"u\"" owners                  \
+    "},\"data\":{\"a\":\"1\"}}"
+
+static void nothing_changed_keeps_the_time(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *live = parse(arena, CONFIG(",\"managedFields\":[" OWNED("m", DATA_A) "]"));
+    Value *object = parse(arena, CONFIG(""));
+    ManagedInput input = config_map_input("m");
+    managed_update(arena, &input, live, object);
+    assert_string_equal(owners_text(arena, object), "[" OWNED("m", DATA_A) "]");
+}
+
+static void a_change_moves_the_field(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *live = parse(arena, CONFIG(",\"managedFields\":[" OWNED("m", DATA_A) "]"));
+    Value *object = parse(arena, CONFIG(""));
+    value_set_str(arena, value_get(object, "data"), "a", "2");
+    ManagedInput input = config_map_input("n");
+    managed_update(arena, &input, live, object);
+    assert_string_equal(
+        owners_text(arena, object),
+        "[" OWNED("m", "{\"f:data\":{}}") ",{\"manager\":\"n\",\"operation\":\"Update\",\"apiVersion\":\"v1\","
+                                          "\"time\":\"2023-11-14T22:13:20Z\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{"
+                                          "\"f:data\":{\"f:a\":{}}}}]");
+}
+
+static void clients_may_reset_owners(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *live = parse(arena, CONFIG(",\"managedFields\":[" OWNED("m", DATA_A) "]"));
+    Value *object = parse(arena, CONFIG(",\"managedFields\":[{}]"));
+    ManagedInput input = config_map_input("m");
+    managed_update(arena, &input, live, object);
+    assert_null(value_path(object, "metadata", "managedFields", NULL));
+    object = parse(arena, CONFIG(",\"managedFields\":[{\"manager\":\"bad\"}]")); /* not valid: the live ones stay */
+    managed_update(arena, &input, live, object);
+    assert_string_equal(owners_text(arena, object), "[" OWNED("m", DATA_A) "]");
+    assert_string_equal(managed_invalid(arena, parse(arena, "[{\"manager\":\"bad\"}]")),
+                        "operation must be `Apply` or `Update`");
+    object = parse(arena, CONFIG(",\"managedFields\":[{}]"));
+    input.subresource = "status"; /* ignored there */
+    managed_update(arena, &input, live, object);
+    assert_string_equal(owners_text(arena, object), "[" OWNED("m", DATA_A) "]");
+}
+
+static void old_updaters_are_folded(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *live = NULL;
+    for (int i = 0; i < 14; i++) {
+        Value *object = live ? value_copy(arena, live) : parse(arena, CONFIG(""));
+        if (!live)
+            value_remove(value_get(object, "metadata"), "uid");
+        value_set_str(arena, value_get(object, "data"), arena_printf(arena, "k%02d", i), "x");
+        ManagedInput input = config_map_input(arena_printf(arena, "manager-%02d", i));
+        input.now_ns = NOW + i * 1000000000ll;
+        managed_update(arena, &input, live, object);
+        value_set_str(arena, value_get(object, "metadata"), "uid", "u");
+        live = object;
+    }
+    Value *owners = value_path(live, "metadata", "managedFields", NULL);
+    assert_int_equal(value_len(owners), MANAGED_UPDATERS_MAX);
+    assert_string_equal(value_get_str(value_at(owners, 0), "manager"), "ancient-changes");
+    assert_non_null(value_path(value_at(owners, 0), "fieldsV1", "f:data", "f:k03", NULL));
+    assert_non_null(value_path(value_at(owners, 0), "fieldsV1", "f:data", "f:k00", NULL));
+    assert_string_equal(value_get_str(value_at(owners, 9), "manager"), "manager-13");
+}
+
+static void names_of_managers(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    assert_string_equal(managed_name(arena, "m", "kubectl/v1"), "m");
+    assert_string_equal(managed_name(arena, "", "kubectl/v1.36 (linux)"), "kubectl");
+    assert_string_equal(managed_name(arena, NULL,
+                                     "a\x01\x7f"
+                                     "b"),
+                        "ab");
+    assert_string_equal(managed_name(arena, NULL, NULL), "");
+    char *longer = arena_alloc0(arena, 300);
+    memset(longer, 'x', 299);
+    assert_int_equal(strlen(managed_name(arena, NULL, longer)), FIELD_MANAGER_MAX);
+}
+
+/* kubectl's move from client-side to server-side apply does not conflict with what its annotation says. */
+static void client_side_apply_migrates(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *live = parse(
+        arena,
+        CONFIG(",\"annotations\":{\"kubectl.kubernetes.io/last-applied-configuration\":"
+               "\"{\\\"apiVersion\\\":\\\"v1\\\",\\\"kind\\\":\\\"ConfigMap\\\",\\\"data\\\":{\\\"a\\\":\\\"1\\\"}}\"},"
+               "\"managedFields\":[" OWNED("other", "{\"f:data\":{\"f:a\":{}}}") "]"));
+    Value *applied = parse(
+        arena, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"x\"},\"data\":{\"a\":\"2\"}}");
+    ManagedInput input = config_map_input("kubectl");
+    Value *result;
+    bool changed;
+    _cleanup_api_error_ ApiError err = {0};
+    assert_int_equal(managed_apply(arena, &input, live, applied, &result, &changed, &err), 0);
+    assert_true(changed);
+    assert_string_equal(value_get_str(value_get(result, "data"), "a"), "2");
+    assert_non_null(strstr(value_get_str(value_path(result, "metadata", "annotations", NULL),
+                                         "kubectl.kubernetes.io/last-applied-configuration"),
+                           "\"data\":{\"a\":\"2\"}"));
+    input.manager = "tool"; /* no other manager has that right */
+    assert_true(managed_apply(arena, &input, live, applied, &result, &changed, &err) < 0);
+    assert_int_equal(err.code, 409);
+}
+
+static void merged_lists_keep_their_order(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Schema *pod = schema_by_name("io.k8s.api.core.v1.Pod");
+    Value *live = parse(
+        arena, "{\"spec\":{\"containers\":[{\"name\":\"a\",\"image\":\"1\"},{\"name\":\"x\"},{\"name\":\"b\"}]}}");
+    Value *applied = parse(
+        arena, "{\"spec\":{\"containers\":[{\"name\":\"b\",\"image\":\"2\"},{\"name\":\"a\"},{\"name\":\"n\"}]}}");
+    Value *merged = typed_merge(arena, pod, live, applied);
+    _cleanup_buf_ Buf buf = BUF_INIT(BUF_NO_LIMIT);
+    value_write_json(&buf, value_path(merged, "spec", "containers", NULL));
+    assert_string_equal(
+        buf.data,
+        "[{\"name\":\"x\"},{\"name\":\"b\",\"image\":\"2\"},{\"name\":\"a\",\"image\":\"1\"},{\"name\":\"n\"}]");
+}
+
+static void keys_have_defaults(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Schema *pod = schema_by_name("io.k8s.api.core.v1.Pod");
+    Value *v = parse(arena, "{\"spec\":{\"containers\":[{\"name\":\"c\",\"ports\":[{\"containerPort\":443},{"
+                            "\"containerPort\":80}],\"args\":[\"x\"]}]}}");
+    _cleanup_buf_ Buf buf = BUF_INIT(BUF_NO_LIMIT);
+    value_write_json(&buf, fieldset_to_value(arena, typed_fieldset(arena, pod, v)));
+    assert_string_equal(
+        buf.data,
+        "{\"f:spec\":{\"f:containers\":{\"k:{\\\"name\\\":\\\"c\\\"}\":{\".\":{},\"f:args\":{},\"f:name\":{},\"f:"
+        "ports\":{"
+        "\"k:{\\\"containerPort\\\":80,\\\"protocol\\\":\\\"TCP\\\"}\":{\".\":{},\"f:containerPort\":{}},"
+        "\"k:{\\\"containerPort\\\":443,\\\"protocol\\\":\\\"TCP\\\"}\":{\".\":{},\"f:containerPort\":{}}}}}}}");
+}
+
+static void configurations_are_checked(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Schema *pod = schema_by_name("io.k8s.api.core.v1.Pod");
+    assert_null(typed_validate(
+        arena, pod, parse(arena, "{\"kind\":\"Pod\",\"spec\":{\"containers\":[{\"name\":\"c\"}],\"priority\":1}}")));
+    assert_string_equal(
+        typed_validate(arena, pod, parse(arena, "{\"spec\":{\"containers\":[{\"name\":\"c\"},{\"name\":\"c\"}]}}")),
+        ".spec.containers: duplicate entries for key [name=\"c\"]");
+    assert_string_equal(
+        typed_validate(arena, pod,
+                       parse(arena, "{\"spec\":{\"containers\":[{\"name\":\"c\",\"tty\":\"no\",\"x\":1}]}}")),
+        "errors:\n  .spec.containers[name=\"c\"].tty: expected boolean, got &value.valueUnstructured{Value:\"no\"}\n"
+        "  .spec.containers[name=\"c\"].x: field not declared in schema");
+    assert_string_equal(
+        typed_validate(arena, pod, parse(arena, "{\"spec\":{\"containers\":[{\"image\":\"c\"}]}}")),
+        ".spec.containers: element 0: associative list with keys has an element that omits all key fields "
+        "[\"name\"] (and doesn't have default values for any key fields)");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(as_recorded),
+        cmocka_unit_test(nothing_changed_keeps_the_time),
+        cmocka_unit_test(a_change_moves_the_field),
+        cmocka_unit_test(clients_may_reset_owners),
+        cmocka_unit_test(old_updaters_are_folded),
+        cmocka_unit_test(names_of_managers),
+        cmocka_unit_test(client_side_apply_migrates),
+        cmocka_unit_test(merged_lists_keep_their_order),
+        cmocka_unit_test(keys_have_defaults),
+        cmocka_unit_test(configurations_are_checked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

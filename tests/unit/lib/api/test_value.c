@@ -1,0 +1,86 @@
+#include "api/value.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static void reading_accepts_absence(void **state _unused_) {
+    assert_null(value_get(NULL, "a"));
+    assert_null(value_at(NULL, 0));
+    assert_null(value_path(NULL, "a", "b", NULL));
+    assert_int_equal(value_len(NULL), 0);
+    assert_null(value_get_str(NULL, "a"));
+    assert_int_equal(value_get_int(NULL, "a", 7), 7);
+    assert_true(value_get_bool(NULL, "a", true));
+    assert_true(value_is_empty(NULL));
+    assert_true(value_equal(NULL, NULL));
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    assert_false(value_equal(NULL, value_null(arena)));
+    assert_null(value_copy(arena, NULL));
+}
+
+static void members_keep_their_order(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *v = value_object(arena);
+    char name[] = "b";
+    value_set_int(arena, v, name, 1);
+    name[0] = 'x'; /* the name was copied */
+    value_set_str(arena, v, "a", "t");
+    value_set_int(arena, v, "b", 2);
+    value_set_bool(arena, v, "c", true);
+    assert_int_equal(v->len, 3);
+    assert_string_equal(v->members[0].name, "b");
+    assert_int_equal(v->members[0].value->integer, 2);
+    value_set(arena, v, "a", NULL);
+    assert_int_equal(v->len, 2);
+    assert_string_equal(v->members[1].name, "c");
+    assert_false(value_remove(v, "a"));
+    value_append(arena, value_ensure_array(arena, value_ensure_object(arena, v, "o"), "l"), value_int(arena, 5));
+    assert_int_equal(value_at(value_path(v, "o", "l", NULL), 0)->integer, 5);
+}
+
+static void arrays_change(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *v = value_array(arena), *item;
+    for (int i = 0; i < 20; i++)
+        value_append(arena, v, value_int(arena, i));
+    value_insert_at(arena, v, 3, value_int(arena, 100));
+    value_insert_at(arena, v, 99, value_int(arena, 101));
+    value_remove_at(v, 0);
+    value_remove_at(v, 500);
+    assert_int_equal(v->len, 21);
+    assert_int_equal(value_at(v, 2)->integer, 100);
+    assert_int_equal(value_at(v, 20)->integer, 101);
+    int64_t sum = 0;
+    VALUE_FOREACH (item, v)
+        sum += item->integer;
+    assert_int_equal(sum, 190 + 201);
+}
+
+static void equality_is_deep(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *a = value_object(arena), *b = value_object(arena);
+    value_set_str(arena, a, "x", "1");
+    value_set(arena, a, "y", value_array(arena));
+    value_set(arena, b, "y", value_array(arena));
+    value_set_str(arena, b, "x", "1");
+    assert_true(value_equal(a, b));
+    Value *copy = value_copy(arena, a);
+    assert_true(value_equal(a, copy));
+    value_append(arena, value_get(copy, "y"), value_null(arena));
+    assert_false(value_equal(a, copy));
+    assert_int_equal(value_len(value_get(a, "y")), 0);
+    value_set_int(arena, b, "x", 1);
+    assert_false(value_equal(a, b));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reading_accepts_absence),
+        cmocka_unit_test(members_keep_their_order),
+        cmocka_unit_test(arrays_change),
+        cmocka_unit_test(equality_is_deep),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
