@@ -3,8 +3,10 @@
 #include "base/str.h"
 #include "http/conn.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <strings.h>
 
 #define GZIP_THRESHOLD (128 * 1024) /* defaultGzipThresholdBytes of k8s.io/apiserver */
 
@@ -250,7 +252,9 @@ static void reply_send(HttpRequest *request, Reply *reply) {
 }
 
 static void fields_add(Buf *fields, const char *name, const char *value) {
-    buf_append(fields, name, strlen(name) + 1);
+    for (const char *p = name; *p; p++)
+        buf_putc(fields, (char)tolower((unsigned char)*p)); /* HTTP/2 knows no others */
+    buf_putc(fields, 0);
     buf_append(fields, value, strlen(value) + 1);
 }
 
@@ -259,13 +263,23 @@ static bool field_is_safe(const HttpHeader *header) {
     return header->name && header->value && !strpbrk(header->value, "\r\n") && !strpbrk(header->name, "\r\n :");
 }
 
+/* The framing and the connection are ours to describe; a handler that relays another server's fields may pass them all.
+ */
+static bool field_is_ours(const HttpHeader *header) {
+    static const char *const ours[] = {"content-length", "transfer-encoding", "connection", "keep-alive", "date", NULL};
+    for (size_t i = 0; ours[i]; i++)
+        if (strcasecmp(header->name, ours[i]) == 0)
+            return true;
+    return false;
+}
+
 static void reply_set_fields(Reply *reply, const HttpHeader *headers, size_t n_headers) {
     reply->fields = BUF_INIT(HTTP_MAX_HEADERS);
     for (size_t i = 0; i < n_headers; i++) {
-        if (field_is_safe(&headers[i]))
-            fields_add(&reply->fields, headers[i].name, headers[i].value);
-        else
+        if (!field_is_safe(&headers[i]))
             log_warn("a reply header was dropped: it has a line break or no name");
+        else if (!field_is_ours(&headers[i]))
+            fields_add(&reply->fields, headers[i].name, headers[i].value);
     }
 }
 
