@@ -25,8 +25,8 @@ static void show(const char *what, uint64_t done, uint64_t total, void *userdata
         return;
     p->last_ns = now;
     if (total)
-        fprintf(stderr, "\r\033[K%s  %3.0f %%  %.1f of %.1f MiB", what, 100.0 * (double)done / (double)total, (double)done / MIB,
-                (double)total / MIB);
+        fprintf(stderr, "\r\033[K%s  %3.0f %%  %.1f of %.1f MiB", what, 100.0 * (double)done / (double)total,
+                (double)done / MIB, (double)total / MIB);
     else
         fprintf(stderr, "\r\033[K%s  %.1f MiB", what, (double)done / MIB);
 }
@@ -101,8 +101,9 @@ int verb_image(int argc, char **argv) {
     const Command command = {
         .name = "lighter image",
         .usage = "lighter image pull REFERENCE | import ARCHIVE [--tag NAME] | list | rm REFERENCE  [--data-dir DIR]",
-        .about = "Works on the images that the nodes of this data directory have at hand. ARCHIVE is an OCI or Docker tar\n"
-                 "archive. Plain HTTP is used for registries on loopback only.",
+        .about =
+            "Works on the images that the nodes of this data directory have at hand. ARCHIVE is an OCI or Docker tar\n"
+            "archive. Plain HTTP is used for registries on loopback only.",
         .flags = flags,
         .n_flags = ELEMENTSOF(flags),
         .min_arguments = 1,
@@ -131,5 +132,7 @@ int verb_image(int argc, char **argv) {
         return fail(verb, error, r);
     if (lists)
         return list(store);
-    return streq(verb, "pull") ? pull(store, argument, &progress) : streq(verb, "rm") ? rm(store, argument) : import(store, argument, tag);
+    return streq(verb, "pull") ? pull(store, argument, &progress)
+           : streq(verb, "rm") ? rm(store, argument)
+                               : import(store, argument, tag);
 }

@@ -79,7 +79,8 @@ static bool routed(unsigned second) {
         return false;
     for (char *line = strchr(routes, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
         unsigned destination; /* little-endian hex */
-        if (sscanf(line + 1, "%*s %x", &destination) == 1 && (destination & 0xFF) == 10 && (destination >> 8 & 0xFF) == second)
+        if (sscanf(line + 1, "%*s %x", &destination) == 1 && (destination & 0xFF) == 10 &&
+            (destination >> 8 & 0xFF) == second)
             return true;
     }
     return false;
@@ -96,7 +97,8 @@ int cluster_load_or_plan(const char *dir, Cluster *ret) {
     int r = cluster_load(dir, ret);
     if (r != -ENOENT)
         return r;
-    _cleanup_cluster_ Cluster c = {.dir = absolute(dir), .cidr = free_range(200, 254), .node_cidr = free_range(150, 199)};
+    _cleanup_cluster_ Cluster c = {
+        .dir = absolute(dir), .cidr = free_range(200, 254), .node_cidr = free_range(150, 199)};
     if (!c.cidr || !c.node_cidr)
         return -EADDRINUSE;
     random_suffix(c.id, CLUSTER_ID_LEN);
@@ -107,8 +109,8 @@ int cluster_load_or_plan(const char *dir, Cluster *ret) {
 
 int cluster_save(const Cluster *c) {
     _cleanup_free_ char *path = cluster_path(c, "cluster.json"), *text = NULL;
-    json_t *json = json_pack("{s:s, s:s, s:s*, s:I, s:I, s:s*}", "id", c->id, "podCIDR", c->cidr, "nodeCIDR", c->node_cidr,
-                             "nodes", (json_int_t)c->nodes, "port", (json_int_t)c->port, "bind", c->bind);
+    json_t *json = json_pack("{s:s, s:s, s:s*, s:I, s:I, s:s*}", "id", c->id, "podCIDR", c->cidr, "nodeCIDR",
+                             c->node_cidr, "nodes", (json_int_t)c->nodes, "port", (json_int_t)c->port, "bind", c->bind);
     text = json_dumps(json, JSON_INDENT(2));
     json_decref(json);
     int r = fs_mkdir_p(c->dir, 0755);

@@ -16,7 +16,8 @@ static const struct {
 };
 
 static void help(FILE *to) {
-    fprintf(to, "Usage: lighter VERB [arguments]\n\nKubernetes, small: an API server, controllers, a scheduler and nodes.\n\nVerbs:\n");
+    fprintf(to, "Usage: lighter VERB [arguments]\n\nKubernetes, small: an API server, controllers, a scheduler and "
+                "nodes.\n\nVerbs:\n");
     for (size_t i = 0; i < ELEMENTSOF(VERBS); i++)
         fprintf(to, "  %-10s %s\n", VERBS[i].name, VERBS[i].about);
     fprintf(to, "\n'lighter VERB --help' says more. Manual: man lighter.\n");
