@@ -178,7 +178,11 @@ int user_resolve(const UserFiles *files, const char *text, User *ret, char **ret
         }
         parse_id(f[2], &user.gid);
     }
-    *ret = user;
-    user = (User){0};
+    /* The primary group comes first among the additional ones: dropping it must not widen access (CVE-2023-25173). */
+    User ordered = {.uid = user.uid, .gid = user.gid, .home = TAKE_PTR(user.home)};
+    user_add_group(&ordered, user.gid);
+    for (size_t i = 0; i < user.n_groups; i++)
+        user_add_group(&ordered, user.groups[i]);
+    *ret = ordered;
     return 0;
 }

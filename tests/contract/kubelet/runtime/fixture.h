@@ -52,7 +52,7 @@ static inline void fixture_image(Fixture *f) {
     char path[512], command[1024];
     snprintf(command, sizeof command,
              "set -e; cd %s; mkdir -p rootfs/bin rootfs/etc rootfs/tmp rootfs/data; cp /bin/busybox rootfs/bin/;"
-             "for a in sh cat echo sleep id ls touch mount hostname kill ps true false stty head seq wget nc httpd dd env ip tail "
+             "for a in sh mkdir ln cat echo sleep id ls touch mount hostname kill ps true false stty head seq wget nc httpd dd env ip tail "
              "grep od yes; do ln -sf busybox rootfs/bin/$a; done; chmod 1777 rootfs/tmp; chown 1000:1000 rootfs/data;"
              "printf 'root:x:0:0:root:/root:/bin/sh\\napp:x:1000:1000::/home/app:/bin/sh\\n' >rootfs/etc/passwd;"
              "printf 'root:x:0:\\napp:x:1000:\\nextra:x:2000:app\\n' >rootfs/etc/group;"
