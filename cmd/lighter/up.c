@@ -1,0 +1,250 @@
+#define LOG_COMPONENT "lighter"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "apiserver/server.h"
+#include "base/clock.h"
+#include "base/flags.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "cmd/lighter/agents.h"
+#include "cmd/lighter/detach.h"
+#include "cmd/lighter/node.h"
+#include "cmd/lighter/verbs.h"
+#include "controllers/controllers.h"
+#include "loop/loop.h"
+#include "scheduler/scheduler.h"
+
+#define READY_TIMEOUT_NS (60 * NS_PER_SEC)
+#define READY_POLL_NS (2 * (long)NS_PER_MS)
+#define CA_FILE_MAX 65536
+
+typedef struct UpOptions {
+    const char *dir, *bind, *kubeconfig, *token_auth_file, *service_range;
+    int64_t port, nodes;
+    bool detach;
+} UpOptions;
+
+/* Everything that runs; stopped in the reverse order of starting. */
+typedef struct Up {
+    Cluster cluster;
+    int lock;
+    LocalNode *nodes;
+    Loop *loop;
+    ApiServer *server;
+    Client *controller_client, *scheduler_client;
+    Controllers *controllers;
+    Scheduler *scheduler;
+    Agents *agents;
+} Up;
+
+static const char *const AUTHENTICATED[] = {"system:authenticated", NULL};
+static const char *const MASTERS[] = {"system:masters", "system:authenticated", NULL};
+static const UserInfo CONTROLLER_USER = {.name = "system:kube-controller-manager", .groups = MASTERS};
+static const UserInfo SCHEDULER_USER = {.name = "system:kube-scheduler", .groups = AUTHENTICATED};
+
+static void up_stop(Up *up) {
+    agents_stop(up->agents);
+    scheduler_stop(up->scheduler);
+    controllers_stop(up->controllers);
+    client_free(up->scheduler_client);
+    client_free(up->controller_client);
+    apiserver_stop(up->server);
+    loop_free(up->loop);
+    local_nodes_free(up->nodes, (size_t)up->cluster.nodes);
+    cluster_done(&up->cluster);
+    closep(&up->lock);
+}
+
+static int fail(const char *what, const char *error, int r) {
+    fprintf(stderr, "lighter up: cannot %s: %s\n", what, error ? error : strerror(-r));
+    return r;
+}
+
+/* What the flags and an existing cluster say together. An existing cluster keeps its number of nodes unless told. */
+static int plan(Up *up, const UpOptions *options) {
+    int r = cluster_load_or_plan(options->dir, &up->cluster);
+    Cluster *c = &up->cluster;
+    if (r < 0)
+        return fail("use the data directory", r == -EADDRINUSE ? "every range of pod addresses is routed already" : NULL, r);
+    if (c->nodes && options->nodes && c->nodes != options->nodes)
+        return fail("change the number of nodes", "run 'lighter down' first", -EINVAL);
+    if (options->nodes)
+        c->nodes = options->nodes;
+    if (!c->nodes)
+        c->nodes = 1;
+    if (options->port >= 0)
+        c->port = options->port;
+    else if (!c->port)
+        c->port = APISERVER_DEFAULT_PORT;
+    if (options->bind) {
+        free(c->bind);
+        c->bind = xstrdup(options->bind);
+    }
+    r = cluster_lock(c, &up->lock);
+    if (r == -EBUSY)
+        return fail("start", "this data directory's cluster runs already; see 'lighter status'", r);
+    return r < 0 ? fail("lock the data directory", NULL, r) : 0;
+}
+
+/* With nodes in namespaces of their own, the server listens where they reach it: the machine's address on their bridge. */
+static int choose_address(Up *up) {
+    char gateway[CIDR_TEXT_MAX];
+    Cluster *c = &up->cluster;
+    if (c->bind)
+        return 0;
+    if (c->nodes == 1)
+        c->bind = xstrdup("127.0.0.1");
+    else {
+        int r = cluster_network_gateway(c->node_cidr, gateway);
+        if (r < 0)
+            return fail("work out the nodes' addresses", NULL, r);
+        c->bind = xstrdup(gateway);
+    }
+    return 0;
+}
+
+static int start_server(Up *up, const UpOptions *options) {
+    static const char *const LOOPBACK[] = {"127.0.0.1", "localhost", NULL};
+    Cluster *c = &up->cluster;
+    const ApiServerConfig config = {
+        .data_dir = c->dir,
+        .bind = c->bind,
+        .port = (uint16_t)c->port,
+        .extra_names = LOOPBACK,
+        .token_auth_file = options->token_auth_file,
+        .service_cluster_ip_range = options->service_range,
+        .kubeconfig = options->kubeconfig,
+    };
+    int r = apiserver_start(&config, &up->server);
+    if (r < 0)
+        return fail("start the API server", r == -EADDRINUSE ? "its port is taken; choose another with --port" : NULL, r);
+    c->port = apiserver_port(up->server);
+    return cluster_save(c);
+}
+
+static int start_control(Up *up) {
+    _cleanup_free_ char *ca_file = cluster_path(&up->cluster, "pki/ca.crt"), *ca = NULL;
+    if (fs_read_file(ca_file, CA_FILE_MAX, &ca, NULL) < 0)
+        log_warn("%s cannot be read; kube-root-ca.crt will not be published", ca_file);
+    up->controller_client = apiserver_local_client(up->server, &CONTROLLER_USER, "lighter-controllers");
+    up->scheduler_client = apiserver_local_client(up->server, &SCHEDULER_USER, "lighter-scheduler");
+    const ControllersConfig controllers = {.client = up->controller_client, .root_ca_pem = ca, .cluster_cidr = up->cluster.cidr};
+    int r = controllers_start(&controllers, &up->controllers);
+    if (r < 0)
+        return fail("start the controllers", NULL, r);
+    r = scheduler_start(&(SchedulerConfig){.client = up->scheduler_client}, &up->scheduler);
+    return r < 0 ? fail("start the scheduler", NULL, r) : 0;
+}
+
+static int start(Up *up, const UpOptions *options) {
+    _cleanup_free_ char *error = NULL;
+    int r = plan(up, options);
+    if (r < 0)
+        return r;
+    up->nodes = local_nodes_plan(&up->cluster);
+    r = local_nodes_network(&up->cluster, up->nodes, &error);
+    if (r < 0)
+        return fail("make the network", error, r);
+    if ((r = choose_address(up)) < 0 || (r = start_server(up, options)) < 0 || (r = start_control(up)) < 0)
+        return r;
+    r = agents_start(&up->cluster, up->nodes, up->server, up->loop, &up->agents, &error);
+    return r < 0 ? fail("start the node agents", error, r) : 0;
+}
+
+static bool node_ready(Up *up, const char *name) {
+    _cleanup_object_ Object *node = NULL;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Value *condition;
+    if (client_get(up->controller_client, resource_find("", "v1", "nodes"), NULL, name, &node, NULL) < 0)
+        return false;
+    VALUE_FOREACH(condition, value_path(object_value(node, arena), "status", "conditions", NULL))
+        if (streq(str_or(value_get_str(condition, "type"), ""), "Ready"))
+            return streq(str_or(value_get_str(condition, "status"), ""), "True");
+    return false;
+}
+
+/* Ready: the server answers, every controller works, every node says so. */
+static int wait_ready(Up *up) {
+    uint64_t deadline = now_monotonic_ns() + READY_TIMEOUT_NS;
+    if (!controllers_wait_ready(up->controllers, READY_TIMEOUT_NS))
+        return fail("get ready", "the controllers' caches do not fill; see the log", -ETIMEDOUT);
+    for (int64_t i = 0; i < up->cluster.nodes; i++)
+        while (!node_ready(up, up->nodes[i].name)) {
+            if (now_monotonic_ns() > deadline)
+                return fail("get ready", "a node does not become Ready; see the log", -ETIMEDOUT);
+            nanosleep(&(struct timespec){.tv_nsec = READY_POLL_NS}, NULL);
+        }
+    return 0;
+}
+
+static void on_signal(_unused_ Source *source, _unused_ int signo, void *userdata) {
+    loop_exit(userdata, 0);
+}
+
+static int run(const UpOptions *options, int ready_fd, uint64_t begin) {
+    _cleanup_(up_stop) Up up = {.lock = -1};
+    _cleanup_(source_unrefp) Source *term = NULL, *interrupt = NULL;
+    signal(SIGPIPE, SIG_IGN);
+    if (loop_new(&up.loop) < 0 || loop_add_signal(up.loop, SIGTERM, on_signal, up.loop, &term) < 0 ||
+        loop_add_signal(up.loop, SIGINT, on_signal, up.loop, &interrupt) < 0) {
+        fail("start the event loop", NULL, -errno);
+        return 1;
+    }
+    if (start(&up, options) < 0 || wait_ready(&up) < 0)
+        return 1;
+    _cleanup_free_ char *kubeconfig = options->kubeconfig ? xstrdup(options->kubeconfig) : cluster_path(&up.cluster, "kubeconfig");
+    _cleanup_free_ char *line = xasprintf("ready in %.2f s; kubeconfig %s\n", (double)(now_monotonic_ns() - begin) / 1e9, kubeconfig);
+    fputs(line, stdout);
+    fflush(stdout);
+    if (ready_fd >= 0)
+        detach_ready(ready_fd, line);
+    return loop_run(up.loop);
+}
+
+int verb_up(int argc, char **argv) {
+    UpOptions options = {.dir = LAYOUT_DEFAULT_DIR, .port = -1};
+    const Flag flags[] = {
+        {"data-dir", FLAG_STRING, &options.dir, "DIR", "where the cluster lives (" LAYOUT_DEFAULT_DIR ")"},
+        {"port", FLAG_INT, &options.port, "PORT", "of the API server (6443; 0: any free one)"},
+        {"bind", FLAG_STRING, &options.bind, "ADDRESS", "the API server listens here (127.0.0.1)"},
+        {"nodes", FLAG_INT, &options.nodes, "N", "nodes on this machine (1); several get network namespaces"},
+        {"kubeconfig", FLAG_STRING, &options.kubeconfig, "FILE", "write the administrator's kubeconfig here too"},
+        {"token-auth-file", FLAG_STRING, &options.token_auth_file, "FILE", "static tokens: token,user,uid,\"groups\" a line"},
+        {"service-cluster-ip-range", FLAG_STRING, &options.service_range, "CIDR", "addresses of Services (10.96.0.0/16)"},
+        {"detach", FLAG_BOOL, &options.detach, NULL, "go to the background once ready; the log is DIR/log"},
+    };
+    const Command command = {.name = "lighter up",
+                             .usage = "lighter up [flags]",
+                             .about = "Starts the cluster of the data directory, or a new one: API server, controllers, scheduler, nodes.\n"
+                                      "SIGTERM and SIGINT stop it and leave containers running; the next 'lighter up' adopts them.",
+                             .flags = flags,
+                             .n_flags = ELEMENTSOF(flags)};
+    uint64_t begin = now_monotonic_ns();
+    int n, ready_fd = -1;
+    FlagsResult parsed = flags_parse(&command, argc, argv, &n);
+    if (parsed != FLAGS_OK)
+        return parsed == FLAGS_HELP ? 0 : 2;
+    if (options.port > UINT16_MAX || options.nodes < 0 || options.nodes > MAX_NODES) {
+        fprintf(stderr, "lighter up: --port goes to 65535 and --nodes to %d; see 'lighter up --help'\n", MAX_NODES);
+        return 2;
+    }
+    if (geteuid() != 0) {
+        fprintf(stderr, "lighter up: needs to be root: containers need namespaces, mounts and cgroups\n");
+        return 1;
+    }
+    if (options.detach) {
+        _cleanup_free_ char *log_path = xasprintf("%s/log", options.dir);
+        int r = fs_mkdir_p(options.dir, 0755);
+        ready_fd = r < 0 ? r : detach(log_path);
+        if (ready_fd < 0) {
+            fail("go to the background", NULL, ready_fd);
+            return 1;
+        }
+    }
+    return run(&options, ready_fd, begin);
+}
