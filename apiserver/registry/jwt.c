@@ -1,0 +1,277 @@
+#include "apiserver/registry/jwt.h"
+#include "api/json.h"
+#include "base/fs.h"
+#include "base/random.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#define KEY_FILE_MAX (64 * 1024)
+#define ALGORITHM "RS256"
+
+struct JwtKey {
+    EVP_PKEY *pkey;
+    bool is_private;
+    char *id;
+};
+
+DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free)
+DEFINE_CLEANUP(EVP_MD_CTX, EVP_MD_CTX_free)
+DEFINE_CLEANUP(BIO, BIO_free_all)
+DEFINE_CLEANUP(BIGNUM, BN_free)
+
+void jwt_key_free(JwtKey *key) {
+    if (!key)
+        return;
+    EVP_PKEY_free(key->pkey);
+    free(key->id);
+    free(key);
+}
+
+const char *jwt_key_id(const JwtKey *key) {
+    return key->id;
+}
+
+static char *key_id(EVP_PKEY *pkey) {
+    unsigned char *der = NULL, digest[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    int len = i2d_PUBKEY(pkey, &der);
+    if (len <= 0 || !EVP_Digest(der, (size_t)len, digest, &n, EVP_sha256(), NULL)) {
+        OPENSSL_free(der);
+        return NULL;
+    }
+    OPENSSL_free(der);
+    Buf text = BUF_INIT(BUF_NO_LIMIT);
+    base64url_encode(&text, digest, n);
+    return buf_take(&text, NULL);
+}
+
+/* Takes pkey. */
+static int key_new(EVP_PKEY *pkey, bool is_private, JwtKey **ret) {
+    char *id = EVP_PKEY_is_a(pkey, "RSA") ? key_id(pkey) : NULL;
+    if (!id) {
+        EVP_PKEY_free(pkey);
+        return -EBADMSG;
+    }
+    JwtKey *key = NEW0(JwtKey);
+    *key = (JwtKey){.pkey = pkey, .is_private = is_private, .id = id};
+    *ret = key;
+    return 0;
+}
+
+/* Refuses to ask for a password on a terminal. */
+static int no_password(char *buf, int size, int writing, void *userdata) {
+    (void)buf, (void)size, (void)writing, (void)userdata;
+    return -1;
+}
+
+int jwt_key_load(const char *path, JwtKey **ret) {
+    char *pem = NULL;
+    size_t len;
+    int r = fs_read_file(path, KEY_FILE_MAX, &pem, &len);
+    if (r < 0)
+        return r;
+    _cleanup_(BIO_free_allp) BIO *bio = BIO_new_mem_buf(pem, (int)len);
+    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+    bool is_private = pkey != NULL;
+    if (!pkey) {
+        _cleanup_(BIO_free_allp) BIO *again = BIO_new_mem_buf(pem, (int)len);
+        pkey = PEM_read_bio_PUBKEY(again, NULL, no_password, NULL);
+    }
+    wipe_freep(&pem);
+    return pkey ? key_new(pkey, is_private, ret) : -EBADMSG;
+}
+
+static int write_key(const char *path, EVP_PKEY *pkey) {
+    _cleanup_(BIO_free_allp) BIO *bio = BIO_new(BIO_s_secmem());
+    char *pem;
+    if (!bio || !PEM_write_bio_PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL))
+        return -EIO;
+    long len = BIO_get_mem_data(bio, &pem);
+    return fs_write_atomic(path, pem, (size_t)len, 0600);
+}
+
+int jwt_key_load_or_make(const char *path, JwtKey **ret) {
+    int r = jwt_key_load(path, ret);
+    if (r != -ENOENT)
+        return r;
+    _cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = EVP_RSA_gen(JWT_RSA_BITS);
+    if (!pkey)
+        return -EIO;
+    r = write_key(path, pkey);
+    return r < 0 ? r : key_new(TAKE_PTR(pkey), true, ret);
+}
+
+static const char *base64url_number(Arena *arena, EVP_PKEY *pkey, const char *parameter) {
+    _cleanup_(BN_freep) BIGNUM *number = NULL;
+    if (!EVP_PKEY_get_bn_param(pkey, parameter, &number))
+        return "";
+    int n = BN_num_bytes(number);
+    unsigned char *bytes = arena_alloc(arena, (size_t)n);
+    BN_bn2bin(number, bytes);
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    base64url_encode(&text, bytes, (size_t)n);
+    return arena_strndup(arena, text.data, text.len);
+}
+
+Value *jwt_key_set(Arena *arena, JwtKey *const *keys, size_t n) {
+    Value *set = value_object(arena), *list = value_array(arena);
+    for (size_t i = 0; i < n; i++) {
+        Value *key = value_object(arena);
+        value_set_str(arena, key, "use", "sig");
+        value_set_str(arena, key, "kty", "RSA");
+        value_set_str(arena, key, "kid", keys[i]->id);
+        value_set_str(arena, key, "alg", ALGORITHM);
+        value_set_str(arena, key, "n", base64url_number(arena, keys[i]->pkey, OSSL_PKEY_PARAM_RSA_N));
+        value_set_str(arena, key, "e", base64url_number(arena, keys[i]->pkey, OSSL_PKEY_PARAM_RSA_E));
+        value_append(arena, list, key);
+    }
+    value_set(arena, set, "keys", list);
+    return set;
+}
+
+static void write_part(Buf *out, const Value *v) {
+    _cleanup_buf_ Buf json = BUF_INIT(BUF_NO_LIMIT);
+    value_write_json(&json, v);
+    base64url_encode(out, json.data, json.len);
+}
+
+static int sign_bytes(const JwtKey *key, Buf *token) {
+    _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *context = EVP_MD_CTX_new();
+    unsigned char signature[1024];
+    size_t n = sizeof(signature);
+    if (!context || EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key->pkey) != 1 ||
+        (size_t)EVP_PKEY_get_size(key->pkey) > n ||
+        EVP_DigestSign(context, signature, &n, (unsigned char *)token->data, token->len) != 1)
+        return -EIO;
+    buf_putc(token, '.');
+    base64url_encode(token, signature, n);
+    return 0;
+}
+
+int jwt_sign(const JwtKey *key, const Value *claims, char **ret) {
+    if (!key->is_private)
+        return -EINVAL;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *header = value_object(arena);
+    value_set_str(arena, header, "alg", ALGORITHM);
+    value_set_str(arena, header, "kid", key->id);
+    _cleanup_buf_ Buf token = BUF_INIT(JWT_MAX);
+    write_part(&token, header);
+    buf_putc(&token, '.');
+    write_part(&token, claims);
+    int r = token.failed ? -EFBIG : sign_bytes(key, &token);
+    if (r < 0 || token.failed)
+        return r < 0 ? r : -EFBIG;
+    *ret = buf_take(&token, NULL);
+    return 0;
+}
+
+typedef struct Parts { /* of header.claims.signature */
+    Value *header, *claims;
+    uint8_t *signature; /* owned */
+    size_t signature_len, signed_len;
+} Parts;
+
+static void parts_done(Parts *parts) {
+    free(parts->signature);
+}
+
+static int parse_part(Arena *arena, const char *text, size_t n, Value **ret) {
+    _cleanup_free_ uint8_t *json = NULL;
+    size_t len;
+    Value *v;
+    if (base64url_decode(text, n, &json, &len) < 0 || json_parse(arena, (char *)json, len, &v, NULL, NULL) < 0 ||
+        !value_is(v, VALUE_OBJECT))
+        return -EBADMSG;
+    *ret = v;
+    return 0;
+}
+
+static int parse(const char *token, Arena *arena, Parts *ret) {
+    if (strnlen(token, JWT_MAX + 1) > JWT_MAX)
+        return -EBADMSG;
+    const char *claims = strchr(token, '.');
+    const char *signature = claims ? strchr(claims + 1, '.') : NULL;
+    if (!signature || strchr(signature + 1, '.'))
+        return -EBADMSG;
+    Parts parts = {.signed_len = (size_t)(signature - token)};
+    int r = parse_part(arena, token, (size_t)(claims - token), &parts.header);
+    if (r == 0)
+        r = parse_part(arena, claims + 1, (size_t)(signature - claims - 1), &parts.claims);
+    if (r == 0 && base64url_decode(signature + 1, strlen(signature + 1), &parts.signature, &parts.signature_len) < 0)
+        r = -EBADMSG;
+    if (r == 0)
+        *ret = parts;
+    return r;
+}
+
+static bool is_signed_by(const JwtKey *key, const char *token, const Parts *parts) {
+    _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *context = EVP_MD_CTX_new();
+    return context && EVP_DigestVerifyInit(context, NULL, EVP_sha256(), NULL, key->pkey) == 1 &&
+           EVP_DigestVerify(context, parts->signature, parts->signature_len, (const unsigned char *)token,
+                            parts->signed_len) == 1;
+}
+
+int jwt_verify(JwtKey *const *keys, size_t n, const char *token, Arena *arena, Value **ret_claims) {
+    _cleanup_(parts_done) Parts parts = {0};
+    int r = parse(token, arena, &parts);
+    if (r < 0)
+        return r;
+    /* the algorithm is ours to choose, never the token's */
+    if (!streq_null(value_get_str(parts.header, "alg"), ALGORITHM) || value_get(parts.header, "crit"))
+        return -EKEYREJECTED;
+    const char *id = value_get_str(parts.header, "kid");
+    for (size_t i = 0; i < n; i++) {
+        if (!str_empty(id) && !streq(id, keys[i]->id))
+            continue;
+        if (is_signed_by(keys[i], token, &parts)) {
+            *ret_claims = parts.claims;
+            return 0;
+        }
+    }
+    return -EKEYREJECTED;
+}
+
+Value *jwt_claims_unverified(const char *token, Arena *arena) {
+    _cleanup_(parts_done) Parts parts = {0};
+    return parse(token, arena, &parts) == 0 ? parts.claims : NULL;
+}
+
+static void set_reference(Arena *arena, Value *owner, const char *member, const char *name, const char *uid) {
+    if (!name)
+        return;
+    Value *ref = value_object(arena);
+    value_set_str(arena, ref, "name", name);
+    value_set_str(arena, ref, "uid", uid);
+    value_set(arena, owner, member, ref);
+}
+
+Value *service_account_claims(Arena *arena, const ServiceAccountToken *token) {
+    Value *claims = value_object(arena), *audiences = value_array(arena), *private = value_object(arena);
+    char id[UUID_LEN + 1];
+    for (const char *const *audience = token->audiences; *audience; audience++)
+        value_append(arena, audiences, value_string(arena, *audience));
+    value_set(arena, claims, "aud", audiences);
+    value_set_int(arena, claims, "exp", token->now_seconds + token->expiration_seconds);
+    value_set_int(arena, claims, "iat", token->now_seconds);
+    value_set_str(arena, claims, "iss", token->issuer);
+    value_set_str(arena, claims, "jti", random_uuid(id));
+    value_set_str(arena, private, "namespace", token->ns);
+    set_reference(arena, private, "node", token->node_name, token->node_uid);
+    set_reference(arena, private, "pod", token->pod_name, token->pod_uid);
+    set_reference(arena, private, "secret", token->secret_name, token->secret_uid);
+    set_reference(arena, private, "serviceaccount", token->name, token->uid);
+    if (token->warn_after_seconds)
+        value_set_int(arena, private, "warnafter", token->now_seconds + token->warn_after_seconds);
+    value_set(arena, claims, "kubernetes.io", private);
+    value_set_int(arena, claims, "nbf", token->now_seconds);
+    value_set(arena, claims, "sub", value_printf(arena, "system:serviceaccount:%s:%s", token->ns, token->name));
+    return claims;
+}
