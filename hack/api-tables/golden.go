@@ -23,6 +23,7 @@ import (
 	jsonserializer "k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 )
 
@@ -202,6 +203,39 @@ type normalizeCase struct {
 	Error  string   `json:"error,omitempty"`
 	Strict []string `json:"strict,omitempty"`
 	Hash   string   `json:"hash,omitempty"`
+	// The same through runtime.DefaultUnstructuredConverter.
+	Converted *conversion `json:"converted,omitempty"`
+}
+
+type conversion struct {
+	Error  string   `json:"error,omitempty"`
+	Strict []string `json:"strict,omitempty"`
+	Hash   string   `json:"hash,omitempty"`
+}
+
+func (ts *types) convert(damaged any, gvk schema.GroupVersionKind) *conversion {
+	var c conversion
+	tree := map[string]any{}
+	if err := utiljson.Unmarshal(marshal(damaged), &tree); err != nil {
+		return nil
+	}
+	object, err := ts.scheme.New(gvk)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(tree, object, true)
+	if strict, ok := runtime.AsStrictDecodingError(err); ok {
+		for _, e := range strict.Errors() {
+			c.Strict = append(c.Strict, e.Error())
+		}
+	} else if err != nil {
+		c.Error = err.Error()
+		return &c
+	}
+	h := fnv.New64a()
+	h.Write(marshal(object))
+	c.Hash = fmt.Sprintf("%016x", h.Sum64())
+	return &c
 }
 
 var replacements = []any{nil, 5, 1.5, 3000000000, true, "", "x", "2024-01-31T10:00:00+02:00", "2024-01-31T10:00:00.5Z",
@@ -225,6 +259,7 @@ func (ts *types) damage(name string, object runtime.Object, r *rand.Rand) []norm
 			c.Path = append(append([]any{}, c.Path[:len(c.Path)-1]...), "~bo\"gus")
 		}
 		damaged := put(parse(text), c.Path, c.Value)
+		c.Converted = ts.convert(damaged, object.GetObjectKind().GroupVersionKind())
 		out, _, err := decode.Decode(marshal(damaged), nil, nil)
 		if strict, ok := runtime.AsStrictDecodingError(err); ok {
 			for _, e := range strict.Errors() {

@@ -19,6 +19,9 @@ typedef struct UnknownFields {
  * reference encodes maps; typed parts inside (metadata) are still normalised as theirs. On failure: -EINVAL, and err has
  * the decoder's message alone ("json: cannot unmarshal ..."). */
 int schema_normalize(Arena *arena, const Schema *schema, Value *v, UnknownFields *unknown, ApiError *err);
+/* The same for what strategic_merge_apply gave, which the reference converts without going through JSON: other messages
+ * ("unrecognized type: int32", without a place), integral doubles become integers, unknown members in alphabetical order. */
+int schema_from_unstructured(Arena *arena, const Schema *schema, Value *v, UnknownFields *unknown, ApiError *err);
 /* What a trip through protobuf storage changes besides: lists and maps that Go always writes become null when empty,
  * null bytes in maps become "". For a normalised tree. */
 void schema_as_stored(const Schema *schema, Value *v);

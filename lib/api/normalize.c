@@ -6,30 +6,14 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "api/codec.h"
 #include "api/gen/schemas.h"
+#include "api/normalize.h"
 #include "api/quantity.h"
 #include "api/scalar.h"
 #include "base/clock.h"
 #include "base/str.h"
 
 #define SLOTS_ON_STACK 64
-
-/* Where the walk is: one of field, key or index. Linked on the stack, read only for messages. */
-typedef struct Frame {
-    const struct Frame *parent;
-    const Schema *owner; /* the struct that `field` belongs to */
-    const SchemaField *field;
-    const char *key;
-    size_t index;
-} Frame;
-
-typedef struct Walk {
-    Arena *arena;
-    UnknownFields *unknown;
-    char *first_error, *last_word; /* the remembered one, and the one that ended the walk */
-    bool sort;                     /* custom resources: members in alphabetical order */
-} Walk;
 
 static int walk_value(Walk *walk, const Frame *frame, const Schema *schema, Value *v, Value **ret);
 static Value *zero_value(Walk *walk, const Schema *schema);
@@ -137,7 +121,7 @@ static void write_go_quoted(Buf *out, const char *s, size_t n) {
     buf_putc(out, '"');
 }
 
-static void note_unknown(Walk *walk, const Frame *frame, const char *name) {
+void walk_note_unknown(Walk *walk, const Frame *frame, const char *name) {
     UnknownFields *unknown = walk->unknown;
     if (!unknown || unknown->n >= UNKNOWN_FIELDS_MAX)
         return;
@@ -147,8 +131,11 @@ static void note_unknown(Walk *walk, const Frame *frame, const char *name) {
         buf_putc(&path, '.');
     buf_puts(&path, name);
     buf_puts(&text, "unknown field ");
-    write_go_quoted(&text, path.data ? path.data : "", path.len);
-    for (size_t i = 0; i < unknown->n; i++)
+    if (walk->unquoted)
+        buf_printf(&text, "\"%s\"", path.data ? path.data : "");
+    else
+        write_go_quoted(&text, path.data ? path.data : "", path.len);
+    for (size_t i = 0; i < unknown->n && !walk->unquoted; i++)
         if (streq(unknown->messages[i], text.data))
             return;
     if (!unknown->messages)
@@ -439,7 +426,7 @@ static int walk_struct(Walk *walk, const Frame *frame, const Schema *schema, Val
         const Member *m = &v->members[i];
         const SchemaField *field = find_field(schema, m->name, &last);
         if (!field) {
-            note_unknown(walk, frame, m->name);
+            walk_note_unknown(walk, frame, m->name);
             continue;
         }
         Frame inner = {.parent = frame, .owner = schema, .field = field};
@@ -460,7 +447,7 @@ static int walk_custom(Walk *walk, const Frame *frame, const Schema *schema, Val
         Member m = v->members[i];
         const SchemaField *field = schema_field(schema, m.name, strlen(m.name));
         if (!field && !schema->preserve_unknown) {
-            note_unknown(walk, frame, m.name);
+            walk_note_unknown(walk, frame, m.name);
             continue;
         }
         if (field && m.value->type != VALUE_NULL) {
