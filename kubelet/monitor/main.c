@@ -50,6 +50,8 @@ int main(int argc, char **argv) {
         if (!known)
             return usage();
     }
+    /* What the agent left open by mistake must not live as long as the container. */
+    close_range(strcmp(options.mode, "exec") == 0 ? RESIZE_FD + 1 : SYNC_FD + 1, ~0u, 0);
     if (strcmp(options.mode, "pause") == 0)
         return pause_main();
     if (!options.id || !options.dir || !options.runtime || !options.runtime_root)
