@@ -4,7 +4,8 @@
 #include <stdio.h>
 
 #define NANO (-9)
-#define DIGITS_MAX 37 /* of an unscaled number: 10^38 still fits in 127 bits */
+#define DIGITS_KEPT 30 /* of a longer number; leaves room for the zeros of formatting */
+#define DIGITS_MAX 37  /* of an unscaled number: 10^38 still fits in 127 bits */
 #define INT64_DIGITS                                                                                                   \
     18 /* maxInt64Factors of the reference: up to here it takes its integer path and may keep the text */
 #define EXPONENT_MAX 1000000
@@ -101,31 +102,30 @@ static __int128 shrink(__int128 v, int64_t n) {
     return q;
 }
 
-/* The digits of num and denom as one number; false when they do not fit. Fraction digits past `keep` only round up. */
-static bool read_digits(const Parts *parts, size_t *ret_fraction, __int128 *ret) {
+static char digit_at(const Parts *parts, size_t i) {
+    return i < parts->n_num ? parts->num[i] : parts->denom[i - parts->n_num];
+}
+
+/* num and denom as v * 10^exponent, without zeros at either end. Of more digits than can be held the first are kept and
+ * one more that stands for the rest, so that rounding up sees it. */
+static __int128 read_digits(const Parts *parts, int64_t *ret_exponent) {
+    size_t start = 0, end = parts->n_num + parts->n_denom;
+    while (end > 0 && digit_at(parts, end - 1) == '0')
+        end--;
+    while (start < end && digit_at(parts, start) == '0')
+        start++;
+    bool more = end - start > DIGITS_MAX - 1;
+    if (more)
+        end = start + DIGITS_KEPT;
     __int128 v = 0;
-    size_t digits = 0, fraction = 0;
-    bool more = false;
-    for (size_t i = 0; i < parts->n_num + parts->n_denom; i++) {
-        bool in_fraction = i >= parts->n_num;
-        char c = in_fraction ? parts->denom[i - parts->n_num] : parts->num[i];
-        if (digits >= DIGITS_MAX - 1) {
-            if (!in_fraction)
-                return false;
-            more = more || c != '0';
-            continue;
-        }
-        v = v * 10 + (c - '0');
-        digits += v != 0;
-        fraction += in_fraction;
-    }
-    if (more) { /* a digit that stands for the rest, so that rounding up sees it */
+    for (size_t i = start; i < end; i++)
+        v = v * 10 + (digit_at(parts, i) - '0');
+    if (more) {
         v = v * 10 + 1;
-        fraction++;
+        end++;
     }
-    *ret_fraction = fraction;
-    *ret = v;
-    return true;
+    *ret_exponent = (int64_t)parts->n_num - (int64_t)end;
+    return v;
 }
 
 static void settle(Quantity *q) {
@@ -137,11 +137,11 @@ static void settle(Quantity *q) {
         q->exponent = 0;
 }
 
-static bool keeps_text(const Parts *parts, QuantityFormat format, int64_t exponent, __int128 digits) {
+static bool keeps_text(const Parts *parts, QuantityFormat format, int64_t exponent, __int128 digits, int64_t shift) {
     if (format == QUANTITY_BINARY_SI) {
         /* 15 less digits less three per ten powers of two: the bound of the integer path */
         int precision = 15 - (int)MAX(parts->n_num, (size_t)1) - (int)((float)exponent * 3 / 10) - 1;
-        return parts->n_denom == 0 && precision >= 0 && ((uint64_t)digits & 7) != 0;
+        return parts->n_denom == 0 && precision >= 0 && ((uint64_t)(digits * power10((int)shift)) & 7) != 0;
     }
     size_t n = MAX(parts->n_num, (size_t)1) + parts->n_denom;
     int64_t scale = exponent - (int64_t)parts->n_denom;
@@ -168,13 +168,14 @@ static const char *parse(const char *s, Quantity *ret) {
     wrong = suffix_interpret(parts.suffix, &base, &exponent, &format);
     if (wrong)
         return wrong;
-    size_t fraction = 0;
-    __int128 v = 0;
-    if (!read_digits(&parts, &fraction, &v) || exponent > EXPONENT_MAX || exponent < -EXPONENT_MAX)
+    int64_t shift;
+    __int128 v = read_digits(&parts, &shift);
+    if (exponent > EXPONENT_MAX || exponent < -EXPONENT_MAX || shift > EXPONENT_MAX || shift < -EXPONENT_MAX)
         return numeric_wrong;
-    Quantity q = {.format = format, .exponent = base == 10 ? (int)exponent : 0};
-    q.as_written = (v == 0 && strcmp(s, "0") == 0) || (v != 0 && keeps_text(&parts, format, exponent, v));
-    q.exponent -= (int)fraction;
+    Quantity q = {.format = format, .exponent = (int)shift + (base == 10 ? (int)exponent : 0)};
+    if (q.exponent > EXPONENT_MAX - DIGITS_MAX) /* so that its canonical text can be read back */
+        return numeric_wrong;
+    q.as_written = (v == 0 && strcmp(s, "0") == 0) || (v != 0 && keeps_text(&parts, format, exponent, v, shift));
     if (base == 2) {
         __int128 by = (__int128)1 << exponent, most = power10(DIGITS_MAX) / by;
         if (v > most) /* fraction digits that cannot matter at nano make room */
@@ -182,7 +183,7 @@ static const char *parse(const char *s, Quantity *ret) {
                 v = shrink(v, 1);
                 q.exponent++;
             }
-        if (v > most && fraction) /* more than 2^63 in any case: the cap below decides */
+        if (v > most && shift < 0) /* more than 2^63 in any case: the cap below decides */
             while (v > most && q.exponent < 0) {
                 v = shrink(v, 1);
                 q.exponent++;

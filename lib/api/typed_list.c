@@ -80,11 +80,9 @@ static int compare_stable(const void *pa, const void *pb) {
 }
 
 ListItems list_items(Arena *arena, const Schema *list, const Value *v, bool sorted) {
-    ListItems items = {0};
-    if (!value_is(v, VALUE_ARRAY) || !v->len)
-        return items;
-    items.items = arena_alloc(arena, v->len * sizeof(ListItem));
-    for (size_t i = 0; i < v->len; i++) {
+    size_t n = value_is(v, VALUE_ARRAY) ? v->len : 0;
+    ListItems items = {.items = arena_alloc(arena, (n + 1) * sizeof(ListItem))}; /* never NULL: walks look one past */
+    for (size_t i = 0; i < n; i++) {
         ListItem item = {.value = v->items[i], .index = items.n};
         if (!list_item_name(arena, list, v->items[i], &item.kind, &item.text))
             items.items[items.n++] = item;
@@ -95,10 +93,7 @@ ListItems list_items(Arena *arena, const Schema *list, const Value *v, bool sort
 }
 
 ListItems list_items_sorted(Arena *arena, const ListItems *items) {
-    ListItems copy = {.n = items->n};
-    if (!items->n)
-        return copy;
-    copy.items = arena_alloc(arena, items->n * sizeof(ListItem));
+    ListItems copy = {.n = items->n, .items = arena_alloc(arena, (items->n + 1) * sizeof(ListItem))};
     memcpy(copy.items, items->items, items->n * sizeof(ListItem));
     qsort(copy.items, copy.n, sizeof(ListItem), compare_stable);
     return copy;
