@@ -32,7 +32,7 @@ var selectable = map[string][]string{
 
 // storedAs: rows whose objects are kept by another row (pkg/kubeapiserver: cohabiting groups; version priority).
 var storedAs = map[string]string{
-	"events.k8s.io/v1/events":                  "/v1/events",
+	"events.k8s.io/v1/events":                 "/v1/events",
 	"autoscaling/v1/horizontalpodautoscalers": "autoscaling/v2/horizontalpodautoscalers",
 }
 

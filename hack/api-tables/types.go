@@ -32,14 +32,14 @@ type types struct {
 
 // leaves are the types with a JSON form of their own.
 var leaves = map[reflect.Type]string{
-	reflect.TypeFor[resource.Quantity]():                           "SCHEMA_QUANTITY",
-	reflect.TypeFor[intstr.IntOrString]():                          "SCHEMA_INT_OR_STRING",
-	reflect.TypeFor[metav1.Time]():                                 "SCHEMA_TIME",
-	reflect.TypeFor[metav1.MicroTime]():                            "SCHEMA_MICRO_TIME",
-	reflect.TypeFor[metav1.Duration]():                             "SCHEMA_DURATION",
-	reflect.TypeFor[runtime.RawExtension]():                        "SCHEMA_RAW",
-	reflect.TypeFor[metav1.FieldsV1]():                             "SCHEMA_FIELDS_V1",
-	reflect.TypeFor[apiextensionsv1.JSON]():                        "SCHEMA_JSON",
+	reflect.TypeFor[resource.Quantity]():                            "SCHEMA_QUANTITY",
+	reflect.TypeFor[intstr.IntOrString]():                           "SCHEMA_INT_OR_STRING",
+	reflect.TypeFor[metav1.Time]():                                  "SCHEMA_TIME",
+	reflect.TypeFor[metav1.MicroTime]():                             "SCHEMA_MICRO_TIME",
+	reflect.TypeFor[metav1.Duration]():                              "SCHEMA_DURATION",
+	reflect.TypeFor[runtime.RawExtension]():                         "SCHEMA_RAW",
+	reflect.TypeFor[metav1.FieldsV1]():                              "SCHEMA_FIELDS_V1",
+	reflect.TypeFor[apiextensionsv1.JSON]():                         "SCHEMA_JSON",
 	reflect.TypeFor[apiextensionsv1.JSONSchemaPropsOrBool]():        "SCHEMA_JSON_UNION",
 	reflect.TypeFor[apiextensionsv1.JSONSchemaPropsOrArray]():       "SCHEMA_JSON_UNION",
 	reflect.TypeFor[apiextensionsv1.JSONSchemaPropsOrStringArray](): "SCHEMA_JSON_UNION",
@@ -129,12 +129,12 @@ func (ts *types) of(group, version, kind string) reflect.Type {
 }
 
 type field struct {
-	name               string
-	goType             reflect.Type
-	number             int
+	name                string
+	goType              reflect.Type
+	number              int
 	omitEmpty, omitZero bool
-	inlined            bool
-	tag                reflect.StructTag
+	inlined             bool
+	tag                 reflect.StructTag
 }
 
 type inline struct {
