@@ -18,6 +18,8 @@ static const ControllerRow *const table[] = {
     &controller_replicaset,
     &controller_replicationcontroller,
     &controller_garbage_collector,
+    &controller_endpointslice,
+    &controller_endpoints,
 };
 
 struct Controller {

@@ -6,6 +6,8 @@
 #include "client/informer.h"
 
 #define EXPECTATIONS_SECONDS 300
+/* The change that a key waits for wakes it; this is for the case that it was woken by a list, before that was counted. */
+#define EXPECTATIONS_RETRY_NS (200 * 1000000ull)
 
 typedef struct Expectations Expectations;
 

@@ -311,7 +311,9 @@ static int sync_set(Sync *sync) {
     int r = read_pods(sync);
     if (r < 0)
         return r;
-    if (satisfied && !object_is_deleting(sync->set))
+    if (!satisfied)
+        workqueue_add_after(all->queue, sync->key, EXPECTATIONS_RETRY_NS);
+    else if (!object_is_deleting(sync->set))
         sync->manage_result = manage_replicas(sync);
     r = write_status(sync, new_status(sync, &next));
     if (r < 0)

@@ -194,12 +194,20 @@ static Object *cache_find(const Informer *informer, const char *ns, const char *
     return found ? object_ref(found[0]) : NULL;
 }
 
-static void deliver_deleted(Informer *informer, Object *last) {
+/* Before the handlers run: who is woken by a change must find it counted. */
+static void note_revision(Informer *informer, uint64_t revision) {
+    if (revision > informer->revision)
+        informer->revision = revision;
+}
+
+/* `revision` 0: of a list, which is counted when all of it is in the cache. */
+static void deliver_deleted(Informer *informer, Object *last, uint64_t revision) {
     _cleanup_object_ Object *old = NULL;
     pthread_mutex_lock(&informer->lock);
     old = cache_find(informer, object_namespace(last), object_name(last));
     if (old)
         cache_remove(informer, old);
+    note_revision(informer, revision);
     pthread_mutex_unlock(&informer->lock);
     if (!old)
         return;
@@ -208,17 +216,19 @@ static void deliver_deleted(Informer *informer, Object *last) {
             informer->handlers[i].ops.deleted(last, informer->handlers[i].userdata);
 }
 
-static void deliver_set(Informer *informer, Object *object) {
+static void deliver_set(Informer *informer, Object *object, uint64_t revision) {
     _cleanup_object_ Object *old = NULL;
     pthread_mutex_lock(&informer->lock);
     old = cache_find(informer, object_namespace(object), object_name(object));
     if (old && object_revision(old) == object_revision(object)) {
+        note_revision(informer, revision);
         pthread_mutex_unlock(&informer->lock);
         return;
     }
     if (old)
         cache_remove(informer, old);
     cache_add(informer, object);
+    note_revision(informer, revision);
     pthread_mutex_unlock(&informer->lock);
     for (size_t i = 0; i < informer->n_handlers; i++) {
         const Handler *handler = &informer->handlers[i];
@@ -234,7 +244,7 @@ static void deliver_list(Informer *informer, ClientList *list) {
     ClientList before = {0};
     informer_list(informer, NULL, NULL, &before);
     for (size_t i = 0; i < list->n; i++)
-        deliver_set(informer, list->items[i]);
+        deliver_set(informer, list->items[i], 0);
     if (before.n > 0) {
         StrMap *listed = strmap_new(NULL);
         _cleanup_buf_ Buf key = BUF_INIT(BUF_NO_LIMIT);
@@ -247,7 +257,7 @@ static void deliver_list(Informer *informer, ClientList *list) {
             buf_clear(&key);
             buf_printf(&key, "%s/%s", object_namespace(before.items[i]), object_name(before.items[i]));
             if (!strmap_get(listed, key.data))
-                deliver_deleted(informer, before.items[i]);
+                deliver_deleted(informer, before.items[i], 0);
         }
         strmap_free(listed);
     }
@@ -259,11 +269,11 @@ static void deliver_list(Informer *informer, ClientList *list) {
 static void on_event(const char *type, Object *object, uint64_t revision, void *userdata) {
     Informer *informer = userdata;
     if (object && streq(type, "DELETED"))
-        deliver_deleted(informer, object);
+        deliver_deleted(informer, object, revision);
     else if (object && (streq(type, "ADDED") || streq(type, "MODIFIED")))
-        deliver_set(informer, object);
-    if (revision > informer->revision)
-        informer->revision = revision;
+        deliver_set(informer, object, revision);
+    else
+        note_revision(informer, revision);
     informer->failures = 0;
 }
 
