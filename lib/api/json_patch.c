@@ -19,6 +19,7 @@ typedef struct Patcher {
 typedef struct Place {
     Value *container;
     char *key;
+    int depth; /* of what stands there */
 } Place;
 
 static int refuse(Patcher *patcher, char *message) {
@@ -73,6 +74,7 @@ static Place find_place(Patcher *patcher, const char *path) {
         return place;
     Value *v = patcher->root;
     for (const char *p = path + 1;;) {
+        place.depth++;
         size_t n = strcspn(p, "/");
         char *token = token_decode(patcher->arena, p, n);
         if (!p[n]) {
@@ -88,7 +90,27 @@ static Place find_place(Patcher *patcher, const char *path) {
     return place;
 }
 
+static bool deeper_than(const Value *v, int depth) {
+    if (!value_is(v, VALUE_ARRAY) && !value_is(v, VALUE_OBJECT))
+        return false;
+    if (depth == 0)
+        return true;
+    for (size_t i = 0; i < v->len; i++)
+        if (deeper_than(v->type == VALUE_ARRAY ? v->items[i] : v->members[i].value, depth - 1))
+            return true;
+    return false;
+}
+
+/* Nothing may nest deeper than what can be read back. */
+static int check_depth(Patcher *patcher, int depth, const Value *v) {
+    if (depth <= JSON_DEPTH_MAX && !deeper_than(v, JSON_DEPTH_MAX - depth))
+        return 0;
+    return refuse(patcher, arena_strdup(patcher->arena, "exceeded max depth"));
+}
+
 static int place_add(Patcher *patcher, Place place, Value *v) {
+    if (check_depth(patcher, place.depth, v) < 0)
+        return -EINVAL;
     if (value_is(place.container, VALUE_OBJECT)) {
         value_set(patcher->arena, place.container, place.key, v);
         return 0;
@@ -181,6 +203,8 @@ static int op_replace(Patcher *patcher, const Value *op, const char *path) {
         return missing(patcher, "replace operation does not apply: doc is missing path: %s", path);
     if (place_get(patcher, place, &old) < 0)
         return missing(patcher, "replace operation does not apply: doc is missing key: %s", path);
+    if (check_depth(patcher, place.depth, v) < 0)
+        return -EINVAL;
     if (value_is(place.container, VALUE_OBJECT)) {
         value_set(patcher->arena, place.container, place.key, v);
         return 0;
@@ -271,17 +295,6 @@ static int apply_one(Patcher *patcher, const Value *op) {
     return refuse(patcher, arena_printf(patcher->arena, "Unexpected kind: %s", name));
 }
 
-static bool deeper_than(const Value *v, int depth) {
-    if (!value_is(v, VALUE_ARRAY) && !value_is(v, VALUE_OBJECT))
-        return false;
-    if (depth == 0)
-        return true;
-    for (size_t i = 0; i < v->len; i++)
-        if (deeper_than(v->type == VALUE_ARRAY ? v->items[i] : v->members[i].value, depth - 1))
-            return true;
-    return false;
-}
-
 static int check_shape(const Value *patch, ApiError *err) {
     static const char *const names[] = {"null", "bool", "number", "number", "string", "array", "object"};
     if (!value_is(patch, VALUE_ARRAY) && !value_is(patch, VALUE_NULL))
@@ -306,9 +319,7 @@ int json_patch_apply(Arena *arena, const Value *original, const Value *patch, Va
     Patcher patcher = {.arena = arena, .root = value_copy(arena, original)};
     const Value *op;
     VALUE_FOREACH (op, patch) {
-        if ((r = apply_one(&patcher, op)) == 0 && deeper_than(patcher.root, JSON_DEPTH_MAX))
-            r = refuse(&patcher, arena_strdup(arena, "exceeded max depth"));
-        if (r < 0) {
+        if ((r = apply_one(&patcher, op)) < 0) {
             r = api_error_set(err, 422, "Invalid", "the server rejected our request due to an error in our request");
             if (err)
                 err->empty_details = true;

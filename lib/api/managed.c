@@ -626,7 +626,36 @@ int managed_apply(Arena *arena, const ManagedInput *input, const Value *live, co
     bool changed = !typed_equal(apply.live, apply.result);
     apply.result = without_managed(arena, apply.result); /* the top is our own from here on */
     finish(&apply, applied, changed);
-    *ret = apply.result;
+    *ret = value_copy(arena, apply.result); /* it shares parts with live and applied, and the caller will change it */
     *ret_changed = changed || !live;
     return 0;
+}
+
+/* ---- writes that change nothing ---- */
+
+/* Objects equal but for the members named; both ways, so that neither has more. */
+static bool equal_but(const Value *a, const Value *b, const char *const *but) {
+    for (int way = 0; way < 2; way++) {
+        const Value *from = way ? b : a, *to = way ? a : b;
+        VALUE_FOREACH_MEMBER (m, from)
+            if (!str_in(m->name, but) && !value_equal(m->value, value_get(to, m->name)))
+                return false;
+    }
+    return true;
+}
+
+bool managed_restore_times(const Value *live, Value *object) {
+    static const char *const metadata_only[] = {"metadata", NULL}, *const times_only[] = {"time", NULL};
+    static const char *const not_compared[] = {"managedFields", "resourceVersion", NULL};
+    const Value *before = value_get(live, "metadata");
+    Value *after = value_get(object, "metadata");
+    Value *old = value_get(before, "managedFields"), *new = value_get(after, "managedFields");
+    if (value_len(old) != value_len(new) || !value_len(old) || !equal_but(before, after, not_compared) ||
+        !equal_but(live, object, metadata_only))
+        return false;
+    for (size_t i = 0; i < old->len; i++)
+        if (!equal_but(old->items[i], new->items[i], times_only))
+            return false;
+    *new = *old; /* shares the entries, which nothing changes any more */
+    return true;
 }

@@ -42,3 +42,8 @@ int managed_apply(Arena *arena, const ManagedInput *input, const Value *live, co
 
 /* Checks managedFields after mutating admission or in a request: NULL, or why they are not valid. */
 const char *managed_invalid(Arena *arena, const Value *managed_fields);
+
+/* Of a write that changed nothing but times in managedFields nothing is left: puts the managedFields of `live` back and
+ * returns true. To be called on update, patch and apply after admission, with both trees normalised; metadata.
+ * resourceVersion is not compared. */
+bool managed_restore_times(const Value *live, Value *object);

@@ -200,6 +200,21 @@ static void old_updaters_are_folded(void **state _unused_) {
     assert_string_equal(value_get_str(value_at(owners, 9), "manager"), "manager-13");
 }
 
+static void writes_that_change_nothing(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *live = parse(arena, CONFIG(",\"resourceVersion\":\"5\",\"managedFields\":[" OWNED("m", DATA_A) "]"));
+    Value *object = parse(arena, CONFIG(",\"managedFields\":[" OWNED("m", DATA_A) "]"));
+    value_set_str(arena, value_at(value_path(object, "metadata", "managedFields", NULL), 0), "time", "later");
+    Value *different = value_copy(arena, object), *moved = value_copy(arena, object);
+    assert_true(managed_restore_times(live, object));
+    assert_string_equal(owners_text(arena, object), owners_text(arena, live));
+    value_set_str(arena, value_get(different, "data"), "a", "2");
+    assert_false(managed_restore_times(live, different));
+    value_set_str(arena, value_at(value_path(moved, "metadata", "managedFields", NULL), 0), "manager", "n");
+    assert_false(managed_restore_times(live, moved));
+    assert_non_null(strstr(owners_text(arena, moved), "later"));
+}
+
 static void names_of_managers(void **state _unused_) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     assert_string_equal(managed_name(arena, "m", "kubectl/v1"), "m");
@@ -295,6 +310,7 @@ int main(void) {
         cmocka_unit_test(a_change_moves_the_field),
         cmocka_unit_test(clients_may_reset_owners),
         cmocka_unit_test(old_updaters_are_folded),
+        cmocka_unit_test(writes_that_change_nothing),
         cmocka_unit_test(names_of_managers),
         cmocka_unit_test(client_side_apply_migrates),
         cmocka_unit_test(merged_lists_keep_their_order),
