@@ -140,6 +140,21 @@ static int load_container(OciRuntime *rt, const char *id) {
     return r;
 }
 
+/* Attachments without a sandbox: their DEL failed, or the machine died in between. Addresses must not leak. */
+static void release_networks(OciRuntime *rt) {
+    DIR *dir = opendir(rt->cni_cache);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        _cleanup_free_ char *id = xstrndup(e->d_name, strcspn(e->d_name, "-")), *error = NULL;
+        if (e->d_name[0] == '.' || strmap_get(rt->sandboxes, id) || str_has_suffix(e->d_name, ".tmp"))
+            continue;
+        CniNetwork network = {.bin_dir = rt->cni_bin, .conf_dir = rt->cni_conf, .cache_dir = rt->cni_cache};
+        if (cni_del(&network, &(CniAttachment){.container_id = id}, &error) < 0)
+            log_warn("the network of %s, which is gone: %s", id, error ? error : "DEL failed");
+    }
+    if (dir)
+        closedir(dir);
+}
+
 /* Long-lived paths become absolute: monitors and later agents have other working folders. */
 static int make_folders(OciRuntime *rt, const OciConfig *config, char **ret_error) {
     static const char *const folders[] = {"sandboxes", "containers", "exits", "oci"};
@@ -203,6 +218,7 @@ int oci_runtime_new(const OciConfig *config, Runtime **ret, char **ret_error) {
     r = r == 0 ? load_all(rt, "containers", load_container, ret_error) : r;
     if (r < 0)
         return r;
+    release_networks(rt);
     *ret = &TAKE_PTR(rt)->base;
     return 0;
 }

@@ -106,6 +106,7 @@ int container_load(OciRuntime *rt, const char *id, Container **ret);
 char *container_file(const Container *container, const char *name);
 /* Looks at the records: has it started, has it ended, is its monitor there? */
 void container_refresh(OciRuntime *rt, Container *container);
+bool container_has_monitor(const Container *container);
 bool container_is_running(OciRuntime *rt, Container *container); /* refreshes */
 int container_record_exit(OciRuntime *rt, Container *container, int code, const char *reason, const char *message);
 /* New references of those of a sandbox (NULL: all); free the array. */

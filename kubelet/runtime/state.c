@@ -309,7 +309,7 @@ static bool read_started(Container *c) {
 }
 
 /* The monitor holds the lock for as long as it lives. */
-static bool monitor_alive(const Container *c) {
+bool container_has_monitor(const Container *c) {
     _cleanup_free_ char *path = container_file(c, "lock");
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
@@ -346,7 +346,7 @@ void container_refresh(OciRuntime *rt, Container *c) {
     pthread_mutex_lock(&c->mutex);
     if (!c->exited && !read_exit(rt, c) && !c->starting) {
         bool started = c->started || read_started(c);
-        if (started && !monitor_alive(c) && !read_exit(rt, c)) {
+        if (started && !container_has_monitor(c) && !read_exit(rt, c)) {
             /* Nobody can tell how it ends any more: it ends now, as with a lost shim of containerd. */
             log_warn("container %s lost its monitor", c->id);
             if (pid_is(c))

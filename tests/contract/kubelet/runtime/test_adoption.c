@@ -210,6 +210,18 @@ static void a_network_that_fails_leaves_nothing(void **state) {
     RUN("/bin/sh", "-c", folder);
 }
 
+/* An address whose sandbox is gone comes back with the next agent. */
+static void addresses_do_not_leak(void **state) {
+    Fixture *f = *state;
+    _cleanup_free_ char *sandbox = sandbox_new_with(f, (SandboxSpec){0}), *error = NULL;
+    _cleanup_free_ char *forget = xasprintf("cd %s/runtime && umount -l sandboxes/%s/ns/* sandboxes/%s/shm && rm -rf sandboxes/%s", f->dir, sandbox, sandbox, sandbox);
+    RUN("/bin/sh", "-c", forget);
+    _cleanup_free_ char *held = xasprintf("ls %s/ipam/*/10.199.* | grep -q .", f->dir), *free_ = xasprintf("! %s", held);
+    RUN("/bin/sh", "-c", held);
+    reopen(f);
+    RUN("/bin/sh", "-c", free_);
+}
+
 static void host_ports_are_mapped(void **state) {
     Fixture *f = *state;
     uint16_t port = (uint16_t)(20000 + getpid() % 20000);
@@ -241,7 +253,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_killed_agent_loses_nothing),        cmocka_unit_test(exits_are_told_at_once),
         cmocka_unit_test(a_lost_monitor_is_a_lost_container),  cmocka_unit_test(a_network_that_fails_leaves_nothing),
-        cmocka_unit_test(host_ports_are_mapped),
+        cmocka_unit_test(addresses_do_not_leak),               cmocka_unit_test(host_ports_are_mapped),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
