@@ -1,0 +1,204 @@
+/* The order of authenticators and what each of them takes for good follow the reference: certificate, static tokens,
+ * service account tokens, bootstrap tokens, anonymous. */
+#define LOG_COMPONENT "authn"
+#include "apiserver/filters/authn.h"
+#include "apiserver/filters/token_authn.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <strings.h>
+
+#define WEBSOCKET_BEARER "base64url.bearer.authorization.k8s.io."
+
+struct Authenticator {
+    Store *store;
+    StaticTokens *tokens; /* NULL: none */
+    char *issuer;
+    char **audiences; /* NULL-terminated */
+    JwtKey **keys;
+    size_t n_keys;
+};
+
+int authenticator_new(const AuthnConfig *config, Authenticator **ret) {
+    _cleanup_(authenticator_freep) Authenticator *authenticator = NEW0(Authenticator);
+    authenticator->store = config->store;
+    authenticator->issuer = xstrdup(str_or(config->issuer, ""));
+    size_t n = 0;
+    while (config->audiences && config->audiences[n])
+        n++;
+    authenticator->audiences = NEWN0(char *, MAX(n, (size_t)1) + 1);
+    authenticator->audiences[0] = n ? NULL : xstrdup(authenticator->issuer);
+    for (size_t i = 0; i < n; i++)
+        authenticator->audiences[i] = xstrdup(config->audiences[i]);
+    authenticator->keys = NEWN0(JwtKey *, config->n_keys + 1);
+    authenticator->n_keys = config->n_keys;
+    for (size_t i = 0; i < config->n_keys; i++)
+        authenticator->keys[i] = config->keys[i];
+    if (config->token_file) {
+        int r = static_tokens_load(config->token_file, &authenticator->tokens);
+        if (r < 0)
+            return r;
+    }
+    *ret = TAKE_PTR(authenticator);
+    return 0;
+}
+
+void authenticator_free(Authenticator *authenticator) {
+    if (!authenticator)
+        return;
+    static_tokens_free(authenticator->tokens);
+    for (char **audience = authenticator->audiences; audience && *audience; audience++)
+        free(*audience);
+    free(authenticator->audiences);
+    free(authenticator->keys);
+    free(authenticator->issuer);
+    free(authenticator);
+}
+
+bool user_in_group(const UserInfo *user, const char *group) {
+    return user->groups && str_in(group, user->groups);
+}
+
+UserInfo *user_info_new(Arena *arena, const char *name, const char *uid, const char *const *groups) {
+    size_t n = 0;
+    while (groups && groups[n])
+        n++;
+    const char **all = arena_alloc0(arena, (n + 2) * sizeof(char *));
+    bool seen = false;
+    for (size_t i = 0; i < n; i++) {
+        all[i] = arena_strdup(arena, groups[i]);
+        seen |= streq(groups[i], "system:authenticated");
+    }
+    if (!seen)
+        all[n] = "system:authenticated";
+    UserInfo *user = ARENA_NEW0(arena, UserInfo);
+    *user = (UserInfo){.name = arena_strdup(arena, name), .uid = arena_strdup(arena, uid), .groups = all};
+    return user;
+}
+
+static UserInfo *anonymous(Arena *arena) {
+    const char **groups = arena_alloc0(arena, 2 * sizeof(char *));
+    groups[0] = "system:unauthenticated";
+    UserInfo *user = ARENA_NEW0(arena, UserInfo);
+    *user = (UserInfo){.name = "system:anonymous", .groups = groups};
+    return user;
+}
+
+static UserInfo *of_certificate(const Credentials *credentials, Arena *arena) {
+    const char **groups = arena_alloc0(arena, (credentials->n_organizations + 1) * sizeof(char *));
+    for (size_t i = 0; i < credentials->n_organizations; i++)
+        groups[i] = credentials->organizations[i];
+    UserInfo *user = user_info_new(arena, credentials->common_name, NULL, groups);
+    if (credentials->fingerprint) {
+        Pair *extra = ARENA_NEW0(arena, Pair);
+        *extra = (Pair){"authentication.kubernetes.io/credential-id",
+                        arena_printf(arena, "X509SHA256=%s", credentials->fingerprint)};
+        user->extra = extra;
+        user->n_extra = 1;
+    }
+    return user;
+}
+
+/* The token of an Authorization header; NULL when it carries none of ours. */
+static const char *bearer_token(const char *authorization, Arena *arena) {
+    if (str_empty(authorization))
+        return NULL;
+    char *text = arena_strdup(arena, authorization + strspn(authorization, " \t"));
+    for (size_t n = strlen(text); n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\t'); n--)
+        text[n - 1] = 0;
+    char *space = strchr(text, ' ');
+    if (!space || space - text != 6 || strncasecmp(text, "bearer", 6) != 0)
+        return NULL;
+    char *token = space + 1;
+    token[strcspn(token, " ")] = 0;
+    return *token ? token : NULL;
+}
+
+/* The token a browser sends among its WebSocket protocols. -EINVAL when it is malformed. */
+static int websocket_token(const char *protocols, Arena *arena, const char **ret) {
+    const char *at = str_empty(protocols) ? NULL : strstr(protocols, WEBSOCKET_BEARER);
+    if (!at)
+        return 0;
+    at += strlen(WEBSOCKET_BEARER);
+    _cleanup_free_ uint8_t *token = NULL;
+    size_t n = strcspn(at, ", \t"), len;
+    if (base64url_decode(at, n, &token, &len) < 0 || len == 0 || strlen((char *)token) != len)
+        return -EINVAL;
+    *ret = arena_strndup(arena, (char *)token, len);
+    wipe(token, len);
+    return 0;
+}
+
+int authenticate_token(Authenticator *authenticator, const char *token, const char *const *audiences, Arena *arena,
+                       UserInfo **ret, const char *const **ret_audiences, const char **ret_error) {
+    const char *const *own = (const char *const *)authenticator->audiences;
+    const char *const *wanted = audiences && *audiences ? audiences : own;
+    const char *detail = NULL;
+    UserInfo *user = NULL;
+    const char *const *good = NULL;
+    if (authenticator->tokens && (user = static_tokens_find(authenticator->tokens, token, arena))) {
+        good = audience_common(arena, own, wanted); /* such a token is good for this server alone */
+        if (!*good)
+            user = NULL;
+    }
+    ServiceAccountAuthn accounts = {
+        authenticator->store,
+        authenticator->issuer,
+        authenticator->keys,
+        authenticator->n_keys,
+        now_realtime_ns() / (int64_t)NS_PER_SEC,
+    };
+    if (!user)
+        user = service_account_user(&accounts, token, wanted, arena, &good, &detail);
+    if (!user && (user = bootstrap_token_user(authenticator->store, token, now_realtime_ns(), arena)))
+        good = own;
+    if (!user) {
+        *ret_error = detail ? arena_printf(arena, "[invalid bearer token, %s]", detail) : "invalid bearer token";
+        return -EPERM;
+    }
+    *ret = user;
+    *ret_audiences = good;
+    return 0;
+}
+
+static int unauthorized(ApiError *err) {
+    int r = api_error_set(err, 401, "Unauthorized", "Unauthorized");
+    err->no_details = true;
+    return r;
+}
+
+int authenticate_credentials(Authenticator *authenticator, const Credentials *credentials, Arena *arena, UserInfo **ret,
+                             ApiError *err) {
+    if (!str_empty(credentials->common_name)) {
+        *ret = of_certificate(credentials, arena);
+        return 0;
+    }
+    const char *token = bearer_token(credentials->authorization, arena);
+    if (!token && websocket_token(credentials->websocket_protocols, arena, &token) < 0)
+        return unauthorized(err);
+    if (!token) {
+        *ret = anonymous(arena);
+        return 0;
+    }
+    const char *const *audiences;
+    const char *error = NULL;
+    if (authenticate_token(authenticator, token, NULL, arena, ret, &audiences, &error) < 0) {
+        log_debug("refused: %s", error);
+        return unauthorized(err);
+    }
+    return 0;
+}
+
+int authenticate_request(Authenticator *authenticator, const HttpRequest *request, Arena *arena, UserInfo **ret,
+                         ApiError *err) {
+    Credentials credentials = {
+        .common_name = http_peer_cn(request),
+        .fingerprint = http_peer_fingerprint(request),
+        .authorization = http_header(request, "authorization"),
+        .websocket_protocols = http_header(request, "sec-websocket-protocol"),
+    };
+    credentials.organizations = http_peer_organizations(request, &credentials.n_organizations);
+    return authenticate_credentials(authenticator, &credentials, arena, ret, err);
+}
