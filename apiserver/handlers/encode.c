@@ -81,8 +81,8 @@ static Value *view_of(Arena *arena, const Media *media, const Resource *resource
         *ret_schema = schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata");
         return partial_of(arena, object);
     }
-    Value *table = table_new(arena, resource, true);
-    table_add(arena, table, resource, object, media->include_object, now_realtime_ns());
+    Value *table = print_table_new(arena, resource, true);
+    print_table_add(arena, table, resource, object, media->include_object, now_realtime_ns());
     value_set(arena, value_get(table, "metadata"), "resourceVersion", value_printf(arena, "%llu", (unsigned long long)object_revision(object)));
     return table;
 }
@@ -169,11 +169,11 @@ static Value *list_tree(Arena *arena, const Media *media, const Resource *resour
 }
 
 static Value *list_table(Arena *arena, const Media *media, const Resource *resource, const ObjectList *list) {
-    Value *table = table_new(arena, resource, true);
+    Value *table = print_table_new(arena, resource, true);
     int64_t now = now_realtime_ns();
     value_set(arena, table, "metadata", list_meta(arena, list));
     for (size_t i = 0; i < list->n; i++)
-        table_add(arena, table, resource, list->items[i], media->include_object, now);
+        print_table_add(arena, table, resource, list->items[i], media->include_object, now);
     return table;
 }
 
@@ -279,9 +279,9 @@ int encode_event(Arena *arena, const Media *media, const Resource *resource, con
     Value *v;
     if (media->as == AS_TABLE) {
         schema = NULL;
-        v = table_new(arena, resource, first_of_watch);
+        v = print_table_new(arena, resource, first_of_watch);
         value_set(arena, value_get(v, "metadata"), "resourceVersion", value_printf(arena, "%llu", (unsigned long long)object_revision(object)));
-        table_add(arena, v, resource, object, media->include_object, now_realtime_ns());
+        print_table_add(arena, v, resource, object, media->include_object, now_realtime_ns());
     } else
         v = view_of(arena, media, resource, object, &schema);
     *ret_n = 1;

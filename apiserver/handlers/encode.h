@@ -16,6 +16,6 @@ int encode_event(Arena *arena, const Media *media, const Resource *resource, con
 int encode_event_value(Arena *arena, const Media *media, const Schema *schema, const char *type, const Value *v, HttpBytes *ret);
 
 /* table.c and partial.c: other views of an object. */
-Value *table_new(Arena *arena, const Resource *resource, bool with_columns);
-void table_add(Arena *arena, Value *table, const Resource *resource, const Object *object, const char *include_object, int64_t now_ns);
+Value *print_table_new(Arena *arena, const Resource *resource, bool with_columns);
+void print_table_add(Arena *arena, Value *table, const Resource *resource, const Object *object, const char *include_object, int64_t now_ns);
 Value *partial_of(Arena *arena, const Object *object);

@@ -38,7 +38,7 @@ static Value *column_value(Arena *arena, const Column *column) {
     return v;
 }
 
-Value *table_new(Arena *arena, const Resource *resource, bool with_columns) {
+Value *print_table_new(Arena *arena, const Resource *resource, bool with_columns) {
     const Strategy *strategy = strategy_of(resource->storage);
     bool own = strategy->print != NULL;
     const Column *columns = own ? strategy->columns : generic;
@@ -52,7 +52,7 @@ Value *table_new(Arena *arena, const Resource *resource, bool with_columns) {
     return table;
 }
 
-void table_add(Arena *arena, Value *table, const Resource *resource, const Object *object, const char *include_object, int64_t now_ns) {
+void print_table_add(Arena *arena, Value *table, const Resource *resource, const Object *object, const char *include_object, int64_t now_ns) {
     const Strategy *strategy = strategy_of(resource->storage);
     Value *row = value_object(arena), *cells = value_array(arena), *tree = NULL;
     char time[RFC3339_MAX];

@@ -199,7 +199,7 @@ static void send_bookmark(Stream *stream, uint64_t revision, bool initial_end) {
     if (schema)
         schema_normalize(arena, schema, v, NULL, NULL);
     if (media->as == AS_TABLE) {
-        Value *table = table_new(arena, resource, !stream->sent_any), *row = value_object(arena);
+        Value *table = print_table_new(arena, resource, !stream->sent_any), *row = value_object(arena);
         value_set(arena, value_get(table, "metadata"), "resourceVersion", value_get(meta, "resourceVersion"));
         value_set(arena, row, "cells", value_array(arena));
         value_set(arena, row, "object", v);

@@ -19,6 +19,10 @@ uint64_t store_oldest_revision(Store *store, const Resource *resource) {
     return atomic_load_explicit(&store_table(store, resource)->dropped_revision, memory_order_acquire);
 }
 
+uint64_t store_changed_revision(Store *store, const Resource *resource) {
+    return atomic_load_explicit(&store_table(store, resource)->changed_revision, memory_order_acquire);
+}
+
 int store_watch(Store *store, const WatchQuery *query, Watch **ret) {
     Table *table = store_table(store, query->resource);
     uint64_t now = store_revision(store), since = query->since ? query->since : now;

@@ -1,0 +1,23 @@
+/* The keys and certificates of a cluster, below DIR/pki, and the kubeconfigs made of them. */
+#pragma once
+
+#include "http/pki.h"
+
+typedef struct ClusterPki {
+    PkiCa *ca;
+    char *dir, *ca_file, *server_cert, *server_key, *token_key, *token_public, *node_client_cert, *node_client_key;
+} ClusterPki;
+
+typedef struct ClusterPkiSpec {
+    const char *data_dir, *advertise, *service_ip;
+    const char *const *extra_names; /* NULL-terminated; NULL: none */
+} ClusterPkiSpec;
+int cluster_pki_open(const ClusterPkiSpec *spec, ClusterPki *ret);
+void cluster_pki_done(ClusterPki *pki);
+
+/* A client certificate (kept below DIR/pki/clients) and a kubeconfig with everything in it, mode 0600, at `path`. */
+int cluster_pki_kubeconfig(const ClusterPki *pki, const char *server_url, const char *name, const char *user,
+                           const char *const *organizations, const char *path);
+/* The same of a certificate that is there. */
+int cluster_pki_write_kubeconfig(const ClusterPki *pki, const char *server_url, const char *name, const char *cert_file,
+                                 const char *key_file, const char *path);

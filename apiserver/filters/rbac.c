@@ -1,0 +1,248 @@
+#define LOG_COMPONENT "rbac"
+#include "apiserver/filters/rbac.h"
+#include "apiserver/filters/authn.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/strmap.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#define RBAC_GROUP "rbac.authorization.k8s.io"
+
+enum { ROLES, CLUSTER_ROLES, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS, TABLES };
+static const char *const plurals[TABLES] = {"roles", "clusterroles", "rolebindings", "clusterrolebindings"};
+
+struct Rbac {
+    Store *store;
+    Arena *built_in;
+    StrMap *built_in_roles; /* name to rules, in built_in */
+    pthread_rwlock_t lock;  /* over all below */
+    uint64_t seen[TABLES];
+    bool fresh;
+    Arena *arena;          /* what was read */
+    StrMap *roles;         /* "ns/name", or "name" of cluster roles, to rules */
+    StrMap *role_bindings; /* namespace to an array of bindings */
+    Value *cluster_role_bindings;
+};
+
+static const Resource *table_row(int table) {
+    return resource_find(RBAC_GROUP, "v1", plurals[table]);
+}
+
+Rbac *rbac_new(Store *store) {
+    Rbac *rbac = NEW0(Rbac);
+    rbac->store = store;
+    rbac->built_in = arena_new(0);
+    rbac->built_in_roles = strmap_new(NULL);
+    for (size_t i = 0; i < policy_n_rows; i++)
+        if (!strmap_get(rbac->built_in_roles, policy_rows[i].role))
+            strmap_put(rbac->built_in_roles, policy_rows[i].role, policy_rules(rbac->built_in, policy_rows[i].role));
+    pthread_rwlock_init(&rbac->lock, NULL);
+    return rbac;
+}
+
+static void forget(Rbac *rbac) {
+    strmap_free(TAKE_PTR(rbac->roles));
+    strmap_free(TAKE_PTR(rbac->role_bindings));
+    arena_free(TAKE_PTR(rbac->arena));
+    rbac->cluster_role_bindings = NULL;
+    rbac->fresh = false;
+}
+
+void rbac_free(Rbac *rbac) {
+    if (!rbac)
+        return;
+    forget(rbac);
+    strmap_free(rbac->built_in_roles);
+    arena_free(rbac->built_in);
+    pthread_rwlock_destroy(&rbac->lock);
+    free(rbac);
+}
+
+static void keep_object(Rbac *rbac, int table, const Object *object) {
+    Value *v = object_value(object, rbac->arena);
+    const char *ns = object_namespace(object), *name = object_name(object);
+    if (table == ROLES || table == CLUSTER_ROLES) {
+        const char *key = *ns ? arena_printf(rbac->arena, "%s/%s", ns, name) : name;
+        Value *rules = value_get(v, "rules");
+        strmap_put(rbac->roles, key, value_is(rules, VALUE_ARRAY) ? rules : value_array(rbac->arena));
+    } else if (table == CLUSTER_ROLE_BINDINGS) {
+        value_append(rbac->arena, rbac->cluster_role_bindings, v);
+    } else {
+        Value *list = strmap_get(rbac->role_bindings, ns);
+        if (!list)
+            strmap_put(rbac->role_bindings, ns, list = value_array(rbac->arena));
+        value_append(rbac->arena, list, v);
+    }
+}
+
+/* Reads everything again. On failure nobody but those with built-in rights gets in. */
+static void read_all(Rbac *rbac) {
+    forget(rbac);
+    rbac->arena = arena_new(0);
+    rbac->roles = strmap_new(NULL);
+    rbac->role_bindings = strmap_new(NULL);
+    rbac->cluster_role_bindings = value_array(rbac->arena);
+    for (int table = 0; table < TABLES; table++) {
+        const Resource *row = table_row(table);
+        /* before the list: a change meanwhile makes the next request read again */
+        rbac->seen[table] = store_changed_revision(rbac->store, row);
+        _cleanup_object_list_ ObjectList list = {0};
+        _cleanup_api_error_ ApiError err = {0};
+        if (store_list(rbac->store, &(ListQuery){.resource = row}, &list, &err) < 0)
+            log_error("cannot read %s: %s", plurals[table], str_or(err.message, "?"));
+        for (size_t i = 0; i < list.n; i++)
+            keep_object(rbac, table, list.items[i]);
+    }
+    rbac->fresh = true;
+}
+
+static bool is_fresh(const Rbac *rbac) {
+    for (int table = 0; table < TABLES; table++)
+        if (!rbac->fresh || rbac->seen[table] != store_changed_revision(rbac->store, table_row(table)))
+            return false;
+    return true;
+}
+
+static void lock_fresh(Rbac *rbac) {
+    pthread_rwlock_rdlock(&rbac->lock);
+    while (!is_fresh(rbac)) {
+        pthread_rwlock_unlock(&rbac->lock);
+        pthread_rwlock_wrlock(&rbac->lock);
+        if (!is_fresh(rbac))
+            read_all(rbac);
+        pthread_rwlock_unlock(&rbac->lock);
+        pthread_rwlock_rdlock(&rbac->lock);
+    }
+}
+
+static bool list_has(const Value *list, const char *s, bool star) {
+    const Value *item;
+    VALUE_FOREACH(item, list) {
+        const char *text = str_or(value_str(item), "");
+        if (streq(text, s) || (star && streq(text, "*")))
+            return true;
+    }
+    return false;
+}
+
+static bool resource_matches(const Value *resources, const AuthzAttributes *attributes) {
+    const char *resource = str_or(attributes->resource, ""), *subresource = str_or(attributes->subresource, "");
+    size_t n = strlen(resource);
+    const Value *item;
+    VALUE_FOREACH(item, resources) {
+        const char *text = str_or(value_str(item), "");
+        if (streq(text, "*") || (!*subresource && streq(text, resource)))
+            return true;
+        if (*subresource && strncmp(text, resource, n) == 0 && text[n] == '/' && streq(text + n + 1, subresource))
+            return true;
+        if (*subresource && str_has_prefix(text, "*/") && streq(text + 2, subresource))
+            return true;
+    }
+    return false;
+}
+
+static bool url_matches(const Value *urls, const char *path) {
+    const Value *item;
+    VALUE_FOREACH(item, urls) {
+        const char *text = str_or(value_str(item), "");
+        size_t n = strlen(text);
+        if (streq(text, "*") || streq(text, path) || (n > 0 && text[n - 1] == '*' && strncmp(text, path, n - 1) == 0))
+            return true;
+    }
+    return false;
+}
+
+static bool rule_allows(const Value *rule, const AuthzAttributes *attributes) {
+    if (!list_has(value_get(rule, "verbs"), attributes->verb, true))
+        return false;
+    if (!attributes->is_resource)
+        return url_matches(value_get(rule, "nonResourceURLs"), str_or(attributes->path, ""));
+    const Value *names = value_get(rule, "resourceNames");
+    return list_has(value_get(rule, "apiGroups"), str_or(attributes->group, ""), true) &&
+           resource_matches(value_get(rule, "resources"), attributes) &&
+           (value_len(names) == 0 || list_has(names, str_or(attributes->name, ""), false));
+}
+
+bool rbac_rules_allow(const Value *rules, const AuthzAttributes *attributes) {
+    const Value *rule;
+    VALUE_FOREACH(rule, rules)
+    if (rule_allows(rule, attributes))
+        return true;
+    return false;
+}
+
+static bool is_service_account(const char *user, const char *ns, const char *name) {
+    static const char prefix[] = "system:serviceaccount:";
+    size_t n = strlen(ns);
+    if (!str_has_prefix(user, prefix))
+        return false;
+    user += strlen(prefix);
+    return n > 0 && strncmp(user, ns, n) == 0 && user[n] == ':' && streq(user + n + 1, name);
+}
+
+static bool applies_to(const Value *binding, const char *ns, const UserInfo *user) {
+    const Value *subject;
+    VALUE_FOREACH(subject, value_get(binding, "subjects")) {
+        const char *kind = str_or(value_get_str(subject, "kind"), ""), *name = str_or(value_get_str(subject, "name"), "");
+        if ((streq(kind, "User") && streq(name, user->name)) || (streq(kind, "Group") && user_in_group(user, name)) ||
+            (streq(kind, "ServiceAccount") &&
+             is_service_account(user->name, str_or(value_get_str(subject, "namespace"), ns), name)))
+            return true;
+    }
+    return false;
+}
+
+/* The rules a binding in `ns` ("" for cluster-wide ones) refers to; NULL and a message when there is no such role. */
+static const Value *rules_of(const Rbac *rbac, const Value *binding, const char *ns, Buf *problems) {
+    const Value *ref = value_get(binding, "roleRef");
+    const char *kind = str_or(value_get_str(ref, "kind"), ""), *name = str_or(value_get_str(ref, "name"), "");
+    bool cluster = streq(kind, "ClusterRole");
+    _cleanup_free_ char *key = cluster ? xstrdup(name) : xasprintf("%s/%s", ns, name);
+    const Value *rules = strmap_get(rbac->roles, key);
+    if (!rules && cluster)
+        rules = strmap_get(rbac->built_in_roles, name);
+    if (!rules)
+        buf_printf(problems, "%s%s." RBAC_GROUP " \"%s\" not found", problems->len ? ", " : "", cluster ? "clusterrole" : "role",
+                   name);
+    return rules;
+}
+
+static bool bindings_allow(const Rbac *rbac, const Value *bindings, const char *ns, const AuthzAttributes *attributes,
+                           Buf *problems) {
+    const Value *binding;
+    VALUE_FOREACH(binding, bindings) {
+        if (applies_to(binding, ns, attributes->user) &&
+            rbac_rules_allow(rules_of(rbac, binding, ns, problems), attributes))
+            return true;
+    }
+    return false;
+}
+
+static bool built_in_allows(const Rbac *rbac, const AuthzAttributes *attributes) {
+    for (size_t i = 0; i < policy_n_bindings; i++) {
+        const PolicyBinding *binding = &policy_bindings[i];
+        bool applies = streq(binding->kind, "User") ? streq(binding->subject, attributes->user->name)
+                                                    : user_in_group(attributes->user, binding->subject);
+        if (applies && rbac_rules_allow(strmap_get(rbac->built_in_roles, binding->role), attributes))
+            return true;
+    }
+    return false;
+}
+
+bool rbac_allows(Rbac *rbac, const AuthzAttributes *attributes, Arena *arena, const char **ret_reason) {
+    if (built_in_allows(rbac, attributes))
+        return true;
+    _cleanup_buf_ Buf problems = BUF_INIT(16 * 1024);
+    const char *ns = str_or(attributes->ns, "");
+    lock_fresh(rbac);
+    bool allowed = bindings_allow(rbac, rbac->cluster_role_bindings, "", attributes, &problems) ||
+                   (*ns && bindings_allow(rbac, strmap_get(rbac->role_bindings, ns), ns, attributes, &problems));
+    pthread_rwlock_unlock(&rbac->lock);
+    if (!allowed) {
+        bool several = problems.len > 0 && strstr(problems.data, ", ");
+        *ret_reason = problems.len == 0 ? "" : arena_printf(arena, several ? "RBAC: [%s]" : "RBAC: %s", problems.data);
+    }
+    return allowed;
+}

@@ -1,0 +1,27 @@
+/* Role based access control: the roles and bindings of the store and the built-in ones, read once and again whenever one
+ * changes. Any thread. */
+#pragma once
+
+#include "apiserver/filters/authz.h"
+
+typedef struct Rbac Rbac;
+
+Rbac *rbac_new(Store *store);
+void rbac_free(Rbac *rbac);
+/* true: some rule allows it. Else *ret_reason, in the arena: what kept roles from being found, "" mostly. */
+bool rbac_allows(Rbac *rbac, const AuthzAttributes *attributes, Arena *arena, const char **ret_reason);
+/* Does one of the rules (as in ClusterRole.rules) allow it? */
+bool rbac_rules_allow(const Value *rules, const AuthzAttributes *attributes);
+
+/* Built-in policy (policy.c). A row is one rule; lists are separated by commas, NULL is none. */
+typedef struct PolicyRow {
+    const char *role, *verbs, *groups, *resources, *names, *urls;
+} PolicyRow;
+extern const PolicyRow policy_rows[];
+extern const size_t policy_n_rows;
+typedef struct PolicyBinding {
+    const char *role, *kind, *subject; /* kind: User or Group */
+} PolicyBinding;
+extern const PolicyBinding policy_bindings[];
+extern const size_t policy_n_bindings;
+Value *policy_rules(Arena *arena, const char *role); /* as ClusterRole.rules */

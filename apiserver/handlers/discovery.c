@@ -1,0 +1,286 @@
+#include "apiserver/handlers/discovery.h"
+#include "base/str.h"
+
+static const struct {
+    uint16_t bit;
+    const char *name;
+} verb_names[] = { /* in alphabetical order, as the reference lists them */
+    {VERB_CREATE, "create"}, {VERB_DELETE, "delete"}, {VERB_DELETE_COLLECTION, "deletecollection"}, {VERB_GET, "get"},
+    {VERB_LIST, "list"},     {VERB_PATCH, "patch"},   {VERB_UPDATE, "update"},                      {VERB_WATCH, "watch"},
+};
+
+static Value *verbs_of(Arena *arena, uint16_t verbs) {
+    Value *list = value_array(arena);
+    for (size_t i = 0; i < ELEMENTSOF(verb_names); i++)
+        if (verbs & verb_names[i].bit)
+            value_append(arena, list, value_string(arena, verb_names[i].name));
+    return list;
+}
+
+static void set_strings(Arena *arena, Value *v, const char *name, const char *const *strings) {
+    if (!strings)
+        return;
+    Value *list = value_array(arena);
+    for (; *strings; strings++)
+        value_append(arena, list, value_string(arena, *strings));
+    value_set(arena, v, name, list);
+}
+
+/* Custom resources will join here: everything below walks the table through this one function. */
+static const Resource *next_resource(size_t *cursor, const char *group, const char *version) {
+    const Resource *resource;
+    while ((resource = resource_builtin((*cursor)++)))
+        if (streq(resource->group, group) && (!version || streq(resource->version, version)))
+            return resource;
+    return NULL;
+}
+
+static Value *subresource_entry(Arena *arena, const Resource *resource, const Subresource *sub) {
+    Value *v = value_object(arena);
+    value_set(arena, v, "name", value_printf(arena, "%s/%s", resource->plural, sub->name));
+    value_set_str(arena, v, "singularName", "");
+    value_set_bool(arena, v, "namespaced", resource->namespaced);
+    if (sub->group) {
+        value_set_str(arena, v, "group", sub->group);
+        value_set_str(arena, v, "version", sub->version);
+    }
+    value_set_str(arena, v, "kind", sub->kind);
+    value_set(arena, v, "verbs", verbs_of(arena, sub->verbs));
+    return v;
+}
+
+static Value *resource_entry(Arena *arena, const Resource *resource) {
+    Value *v = value_object(arena);
+    value_set_str(arena, v, "name", resource->plural);
+    value_set_str(arena, v, "singularName", resource->singular);
+    value_set_bool(arena, v, "namespaced", resource->namespaced);
+    value_set_str(arena, v, "kind", resource->kind);
+    value_set(arena, v, "verbs", verbs_of(arena, resource->verbs));
+    set_strings(arena, v, "shortNames", resource->short_names);
+    set_strings(arena, v, "categories", resource->categories);
+    if (resource->storage_version_hash)
+        value_set_str(arena, v, "storageVersionHash", resource->storage_version_hash);
+    return v;
+}
+
+static Value *resource_list(Arena *arena, const char *group, const char *version) {
+    Value *list = value_object(arena), *resources = value_array(arena);
+    size_t cursor = 0;
+    const Resource *resource;
+    value_set_str(arena, list, "kind", "APIResourceList");
+    if (*group)
+        value_set_str(arena, list, "apiVersion", "v1");
+    value_set(arena, list, "groupVersion", *group ? value_printf(arena, "%s/%s", group, version) : value_string(arena, version));
+    while ((resource = next_resource(&cursor, group, version))) {
+        value_append(arena, resources, resource_entry(arena, resource));
+        for (size_t i = 0; i < resource->n_subresources; i++)
+            value_append(arena, resources, subresource_entry(arena, resource, &resource->subresources[i]));
+    }
+    value_set(arena, list, "resources", resources);
+    return resources->len ? list : NULL;
+}
+
+static bool contains(const Value *list, const char *name, const char *text) {
+    const Value *item;
+    VALUE_FOREACH(item, list)
+        if (streq(str_or(name ? value_get_str(item, name) : value_str(item), ""), text))
+            return true;
+    return false;
+}
+
+/* Versions of a group, in the order of the table. */
+static Value *versions_of(Arena *arena, const char *group) {
+    Value *versions = value_array(arena);
+    size_t cursor = 0;
+    const Resource *resource;
+    while ((resource = next_resource(&cursor, group, NULL))) {
+        if (contains(versions, "version", resource->version))
+            continue;
+        Value *v = value_object(arena);
+        value_set(arena, v, "groupVersion", value_printf(arena, "%s/%s", group, resource->version));
+        value_set_str(arena, v, "version", resource->version);
+        value_append(arena, versions, v);
+    }
+    return versions;
+}
+
+static Value *group_entry(Arena *arena, const char *group, bool alone) {
+    Value *v = value_object(arena), *versions = versions_of(arena, group);
+    if (!versions->len)
+        return NULL;
+    if (alone) {
+        value_set_str(arena, v, "kind", "APIGroup");
+        value_set_str(arena, v, "apiVersion", "v1");
+    }
+    value_set_str(arena, v, "name", group);
+    value_set(arena, v, "versions", versions);
+    value_set(arena, v, "preferredVersion", value_at(versions, 0));
+    return v;
+}
+
+/* Names of groups but the core one, in the order of the table. */
+static Value *group_names(Arena *arena) {
+    Value *names = value_array(arena);
+    for (size_t i = 0; resource_builtin(i); i++) {
+        const char *group = resource_builtin(i)->group;
+        if (*group && !contains(names, NULL, group))
+            value_append(arena, names, value_string(arena, group));
+    }
+    return names;
+}
+
+static Value *group_list(Arena *arena) {
+    Value *list = value_object(arena), *groups = value_array(arena), *name;
+    value_set_str(arena, list, "kind", "APIGroupList");
+    value_set_str(arena, list, "apiVersion", "v1");
+    VALUE_FOREACH(name, group_names(arena))
+        value_append(arena, groups, group_entry(arena, value_str(name), false));
+    value_set(arena, list, "groups", groups);
+    return list;
+}
+
+static Value *api_versions(Arena *arena, const char *server_address) {
+    Value *v = value_object(arena), *versions = value_array(arena), *addresses = value_array(arena), *address = value_object(arena);
+    value_append(arena, versions, value_string(arena, "v1"));
+    value_set_str(arena, address, "clientCIDR", "0.0.0.0/0");
+    value_set_str(arena, address, "serverAddress", server_address);
+    value_append(arena, addresses, address);
+    value_set_str(arena, v, "kind", "APIVersions");
+    value_set(arena, v, "versions", versions);
+    value_set(arena, v, "serverAddressByClientCIDRs", addresses);
+    return v;
+}
+
+static Value *response_kind(Arena *arena, const char *group, const char *version, const char *kind) {
+    Value *v = value_object(arena);
+    value_set_str(arena, v, "group", str_or(group, ""));
+    value_set_str(arena, v, "version", str_or(version, ""));
+    value_set_str(arena, v, "kind", kind);
+    return v;
+}
+
+static Value *aggregated_resource(Arena *arena, const Resource *resource) {
+    Value *v = value_object(arena), *subresources = value_array(arena);
+    value_set_str(arena, v, "resource", resource->plural);
+    value_set(arena, v, "responseKind", response_kind(arena, NULL, NULL, resource->kind));
+    value_set_str(arena, v, "scope", resource->namespaced ? "Namespaced" : "Cluster");
+    value_set_str(arena, v, "singularResource", resource->singular);
+    value_set(arena, v, "verbs", verbs_of(arena, resource->verbs));
+    set_strings(arena, v, "shortNames", resource->short_names);
+    set_strings(arena, v, "categories", resource->categories);
+    for (size_t i = 0; i < resource->n_subresources; i++) {
+        const Subresource *sub = &resource->subresources[i];
+        Value *s = value_object(arena);
+        value_set_str(arena, s, "subresource", sub->name);
+        value_set(arena, s, "responseKind", response_kind(arena, sub->group, sub->version, sub->kind));
+        value_set(arena, s, "verbs", verbs_of(arena, sub->verbs));
+        value_append(arena, subresources, s);
+    }
+    if (subresources->len)
+        value_set(arena, v, "subresources", subresources);
+    return v;
+}
+
+static Value *aggregated_group(Arena *arena, const char *group) {
+    Value *v = value_object(arena), *meta = value_object(arena), *versions = value_array(arena), *version;
+    if (*group)
+        value_set_str(arena, meta, "name", group);
+    VALUE_FOREACH(version, versions_of(arena, group)) {
+        Value *entry = value_object(arena), *resources = value_array(arena);
+        const char *name = value_get_str(version, "version");
+        size_t cursor = 0;
+        const Resource *resource;
+        while ((resource = next_resource(&cursor, group, name)))
+            value_append(arena, resources, aggregated_resource(arena, resource));
+        value_set_str(arena, entry, "version", name);
+        value_set(arena, entry, "resources", resources);
+        value_set_str(arena, entry, "freshness", "Current");
+        value_append(arena, versions, entry);
+    }
+    value_set(arena, v, "metadata", meta);
+    value_set(arena, v, "versions", versions);
+    return v;
+}
+
+static Value *aggregated(Arena *arena, bool core) {
+    Value *v = api_value_new(arena, "apidiscovery.k8s.io/v2", "APIGroupDiscoveryList"), *items = value_array(arena), *name;
+    value_set(arena, v, "metadata", value_object(arena));
+    if (core)
+        value_append(arena, items, aggregated_group(arena, ""));
+    else
+        VALUE_FOREACH(name, group_names(arena))
+            value_append(arena, items, aggregated_group(arena, value_str(name)));
+    value_set(arena, v, "items", items);
+    return v;
+}
+
+static void serve_aggregated(HttpRequest *http, Arena *arena, bool core) {
+    Buf out = BUF_INIT(16 * 1024 * 1024);
+    value_write_json(&out, aggregated(arena, core));
+    buf_putc(&out, '\n');
+    HttpHeader headers[] = {
+        {"cache-control", "no-cache, private"},
+        {"content-type", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"},
+        {"vary", "Accept"},
+    };
+    http_reply(http, 200, headers, ELEMENTSOF(headers), http_bytes_take(&out));
+}
+
+static Value *classic(Arena *arena, const char *path, const char *server_address) {
+    size_t n = 0;
+    char **parts = str_split(arena, path + 1, '/', &n);
+    if (n && !*parts[n - 1])
+        n--;
+    if (streq(parts[0], "api"))
+        return n == 1 ? api_versions(arena, server_address) : n == 2 ? resource_list(arena, "", parts[1]) : NULL;
+    return n == 1 ? group_list(arena) : n == 2 ? group_entry(arena, parts[1], true) : n == 3 ? resource_list(arena, parts[1], parts[2]) : NULL;
+}
+
+void discovery_serve(HttpRequest *http, Arena *arena, const char *path, const char *server_address) {
+    bool core = streq(path, "/api") || streq(path, "/api/"), unsupported = false;
+    ApiError err = {0};
+    Media media = {0};
+    Query query = {0};
+    if (core || streq(path, "/apis") || streq(path, "/apis/")) {
+        if (media_wants_aggregated(http, &unsupported))
+            return serve_aggregated(http, arena, core);
+        if (unsupported)
+            api_error_set(&err, 406, "NotAcceptable", "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+    } else if (media_negotiate(arena, http, &query, false, &media, &err) < 0)
+        goto fail;
+    if (!err.code) {
+        Value *v = classic(arena, path, server_address);
+        if (v) {
+            media.form = media.form == MEDIA_PROTOBUF ? MEDIA_JSON : media.form;
+            http_reply_value(http, &media, 200, NULL, v);
+            return;
+        }
+        http_reply_text(http, 404, "text/plain; charset=utf-8", "404 page not found\n");
+        return;
+    }
+fail:
+    http_reply_error(http, NULL, &err);
+    api_error_done(&err);
+}
+
+static int compare_strings(const void *a, const void *b) {
+    return strcmp(value_str(*(Value *const *)a), value_str(*(Value *const *)b));
+}
+
+Value *discovery_root_paths(Arena *arena) {
+    static const char *const fixed[] = {
+        "/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/", "/healthz", "/healthz/log", "/healthz/ping",
+        "/livez", "/livez/log", "/livez/ping", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks",
+        "/readyz", "/readyz/log", "/readyz/ping", "/version",
+    };
+    Value *list = value_array(arena), *name, *version;
+    for (size_t i = 0; i < ELEMENTSOF(fixed); i++)
+        value_append(arena, list, value_string(arena, fixed[i]));
+    VALUE_FOREACH(name, group_names(arena)) {
+        value_append(arena, list, value_printf(arena, "/apis/%s", value_str(name)));
+        VALUE_FOREACH(version, versions_of(arena, value_str(name)))
+            value_append(arena, list, value_printf(arena, "/apis/%s", value_get_str(version, "groupVersion")));
+    }
+    qsort(list->items, list->len, sizeof *list->items, compare_strings);
+    return list;
+}

@@ -1,0 +1,148 @@
+#include "apiserver/handlers/openapi.h"
+#include "apiserver/handlers/openapi_schema.h"
+#include "base/str.h"
+
+#include <openssl/sha.h>
+#include <pthread.h>
+
+#define OPENAPI_MAX (64 * 1024 * 1024) /* bytes of one document */
+#define OPENAPI_GROUPS_MAX 256
+
+typedef struct Document {
+    char *path; /* "apis/apps/v1" */
+    Buf json;
+    char hash[65];
+} Document;
+
+struct OpenApi {
+    pthread_mutex_t lock;
+    Document v2;
+    Document v3[OPENAPI_GROUPS_MAX];
+    size_t n_v3;
+};
+
+OpenApi *openapi_new(void) {
+    OpenApi *openapi = NEW0(OpenApi);
+    pthread_mutex_init(&openapi->lock, NULL);
+    return openapi;
+}
+
+static void document_done(Document *document) {
+    free(document->path);
+    buf_done(&document->json);
+}
+
+void openapi_free(OpenApi *openapi) {
+    if (!openapi)
+        return;
+    document_done(&openapi->v2);
+    for (size_t i = 0; i < openapi->n_v3; i++)
+        document_done(&openapi->v3[i]);
+    pthread_mutex_destroy(&openapi->lock);
+    free(openapi);
+}
+
+static void seal(Document *document) {
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    _cleanup_buf_ Buf hex = BUF_INIT(128);
+    SHA256((const unsigned char *)document->json.data, document->json.len, digest);
+    hex_encode(&hex, digest, sizeof digest);
+    memcpy(document->hash, hex.data, sizeof document->hash);
+}
+
+static void add_group(OpenApi *openapi, const Resource *resource) {
+    char *path = *resource->group ? xasprintf("apis/%s/%s", resource->group, resource->version) : xasprintf("api/%s", resource->version);
+    for (size_t i = 0; i < openapi->n_v3; i++)
+        if (streq(openapi->v3[i].path, path)) {
+            free(path);
+            return;
+        }
+    if (openapi->n_v3 == OPENAPI_GROUPS_MAX) {
+        free(path);
+        return;
+    }
+    Document *document = &openapi->v3[openapi->n_v3++];
+    *document = (Document){.path = path, .json = BUF_INIT(OPENAPI_MAX)};
+    openapi_write_v3(&document->json, resource->group, resource->version);
+    seal(document);
+}
+
+static void build_v3(OpenApi *openapi) {
+    for (size_t i = 0; !openapi->n_v3 && resource_builtin(i); i++)
+        add_group(openapi, resource_builtin(i));
+    for (size_t i = 1; i < openapi->n_v3; i++) /* few: sorted by path */
+        for (size_t j = i; j && strcmp(openapi->v3[j - 1].path, openapi->v3[j].path) > 0; j--) {
+            Document swap = openapi->v3[j];
+            openapi->v3[j] = openapi->v3[j - 1];
+            openapi->v3[j - 1] = swap;
+        }
+}
+
+static void reply_json(HttpRequest *http, const Buf *json, const char *hash) {
+    char *etag = hash ? xasprintf("\"%s\"", hash) : NULL;
+    HttpHeader headers[] = {{"content-type", "application/json"}, {"cache-control", "no-cache, private"}, {"etag", str_or(etag, "")}};
+    http_reply(http, 200, headers, etag ? 3 : 2, http_bytes_copy(json->data, json->len));
+    free(etag);
+}
+
+static void serve_index(OpenApi *openapi, HttpRequest *http) {
+    static const char *const others[] = {".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version"};
+    _cleanup_buf_ Buf out = BUF_INIT(1024 * 1024);
+    buf_puts(&out, "{\"paths\":{");
+    for (size_t i = 0; i < openapi->n_v3; i++)
+        buf_printf(&out, "%s\"%s\":{\"serverRelativeURL\":\"/openapi/v3/%s?hash=%.64s\"}", i ? "," : "", openapi->v3[i].path, openapi->v3[i].path, openapi->v3[i].hash);
+    for (size_t i = 0; i < ELEMENTSOF(others); i++)
+        buf_printf(&out, ",\"%s\":{\"serverRelativeURL\":\"/openapi/v3/%s\"}", others[i], others[i]);
+    for (size_t i = 0; i < openapi->n_v3; i++) {
+        const char *path = openapi->v3[i].path, *slash = strrchr(path, '/');
+        bool first = i == 0 || strncmp(openapi->v3[i - 1].path, path, (size_t)(slash - path) + 1) != 0;
+        if (str_has_prefix(path, "apis/") && first)
+            buf_printf(&out, ",\"%.*s\":{\"serverRelativeURL\":\"/openapi/v3/%.*s\"}", (int)(slash - path), path, (int)(slash - path), path);
+    }
+    buf_puts(&out, "}}");
+    http_reply_text(http, 200, "text/plain; charset=utf-8", out.data);
+}
+
+static void serve_v2(OpenApi *openapi, HttpRequest *http) {
+    Document *document = &openapi->v2;
+    if (!document->json.data) {
+        document->json = BUF_INIT(OPENAPI_MAX);
+        openapi_write_v2(&document->json);
+        seal(document);
+    }
+    reply_json(http, &document->json, document->hash);
+}
+
+static bool is_other(const char *path) {
+    static const char *const others[] = {".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version", NULL};
+    return str_in(path, others) || (str_has_prefix(path, "apis/") && !strchr(path + 5, '/'));
+}
+
+void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *path) {
+    (void)arena;
+    pthread_mutex_lock(&openapi->lock);
+    if (streq(path, "/openapi/v2"))
+        serve_v2(openapi, http);
+    else if (str_has_prefix(path, "/openapi/v3")) {
+        build_v3(openapi);
+        const char *rest = path + strlen("/openapi/v3");
+        const Document *found = NULL;
+        while (*rest == '/')
+            rest++;
+        for (size_t i = 0; i < openapi->n_v3 && !found; i++)
+            if (streq(openapi->v3[i].path, rest))
+                found = &openapi->v3[i];
+        static const char empty[] = "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"v1.36.3\"},\"paths\":{},\"components\":{}}";
+        Buf none = {.data = (char *)empty, .len = sizeof empty - 1};
+        if (!*rest)
+            serve_index(openapi, http);
+        else if (found)
+            reply_json(http, &found->json, found->hash);
+        else if (is_other(rest))
+            reply_json(http, &none, NULL);
+        else
+            http_reply_text(http, 404, "text/plain; charset=utf-8", "404 page not found\n");
+    } else
+        http_reply_text(http, 404, "text/plain; charset=utf-8", "404 page not found\n");
+    pthread_mutex_unlock(&openapi->lock);
+}

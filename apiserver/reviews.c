@@ -1,0 +1,120 @@
+#include "apiserver/reviews.h"
+#include "base/str.h"
+
+#include <errno.h>
+
+static Value *user_value(Arena *arena, const UserInfo *user) {
+    Value *v = value_object(arena), *groups = value_array(arena), *extra = value_object(arena);
+    if (!user)
+        return v;
+    value_set_str(arena, v, "username", user->name);
+    if (!str_empty(user->uid))
+        value_set_str(arena, v, "uid", user->uid);
+    for (size_t i = 0; user->groups && user->groups[i]; i++)
+        value_append(arena, groups, value_string(arena, user->groups[i]));
+    if (groups->len)
+        value_set(arena, v, "groups", groups);
+    for (size_t i = 0; i < user->n_extra; i++)
+        value_append(arena, value_ensure_array(arena, extra, user->extra[i].key), value_string(arena, user->extra[i].value));
+    if (extra->len)
+        value_set(arena, v, "extra", extra);
+    return v;
+}
+
+static const char *const *strings(Arena *arena, const Value *list) {
+    size_t n = value_len(list);
+    const char **out = arena_alloc0(arena, (n + 1) * sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        out[i] = str_or(value_str(value_at(list, i)), "");
+    return out;
+}
+
+static int token_review(Reviews *reviews, const ApiRequest *request, Value *object, ApiError *err) {
+    Arena *arena = request->arena;
+    Value *spec = value_ensure_object(arena, object, "spec"), *status = value_object(arena);
+    const char *token = value_get_str(spec, "token"), *why = NULL;
+    const char *const *audiences = NULL;
+    UserInfo *user = NULL;
+    if (str_empty(token))
+        return api_error_bad_request(err, "token is required for TokenReview in authentication");
+    int r = authenticate_token(reviews->authenticator, token, strings(arena, value_get(spec, "audiences")), arena, &user, &audiences, &why);
+    if (r == 0) {
+        Value *list = value_array(arena);
+        value_set_bool(arena, status, "authenticated", true);
+        value_set(arena, status, "user", user_value(arena, user));
+        for (; audiences && *audiences; audiences++)
+            value_append(arena, list, value_string(arena, *audiences));
+        value_set(arena, status, "audiences", list);
+    } else {
+        value_set(arena, status, "user", value_object(arena));
+        if (!str_empty(why))
+            value_set_str(arena, status, "error", why);
+    }
+    value_set(arena, object, "status", status);
+    return 0;
+}
+
+static UserInfo *asked_user(Arena *arena, const Value *spec) {
+    UserInfo *user = ARENA_NEW0(arena, UserInfo);
+    user->name = str_or(value_get_str(spec, "user"), "");
+    user->uid = value_get_str(spec, "uid");
+    user->groups = strings(arena, value_get(spec, "groups"));
+    return user;
+}
+
+static void fill(const Value *from, AuthzAttributes *a) {
+    a->is_resource = true;
+    a->verb = str_or(value_get_str(from, "verb"), "");
+    a->group = str_or(value_get_str(from, "group"), "");
+    a->version = str_or(value_get_str(from, "version"), "");
+    a->resource = str_or(value_get_str(from, "resource"), "");
+    a->subresource = str_or(value_get_str(from, "subresource"), "");
+    a->ns = str_or(value_get_str(from, "namespace"), "");
+    a->name = str_or(value_get_str(from, "name"), "");
+}
+
+static int access_review(Reviews *reviews, const ApiRequest *request, Value *object, bool self, ApiError *err) {
+    Arena *arena = request->arena;
+    Value *spec = value_ensure_object(arena, object, "spec"), *status = value_object(arena);
+    const Value *resource = value_get(spec, "resourceAttributes"), *path = value_get(spec, "nonResourceAttributes");
+    AuthzAttributes a = {.user = self ? request->user : asked_user(arena, spec)};
+    const char *reason = "";
+    FieldErrors errors = FIELD_ERRORS_INIT(arena);
+    FieldPath at = FIELD(NULL, "spec"), attributes = FIELD(&at, "resourceAttributes");
+    if (!resource == !path)
+        field_invalid(&errors, &attributes, resource, "exactly one of nonResourceAttributes or resourceAttributes must be specified");
+    if (!self && str_empty(a.user->name) && !(a.user->groups && a.user->groups[0]))
+        field_invalid(&errors, &at, spec, "at least one of user or group must be specified");
+    int r = api_error_invalid(err, request->resource->group, request->resource->kind, "", &errors);
+    if (r < 0)
+        return r;
+    if (resource)
+        fill(resource, &a);
+    else {
+        a.verb = str_or(value_get_str(path, "verb"), "");
+        a.path = str_or(value_get_str(path, "path"), "");
+    }
+    value_set_bool(arena, status, "allowed", authorizer_allows(reviews->authorizer, &a, arena, &reason));
+    if (!str_empty(reason))
+        value_set_str(arena, status, "reason", reason);
+    value_set(arena, object, "status", status);
+    return 0;
+}
+
+int reviews_answer(void *userdata, const ApiRequest *request, Value *object, ApiError *err) {
+    Reviews *reviews = userdata;
+    const char *plural = request->resource->plural;
+    if (streq(plural, "tokenreviews"))
+        return token_review(reviews, request, object, err);
+    if (streq(plural, "selfsubjectreviews")) {
+        Value *status = value_object(request->arena);
+        value_set(request->arena, status, "userInfo", user_value(request->arena, request->user));
+        value_set(request->arena, object, "status", status);
+        return 0;
+    }
+    if (streq(plural, "subjectaccessreviews") || streq(plural, "localsubjectaccessreviews"))
+        return access_review(reviews, request, object, false, err);
+    if (streq(plural, "selfsubjectaccessreviews"))
+        return access_review(reviews, request, object, true, err);
+    return api_error_set(err, 501, "NotImplemented", "%s are not answered yet", plural);
+}

@@ -1,0 +1,352 @@
+#define LOG_COMPONENT "apiserver"
+#include "apiserver/server.h"
+#include "apiserver/admission/admission.h"
+#include "apiserver/bootstrap.h"
+#include "apiserver/cluster_pki.h"
+#include "apiserver/metrics.h"
+#include "apiserver/paths.h"
+#include "apiserver/reviews.h"
+#include "apiserver/storage/driver.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/str.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdatomic.h>
+
+#define ISSUER "https://kubernetes.default.svc.cluster.local"
+
+struct ApiServer {
+    char *data_dir, *advertise, *service_range, *url, *address, *jwks_uri;
+    char service_ip[64];
+    const char *audiences[2];
+    Store *store;
+    ClusterPki pki;
+    JwtKey *token_key;
+    Authenticator *authenticator;
+    Authorizer *authorizer;
+    Reviews reviews;
+    Admission *admission;
+    ApiCore *core;
+    ApiHttp *api;
+    Metrics *metrics;
+    ServerPaths *paths;
+    HttpServer *http;
+    atomic_bool ready;
+};
+
+static bool is_mutating(const char *method) {
+    return !streq(method, "GET") && !streq(method, "HEAD");
+}
+
+static void exchange_done(Exchange *exchange, int code, void *userdata) {
+    ApiServer *server = userdata;
+    const char *method = http_method(exchange->http);
+    metrics_end(server->metrics, is_mutating(method), &exchange->route, method, code, now_monotonic_ns() - exchange->started_ns);
+}
+
+static bool header_at(const void *request, size_t index, const char **ret_name, const char **ret_value) {
+    return http_header_at(request, index, ret_name, ret_value);
+}
+
+static char *lower(Arena *arena, const char *s) {
+    char *out = arena_strdup(arena, s);
+    for (char *p = out; *p; p++)
+        *p = (char)tolower((unsigned char)*p);
+    return out;
+}
+
+/* Authentication, impersonation, authorization: what a request must pass before anything looks at it. */
+static int filter(ApiServer *server, Exchange *exchange, ApiError *err) {
+    const Route *route = &exchange->route;
+    UserInfo *user = NULL, *as = NULL;
+    Arena *arena = exchange->arena;
+    _cleanup_(selector_freep) Selector *fields = NULL;
+    int r = authenticate_request(server->authenticator, exchange->http, arena, &user, err);
+    r = r < 0 ? r : authz_impersonate(server->authorizer, user, header_at, exchange->http, arena, &as, err);
+    if (r < 0)
+        return r;
+    user = as ? as : user;
+    exchange->request.user = user;
+    if (route->kind == ROUTE_PATH && server_path_is_public(route->path))
+        return 0;
+    bool resource = route->kind == ROUTE_RESOURCE;
+    const char *method = http_method(exchange->http), *selector = query_get(&exchange->query, "fieldSelector");
+    if (resource && !str_empty(selector))
+        field_selector_parse(selector, &fields, NULL);
+    AuthzAttributes a = {
+        .user = user,
+        .is_resource = resource,
+        .path = route->path,
+        .verb = !resource ? lower(arena, method) : route->verb == API_CONNECT ? (streq(method, "POST") ? "create" : "get") : authz_verb(route->verb),
+        .group = route->group,
+        .version = route->version,
+        .resource = route->plural,
+        .subresource = route->subresource,
+        .ns = route->ns,
+        .name = route->name,
+        .fields = fields,
+    };
+    return authorize(server->authorizer, &a, err);
+}
+
+static void on_request(HttpRequest *http, void *userdata) {
+    ApiServer *server = userdata;
+    const char *method = http_method(http);
+    Arena *arena = arena_new(API_TREE_MAX);
+    Exchange *exchange = exchange_new(server->api, http, arena);
+    ApiError err = {0};
+    metrics_begin(server->metrics, is_mutating(method));
+    exchange->done = exchange_done;
+    exchange->userdata = server;
+    query_parse(arena, http_query(http), &exchange->query);
+    route_parse(arena, method, http_path(http), query_bool(&exchange->query, "watch"), &exchange->route);
+    if (filter(server, exchange, &err) < 0) {
+        Media media = {0};
+        ApiError ignored = {0};
+        media_negotiate(arena, http, &exchange->query, false, &media, &ignored);
+        api_error_done(&ignored);
+        http_reply_error(http, &media, &err);
+        exchange_done(exchange, err.code, server);
+        api_error_done(&err);
+        exchange_free(exchange);
+    } else if (exchange->route.kind == ROUTE_RESOURCE)
+        api_http_serve(exchange);
+    else {
+        server_paths_serve(server->paths, http, arena, &exchange->query, exchange->route.path);
+        exchange_done(exchange, 200, server);
+        exchange_free(exchange);
+    }
+}
+
+static bool is_ready(void *userdata) {
+    ApiServer *server = userdata;
+    return atomic_load(&server->ready);
+}
+
+static void write_metrics(Buf *out, void *userdata) {
+    ApiServer *server = userdata;
+    metrics_write(server->metrics, out, watch_hub_count(api_http_watch_hub(server->api)));
+}
+
+static int open_store(ApiServer *server) {
+    _cleanup_free_ char *path = xasprintf("%s/store.db", server->data_dir);
+    StoreDriver *driver;
+    int r = fs_mkdir_p(server->data_dir, 0700);
+    r = r < 0 ? r : sqlite_driver_open(path, &driver);
+    r = r < 0 ? r : store_open(driver, NULL, NULL, &server->store);
+    if (r < 0)
+        log_error("cannot open the store %s: %s", path, strerror(-r));
+    return r;
+}
+
+static int open_filters(ApiServer *server, const ApiServerConfig *config) {
+    JwtKey *keys[1];
+    int r = jwt_key_load(server->pki.token_key, &server->token_key);
+    keys[0] = server->token_key;
+    AuthnConfig authn = {
+        .store = server->store,
+        .token_file = config->token_auth_file,
+        .issuer = ISSUER,
+        .audiences = server->audiences,
+        .keys = keys,
+        .n_keys = 1,
+    };
+    r = r < 0 ? r : authenticator_new(&authn, &server->authenticator);
+    r = r < 0 ? r : authorizer_new(server->store, &server->authorizer);
+    server->reviews = (Reviews){server->authenticator, server->authorizer};
+    return r;
+}
+
+static void open_core(ApiServer *server) {
+    server->admission = admission_new();
+    ApiCoreConfig core = {
+        .store = server->store,
+        .settings = {.service_cluster_ip_range = server->service_range, .node_port_first = 30000, .node_port_last = 32767},
+        .admission = admission_hooks(server->admission),
+        .token_key = server->token_key,
+        .issuer = ISSUER,
+        .audiences = server->audiences,
+        .review = reviews_answer,
+        .review_userdata = &server->reviews,
+    };
+    server->core = api_core_new(&core);
+    server->metrics = metrics_new(server->core);
+    ApiHttpConfig api = {
+        .core = server->core,
+        .node_ca_file = server->pki.ca_file,
+        .node_cert_file = server->pki.node_client_cert,
+        .node_key_file = server->pki.node_client_key,
+    };
+    server->api = api_http_new(&api);
+}
+
+static int open_door(ApiServer *server, const ApiServerConfig *config) {
+    HttpServerConfig http = {
+        .bind = config->bind,
+        .port = config->port,
+        .cert_file = server->pki.server_cert,
+        .key_file = server->pki.server_key,
+        .client_ca_file = server->pki.ca_file,
+        .threads = config->threads,
+        .handler = on_request,
+        .userdata = server,
+    };
+    int r = http_server_start(&http, &server->http);
+    if (r < 0)
+        log_error("cannot listen on %s port %u: %s", str_or(config->bind, "127.0.0.1"), config->port, strerror(-r));
+    return r;
+}
+
+/* Before the door opens: a request may come at once. With port 0 the kernel chooses, so addresses follow. */
+static void open_paths(ApiServer *server, uint16_t port) {
+    server->address = xasprintf("%s:%u", server->advertise, port);
+    server->jwks_uri = xasprintf("https://%s/openid/v1/jwks", server->address);
+    ServerPathsConfig paths = {
+        .api = server->api,
+        .issuer = ISSUER,
+        .jwks_uri = server->jwks_uri,
+        .server_address = server->address,
+        .token_keys = &server->token_key,
+        .n_token_keys = 1,
+        .ready = is_ready,
+        .metrics = write_metrics,
+        .userdata = server,
+    };
+    server->paths = server_paths_new(&paths);
+}
+
+static int write_kubeconfigs(ApiServer *server, const ApiServerConfig *config) {
+    static const char *const masters[] = {"system:masters", NULL};
+    static const struct {
+        const char *name, *user;
+    } components[] = {
+        {"scheduler", "system:kube-scheduler"},
+        {"controllers", "system:kube-controller-manager"},
+    };
+    _cleanup_free_ char *dir = xasprintf("%s/kubeconfigs", server->data_dir), *admin = xasprintf("%s/kubeconfig", server->data_dir);
+    int r = fs_mkdir_p(dir, 0700);
+    r = r < 0 ? r : cluster_pki_kubeconfig(&server->pki, server->url, "admin", "kubernetes-admin", masters, admin);
+    if (r == 0 && config->kubeconfig)
+        r = cluster_pki_kubeconfig(&server->pki, server->url, "admin", "kubernetes-admin", masters, config->kubeconfig);
+    for (size_t i = 0; r == 0 && i < ELEMENTSOF(components); i++) {
+        _cleanup_free_ char *path = xasprintf("%s/%s.kubeconfig", dir, components[i].name);
+        r = cluster_pki_kubeconfig(&server->pki, server->url, components[i].name, components[i].user, NULL, path);
+    }
+    return r;
+}
+
+static bool is_wildcard(const char *address) {
+    return streq(address, "0.0.0.0") || streq(address, "::");
+}
+
+static int start(ApiServer *server, const ApiServerConfig *config) {
+    const char *bind = str_or(config->bind, "127.0.0.1");
+    server->data_dir = xstrdup(config->data_dir);
+    server->advertise = xstrdup(config->advertise ? config->advertise : is_wildcard(bind) ? "127.0.0.1" : bind);
+    server->service_range = xstrdup(str_or(config->service_cluster_ip_range, APISERVER_SERVICE_RANGE));
+    server->audiences[0] = ISSUER;
+    int r = service_range_first(server->service_range, server->service_ip);
+    if (r < 0) {
+        log_error("the service range %s is not an address range such as 10.96.0.0/16", server->service_range);
+        return r;
+    }
+    ClusterPkiSpec pki = {.data_dir = server->data_dir, .advertise = server->advertise, .service_ip = server->service_ip, .extra_names = config->extra_names};
+    r = open_store(server);
+    r = r < 0 ? r : cluster_pki_open(&pki, &server->pki);
+    r = r < 0 ? r : open_filters(server, config);
+    if (r < 0)
+        return r;
+    open_core(server);
+    open_paths(server, config->port);
+    r = open_door(server, config);
+    if (r < 0)
+        return r;
+    server->url = xasprintf("https://%s%s%s:%u", strchr(server->advertise, ':') ? "[" : "", server->advertise, strchr(server->advertise, ':') ? "]" : "", apiserver_port(server));
+    BootstrapSpec bootstrap = {.advertise = server->advertise, .port = apiserver_port(server), .service_ip = server->service_ip};
+    r = bootstrap_cluster(server->core, &bootstrap);
+    r = r < 0 ? r : write_kubeconfigs(server, config);
+    if (r == 0)
+        atomic_store(&server->ready, true);
+    return r;
+}
+
+int apiserver_start(const ApiServerConfig *config, ApiServer **ret) {
+    ApiServer *server = NEW0(ApiServer);
+    int r = start(server, config);
+    if (r < 0) {
+        apiserver_stop(server);
+        return r;
+    }
+    *ret = server;
+    return 0;
+}
+
+void apiserver_stop(ApiServer *server) {
+    if (!server)
+        return;
+    atomic_store(&server->ready, false);
+    if (server->http)
+        http_server_stop(server->http, APISERVER_STOP_NS);
+    api_http_free(server->api);
+    server_paths_free(server->paths);
+    metrics_free(server->metrics);
+    api_core_free(server->core);
+    admission_free(server->admission);
+    authorizer_free(server->authorizer);
+    authenticator_free(server->authenticator);
+    jwt_key_free(server->token_key);
+    if (server->store)
+        store_close(server->store);
+    cluster_pki_done(&server->pki);
+    free(server->data_dir);
+    free(server->advertise);
+    free(server->service_range);
+    free(server->url);
+    free(server->address);
+    free(server->jwks_uri);
+    free(server);
+}
+
+uint16_t apiserver_port(const ApiServer *server) {
+    return http_server_port(server->http);
+}
+
+ApiHttp *apiserver_http(ApiServer *server) {
+    return server->api;
+}
+
+ApiCore *apiserver_core(ApiServer *server) {
+    return server->core;
+}
+
+void node_credentials_done(NodeCredentials *credentials) {
+    free(credentials->kubeconfig);
+    free(credentials->cert_file);
+    free(credentials->key_file);
+    free(credentials->ca_file);
+    *credentials = (NodeCredentials){0};
+}
+
+int apiserver_node_credentials(ApiServer *server, const char *node, const char *const *addresses, NodeCredentials *ret) {
+    static const char *const nodes[] = {"system:nodes", NULL};
+    const char *names[] = {node, NULL};
+    _cleanup_free_ char *user = xasprintf("system:node:%s", node);
+    NodeCredentials c = {
+        .kubeconfig = xasprintf("%s/kubeconfigs/node-%s.kubeconfig", server->data_dir, node),
+        .cert_file = xasprintf("%s/nodes/%s.crt", server->pki.dir, node),
+        .key_file = xasprintf("%s/nodes/%s.key", server->pki.dir, node),
+        .ca_file = xstrdup(server->pki.ca_file),
+    };
+    PkiCertSpec spec = {.common_name = user, .organizations = nodes, .dns_names = names, .ip_addresses = addresses, .server = true, .client = true};
+    int r = pki_cert_ensure(server->pki.ca, c.cert_file, c.key_file, &spec, NULL);
+    r = r < 0 ? r : cluster_pki_write_kubeconfig(&server->pki, server->url, user, c.cert_file, c.key_file, c.kubeconfig);
+    if (r < 0) {
+        node_credentials_done(&c);
+        return r;
+    }
+    *ret = c;
+    return 0;
+}
