@@ -353,8 +353,7 @@ static Value *remove_members(Arena *arena, const Schema *schema, Value *v, const
         uint16_t flags;
         bool named;
         const Schema *inner = member_schema(schema, m->name, &flags, &named);
-        value_set_interned(arena, out, m->name,
-                           node ? remove_node(arena, inner, flags, m->value, node->children) : m->value);
+        value_add(arena, out, m->name, node ? remove_node(arena, inner, flags, m->value, node->children) : m->value);
     }
     return out;
 }

@@ -191,7 +191,7 @@ static void *grow(Arena *arena, void *old, size_t len, uint32_t *cap, size_t siz
     return p;
 }
 
-static void member_append(Arena *arena, Value *object, const char *name, Value *v) {
+void value_add(Arena *arena, Value *object, const char *name, Value *v) {
     object->members = grow(arena, object->members, object->len, &object->cap, sizeof(Member));
     object->members[object->len++] = (Member){.name = name, .value = v};
 }
@@ -203,7 +203,7 @@ void value_set(Arena *arena, Value *object, const char *name, Value *v) {
     else if (m)
         m->value = v;
     else
-        member_append(arena, object, arena_strdup(arena, name), v);
+        value_add(arena, object, arena_strdup(arena, name), v);
 }
 
 void value_set_interned(Arena *arena, Value *object, const char *static_name, Value *v) {
@@ -213,7 +213,7 @@ void value_set_interned(Arena *arena, Value *object, const char *static_name, Va
     else if (m)
         *m = (Member){.name = static_name, .value = v};
     else
-        member_append(arena, object, static_name, v);
+        value_add(arena, object, static_name, v);
 }
 
 void value_set_str(Arena *arena, Value *object, const char *name, const char *s) {

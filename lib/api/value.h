@@ -80,6 +80,8 @@ bool value_equal(const Value *a, const Value *b); /* deep; member order does not
 /* Changing. `name` is copied into the arena unless it is one of a schema's interned names (then pass through
  * value_set_interned). */
 void value_set(Arena *arena, Value *object, const char *name, Value *v); /* replaces; NULL removes */
+/* Appends a member that is known to be new, without looking; `name` is not copied. */
+void value_add(Arena *arena, Value *object, const char *name, Value *v);
 void value_set_interned(Arena *arena, Value *object, const char *static_name, Value *v);
 void value_set_str(Arena *arena, Value *object, const char *name, const char *s); /* NULL removes */
 void value_set_int(Arena *arena, Value *object, const char *name, int64_t i);

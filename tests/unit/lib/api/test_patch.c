@@ -121,12 +121,26 @@ static void merge_patches(void **state _unused_) {
     }
 }
 
+static void merging_many_members(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *original = value_object(arena), *patch = value_object(arena), *got;
+    for (int i = 0; i < 1000; i++) {
+        value_set_int(arena, original, arena_printf(arena, "k%d", i), i);
+        value_set(arena, patch, arena_printf(arena, "k%d", i + 500), i % 2 ? value_null(arena) : value_int(arena, -i));
+    }
+    assert_int_equal(merge_patch_apply(arena, original, patch, &got), 0);
+    assert_int_equal(value_len(got), 1000);
+    assert_int_equal(value_get_int(got, "k499", 1), 499);
+    assert_int_equal(value_get_int(got, "k502", 1), -2);
+    assert_null(value_get(got, "k501"));
+    assert_int_equal(value_get_int(got, "k1498", 1), -998);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_patches),
-        cmocka_unit_test(json_patch_limits),
-        cmocka_unit_test(copies_do_not_explode),
-        cmocka_unit_test(merge_patches),
+        cmocka_unit_test(json_patches),          cmocka_unit_test(json_patch_limits),
+        cmocka_unit_test(copies_do_not_explode), cmocka_unit_test(merge_patches),
+        cmocka_unit_test(merging_many_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
