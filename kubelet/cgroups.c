@@ -1,0 +1,241 @@
+#include "kubelet/cgroups.h"
+
+#include "base/fs.h"
+#include "base/str.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* v1 controllers in which the pod level is made and limited; containers' own cgroups are the runtime's. */
+static const char *const v1_controllers[] = {"cpu", "memory", "pids", NULL};
+static const char *const class_folders[] = {"/kubepods", "/kubepods/burstable", "/kubepods/besteffort"};
+#define CGROUP_HIERARCHIES_MAX 24
+
+struct Cgroups {
+    bool v2;
+    char *mount_root, *root;
+    char *hierarchies[CGROUP_HIERARCHIES_MAX]; /* every v1 hierarchy folder (for removal), or the one of v2 */
+    size_t n;
+};
+
+void cgroups_free(Cgroups *c) {
+    if (!c)
+        return;
+    for (size_t i = 0; i < c->n; i++)
+        free(c->hierarchies[i]);
+    free(c->mount_root);
+    free(c->root);
+    free(c);
+}
+
+bool cgroups_is_v2(const Cgroups *c) {
+    return c->v2;
+}
+
+int cgroups_open(const char *mount_root, const char *root, Cgroups **ret, char **ret_error) {
+    _cleanup_(cgroups_freep) Cgroups *c = NEW0(Cgroups);
+    c->mount_root = xstrdup(mount_root);
+    c->root = xstrdup(str_empty(root) || streq(root, "/") ? "" : root);
+    _cleanup_free_ char *controllers = xasprintf("%s/cgroup.controllers", mount_root);
+    c->v2 = fs_exists(controllers);
+    if (c->v2)
+        c->hierarchies[c->n++] = xstrdup(mount_root);
+    else {
+        DIR *d = opendir(mount_root);
+        if (!d) {
+            *ret_error = xasprintf("%s: %s", mount_root, strerror(errno));
+            return -errno;
+        }
+        for (struct dirent *e; c->n < CGROUP_HIERARCHIES_MAX && (e = readdir(d));) {
+            struct stat st;
+            /* cpu -> cpu,cpuacct are links to one hierarchy; "unified" is v2's mount on hybrid machines */
+            if (e->d_name[0] == '.' || streq(e->d_name, "unified"))
+                continue;
+            _cleanup_free_ char *path = xasprintf("%s/%s", mount_root, e->d_name);
+            if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+                c->hierarchies[c->n++] = TAKE_PTR(path);
+        }
+        closedir(d);
+        if (c->n == 0) {
+            *ret_error = xasprintf("no cgroup hierarchy is mounted at %s", mount_root);
+            return -ENOENT;
+        }
+    }
+    *ret = TAKE_PTR(c);
+    return 0;
+}
+
+static int fail(int r, const char *path, char **ret_error) {
+    *ret_error = xasprintf("cgroup %s: %s", path, strerror(-r));
+    return r;
+}
+
+/* v2: a controller works in a child only when every parent hands it on. */
+static void v2_enable(const char *path) {
+    _cleanup_free_ char *file = xasprintf("%s/cgroup.subtree_control", path);
+    static const char *const names[] = {"+cpu", "+memory", "+pids", "+cpuset", "+io", "+hugetlb"};
+    for (size_t i = 0; i < ELEMENTSOF(names); i++)
+        fs_write_control(file, names[i]); /* one that the kernel or a parent does not have is no error */
+}
+
+static int make_v2(Cgroups *c, const char *below, char **ret_error) {
+    _cleanup_free_ char *path = xasprintf("%s%s%s", c->mount_root, c->root, below);
+    v2_enable(c->mount_root);
+    for (char *p = path + strlen(c->mount_root) + 1;; p++) {
+        if (*p && *p != '/')
+            continue;
+        char kept = *p;
+        *p = 0;
+        if (mkdir(path, 0755) < 0 && errno != EEXIST)
+            return fail(-errno, path, ret_error);
+        v2_enable(path);
+        *p = kept;
+        if (!kept)
+            return 0;
+    }
+}
+
+static int make_path(Cgroups *c, const char *below, char **ret_error) {
+    if (c->v2)
+        return make_v2(c, below, ret_error);
+    for (const char *const *k = v1_controllers; *k; k++) {
+        _cleanup_free_ char *base = xasprintf("%s/%s", c->mount_root, *k);
+        if (!fs_exists(base))
+            continue;
+        _cleanup_free_ char *path = xasprintf("%s%s%s", base, c->root, below);
+        int r = fs_mkdir_p(path, 0755);
+        if (r < 0)
+            return fail(r, path, ret_error);
+    }
+    return 0;
+}
+
+int cgroups_setup(Cgroups *c, char **ret_error) {
+    for (size_t i = 0; i < ELEMENTSOF(class_folders); i++) {
+        int r = make_path(c, class_folders[i], ret_error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+char *cgroups_pod_path(QosClass class, const char *uid) {
+    return xasprintf("%s/pod%s", class_folders[class], uid);
+}
+
+static int write_value(const char *folder, const char *file, const char *text, bool must, char **ret_error) {
+    _cleanup_free_ char *path = xasprintf("%s/%s", folder, file);
+    int r = fs_write_control(path, text);
+    if (r < 0 && must)
+        return fail(r, path, ret_error);
+    return 0;
+}
+
+static int write_int(const char *folder, const char *file, int64_t v, bool must, char **ret_error) {
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)v);
+    return write_value(folder, file, text, must, ret_error);
+}
+
+static int apply_v2(const char *folder, const PodResources *r, char **ret_error) {
+    char max[64];
+    int64_t quota = cpu_quota_from_milli(r->cpu_limit_milli);
+    if (quota)
+        snprintf(max, sizeof max, "%lld %d", (long long)quota, CPU_PERIOD_US);
+    int e = write_int(folder, "cpu.weight", cpu_weight_from_shares(cpu_shares_from_milli(r->cpu_request_milli)), false,
+                      ret_error);
+    if (e == 0 && quota)
+        e = write_value(folder, "cpu.max", max, false, ret_error);
+    if (e == 0 && r->memory_limit > 0)
+        e = write_int(folder, "memory.max", r->memory_limit, true, ret_error);
+    return e;
+}
+
+static int apply_v1(Cgroups *c, const char *below, const PodResources *r, char **ret_error) {
+    _cleanup_free_ char *cpu = xasprintf("%s/cpu%s%s", c->mount_root, c->root, below);
+    _cleanup_free_ char *memory = xasprintf("%s/memory%s%s", c->mount_root, c->root, below);
+    int64_t quota = cpu_quota_from_milli(r->cpu_limit_milli);
+    int e = write_int(cpu, "cpu.shares", cpu_shares_from_milli(r->cpu_request_milli), false, ret_error);
+    if (e == 0 && quota) {
+        e = write_int(cpu, "cpu.cfs_period_us", CPU_PERIOD_US, false, ret_error);
+        if (e == 0)
+            e = write_int(cpu, "cpu.cfs_quota_us", quota, false, ret_error);
+    }
+    if (e == 0 && r->memory_limit > 0)
+        e = write_int(memory, "memory.limit_in_bytes", r->memory_limit, true, ret_error);
+    return e;
+}
+
+int cgroups_pod_apply(Cgroups *c, const Value *pod, char **ret_error) {
+    QosClass class = pod_qos_class(pod);
+    _cleanup_free_ char *below = cgroups_pod_path(class, pod_uid(pod));
+    int r = make_path(c, below, ret_error);
+    if (r < 0)
+        return r;
+    PodResources resources;
+    pod_resources(pod, &resources);
+    if (!c->v2)
+        return apply_v1(c, below, &resources, ret_error);
+    _cleanup_free_ char *folder = xasprintf("%s%s%s", c->mount_root, c->root, below);
+    return apply_v2(folder, &resources, ret_error);
+}
+
+/* Children first; only directories can be removed in a cgroup file system. */
+static int remove_cgroup(const char *path, int depth) {
+    if (rmdir(path) == 0 || errno == ENOENT)
+        return 0;
+    int r = -errno;
+    if (depth > 8)
+        return r;
+    DIR *d = opendir(path);
+    if (!d)
+        return errno == ENOENT ? 0 : -errno;
+    for (struct dirent *e; (e = readdir(d));) {
+        if (e->d_type != DT_DIR || streq(e->d_name, ".") || streq(e->d_name, ".."))
+            continue;
+        _cleanup_free_ char *child = xasprintf("%s/%s", path, e->d_name);
+        remove_cgroup(child, depth + 1);
+    }
+    closedir(d);
+    return rmdir(path) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+int cgroups_pod_remove(Cgroups *c, const char *uid) {
+    int worst = 0;
+    for (size_t h = 0; h < c->n; h++)
+        for (QosClass class = QOS_GUARANTEED; class <= QOS_BEST_EFFORT; class ++) {
+            _cleanup_free_ char *below = cgroups_pod_path(class, uid);
+            _cleanup_free_ char *path = xasprintf("%s%s%s", c->hierarchies[h], c->root, below);
+            int r = remove_cgroup(path, 0);
+            if (r < 0)
+                worst = r;
+        }
+    return worst;
+}
+
+char **cgroups_pod_list(Cgroups *c) {
+    size_t n = 0, cap = 16;
+    char **list = NEWN0(char *, cap);
+    const char *base = c->v2 ? c->mount_root : NULL;
+    _cleanup_free_ char *memory = xasprintf("%s/memory", c->mount_root);
+    for (size_t i = 0; i < ELEMENTSOF(class_folders); i++) {
+        _cleanup_free_ char *path = xasprintf("%s%s%s", base ? base : memory, c->root, class_folders[i]);
+        DIR *d = opendir(path);
+        if (!d)
+            continue;
+        for (struct dirent *e; (e = readdir(d));) {
+            if (!str_has_prefix(e->d_name, "pod"))
+                continue;
+            if (n + 2 > cap)
+                list = xreallocn(list, cap *= 2, sizeof *list);
+            list[n++] = xstrdup(e->d_name + 3);
+        }
+        closedir(d);
+    }
+    list[n] = NULL;
+    return list;
+}

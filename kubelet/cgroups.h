@@ -1,0 +1,24 @@
+/* The cgroup tree of pods: ROOT/kubepods/{,burstable,besteffort}/pod<uid>, on cgroup v2 or on v1 controllers (hybrid
+ * machines included). The runtime puts containers below the pod's cgroup. A pod cgroup is removed once it is empty.
+ * Thread-safe: no state beyond the mounts found at the start. */
+#pragma once
+
+#include "kubelet/qos.h"
+
+typedef struct Cgroups Cgroups;
+
+/* `mount_root`: /sys/fs/cgroup (another folder in tests); `root`: the node's own part, "/lighter-ab12" or "/". */
+int cgroups_open(const char *mount_root, const char *root, Cgroups **ret, char **ret_error);
+void cgroups_free(Cgroups *cgroups);
+DEFINE_CLEANUP(Cgroups, cgroups_free)
+bool cgroups_is_v2(const Cgroups *cgroups);
+/* Makes kubepods and its two children. */
+int cgroups_setup(Cgroups *cgroups, char **ret_error);
+/* "/kubepods/burstable/pod<uid>", below the node's root. */
+char *cgroups_pod_path(QosClass class, const char *uid);
+/* Makes the pod's cgroup and sets its limits; again on change. */
+int cgroups_pod_apply(Cgroups *cgroups, const Value *pod, char **ret_error);
+/* Removes the pod's cgroup whatever its class was. -EBUSY while something lives in it; absent is fine. */
+int cgroups_pod_remove(Cgroups *cgroups, const char *uid);
+/* Pod uids that have a cgroup; the array ends with NULL, owned by the caller (free each). */
+char **cgroups_pod_list(Cgroups *cgroups);

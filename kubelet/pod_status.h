@@ -1,0 +1,49 @@
+/* What a pod's status is, computed from its definition, its last status and what the runtime says: container statuses,
+ * phase, conditions, in the words of the reference (kubelet_pods.go, status/generate.go, prober_manager.go). Pure: the
+ * same input gives the same status, so that it can be computed again at any time. */
+#pragma once
+
+#include "kubelet/pod_view.h"
+#include "kubelet/runtime/runtime.h"
+
+/* Reasons of the reference that more than one file names. */
+#define REASON_CONTAINER_CREATING "ContainerCreating"
+#define REASON_POD_INITIALIZING "PodInitializing"
+#define REASON_CRASH_LOOP "CrashLoopBackOff"
+#define REASON_STATUS_UNKNOWN "ContainerStatusUnknown"
+
+typedef struct WaitingReason { /* why a container could not be started last time */
+    const char *container, *reason, *message;
+} WaitingReason;
+
+typedef struct PodObservation {
+    const ContainerStatus *containers; /* of all its sandboxes, newest first */
+    size_t n_containers;
+    const char *sandbox_id; /* the newest, when it is ready; NULL otherwise */
+    const char *const *pod_ips, *const *host_ips; /* NULL-terminated; NULL: none */
+    const char *runtime_name;                     /* of container IDs: NAME://id */
+    const WaitingReason *waiting;
+    size_t n_waiting;
+    /* Of a running container. */
+    bool (*started)(void *userdata, const char *container, const char *id);
+    bool (*ready)(void *userdata, const char *container, const char *id);
+    void *probe_data;
+    bool terminal; /* the pod is ending and nothing of it runs any more */
+    const char *failed_reason, *failed_message; /* ends as Failed (deadline, eviction, rejection); NULL: no */
+    int64_t now_ns;
+} PodObservation;
+
+/* A whole v1 PodStatus in the arena. `old`: the last status (ours when newer than the API's). */
+Value *pod_status_build(Arena *arena, const Value *pod, const Value *old, const PodObservation *observation);
+
+/* The pieces, for tests and other users. `statuses`: init and regular container statuses in one array. */
+const char *pod_phase(const Value *pod, const Value *statuses, bool terminal, bool initialized);
+/* The newest status of a container by name; NULL when the runtime has none. */
+const ContainerStatus *observation_find(const PodObservation *observation, const char *container);
+/* Would the next sync start it (kubecontainer.ShouldContainerBeRestarted)? */
+bool container_will_start(const Value *pod, const Value *container, const ContainerStatus *status);
+/* Was any regular container created in this sandbox? Then initialisation is over. */
+bool pod_has_initialized(const Value *pod, const ContainerStatus *containers, size_t n, const char *sandbox_id);
+/* Conditions with lastTransitionTime kept from `old` where the status did not change. */
+void condition_set(Arena *arena, Value *conditions, const Value *old_conditions, const char *type, bool status,
+                   const char *reason, const char *message, int64_t generation, int64_t now_ns);
