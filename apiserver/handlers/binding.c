@@ -98,6 +98,7 @@ int binding_create(ApiCore *core, const ApiRequest *outer, const ApiInput *input
     request.resource = resource_find("", "v1", "pods");
     request.subresource = "binding";
     registry_call_init(&call, api_core_registry(core), &request);
+    call.keep_managed_fields = true;
     int r = decode_binding(&call, input, &binding, err);
     if (r < 0)
         return r;

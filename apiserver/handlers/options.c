@@ -1,7 +1,6 @@
 #include "apiserver/handlers/options.h"
+#include "api/managed.h"
 #include "base/str.h"
-
-#define FIELD_MANAGER_MAX 128
 
 void query_parse(Arena *arena, const char *raw, Query *ret) {
     size_t n = 0;

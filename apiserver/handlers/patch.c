@@ -16,7 +16,7 @@ int patch_apply(const ApiRequest *request, const Schema *schema, const Value *or
     case PATCH_APPLY:
         break;
     }
-    return api_error_set(err, 415, "UnsupportedMediaType", "server-side apply is not supported yet");
+    return api_error_set(err, 415, "UnsupportedMediaType", "this subresource does not support server-side apply");
 }
 
 typedef struct Patch {
@@ -52,12 +52,67 @@ static int patch_transform(void *userdata, const Value *old, Value **ret, ApiErr
     return r;
 }
 
+/* The configuration that a client applies, checked as the reference's apply does: fields it does not know are reported by
+ * field validation, the rest by the merge. */
+static int check_applied(Patch *patch, Value *applied, ApiError *err) {
+    RegistryCall *call = patch->call;
+    const Resource *resource = call->request->resource;
+    Value *scratch;
+    if (!value_is(applied, VALUE_OBJECT))
+        return api_error_bad_request(err, "error decoding YAML: the configuration is not an object");
+    const char *kind = value_get_str(applied, "kind"), *version = value_get_str(applied, "apiVersion");
+    if (str_empty(kind) || str_empty(version))
+        return api_error_bad_request(err, "%s", str_empty(kind) ? "invalid object type: /, Kind=" : "apiVersion must be set");
+    DecodeInput decode = {
+        .body = value_copy(call->context.arena, applied),
+        .duplicates = patch->input->duplicates,
+        .resource = resource,
+        .schema = resource->schema,
+        .group = resource->group,
+        .version = resource->version,
+        .kind = resource->kind,
+        .patched = true,
+    };
+    return registry_decode_kind(call, &decode, &scratch, err);
+}
+
+static int apply_transform(void *userdata, const Value *old, Value **ret, ApiError *err) {
+    Patch *patch = userdata;
+    RegistryCall *call = patch->call;
+    const ApiRequest *request = call->request;
+    Arena *arena = call->context.arena;
+    ManagedInput input;
+    bool changed;
+    Value *applied = value_copy(arena, request->body), *merged;
+    int r = check_applied(patch, applied, err);
+    if (r < 0)
+        return r;
+    if (str_empty(meta_get(applied, "name")))
+        value_set_str(arena, meta_ensure(arena, applied), "name", request->name);
+    r = check_name(request, applied, err);
+    if (r < 0)
+        return r;
+    applied = convert_object(arena, request->resource, call->resource, applied);
+    registry_managed_input(call, &input);
+    r = managed_apply(arena, &input, old, applied, &merged, &changed, err);
+    if (r < 0)
+        return r;
+    schema_normalize(arena, call->resource->schema, merged, NULL, NULL);
+    registry_set_defaults(arena, call->resource, merged);
+    *ret = subresource_mask(arena, request->subresource, old, merged);
+    return 0;
+}
+
 int verb_patch(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err) {
     RegistryCall call;
     RegistryResult result = {0};
     registry_call_init(&call, api_core_registry(core), request);
     Patch patch = {.call = &call, .input = input};
     RegistryUpdate update = {.transform = patch_transform, .userdata = &patch};
+    if (request->options.patch_type == PATCH_APPLY) {
+        update.transform = apply_transform;
+        update.create_absent = update.apply = true;
+    }
     int r = registry_update(&call, &update, &result, err);
     ret->object = result.object;
     if (result.created)

@@ -1,10 +1,36 @@
 /* Who wrote which field: metadata.managedFields of ordinary writes. */
+#include "api/managed.h"
 #include "apiserver/registry/engine.h"
 #include "base/str.h"
 
+/* What an endpoint does not write: the main one no status, the status one nothing else. */
+static const char *const *reset_fields(const RegistryCall *call) {
+    static const char *const status[] = {"status", NULL}, *const spec[] = {"spec", NULL};
+    const char *subresource = call->request->subresource;
+    if (subresource && streq(subresource, "status"))
+        return spec;
+    return !subresource && resource_subresource(call->resource, "status") ? status : NULL;
+}
+
+void registry_managed_input(RegistryCall *call, ManagedInput *ret) {
+    const ApiRequest *request = call->request;
+    Arena *arena = call->context.arena;
+    *ret = (ManagedInput){
+        .schema = call->resource->schema,
+        .api_version = resource_api_version(arena, call->resource),
+        .manager = managed_name(arena, request->options.field_manager, request->user_agent),
+        .subresource = request->subresource,
+        .now_ns = call->context.now_ns,
+        .reset_fields = reset_fields(call),
+        .custom = call->resource->custom != NULL,
+        .force = request->options.force,
+    };
+}
+
 void engine_track_fields(RegistryCall *call, const Value *old, Value *object) {
+    ManagedInput input;
     if (call->keep_managed_fields)
         return;
-    (void)old;
-    value_remove(meta_ensure(call->context.arena, object), "managedFields");
+    registry_managed_input(call, &input);
+    managed_update(call->context.arena, &input, old, object);
 }

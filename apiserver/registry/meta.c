@@ -6,7 +6,6 @@
 #include <ctype.h>
 
 #define ANNOTATIONS_MAX (256 * 1024) /* bytes of keys and values in all */
-#define FIELD_MANAGER_MAX 128
 #define SUBRESOURCE_NAME_MAX 256
 #define IMMUTABLE "field is immutable"
 
@@ -16,19 +15,6 @@ const char *meta_get(const Value *object, const char *name) {
 
 Value *meta_ensure(Arena *arena, Value *object) {
     return value_ensure_object(arena, object, "metadata");
-}
-
-const char *meta_manager(const ApiRequest *request, Arena *arena) {
-    if (!str_empty(request->options.field_manager))
-        return request->options.field_manager;
-    const char *agent = str_or(request->user_agent, "");
-    char *out = arena_alloc(arena, FIELD_MANAGER_MAX + 1);
-    size_t n = 0;
-    for (const char *p = agent; *p && *p != '/' && n < FIELD_MANAGER_MAX; p++)
-        if (*p >= 0x20 && *p != 0x7f)
-            out[n++] = *p;
-    out[n] = 0;
-    return out;
 }
 
 static void check_path_segment(const char *name, bool prefix, FieldErrors *errors, const FieldPath *path) {

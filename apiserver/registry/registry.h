@@ -7,6 +7,7 @@
 #pragma once
 
 #include "apiserver/registry/strategy.h"
+#include "api/managed.h"
 #include "client/api.h"
 
 typedef struct Registry Registry;
@@ -97,8 +98,8 @@ int registry_delete_collection(RegistryCall *call, const DeleteOptions *options,
 /* meta.c: the rules of ObjectMeta. */
 void meta_validate(const Strategy *strategy, const Resource *resource, const Value *object, bool strict_name, FieldErrors *errors);
 void meta_validate_update(const Value *object, const Value *old, FieldErrors *errors);
-/* Who shall be known as the writer: fieldManager, or the user agent up to its first slash. In the arena. */
-const char *meta_manager(const ApiRequest *request, Arena *arena);
+/* fields.c: how this request's writes are tracked in managedFields. */
+void registry_managed_input(RegistryCall *call, ManagedInput *ret);
 const char *meta_get(const Value *object, const char *name); /* metadata.NAME when a string, else NULL */
 Value *meta_ensure(Arena *arena, Value *object);
 
