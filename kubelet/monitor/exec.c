@@ -125,7 +125,7 @@ int exec_main(const Options *o) {
     exec_clean(o, pid_file, log_file, console);
     char text[32];
     snprintf(text, sizeof text, "%d", (int)e.pid);
-    sync_send(true, text, e.master);
+    sync_send(SYNC_STARTED, text, e.master);
     exec_loop(&e);
     return 0;
 }
@@ -133,7 +133,7 @@ int exec_main(const Options *o) {
 /* The first process of a process namespace that a pod's containers share: it reaps what they leave. */
 int pause_main(void) {
     if (syscall(SYS_unshare, 0x20000000 /* CLONE_NEWPID */) < 0) {
-        sync_send(false, "a process namespace of its own", -1);
+        sync_send(SYNC_FAILED, "a process namespace of its own", -1);
         return 1;
     }
     sigset_t set;
@@ -143,7 +143,7 @@ int pause_main(void) {
     if (pid) {
         char text[32];
         snprintf(text, sizeof text, "%d", (int)pid);
-        sync_send(pid > 0, text, -1);
+        sync_send(pid > 0 ? SYNC_STARTED : SYNC_FAILED, text, -1);
         _exit(pid > 0 ? 0 : 1);
     }
     setsid();

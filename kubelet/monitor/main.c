@@ -57,7 +57,7 @@ int main(int argc, char **argv) {
     if (!options.id || !options.dir || !options.runtime || !options.runtime_root)
         return usage();
     if (chdir(options.dir) < 0) {
-        sync_send(false, "the container's folder is gone", -1);
+        sync_send(SYNC_FAILED, "the container's folder is gone", -1);
         return 1;
     }
     if (strcmp(options.mode, "run") == 0 && options.exit_file && options.log_file)

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SYNC_FD 3   /* a connected unix socket: one answer, "+PID" or "-reason" */
+#define SYNC_FD 3   /* a connected unix socket: one answer, "+PID", "-reason" or "=reason" */
 #define EXIT_FD 4   /* exec: a pipe for the exit code (int32_t) */
 #define RESIZE_FD 5 /* exec with a terminal: struct winsize come here */
 
@@ -23,8 +23,9 @@ int run_main(const Options *options);
 int exec_main(const Options *options);
 int pause_main(void);
 
-/* Answers the agent once; `fd` >= 0 rides along. */
-void sync_send(bool ok, const char *text, int fd);
+/* Answers the agent once, with the pid or a reason; `fd` >= 0 rides along. */
+enum { SYNC_STARTED = '+', SYNC_FAILED = '-', SYNC_BUSY = '=' }; /* busy: another monitor has the container */
+void sync_send(char kind, const char *text, int fd);
 /* "-" and the last line of the runtime's log, or `otherwise`. */
 void sync_fail_from_log(const char *log_file, const char *otherwise);
 

@@ -26,9 +26,9 @@ int64_t wall_ns(void) {
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-void sync_send(bool ok, const char *text, int fd) {
+void sync_send(char kind, const char *text, int fd) {
     char line[RUNTIME_LOG_TAIL + 256];
-    int n = snprintf(line, sizeof line, "%c%s", ok ? '+' : '-', text);
+    int n = snprintf(line, sizeof line, "%c%s", kind, text);
     struct iovec iov = {line, n < (int)sizeof line ? (size_t)n : sizeof line - 1};
     union {
         char bytes[CMSG_SPACE(sizeof(int))];
@@ -61,18 +61,18 @@ void sync_fail_from_log(const char *log_file, const char *otherwise) {
     while (n > 0 && tail[n - 1] == '\n')
         n--;
     if (n <= 0) {
-        sync_send(false, otherwise, -1);
+        sync_send(SYNC_FAILED, otherwise, -1);
         return;
     }
     tail[n] = 0;
     char *last = strrchr(tail, '\n');
-    sync_send(false, last ? last + 1 : tail, -1);
+    sync_send(SYNC_FAILED, last ? last + 1 : tail, -1);
 }
 
 void detach_from_agent(void) {
     pid_t pid = fork();
     if (pid < 0) {
-        sync_send(false, "the monitor cannot fork", -1);
+        sync_send(SYNC_FAILED, "the monitor cannot fork", -1);
         _exit(1);
     }
     if (pid > 0)
@@ -140,7 +140,7 @@ static int prepare_mounts(const Options *options, bool with_rootfs) {
 static void child_fail(const char *what) {
     char text[256];
     snprintf(text, sizeof text, "%s: %s", what, strerror(errno));
-    sync_send(false, text, -1);
+    sync_send(SYNC_FAILED, text, -1);
     _exit(127);
 }
 

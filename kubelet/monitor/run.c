@@ -544,7 +544,7 @@ static void record_start(const Monitor *m) {
 int run_main(const Options *o) {
     int lock = open("lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0) {
-        sync_send(false, "the container already has a monitor", -1);
+        sync_send(SYNC_BUSY, "the container already has a monitor", -1);
         return 1;
     }
     detach_from_agent();
@@ -554,7 +554,7 @@ int run_main(const Options *o) {
     m.log = log_open(o->log_file);
     int console = o->tty ? console_listen("console.sock") : -1;
     if (m.listener < 0 || m.children < 0 || m.log < 0) {
-        sync_send(false, m.log < 0 ? "the log file cannot be opened" : "the control socket cannot be made", -1);
+        sync_send(SYNC_FAILED, m.log < 0 ? "the log file cannot be opened" : "the control socket cannot be made", -1);
         return 1;
     }
     int null = open("/dev/null", O_RDWR);
@@ -572,7 +572,7 @@ int run_main(const Options *o) {
     record_start(&m);
     char text[32];
     snprintf(text, sizeof text, "%d", (int)m.pid);
-    sync_send(true, text, -1);
+    sync_send(SYNC_STARTED, text, -1);
     children_reap(&m); /* it may have ended before anyone watched */
     monitor_loop(&m);
     return 0;

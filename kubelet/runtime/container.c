@@ -211,7 +211,7 @@ int oci_container_start(Runtime *runtime, const char *id, char **ret_error) {
     pthread_mutex_lock(&c->mutex);
     c->starting = false;
     pthread_mutex_unlock(&c->mutex);
-    if (r < 0 && container_has_monitor(c)) /* an agent that died had begun to start it */
+    if (r == -EALREADY) /* an agent that died had begun to start it */
         return oci_fail(ret_error, -EALREADY, xasprintf("container %s is being started", id));
     if (r < 0) {
         _cleanup_free_ char *message = xasprintf("OCI runtime create failed: %s", why ? why : strerror(-r));

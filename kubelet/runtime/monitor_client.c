@@ -124,8 +124,8 @@ int monitor_spawn(const OciRuntime *rt, const char *const *argv, const int fds[M
         return 0;
     }
     closep(&passed);
-    if (n > 0 && answer[0] == '-')
-        return oci_fail(ret_error, -EIO, answer_text(answer + 1));
+    if (n > 0 && (answer[0] == '-' || answer[0] == '='))
+        return oci_fail(ret_error, answer[0] == '=' ? -EALREADY : -EIO, answer_text(answer + 1));
     return oci_fail(ret_error, n < 0 ? (int)n : -EIO, xasprintf("the monitor gave no answer%s", n == -ETIMEDOUT ? " in time" : ""));
 }
 

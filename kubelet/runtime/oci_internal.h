@@ -106,7 +106,6 @@ int container_load(OciRuntime *rt, const char *id, Container **ret);
 char *container_file(const Container *container, const char *name);
 /* Looks at the records: has it started, has it ended, is its monitor there? */
 void container_refresh(OciRuntime *rt, Container *container);
-bool container_has_monitor(const Container *container);
 bool container_is_running(OciRuntime *rt, Container *container); /* refreshes */
 int container_record_exit(OciRuntime *rt, Container *container, int code, const char *reason, const char *message);
 /* New references of those of a sandbox (NULL: all); free the array. */
@@ -156,7 +155,8 @@ void events_stop(OciRuntime *rt);
 /* monitor_client.c */
 #define MONITOR_FDS_MAX 6
 /* Starts lighter-monitor with descriptor i of `fds` as its descriptor i (-1: /dev/null for 0 to 2, closed above), waits for
- * its answer. *ret_pid is the container's or the exec'd process; *ret_fd (may be NULL) what came along, -1 without. */
+ * its answer. *ret_pid is the container's or the exec'd process; *ret_fd (may be NULL) what came along, -1 without.
+ * -EALREADY: another monitor has the container. */
 int monitor_spawn(const OciRuntime *rt, const char *const *argv, const int fds[MONITOR_FDS_MAX], pid_t *ret_pid, int *ret_fd,
                   char **ret_error);
 int monitor_connect(const Container *container);
