@@ -20,6 +20,10 @@ static const ControllerRow *const table[] = {
     &controller_garbage_collector,
     &controller_endpointslice,
     &controller_endpoints,
+    &controller_podgc,
+    &controller_nodelifecycle,
+    &controller_taint_eviction,
+    &controller_nodeipam,
 };
 
 struct Controller {
