@@ -188,7 +188,7 @@ static void a_lost_monitor_is_a_lost_container(void **state) {
 static void a_network_that_fails_leaves_nothing(void **state) {
     Fixture *f = *state;
     char conf[128], saved[128], *id = NULL;
-    _cleanup_free_ char *error = NULL, *good = NULL;
+    _cleanup_free_ char *error = NULL;
     snprintf(conf, sizeof conf, "%s/cni/10-test.conflist", f->dir);
     snprintf(saved, sizeof saved, "%s/cni/saved", f->dir);
     assert_int_equal(rename(conf, saved), 0);

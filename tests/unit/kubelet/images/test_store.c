@@ -29,7 +29,6 @@ static void made_done(Made *m) {
 static void docker_archive(const char *dir, const char *name, const Made *m, const char *tag) {
     _cleanup_free_ char *manifest = xasprintf("[{\"Config\":\"c.json\",\"RepoTags\":[\"%s\"],\"Layers\":[\"l/layer.tar\"]}]", tag);
     Entry entries[] = {{"manifest.json", AE_IFREG, 0644, manifest, 0, 0, NULL, NULL, 0, 0}, {"c.json", AE_IFREG, 0644, m->config.data, 0, 0, NULL, NULL, 0, 0}};
-    _cleanup_buf_ Buf head = BUF_INIT(4 << 20);
     struct archive *a = archive_write_new();
     archive_write_set_format_ustar(a);
     char path[512];

@@ -95,7 +95,6 @@ static void selectors_in_objects(void **state _unused_) {
 }
 
 static void field_selectors(void **state _unused_) {
-    _cleanup_arena_ Arena *arena = arena_new(0);
     const Resource *pods = resource_find("", "v1", "pods");
     static const char json[] = "{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\",\"namespace\":\"n\"},\"spec\":{"
                                "\"nodeName\":\"n1\"},\"status\":{\"phase\":\"Running\"}}";
