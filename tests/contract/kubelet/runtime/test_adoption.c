@@ -213,7 +213,7 @@ static void a_network_that_fails_leaves_nothing(void **state) {
 /* An address whose sandbox is gone comes back with the next agent. */
 static void addresses_do_not_leak(void **state) {
     Fixture *f = *state;
-    _cleanup_free_ char *sandbox = sandbox_new_with(f, (SandboxSpec){0}), *error = NULL;
+    _cleanup_free_ char *sandbox = sandbox_new_with(f, (SandboxSpec){0});
     _cleanup_free_ char *forget = xasprintf("cd %s/runtime && umount -l sandboxes/%s/ns/* sandboxes/%s/shm && rm -rf sandboxes/%s", f->dir, sandbox, sandbox, sandbox);
     RUN("/bin/sh", "-c", forget);
     _cleanup_free_ char *held = xasprintf("ls %s/ipam/*/10.199.* | grep -q .", f->dir), *free_ = xasprintf("! %s", held);

@@ -159,6 +159,7 @@ static void file_systems(void **state) {
     snprintf(file, sizeof file, "%s/out", source);
     assert_true(fs_exists(file));
     mounts[0].host_path = "/no/such/folder";
+    spec.log_path = "missing.log";
     spec.command = ARGV("/bin/true");
     _cleanup_free_ char *id = container_new_with(f, sandbox, &spec), *error = NULL;
     assert_true(f->runtime->container_start(f->runtime, id, &error) < 0);
