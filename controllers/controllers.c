@@ -20,6 +20,8 @@ static const ControllerRow *const table[] = {
     &controller_garbage_collector,
     &controller_endpointslice,
     &controller_endpoints,
+    &controller_job,
+    &controller_ttl_after_finished,
     &controller_podgc,
     &controller_nodelifecycle,
     &controller_taint_eviction,
