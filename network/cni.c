@@ -38,7 +38,8 @@ static int fail(char **ret_error, int r, char *message) {
 }
 
 static int is_config(const struct dirent *e) {
-    return str_has_suffix(e->d_name, ".conflist") || str_has_suffix(e->d_name, ".conf") || str_has_suffix(e->d_name, ".json");
+    return str_has_suffix(e->d_name, ".conflist") || str_has_suffix(e->d_name, ".conf") ||
+           str_has_suffix(e->d_name, ".json");
 }
 
 /* The list, one plugin on its own made a list of one. */
@@ -46,7 +47,8 @@ static int config_parse(const char *text, size_t n, const char *where, json_t **
     json_error_t e;
     _cleanup_json_ json_t *conf = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
     if (!json_is_object(conf))
-        return fail(ret_error, -EINVAL, xasprintf("%s: not a CNI network list: %s", where, conf ? "not an object" : e.text));
+        return fail(ret_error, -EINVAL,
+                    xasprintf("%s: not a CNI network list: %s", where, conf ? "not an object" : e.text));
     if (json_is_string(json_object_get(conf, "type")) && !json_object_get(conf, "plugins")) {
         json_t *list = json_pack("{s:O?, s:O?, s:[O]}", "cniVersion", json_object_get(conf, "cniVersion"), "name",
                                  json_object_get(conf, "name"), "plugins", conf);
@@ -73,8 +75,9 @@ static int config_load(const CniNetwork *network, json_t **ret, char **ret_error
     if (n <= 0) {
         if (n == 0 && network->conf_dir)
             free(names);
-        return fail(ret_error, -ENOENT,
-                    xasprintf("no CNI network configuration in %s", network->conf_dir ? network->conf_dir : "(no folder set)"));
+        return fail(
+            ret_error, -ENOENT,
+            xasprintf("no CNI network configuration in %s", network->conf_dir ? network->conf_dir : "(no folder set)"));
     }
     _cleanup_free_ char *path = xasprintf("%s/%s", network->conf_dir, names[0]->d_name);
     for (int i = 0; i < n; i++)
@@ -107,9 +110,10 @@ static char *find_plugin(const char *bin_dir, const char *type) {
 static json_t *ports_json(const CniAttachment *at) {
     json_t *ports = json_array();
     for (size_t i = 0; i < at->n_ports; i++)
-        json_array_append_new(ports, json_pack("{s:i, s:i, s:s, s:s}", "hostPort", at->ports[i].host_port, "containerPort",
-                                               at->ports[i].container_port, "protocol", at->ports[i].protocol, "hostIP",
-                                               at->ports[i].host_ip ? at->ports[i].host_ip : ""));
+        json_array_append_new(ports,
+                              json_pack("{s:i, s:i, s:s, s:s}", "hostPort", at->ports[i].host_port, "containerPort",
+                                        at->ports[i].container_port, "protocol", at->ports[i].protocol, "hostIP",
+                                        at->ports[i].host_ip ? at->ports[i].host_ip : ""));
     return ports;
 }
 
@@ -128,7 +132,8 @@ static char *plugin_input(const json_t *list, const json_t *plugin, const json_t
     return json_dumps(conf, JSON_COMPACT);
 }
 
-/* portmap without mappings only hands prevResult on (and on DEL looks for rules that cannot be there): not worth a process. */
+/* portmap without mappings only hands prevResult on (and on DEL looks for rules that cannot be there): not worth a
+ * process. */
 static bool plugin_has_nothing_to_do(const json_t *plugin, const json_t *ports) {
     return streq(json_string_value(json_object_get(plugin, "type")), "portmap") && json_array_size(ports) == 0;
 }
@@ -141,10 +146,12 @@ static int plugin_error(const ProcessResult *result, const char *type, const cha
     for (char *p = lower; *p; p++)
         *p |= 0x20;
     if (message)
-        return fail(ret_error, -EIO, xasprintf("plugin type=\"%s\" failed (%s): %s%s%s", type, lower, message,
-                                               str_empty(details) ? "" : "; ", str_or(details, "")));
-    return fail(ret_error, -EIO, xasprintf("plugin type=\"%s\" failed (%s): wait status %d: %.512s", type, lower, result->status,
-                                           result->err.data ? result->err.data : ""));
+        return fail(ret_error, -EIO,
+                    xasprintf("plugin type=\"%s\" failed (%s): %s%s%s", type, lower, message,
+                              str_empty(details) ? "" : "; ", str_or(details, "")));
+    return fail(ret_error, -EIO,
+                xasprintf("plugin type=\"%s\" failed (%s): wait status %d: %.512s", type, lower, result->status,
+                          result->err.data ? result->err.data : ""));
 }
 
 static int plugin_run(const CniNetwork *network, const CniAttachment *at, const char *type, const char *command,
@@ -157,13 +164,20 @@ static int plugin_run(const CniNetwork *network, const CniAttachment *at, const 
     _cleanup_free_ char *e_netns = xasprintf("CNI_NETNS=%s", at->netns_path ? at->netns_path : "");
     _cleanup_free_ char *e_interface = xasprintf("CNI_IFNAME=%s", str_or(at->interface, "eth0"));
     _cleanup_free_ char *e_args =
-        at->pod_name ? xasprintf("CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=%s;K8S_POD_NAME=%s;K8S_POD_INFRA_CONTAINER_ID=%s;"
-                                 "K8S_POD_UID=%s",
-                                 str_or(at->pod_namespace, ""), at->pod_name, at->container_id, str_or(at->pod_uid, ""))
-                     : xstrdup("CNI_ARGS=");
+        at->pod_name
+            ? xasprintf("CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=%s;K8S_POD_NAME=%s;K8S_POD_INFRA_CONTAINER_ID=%s;"
+                        "K8S_POD_UID=%s",
+                        str_or(at->pod_namespace, ""), at->pod_name, at->container_id, str_or(at->pod_uid, ""))
+            : xstrdup("CNI_ARGS=");
     _cleanup_free_ char *e_path = xasprintf("CNI_PATH=%s", network->bin_dir);
-    const char *env[] = {e_command, e_id, e_netns, e_interface, e_args, e_path,
-                         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+    const char *env[] = {e_command,
+                         e_id,
+                         e_netns,
+                         e_interface,
+                         e_args,
+                         e_path,
+                         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                         NULL};
     const char *argv[] = {path, NULL};
     _cleanup_process_result_ ProcessResult result = {0};
     int r = process_run(&(ProcessSpec){.argv = argv,
@@ -182,7 +196,8 @@ static int plugin_run(const CniNetwork *network, const CniAttachment *at, const 
     json_t *answer = json_loadb(result.out.data ? result.out.data : "", result.out.len, 0, &e);
     if (!json_is_object(answer)) {
         json_decref(answer);
-        return fail(ret_error, -EIO, xasprintf("CNI plugin \"%s\" answered with something that is not JSON: %s", type, e.text));
+        return fail(ret_error, -EIO,
+                    xasprintf("CNI plugin \"%s\" answered with something that is not JSON: %s", type, e.text));
     }
     *ret = answer;
     return 0;
@@ -193,7 +208,8 @@ static char *cache_path(const CniNetwork *network, const CniAttachment *at) {
 }
 
 /* Not synced: after a power failure no namespace is left that would have to be detached. */
-static int cache_write(const CniNetwork *network, const CniAttachment *at, json_t *list, json_t *ports, json_t *result) {
+static int cache_write(const CniNetwork *network, const CniAttachment *at, json_t *list, json_t *ports,
+                       json_t *result) {
     int r = fs_mkdir_p(network->cache_dir, 0700);
     if (r < 0)
         return r;
@@ -265,7 +281,8 @@ int cni_add(const CniNetwork *network, const CniAttachment *at, CniResult *ret, 
             continue;
         _cleanup_free_ char *input = plugin_input(list, plugin, ports, result);
         json_t *answer = NULL;
-        r = plugin_run(network, at, json_string_value(json_object_get(plugin, "type")), "ADD", input, &answer, ret_error);
+        r = plugin_run(network, at, json_string_value(json_object_get(plugin, "type")), "ADD", input, &answer,
+                       ret_error);
         if (r < 0)
             break;
         json_decref(result);
@@ -300,7 +317,8 @@ int cni_check(const CniNetwork *network, const CniAttachment *at, char **ret_err
         if (plugin_has_nothing_to_do(plugin, ports))
             continue;
         _cleanup_free_ char *input = plugin_input(list, plugin, ports, json_object_get(cache, "result"));
-        r = plugin_run(network, at, json_string_value(json_object_get(plugin, "type")), "CHECK", input, NULL, ret_error);
+        r = plugin_run(network, at, json_string_value(json_object_get(plugin, "type")), "CHECK", input, NULL,
+                       ret_error);
         if (r < 0)
             return r;
     }

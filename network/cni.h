@@ -1,6 +1,6 @@
 /* The Container Network Interface, specification 1.0: runs the plugins of a network list to attach a network namespace,
- * check it and detach it. What an ADD was made with is kept in cache_dir until the DEL has succeeded, so that a namespace
- * can be detached after a crash and after the configuration has changed. Blocking; thread-safe. */
+ * check it and detach it. What an ADD was made with is kept in cache_dir until the DEL has succeeded, so that a
+ * namespace can be detached after a crash and after the configuration has changed. Blocking; thread-safe. */
 #pragma once
 
 #include "base/buf.h"
@@ -19,9 +19,9 @@ typedef struct CniPort {
 
 typedef struct CniAttachment {
     const char *container_id, *netns_path;
-    const char *interface; /* NULL: eth0 */
+    const char *interface;                          /* NULL: eth0 */
     const char *pod_namespace, *pod_name, *pod_uid; /* for CNI_ARGS; NULL: none */
-    const CniPort *ports; /* for plugins with the capability portMappings */
+    const CniPort *ports;                           /* for plugins with the capability portMappings */
     size_t n_ports;
 } CniAttachment;
 

@@ -90,7 +90,10 @@ static int tool_run(const char *const *argv, const Buf *script, int netns_fd, ch
     if (!script->len)
         return 0;
     _cleanup_process_result_ ProcessResult result = {0};
-    int r = process_run(&(ProcessSpec){.argv = argv, .input = script->data, .input_len = script->len, .netns_fd = netns_fd,
+    int r = process_run(&(ProcessSpec){.argv = argv,
+                                       .input = script->data,
+                                       .input_len = script->len,
+                                       .netns_fd = netns_fd,
                                        .timeout_ns = TOOL_SECONDS * NS_PER_SEC},
                         &result);
     if (r < 0)
@@ -153,7 +156,8 @@ int cluster_network_create_host(const char *cluster, const char *pod_cidr, char 
     uint32_t network;
     unsigned bits;
     if (!cluster_is_valid(cluster) || cidr_parse(pod_cidr, &network, &bits) < 0)
-        return fail(ret_error, -EINVAL, xasprintf("cluster network: invalid name %s or pod CIDR %s", cluster, pod_cidr));
+        return fail(ret_error, -EINVAL,
+                    xasprintf("cluster network: invalid name %s or pod CIDR %s", cluster, pod_cidr));
     int r = fs_write_control("/proc/sys/net/ipv4/ip_forward", "1");
     if (r < 0)
         return fail(ret_error, r, xasprintf("/proc/sys/net/ipv4/ip_forward: %s", strerror(-r)));
@@ -161,7 +165,8 @@ int cluster_network_create_host(const char *cluster, const char *pod_cidr, char 
 }
 
 /* The machine's side: the bridge, a link into each node, routes to the nodes' pods. */
-static void host_script(const ClusterNetwork *spec, const NodeNetwork *nodes, const char *gateway, unsigned bits, Buf *out) {
+static void host_script(const ClusterNetwork *spec, const NodeNetwork *nodes, const char *gateway, unsigned bits,
+                        Buf *out) {
     _cleanup_free_ char *bridge = xasprintf("ln-%s", spec->cluster);
     if (!link_exists(bridge))
         buf_printf(out, "link add %s type bridge\n", bridge);
@@ -175,8 +180,10 @@ static void host_script(const ClusterNetwork *spec, const NodeNetwork *nodes, co
     }
 }
 
-static void node_script(const ClusterNetwork *spec, const NodeNetwork *nodes, unsigned self, const char *gateway, unsigned bits, Buf *out) {
-    buf_printf(out, "link set lo up\naddr replace %s/%u dev eth0\nlink set eth0 up\nroute replace default via %s dev eth0\n",
+static void node_script(const ClusterNetwork *spec, const NodeNetwork *nodes, unsigned self, const char *gateway,
+                        unsigned bits, Buf *out) {
+    buf_printf(out,
+               "link set lo up\naddr replace %s/%u dev eth0\nlink set eth0 up\nroute replace default via %s dev eth0\n",
                nodes[self].address, bits, gateway);
     for (unsigned i = 0; i < spec->n_nodes; i++)
         if (i != self)
@@ -204,10 +211,13 @@ int cluster_network_create(const ClusterNetwork *spec, NodeNetwork **ret, char *
     uint32_t network, pods;
     unsigned bits, pod_bits;
     if (!cluster_is_valid(spec->cluster) || spec->n_nodes == 0 || spec->n_nodes > NODES_MAX)
-        return fail(ret_error, -EINVAL, xasprintf("cluster network: invalid name %s or number of nodes %u", spec->cluster, spec->n_nodes));
+        return fail(ret_error, -EINVAL,
+                    xasprintf("cluster network: invalid name %s or number of nodes %u", spec->cluster, spec->n_nodes));
     if (cidr_parse(spec->node_cidr, &network, &bits) < 0 || cidr_parse(spec->pod_cidr, &pods, &pod_bits) < 0 ||
         spec->n_nodes + 2 >= 1u << (32 - bits) || pod_bits > 24 || spec->n_nodes > 1u << (24 - pod_bits))
-        return fail(ret_error, -EINVAL, xasprintf("cluster network: %s and %s do not hold %u nodes", spec->node_cidr, spec->pod_cidr, spec->n_nodes));
+        return fail(ret_error, -EINVAL,
+                    xasprintf("cluster network: %s and %s do not hold %u nodes", spec->node_cidr, spec->pod_cidr,
+                              spec->n_nodes));
     int r = fs_mkdir_p(spec->netns_dir, 0711);
     if (r == 0)
         r = fs_write_control("/proc/sys/net/ipv4/ip_forward", "1");
@@ -259,7 +269,8 @@ static void remove_links_script(const char *cluster, const char *pod_bridge, Buf
     _cleanup_free_ char *prefix = xasprintf("lv-%s.", cluster), *bridge = xasprintf("ln-%s", cluster);
     DIR *dir = opendir("/sys/class/net");
     for (struct dirent *e; dir && (e = readdir(dir));)
-        if (str_has_prefix(e->d_name, prefix) || streq(e->d_name, bridge) || (pod_bridge && streq(e->d_name, pod_bridge)))
+        if (str_has_prefix(e->d_name, prefix) || streq(e->d_name, bridge) ||
+            (pod_bridge && streq(e->d_name, pod_bridge)))
             buf_printf(out, "link del %s\n", e->d_name);
     if (dir)
         closedir(dir);
@@ -280,14 +291,17 @@ int cluster_network_remove(const char *cluster, const char *netns_dir, const cha
     return tool_run(NFT_FILE, &rules, 0, ret_error);
 }
 
-int cni_write_conflist(const char *dir, const char *bridge, const char *pod_cidr, const char *ipam_dir, char **ret_error) {
+int cni_write_conflist(const char *dir, const char *bridge, const char *pod_cidr, const char *ipam_dir,
+                       char **ret_error) {
     int r = fs_mkdir_p(dir, 0700);
     /* hairpin: a pod may reach itself by a host port; promiscuous mode would deliver twice. */
-    json_t *list = json_pack("{s:s, s:s, s:[{s:s, s:s, s:b, s:b, s:{s:s, s:s, s:[[{s:s}]], s:[{s:s}]}}, {s:s, s:{s:b}}]}", "cniVersion",
-                             "1.0.0", "name", "lighter", "plugins", "type", "bridge", "bridge", bridge, "isGateway", 1, "hairpinMode", 1,
-                             "ipam", "type", "host-local", "dataDir", ipam_dir, "ranges", "subnet", pod_cidr, "routes", "dst",
-                             "0.0.0.0/0", "type", "portmap", "capabilities", "portMappings", 1);
-    _cleanup_free_ char *text = list ? json_dumps(list, JSON_INDENT(1)) : NULL, *path = xasprintf("%s/10-lighter.conflist", dir);
+    json_t *list =
+        json_pack("{s:s, s:s, s:[{s:s, s:s, s:b, s:b, s:{s:s, s:s, s:[[{s:s}]], s:[{s:s}]}}, {s:s, s:{s:b}}]}",
+                  "cniVersion", "1.0.0", "name", "lighter", "plugins", "type", "bridge", "bridge", bridge, "isGateway",
+                  1, "hairpinMode", 1, "ipam", "type", "host-local", "dataDir", ipam_dir, "ranges", "subnet", pod_cidr,
+                  "routes", "dst", "0.0.0.0/0", "type", "portmap", "capabilities", "portMappings", 1);
+    _cleanup_free_ char *text = list ? json_dumps(list, JSON_INDENT(1)) : NULL,
+                        *path = xasprintf("%s/10-lighter.conflist", dir);
     json_decref(list);
     if (r == 0)
         r = text ? fs_write_atomic(path, text, strlen(text), 0600) : -EINVAL;

@@ -1,7 +1,7 @@
-/* The network between the nodes of a cluster on this machine. Every name carries the cluster's: the bridge "ln-CLUSTER",
- * the links "lv-CLUSTER.I", the nftables table "lighter_CLUSTER", the namespaces NETNS_DIR/CLUSTER-I; removal takes what
- * has these names and nothing else. Blocking, needs root, `ip` (iproute2) and `nft`. Calls are idempotent: what is there
- * already is kept, so a restarted cluster finds its nodes and their pods. */
+/* The network between the nodes of a cluster on this machine. Every name carries the cluster's: the bridge
+ * "ln-CLUSTER", the links "lv-CLUSTER.I", the nftables table "lighter_CLUSTER", the namespaces NETNS_DIR/CLUSTER-I;
+ * removal takes what has these names and nothing else. Blocking, needs root, `ip` (iproute2) and `nft`. Calls are
+ * idempotent: what is there already is kept, so a restarted cluster finds its nodes and their pods. */
 #pragma once
 
 #include "base/buf.h"
@@ -25,8 +25,8 @@ typedef struct ClusterNetwork {
 } ClusterNetwork;
 
 /* N nodes, each in a namespace of its own: pods reach pods on every node, the nodes and the machine; what leaves the
- * cluster is masqueraded. *ret: n_nodes entries, for cluster_network_free. -EINVAL, -ENOENT (no ip or nft), -EIO with the
- * tool's message. */
+ * cluster is masqueraded. *ret: n_nodes entries, for cluster_network_free. -EINVAL, -ENOENT (no ip or nft), -EIO with
+ * the tool's message. */
 int cluster_network_create(const ClusterNetwork *spec, NodeNetwork **ret, char **ret_error);
 /* One node in the machine's own namespace: forwarding, and masquerading of what its pods send out of the cluster. */
 int cluster_network_create_host(const char *cluster, const char *pod_cidr, char **ret_error);
@@ -38,6 +38,7 @@ int cluster_network_gateway(const char *node_cidr, char ret[CIDR_TEXT_MAX]);
 
 /* Writes DIR/10-lighter.conflist for cni.h: a bridge with host-local addresses of `pod_cidr` (kept in `ipam_dir`) and
  * portmap. Bridge names are per namespace: at most 15 bytes. */
-int cni_write_conflist(const char *dir, const char *bridge, const char *pod_cidr, const char *ipam_dir, char **ret_error);
+int cni_write_conflist(const char *dir, const char *bridge, const char *pod_cidr, const char *ipam_dir,
+                       char **ret_error);
 /* The I-th /24 of a CIDR that is /24 or wider. -ERANGE when there is none. */
 int cidr_subnet(const char *cidr, unsigned index, char ret[CIDR_TEXT_MAX]);

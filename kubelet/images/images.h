@@ -1,7 +1,7 @@
-/* The image store: content-addressed blobs and unpacked layers under one root, shared by every user of that root (a file
- * lock guards changes). Pull from registries (Docker Registry HTTP API v2 and OCI distribution, token and basic auth, TLS;
- * plain HTTP only for loopback or hosts listed), import OCI and Docker archives. Digests are verified before anything is
- * used; layers are unpacked with libarchive beneath their own root. Blocking; thread-safe. */
+/* The image store: content-addressed blobs and unpacked layers under one root, shared by every user of that root (a
+ * file lock guards changes). Pull from registries (Docker Registry HTTP API v2 and OCI distribution, token and basic
+ * auth, TLS; plain HTTP only for loopback or hosts listed), import OCI and Docker archives. Digests are verified before
+ * anything is used; layers are unpacked with libarchive beneath their own root. Blocking; thread-safe. */
 #pragma once
 
 #include "base/buf.h"
@@ -12,9 +12,10 @@ typedef struct ImageStore ImageStore;
 
 typedef struct ImageStoreConfig {
     const char *root;
-    const char *const *insecure_hosts; /* "host:port" where plain HTTP is allowed; NULL-terminated; NULL: none but loopback */
-    const char *ca_file;      /* PEM certificates to trust instead of the system's; NULL: the system's */
-    unsigned stall_seconds;   /* a registry that sends nothing for so long has failed; 0: IMAGE_STALL_SECONDS */
+    const char *const
+        *insecure_hosts;    /* "host:port" where plain HTTP is allowed; NULL-terminated; NULL: none but loopback */
+    const char *ca_file;    /* PEM certificates to trust instead of the system's; NULL: the system's */
+    unsigned stall_seconds; /* a registry that sends nothing for so long has failed; 0: IMAGE_STALL_SECONDS */
 } ImageStoreConfig;
 int image_store_open(const ImageStoreConfig *config, ImageStore **ret, char **ret_error);
 void image_store_free(ImageStore *store);
@@ -48,8 +49,8 @@ int image_reference_normalize(const char *reference, char **ret);
 /* Host part as a key for pull secrets. */
 int image_reference_host(const char *reference, char **ret);
 /* Tries each auth in turn, then none. Errors name what failed and what to do. */
-int image_pull(ImageStore *store, const char *reference, const RegistryAuth *auths, size_t n_auths, image_progress_fn progress,
-               void *userdata, Image **ret, char **ret_error);
+int image_pull(ImageStore *store, const char *reference, const RegistryAuth *auths, size_t n_auths,
+               image_progress_fn progress, void *userdata, Image **ret, char **ret_error);
 int image_import(ImageStore *store, const char *archive_path, const char *tag_or_null, Image **ret, char **ret_error);
 int image_get(ImageStore *store, const char *reference_or_id, Image **ret); /* -ENOENT */
 int image_list(ImageStore *store, Image ***ret, size_t *ret_n);

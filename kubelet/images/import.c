@@ -74,7 +74,8 @@ static int commit(Import *im, const char *id, const char *tag, uint64_t size, co
 }
 
 /* `paths`: of the layers, lowest first. */
-static int import_image(Import *im, const char *config_path, const char *config_digest, const json_t *paths, const json_t *tags) {
+static int import_image(Import *im, const char *config_path, const char *config_digest, const json_t *paths,
+                        const json_t *tags) {
     _cleanup_json_ json_t *config = NULL;
     _cleanup_free_ char *text = NULL;
     size_t n;
@@ -86,8 +87,9 @@ static int import_image(Import *im, const char *config_path, const char *config_
     if (r < 0)
         return r;
     if (json_array_size(layers) != json_array_size(paths))
-        return import_fail(im, -EBADMSG, xasprintf("%s names %zu layers, the archive has %zu", config_path,
-                                                   json_array_size(layers), json_array_size(paths)));
+        return import_fail(im, -EBADMSG,
+                           xasprintf("%s names %zu layers, the archive has %zu", config_path, json_array_size(layers),
+                                     json_array_size(paths)));
     uint64_t size = 0;
     for (size_t i = 0; i < json_array_size(layers); i++) {
         const char *path = json_string_value(json_array_get(paths, i));
@@ -205,8 +207,9 @@ static int import_unpacked(Import *im) {
     if (r == -ENOENT)
         r = read_file(im, "index.json", MANIFEST_MAX, &text, &n);
     if (r < 0)
-        return import_fail(im, -EBADMSG,
-                           xstrdup("not an image archive: it has neither manifest.json (docker save) nor index.json (OCI layout)"));
+        return import_fail(
+            im, -EBADMSG,
+            xstrdup("not an image archive: it has neither manifest.json (docker save) nor index.json (OCI layout)"));
     json_error_t e;
     _cleanup_json_ json_t *document = json_loadb(text, n, 0, &e);
     if (!document)

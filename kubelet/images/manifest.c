@@ -47,12 +47,14 @@ int manifest_choose(const json_t *index, Descriptor *ret, char **ret_error) {
         buf_printf(&seen, "%s%s/%s", seen.len ? ", " : "", os ? os : "?", architecture ? architecture : "?");
     }
     return store_fail(ret_error, -ENOENT,
-                      xasprintf("no match for platform linux/" MACHINE " in the image index (it has: %s)", seen.len ? seen.data : "nothing"));
+                      xasprintf("no match for platform linux/" MACHINE " in the image index (it has: %s)",
+                                seen.len ? seen.data : "nothing"));
 }
 
 int manifest_check(const json_t *manifest, Descriptor *ret_config, const json_t **ret_layers, char **ret_error) {
     if (json_integer_value(json_object_get(manifest, "schemaVersion")) == 1)
-        return store_fail(ret_error, -EPROTONOSUPPORT, xstrdup("the image has a manifest of schema 1, which is no longer supported"));
+        return store_fail(ret_error, -EPROTONOSUPPORT,
+                          xstrdup("the image has a manifest of schema 1, which is no longer supported"));
     const json_t *layers = json_object_get(manifest, "layers");
     Descriptor config, layer;
     if (descriptor_parse(json_object_get(manifest, "config"), &config) < 0 || !json_is_array(layers))

@@ -1,4 +1,5 @@
-/* Manifests and indexes: Docker image manifest v2 schema 2 and OCI image specification 1.0, which differ only in names. */
+/* Manifests and indexes: Docker image manifest v2 schema 2 and OCI image specification 1.0, which differ only in names.
+ */
 #pragma once
 
 #include <jansson.h>

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -51,7 +52,16 @@ static uint64_t tree_size(int dir_fd, const char *name) {
     return bytes;
 }
 
-static int drop_unnamed(const char *folder, const StrMap *names, uint64_t *bytes) {
+/* Out of its place in one step, then removed: half a layer must never be where a whole one is looked for. */
+static int drop(const ImageStore *store, const char *path, const char *name) {
+    _cleanup_free_ char *away = xasprintf("%s/tmp/drop-%s", store->root, name);
+    int r = fs_remove_tree(away); /* of a prune that was killed */
+    if (r == 0 && rename(path, away) < 0)
+        r = -errno;
+    return r == 0 ? fs_remove_tree(away) : r;
+}
+
+static int drop_unnamed(const ImageStore *store, const char *folder, const StrMap *names, uint64_t *bytes) {
     DIR *dir = opendir(folder);
     if (!dir)
         return -errno;
@@ -61,7 +71,7 @@ static int drop_unnamed(const char *folder, const StrMap *names, uint64_t *bytes
             continue;
         _cleanup_free_ char *path = xasprintf("%s/%s", folder, e->d_name);
         *bytes += tree_size(dirfd(dir), e->d_name);
-        r = fs_remove_tree(path);
+        r = drop(store, path, e->d_name);
     }
     closedir(dir);
     return r;
@@ -98,9 +108,9 @@ int image_prune(ImageStore *store, uint64_t *ret_bytes) {
     _cleanup_free_ char *blob_folder = xasprintf("%s/blobs/sha256", store->root);
     uint64_t bytes = 0;
     if (r == 0)
-        r = drop_unnamed(layer_folder, layers, &bytes);
+        r = drop_unnamed(store, layer_folder, layers, &bytes);
     if (r == 0)
-        r = drop_unnamed(blob_folder, blobs, &bytes);
+        r = drop_unnamed(store, blob_folder, blobs, &bytes);
     if (r == 0)
         *ret_bytes = bytes;
     return r;

@@ -23,17 +23,20 @@ static int parse(Pull *p, const Buf *body, json_t **ret) {
     json_t *document = json_loadb(body->data ? body->data : "", body->len, 0, &e);
     if (!json_is_object(document)) {
         json_decref(document);
-        return store_fail(p->ret_error, -EBADMSG, xasprintf("the registry's manifest is not valid: %s", document ? "not an object" : e.text));
+        return store_fail(p->ret_error, -EBADMSG,
+                          xasprintf("the registry's manifest is not valid: %s", document ? "not an object" : e.text));
     }
     *ret = document;
     return 0;
 }
 
-/* The manifest of the image for this machine; `digest` is what the reference resolved to (an index's, when it is one). */
+/* The manifest of the image for this machine; `digest` is what the reference resolved to (an index's, when it is one).
+ */
 static int resolve(Pull *p, json_t **ret, char digest[DIGEST_TEXT + 1]) {
     _cleanup_buf_ Buf body = BUF_INIT(MANIFEST_MAX);
     _cleanup_json_ json_t *document = NULL;
-    int r = registry_manifest(p->registry, p->reference->digest ? p->reference->digest : p->reference->tag, &body, digest, p->ret_error);
+    int r = registry_manifest(p->registry, p->reference->digest ? p->reference->digest : p->reference->tag, &body,
+                              digest, p->ret_error);
     r = r == 0 ? parse(p, &body, &document) : r;
     if (r < 0 || !manifest_is_index(document)) {
         if (r == 0)
@@ -61,7 +64,8 @@ static int open_download(Pull *p, int *ret) {
 
 static int fetch_config(Pull *p, const Descriptor *d, json_t **ret) {
     if (d->size > CONFIG_BLOB_MAX)
-        return store_fail(p->ret_error, -EFBIG, xasprintf("the image's config has %llu bytes", (unsigned long long)d->size));
+        return store_fail(p->ret_error, -EFBIG,
+                          xasprintf("the image's config has %llu bytes", (unsigned long long)d->size));
     _cleanup_close_ int fd = -1;
     int r = open_download(p, &fd);
     r = r == 0 ? registry_blob(p->registry, d->digest, d->size, fd, NULL, NULL, p->ret_error) : r;
@@ -73,7 +77,8 @@ static int fetch_config(Pull *p, const Descriptor *d, json_t **ret) {
     json_error_t e;
     _cleanup_json_ json_t *config = json_loadb(text, d->size, 0, &e);
     if (!json_is_object(config))
-        return store_fail(p->ret_error, -EBADMSG, xasprintf("the image's config is not valid: %s", config ? "not an object" : e.text));
+        return store_fail(p->ret_error, -EBADMSG,
+                          xasprintf("the image's config is not valid: %s", config ? "not an object" : e.text));
     r = store_add_blob(p->store, &p->work, d->digest, text, d->size);
     if (r < 0)
         return store_fail(p->ret_error, r, xasprintf("keeping the image's config: %s", strerror(-r)));
@@ -88,7 +93,8 @@ static int fetch_layer(Pull *p, const Descriptor *d, const char *diff_id) {
         return 0;
     }
     if (d->media_type && strstr(d->media_type, "foreign"))
-        return store_fail(p->ret_error, -EOPNOTSUPP, xasprintf("layer %s is not distributed by the registry (%s)", d->digest, d->media_type));
+        return store_fail(p->ret_error, -EOPNOTSUPP,
+                          xasprintf("layer %s is not distributed by the registry (%s)", d->digest, d->media_type));
     _cleanup_close_ int fd = -1;
     int r = open_download(p, &fd);
     r = r == 0 ? registry_blob(p->registry, d->digest, d->size, fd, p->progress, p->userdata, p->ret_error) : r;
@@ -101,8 +107,9 @@ static int fetch_layer(Pull *p, const Descriptor *d, const char *diff_id) {
 
 static int fetch_layers(Pull *p, const json_t *blobs, const json_t *diff_ids, uint64_t *ret_size) {
     if (json_array_size(blobs) != json_array_size(diff_ids))
-        return store_fail(p->ret_error, -EBADMSG, xasprintf("the manifest has %zu layers, the config %zu", json_array_size(blobs),
-                                                            json_array_size(diff_ids)));
+        return store_fail(p->ret_error, -EBADMSG,
+                          xasprintf("the manifest has %zu layers, the config %zu", json_array_size(blobs),
+                                    json_array_size(diff_ids)));
     uint64_t size = 0;
     for (size_t i = 0; i < json_array_size(blobs); i++) {
         Descriptor d;
@@ -140,14 +147,15 @@ static int pull_with(Pull *p, const RegistryAuth *auth, Image **ret) {
     return store_commit(p->store, config_blob.digest, tag, pinned, size, diff_ids, ret, p->ret_error);
 }
 
-int image_pull(ImageStore *store, const char *reference, const RegistryAuth *auths, size_t n_auths, image_progress_fn progress,
-               void *userdata, Image **ret, char **ret_error) {
+int image_pull(ImageStore *store, const char *reference, const RegistryAuth *auths, size_t n_auths,
+               image_progress_fn progress, void *userdata, Image **ret, char **ret_error) {
     char *error = NULL;
     if (ret_error)
         *ret_error = NULL;
     _cleanup_(image_reference_done) ImageReference parsed = {0};
     if (image_reference_parse(reference, &parsed) < 0)
-        return store_fail(ret_error, -EINVAL, xasprintf("failed to parse image name \"%s\": invalid reference format", reference));
+        return store_fail(ret_error, -EINVAL,
+                          xasprintf("failed to parse image name \"%s\": invalid reference format", reference));
     Pull p = {.store = store, .reference = &parsed, .progress = progress, .userdata = userdata, .ret_error = &error};
     Image *image = NULL;
     int r = registry_open(store, &parsed, &p.registry, &error);

@@ -124,7 +124,8 @@ int image_reference_parse(const char *text, ImageReference *ret) {
 }
 
 char *image_reference_text(const ImageReference *r) {
-    return r->digest ? xasprintf("%s/%s@%s", r->host, r->path, r->digest) : xasprintf("%s/%s:%s", r->host, r->path, r->tag);
+    return r->digest ? xasprintf("%s/%s@%s", r->host, r->path, r->digest)
+                     : xasprintf("%s/%s:%s", r->host, r->path, r->tag);
 }
 
 int image_reference_normalize(const char *reference, char **ret) {

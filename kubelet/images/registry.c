@@ -103,7 +103,9 @@ static size_t on_header(char *data, size_t size, size_t n, void *userdata) {
     size_t len = size * n;
     _cleanup_free_ char *line = xstrndup(data, len);
     line[strcspn(line, "\r\n")] = 0;
-    char **to = strncasecmp(line, "location:", 9) == 0 ? &r->location : strncasecmp(line, "www-authenticate:", 17) == 0 ? &r->challenge : NULL;
+    char **to = strncasecmp(line, "location:", 9) == 0            ? &r->location
+                : strncasecmp(line, "www-authenticate:", 17) == 0 ? &r->challenge
+                                                                  : NULL;
     if (!to)
         return len;
     const char *value = strchr(line, ':') + 1;
@@ -175,9 +177,15 @@ static int error_of_curl(Registry *g, CURLcode code, const char *url, const Resp
         return store_fail(ret_error, -EFBIG, xasprintf("%s sent more than it announced", host ? host : url));
     if (code == CURLE_OPERATION_TIMEDOUT)
         return store_fail(ret_error, -ETIMEDOUT,
-                          xasprintf("%s did not answer, or sent nothing for %u seconds: i/o timeout", host ? host : url, g->store->stall_seconds));
-    int e = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR || code == CURLE_SSL_CACERT_BADFILE ? -EPROTO : -EHOSTUNREACH;
-    return store_fail(ret_error, e, xasprintf("%s: %s", host ? host : url, *g->curl_error ? g->curl_error : curl_easy_strerror(code)));
+                          xasprintf("%s did not answer, or sent nothing for %u seconds: i/o timeout", host ? host : url,
+                                    g->store->stall_seconds));
+    int e =
+        code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR || code == CURLE_SSL_CACERT_BADFILE
+            ? -EPROTO
+            : -EHOSTUNREACH;
+    return store_fail(
+        ret_error, e,
+        xasprintf("%s: %s", host ? host : url, *g->curl_error ? g->curl_error : curl_easy_strerror(code)));
 }
 
 static void curl_prepare(Registry *g, const char *url, Response *r) {
@@ -210,7 +218,8 @@ static void curl_prepare(Registry *g, const char *url, Response *r) {
 }
 
 /* One request, no redirects. `header` and `secret_header` may be NULL; `form` makes it a POST. */
-static CURLcode perform(Registry *g, const char *url, const char *header, const char *secret_header, const char *form, Response *r) {
+static CURLcode perform(Registry *g, const char *url, const char *header, const char *secret_header, const char *form,
+                        Response *r) {
     curl_prepare(g, url, r);
     struct curl_slist *headers = NULL;
     if (header)
@@ -256,12 +265,14 @@ static int token_from(const Buf *body, char **ret) {
 /* https://distribution.github.io/distribution/spec/auth/token/ and .../oauth/ */
 static int fetch_token(Registry *g, const Challenge *challenge, char **ret_error) {
     if (!challenge->realm || !url_allowed(g->store, challenge->realm))
-        return store_fail(ret_error, -EACCES, xasprintf("%s names a token server that is not safe to talk to: %s", g->host,
-                                                        challenge->realm ? challenge->realm : "none"));
+        return store_fail(ret_error, -EACCES,
+                          xasprintf("%s names a token server that is not safe to talk to: %s", g->host,
+                                    challenge->realm ? challenge->realm : "none"));
     _cleanup_buf_ Buf body = BUF_INIT(REGISTRY_TOKEN_MAX);
     _cleanup_(response_done) Response r = {.body = &body, .fd = -1};
     _cleanup_buf_ Buf query = BUF_INIT(REGISTRY_ERROR_MAX);
-    _cleanup_free_ char *scope = challenge->scope ? xstrdup(challenge->scope) : xasprintf("repository:%s:pull", g->reference->path);
+    _cleanup_free_ char *scope =
+        challenge->scope ? xstrdup(challenge->scope) : xasprintf("repository:%s:pull", g->reference->path);
     _cleanup_(wipe_freep) char *secret = NULL;
     bool oauth = g->auth && !str_empty(g->auth->identity_token);
     if (challenge->service) {
@@ -278,7 +289,8 @@ static int fetch_token(Registry *g, const Challenge *challenge, char **ret_error
         code = perform(g, challenge->realm, NULL, NULL, query.data, &r);
         wipe(query.data, query.len);
     } else {
-        _cleanup_free_ char *url = xasprintf("%s%c%s", challenge->realm, strchr(challenge->realm, '?') ? '&' : '?', query.data);
+        _cleanup_free_ char *url =
+            xasprintf("%s%c%s", challenge->realm, strchr(challenge->realm, '?') ? '&' : '?', query.data);
         if (g->auth && !str_empty(g->auth->username))
             secret = basic_header(g->auth->username, g->auth->password);
         code = perform(g, url, NULL, secret, NULL, &r);
@@ -286,11 +298,13 @@ static int fetch_token(Registry *g, const Challenge *challenge, char **ret_error
     if (code != CURLE_OK)
         return error_of_curl(g, code, challenge->realm, &r, ret_error);
     if (r.status == 401 || r.status == 403 || r.status == 400)
-        return store_fail(ret_error, -EACCES, xasprintf("failed to authorize: failed to fetch oauth token: unexpected status from "
-                                                        "GET request to %s: %ld",
-                                                        challenge->realm, r.status));
+        return store_fail(ret_error, -EACCES,
+                          xasprintf("failed to authorize: failed to fetch oauth token: unexpected status from "
+                                    "GET request to %s: %ld",
+                                    challenge->realm, r.status));
     if (r.status != 200 || token_from(&body, &g->authorization) < 0)
-        return store_fail(ret_error, -EPROTO, xasprintf("the token server %s gave no token (status %ld)", challenge->realm, r.status));
+        return store_fail(ret_error, -EPROTO,
+                          xasprintf("the token server %s gave no token (status %ld)", challenge->realm, r.status));
     wipe(body.data, body.len);
     return 0;
 }
@@ -302,18 +316,21 @@ static int answer_challenge(Registry *g, const char *text, char **ret_error) {
     if (challenge.bearer)
         return fetch_token(g, &challenge, ret_error);
     if (!g->auth || str_empty(g->auth->username))
-        return store_fail(ret_error, -EACCES, xasprintf("pull access denied, repository %s does not exist or may require authorization: "
-                                                        "authorization failed: no basic auth credentials",
-                                                        g->reference->path));
+        return store_fail(ret_error, -EACCES,
+                          xasprintf("pull access denied, repository %s does not exist or may require authorization: "
+                                    "authorization failed: no basic auth credentials",
+                                    g->reference->path));
     g->authorization = basic_header(g->auth->username, g->auth->password);
     return 0;
 }
 
 /* What registries say in JSON: {"errors": [{"code", "message"}]}. */
 static char *server_words(const Response *r) {
-    _cleanup_json_ json_t *document = json_loadb(r->error_body.data ? r->error_body.data : "", r->error_body.len, 0, NULL);
+    _cleanup_json_ json_t *document =
+        json_loadb(r->error_body.data ? r->error_body.data : "", r->error_body.len, 0, NULL);
     const json_t *first = json_array_get(json_object_get(document, "errors"), 0);
-    const char *code = json_string_value(json_object_get(first, "code")), *message = json_string_value(json_object_get(first, "message"));
+    const char *code = json_string_value(json_object_get(first, "code")),
+               *message = json_string_value(json_object_get(first, "message"));
     return message ? xasprintf(": server message: %.100s: %.400s", code ? code : "error", message) : xstrdup("");
 }
 
@@ -322,22 +339,26 @@ static int error_of_status(Registry *g, const char *url, const Response *r, char
     if (r->status == 404)
         return store_fail(ret_error, -ENOENT, xasprintf("%s: not found", name));
     if (r->status == 401 || r->status == 403)
-        return store_fail(ret_error, -EACCES, xasprintf("pull access denied, repository does not exist or may require authorization%s", words));
+        return store_fail(
+            ret_error, -EACCES,
+            xasprintf("pull access denied, repository does not exist or may require authorization%s", words));
     _cleanup_free_ char *host = url_host(url);
     return store_fail(ret_error, r->status == 429 ? -EAGAIN : -EIO,
                       xasprintf("unexpected status from %s: %ld%s", host ? host : url, r->status, words));
 }
 
 /* Follows redirects; the secret goes only where the registry itself is. */
-static int request_once(Registry *g, const char *first_url, const char *header, Response *r, bool *ret_retry, char **ret_error) {
+static int request_once(Registry *g, const char *first_url, const char *header, Response *r, bool *ret_retry,
+                        char **ret_error) {
     _cleanup_free_ char *url = xstrdup(first_url);
     bool challenged = false;
     for (int hop = 0; hop <= REGISTRY_REDIRECTS_MAX;) {
         bool home = same_origin(url, g->base);
         CURLcode code = perform(g, url, header, home ? g->authorization : NULL, NULL, r);
         if (code != CURLE_OK) {
-            *ret_retry = code != CURLE_OPERATION_TIMEDOUT && code != CURLE_PEER_FAILED_VERIFICATION && code != CURLE_SSL_CONNECT_ERROR &&
-                         code != CURLE_COULDNT_RESOLVE_HOST && !r->write_error && !r->too_long;
+            *ret_retry = code != CURLE_OPERATION_TIMEDOUT && code != CURLE_PEER_FAILED_VERIFICATION &&
+                         code != CURLE_SSL_CONNECT_ERROR && code != CURLE_COULDNT_RESOLVE_HOST && !r->write_error &&
+                         !r->too_long;
             return error_of_curl(g, code, url, r, ret_error);
         }
         if (r->status == 401 && home && !challenged) {
@@ -355,14 +376,16 @@ static int request_once(Registry *g, const char *first_url, const char *header, 
         }
         CURLU *u = curl_url();
         char *next = NULL;
-        if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK && curl_url_set(u, CURLUPART_URL, r->location, 0) == CURLUE_OK)
+        if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+            curl_url_set(u, CURLUPART_URL, r->location, 0) == CURLUE_OK)
             curl_url_get(u, CURLUPART_URL, &next, 0);
         free(url);
         url = xstrdup(next ? next : "");
         curl_free(next);
         curl_url_cleanup(u);
         if (!url_allowed(g->store, url))
-            return store_fail(ret_error, -EPROTO, xasprintf("%s redirects to a place that is not safe: plain HTTP", g->host));
+            return store_fail(ret_error, -EPROTO,
+                              xasprintf("%s redirects to a place that is not safe: plain HTTP", g->host));
         hop++;
     }
     return store_fail(ret_error, -ELOOP, xasprintf("%s redirects more than %d times", g->host, REGISTRY_REDIRECTS_MAX));
@@ -396,7 +419,8 @@ static void choose_scheme(Registry *g) {
     curl_easy_setopt(g->curl, CURLOPT_TIMEOUT, (long)MIN(2u * PROBE_SECONDS, g->store->stall_seconds));
     CURLcode code = curl_easy_perform(g->curl);
     /* A certificate we do not trust is still TLS; an error of the handshake or silence may be a plain server. */
-    if (code == CURLE_SSL_CONNECT_ERROR || code == CURLE_OPERATION_TIMEDOUT || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING) {
+    if (code == CURLE_SSL_CONNECT_ERROR || code == CURLE_OPERATION_TIMEDOUT || code == CURLE_RECV_ERROR ||
+        code == CURLE_GOT_NOTHING) {
         free(g->base);
         g->base = xasprintf("http://%s", g->host);
     }
@@ -448,10 +472,11 @@ int registry_manifest(Registry *g, const char *name, Buf *ret_body, char digest[
     return 0;
 }
 
-int registry_blob(Registry *g, const char *digest, uint64_t size, int fd, image_progress_fn progress, void *userdata, char **ret_error) {
+int registry_blob(Registry *g, const char *digest, uint64_t size, int fd, image_progress_fn progress, void *userdata,
+                  char **ret_error) {
     _cleanup_free_ char *url = xasprintf("%s/v2/%s/blobs/%s", g->base, g->reference->path, digest);
-    _cleanup_(response_done) Response r = {.fd = fd, .expected = size, .digest = digest_new(), .progress = progress, .what = digest,
-                                           .userdata = userdata};
+    _cleanup_(response_done) Response r = {
+        .fd = fd, .expected = size, .digest = digest_new(), .progress = progress, .what = digest, .userdata = userdata};
     int e = request(g, url, NULL, &r, ret_error);
     char got[DIGEST_TEXT + 1];
     digest_text(r.digest, got);
@@ -459,9 +484,11 @@ int registry_blob(Registry *g, const char *digest, uint64_t size, int fd, image_
     if (e < 0)
         return e;
     if (r.offset != size)
-        return store_fail(ret_error, -EBADMSG, xasprintf("the blob %s has %llu bytes instead of %llu", digest,
-                                                         (unsigned long long)r.offset, (unsigned long long)size));
+        return store_fail(ret_error, -EBADMSG,
+                          xasprintf("the blob %s has %llu bytes instead of %llu", digest, (unsigned long long)r.offset,
+                                    (unsigned long long)size));
     if (!streq(got, digest))
-        return store_fail(ret_error, -EBADMSG, xasprintf("the blob %s came with the digest %s: it is corrupt", digest, got));
+        return store_fail(ret_error, -EBADMSG,
+                          xasprintf("the blob %s came with the digest %s: it is corrupt", digest, got));
     return 0;
 }

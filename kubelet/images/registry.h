@@ -1,5 +1,5 @@
-/* A registry over HTTP: Docker Registry HTTP API V2 / OCI distribution 1.0, read only. One object serves one pull on one
- * thread. Credentials are sent to the registry and to the token server it names, over TLS (or plain HTTP where the
+/* A registry over HTTP: Docker Registry HTTP API V2 / OCI distribution 1.0, read only. One object serves one pull on
+ * one thread. Credentials are sent to the registry and to the token server it names, over TLS (or plain HTTP where the
  * registry itself may be plain), and never to where a redirect leads. */
 #pragma once
 
@@ -23,7 +23,8 @@ void registry_set_auth(Registry *registry, const RegistryAuth *auth);
 
 /* A manifest by tag or digest; checked against the digest when it is one. -ENOENT, -EACCES, -ETIMEDOUT, -EHOSTUNREACH,
  * -EBADMSG. */
-int registry_manifest(Registry *registry, const char *tag_or_digest, Buf *ret_body, char digest[DIGEST_TEXT + 1], char **ret_error);
+int registry_manifest(Registry *registry, const char *tag_or_digest, Buf *ret_body, char digest[DIGEST_TEXT + 1],
+                      char **ret_error);
 /* A blob of a known digest and size into a file, resumed where a connection broke. */
-int registry_blob(Registry *registry, const char *digest, uint64_t size, int fd, image_progress_fn progress, void *userdata,
-                  char **ret_error);
+int registry_blob(Registry *registry, const char *digest, uint64_t size, int fd, image_progress_fn progress,
+                  void *userdata, char **ret_error);

@@ -61,7 +61,8 @@ static int index_refresh(ImageStore *store) {
         store->index_stat = (struct stat){0};
         return 0;
     }
-    if (store->index && st.st_ino == store->index_stat.st_ino && st.st_mtim.tv_sec == store->index_stat.st_mtim.tv_sec &&
+    if (store->index && st.st_ino == store->index_stat.st_ino &&
+        st.st_mtim.tv_sec == store->index_stat.st_mtim.tv_sec &&
         st.st_mtim.tv_nsec == store->index_stat.st_mtim.tv_nsec)
         return 0;
     _cleanup_free_ char *text = NULL;
@@ -254,7 +255,8 @@ int store_config_layers(const json_t *config, const json_t **ret, char **ret_err
     json_array_foreach(layers, i, layer) {
         const char *id = json_string_value(layer);
         if (!id || !digest_is_valid(id))
-            return store_fail(ret_error, -EBADMSG, xstrdup("the image's config names a layer by something that is not a sha256 digest"));
+            return store_fail(ret_error, -EBADMSG,
+                              xstrdup("the image's config names a layer by something that is not a sha256 digest"));
     }
     *ret = layers;
     return 0;
@@ -333,8 +335,8 @@ static int image_from_record(const ImageStore *store, const char *id, const json
     return 0;
 }
 
-int store_commit(ImageStore *store, const char *id, const char *tag, const char *digest, uint64_t size, const json_t *layers,
-                 Image **ret, char **ret_error) {
+int store_commit(ImageStore *store, const char *id, const char *tag, const char *digest, uint64_t size,
+                 const json_t *layers, Image **ret, char **ret_error) {
     int lock;
     int r = index_lock(store, &lock);
     if (r < 0)
@@ -365,9 +367,10 @@ static json_t *find_record(const ImageStore *store, const char *name, const char
     json_t *images = json_object_get(store->index, "images"), *record;
     _cleanup_free_ char *id = digest_is_valid(name) ? xstrdup(name) : xasprintf("sha256:%s", name);
     const char *key;
-    json_object_foreach(images, key, record) if (streq(key, id) ||
-                                                 (normalized && (list_has(json_object_get(record, "tags"), normalized) ||
-                                                                 list_has(json_object_get(record, "digests"), normalized)))) {
+    json_object_foreach(images, key,
+                        record) if (streq(key, id) ||
+                                    (normalized && (list_has(json_object_get(record, "tags"), normalized) ||
+                                                    list_has(json_object_get(record, "digests"), normalized)))) {
         *ret_id = key;
         return record;
     }
@@ -465,7 +468,8 @@ int image_lease(ImageStore *store, const char *image_id, const char *lease) {
     int r = index_refresh(store);
     const char *id;
     const json_t *record = r == 0 ? find_record(store, image_id, &id, NULL) : NULL;
-    _cleanup_json_ json_t *content = record ? json_pack("{s:s, s:O}", "image", id, "layers", json_object_get(record, "layers")) : NULL;
+    _cleanup_json_ json_t *content =
+        record ? json_pack("{s:s, s:O}", "image", id, "layers", json_object_get(record, "layers")) : NULL;
     pthread_mutex_unlock(&store->mutex);
     if (r == 0 && !record)
         r = -ENOENT;

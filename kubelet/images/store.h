@@ -1,8 +1,8 @@
 /* Inside the image store. The folder: images.json (the only truth about which images there are), blobs/sha256/HEX
- * (manifests and configs), layers/HEX (unpacked, by diff id), leases/NAME (layers in use), tmp/ (work in progress), lock
- * (changes of images.json), use.lock (shared: work in progress; exclusive: cleaning up).
- * Everything is made in tmp/ and renamed into place when it is whole; images.json is written last, so a crash leaves at
- * most files that no image names, and those go with the next prune. */
+ * (manifests and configs), layers/HEX (unpacked, by diff id), leases/NAME (layers in use), tmp/ (work in progress),
+ * lock (changes of images.json), use.lock (shared: work in progress; exclusive: cleaning up). Everything is made in
+ * tmp/ and renamed into place when it is whole; images.json is written last, so a crash leaves at most files that no
+ * image names, and those go with the next prune. */
 #pragma once
 
 #include "kubelet/images/images.h"
@@ -48,5 +48,5 @@ int store_read_blob(const ImageStore *store, const char *digest, size_t limit, c
 /* The diff ids of a config blob, checked. The array is borrowed from `config`. */
 int store_config_layers(const json_t *config, const json_t **ret, char **ret_error);
 /* Records the image; `tag` (normalised) moves to it; tag and digest may be NULL. `size`: of the compressed layers. */
-int store_commit(ImageStore *store, const char *id, const char *tag, const char *digest, uint64_t size, const json_t *layers,
-                 Image **ret, char **ret_error);
+int store_commit(ImageStore *store, const char *id, const char *tag, const char *digest, uint64_t size,
+                 const json_t *layers, Image **ret, char **ret_error);

@@ -186,7 +186,8 @@ static void remember_folder(Unpacker *u, const char *path, struct timespec mtime
 
 static int set_metadata(Unpacker *u, struct archive_entry *entry, int parent, const char *base, const char *path) {
     mode_t type = archive_entry_filetype(entry);
-    if (fchownat(parent, base, (uid_t)archive_entry_uid(entry), (gid_t)archive_entry_gid(entry), AT_SYMLINK_NOFOLLOW) < 0)
+    if (fchownat(parent, base, (uid_t)archive_entry_uid(entry), (gid_t)archive_entry_gid(entry), AT_SYMLINK_NOFOLLOW) <
+        0)
         return -errno;
     if (type != AE_IFLNK && fchmodat(parent, base, archive_entry_perm(entry) & 07777, 0) < 0)
         return -errno;

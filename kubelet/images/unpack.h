@@ -1,6 +1,6 @@
 /* Unpacks one layer (tar, plain or compressed with gzip, zstd, bzip2 or xz) below a folder in the form overlayfs reads:
- * a whiteout becomes a character device 0:0, an opaque folder carries trusted.overlay.opaque. Every path is resolved with
- * the folder as its root; a name that leaves it is refused. */
+ * a whiteout becomes a character device 0:0, an opaque folder carries trusted.overlay.opaque. Every path is resolved
+ * with the folder as its root; a name that leaves it is refused. */
 #pragma once
 
 #include "base/mem.h"

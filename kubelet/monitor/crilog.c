@@ -45,7 +45,8 @@ static char *put_time(char *to, int64_t ns) {
     return to;
 }
 
-static void write_line(int fd, const LogStream *stream, char tag, const char *a, size_t a_len, const char *b, size_t b_len) {
+static void write_line(int fd, const LogStream *stream, char tag, const char *a, size_t a_len, const char *b,
+                       size_t b_len) {
     char prefix[PREFIX_MAX], *to = put_time(prefix, wall_ns());
     *to++ = ' ';
     size_t n = strlen(stream->name);
@@ -55,7 +56,10 @@ static void write_line(int fd, const LogStream *stream, char tag, const char *a,
     *to++ = tag;
     *to++ = ' ';
     struct iovec parts[] = {
-        {prefix, (size_t)(to - prefix)}, {(char *)a, a_len}, {(char *)b, b_len}, {(char *)"\n", 1},
+        {prefix, (size_t)(to - prefix)},
+        {(char *)a, a_len},
+        {(char *)b, b_len},
+        {(char *)"\n", 1},
     };
     if (fd >= 0) {
         ssize_t written = writev(fd, parts, 4);

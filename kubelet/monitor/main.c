@@ -19,18 +19,25 @@ int main(int argc, char **argv) {
         const char *name;
         const char **to;
     } strings[] = {
-        {"--id", &options.id},           {"--dir", &options.dir},
-        {"--exit", &options.exit_file},  {"--log", &options.log_file},
-        {"--runtime", &options.runtime}, {"--runtime-root", &options.runtime_root},
-        {"--oom", &options.oom_file},    {"--detach-mount", &options.detach_mount},
+        {"--id", &options.id},
+        {"--dir", &options.dir},
+        {"--exit", &options.exit_file},
+        {"--log", &options.log_file},
+        {"--runtime", &options.runtime},
+        {"--runtime-root", &options.runtime_root},
+        {"--oom", &options.oom_file},
+        {"--detach-mount", &options.detach_mount},
         {"--process", &options.process_file},
     };
     const struct {
         const char *name;
         bool *to;
     } flags[] = {
-        {"--tty", &options.tty},   {"--stdin", &options.stdin_},        {"--stdin-once", &options.stdin_once},
-        {"--crun", &options.crun}, {"--shared-mounts", &options.shared_mounts},
+        {"--tty", &options.tty},
+        {"--stdin", &options.stdin_},
+        {"--stdin-once", &options.stdin_once},
+        {"--crun", &options.crun},
+        {"--shared-mounts", &options.shared_mounts},
     };
     for (int i = 2; i < argc; i++) {
         bool known = false;

@@ -1,7 +1,7 @@
-/* lighter-monitor: one small process per container (mode run) or interactive exec (mode exec), and the first process of a
- * shared process namespace (mode pause). libc only, one thread, no allocation after start but the attach buffers. It
- * outlives the agent: what it knows is in files of the container's folder and behind its control socket; docs/runtime.md
- * has the protocol. */
+/* lighter-monitor: one small process per container (mode run) or interactive exec (mode exec), and the first process of
+ * a shared process namespace (mode pause). libc only, one thread, no allocation after start but the attach buffers. It
+ * outlives the agent: what it knows is in files of the container's folder and behind its control socket;
+ * docs/runtime.md has the protocol. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,8 +14,9 @@
 #define RESIZE_FD 5 /* exec with a terminal: struct winsize come here */
 
 typedef struct Options {
-    const char *mode, *id, *dir, *exit_file, *log_file, *runtime, *runtime_root, *detach_mount, *oom_file, *process_file;
-    int layers;                                    /* of the overlay: links l/0 (lowest) .. l/N-1; 0: rootfs is ready */
+    const char *mode, *id, *dir, *exit_file, *log_file, *runtime, *runtime_root, *detach_mount, *oom_file,
+        *process_file;
+    int layers; /* of the overlay: links l/0 (lowest) .. l/N-1; 0: rootfs is ready */
     bool tty, stdin_, stdin_once, shared_mounts, crun; /* shared_mounts: mounts made in the container reach the host */
 } Options;
 
@@ -42,7 +43,8 @@ int wait_for(pid_t pid);
 int exit_code_of(int wait_status);
 pid_t read_pid_file(const char *path);
 
-/* Where the OCI runtime hands over the terminal's master: a listening socket at a path relative to the container's folder. */
+/* Where the OCI runtime hands over the terminal's master: a listening socket at a path relative to the container's
+ * folder. */
 int console_listen(const char *name);
 int console_receive(int listener);
 

@@ -198,7 +198,8 @@ int console_listen(const char *name) {
     memcpy(address.sun_path, name, strlen(name));
     unlink(name);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(name, 0600) < 0 || listen(fd, 1) < 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(name, 0600) < 0 ||
+        listen(fd, 1) < 0)
         return -1;
     return fd;
 }
@@ -214,7 +215,8 @@ int console_receive(int listener) {
         char bytes[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
     } control = {0};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
     int master = -1;
     if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) >= 0) {
         struct cmsghdr *c = CMSG_FIRSTHDR(&msg);

@@ -20,9 +20,9 @@
 #include <unistd.h>
 
 #define CONTROL_SOCKET "control.sock"
-#define PEERS_MAX 24               /* connections at once; more are refused */
-#define PEER_PENDING_MAX 65536     /* output an attached client may lag behind */
-#define PEER_STALL_MS 10000        /* then it is dropped: it must not hold the container for ever */
+#define PEERS_MAX 24           /* connections at once; more are refused */
+#define PEER_PENDING_MAX 65536 /* output an attached client may lag behind */
+#define PEER_STALL_MS 10000    /* then it is dropped: it must not hold the container for ever */
 #define READ_CHUNK 16384
 #define INPUT_CHUNK 4096
 
@@ -132,7 +132,8 @@ static void peer_close(Monitor *m, int i) {
 /* While a client lags more than half its buffer, the container waits: its output is not read. */
 static bool lagging(const Monitor *m) {
     for (int i = 0; i < PEERS_MAX; i++)
-        if (m->peers[i] && (m->peers[i]->out[0].len > PEER_PENDING_MAX / 2 || m->peers[i]->out[1].len > PEER_PENDING_MAX / 2))
+        if (m->peers[i] &&
+            (m->peers[i]->out[0].len > PEER_PENDING_MAX / 2 || m->peers[i]->out[1].len > PEER_PENDING_MAX / 2))
             return true;
     return false;
 }
@@ -224,7 +225,8 @@ static void peer_request(Monitor *m, int index) {
         char bytes[CMSG_SPACE(4 * sizeof(int))];
         struct cmsghdr align;
     } control = {0};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
     ssize_t n = recvmsg(p->conn, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -309,7 +311,8 @@ static void record_exit(Monitor *m, int status) {
         }
         log_flush(m->log, m->streams[which]);
     }
-    int n = snprintf(text, sizeof text, "%d %d %lld\n", m->exit_code, oom_killed(m->options->oom_file), (long long)when);
+    int n =
+        snprintf(text, sizeof text, "%d %d %lld\n", m->exit_code, oom_killed(m->options->oom_file), (long long)when);
     write_record(m->options->exit_file, text, (size_t)n);
     for (int i = 0; i < PEERS_MAX; i++)
         if (m->peers[i])

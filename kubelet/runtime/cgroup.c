@@ -18,8 +18,9 @@
 #define DEPTH_MAX 16
 #define REMOVE_WAIT_NS NS_PER_SEC
 
-static const char *const V1[] = {"memory", "cpu",     "cpuacct", "pids",    "cpuset",  "devices", "freezer",
-                                 "blkio",  "systemd", "hugetlb", "net_cls", "net_prio", "perf_event", "rdma", "misc", NULL};
+static const char *const V1[] = {"memory",     "cpu",   "cpuacct", "pids",    "cpuset",  "devices",
+                                 "freezer",    "blkio", "systemd", "hugetlb", "net_cls", "net_prio",
+                                 "perf_event", "rdma",  "misc",    NULL};
 
 int cgroups_detect(const char *mount, Cgroups *ret) {
     _cleanup_free_ char *controllers = xasprintf("%s/cgroup.controllers", mount);
@@ -40,7 +41,8 @@ void cgroups_done(Cgroups *cgroups) {
 }
 
 char *cgroup_file(const Cgroups *c, const char *controller, const char *path, const char *file) {
-    return c->v2 ? xasprintf("%s%s/%s", c->mount, path, file) : xasprintf("%s/%s%s/%s", c->mount, controller, path, file);
+    return c->v2 ? xasprintf("%s%s/%s", c->mount, path, file)
+                 : xasprintf("%s/%s%s/%s", c->mount, controller, path, file);
 }
 
 char *cgroup_oom_file(const Cgroups *c, const char *path) {
@@ -48,7 +50,8 @@ char *cgroup_oom_file(const Cgroups *c, const char *path) {
 }
 
 /* Calls fn for the group's folder in every hierarchy where it is. */
-static int each_hierarchy(const Cgroups *c, const char *path, int (*fn)(const char *folder, void *userdata), void *userdata) {
+static int each_hierarchy(const Cgroups *c, const char *path, int (*fn)(const char *folder, void *userdata),
+                          void *userdata) {
     static const char *const v2[] = {"", NULL};
     int result = 0;
     for (const char *const *controller = c->v2 ? v2 : V1; *controller; controller++) {
@@ -189,7 +192,8 @@ uint64_t cgroup_weight_from_shares(int64_t shares) {
     return shares >= 262144 ? 10000 : 1 + ((uint64_t)shares - 2) * 9999 / 262142;
 }
 
-static int set(const Cgroups *c, const char *controller, const char *path, const char *file, const char *value, char **ret_error) {
+static int set(const Cgroups *c, const char *controller, const char *path, const char *file, const char *value,
+               char **ret_error) {
     _cleanup_free_ char *name = cgroup_file(c, controller, path, file);
     int r = fs_write_control(name, value);
     if (r < 0 && ret_error)
@@ -201,7 +205,8 @@ static int update_cpu(const Cgroups *c, const char *path, const ContainerSpec *s
     char value[64];
     int r = 0;
     if (s->cpu_shares) {
-        snprintf(value, sizeof value, "%lld", c->v2 ? (long long)cgroup_weight_from_shares(s->cpu_shares) : (long long)s->cpu_shares);
+        snprintf(value, sizeof value, "%lld",
+                 c->v2 ? (long long)cgroup_weight_from_shares(s->cpu_shares) : (long long)s->cpu_shares);
         r = set(c, "cpu", path, c->v2 ? "cpu.weight" : "cpu.shares", value, ret_error);
     }
     long long period = s->cpu_period ? (long long)s->cpu_period : 100000;
@@ -225,8 +230,9 @@ int cgroup_update(const Cgroups *c, const char *path, const ContainerSpec *s, ch
     int r = update_cpu(c, path, s, ret_error);
     if (r == 0 && s->memory_limit) {
         snprintf(value, sizeof value, "%lld", (long long)s->memory_limit);
-        r = s->memory_limit < 0 && c->v2 ? set(c, "", path, "memory.max", "max", ret_error)
-                                         : set(c, "memory", path, c->v2 ? "memory.max" : "memory.limit_in_bytes", value, ret_error);
+        r = s->memory_limit < 0 && c->v2
+                ? set(c, "", path, "memory.max", "max", ret_error)
+                : set(c, "memory", path, c->v2 ? "memory.max" : "memory.limit_in_bytes", value, ret_error);
     }
     if (r == 0 && s->pids_limit) {
         snprintf(value, sizeof value, "%lld", (long long)s->pids_limit);

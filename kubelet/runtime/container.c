@@ -44,7 +44,8 @@ static int image_users(OciRuntime *rt, const Image *image, const char *scratch, 
     return 0;
 }
 
-static int resolve_user(OciRuntime *rt, const Container *c, const ContainerSpec *spec, const Image *image, User *ret, char **ret_error) {
+static int resolve_user(OciRuntime *rt, const Container *c, const ContainerSpec *spec, const Image *image, User *ret,
+                        char **ret_error) {
     _cleanup_free_ char *name = NULL, *scratch = container_file(c, "l");
     const UserFiles *files;
     int r = image_users(rt, image, scratch, &files);
@@ -95,17 +96,27 @@ static Container *container_new(OciRuntime *rt, const Sandbox *s, const Containe
     char id[ID_BYTES * 2 + 1];
     random_id(id);
     Container *c = NEW0(Container);
-    *c = (Container){.id = xstrdup(id), .dir = xasprintf("%s/containers/%s", rt->root, id), .sandbox_id = xstrdup(s->id),
-                     .name = xstrdup(str_or(spec->name, "")), .image_id = xstrdup(image->id),
-                     .image_ref = xstrdup(str_or(spec->image_ref, image->id)), .cgroup = oci_cgroup(rt, s->cgroup_parent, id),
+    *c = (Container){.id = xstrdup(id),
+                     .dir = xasprintf("%s/containers/%s", rt->root, id),
+                     .sandbox_id = xstrdup(s->id),
+                     .name = xstrdup(str_or(spec->name, "")),
+                     .image_id = xstrdup(image->id),
+                     .image_ref = xstrdup(str_or(spec->image_ref, image->id)),
+                     .cgroup = oci_cgroup(rt, s->cgroup_parent, id),
                      .stop_signal = xstrdup(str_or(spec->stop_signal, str_or(image->config.stop_signal, "SIGTERM"))),
-                     .attempt = spec->attempt, .tty = spec->tty, .stdin_ = spec->stdin_, .stdin_once = spec->stdin_once,
-                     .own_pid_namespace = !s->host_pid && !s->share_process_namespace, .created_ns = now_realtime_ns(),
-                     .labels = pairs_copy(spec->labels, spec->n_labels), .n_labels = spec->n_labels,
-                     .annotations = pairs_copy(spec->annotations, spec->n_annotations), .n_annotations = spec->n_annotations};
+                     .attempt = spec->attempt,
+                     .tty = spec->tty,
+                     .stdin_ = spec->stdin_,
+                     .stdin_once = spec->stdin_once,
+                     .own_pid_namespace = !s->host_pid && !s->share_process_namespace,
+                     .created_ns = now_realtime_ns(),
+                     .labels = pairs_copy(spec->labels, spec->n_labels),
+                     .n_labels = spec->n_labels,
+                     .annotations = pairs_copy(spec->annotations, spec->n_annotations),
+                     .n_annotations = spec->n_annotations};
     c->refs = 1;
     pthread_mutex_init(&c->mutex, NULL);
-    c->log_path = str_empty(spec->log_path) ? xstrdup("/dev/null")
+    c->log_path = str_empty(spec->log_path)     ? xstrdup("/dev/null")
                   : str_empty(s->log_directory) ? xstrdup(spec->log_path)
                                                 : xasprintf("%s/%s", s->log_directory, spec->log_path);
     while (image->layer_dirs[c->layers])
@@ -115,7 +126,8 @@ static Container *container_new(OciRuntime *rt, const Sandbox *s, const Containe
     return c;
 }
 
-static int container_set_up(OciRuntime *rt, Container *c, const Sandbox *s, const ContainerSpec *spec, const Image *image, char **ret_error) {
+static int container_set_up(OciRuntime *rt, Container *c, const Sandbox *s, const ContainerSpec *spec,
+                            const Image *image, char **ret_error) {
     int r = make_folders(c, image);
     if (r < 0)
         return oci_fail(ret_error, r, xasprintf("%s: %s", c->dir, strerror(-r)));
@@ -127,19 +139,26 @@ static int container_set_up(OciRuntime *rt, Container *c, const Sandbox *s, cons
     if (r < 0)
         return r;
     _cleanup_json_ json_t *config = NULL;
-    r = spec_build(&(SpecInput){.rt = rt, .sandbox = s, .spec = spec, .image = image, .user = &user, .container_dir = c->dir,
+    r = spec_build(&(SpecInput){.rt = rt,
+                                .sandbox = s,
+                                .spec = spec,
+                                .image = image,
+                                .user = &user,
+                                .container_dir = c->dir,
                                 .cgroup = c->cgroup},
                    &config, ret_error);
     if (r < 0)
         return r;
-    _cleanup_free_ char *config_path = container_file(c, "config.json"), *process_path = container_file(c, "process.json");
+    _cleanup_free_ char *config_path = container_file(c, "config.json"),
+                        *process_path = container_file(c, "process.json");
     r = json_store(config_path, config);
     r = r == 0 ? json_store(process_path, json_object_get(config, "process")) : r;
     r = r == 0 ? container_save(c) : r;
     return r < 0 ? oci_fail(ret_error, r, xasprintf("%s: %s", c->dir, strerror(-r))) : 0;
 }
 
-int oci_container_create(Runtime *runtime, const char *sandbox_id, const ContainerSpec *spec, char **ret_id, char **ret_error) {
+int oci_container_create(Runtime *runtime, const char *sandbox_id, const ContainerSpec *spec, char **ret_id,
+                         char **ret_error) {
     OciRuntime *rt = oci_of(runtime);
     _cleanup_(sandbox_unrefp) Sandbox *s = sandbox_find(rt, sandbox_id);
     if (!s)
@@ -149,7 +168,8 @@ int oci_container_create(Runtime *runtime, const char *sandbox_id, const Contain
     _cleanup_(image_freep) Image *image = NULL;
     int r = image_get(rt->images, spec->image_id, &image);
     if (r < 0)
-        return oci_fail(ret_error, r, xasprintf("image \"%s\": %s", spec->image_id, r == -ENOENT ? "not found" : strerror(-r)));
+        return oci_fail(ret_error, r,
+                        xasprintf("image \"%s\": %s", spec->image_id, r == -ENOENT ? "not found" : strerror(-r)));
     Container *c = container_new(rt, s, spec, image);
     r = container_set_up(rt, c, s, spec, image, ret_error);
     if (r < 0) {
@@ -166,13 +186,15 @@ int oci_container_create(Runtime *runtime, const char *sandbox_id, const Contain
 }
 
 static int run_monitor(OciRuntime *rt, const Container *c, char **ret_error) {
-    _cleanup_free_ char *exit_file = xasprintf("%s/%s", rt->exits, c->id), *oom = cgroup_oom_file(&rt->cgroups, c->cgroup);
+    _cleanup_free_ char *exit_file = xasprintf("%s/%s", rt->exits, c->id),
+                        *oom = cgroup_oom_file(&rt->cgroups, c->cgroup);
     _cleanup_free_ char *unified = xasprintf("%s/unified", rt->cgroups.mount);
     char layers[16];
     snprintf(layers, sizeof layers, "%d", c->layers);
     const char *argv[40], **a = argv;
-    const char *fixed[] = {rt->monitor, "run", "--id", c->id, "--dir", c->dir, "--exit", exit_file, "--log", c->log_path,
-                           "--runtime", rt->oci_path, "--runtime-root", rt->oci_state, "--oom", oom, "--layers", layers};
+    const char *fixed[] = {rt->monitor,      "run",         "--id",  c->id,       "--dir",     c->dir,
+                           "--exit",         exit_file,     "--log", c->log_path, "--runtime", rt->oci_path,
+                           "--runtime-root", rt->oci_state, "--oom", oom,         "--layers",  layers};
     memcpy(a, fixed, sizeof fixed);
     a += ELEMENTSOF(fixed);
     if (rt->crun)
@@ -271,7 +293,8 @@ static int stop(OciRuntime *rt, Container *c, uint64_t timeout_ns, char **ret_er
         end_the_rest(rt, c);
         return 0;
     }
-    return oci_fail(ret_error, r < 0 ? r : -EBUSY, xasprintf("container %s does not end: %s", c->id, strerror(r < 0 ? -r : EBUSY)));
+    return oci_fail(ret_error, r < 0 ? r : -EBUSY,
+                    xasprintf("container %s does not end: %s", c->id, strerror(r < 0 ? -r : EBUSY)));
 }
 
 int container_kill_now(OciRuntime *rt, Container *c, char **ret_error) {
@@ -317,13 +340,23 @@ int oci_container_remove(Runtime *runtime, const char *id, char **ret_error) {
 static void describe(OciRuntime *rt, Container *c, ContainerStatus *ret) {
     container_refresh(rt, c);
     pthread_mutex_lock(&c->mutex);
-    *ret = (ContainerStatus){.id = xstrdup(c->id), .sandbox_id = xstrdup(c->sandbox_id), .name = xstrdup(c->name),
-                             .image_id = xstrdup(c->image_id), .image_ref = xstrdup(c->image_ref), .log_path = xstrdup(c->log_path),
-                             .attempt = c->attempt, .created_ns = c->created_ns, .started_ns = c->started_ns,
-                             .state = c->exited ? CONTAINER_EXITED : c->started ? CONTAINER_RUNNING : CONTAINER_CREATED,
+    *ret = (ContainerStatus){.id = xstrdup(c->id),
+                             .sandbox_id = xstrdup(c->sandbox_id),
+                             .name = xstrdup(c->name),
+                             .image_id = xstrdup(c->image_id),
+                             .image_ref = xstrdup(c->image_ref),
+                             .log_path = xstrdup(c->log_path),
+                             .attempt = c->attempt,
+                             .created_ns = c->created_ns,
+                             .started_ns = c->started_ns,
+                             .state = c->exited    ? CONTAINER_EXITED
+                                      : c->started ? CONTAINER_RUNNING
+                                                   : CONTAINER_CREATED,
                              .pid = c->started && !c->exited ? c->pid : 0,
-                             .labels = pairs_copy(c->labels, c->n_labels), .n_labels = c->n_labels,
-                             .annotations = pairs_copy(c->annotations, c->n_annotations), .n_annotations = c->n_annotations};
+                             .labels = pairs_copy(c->labels, c->n_labels),
+                             .n_labels = c->n_labels,
+                             .annotations = pairs_copy(c->annotations, c->n_annotations),
+                             .n_annotations = c->n_annotations};
     if (c->exited) {
         ret->finished_ns = c->finished_ns;
         ret->exit_code = c->exit_code;

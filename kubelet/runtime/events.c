@@ -8,26 +8,41 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+/* Outlives the driver while events are on their way to the loop. */
+struct Subscription {
+    atomic_uint refs;
+    atomic_bool active;
+    void (*fn)(RuntimeEventType type, const char *sandbox_id, const char *container_id, void *userdata);
+    void *userdata;
+};
+
+static void subscription_unref(Subscription *s) {
+    if (s && --s->refs == 0)
+        free(s);
+}
+
 typedef struct Event {
-    OciRuntime *rt;
+    Subscription *to;
     RuntimeEventType type;
     char *sandbox_id, *container_id;
 } Event;
 
 static void tell(void *userdata) {
     Event *e = userdata;
-    if (e->rt->event)
-        e->rt->event(e->type, e->sandbox_id, e->container_id, e->rt->event_userdata);
+    if (e->to->active)
+        e->to->fn(e->type, e->sandbox_id, e->container_id, e->to->userdata);
+    subscription_unref(e->to);
     free(e->sandbox_id);
     free(e->container_id);
     free(e);
 }
 
 void events_post(OciRuntime *rt, RuntimeEventType type, const Container *c) {
-    if (!rt->loop)
+    if (!rt->subscription)
         return;
     Event *e = NEW0(Event);
-    *e = (Event){rt, type, xstrdup(c->sandbox_id), xstrdup(c->id)};
+    *e = (Event){rt->subscription, type, xstrdup(c->sandbox_id), xstrdup(c->id)};
+    e->to->refs++;
     loop_post(rt->loop, tell, e);
 }
 
@@ -45,28 +60,32 @@ static void exits_changed(Source *source, int fd, uint32_t revents, void *userda
             if (!c)
                 continue;
             container_refresh(rt, c);
-            rt->event(RUNTIME_CONTAINER_EXITED, c->sandbox_id, c->id, rt->event_userdata);
+            rt->subscription->fn(RUNTIME_CONTAINER_EXITED, c->sandbox_id, c->id, rt->subscription->userdata);
         }
 }
 
 int oci_subscribe(Runtime *runtime, Loop *loop,
-                  void (*fn)(RuntimeEventType type, const char *sandbox_id, const char *container_id, void *userdata), void *userdata) {
+                  void (*fn)(RuntimeEventType type, const char *sandbox_id, const char *container_id, void *userdata),
+                  void *userdata) {
     OciRuntime *rt = oci_of(runtime);
     if (rt->source)
         return -EBUSY;
     int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (fd < 0)
         return -errno;
-    rt->event = fn;
-    rt->event_userdata = userdata;
-    int r = inotify_add_watch(fd, rt->exits, IN_MOVED_TO) < 0 ? -errno : loop_add_io(loop, fd, EPOLLIN, exits_changed, rt, &rt->source);
+    int r = inotify_add_watch(fd, rt->exits, IN_MOVED_TO) < 0
+                ? -errno
+                : loop_add_io(loop, fd, EPOLLIN, exits_changed, rt, &rt->source);
     if (r < 0) {
         close(fd);
-        rt->event = NULL;
         return r;
     }
     rt->inotify = fd;
     rt->loop = loop;
+    rt->subscription = NEW0(Subscription);
+    *rt->subscription = (Subscription){.fn = fn, .userdata = userdata};
+    rt->subscription->refs = 1;
+    rt->subscription->active = true;
     /* After the watch stands, so that nothing falls between; what is told twice is only read twice. */
     Container **list;
     size_t n = container_collect(rt, NULL, &list);
@@ -83,7 +102,10 @@ int oci_subscribe(Runtime *runtime, Loop *loop,
 void events_stop(OciRuntime *rt) {
     rt->source = source_unref(rt->source);
     rt->loop = NULL;
-    rt->event = NULL;
+    if (rt->subscription)
+        rt->subscription->active = false;
+    subscription_unref(rt->subscription);
+    rt->subscription = NULL;
     closep(&rt->inotify);
     rt->inotify = -1;
 }

@@ -63,11 +63,12 @@ static int write_process(const Container *c, const char *name, const char *const
     return json_store(path, process);
 }
 
-static int start_exec(OciRuntime *rt, const Container *c, const char *name, bool tty, const Ends *ends, int *ret_master, char **ret_error) {
+static int start_exec(OciRuntime *rt, const Container *c, const char *name, bool tty, const Ends *ends, int *ret_master,
+                      char **ret_error) {
     _cleanup_free_ char *unified = xasprintf("%s/unified", rt->cgroups.mount);
     const char *argv[24], **a = argv;
-    const char *fixed[] = {rt->monitor, "exec", "--id", c->id, "--dir", c->dir, "--runtime", rt->oci_path, "--runtime-root",
-                           rt->oci_state, "--process", name};
+    const char *fixed[] = {rt->monitor, "exec",       "--id",           c->id,         "--dir",     c->dir,
+                           "--runtime", rt->oci_path, "--runtime-root", rt->oci_state, "--process", name};
     memcpy(a, fixed, sizeof fixed);
     a += ELEMENTSOF(fixed);
     if (rt->crun)
@@ -84,8 +85,8 @@ static int start_exec(OciRuntime *rt, const Container *c, const char *name, bool
     return monitor_spawn(rt, argv, fds, &pid, ret_master, ret_error);
 }
 
-int oci_exec(Runtime *runtime, const char *id, const char *const *command, bool stdin_, bool stdout_, bool stderr_, bool tty,
-             RuntimeIo *ret, char **ret_error) {
+int oci_exec(Runtime *runtime, const char *id, const char *const *command, bool stdin_, bool stdout_, bool stderr_,
+             bool tty, RuntimeIo *ret, char **ret_error) {
     OciRuntime *rt = oci_of(runtime);
     int r = 0;
     _cleanup_(container_unrefp) Container *c = find_running(rt, id, &r, ret_error);
@@ -114,8 +115,11 @@ int oci_exec(Runtime *runtime, const char *id, const char *const *command, bool 
     r = start_exec(rt, c, name, tty, &ends, &master, &why);
     if (r < 0)
         return oci_fail(ret_error, r, xasprintf("OCI runtime exec failed: exec failed: %s", why ? why : strerror(-r)));
-    *ret = (RuntimeIo){.stdin_fd = take(&ends.in[0]), .stdout_fd = take(&ends.out[0]), .stderr_fd = take(&ends.err[0]),
-                       .exit_fd = take(&ends.exit[0]), .resize_fd = take(&ends.resize[0])};
+    *ret = (RuntimeIo){.stdin_fd = take(&ends.in[0]),
+                       .stdout_fd = take(&ends.out[0]),
+                       .stderr_fd = take(&ends.err[0]),
+                       .exit_fd = take(&ends.exit[0]),
+                       .resize_fd = take(&ends.resize[0])};
     if (tty) {
         if (stdin_)
             ret->stdin_fd = fcntl(master, F_DUPFD_CLOEXEC, 3);
@@ -142,7 +146,8 @@ static int exec_wait(const RuntimeIo *io, uint64_t deadline, size_t limit, Buf *
         uint64_t now = now_monotonic_ns();
         if (now >= deadline)
             return ended ? (*ret_code = code, 0) : -ETIMEDOUT;
-        struct pollfd fds[] = {{.fd = open_out ? io->stdout_fd : -1, .events = POLLIN}, {.fd = ended ? -1 : io->exit_fd, .events = POLLIN}};
+        struct pollfd fds[] = {{.fd = open_out ? io->stdout_fd : -1, .events = POLLIN},
+                               {.fd = ended ? -1 : io->exit_fd, .events = POLLIN}};
         int n = poll(fds, 2, (int)MIN((deadline - now) / NS_PER_MS + 1, (uint64_t)60000));
         if (n < 0 && errno != EINTR)
             return -errno;
@@ -161,8 +166,8 @@ static int exec_wait(const RuntimeIo *io, uint64_t deadline, size_t limit, Buf *
     return 0;
 }
 
-int oci_exec_sync(Runtime *runtime, const char *id, const char *const *command, uint64_t timeout_ns, size_t limit, Buf *out,
-                  int *ret_exit_code, char **ret_error) {
+int oci_exec_sync(Runtime *runtime, const char *id, const char *const *command, uint64_t timeout_ns, size_t limit,
+                  Buf *out, int *ret_exit_code, char **ret_error) {
     OciRuntime *rt = oci_of(runtime);
     int r = 0;
     _cleanup_(container_unrefp) Container *c = find_running(rt, id, &r, ret_error);
@@ -196,7 +201,8 @@ int oci_exec_sync(Runtime *runtime, const char *id, const char *const *command, 
     return r < 0 ? oci_fail(ret_error, r, xasprintf("the end of the command was lost: %s", strerror(-r))) : 0;
 }
 
-int oci_attach(Runtime *runtime, const char *id, bool stdin_, bool stdout_, bool stderr_, RuntimeIo *ret, char **ret_error) {
+int oci_attach(Runtime *runtime, const char *id, bool stdin_, bool stdout_, bool stderr_, RuntimeIo *ret,
+               char **ret_error) {
     OciRuntime *rt = oci_of(runtime);
     int r = 0;
     _cleanup_(container_unrefp) Container *c = find_running(rt, id, &r, ret_error);
@@ -229,8 +235,11 @@ int oci_attach(Runtime *runtime, const char *id, bool stdin_, bool stdout_, bool
         r = monitor < 0 ? monitor : monitor_request(monitor, 'A', &flags, 1, fds, n);
     if (r < 0)
         return oci_fail(ret_error, r, xasprintf("attaching to container %s: %s", id, strerror(-r)));
-    *ret = (RuntimeIo){.stdin_fd = take(&ends.in[0]), .stdout_fd = take(&ends.out[0]), .stderr_fd = take(&ends.err[0]),
-                       .exit_fd = -1, .resize_fd = take(&ends.resize[0])};
+    *ret = (RuntimeIo){.stdin_fd = take(&ends.in[0]),
+                       .stdout_fd = take(&ends.out[0]),
+                       .stderr_fd = take(&ends.err[0]),
+                       .exit_fd = -1,
+                       .resize_fd = take(&ends.resize[0])};
     return 0;
 }
 

@@ -36,7 +36,8 @@ static ssize_t receive(int fd, char *data, size_t size, uint64_t deadline, int *
             char bytes[CMSG_SPACE(sizeof(int))];
             struct cmsghdr align;
         } control = {0};
-        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+        struct msghdr msg = {
+            .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
         ssize_t got = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
@@ -94,8 +95,8 @@ static char *answer_text(const char *text) {
     return xstrdup(message ? message : text);
 }
 
-int monitor_spawn(const OciRuntime *rt, const char *const *argv, const int fds[MONITOR_FDS_MAX], pid_t *ret_pid, int *ret_fd,
-                  char **ret_error) {
+int monitor_spawn(const OciRuntime *rt, const char *const *argv, const int fds[MONITOR_FDS_MAX], pid_t *ret_pid,
+                  int *ret_fd, char **ret_error) {
     (void)rt;
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -126,7 +127,8 @@ int monitor_spawn(const OciRuntime *rt, const char *const *argv, const int fds[M
     closep(&passed);
     if (n > 0 && (answer[0] == '-' || answer[0] == '='))
         return oci_fail(ret_error, answer[0] == '=' ? -EALREADY : -EIO, answer_text(answer + 1));
-    return oci_fail(ret_error, n < 0 ? (int)n : -EIO, xasprintf("the monitor gave no answer%s", n == -ETIMEDOUT ? " in time" : ""));
+    return oci_fail(ret_error, n < 0 ? (int)n : -EIO,
+                    xasprintf("the monitor gave no answer%s", n == -ETIMEDOUT ? " in time" : ""));
 }
 
 int monitor_connect(const Container *container) {

@@ -1,5 +1,5 @@
-/* A sandbox's network, IPC and UTS namespaces exist without a process: a thread makes them (each namespace belongs to the
- * thread that unshares) and pins them by bind mounts in the sandbox's folder. */
+/* A sandbox's network, IPC and UTS namespaces exist without a process: a thread makes them (each namespace belongs to
+ * the thread that unshares) and pins them by bind mounts in the sandbox's folder. */
 #define LOG_COMPONENT "runtime"
 #include "base/fs.h"
 #include "base/log.h"
@@ -47,7 +47,8 @@ static int loopback_up(void) {
 
 /* Only what belongs to a namespace of the pod's own; anything else would change the machine. */
 static bool sysctl_is_namespaced(const char *name, const Sandbox *sandbox) {
-    static const char *const ipc[] = {"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax",
+    static const char *const ipc[] = {"kernel.msgmax", "kernel.msgmnb",          "kernel.msgmni",
+                                      "kernel.sem",    "kernel.shmall",          "kernel.shmmax",
                                       "kernel.shmmni", "kernel.shm_rmid_forced", NULL};
     if (str_has_prefix(name, "net."))
         return !sandbox->host_network;

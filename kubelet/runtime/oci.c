@@ -33,7 +33,8 @@ static void oci_free(Runtime *runtime) {
     strmap_free(rt->sandboxes);
     strmap_free(rt->users);
     cgroups_done(&rt->cgroups);
-    char *strings[] = {rt->root, rt->exits, rt->oci_path, rt->oci_state, rt->monitor, rt->cgroup_root, rt->cni_bin, rt->cni_conf, rt->cni_cache};
+    char *strings[] = {rt->root,        rt->exits,   rt->oci_path, rt->oci_state, rt->monitor,
+                       rt->cgroup_root, rt->cni_bin, rt->cni_conf, rt->cni_cache};
     for (size_t i = 0; i < ELEMENTSOF(strings); i++)
         free(strings[i]);
     pthread_mutex_destroy(&rt->mutex);
@@ -60,7 +61,8 @@ static int oci_version(Runtime *runtime, char **ret_name, char **ret_version) {
 }
 
 static char *find_program(const char *name) {
-    static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+    static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
+                                          "/usr/bin",        "/sbin",          "/bin"};
     if (strchr(name, '/'))
         return access(name, X_OK) == 0 ? xstrdup(name) : NULL;
     for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
@@ -92,12 +94,14 @@ static int find_programs(OciRuntime *rt, const OciConfig *config, char **ret_err
             rt->oci_path = find_program("runc");
     }
     if (!rt->oci_path)
-        return oci_fail(ret_error, -ENOENT, xasprintf("no OCI runtime: %s is not installed", str_or(config->oci_runtime, "crun or runc")));
+        return oci_fail(ret_error, -ENOENT,
+                        xasprintf("no OCI runtime: %s is not installed", str_or(config->oci_runtime, "crun or runc")));
     const char *slash = strrchr(rt->oci_path, '/');
     rt->crun = str_has_prefix(slash + 1, "crun");
     rt->monitor = config->monitor ? xstrdup(config->monitor) : monitor_beside_this_program();
     if (!rt->monitor || access(rt->monitor, X_OK) < 0)
-        return oci_fail(ret_error, -ENOENT, xasprintf("%s: the container monitor is missing", str_or(rt->monitor, "lighter-monitor")));
+        return oci_fail(ret_error, -ENOENT,
+                        xasprintf("%s: the container monitor is missing", str_or(rt->monitor, "lighter-monitor")));
     return 0;
 }
 
@@ -138,6 +142,18 @@ static int load_container(OciRuntime *rt, const char *id) {
     else
         (void)image_release(rt->images, id);
     return r;
+}
+
+/* Exit records of containers that were being removed when the machine or the agent died. */
+static void forget_exits(OciRuntime *rt) {
+    DIR *dir = opendir(rt->exits);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        _cleanup_free_ char *id = xstrndup(e->d_name, strcspn(e->d_name, ".")); /* ID.tmp: a monitor is writing it */
+        if (*id && !strmap_get(rt->containers, id))
+            (void)unlinkat(dirfd(dir), e->d_name, 0);
+    }
+    if (dir)
+        closedir(dir);
 }
 
 /* Attachments without a sandbox: their DEL failed, or the machine died in between. Addresses must not leak. */
@@ -218,6 +234,7 @@ int oci_runtime_new(const OciConfig *config, Runtime **ret, char **ret_error) {
     r = r == 0 ? load_all(rt, "containers", load_container, ret_error) : r;
     if (r < 0)
         return r;
+    forget_exits(rt);
     release_networks(rt);
     *ret = &TAKE_PTR(rt)->base;
     return 0;

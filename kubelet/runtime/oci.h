@@ -1,5 +1,6 @@
 /* The embedded runtime driver: our own image store, OCI bundles, crun or runc, CNI, and a small monitor process
- * (kubelet/monitor) per container that outlives the agent. State lives under root; see docs/runtime.md for the layout. */
+ * (kubelet/monitor) per container that outlives the agent. State lives under root; see docs/runtime.md for the layout.
+ */
 #pragma once
 
 #include "kubelet/images/images.h"
@@ -12,7 +13,8 @@ typedef struct OciConfig {
     const char *monitor;      /* path of lighter-monitor; NULL: beside this program */
     const char *cni_bin_dir;  /* NULL: /usr/lib/cni */
     const char *cni_conf_dir; /* where the network list (*.conflist) is */
-    const char *cgroup_root;  /* under which cgroup_parent lives, e.g. "/lighter-ab12"; every cgroup this node makes is below */
+    const char
+        *cgroup_root; /* under which cgroup_parent lives, e.g. "/lighter-ab12"; every cgroup this node makes is below */
 } OciConfig;
 
 int oci_runtime_new(const OciConfig *config, Runtime **ret, char **ret_error);

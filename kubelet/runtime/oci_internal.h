@@ -1,5 +1,5 @@
-/* Inside the oci driver. What is in memory is a copy of what is on disk and in the kernel; both are read when the driver
- * opens, so nothing is lost with the process. */
+/* Inside the oci driver. What is in memory is a copy of what is on disk and in the kernel; both are read when the
+ * driver opens, so nothing is lost with the process. */
 #pragma once
 
 #include "base/strmap.h"
@@ -56,6 +56,8 @@ typedef struct Container {
     char *reason, *message;
 } Container;
 
+typedef struct Subscription Subscription; /* events.c */
+
 typedef struct OciRuntime {
     Runtime base;
     char *root, *exits, *oci_path, *oci_state, *monitor, *cgroup_root;
@@ -63,14 +65,13 @@ typedef struct OciRuntime {
     bool crun;
     ImageStore *images;
     Cgroups cgroups;
-    pthread_mutex_t mutex; /* the maps and users */
+    pthread_mutex_t mutex;          /* the maps and users */
     StrMap *sandboxes, *containers; /* hold a reference each */
     StrMap *users;                  /* image id to UserFiles */
     int inotify;
     Source *source;
     Loop *loop;
-    void (*event)(RuntimeEventType type, const char *sandbox_id, const char *container_id, void *userdata);
-    void *event_userdata;
+    Subscription *subscription;
 } OciRuntime;
 
 static inline OciRuntime *oci_of(Runtime *runtime) {
@@ -83,7 +84,8 @@ RuntimePair *pairs_copy(const RuntimePair *pairs, size_t n);
 void pairs_free(RuntimePair *pairs, size_t n);
 json_t *pairs_json(const RuntimePair *pairs, size_t n);
 RuntimePair *pairs_from_json(const json_t *object, size_t *ret_n);
-/* Replaces a file without waiting for the disk: after a power failure there is nothing to run that it would describe. */
+/* Replaces a file without waiting for the disk: after a power failure there is nothing to run that it would describe.
+ */
 int file_replace(const char *path, const char *text, size_t n);
 int json_store(const char *path, const json_t *document);
 /* "/rest" of a path below the cgroup root. */
@@ -127,7 +129,8 @@ void namespaces_destroy(Sandbox *sandbox);
 bool namespaces_exist(const Sandbox *sandbox);
 
 /* container.c */
-int oci_container_create(Runtime *runtime, const char *sandbox_id, const ContainerSpec *spec, char **ret_id, char **ret_error);
+int oci_container_create(Runtime *runtime, const char *sandbox_id, const ContainerSpec *spec, char **ret_id,
+                         char **ret_error);
 int oci_container_start(Runtime *runtime, const char *id, char **ret_error);
 int oci_container_stop(Runtime *runtime, const char *id, uint64_t timeout_ns, char **ret_error);
 int oci_container_remove(Runtime *runtime, const char *id, char **ret_error);
@@ -139,26 +142,28 @@ int container_kill_now(OciRuntime *rt, Container *container, char **ret_error);
 int container_destroy(OciRuntime *rt, Container *container, char **ret_error);
 
 /* exec.c */
-int oci_exec(Runtime *runtime, const char *id, const char *const *command, bool stdin_, bool stdout_, bool stderr_, bool tty,
-             RuntimeIo *ret, char **ret_error);
-int oci_exec_sync(Runtime *runtime, const char *id, const char *const *command, uint64_t timeout_ns, size_t limit, Buf *out,
-                  int *ret_exit_code, char **ret_error);
-int oci_attach(Runtime *runtime, const char *id, bool stdin_, bool stdout_, bool stderr_, RuntimeIo *ret, char **ret_error);
+int oci_exec(Runtime *runtime, const char *id, const char *const *command, bool stdin_, bool stdout_, bool stderr_,
+             bool tty, RuntimeIo *ret, char **ret_error);
+int oci_exec_sync(Runtime *runtime, const char *id, const char *const *command, uint64_t timeout_ns, size_t limit,
+                  Buf *out, int *ret_exit_code, char **ret_error);
+int oci_attach(Runtime *runtime, const char *id, bool stdin_, bool stdout_, bool stderr_, RuntimeIo *ret,
+               char **ret_error);
 int oci_reopen_log(Runtime *runtime, const char *id);
 
 /* events.c */
 int oci_subscribe(Runtime *runtime, Loop *loop,
-                  void (*fn)(RuntimeEventType type, const char *sandbox_id, const char *container_id, void *userdata), void *userdata);
+                  void (*fn)(RuntimeEventType type, const char *sandbox_id, const char *container_id, void *userdata),
+                  void *userdata);
 void events_post(OciRuntime *rt, RuntimeEventType type, const Container *container);
 void events_stop(OciRuntime *rt);
 
 /* monitor_client.c */
 #define MONITOR_FDS_MAX 6
-/* Starts lighter-monitor with descriptor i of `fds` as its descriptor i (-1: /dev/null for 0 to 2, closed above), waits for
- * its answer. *ret_pid is the container's or the exec'd process; *ret_fd (may be NULL) what came along, -1 without.
+/* Starts lighter-monitor with descriptor i of `fds` as its descriptor i (-1: /dev/null for 0 to 2, closed above), waits
+ * for its answer. *ret_pid is the container's or the exec'd process; *ret_fd (may be NULL) what came along, -1 without.
  * -EALREADY: another monitor has the container. */
-int monitor_spawn(const OciRuntime *rt, const char *const *argv, const int fds[MONITOR_FDS_MAX], pid_t *ret_pid, int *ret_fd,
-                  char **ret_error);
+int monitor_spawn(const OciRuntime *rt, const char *const *argv, const int fds[MONITOR_FDS_MAX], pid_t *ret_pid,
+                  int *ret_fd, char **ret_error);
 int monitor_connect(const Container *container);
 /* Sends a request with descriptors and waits for the answer's value; -ECONNRESET when the monitor is gone. */
 int monitor_request(int connection, char type, const void *body, size_t n, const int *fds, size_t n_fds);

@@ -1,6 +1,7 @@
-/* The runtime interface: sandboxes and containers, after the CRI's RuntimeService. Drivers: oci (our own, oci.h); cri later.
- * Calls block (pool threads); thread-safe; calls on one sandbox are made by one thread at a time. Whatever a driver made
- * outlives the agent: after a restart, list finds it. The contract suite is tests/contract/kubelet/runtime. */
+/* The runtime interface: sandboxes and containers, after the CRI's RuntimeService. Drivers: oci (our own, oci.h); cri
+ * later. Calls block (pool threads); thread-safe; calls on one sandbox are made by one thread at a time. Whatever a
+ * driver made outlives the agent: after a restart, list finds it. The contract suite is tests/contract/kubelet/runtime.
+ */
 #pragma once
 
 #include "base/buf.h"
@@ -45,8 +46,8 @@ typedef struct DeviceSpec {
 typedef struct ContainerSpec {
     const char *name;
     uint32_t attempt;
-    const char *image_id;  /* in the image store */
-    const char *image_ref; /* as the user wrote it */
+    const char *image_id;                     /* in the image store */
+    const char *image_ref;                    /* as the user wrote it */
     const char *const *command, *const *args; /* NULL: the image's */
     const char *working_dir;                  /* NULL: the image's */
     const RuntimePair *env;
@@ -74,16 +75,21 @@ typedef struct ContainerSpec {
     const char *stop_signal; /* NULL: the image's or SIGTERM */
 } ContainerSpec;
 
-typedef enum ContainerState { CONTAINER_CREATED, CONTAINER_RUNNING, CONTAINER_EXITED, CONTAINER_UNKNOWN } ContainerState;
+typedef enum ContainerState {
+    CONTAINER_CREATED,
+    CONTAINER_RUNNING,
+    CONTAINER_EXITED,
+    CONTAINER_UNKNOWN
+} ContainerState;
 
-typedef struct ContainerStatus { /* strings owned; container_status_done frees */
+typedef struct ContainerStatus {                                    /* strings owned; container_status_done frees */
     char *id, *sandbox_id, *name, *image_id, *image_ref, *log_path; /* log_path absolute */
     uint32_t attempt;
     ContainerState state;
     int64_t created_ns, started_ns, finished_ns; /* wall clock; 0: not yet */
     int exit_code;
     char *reason, *message; /* "Completed", "Error", "OOMKilled", "ContainerCannotRun" */
-    pid_t pid; /* 0 unless running */
+    pid_t pid;              /* 0 unless running */
     RuntimePair *labels, *annotations;
     size_t n_labels, n_annotations;
 } ContainerStatus;
@@ -93,8 +99,8 @@ typedef struct SandboxStatus {
     uint32_t attempt;
     bool ready;
     int64_t created_ns;
-    char *ip;  /* "" with host network */
-    char **ips; /* NULL-terminated, first is ip */
+    char *ip;         /* "" with host network */
+    char **ips;       /* NULL-terminated, first is ip */
     char *netns_path; /* NULL with host network */
     RuntimePair *labels, *annotations;
     size_t n_labels, n_annotations;
@@ -107,11 +113,11 @@ typedef struct ContainerStats {
     uint64_t cpu_usage_ns, memory_working_set, memory_usage, memory_rss, pids, rootfs_bytes;
 } ContainerStats;
 
-/* An interactive process (exec or attach). Descriptors are owned by the caller after the call; -1 when not asked for. With
- * tty, stdin_fd and stdout_fd are the terminal's master (the same descriptor duplicated), stderr_fd is -1. */
+/* An interactive process (exec or attach). Descriptors are owned by the caller after the call; -1 when not asked for.
+ * With tty, stdin_fd and stdout_fd are the terminal's master (the same descriptor duplicated), stderr_fd is -1. */
 typedef struct RuntimeIo {
     int stdin_fd, stdout_fd, stderr_fd;
-    int exit_fd;  /* becomes readable (int32_t exit code, then EOF) when an exec'd process ends; -1 for attach */
+    int exit_fd;   /* becomes readable (int32_t exit code, then EOF) when an exec'd process ends; -1 for attach */
     int resize_fd; /* write struct winsize here; -1 without tty */
 } RuntimeIo;
 
@@ -124,25 +130,34 @@ struct Runtime {
     int (*version)(Runtime *runtime, char **ret_name, char **ret_version);
     int (*sandbox_create)(Runtime *runtime, const SandboxSpec *spec, char **ret_id, char **ret_error);
     int (*sandbox_status)(Runtime *runtime, const char *id, SandboxStatus *ret);
-    int (*sandbox_stop)(Runtime *runtime, const char *id, char **ret_error);   /* kills containers, tears down network; idempotent */
+    int (*sandbox_stop)(Runtime *runtime, const char *id,
+                        char **ret_error); /* kills containers, tears down network; idempotent */
     int (*sandbox_remove)(Runtime *runtime, const char *id, char **ret_error); /* and its containers; idempotent */
     int (*sandbox_list)(Runtime *runtime, SandboxStatus **ret, size_t *ret_n); /* free each, then the array */
-    int (*container_create)(Runtime *runtime, const char *sandbox_id, const ContainerSpec *spec, char **ret_id, char **ret_error);
+    int (*container_create)(Runtime *runtime, const char *sandbox_id, const ContainerSpec *spec, char **ret_id,
+                            char **ret_error);
     int (*container_start)(Runtime *runtime, const char *id, char **ret_error);
     /* Sends the stop signal, waits up to the timeout, then SIGKILL. timeout 0: SIGKILL at once. */
     int (*container_stop)(Runtime *runtime, const char *id, uint64_t timeout_ns, char **ret_error);
     int (*container_remove)(Runtime *runtime, const char *id, char **ret_error);
     int (*container_status)(Runtime *runtime, const char *id, ContainerStatus *ret);
-    int (*container_list)(Runtime *runtime, const char *sandbox_id, ContainerStatus **ret, size_t *ret_n); /* NULL: all */
+    int (*container_list)(Runtime *runtime, const char *sandbox_id, ContainerStatus **ret,
+                          size_t *ret_n); /* NULL: all */
     int (*container_stats)(Runtime *runtime, const char *id, ContainerStats *ret);
     /* New resource limits for a running container (in-place resize); fields as in ContainerSpec, 0: leave. */
     int (*container_update)(Runtime *runtime, const char *id, const ContainerSpec *resources, char **ret_error);
-    int (*exec)(Runtime *runtime, const char *id, const char *const *command, bool stdin_, bool stdout_, bool stderr_, bool tty, RuntimeIo *ret, char **ret_error);
+    int (*exec)(Runtime *runtime, const char *id, const char *const *command, bool stdin_, bool stdout_, bool stderr_,
+                bool tty, RuntimeIo *ret, char **ret_error);
     /* Runs to completion for probes and hooks; output cut at `limit`. -ETIMEDOUT. */
-    int (*exec_sync)(Runtime *runtime, const char *id, const char *const *command, uint64_t timeout_ns, size_t limit, Buf *out, int *ret_exit_code, char **ret_error);
-    int (*attach)(Runtime *runtime, const char *id, bool stdin_, bool stdout_, bool stderr_, RuntimeIo *ret, char **ret_error);
+    int (*exec_sync)(Runtime *runtime, const char *id, const char *const *command, uint64_t timeout_ns, size_t limit,
+                     Buf *out, int *ret_exit_code, char **ret_error);
+    int (*attach)(Runtime *runtime, const char *id, bool stdin_, bool stdout_, bool stderr_, RuntimeIo *ret,
+                  char **ret_error);
     int (*reopen_log)(Runtime *runtime, const char *id); /* after rotation */
     /* fn is told of exits and starts on `loop`'s thread, also of those that happened while the agent was away. */
-    int (*subscribe)(Runtime *runtime, Loop *loop, void (*fn)(RuntimeEventType type, const char *sandbox_id, const char *container_id, void *userdata), void *userdata);
+    int (*subscribe)(Runtime *runtime, Loop *loop,
+                     void (*fn)(RuntimeEventType type, const char *sandbox_id, const char *container_id,
+                                void *userdata),
+                     void *userdata);
     void (*free)(Runtime *runtime);
 };

@@ -44,9 +44,10 @@ static json_t *ports_json(const SandboxSpec *spec) {
     json_t *ports = json_array();
     for (size_t i = 0; i < spec->n_ports; i++)
         if (spec->ports[i].host_port)
-            json_array_append_new(ports, json_pack("{s:s, s:i, s:i, s:s}", "protocol", str_or(spec->ports[i].protocol, "TCP"),
-                                                   "containerPort", spec->ports[i].container_port, "hostPort",
-                                                   spec->ports[i].host_port, "hostIP", str_or(spec->ports[i].host_ip, "")));
+            json_array_append_new(ports,
+                                  json_pack("{s:s, s:i, s:i, s:s}", "protocol", str_or(spec->ports[i].protocol, "TCP"),
+                                            "containerPort", spec->ports[i].container_port, "hostPort",
+                                            spec->ports[i].host_port, "hostIP", str_or(spec->ports[i].host_ip, "")));
     return ports;
 }
 
@@ -55,15 +56,27 @@ static Sandbox *sandbox_new(OciRuntime *rt, const SandboxSpec *spec) {
     random_id(id);
     (void)gethostname(own_name, sizeof own_name - 1);
     Sandbox *s = NEW0(Sandbox);
-    *s = (Sandbox){.id = xstrdup(id), .dir = xasprintf("%s/sandboxes/%s", rt->root, id), .ns = xstrdup(str_or(spec->ns, "")),
-                   .name = xstrdup(str_or(spec->name, "")), .uid = xstrdup(str_or(spec->uid, "")),
-                   .hostname = xstrdup(str_or(spec->hostname, own_name)), .log_directory = xstrdup(str_or(spec->log_directory, "")),
-                   .cgroup_parent = xstrdup(str_or(spec->cgroup_parent, "")), .attempt = spec->attempt,
-                   .host_network = spec->host_network, .host_pid = spec->host_pid, .host_ipc = spec->host_ipc,
-                   .share_process_namespace = spec->share_process_namespace, .privileged = spec->privileged,
-                   .created_ns = now_realtime_ns(), .ips = NEWN0(char *, 1), .ports = ports_json(spec),
-                   .labels = pairs_copy(spec->labels, spec->n_labels), .n_labels = spec->n_labels,
-                   .annotations = pairs_copy(spec->annotations, spec->n_annotations), .n_annotations = spec->n_annotations};
+    *s = (Sandbox){.id = xstrdup(id),
+                   .dir = xasprintf("%s/sandboxes/%s", rt->root, id),
+                   .ns = xstrdup(str_or(spec->ns, "")),
+                   .name = xstrdup(str_or(spec->name, "")),
+                   .uid = xstrdup(str_or(spec->uid, "")),
+                   .hostname = xstrdup(str_or(spec->hostname, own_name)),
+                   .log_directory = xstrdup(str_or(spec->log_directory, "")),
+                   .cgroup_parent = xstrdup(str_or(spec->cgroup_parent, "")),
+                   .attempt = spec->attempt,
+                   .host_network = spec->host_network,
+                   .host_pid = spec->host_pid,
+                   .host_ipc = spec->host_ipc,
+                   .share_process_namespace = spec->share_process_namespace,
+                   .privileged = spec->privileged,
+                   .created_ns = now_realtime_ns(),
+                   .ips = NEWN0(char *, 1),
+                   .ports = ports_json(spec),
+                   .labels = pairs_copy(spec->labels, spec->n_labels),
+                   .n_labels = spec->n_labels,
+                   .annotations = pairs_copy(spec->annotations, spec->n_annotations),
+                   .n_annotations = spec->n_annotations};
     s->refs = 1;
     pthread_mutex_init(&s->mutex, NULL);
     return s;
@@ -82,13 +95,20 @@ static void attachment_init(const Sandbox *s, Attachment *a) {
     for (size_t i = 0; i < n; i++) {
         const json_t *p = json_array_get(s->ports, i);
         const char *protocol = json_string_value(json_object_get(p, "protocol"));
-        a->ports[i] = (CniPort){.protocol = streq(protocol, "UDP") ? "udp" : streq(protocol, "SCTP") ? "sctp" : "tcp",
+        a->ports[i] = (CniPort){.protocol = streq(protocol, "UDP")    ? "udp"
+                                            : streq(protocol, "SCTP") ? "sctp"
+                                                                      : "tcp",
                                 .container_port = (uint16_t)json_integer_value(json_object_get(p, "containerPort")),
                                 .host_port = (uint16_t)json_integer_value(json_object_get(p, "hostPort")),
                                 .host_ip = json_string_value(json_object_get(p, "hostIP"))};
     }
-    a->at = (CniAttachment){.container_id = s->id, .netns_path = a->netns, .pod_namespace = s->ns, .pod_name = s->name,
-                            .pod_uid = s->uid, .ports = a->ports, .n_ports = n};
+    a->at = (CniAttachment){.container_id = s->id,
+                            .netns_path = a->netns,
+                            .pod_namespace = s->ns,
+                            .pod_name = s->name,
+                            .pod_uid = s->uid,
+                            .ports = a->ports,
+                            .n_ports = n};
 }
 
 static void attachment_done(Attachment *a) {
@@ -110,7 +130,8 @@ static int network_up(const OciRuntime *rt, Sandbox *s, char **ret_error) {
     _cleanup_free_ char *why = NULL;
     int r = cni_add(&network, &a.at, &result, &why);
     if (r < 0)
-        return oci_fail(ret_error, r, xasprintf("failed to setup network for sandbox \"%s\": %s", s->id, why ? why : strerror(-r)));
+        return oci_fail(ret_error, r,
+                        xasprintf("failed to setup network for sandbox \"%s\": %s", s->id, why ? why : strerror(-r)));
     pthread_mutex_lock(&s->mutex);
     free(s->ips);
     s->ips = result.ips; /* NULL-terminated */
@@ -171,7 +192,9 @@ static int stop_containers(OciRuntime *rt, const Sandbox *s, bool remove, char *
     size_t n = container_collect(rt, s->id, &list);
     int r = 0;
     for (size_t i = 0; i < n; i++) {
-        int one = r < 0 ? 0 : remove ? container_destroy(rt, list[i], ret_error) : container_kill_now(rt, list[i], ret_error);
+        int one = r < 0    ? 0
+                  : remove ? container_destroy(rt, list[i], ret_error)
+                           : container_kill_now(rt, list[i], ret_error);
         r = r < 0 ? r : one;
         container_unref(list[i]);
     }
@@ -226,12 +249,20 @@ static void sandbox_describe(Sandbox *s, SandboxStatus *ret) {
     size_t n = 0;
     while (s->ips[n])
         n++;
-    *ret = (SandboxStatus){.id = xstrdup(s->id), .ns = xstrdup(s->ns), .name = xstrdup(s->name), .uid = xstrdup(s->uid),
-                           .attempt = s->attempt, .ready = s->ready, .created_ns = s->created_ns,
-                           .ip = xstrdup(n ? s->ips[0] : ""), .ips = NEWN0(char *, n + 1),
+    *ret = (SandboxStatus){.id = xstrdup(s->id),
+                           .ns = xstrdup(s->ns),
+                           .name = xstrdup(s->name),
+                           .uid = xstrdup(s->uid),
+                           .attempt = s->attempt,
+                           .ready = s->ready,
+                           .created_ns = s->created_ns,
+                           .ip = xstrdup(n ? s->ips[0] : ""),
+                           .ips = NEWN0(char *, n + 1),
                            .netns_path = s->host_network ? NULL : sandbox_file(s, "ns/net"),
-                           .labels = pairs_copy(s->labels, s->n_labels), .n_labels = s->n_labels,
-                           .annotations = pairs_copy(s->annotations, s->n_annotations), .n_annotations = s->n_annotations};
+                           .labels = pairs_copy(s->labels, s->n_labels),
+                           .n_labels = s->n_labels,
+                           .annotations = pairs_copy(s->annotations, s->n_annotations),
+                           .n_annotations = s->n_annotations};
     for (size_t i = 0; i < n; i++)
         ret->ips[i] = xstrdup(s->ips[i]);
     pthread_mutex_unlock(&s->mutex);
@@ -252,7 +283,8 @@ int oci_sandbox_list(Runtime *runtime, SandboxStatus **ret, size_t *ret_n) {
     size_t n = 0;
     const char *id;
     Sandbox *s;
-    STRMAP_FOREACH(rt->sandboxes, id, s) sandbox_describe(s, &list[n++]);
+    STRMAP_FOREACH (rt->sandboxes, id, s)
+        sandbox_describe(s, &list[n++]);
     pthread_mutex_unlock(&rt->mutex);
     *ret = list;
     *ret_n = n;

@@ -18,9 +18,10 @@ typedef struct CapabilityCalls {
 static const CapabilityCalls BY_CAPABILITY[] = {
     {"CAP_DAC_READ_SEARCH", {"open_by_handle_at"}},
     {"CAP_SYS_ADMIN",
-     {"bpf", "clone", "clone3", "fanotify_init", "fsconfig", "fsmount", "fsopen", "fspick", "lookup_dcookie", "mount",
-      "mount_setattr", "move_mount", "open_tree", "perf_event_open", "quotactl", "quotactl_fd", "setdomainname", "sethostname",
-      "setns", "syslog", "umount", "umount2", "unshare"}},
+     {"bpf",       "clone",           "clone3",         "fanotify_init", "fsconfig",      "fsmount",
+      "fsopen",    "fspick",          "lookup_dcookie", "mount",         "mount_setattr", "move_mount",
+      "open_tree", "perf_event_open", "quotactl",       "quotactl_fd",   "setdomainname", "sethostname",
+      "setns",     "syslog",          "umount",         "umount2",       "unshare"}},
     {"CAP_SYS_BOOT", {"reboot"}},
     {"CAP_SYS_CHROOT", {"chroot"}},
     {"CAP_SYS_MODULE", {"delete_module", "init_module", "finit_module"}},
@@ -43,7 +44,8 @@ static void allow_with(json_t *calls, const char *name, uint64_t value, const ch
     json_t *arg = json_pack("{s:i, s:I, s:s}", "index", 0, "value", (json_int_t)value, "op", op);
     if (value_two)
         json_object_set_new(arg, "valueTwo", json_integer((json_int_t)value_two));
-    json_array_append_new(calls, json_pack("{s:[s], s:s, s:[o]}", "names", name, "action", "SCMP_ACT_ALLOW", "args", arg));
+    json_array_append_new(calls,
+                          json_pack("{s:[s], s:s, s:[o]}", "names", name, "action", "SCMP_ACT_ALLOW", "args", arg));
 }
 
 json_t *seccomp_default_profile(const char *const *capabilities) {
@@ -67,9 +69,11 @@ json_t *seccomp_default_profile(const char *const *capabilities) {
         allow(calls, names);
     }
     if (!str_in("CAP_SYS_ADMIN", capabilities)) {
-        /* Threads and processes, but no namespaces. clone3 hides its flags behind a pointer: ENOSYS makes libc use clone. */
+        /* Threads and processes, but no namespaces. clone3 hides its flags behind a pointer: ENOSYS makes libc use
+         * clone. */
         allow_with(calls, "clone", CLONE_NAMESPACES, "SCMP_CMP_MASKED_EQ", 0);
-        json_array_append_new(calls, json_pack("{s:[s], s:s, s:i}", "names", "clone3", "action", "SCMP_ACT_ERRNO", "errnoRet", ENOSYS));
+        json_array_append_new(
+            calls, json_pack("{s:[s], s:s, s:i}", "names", "clone3", "action", "SCMP_ACT_ERRNO", "errnoRet", ENOSYS));
     }
     return json_pack("{s:s, s:o, s:o}", "defaultAction", "SCMP_ACT_ERRNO", "architectures",
 #if defined(__x86_64__)

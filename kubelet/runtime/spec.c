@@ -18,13 +18,35 @@
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define OVERRIDE_DEVICES_MAX 512
 
-static const char *const DEFAULT_CAPABILITIES[] = {
-    "CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FSETID",  "CAP_FOWNER",           "CAP_MKNOD",      "CAP_NET_RAW", "CAP_SETGID",
-    "CAP_SETUID", "CAP_SETFCAP",      "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL",    "CAP_AUDIT_WRITE", NULL};
+static const char *const DEFAULT_CAPABILITIES[] = {"CAP_CHOWN",
+                                                   "CAP_DAC_OVERRIDE",
+                                                   "CAP_FSETID",
+                                                   "CAP_FOWNER",
+                                                   "CAP_MKNOD",
+                                                   "CAP_NET_RAW",
+                                                   "CAP_SETGID",
+                                                   "CAP_SETUID",
+                                                   "CAP_SETFCAP",
+                                                   "CAP_SETPCAP",
+                                                   "CAP_NET_BIND_SERVICE",
+                                                   "CAP_SYS_CHROOT",
+                                                   "CAP_KILL",
+                                                   "CAP_AUDIT_WRITE",
+                                                   NULL};
 
-static const char *const MASKED[] = {"/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys",
-                                     "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
-                                     "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap", NULL};
+static const char *const MASKED[] = {"/proc/asound",
+                                     "/proc/acpi",
+                                     "/proc/interrupts",
+                                     "/proc/kcore",
+                                     "/proc/keys",
+                                     "/proc/latency_stats",
+                                     "/proc/timer_list",
+                                     "/proc/timer_stats",
+                                     "/proc/sched_debug",
+                                     "/proc/scsi",
+                                     "/sys/firmware",
+                                     "/sys/devices/virtual/powercap",
+                                     NULL};
 static const char *const READ_ONLY[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL};
 
 typedef struct CapabilitySet {
@@ -39,7 +61,8 @@ static void capability_set_done(CapabilitySet *set) {
 
 /* "NET_ADMIN" or "CAP_NET_ADMIN"; "ALL" is the caller's. */
 static int capability_number(const char *name) {
-    _cleanup_free_ char *full = str_has_prefix(name, "CAP_") || str_has_prefix(name, "cap_") ? xstrdup(name) : xasprintf("cap_%s", name);
+    _cleanup_free_ char *full =
+        str_has_prefix(name, "CAP_") || str_has_prefix(name, "cap_") ? xstrdup(name) : xasprintf("cap_%s", name);
     cap_value_t value;
     return cap_from_name(full, &value) == 0 && value < 64 ? (int)value : -1;
 }
@@ -66,14 +89,15 @@ static int capabilities_change(CapabilitySet *set, const char *const *list, bool
             continue;
         int number = capability_number(*list);
         if (number < 0)
-            return oci_fail(ret_error, -EINVAL, xasprintf("unknown capability to %s: \"%s\"", value ? "add" : "drop", *list));
+            return oci_fail(ret_error, -EINVAL,
+                            xasprintf("unknown capability to %s: \"%s\"", value ? "add" : "drop", *list));
         set->has[number] = value;
     }
     return 0;
 }
 
-/* What this machine does not grant (CAP_SYS_RESOURCE in a nested machine, say) cannot be handed on: left out when it came
- * with "ALL" or privileged, as containerd does. */
+/* What this machine does not grant (CAP_SYS_RESOURCE in a nested machine, say) cannot be handed on: left out when it
+ * came with "ALL" or privileged, as containerd does. */
 static int capabilities_build(const ContainerSpec *spec, CapabilitySet *set, char **ret_error) {
     int r = 0;
     if (spec->privileged)
@@ -93,7 +117,8 @@ static int capabilities_build(const ContainerSpec *spec, CapabilitySet *set, cha
     size_t n = 0;
     for (int i = 0; r == 0 && i < 64; i++) {
         cap_flag_value_t held = CAP_SET;
-        if (!set->has[i] || !capability_known(i) || (own && cap_get_flag(own, i, CAP_PERMITTED, &held) == 0 && held != CAP_SET))
+        if (!set->has[i] || !capability_known(i) ||
+            (own && cap_get_flag(own, i, CAP_PERMITTED, &held) == 0 && held != CAP_SET))
             continue;
         char *name = cap_to_name(i);
         if (!name)
@@ -115,18 +140,17 @@ static json_t *strings_json(const char *const *list) {
     return out;
 }
 
-/* Later values of a name replace earlier ones in place. */
-static void env_set(json_t *env, const char *assignment) {
+/* Later values of a name replace earlier ones in place. False for what is not UTF-8, which no OCI runtime could be
+ * told. */
+static bool env_set(json_t *env, const char *assignment) {
     size_t n = strcspn(assignment, "=") + 1;
     for (size_t i = 0; i < json_array_size(env); i++)
-        if (strncmp(json_string_value(json_array_get(env, i)), assignment, n) == 0) {
-            json_array_set_new(env, i, json_string(assignment));
-            return;
-        }
-    json_array_append_new(env, json_string(assignment));
+        if (strncmp(json_string_value(json_array_get(env, i)), assignment, n) == 0)
+            return json_array_set_new(env, i, json_string(assignment)) == 0;
+    return json_array_append_new(env, json_string(assignment)) == 0;
 }
 
-static json_t *build_env(const SpecInput *in) {
+static json_t *build_env(const SpecInput *in, char **ret_error) {
     json_t *env = json_array();
     env_set(env, DEFAULT_PATH);
     _cleanup_free_ char *host = xasprintf("HOSTNAME=%s", str_or(in->sandbox->hostname, ""));
@@ -137,8 +161,14 @@ static json_t *build_env(const SpecInput *in) {
         if (strchr(*e, '='))
             env_set(env, *e);
     for (size_t i = 0; i < in->spec->n_env; i++) {
-        _cleanup_free_ char *one = xasprintf("%s=%s", in->spec->env[i].key, in->spec->env[i].value ? in->spec->env[i].value : "");
-        env_set(env, one);
+        _cleanup_free_ char *one =
+            xasprintf("%s=%s", in->spec->env[i].key, in->spec->env[i].value ? in->spec->env[i].value : "");
+        if (!env_set(env, one)) {
+            oci_fail(ret_error, -EINVAL,
+                     xasprintf("the value of the environment variable %s is not valid UTF-8", in->spec->env[i].key));
+            json_decref(env);
+            return NULL;
+        }
     }
     return env;
 }
@@ -183,6 +213,11 @@ static json_t *build_process(const SpecInput *in, const CapabilitySet *capabilit
     json_t *args = build_args(in, ret_error);
     if (!args)
         return NULL;
+    json_t *env = build_env(in, ret_error);
+    if (!env) {
+        json_decref(args);
+        return NULL;
+    }
     json_t *groups = json_array();
     for (size_t i = 0; i < in->user->n_groups; i++)
         json_array_append_new(groups, json_integer(in->user->groups[i]));
@@ -194,16 +229,18 @@ static json_t *build_process(const SpecInput *in, const CapabilitySet *capabilit
         json_object_set(caps, sets[i], names);
     json_decref(names);
     const char *cwd = str_or(s->working_dir, str_or(in->image->config.working_dir, "/"));
-    json_t *user = json_pack("{s:I, s:I, s:o}", "uid", (json_int_t)in->user->uid, "gid", (json_int_t)in->user->gid, "additionalGids", groups);
-    json_t *process = json_pack("{s:b, s:o, s:o, s:o, s:s, s:o, s:b, s:i}", "terminal", s->tty, "user", user, "args", args, "env",
-                                build_env(in), "cwd", cwd, "capabilities", caps, "noNewPrivileges", s->no_new_privileges,
-                                "oomScoreAdj", oom_score(s->oom_score_adj));
+    json_t *user = json_pack("{s:I, s:I, s:o}", "uid", (json_int_t)in->user->uid, "gid", (json_int_t)in->user->gid,
+                             "additionalGids", groups);
+    json_t *process = json_pack("{s:b, s:o, s:o, s:o, s:s, s:o, s:b, s:i}", "terminal", s->tty, "user", user, "args",
+                                args, "env", env, "cwd", cwd, "capabilities", caps, "noNewPrivileges",
+                                s->no_new_privileges, "oomScoreAdj", oom_score(s->oom_score_adj));
     return process;
 }
 
-static void add_mount(json_t *mounts, const char *destination, const char *type, const char *source, const char *const *options) {
-    json_array_append_new(mounts, json_pack("{s:s, s:s, s:s, s:o}", "destination", destination, "type", type, "source", source,
-                                            "options", strings_json(options)));
+static void add_mount(json_t *mounts, const char *destination, const char *type, const char *source,
+                      const char *const *options) {
+    json_array_append_new(mounts, json_pack("{s:s, s:s, s:s, s:o}", "destination", destination, "type", type, "source",
+                                            source, "options", strings_json(options)));
 }
 #define MOUNT(list, destination, type, source, ...)                                                                    \
     add_mount(list, destination, type, source, (const char *const[]){__VA_ARGS__, NULL})
@@ -239,10 +276,12 @@ static json_t *build_mounts(const SpecInput *in) {
     json_t *mounts = json_array();
     MOUNT(mounts, "/proc", "proc", "proc", "nosuid", "noexec", "nodev");
     MOUNT(mounts, "/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k");
-    MOUNT(mounts, "/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5");
+    MOUNT(mounts, "/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620",
+          "gid=5");
     MOUNT(mounts, "/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev");
     MOUNT(mounts, "/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", privileged ? "rw" : "ro");
-    MOUNT(mounts, "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", privileged ? "rw" : "ro");
+    MOUNT(mounts, "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime",
+          privileged ? "rw" : "ro");
     if (!is_mounted(s, "/dev/shm")) {
         _cleanup_free_ char *shm = in->sandbox->host_ipc ? xstrdup("/dev/shm") : sandbox_file(in->sandbox, "shm");
         MOUNT(mounts, "/dev/shm", "bind", shm, "rbind", "rprivate", "rw");
@@ -261,7 +300,9 @@ static json_t *build_mounts(const SpecInput *in) {
         else if (streq(str_or(m->propagation, "None"), "Bidirectional"))
             propagation = "rshared";
         MOUNT(mounts, m->container_path, "bind", m->host_path, "rbind", propagation,
-              m->recursive_read_only ? "rro" : m->read_only ? "ro" : "rw");
+              m->recursive_read_only ? "rro"
+              : m->read_only         ? "ro"
+                                     : "rw");
     }
     free(sorted);
     return mounts;
@@ -293,7 +334,8 @@ static json_t *build_namespaces(const SpecInput *in) {
     return list;
 }
 
-static int add_device(json_t *devices, json_t *rules, const char *host, const char *path, const char *access_, char **ret_error) {
+static int add_device(json_t *devices, json_t *rules, const char *host, const char *path, const char *access_,
+                      char **ret_error) {
     struct stat st;
     if (stat(host, &st) < 0)
         return oci_fail(ret_error, -errno, xasprintf("device %s: %s", host, strerror(errno)));
@@ -302,10 +344,12 @@ static int add_device(json_t *devices, json_t *rules, const char *host, const ch
     const char *type = S_ISCHR(st.st_mode) ? "c" : "b";
     json_array_append_new(devices, json_pack("{s:s, s:s, s:i, s:i, s:i, s:I, s:I}", "path", path, "type", type, "major",
                                              (int)major(st.st_rdev), "minor", (int)minor(st.st_rdev), "fileMode",
-                                             (int)(st.st_mode & 0777), "uid", (json_int_t)st.st_uid, "gid", (json_int_t)st.st_gid));
+                                             (int)(st.st_mode & 0777), "uid", (json_int_t)st.st_uid, "gid",
+                                             (json_int_t)st.st_gid));
     if (rules)
-        json_array_append_new(rules, json_pack("{s:b, s:s, s:i, s:i, s:s}", "allow", 1, "type", type, "major",
-                                               (int)major(st.st_rdev), "minor", (int)minor(st.st_rdev), "access", access_));
+        json_array_append_new(rules,
+                              json_pack("{s:b, s:s, s:i, s:i, s:s}", "allow", 1, "type", type, "major",
+                                        (int)major(st.st_rdev), "minor", (int)minor(st.st_rdev), "access", access_));
     return 0;
 }
 
@@ -313,7 +357,8 @@ static int add_device(json_t *devices, json_t *rules, const char *host, const ch
 static void add_host_devices(json_t *devices, const char *folder, int depth) {
     DIR *dir = depth < 8 ? opendir(folder) : NULL;
     for (struct dirent *e; dir && (e = readdir(dir));) {
-        static const char *const skip[] = {"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev", "console", "ptmx", NULL};
+        static const char *const skip[] = {"pts",         "shm",   "fd",      "mqueue", ".lxc",
+                                           ".lxd-mounts", ".udev", "console", "ptmx",   NULL};
         if (e->d_name[0] == '.' || str_in(e->d_name, skip) || json_array_size(devices) >= OVERRIDE_DEVICES_MAX)
             continue;
         _cleanup_free_ char *path = xasprintf("%s/%s", folder, e->d_name);
@@ -332,7 +377,8 @@ static int build_devices(const SpecInput *in, json_t *devices, json_t *rules, ch
         add_host_devices(devices, "/dev", 0);
     for (size_t i = 0; i < in->spec->n_devices; i++) {
         const DeviceSpec *d = &in->spec->devices[i];
-        int r = add_device(devices, rules, d->host_path, str_or(d->container_path, d->host_path), str_or(d->permissions, "rwm"), ret_error);
+        int r = add_device(devices, rules, d->host_path, str_or(d->container_path, d->host_path),
+                           str_or(d->permissions, "rwm"), ret_error);
         if (r < 0)
             return r;
     }
@@ -381,8 +427,9 @@ static int build_linux(const SpecInput *in, const CapabilitySet *capabilities, j
     int r = build_devices(in, devices, rules, ret_error);
     if (r < 0)
         return r;
-    _cleanup_json_ json_t *linux_ = json_pack("{s:s, s:o, s:O, s:o}", "cgroupsPath", in->cgroup, "namespaces", build_namespaces(in),
-                                              "devices", devices, "resources", build_resources(in, json_incref(rules)));
+    _cleanup_json_ json_t *linux_ =
+        json_pack("{s:s, s:o, s:O, s:o}", "cgroupsPath", in->cgroup, "namespaces", build_namespaces(in), "devices",
+                  devices, "resources", build_resources(in, json_incref(rules)));
     bool shared = false, slave = false;
     for (size_t i = 0; i < in->spec->n_mounts; i++) {
         shared = shared || streq(str_or(in->spec->mounts[i].propagation, ""), "Bidirectional");
@@ -391,8 +438,10 @@ static int build_linux(const SpecInput *in, const CapabilitySet *capabilities, j
     if (shared || slave)
         json_object_set_new(linux_, "rootfsPropagation", json_string(shared ? "rshared" : "rslave"));
     if (!in->spec->privileged) {
-        json_object_set_new(linux_, "maskedPaths", strings_json(in->spec->masked_paths ? in->spec->masked_paths : MASKED));
-        json_object_set_new(linux_, "readonlyPaths", strings_json(in->spec->readonly_paths ? in->spec->readonly_paths : READ_ONLY));
+        json_object_set_new(linux_, "maskedPaths",
+                            strings_json(in->spec->masked_paths ? in->spec->masked_paths : MASKED));
+        json_object_set_new(linux_, "readonlyPaths",
+                            strings_json(in->spec->readonly_paths ? in->spec->readonly_paths : READ_ONLY));
     }
     r = add_seccomp(in, linux_, capabilities, ret_error);
     if (r == 0)
@@ -412,8 +461,9 @@ int spec_build(const SpecInput *in, json_t **ret, char **ret_error) {
     if (r < 0)
         return r;
     json_t *annotations = pairs_json(in->spec->annotations, in->spec->n_annotations);
-    *ret = json_pack("{s:s, s:O, s:{s:s, s:b}, s:o, s:O, s:o}", "ociVersion", "1.0.2", "process", process, "root", "path", "rootfs",
-                     "readonly", in->spec->read_only_rootfs, "mounts", build_mounts(in), "linux", linux_, "annotations", annotations);
+    *ret = json_pack("{s:s, s:O, s:{s:s, s:b}, s:o, s:O, s:o}", "ociVersion", "1.0.2", "process", process, "root",
+                     "path", "rootfs", "readonly", in->spec->read_only_rootfs, "mounts", build_mounts(in), "linux",
+                     linux_, "annotations", annotations);
     return 0;
 }
 

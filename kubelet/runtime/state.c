@@ -1,5 +1,5 @@
-/* What sandboxes and containers are: in memory, in SANDBOX/sandbox.json and CONTAINER/container.json, and in the records
- * of the monitor. */
+/* What sandboxes and containers are: in memory, in SANDBOX/sandbox.json and CONTAINER/container.json, and in the
+ * records of the monitor. */
 #define LOG_COMPONENT "runtime"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -59,8 +59,8 @@ RuntimePair *pairs_from_json(const json_t *object, size_t *ret_n) {
     size_t n = 0;
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)object, key, value) if (json_is_string(value))
-        out[n++] = (RuntimePair){xstrdup(key), xstrdup(json_string_value(value))};
+    json_object_foreach((json_t *)object, key, value) if (json_is_string(value)) out[n++] =
+        (RuntimePair){xstrdup(key), xstrdup(json_string_value(value))};
     *ret_n = n;
     return out;
 }
@@ -153,12 +153,13 @@ int sandbox_save(Sandbox *s) {
     for (char **ip = s->ips; ip && *ip; ip++)
         json_array_append_new(ips, json_string(*ip));
     _cleanup_json_ json_t *document = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:b, s:I, s:i, s:o, s:O, s:o, s:o}", "namespace", s->ns,
-        "name", s->name, "uid", s->uid, "hostname", s->hostname, "logDirectory", s->log_directory, "cgroupParent",
-        s->cgroup_parent, "attempt", (int)s->attempt, "hostNetwork", s->host_network, "hostPid", s->host_pid, "hostIpc",
-        s->host_ipc, "sharePid", s->share_process_namespace, "privileged", s->privileged, "ready", s->ready, "networkUp",
-        s->network_up, "created", (json_int_t)s->created_ns, "pausePid", (int)s->pause_pid, "ips", ips, "ports", s->ports,
-        "labels", pairs_json(s->labels, s->n_labels), "annotations", pairs_json(s->annotations, s->n_annotations));
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:b, s:I, s:i, s:o, s:O, s:o, s:o}",
+        "namespace", s->ns, "name", s->name, "uid", s->uid, "hostname", s->hostname, "logDirectory", s->log_directory,
+        "cgroupParent", s->cgroup_parent, "attempt", (int)s->attempt, "hostNetwork", s->host_network, "hostPid",
+        s->host_pid, "hostIpc", s->host_ipc, "sharePid", s->share_process_namespace, "privileged", s->privileged,
+        "ready", s->ready, "networkUp", s->network_up, "created", (json_int_t)s->created_ns, "pausePid",
+        (int)s->pause_pid, "ips", ips, "ports", s->ports, "labels", pairs_json(s->labels, s->n_labels), "annotations",
+        pairs_json(s->annotations, s->n_annotations));
     _cleanup_free_ char *path = sandbox_file(s, "sandbox.json");
     return document ? json_store(path, document) : -EINVAL;
 }
@@ -170,13 +171,24 @@ int sandbox_load(OciRuntime *rt, const char *id, Sandbox **ret) {
     if (r < 0)
         return r;
     Sandbox *s = NEW0(Sandbox);
-    *s = (Sandbox){.id = xstrdup(id), .dir = TAKE_PTR(dir), .ns = text_of(d, "namespace"), .name = text_of(d, "name"),
-                   .uid = text_of(d, "uid"), .hostname = text_of(d, "hostname"), .log_directory = text_of(d, "logDirectory"),
-                   .cgroup_parent = text_of(d, "cgroupParent"), .attempt = (uint32_t)number_of(d, "attempt"),
-                   .host_network = flag_of(d, "hostNetwork"), .host_pid = flag_of(d, "hostPid"), .host_ipc = flag_of(d, "hostIpc"),
-                   .share_process_namespace = flag_of(d, "sharePid"), .privileged = flag_of(d, "privileged"),
-                   .network_up = flag_of(d, "networkUp"), .created_ns = number_of(d, "created"),
-                   .pause_pid = (pid_t)number_of(d, "pausePid"), .ports = json_incref(json_object_get(d, "ports"))};
+    *s = (Sandbox){.id = xstrdup(id),
+                   .dir = TAKE_PTR(dir),
+                   .ns = text_of(d, "namespace"),
+                   .name = text_of(d, "name"),
+                   .uid = text_of(d, "uid"),
+                   .hostname = text_of(d, "hostname"),
+                   .log_directory = text_of(d, "logDirectory"),
+                   .cgroup_parent = text_of(d, "cgroupParent"),
+                   .attempt = (uint32_t)number_of(d, "attempt"),
+                   .host_network = flag_of(d, "hostNetwork"),
+                   .host_pid = flag_of(d, "hostPid"),
+                   .host_ipc = flag_of(d, "hostIpc"),
+                   .share_process_namespace = flag_of(d, "sharePid"),
+                   .privileged = flag_of(d, "privileged"),
+                   .network_up = flag_of(d, "networkUp"),
+                   .created_ns = number_of(d, "created"),
+                   .pause_pid = (pid_t)number_of(d, "pausePid"),
+                   .ports = json_incref(json_object_get(d, "ports"))};
     s->refs = 1;
     pthread_mutex_init(&s->mutex, NULL);
     const json_t *ips = json_object_get(d, "ips");
@@ -222,12 +234,12 @@ Container *container_unref(Container *c) {
 
 int container_save(Container *c) {
     _cleanup_json_ json_t *document = json_pack(
-        "{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:b, s:b, s:b, s:b, s:I, s:o, s:o}", "sandbox", c->sandbox_id, "name",
-        c->name, "attempt", (int)c->attempt, "imageId", c->image_id, "imageRef", c->image_ref, "logPath", c->log_path, "cgroup",
-        c->cgroup, "stopSignal", c->stop_signal, "layers", c->layers, "tty", c->tty, "stdin", c->stdin_, "stdinOnce",
-        c->stdin_once, "sharedMounts", c->shared_mounts, "ownPidNamespace", c->own_pid_namespace, "created",
-        (json_int_t)c->created_ns, "labels", pairs_json(c->labels, c->n_labels), "annotations",
-        pairs_json(c->annotations, c->n_annotations));
+        "{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:b, s:b, s:b, s:b, s:I, s:o, s:o}", "sandbox",
+        c->sandbox_id, "name", c->name, "attempt", (int)c->attempt, "imageId", c->image_id, "imageRef", c->image_ref,
+        "logPath", c->log_path, "cgroup", c->cgroup, "stopSignal", c->stop_signal, "layers", c->layers, "tty", c->tty,
+        "stdin", c->stdin_, "stdinOnce", c->stdin_once, "sharedMounts", c->shared_mounts, "ownPidNamespace",
+        c->own_pid_namespace, "created", (json_int_t)c->created_ns, "labels", pairs_json(c->labels, c->n_labels),
+        "annotations", pairs_json(c->annotations, c->n_annotations));
     _cleanup_free_ char *path = container_file(c, "container.json");
     return document ? json_store(path, document) : -EINVAL;
 }
@@ -239,12 +251,22 @@ int container_load(OciRuntime *rt, const char *id, Container **ret) {
     if (r < 0)
         return r;
     Container *c = NEW0(Container);
-    *c = (Container){.id = xstrdup(id), .dir = TAKE_PTR(dir), .sandbox_id = text_of(d, "sandbox"), .name = text_of(d, "name"),
-                     .attempt = (uint32_t)number_of(d, "attempt"), .image_id = text_of(d, "imageId"),
-                     .image_ref = text_of(d, "imageRef"), .log_path = text_of(d, "logPath"), .cgroup = text_of(d, "cgroup"),
-                     .stop_signal = text_of(d, "stopSignal"), .layers = (int)number_of(d, "layers"), .tty = flag_of(d, "tty"),
-                     .stdin_ = flag_of(d, "stdin"), .stdin_once = flag_of(d, "stdinOnce"),
-                     .shared_mounts = flag_of(d, "sharedMounts"), .own_pid_namespace = flag_of(d, "ownPidNamespace"),
+    *c = (Container){.id = xstrdup(id),
+                     .dir = TAKE_PTR(dir),
+                     .sandbox_id = text_of(d, "sandbox"),
+                     .name = text_of(d, "name"),
+                     .attempt = (uint32_t)number_of(d, "attempt"),
+                     .image_id = text_of(d, "imageId"),
+                     .image_ref = text_of(d, "imageRef"),
+                     .log_path = text_of(d, "logPath"),
+                     .cgroup = text_of(d, "cgroup"),
+                     .stop_signal = text_of(d, "stopSignal"),
+                     .layers = (int)number_of(d, "layers"),
+                     .tty = flag_of(d, "tty"),
+                     .stdin_ = flag_of(d, "stdin"),
+                     .stdin_once = flag_of(d, "stdinOnce"),
+                     .shared_mounts = flag_of(d, "sharedMounts"),
+                     .own_pid_namespace = flag_of(d, "ownPidNamespace"),
                      .created_ns = number_of(d, "created")};
     c->refs = 1;
     pthread_mutex_init(&c->mutex, NULL);
@@ -260,7 +282,7 @@ size_t container_collect(OciRuntime *rt, const char *sandbox_id, Container ***re
     Container **list = NEWN0(Container *, strmap_size(rt->containers) + 1), *c;
     size_t n = 0;
     const char *id;
-    STRMAP_FOREACH(rt->containers, id, c) {
+    STRMAP_FOREACH (rt->containers, id, c) {
         if (sandbox_id && !streq(c->sandbox_id, sandbox_id))
             continue;
         c->refs++;
@@ -329,7 +351,8 @@ static bool pid_is(const Container *c) {
 
 static int record_exit_locked(OciRuntime *rt, Container *c, int code, const char *reason, const char *message) {
     _cleanup_free_ char *path = xasprintf("%s/%s", rt->exits, c->id);
-    _cleanup_free_ char *text = xasprintf("%d 0 %lld\n%s\n%s", code, (long long)now_realtime_ns(), reason, message ? message : "");
+    _cleanup_free_ char *text =
+        xasprintf("%d 0 %lld\n%s\n%s", code, (long long)now_realtime_ns(), reason, message ? message : "");
     int r = file_replace(path, text, strlen(text));
     (void)read_exit(rt, c);
     return r;

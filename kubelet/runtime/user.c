@@ -120,7 +120,8 @@ static bool parse_id(const char *s, uint32_t *ret) {
 }
 
 /* Finds a line by name or id; the copy's fields are valid while *copy lives. */
-static bool find_line(const char *text, const char *name, const uint32_t *id, size_t n_fields, char **copy, char **out) {
+static bool find_line(const char *text, const char *name, const uint32_t *id, size_t n_fields, char **copy,
+                      char **out) {
     for (const char *line = text; line && *line;) {
         size_t n = strcspn(line, "\n");
         free(*copy);

@@ -27,7 +27,8 @@ static int shell(const char *script, int netns) {
     if (r < 0)
         fail_msg("%s: %s", script, strerror(-r));
     if (result.status && getenv("VERBOSE"))
-        print_message("%s: %s%s\n", script, result.out.data ? result.out.data : "", result.err.data ? result.err.data : "");
+        print_message("%s: %s%s\n", script, result.out.data ? result.out.data : "",
+                      result.err.data ? result.err.data : "");
     return result.status;
 }
 
@@ -66,7 +67,8 @@ static void names_are_checked(void **state) {
     }
     char *error = NULL;
     NodeNetwork *nodes;
-    ClusterNetwork spec = {.cluster = "x", .node_cidr = "10.1.1.0/30", .pod_cidr = "10.2.0.0/16", .netns_dir = "/tmp/none", .n_nodes = 3};
+    ClusterNetwork spec = {
+        .cluster = "x", .node_cidr = "10.1.1.0/30", .pod_cidr = "10.2.0.0/16", .netns_dir = "/tmp/none", .n_nodes = 3};
     assert_int_equal(cluster_network_create(&spec, &nodes, &error), -EINVAL);
     assert_non_null(strstr(error, "do not hold 3 nodes"));
     free(error);
@@ -107,13 +109,15 @@ static void pods_reach_pods_on_all_nodes(void **state) {
     (void)state;
     if (geteuid() != 0)
         skip();
-    char dir[] = "/tmp/lighter-node-XXXXXX", cluster[CLUSTER_NAME_MAX + 1], node_cidr[CIDR_TEXT_MAX], pod_cidr[CIDR_TEXT_MAX];
+    char dir[] = "/tmp/lighter-node-XXXXXX", cluster[CLUSTER_NAME_MAX + 1], node_cidr[CIDR_TEXT_MAX],
+         pod_cidr[CIDR_TEXT_MAX];
     assert_non_null(mkdtemp(dir));
     unsigned n = (unsigned)getpid() % 200;
     snprintf(cluster, sizeof cluster, "t%u", (unsigned)getpid() % 1000000);
     snprintf(node_cidr, sizeof node_cidr, "10.198.%u.0/24", n);
     snprintf(pod_cidr, sizeof pod_cidr, "10.%u.0.0/16", 100 + n % 90);
-    ClusterNetwork spec = {.cluster = cluster, .node_cidr = node_cidr, .pod_cidr = pod_cidr, .netns_dir = dir, .n_nodes = 3};
+    ClusterNetwork spec = {
+        .cluster = cluster, .node_cidr = node_cidr, .pod_cidr = pod_cidr, .netns_dir = dir, .n_nodes = 3};
     NodeNetwork *nodes = NULL;
     char *error = NULL;
     uint64_t start = now_monotonic_ns();
@@ -131,7 +135,8 @@ static void pods_reach_pods_on_all_nodes(void **state) {
     cluster_network_gateway(node_cidr, gateway);
     static const char probe[] = "ping -c 1 -W 2 %s >/dev/null 2>&1 || busybox ping -c 1 -W 2 %s";
     for (unsigned i = 0; i < 3; i++) {
-        const char *targets[] = {pods[(i + 1) % 3].ip, pods[(i + 2) % 3].ip, nodes[0].address, nodes[1].address, nodes[2].address, gateway};
+        const char *targets[] = {pods[(i + 1) % 3].ip, pods[(i + 2) % 3].ip, nodes[0].address,
+                                 nodes[1].address,     nodes[2].address,     gateway};
         for (size_t k = 0; k < ELEMENTSOF(targets); k++) {
             _cleanup_free_ char *script = xasprintf(probe, targets[k], targets[k]);
             if (run_in(pods[i].netns, script) != 0)
@@ -150,7 +155,8 @@ static void pods_reach_pods_on_all_nodes(void **state) {
     if (cluster_network_remove(cluster, dir, NULL, &error) < 0)
         fail_msg("%s", error);
     assert_int_equal(cluster_network_remove(cluster, dir, NULL, &error), 0); /* again */
-    _cleanup_free_ char *left = xasprintf("ip link | grep -E 'l[nv]-%s' || nft list table ip lighter_%s 2>/dev/null || grep %s /proc/self/mountinfo || ip route | grep '10.198.%u'",
+    _cleanup_free_ char *left = xasprintf("ip link | grep -E 'l[nv]-%s' || nft list table ip lighter_%s 2>/dev/null || "
+                                          "grep %s /proc/self/mountinfo || ip route | grep '10.198.%u'",
                                           cluster, cluster, dir, n);
     assert_int_not_equal(shell(left, 0), 0);
     assert_int_equal(fs_remove_tree(dir), 0);
@@ -178,22 +184,31 @@ static void plugins_get_what_the_specification_says(void **state) {
     assert_non_null(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/fake", dir);
     FILE *plugin = fopen(path, "w");
-    fprintf(plugin, "#!/bin/sh\ncat >%s/$CNI_COMMAND.in\nenv | grep ^CNI_ | sort >%s/$CNI_COMMAND.env\n"
-                    "[ -e %s/fail ] && { echo '{\"code\":7,\"msg\":\"no luck\",\"details\":\"today\"}'; exit 1; }\n"
-                    "echo '{\"cniVersion\":\"1.0.0\",\"ips\":[{\"address\":\"10.9.8.7/24\"},{\"address\":\"fd00::7/64\"}]}'\n",
+    fprintf(plugin,
+            "#!/bin/sh\ncat >%s/$CNI_COMMAND.in\nenv | grep ^CNI_ | sort >%s/$CNI_COMMAND.env\n"
+            "[ -e %s/fail ] && { echo '{\"code\":7,\"msg\":\"no luck\",\"details\":\"today\"}'; exit 1; }\n"
+            "echo '{\"cniVersion\":\"1.0.0\",\"ips\":[{\"address\":\"10.9.8.7/24\"},{\"address\":\"fd00::7/64\"}]}'\n",
             dir, dir, dir);
     fclose(plugin);
     chmod(path, 0755);
-    _cleanup_free_ char *conf = xasprintf("%s/conf", dir), *cache = xasprintf("%s/cache", dir), *list = xasprintf("%s/conf/1.conflist", dir);
+    _cleanup_free_ char *conf = xasprintf("%s/conf", dir), *cache = xasprintf("%s/cache", dir),
+                        *list = xasprintf("%s/conf/1.conflist", dir);
     CniNetwork network = {.bin_dir = dir, .conf_dir = conf, .cache_dir = cache};
     CniPort ports[] = {{.protocol = "tcp", .container_port = 80, .host_port = 8080}};
-    CniAttachment at = {.container_id = "c1", .netns_path = "/proc/self/ns/net", .pod_namespace = "ns", .pod_name = "pod", .pod_uid = "u", .ports = ports, .n_ports = 1};
+    CniAttachment at = {.container_id = "c1",
+                        .netns_path = "/proc/self/ns/net",
+                        .pod_namespace = "ns",
+                        .pod_name = "pod",
+                        .pod_uid = "u",
+                        .ports = ports,
+                        .n_ports = 1};
     CniResult result;
     char *error = NULL;
     assert_int_equal(cni_status(&network, &error), -ENOENT);
     free(error);
     mkdir(conf, 0700);
-    static const char text[] = "{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"plugins\":[{\"type\":\"fake\",\"capabilities\":{\"portMappings\":true},\"own\":1},{\"type\":\"fake\"}]}";
+    static const char text[] = "{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"plugins\":[{\"type\":\"fake\","
+                               "\"capabilities\":{\"portMappings\":true},\"own\":1},{\"type\":\"fake\"}]}";
     assert_int_equal(fs_write_atomic(list, text, strlen(text), 0600), 0);
     assert_int_equal(cni_status(&network, &error), 0);
     if (cni_add(&network, &at, &result, &error) < 0)
@@ -202,11 +217,14 @@ static void plugins_get_what_the_specification_says(void **state) {
     assert_string_equal(result.ips[0], "10.9.8.7");
     assert_string_equal(result.ips[1], "fd00::7");
     cni_result_done(&result);
-    _cleanup_free_ char *in_path = xasprintf("%s/ADD.in", dir), *env_path = xasprintf("%s/ADD.env", dir), *in = NULL, *env = NULL;
+    _cleanup_free_ char *in_path = xasprintf("%s/ADD.in", dir), *env_path = xasprintf("%s/ADD.env", dir), *in = NULL,
+                        *env = NULL;
     assert_int_equal(fs_read_file(in_path, 4096, &in, NULL), 0);
     assert_int_equal(fs_read_file(env_path, 4096, &env, NULL), 0);
     assert_non_null(strstr(in, "\"prevResult\"")); /* the second plugin gets the first one's result */
-    assert_non_null(strstr(env, "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=pod;K8S_POD_INFRA_CONTAINER_ID=c1;K8S_POD_UID=u"));
+    assert_non_null(strstr(
+        env,
+        "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=pod;K8S_POD_INFRA_CONTAINER_ID=c1;K8S_POD_UID=u"));
     assert_non_null(strstr(env, "CNI_IFNAME=eth0"));
     /* The configuration changes; DEL is made with what ADD was. */
     static const char other[] = "{\"cniVersion\":\"1.0.0\",\"name\":\"other\",\"plugins\":[{\"type\":\"absent\"}]}";
@@ -234,8 +252,11 @@ static void plugins_get_what_the_specification_says(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(subnets), cmocka_unit_test(names_are_checked), cmocka_unit_test(pods_reach_pods_on_all_nodes),
-        cmocka_unit_test(a_node_in_the_machines_own_namespace), cmocka_unit_test(plugins_get_what_the_specification_says),
+        cmocka_unit_test(subnets),
+        cmocka_unit_test(names_are_checked),
+        cmocka_unit_test(pods_reach_pods_on_all_nodes),
+        cmocka_unit_test(a_node_in_the_machines_own_namespace),
+        cmocka_unit_test(plugins_get_what_the_specification_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

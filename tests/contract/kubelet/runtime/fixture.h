@@ -1,5 +1,5 @@
-/* What every suite over a runtime driver needs: an image made of busybox, folders and a bridge of its own, a driver, and
- * the removal of all of it. The driver under test is the embedded one; another needs another fixture_open. */
+/* What every suite over a runtime driver needs: an image made of busybox, folders and a bridge of its own, a driver,
+ * and the removal of all of it. The driver under test is the embedded one; another needs another fixture_open. */
 #pragma once
 
 #include <stdarg.h>
@@ -47,12 +47,14 @@ static inline void write_text(const char *path, const char *text) {
     fclose(f);
 }
 
-/* A Docker archive with one layer: busybox, a user "app" (1000, also in group extra 2000), and a file only root may read. */
+/* A Docker archive with one layer: busybox, a user "app" (1000, also in group extra 2000), and a file only root may
+ * read. */
 static inline void fixture_image(Fixture *f) {
     char path[512], command[1024];
     snprintf(command, sizeof command,
              "set -e; cd %s; mkdir -p rootfs/bin rootfs/etc rootfs/tmp rootfs/data; cp /bin/busybox rootfs/bin/;"
-             "for a in sh mkdir ln cat echo sleep id ls touch mount hostname kill ps true false stty head seq wget nc httpd dd env ip tail "
+             "for a in sh mkdir ln cat echo sleep id ls touch mount hostname kill ps true false stty head seq wget nc "
+             "httpd dd env ip tail "
              "grep od yes; do ln -sf busybox rootfs/bin/$a; done; chmod 1777 rootfs/tmp; chown 1000:1000 rootfs/data;"
              "printf 'root:x:0:0:root:/root:/bin/sh\\napp:x:1000:1000::/home/app:/bin/sh\\n' >rootfs/etc/passwd;"
              "printf 'root:x:0:\\napp:x:1000:\\nextra:x:2000:app\\n' >rootfs/etc/group;"
@@ -94,7 +96,8 @@ static inline void fixture_network(Fixture *f) {
     snprintf(path, sizeof path, "%s/cni/10-test.conflist", f->dir);
     unsigned net = (unsigned)getpid() % 250;
     snprintf(text, sizeof text,
-             "{\"cniVersion\":\"1.0.0\",\"name\":\"%s\",\"plugins\":[{\"type\":\"bridge\",\"bridge\":\"%s\",\"isGateway\":true,"
+             "{\"cniVersion\":\"1.0.0\",\"name\":\"%s\",\"plugins\":[{\"type\":\"bridge\",\"bridge\":\"%s\","
+             "\"isGateway\":true,"
              "\"ipam\":{\"type\":\"host-local\",\"dataDir\":\"%s/ipam\",\"ranges\":[[{\"subnet\":\"10.199.%u.0/24\"}]],"
              "\"routes\":[{\"dst\":\"0.0.0.0/0\"}]}},{\"type\":\"portmap\",\"capabilities\":{\"portMappings\":true}}]}",
              f->bridge, f->bridge, f->dir, net);
@@ -113,8 +116,12 @@ static inline Runtime *fixture_open(Fixture *f, char **ret_error) {
     *strrchr(self, '/') = 0;
     *strrchr(self, '/') = 0;
     _cleanup_free_ char *built = xasprintf("%s/bin/lighter-monitor", self);
-    OciConfig config = {.root = root, .images = f->images, .monitor = monitor ? monitor : built, .cni_conf_dir = conf,
-                        .cgroup_root = f->cgroup, .oci_runtime = getenv("LIGHTER_OCI_RUNTIME")};
+    OciConfig config = {.root = root,
+                        .images = f->images,
+                        .monitor = monitor ? monitor : built,
+                        .cni_conf_dir = conf,
+                        .cgroup_root = f->cgroup,
+                        .oci_runtime = getenv("LIGHTER_OCI_RUNTIME")};
     if (oci_runtime_new(&config, &runtime, ret_error) < 0)
         return NULL;
     return runtime;
@@ -160,7 +167,8 @@ static inline int fixture_teardown(void **state) {
     assert_int_equal(cgroup_remove(&cgroups, f->cgroup), 0);
     cgroups_done(&cgroups);
     char command[256];
-    snprintf(command, sizeof command, "ip link del %s 2>/dev/null; ! grep -q %s /proc/self/mountinfo", f->bridge, f->dir);
+    snprintf(command, sizeof command, "ip link del %s 2>/dev/null; ! grep -q %s /proc/self/mountinfo", f->bridge,
+             f->dir);
     RUN("/bin/sh", "-c", command); /* nothing is left mounted */
     assert_int_equal(fs_remove_tree(f->dir), 0);
     free(f->image_id);
@@ -187,8 +195,13 @@ static inline char *sandbox_new_with(Fixture *f, SandboxSpec spec) {
 #define ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static inline ContainerSpec container_spec(Fixture *f, const char *const *command) {
-    return (ContainerSpec){.name = "main", .image_id = f->image_id, .image_ref = "test/busybox:1", .command = command,
-                           .log_path = "main.log", .run_as_user = -1, .run_as_group = -1};
+    return (ContainerSpec){.name = "main",
+                           .image_id = f->image_id,
+                           .image_ref = "test/busybox:1",
+                           .command = command,
+                           .log_path = "main.log",
+                           .run_as_user = -1,
+                           .run_as_group = -1};
 }
 
 static inline char *container_new_with(Fixture *f, const char *sandbox, const ContainerSpec *spec) {

@@ -1,4 +1,5 @@
-/* Whatever a driver made outlives the agent: the agent dies (here: a child process by SIGKILL), another finds everything. */
+/* Whatever a driver made outlives the agent: the agent dies (here: a child process by SIGKILL), another finds
+ * everything. */
 #include "fixture.h"
 
 #include "loop/loop.h"
@@ -59,7 +60,8 @@ static void a_killed_agent_loses_nothing(void **state) {
             _exit(1);
         RuntimePair labels[] = {{(char *)"k", (char *)"v"}};
         char *sandbox = sandbox_new_with(f, (SandboxSpec){.name = "adopted", .labels = labels, .n_labels = 1});
-        ContainerSpec spec = container_spec(f, ARGV("/bin/sh", "-c", "n=0; while :; do echo $n; n=$((n+1)); sleep 0.01; done"));
+        ContainerSpec spec =
+            container_spec(f, ARGV("/bin/sh", "-c", "n=0; while :; do echo $n; n=$((n+1)); sleep 0.01; done"));
         spec.log_path = "adopt.log";
         spec.labels = labels;
         spec.n_labels = 1;
@@ -214,9 +216,12 @@ static void a_network_that_fails_leaves_nothing(void **state) {
 static void addresses_do_not_leak(void **state) {
     Fixture *f = *state;
     _cleanup_free_ char *sandbox = sandbox_new_with(f, (SandboxSpec){0});
-    _cleanup_free_ char *forget = xasprintf("cd %s/runtime && umount -l sandboxes/%s/ns/* sandboxes/%s/shm && rm -rf sandboxes/%s", f->dir, sandbox, sandbox, sandbox);
+    _cleanup_free_ char *forget =
+        xasprintf("cd %s/runtime && umount -l sandboxes/%s/ns/* sandboxes/%s/shm && rm -rf sandboxes/%s", f->dir,
+                  sandbox, sandbox, sandbox);
     RUN("/bin/sh", "-c", forget);
-    _cleanup_free_ char *held = xasprintf("ls %s/ipam/*/10.199.* | grep -q .", f->dir), *free_ = xasprintf("! %s", held);
+    _cleanup_free_ char *held = xasprintf("ls %s/ipam/*/10.199.* | grep -q .", f->dir),
+                        *free_ = xasprintf("! %s", held);
     RUN("/bin/sh", "-c", held);
     reopen(f);
     RUN("/bin/sh", "-c", free_);
@@ -227,13 +232,15 @@ static void host_ports_are_mapped(void **state) {
     uint16_t port = (uint16_t)(20000 + getpid() % 20000);
     PortMapping ports[] = {{.protocol = "TCP", .container_port = 80, .host_port = port}};
     _cleanup_free_ char *sandbox = sandbox_new_with(f, (SandboxSpec){.ports = ports, .n_ports = 1}), *error = NULL;
-    ContainerSpec spec = container_spec(f, ARGV("/bin/sh", "-c", "while :; do echo hello from the pod | nc -l -p 80; done"));
+    ContainerSpec spec =
+        container_spec(f, ARGV("/bin/sh", "-c", "while :; do echo hello from the pod | nc -l -p 80; done"));
     _cleanup_free_ char *server = container_run(f, sandbox, &spec);
     _cleanup_free_ char *other = sandbox_new_with(f, (SandboxSpec){.name = "client"});
     spec = container_spec(f, ARGV("/bin/sleep", "100"));
     _cleanup_free_ char *client = container_run(f, other, &spec);
     char script[256];
-    snprintf(script, sizeof script, "nc -w 1 $(ip route | grep default | head -n 1 | { read a b gw rest; echo $gw; }) %u </dev/null", port);
+    snprintf(script, sizeof script,
+             "nc -w 1 $(ip route | grep default | head -n 1 | { read a b gw rest; echo $gw; }) %u </dev/null", port);
     for (int i = 0;; i++) {
         int code;
         _cleanup_free_ char *out = exec_text(f, client, ARGV("/bin/sh", "-c", script), &code);
@@ -251,9 +258,12 @@ static void host_ports_are_mapped(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_killed_agent_loses_nothing),        cmocka_unit_test(exits_are_told_at_once),
-        cmocka_unit_test(a_lost_monitor_is_a_lost_container),  cmocka_unit_test(a_network_that_fails_leaves_nothing),
-        cmocka_unit_test(addresses_do_not_leak),               cmocka_unit_test(host_ports_are_mapped),
+        cmocka_unit_test(a_killed_agent_loses_nothing),
+        cmocka_unit_test(exits_are_told_at_once),
+        cmocka_unit_test(a_lost_monitor_is_a_lost_container),
+        cmocka_unit_test(a_network_that_fails_leaves_nothing),
+        cmocka_unit_test(addresses_do_not_leak),
+        cmocka_unit_test(host_ports_are_mapped),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -6,8 +6,12 @@ static void sandbox_has_address_and_files(void **state) {
     const char *servers[] = {"10.0.0.10", NULL}, *searches[] = {"default.svc.cluster.local", "svc.cluster.local", NULL};
     const char *options[] = {"ndots:5", NULL};
     RuntimePair labels[] = {{(char *)"app", (char *)"web"}};
-    _cleanup_free_ char *id = sandbox_new_with(f, (SandboxSpec){.dns_servers = servers, .dns_searches = searches,
-                                                                .dns_options = options, .labels = labels, .n_labels = 1, .attempt = 3});
+    _cleanup_free_ char *id = sandbox_new_with(f, (SandboxSpec){.dns_servers = servers,
+                                                                .dns_searches = searches,
+                                                                .dns_options = options,
+                                                                .labels = labels,
+                                                                .n_labels = 1,
+                                                                .attempt = 3});
     SandboxStatus status;
     assert_int_equal(f->runtime->sandbox_status(f->runtime, id, &status), 0);
     assert_true(status.ready);
@@ -19,9 +23,11 @@ static void sandbox_has_address_and_files(void **state) {
     ContainerSpec spec = container_spec(f, ARGV("/bin/sleep", "100"));
     _cleanup_free_ char *container = container_run(f, id, &spec);
     int code;
-    _cleanup_free_ char *out = exec_text(f, container, ARGV("/bin/sh", "-c", "hostname; cat /etc/resolv.conf; cat /etc/hostname; ip -4 addr"), &code);
+    _cleanup_free_ char *out = exec_text(
+        f, container, ARGV("/bin/sh", "-c", "hostname; cat /etc/resolv.conf; cat /etc/hostname; ip -4 addr"), &code);
     assert_int_equal(code, 0);
-    assert_true(str_has_prefix(out, "pod-host\nsearch default.svc.cluster.local svc.cluster.local\nnameserver 10.0.0.10\noptions ndots:5\npod-host\n"));
+    assert_true(str_has_prefix(out, "pod-host\nsearch default.svc.cluster.local svc.cluster.local\nnameserver "
+                                    "10.0.0.10\noptions ndots:5\npod-host\n"));
     assert_non_null(strstr(out, status.ip));
     assert_non_null(strstr(out, "127.0.0.1"));
     char *error = NULL;
@@ -64,7 +70,8 @@ static void exit_codes_and_reasons(void **state) {
         assert_int_equal(status.exit_code, cases[i].code);
         assert_string_equal(status.reason, cases[i].reason);
         assert_int_equal(status.attempt, i);
-        assert_true(status.created_ns >= before && status.started_ns >= status.created_ns && status.finished_ns >= status.created_ns);
+        assert_true(status.created_ns >= before && status.started_ns >= status.created_ns &&
+                    status.finished_ns >= status.created_ns);
         container_status_done(&status);
         char *error = NULL;
         assert_int_equal(f->runtime->container_remove(f->runtime, id, &error), 0);
@@ -91,7 +98,8 @@ static void a_command_that_is_not_there(void **state) {
 static void stop_is_gentle_then_firm(void **state) {
     Fixture *f = *state;
     _cleanup_free_ char *sandbox = sandbox_new_with(f, (SandboxSpec){0}), *error = NULL;
-    ContainerSpec spec = container_spec(f, ARGV("/bin/sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"));
+    ContainerSpec spec =
+        container_spec(f, ARGV("/bin/sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"));
     _cleanup_free_ char *gentle = container_run(f, sandbox, &spec);
     for (int i = 0; i < 400; i++) {
         _cleanup_free_ char *log = log_text(f, "main.log");
@@ -118,7 +126,8 @@ static void stop_is_gentle_then_firm(void **state) {
 
 static void lists_are_filtered(void **state) {
     Fixture *f = *state;
-    _cleanup_free_ char *one = sandbox_new_with(f, (SandboxSpec){.name = "one"}), *two = sandbox_new_with(f, (SandboxSpec){.name = "two"});
+    _cleanup_free_ char *one = sandbox_new_with(f, (SandboxSpec){.name = "one"}),
+                        *two = sandbox_new_with(f, (SandboxSpec){.name = "two"});
     ContainerSpec spec = container_spec(f, ARGV("/bin/sleep", "100"));
     _cleanup_free_ char *a = container_new_with(f, one, &spec), *b = container_new_with(f, two, &spec);
     ContainerStatus *list;
@@ -153,13 +162,23 @@ static void errors_have_sentences(void **state) {
     assert_int_equal(f->runtime->container_create(f->runtime, sandbox, &spec, &id, &error), -ENOENT);
     assert_string_equal(error, "unable to find user nobody-here: no matching entries in passwd file");
     free(error);
+    RuntimePair env[] = {{(char *)"BINARY", (char *)"\xff\xfe"}};
+    spec = container_spec(f, ARGV("/bin/true"));
+    spec.env = env;
+    spec.n_env = 1;
+    assert_int_equal(f->runtime->container_create(f->runtime, sandbox, &spec, &id, &error), -EINVAL);
+    assert_string_equal(error, "the value of the environment variable BINARY is not valid UTF-8");
+    free(error);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sandbox_has_address_and_files), cmocka_unit_test(exit_codes_and_reasons),
-        cmocka_unit_test(a_command_that_is_not_there),   cmocka_unit_test(stop_is_gentle_then_firm),
-        cmocka_unit_test(lists_are_filtered),            cmocka_unit_test(errors_have_sentences),
+        cmocka_unit_test(sandbox_has_address_and_files),
+        cmocka_unit_test(exit_codes_and_reasons),
+        cmocka_unit_test(a_command_that_is_not_there),
+        cmocka_unit_test(stop_is_gentle_then_firm),
+        cmocka_unit_test(lists_are_filtered),
+        cmocka_unit_test(errors_have_sentences),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

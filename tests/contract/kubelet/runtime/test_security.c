@@ -80,7 +80,10 @@ static void capabilities_and_privileges(void **state) {
     assert_int_equal(capability_mask(less, "CapEff:"), 1u << 10);
     spec = container_spec(f, NULL);
     spec.privileged = true;
-    _cleanup_free_ char *privileged = run_script(f, sandbox, &spec, "cat /proc/self/status; ls -d /dev/vda /dev/loop0 /dev/kmsg 2>/dev/null; echo 1 >/proc/sys/kernel/domainname && echo rw", &code);
+    _cleanup_free_ char *privileged = run_script(f, sandbox, &spec,
+                                                 "cat /proc/self/status; ls -d /dev/vda /dev/loop0 /dev/kmsg "
+                                                 "2>/dev/null; echo 1 >/proc/sys/kernel/domainname && echo rw",
+                                                 &code);
     assert_true((capability_mask(privileged, "CapEff:") & 1u << 21) != 0);
     assert_non_null(strstr(privileged, "/dev/kmsg"));
     assert_non_null(strstr(privileged, "Seccomp:\t0"));
@@ -109,10 +112,12 @@ static void seccomp_profiles(void **state) {
     /* A profile of the user's: symbolic links are refused. */
     char path[256];
     snprintf(path, sizeof path, "%s/profile.json", f->dir);
-    write_text(path, "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"sethostname\",\"symlink\",\"symlinkat\"],\"action\":\"SCMP_ACT_ERRNO\"}]}");
+    write_text(path, "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"sethostname\",\"symlink\","
+                     "\"symlinkat\"],\"action\":\"SCMP_ACT_ERRNO\"}]}");
     spec = container_spec(f, NULL);
     spec.seccomp_profile = path;
-    _cleanup_free_ char *own = run_script(f, sandbox, &spec, "ln -sf /a /tmp/b || busybox ln -s /a /tmp/c || echo refused", &code);
+    _cleanup_free_ char *own =
+        run_script(f, sandbox, &spec, "ln -sf /a /tmp/b || busybox ln -s /a /tmp/c || echo refused", &code);
     assert_non_null(strstr(own, "refused"));
     char *error = NULL, *id = NULL;
     spec = container_spec(f, ARGV("/bin/true"));
@@ -128,7 +133,8 @@ static void file_systems(void **state) {
     int code;
     ContainerSpec spec = container_spec(f, NULL);
     spec.read_only_rootfs = true;
-    _cleanup_free_ char *ro = run_script(f, sandbox, &spec, "touch /x || echo refused; echo a >/dev/shm/y && echo shm", &code);
+    _cleanup_free_ char *ro =
+        run_script(f, sandbox, &spec, "touch /x || echo refused; echo a >/dev/shm/y && echo shm", &code);
     assert_non_null(strstr(ro, "refused"));
     assert_non_null(strstr(ro, "stdout F shm"));
     /* What one container writes into its root, another does not see; /dev/shm is the pod's. */
@@ -137,11 +143,16 @@ static void file_systems(void **state) {
     assert_non_null(strstr(fresh, "stdout F /x"));
     assert_non_null(strstr(fresh, "stdout F a"));
     /* Masked and read-only paths; /proc/sys cannot be written, kcore is empty. */
-    _cleanup_free_ char *masked = run_script(f, sandbox, &spec, "head -c 10 /proc/kcore | od -c | head -n 1; echo 1 >/proc/sys/kernel/domainname || echo refused; ls /sys/firmware | grep -c .", &code);
+    _cleanup_free_ char *masked =
+        run_script(f, sandbox, &spec,
+                   "head -c 10 /proc/kcore | od -c | head -n 1; echo 1 >/proc/sys/kernel/domainname || echo refused; "
+                   "ls /sys/firmware | grep -c .",
+                   &code);
     assert_non_null(strstr(masked, "refused"));
     const char *none[] = {NULL};
     spec.masked_paths = spec.readonly_paths = none;
-    _cleanup_free_ char *unmasked = run_script(f, sandbox, &spec, "grep -c ' /proc/' /proc/self/mountinfo; true", &code);
+    _cleanup_free_ char *unmasked =
+        run_script(f, sandbox, &spec, "grep -c ' /proc/' /proc/self/mountinfo; true", &code);
     assert_non_null(strstr(unmasked, "stdout F 0"));
     /* Volumes, read-only and not. */
     char source[256], file[300];
@@ -149,11 +160,13 @@ static void file_systems(void **state) {
     mkdir(source, 0755);
     snprintf(file, sizeof file, "%s/in", source);
     write_text(file, "from the host\n");
-    MountSpec mounts[] = {{.container_path = "/ro", .host_path = source, .read_only = true}, {.container_path = "/data/rw", .host_path = source}};
+    MountSpec mounts[] = {{.container_path = "/ro", .host_path = source, .read_only = true},
+                          {.container_path = "/data/rw", .host_path = source}};
     spec = container_spec(f, NULL);
     spec.mounts = mounts;
     spec.n_mounts = 2;
-    _cleanup_free_ char *volumes = run_script(f, sandbox, &spec, "cat /ro/in; touch /ro/x || echo refused; echo back >/data/rw/out", &code);
+    _cleanup_free_ char *volumes =
+        run_script(f, sandbox, &spec, "cat /ro/in; touch /ro/x || echo refused; echo back >/data/rw/out", &code);
     assert_non_null(strstr(volumes, "from the host"));
     assert_non_null(strstr(volumes, "refused"));
     snprintf(file, sizeof file, "%s/out", source);
@@ -175,7 +188,9 @@ static void devices(void **state) {
     int code;
     spec.devices = list;
     spec.n_devices = 1;
-    _cleanup_free_ char *log = run_script(f, sandbox, &spec, "head -c 4 /dev/nothing | od -x | head -n 1; ls /dev/kmsg /dev/vda 2>/dev/null; ls /dev/null", &code);
+    _cleanup_free_ char *log = run_script(
+        f, sandbox, &spec,
+        "head -c 4 /dev/nothing | od -x | head -n 1; ls /dev/kmsg /dev/vda 2>/dev/null; ls /dev/null", &code);
     assert_non_null(strstr(log, "0000000 0000 0000"));
     assert_null(strstr(log, "kmsg"));
     assert_null(strstr(log, "vda"));
@@ -196,10 +211,13 @@ static void limits_are_set_changed_and_kept(void **state) {
     assert_int_equal(cgroups_detect("/sys/fs/cgroup", &cgroups), 0);
     _cleanup_free_ char *group = xasprintf("%s/kubepods/pod1/%s", f->cgroup, id);
     for (int round = 0; round < 2; round++) {
-        _cleanup_free_ char *file = cgroup_file(&cgroups, "memory", group, cgroups.v2 ? "memory.max" : "memory.limit_in_bytes"), *text = NULL;
+        _cleanup_free_ char *file = cgroup_file(&cgroups, "memory", group,
+                                                cgroups.v2 ? "memory.max" : "memory.limit_in_bytes"),
+                            *text = NULL;
         assert_int_equal(fs_read_file(file, 100, &text, NULL), 0);
         assert_int_equal(strtoll(text, NULL, 10), round ? 96 << 20 : 64 << 20);
-        _cleanup_free_ char *cpu = cgroup_file(&cgroups, "cpu", group, cgroups.v2 ? "cpu.max" : "cpu.cfs_quota_us"), *quota = NULL;
+        _cleanup_free_ char *cpu = cgroup_file(&cgroups, "cpu", group, cgroups.v2 ? "cpu.max" : "cpu.cfs_quota_us"),
+                            *quota = NULL;
         assert_int_equal(fs_read_file(cpu, 100, &quota, NULL), 0);
         assert_int_equal(strtoll(quota, NULL, 10), round ? 70000 : 50000);
         ContainerSpec more = {.memory_limit = 96 << 20, .cpu_quota = 70000, .cpu_period = 100000};
@@ -250,14 +268,16 @@ static void namespaces_are_shared_as_asked(void **state) {
     }
     assert_int_equal(f->runtime->sandbox_remove(f->runtime, shared, &error), 0);
     /* The machine's namespaces. */
-    _cleanup_free_ char *host = sandbox_new_with(f, (SandboxSpec){.host_network = true, .host_pid = true, .host_ipc = true});
+    _cleanup_free_ char *host =
+        sandbox_new_with(f, (SandboxSpec){.host_network = true, .host_pid = true, .host_ipc = true});
     SandboxStatus status;
     assert_int_equal(f->runtime->sandbox_status(f->runtime, host, &status), 0);
     assert_string_equal(status.ip, "");
     assert_null(status.netns_path);
     sandbox_status_done(&status);
     spec = container_spec(f, NULL);
-    _cleanup_free_ char *log = run_script(f, host, &spec, "ls -l /proc/self/ns/net /proc/self/ns/ipc /proc/self/ns/pid", &code);
+    _cleanup_free_ char *log =
+        run_script(f, host, &spec, "ls -l /proc/self/ns/net /proc/self/ns/ipc /proc/self/ns/pid", &code);
     static const char *const names[] = {"net", "ipc", "pid"};
     for (size_t i = 0; i < ELEMENTSOF(names); i++) {
         char link[64] = "", path[64];
@@ -269,11 +289,13 @@ static void namespaces_are_shared_as_asked(void **state) {
 
 static void sysctls_stay_in_the_pod(void **state) {
     Fixture *f = *state;
-    RuntimePair good[] = {{(char *)"net.ipv4.tcp_syn_retries", (char *)"3"}, {(char *)"kernel.shm_rmid_forced", (char *)"1"}};
+    RuntimePair good[] = {{(char *)"net.ipv4.tcp_syn_retries", (char *)"3"},
+                          {(char *)"kernel.shm_rmid_forced", (char *)"1"}};
     _cleanup_free_ char *sandbox = sandbox_new_with(f, (SandboxSpec){.sysctls = good, .n_sysctls = 2}), *error = NULL;
     ContainerSpec spec = container_spec(f, NULL);
     int code;
-    _cleanup_free_ char *log = run_script(f, sandbox, &spec, "cat /proc/sys/net/ipv4/tcp_syn_retries /proc/sys/kernel/shm_rmid_forced", &code);
+    _cleanup_free_ char *log =
+        run_script(f, sandbox, &spec, "cat /proc/sys/net/ipv4/tcp_syn_retries /proc/sys/kernel/shm_rmid_forced", &code);
     assert_non_null(strstr(log, "stdout F 3\n"));
     assert_non_null(strstr(log, "stdout F 1\n"));
     RuntimePair bad[] = {{(char *)"vm.swappiness", (char *)"1"}};
@@ -302,9 +324,11 @@ static void mounts_propagate_as_asked(void **state) {
     _cleanup_free_ char *private_ = container_run(f, sandbox, &spec);
     assert_int_equal(mount("t", inner, "tmpfs", 0, NULL), 0);
     int code;
-    _cleanup_free_ char *seen = exec_text(f, slave, ARGV("/bin/grep", "-c", " /m/inner ", "/proc/self/mountinfo"), &code);
+    _cleanup_free_ char *seen =
+        exec_text(f, slave, ARGV("/bin/grep", "-c", " /m/inner ", "/proc/self/mountinfo"), &code);
     assert_string_equal(seen, "1\n");
-    _cleanup_free_ char *unseen = exec_text(f, private_, ARGV("/bin/grep", "-c", " /m/inner ", "/proc/self/mountinfo"), &code);
+    _cleanup_free_ char *unseen =
+        exec_text(f, private_, ARGV("/bin/grep", "-c", " /m/inner ", "/proc/self/mountinfo"), &code);
     assert_string_equal(unseen, "0\n");
     assert_int_equal(umount2(inner, MNT_DETACH), 0);
     /* And out of the container to the machine. */
@@ -323,9 +347,15 @@ static void mounts_propagate_as_asked(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(users_and_groups),  cmocka_unit_test(capabilities_and_privileges), cmocka_unit_test(seccomp_profiles),
-        cmocka_unit_test(file_systems),      cmocka_unit_test(devices),                     cmocka_unit_test(limits_are_set_changed_and_kept),
-        cmocka_unit_test(out_of_memory_is_told), cmocka_unit_test(namespaces_are_shared_as_asked), cmocka_unit_test(sysctls_stay_in_the_pod),
+        cmocka_unit_test(users_and_groups),
+        cmocka_unit_test(capabilities_and_privileges),
+        cmocka_unit_test(seccomp_profiles),
+        cmocka_unit_test(file_systems),
+        cmocka_unit_test(devices),
+        cmocka_unit_test(limits_are_set_changed_and_kept),
+        cmocka_unit_test(out_of_memory_is_told),
+        cmocka_unit_test(namespaces_are_shared_as_asked),
+        cmocka_unit_test(sysctls_stay_in_the_pod),
         cmocka_unit_test(mounts_propagate_as_asked),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);

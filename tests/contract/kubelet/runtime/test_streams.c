@@ -9,7 +9,9 @@ static void logs_have_the_cri_format(void **state) {
     _cleanup_free_ char *sandbox = sandbox_new_with(f, (SandboxSpec){0});
     ContainerSpec spec = container_spec(f, NULL);
     spec.log_path = "format.log";
-    spec.command = ARGV("/bin/sh", "-c", "echo out; sleep 0.1; echo err >&2; sleep 0.1; dd if=/dev/zero bs=20000 count=1 2>/dev/null; echo; printf end");
+    spec.command = ARGV(
+        "/bin/sh", "-c",
+        "echo out; sleep 0.1; echo err >&2; sleep 0.1; dd if=/dev/zero bs=20000 count=1 2>/dev/null; echo; printf end");
     _cleanup_free_ char *id = container_run(f, sandbox, &spec);
     ContainerStatus status = container_end(f, id);
     assert_true(str_has_suffix(status.log_path, "/logs/format.log"));
@@ -22,7 +24,11 @@ static void logs_have_the_cri_format(void **state) {
     const struct {
         const char *stream, *tag;
         size_t len;
-    } want[] = {{"stdout", "F", 3}, {"stderr", "F", 3}, {"stdout", "P", 16384}, {"stdout", "F", 20000 - 16384}, {"stdout", "P", 3}};
+    } want[] = {{"stdout", "F", 3},
+                {"stderr", "F", 3},
+                {"stdout", "P", 16384},
+                {"stdout", "F", 20000 - 16384},
+                {"stdout", "P", 3}};
     const char *p = log, *end = log + n;
     for (size_t i = 0; i < ELEMENTSOF(want); i++) {
         const char *newline = memchr(p, '\n', (size_t)(end - p));
@@ -46,7 +52,8 @@ static void logs_have_the_cri_format(void **state) {
 static void logs_are_reopened(void **state) {
     Fixture *f = *state;
     _cleanup_free_ char *sandbox = sandbox_new_with(f, (SandboxSpec){0}), *error = NULL;
-    ContainerSpec spec = container_spec(f, ARGV("/bin/sh", "-c", "n=0; while :; do echo line $n; n=$((n+1)); sleep 0.02; done"));
+    ContainerSpec spec =
+        container_spec(f, ARGV("/bin/sh", "-c", "n=0; while :; do echo line $n; n=$((n+1)); sleep 0.02; done"));
     spec.log_path = "rotate.log";
     _cleanup_free_ char *id = container_run(f, sandbox, &spec);
     char from[256], to[256];
@@ -69,7 +76,8 @@ static void logs_are_reopened(void **state) {
     }
     assert_int_equal(f->runtime->container_stop(f->runtime, id, 0, &error), 0);
     /* Nothing is lost between the two. */
-    _cleanup_free_ char *one = log_text(f, "rotate.log.1"), *two = log_text(f, "rotate.log"), *both = xasprintf("%s%s", one, two);
+    _cleanup_free_ char *one = log_text(f, "rotate.log.1"), *two = log_text(f, "rotate.log"),
+                        *both = xasprintf("%s%s", one, two);
     for (int i = 0; i < 5; i++) {
         _cleanup_free_ char *line = xasprintf(" line %d\n", i);
         assert_non_null(strstr(both, line));
@@ -86,19 +94,23 @@ static void exec_sync_gives_output_and_code(void **state) {
     spec.n_env = 1;
     _cleanup_free_ char *id = container_run(f, sandbox, &spec);
     int code;
-    _cleanup_free_ char *out = exec_text(f, id, ARGV("/bin/sh", "-c", "echo $MINE $FROM_IMAGE $HOSTNAME; pwd; echo e >&2; exit 3"), &code);
+    _cleanup_free_ char *out =
+        exec_text(f, id, ARGV("/bin/sh", "-c", "echo $MINE $FROM_IMAGE $HOSTNAME; pwd; echo e >&2; exit 3"), &code);
     assert_int_equal(code, 3);
     assert_string_equal(out, "1 yes pod-host\n/tmp\ne\n");
     /* More output than asked for is cut, and read to its end. */
     Buf cut = BUF_INIT(1000);
     char *error = NULL;
-    assert_int_equal(f->runtime->exec_sync(f->runtime, id, ARGV("/bin/sh", "-c", "yes | head -c 300000"), 20 * NS_PER_SEC, 1000, &cut, &code, &error), 0);
+    assert_int_equal(f->runtime->exec_sync(f->runtime, id, ARGV("/bin/sh", "-c", "yes | head -c 300000"),
+                                           20 * NS_PER_SEC, 1000, &cut, &code, &error),
+                     0);
     assert_int_equal(code, 0);
     assert_int_equal(cut.len, 1000);
     buf_done(&cut);
     /* Not there. */
     Buf none = BUF_INIT(1000);
-    assert_true(f->runtime->exec_sync(f->runtime, id, ARGV("/no/such"), 20 * NS_PER_SEC, 1000, &none, &code, &error) < 0);
+    assert_true(f->runtime->exec_sync(f->runtime, id, ARGV("/no/such"), 20 * NS_PER_SEC, 1000, &none, &code, &error) <
+                0);
     assert_non_null(strstr(error, "/no/such"));
     free(error);
     buf_done(&none);
@@ -112,7 +124,9 @@ static void exec_sync_times_out_and_kills(void **state) {
     int code;
     Buf out = BUF_INIT(1000);
     uint64_t start = now_monotonic_ns();
-    assert_int_equal(f->runtime->exec_sync(f->runtime, id, ARGV("/bin/sleep", "77"), 200 * NS_PER_MS, 1000, &out, &code, &error), -ETIMEDOUT);
+    assert_int_equal(
+        f->runtime->exec_sync(f->runtime, id, ARGV("/bin/sleep", "77"), 200 * NS_PER_MS, 1000, &out, &code, &error),
+        -ETIMEDOUT);
     assert_string_equal(error, "command timed out: timeout 0.2s exceeded");
     assert_true(now_monotonic_ns() - start < 5 * NS_PER_SEC);
     buf_done(&out);
@@ -171,7 +185,8 @@ static void exec_has_streams(void **state) {
     ContainerSpec spec = container_spec(f, ARGV("/bin/sleep", "100"));
     _cleanup_free_ char *id = container_run(f, sandbox, &spec);
     RuntimeIo io;
-    if (f->runtime->exec(f->runtime, id, ARGV("/bin/sh", "-c", "cat; echo done >&2; exit 9"), true, true, true, false, &io, &error) < 0)
+    if (f->runtime->exec(f->runtime, id, ARGV("/bin/sh", "-c", "cat; echo done >&2; exit 9"), true, true, true, false,
+                         &io, &error) < 0)
         fail_msg("%s", error);
     assert_int_equal(io.resize_fd, -1);
     write_full(io.stdin_fd, "hello\n");
@@ -184,7 +199,9 @@ static void exec_has_streams(void **state) {
     assert_int_equal(exit_code_from(&io), 9);
     io_close(&io);
     /* Streams that were not asked for. */
-    assert_int_equal(f->runtime->exec(f->runtime, id, ARGV("/bin/sh", "-c", "cat; echo x; echo y >&2"), false, true, false, false, &io, &error), 0);
+    assert_int_equal(f->runtime->exec(f->runtime, id, ARGV("/bin/sh", "-c", "cat; echo x; echo y >&2"), false, true,
+                                      false, false, &io, &error),
+                     0);
     assert_true(io.stdin_fd == -1 && io.stderr_fd == -1);
     _cleanup_free_ char *only = read_until(io.stdout_fd, NULL);
     assert_string_equal(only, "x\n");
@@ -215,7 +232,8 @@ static void exec_with_a_terminal(void **state) {
     _cleanup_free_ char *rest = read_until(io.stdout_fd, NULL);
     io_close(&io);
     /* Who goes away leaves no process behind. */
-    assert_int_equal(f->runtime->exec(f->runtime, id, ARGV("/bin/sleep", "78"), true, true, false, true, &io, &error), 0);
+    assert_int_equal(f->runtime->exec(f->runtime, id, ARGV("/bin/sleep", "78"), true, true, false, true, &io, &error),
+                     0);
     io_close(&io);
     int code;
     for (int i = 0;; i++) {
@@ -229,7 +247,9 @@ static void exec_with_a_terminal(void **state) {
 static void attach_talks_to_the_container(void **state) {
     Fixture *f = *state;
     _cleanup_free_ char *sandbox = sandbox_new_with(f, (SandboxSpec){0}), *error = NULL;
-    ContainerSpec spec = container_spec(f, ARGV("/bin/sh", "-c", "while read line; do echo \"got $line\"; echo \"err $line\" >&2; done; echo closed; exit 6"));
+    ContainerSpec spec = container_spec(
+        f, ARGV("/bin/sh", "-c",
+                "while read line; do echo \"got $line\"; echo \"err $line\" >&2; done; echo closed; exit 6"));
     spec.stdin_ = spec.stdin_once = true;
     spec.log_path = "attach.log";
     _cleanup_free_ char *id = container_run(f, sandbox, &spec);
@@ -239,7 +259,8 @@ static void attach_talks_to_the_container(void **state) {
     assert_int_equal(f->runtime->attach(f->runtime, id, false, true, false, &two, &error), 0);
     assert_true(two.stdin_fd == -1 && two.stderr_fd == -1 && two.exit_fd == -1);
     write_full(one.stdin_fd, "a\n");
-    _cleanup_free_ char *out = read_until(one.stdout_fd, "got a\n"), *err = read_until(one.stderr_fd, "err a\n"), *other = read_until(two.stdout_fd, "got a\n");
+    _cleanup_free_ char *out = read_until(one.stdout_fd, "got a\n"), *err = read_until(one.stderr_fd, "err a\n"),
+                        *other = read_until(two.stdout_fd, "got a\n");
     closep(&one.stdin_fd);
     one.stdin_fd = -1;
     _cleanup_free_ char *rest = read_until(one.stdout_fd, NULL);
@@ -315,10 +336,14 @@ static void a_client_that_does_not_read(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(logs_have_the_cri_format),      cmocka_unit_test(logs_are_reopened),
-        cmocka_unit_test(exec_sync_gives_output_and_code), cmocka_unit_test(exec_sync_times_out_and_kills),
-        cmocka_unit_test(exec_has_streams),              cmocka_unit_test(exec_with_a_terminal),
-        cmocka_unit_test(attach_talks_to_the_container), cmocka_unit_test(attach_to_a_terminal),
+        cmocka_unit_test(logs_have_the_cri_format),
+        cmocka_unit_test(logs_are_reopened),
+        cmocka_unit_test(exec_sync_gives_output_and_code),
+        cmocka_unit_test(exec_sync_times_out_and_kills),
+        cmocka_unit_test(exec_has_streams),
+        cmocka_unit_test(exec_with_a_terminal),
+        cmocka_unit_test(attach_talks_to_the_container),
+        cmocka_unit_test(attach_to_a_terminal),
         cmocka_unit_test(a_client_that_does_not_read),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);

@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (challenge_parse(text, &challenge) == 0)
         challenge_done(&challenge);
     char *once = NULL, *twice = NULL;
-    if (image_reference_normalize(text, &once) == 0 && (image_reference_normalize(once, &twice) < 0 || !streq(once, twice)))
+    if (image_reference_normalize(text, &once) == 0 &&
+        (image_reference_normalize(once, &twice) < 0 || !streq(once, twice)))
         abort();
     free(once);
     free(twice);

@@ -1,4 +1,5 @@
-/* Pulls from Debian's docker-registry, and from a server of the test's own that misbehaves in every way a registry can. */
+/* Pulls from Debian's docker-registry, and from a server of the test's own that misbehaves in every way a registry can.
+ */
 #include "image_fixture.h"
 
 #include "base/clock.h"
@@ -28,7 +29,8 @@ static int free_port(void) {
 
 static bool answers(int port) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
     bool ok = connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
     close(fd);
     return ok;
@@ -69,7 +71,8 @@ static void upload(const char *method, const char *url, const char *type, const 
     curl_easy_cleanup(c);
 }
 
-static void push_blob(const TestRegistry *r, const char *repository, const void *data, size_t n, char digest[DIGEST_TEXT + 1]) {
+static void push_blob(const TestRegistry *r, const char *repository, const void *data, size_t n,
+                      char digest[DIGEST_TEXT + 1]) {
     char url[512], location[1024] = "", put[1200];
     digest_of(data, n, digest);
     snprintf(url, sizeof url, "http://%s/v2/%s/blobs/uploads/", r->host, repository);
@@ -79,9 +82,10 @@ static void push_blob(const TestRegistry *r, const char *repository, const void 
 }
 
 /* Two layers; *manifest_digest of the manifest under `tag`. */
-static void push_image(const TestRegistry *r, const char *repository, const char *tag, bool index, char id[DIGEST_TEXT + 1],
-                       char manifest_digest[DIGEST_TEXT + 1]) {
-    static const Entry low[] = {{"a", AE_IFREG, 0644, "low", 0, 0, NULL, NULL, 0, 0}}, high[] = {{"b", AE_IFREG, 0644, "high", 0, 0, NULL, NULL, 0, 0}};
+static void push_image(const TestRegistry *r, const char *repository, const char *tag, bool index,
+                       char id[DIGEST_TEXT + 1], char manifest_digest[DIGEST_TEXT + 1]) {
+    static const Entry low[] = {{"a", AE_IFREG, 0644, "low", 0, 0, NULL, NULL, 0, 0}},
+                       high[] = {{"b", AE_IFREG, 0644, "high", 0, 0, NULL, NULL, 0, 0}};
     char diff[2][DIGEST_TEXT + 1], blob[2][DIGEST_TEXT + 1], url[512];
     size_t size[2];
     for (int i = 0; i < 2; i++) {
@@ -92,25 +96,36 @@ static void push_image(const TestRegistry *r, const char *repository, const char
         push_blob(r, repository, packed.data, packed.len, blob[i]);
         size[i] = packed.len;
     }
-    _cleanup_free_ char *config = xasprintf("{\"config\":{\"Cmd\":[\"%d\"]},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\",\"%s\"]}}", index, diff[0], diff[1]);
+    _cleanup_free_ char *config =
+        xasprintf("{\"config\":{\"Cmd\":[\"%d\"]},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\",\"%s\"]}}",
+                  index, diff[0], diff[1]);
     push_blob(r, repository, config, strlen(config), id);
     const char *kind = index ? "application/vnd.oci.image" : "application/vnd.docker";
     _cleanup_free_ char *manifest = xasprintf(
-        "{\"schemaVersion\":2,\"mediaType\":\"%s.%smanifest.v%s+json\",\"config\":{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%zu},"
-        "\"layers\":[{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%zu},{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%zu}]}",
-        kind, index ? "" : "distribution.", index ? "1" : "2", index ? "application/vnd.oci.image.config.v1+json" : "application/vnd.docker.container.image.v1+json",
-        id, strlen(config), index ? "application/vnd.oci.image.layer.v1.tar+gzip" : "application/vnd.docker.image.rootfs.diff.tar.gzip", blob[0], size[0],
-        index ? "application/vnd.oci.image.layer.v1.tar+zstd" : "application/vnd.docker.image.rootfs.diff.tar.gzip", blob[1], size[1]);
+        "{\"schemaVersion\":2,\"mediaType\":\"%s.%smanifest.v%s+json\",\"config\":{\"mediaType\":\"%s\",\"digest\":\"%"
+        "s\",\"size\":%zu},"
+        "\"layers\":[{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%zu},{\"mediaType\":\"%s\",\"digest\":\"%s\","
+        "\"size\":%zu}]}",
+        kind, index ? "" : "distribution.", index ? "1" : "2",
+        index ? "application/vnd.oci.image.config.v1+json" : "application/vnd.docker.container.image.v1+json", id,
+        strlen(config),
+        index ? "application/vnd.oci.image.layer.v1.tar+gzip" : "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        blob[0], size[0],
+        index ? "application/vnd.oci.image.layer.v1.tar+zstd" : "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        blob[1], size[1]);
     digest_of(manifest, strlen(manifest), manifest_digest);
     snprintf(url, sizeof url, "http://%s/v2/%s/manifests/%s", r->host, repository, index ? manifest_digest : tag);
-    upload("PUT", url, index ? "Content-Type: application/vnd.oci.image.manifest.v1+json" : "Content-Type: application/vnd.docker.distribution.manifest.v2+json",
+    upload("PUT", url,
+           index ? "Content-Type: application/vnd.oci.image.manifest.v1+json"
+                 : "Content-Type: application/vnd.docker.distribution.manifest.v2+json",
            manifest, strlen(manifest), NULL);
     if (!index)
         return;
-    _cleanup_free_ char *list = xasprintf("{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":["
-                                          "{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"%s\",\"size\":%zu,"
-                                          "\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}]}",
-                                          manifest_digest, strlen(manifest));
+    _cleanup_free_ char *list =
+        xasprintf("{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":["
+                  "{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"%s\",\"size\":%zu,"
+                  "\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}]}",
+                  manifest_digest, strlen(manifest));
     digest_of(list, strlen(list), manifest_digest);
     snprintf(url, sizeof url, "http://%s/v2/%s/manifests/%s", r->host, repository, tag);
     upload("PUT", url, "Content-Type: application/vnd.oci.image.index.v1+json", list, strlen(list), NULL);
@@ -122,9 +137,10 @@ static int start_registry(void **state) {
     r->dir = temporary_folder();
     int port = free_port();
     snprintf(r->host, sizeof r->host, "127.0.0.1:%d", port);
-    _cleanup_free_ char *config = xasprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s/registry}}\n"
-                                            "http: {addr: '%s', secret: test}\n",
-                                            r->dir, r->host);
+    _cleanup_free_ char *config =
+        xasprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s/registry}}\n"
+                  "http: {addr: '%s', secret: test}\n",
+                  r->dir, r->host);
     write_file(r->dir, "config.yml", config, strlen(config));
     _cleanup_free_ char *path = xasprintf("%s/config.yml", r->dir), *log = xasprintf("%s/log", r->dir);
     posix_spawn_file_actions_t actions;
@@ -157,7 +173,8 @@ static ImageStore *open_store(const char *dir, unsigned stall, const char *const
     char *error = NULL;
     ImageStore *store = NULL;
     _cleanup_free_ char *root = xasprintf("%s/store", dir);
-    if (image_store_open(&(ImageStoreConfig){.root = root, .stall_seconds = stall, .insecure_hosts = insecure}, &store, &error) < 0)
+    if (image_store_open(&(ImageStoreConfig){.root = root, .stall_seconds = stall, .insecure_hosts = insecure}, &store,
+                         &error) < 0)
         fail_msg("%s", error);
     return store;
 }
@@ -197,8 +214,9 @@ static void pulls_docker_and_oci_images(void **state) {
     char *error = NULL;
     _cleanup_free_ char *missing = xasprintf("%s/docker:nope", r->host);
     assert_int_equal(image_pull(store, missing, NULL, 0, NULL, NULL, NULL, &error), -ENOENT);
-    _cleanup_free_ char *expected = xasprintf("failed to pull and unpack image \"%s\": failed to resolve reference \"%s\": %s: not found",
-                                              missing, missing, missing);
+    _cleanup_free_ char *expected =
+        xasprintf("failed to pull and unpack image \"%s\": failed to resolve reference \"%s\": %s: not found", missing,
+                  missing, missing);
     assert_string_equal(error, expected);
     free(error);
     image_store_free(store);
@@ -209,8 +227,8 @@ static void pulls_docker_and_oci_images(void **state) {
 typedef struct Answer {
     const char *path, *needs_header; /* needs_header: only when the request has it */
     const char *response;
-    size_t len;       /* of response; 0: strlen */
-    bool hang;        /* after the response, silence */
+    size_t len; /* of response; 0: strlen */
+    bool hang;  /* after the response, silence */
 } Answer;
 
 typedef struct Server {
@@ -334,21 +352,37 @@ static void bad_manifests(void **state) {
         {"/v2/array/", NULL, HEADERS "Content-Length: 2\r\n\r\n[]"},
         {"/v2/old/", NULL, HEADERS "Content-Length: 19\r\n\r\n{\"schemaVersion\":1}"},
         {"/v2/empty/", NULL, HEADERS "Content-Length: 19\r\n\r\n{\"schemaVersion\":2}"},
-        {"/v2/platform/", NULL, HEADERS "Content-Length: 69\r\n\r\n{\"manifests\":[{\"platform\":{\"os\":\"linux\",\"architecture\":\"mips64le\"}}]}"},
-        {"/v2/denied/", NULL, "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 50\r\n\r\n{\"errors\":[{\"code\":\"DENIED\",\"message\":\"go away\"}]}"},
+        {"/v2/platform/", NULL,
+         HEADERS
+         "Content-Length: 69\r\n\r\n{\"manifests\":[{\"platform\":{\"os\":\"linux\",\"architecture\":\"mips64le\"}}]}"},
+        {"/v2/denied/", NULL,
+         "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: "
+         "50\r\n\r\n{\"errors\":[{\"code\":\"DENIED\",\"message\":\"go away\"}]}"},
         {"/v2/busy/", NULL, "HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"},
-        {"/v2/plain/", NULL, "HTTP/1.1 302 Found\r\nLocation: http://registry.example/v2/\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"},
-        {"/v2/loop/", NULL, "HTTP/1.1 302 Found\r\nLocation: /v2/loop/again\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"},
-        {"/v2/token/", NULL, "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"http://auth.example/token\"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"},
+        {"/v2/plain/", NULL,
+         "HTTP/1.1 302 Found\r\nLocation: http://registry.example/v2/\r\nConnection: close\r\nContent-Length: "
+         "0\r\n\r\n"},
+        {"/v2/loop/", NULL,
+         "HTTP/1.1 302 Found\r\nLocation: /v2/loop/again\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"},
+        {"/v2/token/", NULL,
+         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"http://auth.example/token\"\r\nConnection: "
+         "close\r\nContent-Length: 0\r\n\r\n"},
     };
     static const struct {
         const char *name;
         int error;
         const char *says;
-    } cases[] = {{"html", -EBADMSG, "not valid"}, {"array", -EBADMSG, "not an object"}, {"old", -EPROTONOSUPPORT, "schema 1"},
-                 {"empty", -EBADMSG, "config and layers"}, {"platform", -ENOENT, "linux/mips64le"}, {"denied", -EACCES, "DENIED: go away"},
-                 {"busy", -EIO, "503"}, {"plain", -EPROTO, "not safe"}, {"loop", -ELOOP, "redirects more than"},
-                 {"token", -EACCES, "not safe to talk to"}, {"absent", -ENOENT, "not found"}};
+    } cases[] = {{"html", -EBADMSG, "not valid"},
+                 {"array", -EBADMSG, "not an object"},
+                 {"old", -EPROTONOSUPPORT, "schema 1"},
+                 {"empty", -EBADMSG, "config and layers"},
+                 {"platform", -ENOENT, "linux/mips64le"},
+                 {"denied", -EACCES, "DENIED: go away"},
+                 {"busy", -EIO, "503"},
+                 {"plain", -EPROTO, "not safe"},
+                 {"loop", -ELOOP, "redirects more than"},
+                 {"token", -EACCES, "not safe to talk to"},
+                 {"absent", -ENOENT, "not found"}};
     Server s = {0};
     server_start(&s, answers, ELEMENTSOF(answers));
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -390,8 +424,10 @@ static void served_make(Served *v, const char *repository) {
     digest_of(v->layer.data, v->layer.len, blob);
     buf_printf(&v->config, "{\"rootfs\":{\"diff_ids\":[\"%s\"]}}", diff);
     digest_of(v->config.data, v->config.len, id);
-    buf_printf(&v->manifest, "{\"schemaVersion\":2,\"config\":{\"digest\":\"%s\",\"size\":%zu},\"layers\":[{\"digest\":\"%s\",\"size\":%zu}]}", id,
-               v->config.len, blob, v->layer.len);
+    buf_printf(&v->manifest,
+               "{\"schemaVersion\":2,\"config\":{\"digest\":\"%s\",\"size\":%zu},\"layers\":[{\"digest\":\"%s\","
+               "\"size\":%zu}]}",
+               id, v->config.len, blob, v->layer.len);
     snprintf(v->config_path, sizeof v->config_path, "/v2/%s/blobs/%s", repository, id);
     snprintf(v->layer_path, sizeof v->layer_path, "/v2/%s/blobs/%s", repository, blob);
     v->responses[0] = http(HEADERS, v->manifest.data, v->manifest.len, &v->lens[0]);
@@ -449,12 +485,15 @@ static void a_broken_download_goes_on(void **state) {
     size_t half = v.layer.len / 2;
     char range[64], head[256];
     snprintf(range, sizeof range, "Range: bytes=%zu-", half);
-    snprintf(head, sizeof head, "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nContent-Range: bytes %zu-%zu/%zu\r\n", half, v.layer.len - 1, v.layer.len);
+    snprintf(head, sizeof head,
+             "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nContent-Range: bytes %zu-%zu/%zu\r\n", half,
+             v.layer.len - 1, v.layer.len);
     v.responses[3] = http(head, v.layer.data + half, v.layer.len - half, &v.lens[3]);
-    Answer answers[] = {{"/v2/app/manifests/", NULL, v.responses[0], v.lens[0], false},
-                        {v.config_path, NULL, v.responses[1], v.lens[1], false},
-                        {v.layer_path, range, v.responses[3], v.lens[3], false},
-                        {v.layer_path, NULL, v.responses[2], v.lens[2] - (v.layer.len - half), false}}; /* breaks off half way */
+    Answer answers[] = {
+        {"/v2/app/manifests/", NULL, v.responses[0], v.lens[0], false},
+        {v.config_path, NULL, v.responses[1], v.lens[1], false},
+        {v.layer_path, range, v.responses[3], v.lens[3], false},
+        {v.layer_path, NULL, v.responses[2], v.lens[2] - (v.layer.len - half), false}}; /* breaks off half way */
     Server s = {0};
     server_start(&s, answers, ELEMENTSOF(answers));
     char *error = NULL;
@@ -472,25 +511,32 @@ static void tokens_and_redirects(void **state) {
     Answer elsewhere[] = {{"/cdn", NULL, v.responses[2], v.lens[2], false}};
     Server cdn = {.secret = "Authorization"};
     server_start(&cdn, elsewhere, 1);
-    char challenge[256], redirect[256], token[] = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 23\r\n\r\n{\"token\":\"very-secret\"} ";
+    char challenge[256], redirect[256],
+        token[] = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 23\r\n\r\n{\"token\":\"very-secret\"} ";
     Server s = {0};
     Answer answers[7];
     memset(answers, 0, sizeof answers);
     server_start(&s, answers, 6);
     snprintf(challenge, sizeof challenge,
-             "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"http://127.0.0.1:%d/token\",service=\"s\",scope=\"repository:app:pull\"\r\n"
+             "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer "
+             "realm=\"http://127.0.0.1:%d/token\",service=\"s\",scope=\"repository:app:pull\"\r\n"
              "Connection: close\r\nContent-Length: 0\r\n\r\n",
              s.port);
-    snprintf(redirect, sizeof redirect, "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:%d/cdn\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", cdn.port);
-    const Answer table[] = {{"/token?service=s&scope=repository%3Aapp%3Apull", "Authorization: Basic dXNlcjpwYXNz", token, 0, false},
-                            {"/v2/app/manifests/", "Authorization: Bearer very-secret", v.responses[0], v.lens[0], false},
-                            {v.config_path, "Authorization: Bearer very-secret", v.responses[1], v.lens[1], false},
-                            {v.layer_path, "Authorization: Bearer very-secret", redirect, 0, false},
-                            {"/token", NULL, "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", 0, false},
-                            {"/v2/", NULL, challenge, 0, false}};
+    snprintf(redirect, sizeof redirect,
+             "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:%d/cdn\r\nConnection: "
+             "close\r\nContent-Length: 0\r\n\r\n",
+             cdn.port);
+    const Answer table[] = {
+        {"/token?service=s&scope=repository%3Aapp%3Apull", "Authorization: Basic dXNlcjpwYXNz", token, 0, false},
+        {"/v2/app/manifests/", "Authorization: Bearer very-secret", v.responses[0], v.lens[0], false},
+        {v.config_path, "Authorization: Bearer very-secret", v.responses[1], v.lens[1], false},
+        {v.layer_path, "Authorization: Bearer very-secret", redirect, 0, false},
+        {"/token", NULL, "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", 0, false},
+        {"/v2/", NULL, challenge, 0, false}};
     memcpy(answers, table, sizeof table);
     char *error = NULL;
-    assert_int_equal(pull_from(&s, "app", 5, &(RegistryAuth){.username = "user", .password = "wrong"}, &error), -EACCES);
+    assert_int_equal(pull_from(&s, "app", 5, &(RegistryAuth){.username = "user", .password = "wrong"}, &error),
+                     -EACCES);
     assert_null(strstr(error, "wrong"));
     free(error);
     if (pull_from(&s, "app", 5, &(RegistryAuth){.username = "user", .password = "pass"}, &error) < 0)
@@ -520,9 +566,12 @@ static void plain_http_is_for_loopback(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(pulls_docker_and_oci_images, start_registry, stop_registry),
-        cmocka_unit_test(a_registry_that_hangs),     cmocka_unit_test(bad_manifests),
-        cmocka_unit_test(corrupt_and_short_blobs),   cmocka_unit_test(a_broken_download_goes_on),
-        cmocka_unit_test(tokens_and_redirects),      cmocka_unit_test(plain_http_is_for_loopback),
+        cmocka_unit_test(a_registry_that_hangs),
+        cmocka_unit_test(bad_manifests),
+        cmocka_unit_test(corrupt_and_short_blobs),
+        cmocka_unit_test(a_broken_download_goes_on),
+        cmocka_unit_test(tokens_and_redirects),
+        cmocka_unit_test(plain_http_is_for_loopback),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,8 +19,18 @@ static void references_are_normalised(void **state) {
         {"registry.example/app:1@" DIGEST, "registry.example/app@" DIGEST},
         {"[::1]:5000/app", "[::1]:5000/app:latest"},
         {"a__b/c-d.e--f", "docker.io/a__b/c-d.e--f:latest"},
-        {"", NULL}, {"UPPER", NULL}, {"app:", NULL}, {"app@sha256:123", NULL}, {"a//b", NULL}, {"/app", NULL}, {"app:-x", NULL},
-        {"a___b", NULL}, {"-host.example/app", NULL}, {"host.example:port/app", NULL}, {"app@md5:abc", NULL}, {"a/../b", NULL},
+        {"", NULL},
+        {"UPPER", NULL},
+        {"app:", NULL},
+        {"app@sha256:123", NULL},
+        {"a//b", NULL},
+        {"/app", NULL},
+        {"app:-x", NULL},
+        {"a___b", NULL},
+        {"-host.example/app", NULL},
+        {"host.example:port/app", NULL},
+        {"app@md5:abc", NULL},
+        {"a/../b", NULL},
     };
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
         _cleanup_free_ char *out = NULL;
@@ -41,7 +51,10 @@ static void references_are_normalised(void **state) {
 static void challenges_are_parsed(void **state) {
     (void)state;
     Challenge c;
-    assert_int_equal(challenge_parse("Bearer realm=\"https://auth.example/token\",service=\"reg\",scope=\"repository:a/b:pull,push\"", &c), 0);
+    assert_int_equal(
+        challenge_parse(
+            "Bearer realm=\"https://auth.example/token\",service=\"reg\",scope=\"repository:a/b:pull,push\"", &c),
+        0);
     assert_true(c.bearer);
     assert_string_equal(c.realm, "https://auth.example/token");
     assert_string_equal(c.service, "reg");
@@ -60,6 +73,7 @@ static void challenges_are_parsed(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(references_are_normalised), cmocka_unit_test(challenges_are_parsed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(references_are_normalised),
+                                       cmocka_unit_test(challenges_are_parsed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,9 @@
 #include "image_fixture.h"
 
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
 typedef struct Made {
     Buf layer, config;
     char diff_id[DIGEST_TEXT + 1], id[DIGEST_TEXT + 1], blob[DIGEST_TEXT + 1];
@@ -14,7 +18,8 @@ static void make_image(Made *m, const char *content, int filter) {
     digest_of(plain.data, plain.len, m->diff_id);
     digest_of(m->layer.data, m->layer.len, m->blob);
     buf_printf(&m->config,
-               "{\"config\":{\"Entrypoint\":[\"/e\"],\"Cmd\":[\"c1\",\"c2\"],\"Env\":[\"A=b\"],\"User\":\"u:g\",\"WorkingDir\":\"/w\","
+               "{\"config\":{\"Entrypoint\":[\"/"
+               "e\"],\"Cmd\":[\"c1\",\"c2\"],\"Env\":[\"A=b\"],\"User\":\"u:g\",\"WorkingDir\":\"/w\","
                "\"StopSignal\":\"SIGQUIT\"},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\"]}}",
                m->diff_id);
     digest_of(m->config.data, m->config.len, m->id);
@@ -27,8 +32,10 @@ static void made_done(Made *m) {
 
 /* Writes DIR/NAME: a Docker archive. */
 static void docker_archive(const char *dir, const char *name, const Made *m, const char *tag) {
-    _cleanup_free_ char *manifest = xasprintf("[{\"Config\":\"c.json\",\"RepoTags\":[\"%s\"],\"Layers\":[\"l/layer.tar\"]}]", tag);
-    Entry entries[] = {{"manifest.json", AE_IFREG, 0644, manifest, 0, 0, NULL, NULL, 0, 0}, {"c.json", AE_IFREG, 0644, m->config.data, 0, 0, NULL, NULL, 0, 0}};
+    _cleanup_free_ char *manifest =
+        xasprintf("[{\"Config\":\"c.json\",\"RepoTags\":[\"%s\"],\"Layers\":[\"l/layer.tar\"]}]", tag);
+    Entry entries[] = {{"manifest.json", AE_IFREG, 0644, manifest, 0, 0, NULL, NULL, 0, 0},
+                       {"c.json", AE_IFREG, 0644, m->config.data, 0, 0, NULL, NULL, 0, 0}};
     struct archive *a = archive_write_new();
     archive_write_set_format_ustar(a);
     char path[512];
@@ -228,20 +235,23 @@ static void oci_layouts(void **state) {
     _cleanup_free_ char *dir = temporary_folder(), *error = NULL, *archive = xasprintf("%s/oci.tar", dir);
     Made m;
     make_image(&m, "oci", ZSTD);
-    _cleanup_free_ char *manifest =
-        xasprintf("{\"schemaVersion\":2,\"config\":{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"digest\":\"%s\",\"size\":%zu},"
-                  "\"layers\":[{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar+zstd\",\"digest\":\"%s\",\"size\":%zu}]}",
-                  m.id, m.config.len, m.blob, m.layer.len);
+    _cleanup_free_ char *manifest = xasprintf(
+        "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"application/"
+        "vnd.oci.image.config.v1+json\",\"digest\":\"%s\",\"size\":%zu},"
+        "\"layers\":[{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar+zstd\",\"digest\":\"%s\",\"size\":%zu}]}",
+        m.id, m.config.len, m.blob, m.layer.len);
     char manifest_digest[DIGEST_TEXT + 1], inner_digest[DIGEST_TEXT + 1];
     digest_of(manifest, strlen(manifest), manifest_digest);
-    _cleanup_free_ char *inner =
-        xasprintf("{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"%s\",\"size\":1,\"platform\":{\"os\":\"linux\",\"architecture\":\"s390x\"}},"
-                  "{\"digest\":\"%s\",\"size\":%zu,\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}]}",
-                  "sha256:0000000000000000000000000000000000000000000000000000000000000000", manifest_digest, strlen(manifest));
+    _cleanup_free_ char *inner = xasprintf(
+        "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"%s\",\"size\":1,\"platform\":{\"os\":\"linux\","
+        "\"architecture\":\"s390x\"}},"
+        "{\"digest\":\"%s\",\"size\":%zu,\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}]}",
+        "sha256:0000000000000000000000000000000000000000000000000000000000000000", manifest_digest, strlen(manifest));
     digest_of(inner, strlen(inner), inner_digest);
-    _cleanup_free_ char *index = xasprintf("{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"%s\",\"size\":%zu,\"annotations\":"
-                                           "{\"org.opencontainers.image.ref.name\":\"registry.example/app:7\"}}]}",
-                                           inner_digest, strlen(inner));
+    _cleanup_free_ char *index =
+        xasprintf("{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"%s\",\"size\":%zu,\"annotations\":"
+                  "{\"org.opencontainers.image.ref.name\":\"registry.example/app:7\"}}]}",
+                  inner_digest, strlen(inner));
     _cleanup_free_ char *blobs = xasprintf("%s/layout/blobs/sha256", dir), *layout = xasprintf("%s/layout", dir);
     assert_int_equal(fs_mkdir_p(blobs, 0700), 0);
     write_file(blobs, m.id + 7, m.config.data, m.config.len);
@@ -260,6 +270,71 @@ static void oci_layouts(void **state) {
     assert_string_equal(image->tags[0], "registry.example/app:7");
     image_free(image);
     image_store_free(store);
+    made_done(&m);
+    assert_int_equal(fs_remove_tree(dir), 0);
+}
+
+/* A full disk: an error that says so, and nothing left that takes space. */
+static void a_full_disk(void **state) {
+    (void)state;
+    _cleanup_free_ char *dir = temporary_folder(), *root = xasprintf("%s/store", dir),
+                        *archive = xasprintf("%s/a.tar", dir), *error = NULL;
+    assert_int_equal(mkdir(root, 0700), 0);
+    if (mount("t", root, "tmpfs", 0, "size=256k") < 0)
+        skip();
+    size_t n = 300000;
+    _cleanup_free_ char *big = xmalloc(n + 1);
+    for (size_t i = 0; i < n; i++)
+        big[i] = (char)('a' + i % 23);
+    big[n] = 0;
+    Made m;
+    make_image(&m, big, GZIP);
+    docker_archive(dir, "a.tar", &m, "app:1");
+    ImageStore *store = open_store(dir);
+    assert_int_equal(image_import(store, archive, NULL, NULL, &error), -ENOSPC);
+    assert_non_null(strstr(error, "No space left on device"));
+    assert_int_equal(count(dir, "tmp"), 0);
+    assert_int_equal(count(dir, "layers"), 0);
+    image_store_free(store);
+    made_done(&m);
+    assert_int_equal(umount2(root, MNT_DETACH), 0);
+    assert_int_equal(fs_remove_tree(dir), 0);
+}
+
+/* Killed at any instant: the next to open the store finds all of an image or nothing, and can go on. */
+static void killed_at_any_instant(void **state) {
+    (void)state;
+    _cleanup_free_ char *dir = temporary_folder(), *archive = xasprintf("%s/a.tar", dir), *error = NULL;
+    Made m;
+    make_image(&m, "content", GZIP);
+    docker_archive(dir, "a.tar", &m, "app:1");
+    for (unsigned i = 0; i < 40; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            ImageStore *store = open_store(dir);
+            for (;;) {
+                if (image_import(store, archive, NULL, NULL, NULL) < 0 || image_remove(store, "app:1", NULL) < 0)
+                    _exit(1);
+            }
+        }
+        usleep(1000 + i * 371);
+        kill(child, SIGKILL);
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        ImageStore *store = open_store(dir);
+        assert_int_equal(count(dir, "tmp"), 0);
+        Image *image = NULL;
+        if (image_get(store, "app:1", &image) == 0) {
+            _cleanup_free_ char *file = xasprintf("%s/file", image->layer_dirs[0]), *text = NULL;
+            assert_int_equal(fs_read_file(file, 100, &text, NULL), 0);
+            assert_string_equal(text, "content");
+            image_free(image);
+        }
+        if (image_import(store, archive, NULL, NULL, &error) < 0)
+            fail_msg("%s", error);
+        image_store_free(store);
+    }
     made_done(&m);
     assert_int_equal(fs_remove_tree(dir), 0);
 }
@@ -289,9 +364,15 @@ static void other_files_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(imports_lists_and_removes), cmocka_unit_test(a_tag_moves),  cmocka_unit_test(leases_keep_layers),
-        cmocka_unit_test(a_corrupt_layer_leaves_nothing), cmocka_unit_test(leftovers_go), cmocka_unit_test(oci_layouts),
+        cmocka_unit_test(imports_lists_and_removes),
+        cmocka_unit_test(a_tag_moves),
+        cmocka_unit_test(leases_keep_layers),
+        cmocka_unit_test(a_corrupt_layer_leaves_nothing),
+        cmocka_unit_test(leftovers_go),
+        cmocka_unit_test(oci_layouts),
         cmocka_unit_test(other_files_are_refused),
+        cmocka_unit_test(a_full_disk),
+        cmocka_unit_test(killed_at_any_instant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

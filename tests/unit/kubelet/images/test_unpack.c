@@ -90,8 +90,12 @@ static void nothing_leaves_the_root(void **state) {
         {{{"../outside", AE_IFREG, 0644, "x"}}, 1, true},
         {{{"a/../../outside", AE_IFREG, 0644, "x"}}, 1, true},
         {{{"/abs/../../outside", AE_IFREG, 0644, "x"}}, 1, true},
-        {{{"link", AE_IFLNK, 0777, ".."}, {"link/outside", AE_IFREG, 0644, "x"}}, 2, false}, /* ".." of the root is the root */
-        {{{"link", AE_IFLNK, 0777, "/tmp"}, {"link/outside", AE_IFREG, 0644, "x"}}, 2, true}, /* its own /tmp, which is not there */
+        {{{"link", AE_IFLNK, 0777, ".."}, {"link/outside", AE_IFREG, 0644, "x"}},
+         2,
+         false}, /* ".." of the root is the root */
+        {{{"link", AE_IFLNK, 0777, "/tmp"}, {"link/outside", AE_IFREG, 0644, "x"}},
+         2,
+         true}, /* its own /tmp, which is not there */
         {{{"link", AE_IFLNK, 0777, "/../../../../../../tmp/outside"}, {"link", AE_IFREG, 0644, "x"}}, 2, false},
         {{{"hard", 0, 0, "../blob"}}, 1, true},
         {{{"link", AE_IFLNK, 0777, ".."}, {"hard", 0, 0, "link/blob"}}, 2, true},
@@ -120,7 +124,8 @@ static void nothing_leaves_the_root(void **state) {
 
 static void damage_is_seen(void **state) {
     (void)state;
-    static const Entry entries[] = {{"file", AE_IFREG, 0644, "some content that compresses not at all: 8f3k2j4h5g", 0, 0, NULL, NULL, 0, 0}};
+    static const Entry entries[] = {
+        {"file", AE_IFREG, 0644, "some content that compresses not at all: 8f3k2j4h5g", 0, 0, NULL, NULL, 0, 0}};
     _cleanup_buf_ Buf blob = BUF_INIT(4 << 20);
     tar_make(entries, 1, GZIP, &blob);
     for (size_t cut = 0; cut < blob.len; cut += 7) {
@@ -139,9 +144,12 @@ static void damage_is_seen(void **state) {
 static void folders_and_files_replace_each_other(void **state) {
     (void)state;
     static const Entry entries[] = {
-        {"a", AE_IFDIR, 0755, NULL, 0, 0, NULL, NULL, 0, 0},   {"a/b", AE_IFREG, 0644, "x", 0, 0, NULL, NULL, 0, 0},
-        {"a", AE_IFREG, 0644, "now a file", 0, 0, NULL, NULL, 0, 0}, {"c", AE_IFREG, 0644, "x", 0, 0, NULL, NULL, 0, 0},
-        {"c", AE_IFDIR, 0700, NULL, 0, 0, NULL, NULL, 0, 0},   {"c/d", AE_IFREG, 0644, "x", 0, 0, NULL, NULL, 0, 0},
+        {"a", AE_IFDIR, 0755, NULL, 0, 0, NULL, NULL, 0, 0},
+        {"a/b", AE_IFREG, 0644, "x", 0, 0, NULL, NULL, 0, 0},
+        {"a", AE_IFREG, 0644, "now a file", 0, 0, NULL, NULL, 0, 0},
+        {"c", AE_IFREG, 0644, "x", 0, 0, NULL, NULL, 0, 0},
+        {"c", AE_IFDIR, 0700, NULL, 0, 0, NULL, NULL, 0, 0},
+        {"c/d", AE_IFREG, 0644, "x", 0, 0, NULL, NULL, 0, 0},
     };
     _cleanup_free_ char *dir = temporary_folder(), *error = NULL;
     _cleanup_buf_ Buf blob = BUF_INIT(4 << 20);
@@ -156,8 +164,10 @@ static void folders_and_files_replace_each_other(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unpacks_every_kind),      cmocka_unit_test(whiteouts_become_overlay_marks),
-        cmocka_unit_test(nothing_leaves_the_root), cmocka_unit_test(damage_is_seen),
+        cmocka_unit_test(unpacks_every_kind),
+        cmocka_unit_test(whiteouts_become_overlay_marks),
+        cmocka_unit_test(nothing_leaves_the_root),
+        cmocka_unit_test(damage_is_seen),
         cmocka_unit_test(folders_and_files_replace_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,12 +95,14 @@ static void version_2(void **state) {
     assert_int_equal(stats.cpu_usage_ns, 1234000);
     assert_int_equal(stats.pids, 7);
     assert_int_equal(cgroup_stats(&f->cgroups, "/l/pod/gone", &stats), -ENOENT);
-    static const char *const files[] = {"cpu.weight", "cpu.max", "memory.max", "pids.max", "cgroup.kill", "cgroup.procs"};
+    static const char *const files[] = {"cpu.weight", "cpu.max",     "memory.max",
+                                        "pids.max",   "cgroup.kill", "cgroup.procs"};
     for (size_t i = 0; i < ELEMENTSOF(files); i++) {
         _cleanup_free_ char *path = xasprintf("l/pod/c/%s", files[i]);
         put(f, path, "");
     }
-    ContainerSpec spec = {.cpu_shares = 1024, .cpu_quota = 50000, .cpu_period = 100000, .memory_limit = 1 << 20, .pids_limit = 9};
+    ContainerSpec spec = {
+        .cpu_shares = 1024, .cpu_quota = 50000, .cpu_period = 100000, .memory_limit = 1 << 20, .pids_limit = 9};
     char *error = NULL;
     assert_int_equal(cgroup_update(&f->cgroups, "/l/pod/c", &spec, &error), 0);
     expect(f, "l/pod/c/cpu.weight", "39");
@@ -115,7 +117,8 @@ static void version_2(void **state) {
     expect(f, "l/pod/c/cgroup.kill", "1");
     assert_int_equal(cgroup_enter(&f->cgroups, "/l/pod/c", 4711), 0);
     expect(f, "l/pod/c/cgroup.procs", "4711");
-    _cleanup_free_ char *oom = cgroup_oom_file(&f->cgroups, "/l/pod/c"), *want = xasprintf("%s/l/pod/c/memory.events", f->dir);
+    _cleanup_free_ char *oom = cgroup_oom_file(&f->cgroups, "/l/pod/c"),
+                        *want = xasprintf("%s/l/pod/c/memory.events", f->dir);
     assert_string_equal(oom, want);
     spec = (ContainerSpec){.memory_limit = 5};
     assert_int_equal(cgroup_update(&f->cgroups, "/l/pod/none", &spec, &error), -ENOENT);
@@ -178,8 +181,10 @@ static void removal_goes_from_the_leaves(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(detects_versions, set_up, tear_down), cmocka_unit_test(weights),
-        cmocka_unit_test_setup_teardown(version_2, set_up, tear_down), cmocka_unit_test_setup_teardown(version_1, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(detects_versions, set_up, tear_down),
+        cmocka_unit_test(weights),
+        cmocka_unit_test_setup_teardown(version_2, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(version_1, set_up, tear_down),
         cmocka_unit_test_setup_teardown(removal_goes_from_the_leaves, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 static UserFiles files(void) {
-    return (UserFiles){xstrdup("root:x:0:0:root:/root:/bin/sh\n\nbroken\nweb:x:33:34::/var/www:/bin/false\n12:x:99:98::/:/x\n"),
-                       xstrdup("root:x:0:\nweb:x:34:\nlogs:x:40:other,web\ndup:x:40:web\nadm:x:4:web,root")};
+    return (UserFiles){
+        xstrdup("root:x:0:0:root:/root:/bin/sh\n\nbroken\nweb:x:33:34::/var/www:/bin/false\n12:x:99:98::/:/x\n"),
+        xstrdup("root:x:0:\nweb:x:34:\nlogs:x:40:other,web\ndup:x:40:web\nadm:x:4:web,root")};
 }
 
 static void resolves(void **state) {
@@ -73,11 +74,13 @@ static void reads_through_layers(void **state) {
     (void)state;
     char dir[] = "/tmp/lighter-user-XXXXXX";
     assert_non_null(mkdtemp(dir));
-    _cleanup_free_ char *make = xasprintf("cd %s && mkdir -p low/etc high/etc l && echo low >low/etc/passwd && echo low >low/etc/group && "
-                                          "echo high >high/etc/passwd && ln -s %s/low l/0 && ln -s %s/high l/1",
-                                          dir, dir, dir);
+    _cleanup_free_ char *make =
+        xasprintf("cd %s && mkdir -p low/etc high/etc l && echo low >low/etc/passwd && echo low >low/etc/group && "
+                  "echo high >high/etc/passwd && ln -s %s/low l/0 && ln -s %s/high l/1",
+                  dir, dir, dir);
     assert_int_equal(system(make), 0);
-    _cleanup_free_ char *low = xasprintf("%s/low", dir), *high = xasprintf("%s/high", dir), *scratch = xasprintf("%s/l", dir);
+    _cleanup_free_ char *low = xasprintf("%s/low", dir), *high = xasprintf("%s/high", dir),
+                        *scratch = xasprintf("%s/l", dir);
     char *layers[] = {low, high, NULL};
     UserFiles f = {0};
     int r = user_files_read(layers, scratch, &f);
@@ -87,7 +90,8 @@ static void reads_through_layers(void **state) {
     assert_string_equal(f.passwd, "high\n");
     assert_string_equal(f.group, "low\n");
     user_files_done(&f);
-    _cleanup_free_ char *link = xasprintf("cd %s && rm high/etc/passwd && ln -s /../../../../../etc/passwd high/etc/passwd", dir);
+    _cleanup_free_ char *link =
+        xasprintf("cd %s && rm high/etc/passwd && ln -s /../../../../../etc/passwd high/etc/passwd", dir);
     assert_int_equal(system(link), 0);
     assert_int_equal(user_files_read(layers, scratch, &f), 0);
     assert_null(f.passwd); /* it leads to itself, not to the machine's */
