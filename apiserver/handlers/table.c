@@ -1,7 +1,6 @@
-/* The Table form (meta.k8s.io/v1): what kubectl get prints. Rows come from the resource's strategy, or are its name and
- * age when it has no printer. */
+/* The Table form (meta.k8s.io/v1): what kubectl get prints. Rows come from the resource's printer. */
 #include "apiserver/handlers/encode.h"
-#include "base/clock.h"
+#include "apiserver/registry/printers.h"
 #include "base/str.h"
 
 #define NAME_DESCRIPTION                                                                                               \
@@ -14,11 +13,6 @@
     "guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is "  \
     "represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: "    \
     "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
-
-static const Column generic[] = {
-    {"Name", "string", "name", 0, NULL},
-    {"Created At", "date", "", 0, NULL},
-};
 
 static const char *description_of(const Column *column) {
     if (streq(column->name, "Name"))
@@ -39,32 +33,25 @@ static Value *column_value(Arena *arena, const Column *column) {
 }
 
 Value *print_table_new(Arena *arena, const Resource *resource, bool with_columns) {
-    const Strategy *strategy = strategy_of(resource->storage);
-    bool own = strategy->print != NULL;
-    const Column *columns = own ? strategy->columns : generic;
-    size_t n = own ? strategy->n_columns : ELEMENTSOF(generic);
+    const Printer *printer = printer_of(resource->storage->group, resource->storage->plural);
     Value *table = api_value_new(arena, "meta.k8s.io/v1", "Table"), *definitions = value_array(arena);
     value_set(arena, table, "metadata", value_object(arena));
-    for (size_t i = 0; with_columns && i < n; i++)
-        value_append(arena, definitions, column_value(arena, &columns[i]));
+    for (size_t i = 0; with_columns && i < printer->n_columns; i++)
+        value_append(arena, definitions, column_value(arena, &printer->columns[i]));
     value_set(arena, table, "columnDefinitions", with_columns ? definitions : value_null(arena));
     value_set(arena, table, "rows", value_array(arena));
     return table;
 }
 
 void print_table_add(Arena *arena, Value *table, const Resource *resource, const Object *object, const char *include_object, int64_t now_ns) {
-    const Strategy *strategy = strategy_of(resource->storage);
-    Value *row = value_object(arena), *cells = value_array(arena), *tree = NULL;
-    char time[RFC3339_MAX];
-    if (strategy->print)
-        strategy->print(arena, tree = object_value(object, arena), now_ns, cells);
-    else {
-        value_append(arena, cells, value_string(arena, object_name(object)));
-        value_append(arena, cells, value_string(arena, rfc3339_format(object_created_ns(object), time)));
-    }
+    const Printer *printer = printer_of(resource->storage->group, resource->storage->plural);
+    Value *row = value_object(arena), *cells = value_array(arena), *tree = object_value(object, arena);
+    Value *conditions = printer->conditions ? printer->conditions(arena, tree) : NULL;
+    printer_print(printer, arena, tree, now_ns, cells);
     value_set(arena, row, "cells", cells);
+    value_set(arena, row, "conditions", conditions);
     if (streq(include_object, "Object"))
-        value_set(arena, row, "object", tree ? tree : object_value(object, arena));
+        value_set(arena, row, "object", tree);
     else if (!streq(include_object, "None"))
         value_set(arena, row, "object", partial_of(arena, object));
     value_append(arena, value_get(table, "rows"), row);

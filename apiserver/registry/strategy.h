@@ -36,8 +36,8 @@ typedef struct StrategyContext {
 /* Adds a Warning header to the answer. */
 void strategy_warn(StrategyContext *context, const char *format, ...) _printf_(2, 3);
 
-/* `print` appends one value a column to `cells`, in the order of `columns`. set_defaults comes after defaults.h and is for
- * what is a resource's own, not its types'. */
+/* set_defaults comes after defaults.h and is for what is a resource's own, not its types'. What a resource prints is in
+ * printers.h. */
 typedef struct Strategy {
     const char *group, *plural; /* all versions of it, unless `version` is set */
     const char *version;
@@ -60,6 +60,7 @@ typedef struct Strategy {
     int (*begin_create)(StrategyContext *context, Value *object, ApiError *err);
     int (*begin_update)(StrategyContext *context, Value *object, const Value *old, ApiError *err);
     void (*rollback)(StrategyContext *context, const Value *object);
+    void (*after_update)(StrategyContext *context, const Value *object, const Value *old); /* once it is stored */
     void (*after_delete)(StrategyContext *context, const Value *object);
     /* Graceful deletion: the seconds this object is to be given; 0: at once. `requested` < 0: not said. */
     int64_t (*grace_seconds)(StrategyContext *context, const Value *object, int64_t requested);
@@ -72,9 +73,6 @@ typedef struct Strategy {
     void (*mark_deleting)(StrategyContext *context, Value *object);
     /* Refuses a deletion; before anything else. */
     int (*check_delete)(StrategyContext *context, const Value *object, ApiError *err);
-    const Column *columns;
-    size_t n_columns;
-    void (*print)(Arena *arena, const Value *object, int64_t now_ns, Value *cells);
 } Strategy;
 
 typedef struct StrategyTable {
