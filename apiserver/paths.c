@@ -33,7 +33,7 @@ void server_paths_free(ServerPaths *paths) {
 }
 
 static const char *const health_roots[] = {"/healthz", "/livez", "/readyz", NULL};
-static const char *const health_checks[] = {"ping", "log", "storage", "poststarthook/start-apiserver-admission-initializer", NULL};
+static const char *const health_checks[] = {"ping", "log", "etcd", "poststarthook/bootstrap-controller", NULL};
 
 static const char *health_root(const char *path) {
     for (size_t i = 0; health_roots[i]; i++)
@@ -63,7 +63,7 @@ static void serve_health(ServerPaths *paths, HttpRequest *http, const Query *que
     for (size_t i = 0; health_checks[i]; i++)
         buf_printf(&out, "[+]%s ok\n", health_checks[i]);
     if (!ready)
-        buf_puts(&out, "[-]poststarthook/bootstrap failed: reason withheld\n");
+        buf_puts(&out, "[-]poststarthook/bootstrap-controller failed: reason withheld\n");
     buf_printf(&out, "%s check %s\n", root + 1, ready ? "passed" : "failed");
     http_reply_text(http, ready ? 200 : 500, "text/plain; charset=utf-8", out.data);
     buf_done(&out);

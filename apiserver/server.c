@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#define ISSUER "https://kubernetes.default.svc.cluster.local"
+#define ISSUER "https://kubernetes.default.svc"
 
 struct ApiServer {
     char *data_dir, *advertise, *service_range, *url, *address, *jwks_uri;
@@ -160,8 +160,8 @@ static int open_filters(ApiServer *server, const ApiServerConfig *config) {
     return r;
 }
 
-static void open_core(ApiServer *server) {
-    server->admission = admission_new();
+static void open_core(ApiServer *server, const ApiServerConfig *config) {
+    server->admission = admission_new(config->disabled_admission);
     ApiCoreConfig core = {
         .store = server->store,
         .settings = {.service_cluster_ip_range = server->service_range, .node_port_first = 30000, .node_port_last = 32767},
@@ -259,7 +259,7 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     r = r < 0 ? r : open_filters(server, config);
     if (r < 0)
         return r;
-    open_core(server);
+    open_core(server, config);
     open_paths(server, config->port);
     r = open_door(server, config);
     if (r < 0)

@@ -40,4 +40,4 @@ static int check(AdmissionRequest *request, ApiError *err) {
     return is_terminating(ns, request->strategy->arena) ? terminating(request, ns, err) : 0;
 }
 
-const AdmissionPlugin admission_namespace_lifecycle = {.name = "NamespaceLifecycle", .mutate = check};
+const AdmissionPlugin admission_namespace_lifecycle = {"NamespaceLifecycle", check, NULL};

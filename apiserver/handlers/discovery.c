@@ -269,9 +269,9 @@ static int compare_strings(const void *a, const void *b) {
 
 Value *discovery_root_paths(Arena *arena) {
     static const char *const fixed[] = {
-        "/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/", "/healthz", "/healthz/log", "/healthz/ping",
-        "/livez", "/livez/log", "/livez/ping", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks",
-        "/readyz", "/readyz/log", "/readyz/ping", "/version",
+        "/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/", "/healthz", "/healthz/etcd", "/healthz/log", "/healthz/ping",
+        "/livez", "/livez/etcd", "/livez/log", "/livez/ping", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks",
+        "/readyz", "/readyz/etcd", "/readyz/log", "/readyz/ping", "/version",
     };
     Value *list = value_array(arena), *name, *version;
     for (size_t i = 0; i < ELEMENTSOF(fixed); i++)

@@ -11,29 +11,8 @@ void list_parameters_done(ListParameters *parameters) {
 
 static const char *const matches[] = {"Exact", "NotOlderThan", "", NULL};
 
-/* ValidateListOptions of k8s.io/apimachinery/pkg/apis/meta/internalversion/validation. */
-static void validate_match(const ApiRequest *request, bool watch, FieldErrors *errors) {
-    const ApiOptions *o = &request->options;
-    const char *match = o->resource_version_match;
-    FieldPath at = FIELD(NULL, "resourceVersionMatch"), initial = FIELD(NULL, "sendInitialEvents");
-    bool bad = match && *match && !str_in(match, matches);
-    if (o->send_initial_events_set) {
-        if (str_empty(match))
-            field_forbidden(errors, &at, "resourceVersionMatch is required when sendInitialEvents is set");
-        else if (watch && !streq(match, "NotOlderThan"))
-            field_not_supported(errors, &at, value_string(errors->arena, match), (const char *const[]){"NotOlderThan", NULL});
-        if (!watch)
-            field_forbidden(errors, &initial, "sendInitialEvents is forbidden for list");
-        else if (o->send_initial_events && !o->allow_watch_bookmarks)
-            field_forbidden(errors, &initial, "sendInitialEvents requires allowWatchBookmarks");
-        return;
-    }
-    if (str_empty(match))
-        return;
-    if (watch) {
-        field_forbidden(errors, &at, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
-        return;
-    }
+static void validate_list_match(const ApiOptions *o, const char *match, bool bad, FieldErrors *errors) {
+    FieldPath at = FIELD(NULL, "resourceVersionMatch");
     if (str_empty(o->resource_version))
         field_forbidden(errors, &at, "resourceVersionMatch is forbidden unless resourceVersion is provided");
     if (!str_empty(o->continue_token))
@@ -42,6 +21,29 @@ static void validate_match(const ApiRequest *request, bool watch, FieldErrors *e
         field_not_supported(errors, &at, value_string(errors->arena, match), matches);
     if (streq(match, "Exact") && streq_null(o->resource_version, "0"))
         field_forbidden(errors, &at, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+}
+
+/* ValidateListOptions of k8s.io/apimachinery/pkg/apis/meta/internalversion/validation. */
+static void validate_match(const ApiRequest *request, bool watch, FieldErrors *errors) {
+    const ApiOptions *o = &request->options;
+    const char *match = o->resource_version_match;
+    FieldPath at = FIELD(NULL, "resourceVersionMatch"), initial = FIELD(NULL, "sendInitialEvents");
+    bool bad = match && *match && !str_in(match, matches);
+    if (o->send_initial_events_set && watch) {
+        if (str_empty(match))
+            field_forbidden(errors, &at, "resourceVersionMatch is required when sendInitialEvents is set");
+        else if (!streq(match, "NotOlderThan"))
+            field_not_supported(errors, &at, value_string(errors->arena, match), (const char *const[]){"NotOlderThan", NULL});
+        if (o->send_initial_events && !o->allow_watch_bookmarks)
+            field_forbidden(errors, &initial, "sendInitialEvents requires allowWatchBookmarks");
+        return;
+    }
+    if (!watch && !str_empty(match))
+        validate_list_match(o, match, bad, errors);
+    if (!watch && o->send_initial_events_set)
+        field_forbidden(errors, &initial, "sendInitialEvents is forbidden for list");
+    if (watch && !str_empty(match))
+        field_forbidden(errors, &at, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
 }
 
 static bool names_fields_plainly(const Resource *resource) {
@@ -106,6 +108,7 @@ int verb_list(ApiCore *core, const ApiRequest *request, const ApiInput *input, A
     if (!str_empty(request->options.continue_token) && p.revision_set && p.revision != 0)
         return api_error_bad_request(err, "specifying resource version is not allowed when using continue");
     uint64_t current = store_revision(store);
+    bool any = p.revision_set && p.revision == 0 && str_empty(request->options.continue_token);
     if (p.revision > current)
         return too_new(p.revision, current, err);
     ListQuery query = {
@@ -113,7 +116,8 @@ int verb_list(ApiCore *core, const ApiRequest *request, const ApiInput *input, A
         .ns = request->ns,
         .labels = p.labels,
         .fields = p.fields,
-        .limit = request->options.limit > 0 ? (size_t)request->options.limit : 0,
+        /* "0" asks for whatever is at hand: the reference's cache then knows no pages */
+        .limit = request->options.limit > 0 && !any ? (size_t)request->options.limit : 0,
         .continue_token = str_empty(request->options.continue_token) ? NULL : request->options.continue_token,
         .at_revision = p.exact ? p.revision : 0,
     };

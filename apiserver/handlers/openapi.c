@@ -19,6 +19,7 @@ struct OpenApi {
     Document v2;
     Document v3[OPENAPI_GROUPS_MAX];
     size_t n_v3;
+    bool built;
 };
 
 OpenApi *openapi_new(void) {
@@ -68,8 +69,9 @@ static void add_group(OpenApi *openapi, const Resource *resource) {
 }
 
 static void build_v3(OpenApi *openapi) {
-    for (size_t i = 0; !openapi->n_v3 && resource_builtin(i); i++)
+    for (size_t i = 0; !openapi->built && resource_builtin(i); i++)
         add_group(openapi, resource_builtin(i));
+    openapi->built = true;
     for (size_t i = 1; i < openapi->n_v3; i++) /* few: sorted by path */
         for (size_t j = i; j && strcmp(openapi->v3[j - 1].path, openapi->v3[j].path) > 0; j--) {
             Document swap = openapi->v3[j];

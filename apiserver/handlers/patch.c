@@ -4,12 +4,21 @@
 
 #include <errno.h>
 
+static int bad_merge_patch(const Value *patch, ApiError *err) {
+    static const char *const names[] = {[VALUE_BOOL] = "bool", [VALUE_INT] = "number", [VALUE_DOUBLE] = "number", [VALUE_STRING] = "string", [VALUE_ARRAY] = "array"};
+    if (!patch || patch->type == VALUE_NULL)
+        return api_error_bad_request(err, "Invalid JSON Patch");
+    return api_error_bad_request(err, "error decoding patch: json: cannot unmarshal %s into Go value of type map[string]interface {}", names[patch->type]);
+}
+
 int patch_apply(const ApiRequest *request, const Schema *schema, const Value *original, Value **ret, ApiError *err) {
     Arena *arena = request->arena;
     switch (request->options.patch_type) {
     case PATCH_JSON:
         return json_patch_apply(arena, original, request->body, ret, err);
     case PATCH_MERGE:
+        if (!value_is(request->body, VALUE_OBJECT))
+            return bad_merge_patch(request->body, err);
         return merge_patch_apply(arena, original, request->body, ret);
     case PATCH_STRATEGIC:
         return strategic_merge_apply(arena, schema, original, request->body, ret, err);
@@ -42,7 +51,7 @@ static int patch_transform(void *userdata, const Value *old, Value **ret, ApiErr
         .group = resource->group,
         .version = resource->version,
         .kind = resource->kind,
-        .patched = true,
+        .patched_from = versioned,
     };
     Value *object;
     r = registry_decode(call, &decode, &object, err);
@@ -71,7 +80,7 @@ static int check_applied(Patch *patch, Value *applied, ApiError *err) {
         .group = resource->group,
         .version = resource->version,
         .kind = resource->kind,
-        .patched = true,
+        .applied = true,
     };
     return registry_decode_kind(call, &decode, &scratch, err);
 }

@@ -113,7 +113,7 @@ int scale_update(ApiCore *core, const ApiRequest *request, const ApiInput *input
     _cleanup_registry_result_ RegistryResult result = {0};
     registry_call_init(&call, api_core_registry(core), request);
     Scaling scaling = {.call = &call, .input = input};
-    RegistryUpdate update = {.transform = scale_transform, .userdata = &scaling};
+    RegistryUpdate update = {.transform = scale_transform, .userdata = &scaling, .check_uid = true};
     int r = registry_update(&call, &update, &result, err);
     response_take_warnings(ret, &call);
     return r < 0 ? r : answer(request, result.object, ret);

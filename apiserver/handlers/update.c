@@ -8,7 +8,7 @@ int check_name(const ApiRequest *request, const Value *object, ApiError *err) {
     const char *name = str_or(meta_get(object, "name"), ""), *ns = str_or(meta_get(object, "namespace"), "");
     if (!streq(name, request->name)) {
         if (!*name)
-            return api_error_bad_request(err, "the name of the object (%s) does not match the name on the URL (%s)", "", request->name);
+            return api_error_bad_request(err, "the name of the object (%s based on URL) was undeterminable: name must be provided", request->name);
         return api_error_bad_request(err, "the name of the object (%s) does not match the name on the URL (%s)", name, request->name);
     }
     if (*ns && request->ns && request->resource->namespaced && !streq(ns, request->ns))
@@ -101,7 +101,7 @@ int verb_update(ApiCore *core, const ApiRequest *request, const ApiInput *input,
         .kind = resource->kind,
     };
     Replace replace = {.call = &call};
-    RegistryUpdate update = {.transform = replace_transform, .userdata = &replace};
+    RegistryUpdate update = {.transform = replace_transform, .userdata = &replace, .check_uid = true};
     int r = registry_decode(&call, &decode, &replace.object, err);
     r = r < 0 ? r : check_name(request, replace.object, err);
     if (r == 0)

@@ -15,8 +15,38 @@ static const char *group_version(Arena *arena, const char *group, const char *ve
     return *group ? arena_printf(arena, "%s/%s", group, version) : version;
 }
 
+static int compare_names(const void *a, const void *b) {
+    return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
+}
+
+/* A patched tree as the reference's patch library leaves it: objects that the patch went into have their keys sorted, the
+ * others are as they were. */
+static void sort_touched(Value *patched, const Value *original) {
+    if (!value_is(patched, VALUE_OBJECT) || value_equal(patched, original))
+        return;
+    if (patched->len > 1)
+        qsort(patched->members, patched->len, sizeof *patched->members, compare_names);
+    VALUE_FOREACH_MEMBER(m, patched)
+        sort_touched(m->value, value_get(original, m->name));
+}
+
+static int patched_error(const DecodeInput *input, Arena *arena, const Value *patched, const char *why, ApiError *err) {
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    FieldErrors errors = FIELD_ERRORS_INIT(arena);
+    FieldPath at = FIELD(NULL, "patch");
+    Value *copy = value_copy(arena, patched);
+    if (value_is(copy, VALUE_OBJECT) && copy->len > 1)
+        qsort(copy->members, copy->len, sizeof *copy->members, compare_names);
+    VALUE_FOREACH_MEMBER(m, copy)
+        sort_touched(m->value, value_get(input->patched_from, m->name));
+    value_write_json(&text, copy);
+    field_invalid_str(&errors, &at, text.data, "%s", why);
+    return api_error_invalid(err, "", "", "", &errors);
+}
+
 static int decode_error(RegistryCall *call, const DecodeInput *input, const char *kind, const char *why, ApiError *err) {
-    (void)call;
+    if (input->patched_from)
+        return patched_error(input, call->context.arena, input->body, why, err);
     if (str_empty(kind))
         return api_error_bad_request(err, "the object provided is unrecognized (must be of type %s): %s", input->kind, why);
     return api_error_bad_request(err, "%s in version \"%s\" cannot be handled as a %s: %s", kind, input->version, input->kind, why);
@@ -36,6 +66,15 @@ static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *er
     const char *slash = strchr(version, '/');
     const char *group = slash ? arena_strndup(arena, version, (size_t)(slash - version)) : "";
     const char *only_version = slash ? slash + 1 : version;
+    const Resource *named = resource_find_kind(group, only_version, kind);
+    if (input->patched_from && named && !streq(kind, input->kind)) {
+        ApiError inner = {0};
+        Value *copy = value_copy(arena, input->body);
+        int r = schema_normalize(arena, named->schema, copy, NULL, &inner);
+        char *why = arena_strdup(arena, r < 0 ? str_or(inner.message, "") : arena_printf(arena, "unable to decode %s into %s", kind, input->kind));
+        api_error_done(&inner);
+        return patched_error(input, arena, input->body, why, err);
+    }
     if (!resource_find_kind(group, only_version, kind) && !streq(kind, input->kind))
         return api_error_bad_request(err, "%s in version \"%s\" cannot be handled as a %s: no kind \"%s\" is registered for version \"%s\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
                                      kind, only_version, input->kind, kind, version);
@@ -68,7 +107,7 @@ static int strictness(RegistryCall *call, const DecodeInput *input, const Unknow
     }
     if (how == FIELD_VALIDATION_WARN)
         return 0;
-    if (input->patched)
+    if (input->applied)
         return api_error_bad_request(err, "strict decoding error: %s", text.data);
     char *why = arena_printf(call->context.arena, "strict decoding error: %s", text.data);
     return decode_error(call, input, input->kind, why, err);
@@ -84,13 +123,16 @@ int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **r
         return r;
     UnknownFields unknown = {0};
     ApiError inner = {0};
+    DecodeInput pristine = *input;
+    if (input->patched_from)
+        pristine.body = value_copy(arena, input->body);
     r = schema_normalize(arena, input->schema, input->body, &unknown, &inner);
     if (r < 0) {
-        int code = decode_error(call, input, input->kind, inner.message ? inner.message : "cannot be decoded", err);
+        int code = decode_error(call, &pristine, input->kind, inner.message ? inner.message : "cannot be decoded", err);
         api_error_done(&inner);
         return code;
     }
-    r = strictness(call, input, &unknown, err);
+    r = strictness(call, &pristine, &unknown, err);
     if (r == 0)
         *ret = input->body;
     return r;

@@ -169,6 +169,8 @@ static void mark_deleting(RegistryCall *call, Value *object) {
         bump_generation(call, meta);
     int64_t at = deletion_time(meta);
     set_deletion(call, meta, at && at < call->context.now_ns ? at : call->context.now_ns, 0);
+    if (call->strategy->holds_deletion) /* namespaces know no grace */
+        value_remove(meta, "deletionGracePeriodSeconds");
     if (call->strategy->mark_deleting)
         call->strategy->mark_deleting(&call->context, object);
 }

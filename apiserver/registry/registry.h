@@ -75,6 +75,7 @@ typedef struct RegistryUpdate {
      * wrote in between; an object that names the revision its client read then gives a conflict. Result: normalised, defaulted, storage form, in call->context.arena. */
     int (*transform)(void *userdata, const Value *old, Value **ret, ApiError *err);
     void *userdata;
+    bool check_uid;     /* the object's uid, when it has one, is a precondition */
     bool create_absent; /* server-side apply */
     bool apply;         /* server-side apply: the transform has set managedFields itself */
 } RegistryUpdate;

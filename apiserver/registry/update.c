@@ -161,8 +161,12 @@ static int store_result(UpdateState *state, RegistryResult *ret) {
         ret->object = object_with_revision(made, expect);
         return 0;
     }
-    if (!gone)
-        return store_update(store, made, expect, &ret->object);
+    if (!gone) {
+        int r = store_update(store, made, expect, &ret->object);
+        if (r == 0 && call->strategy->after_update)
+            call->strategy->after_update(&call->context, state->object, state->old_value);
+        return r;
+    }
     int r = store_delete(store, call->resource, object_namespace(made), object_name(made), expect, made, NULL);
     if (r < 0)
         return r;
@@ -177,7 +181,8 @@ static int update_existing(UpdateState *state, RegistryResult *ret, ApiError *er
     RegistryCall *call = state->call;
     const Strategy *strategy = call->strategy;
     int r = engine_match_namespace(call, state->object, err);
-    r = r < 0 ? r : check_identity(state, err);
+    if (r == 0 && state->update->check_uid)
+        r = check_identity(state, err);
     r = r < 0 ? r : check_revision(state, err);
     if (r < 0)
         return r;
