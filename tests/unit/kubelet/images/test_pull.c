@@ -131,16 +131,17 @@ static void push_image(const TestRegistry *r, const char *repository, const char
     upload("PUT", url, "Content-Type: application/vnd.oci.image.index.v1+json", list, strlen(list), NULL);
 }
 
-static int start_registry(void **state) {
+static TestRegistry *registry_start(const char *storage, const char *http_options, const char *more) {
     curl_global_init(CURL_GLOBAL_DEFAULT);
     TestRegistry *r = NEW0(TestRegistry);
     r->dir = temporary_folder();
     int port = free_port();
     snprintf(r->host, sizeof r->host, "127.0.0.1:%d", port);
+    _cleanup_free_ char *own = xasprintf("%s/registry", r->dir);
     _cleanup_free_ char *config =
-        xasprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s/registry}}\n"
-                  "http: {addr: '%s', secret: test}\n",
-                  r->dir, r->host);
+        xasprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\n"
+                  "http: {addr: '%s', secret: test%s}\n%s",
+                  storage ? storage : own, r->host, http_options, more);
     write_file(r->dir, "config.yml", config, strlen(config));
     _cleanup_free_ char *path = xasprintf("%s/config.yml", r->dir), *log = xasprintf("%s/log", r->dir);
     posix_spawn_file_actions_t actions;
@@ -155,17 +156,24 @@ static int start_registry(void **state) {
         assert_true(i < 1000);
         usleep(10000);
     }
-    *state = r;
-    return 0;
+    return r;
 }
 
-static int stop_registry(void **state) {
-    TestRegistry *r = *state;
+static void registry_stop(TestRegistry *r) {
     kill(r->pid, SIGKILL);
     waitpid(r->pid, NULL, 0);
     assert_int_equal(fs_remove_tree(r->dir), 0);
     free(r->dir);
     free(r);
+}
+
+static int start_registry(void **state) {
+    *state = registry_start(NULL, "", "");
+    return 0;
+}
+
+static int stop_registry(void **state) {
+    registry_stop(*state);
     return 0;
 }
 
@@ -177,6 +185,49 @@ static ImageStore *open_store(const char *dir, unsigned stall, const char *const
                          &error) < 0)
         fail_msg("%s", error);
     return store;
+}
+
+/* TLS with a certificate of the test's own, and a password. The same blobs as the plain registry's. */
+static void tls_and_passwords(void **state) {
+    TestRegistry *plain = *state;
+    char id[DIGEST_TEXT + 1], digest[DIGEST_TEXT + 1], *error = NULL;
+    push_image(plain, "secret", "1", false, id, digest);
+    _cleanup_free_ char *make =
+        xasprintf("cd %s && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext "
+                  "subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem 2>/dev/null",
+                  plain->dir);
+    assert_int_equal(system(make), 0);
+    static const char password[] =
+        "user:$2y$05$abcdefghijklmnopqrstuuZFBUbfXoM8LFiPx8LYlO/sXZB/Cwk3K\n"; /* bcrypt of "pass" */
+    write_file(plain->dir, "htpasswd", password, strlen(password));
+    _cleanup_free_ char *tls = xasprintf(", tls: {certificate: %s/cert.pem, key: %s/key.pem}", plain->dir, plain->dir);
+    _cleanup_free_ char *auth = xasprintf("auth: {htpasswd: {realm: test, path: %s/htpasswd}}\n", plain->dir);
+    _cleanup_free_ char *storage = xasprintf("%s/registry", plain->dir), *ca = xasprintf("%s/cert.pem", plain->dir);
+    TestRegistry *r = registry_start(storage, tls, auth);
+    _cleanup_free_ char *dir = temporary_folder(), *root = xasprintf("%s/store", dir);
+    _cleanup_free_ char *reference = xasprintf("%s/secret:1", r->host);
+    const RegistryAuth auths[] = {{.username = "user", .password = "wrong"}, {.username = "user", .password = "pass"}};
+    /* A certificate that nobody vouches for is an error, on loopback too; nothing is sent in the clear instead. */
+    ImageStore *store = open_store(dir, 5, NULL);
+    assert_int_equal(image_pull(store, reference, auths, 2, NULL, NULL, NULL, &error), -EPROTO);
+    assert_non_null(strstr(error, "certificate"));
+    free(error);
+    image_store_free(store);
+    assert_int_equal(image_store_open(&(ImageStoreConfig){.root = root, .ca_file = ca}, &store, &error), 0);
+    assert_int_equal(image_pull(store, reference, NULL, 0, NULL, NULL, NULL, &error), -EACCES);
+    assert_non_null(strstr(error, "no basic auth credentials"));
+    free(error);
+    assert_int_equal(image_pull(store, reference, auths, 1, NULL, NULL, NULL, &error), -EACCES);
+    assert_null(strstr(error, "wrong"));
+    free(error);
+    Image *image = NULL;
+    if (image_pull(store, reference, auths, 2, NULL, NULL, &image, &error) < 0) /* the second fits */
+        fail_msg("%s", error);
+    assert_string_equal(image->id, id);
+    image_free(image);
+    image_store_free(store);
+    registry_stop(r);
+    assert_int_equal(fs_remove_tree(dir), 0);
 }
 
 static void count_progress(const char *what, uint64_t done, uint64_t total, void *userdata) {
@@ -566,6 +617,7 @@ static void plain_http_is_for_loopback(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(pulls_docker_and_oci_images, start_registry, stop_registry),
+        cmocka_unit_test_setup_teardown(tls_and_passwords, start_registry, stop_registry),
         cmocka_unit_test(a_registry_that_hangs),
         cmocka_unit_test(bad_manifests),
         cmocka_unit_test(corrupt_and_short_blobs),
