@@ -201,15 +201,24 @@ static const char *summary_hex(Arena *arena, const char *data, size_t len) {
     return arena_printf(arena, "%s%s", str_or(out.data, ""), len > 30 ? " ..." : "");
 }
 
+static int unreadable_patch(Exchange *exchange, ApiError *err) {
+    if (exchange->request.options.patch_type != PATCH_APPLY)
+        return -EINVAL;
+    char *message = arena_strdup(exchange->arena, str_or(err->message, ""));
+    api_error_done(err);
+    return api_error_bad_request(err, "error decoding YAML: error converting YAML to JSON: %s", message);
+}
+
 /* What a decoder says of a body that is no object at all. */
 static int unreadable(Exchange *exchange, ApiError *err) {
-    if (err->code != 400 || exchange->request.verb == API_PATCH)
+    if (err->code != 400)
         return -EINVAL;
+    if (exchange->request.verb == API_PATCH)
+        return unreadable_patch(exchange, err);
     size_t len;
     const char *data = http_body(exchange->http, &len), *kind = exchange->request.resource->kind;
-    bool json = !strstr(str_or(http_header(exchange->http, "content-type"), "json"), "yaml");
     char *message = err->message ? arena_strdup(exchange->arena, err->message) : (char *)"";
-    const char *what = json ? "couldn't get version/kind; json parse error" : "couldn't get version/kind; json parse error";
+    const char *what = "couldn't get version/kind; json parse error";
     api_error_done(err);
     if (exchange->request.verb == API_DELETE || exchange->request.verb == API_DELETE_COLLECTION)
         return api_error_bad_request(err, "%s: %s", what, message);

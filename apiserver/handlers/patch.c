@@ -61,28 +61,23 @@ static int patch_transform(void *userdata, const Value *old, Value **ret, ApiErr
     return r;
 }
 
-/* The configuration that a client applies, checked as the reference's apply does: fields it does not know are reported by
- * field validation, the rest by the merge. */
-static int check_applied(Patch *patch, Value *applied, ApiError *err) {
+/* Only what it is: fields that the kind does not have are the merge's to refuse, whatever fieldValidation says. */
+static int check_applied(Patch *patch, const Value *applied, ApiError *err) {
     RegistryCall *call = patch->call;
     const Resource *resource = call->request->resource;
-    Value *scratch;
+    const DuplicateFields *duplicates = patch->input->duplicates;
+    FieldValidation how = field_validation_of(call->request->options.field_validation);
     if (!value_is(applied, VALUE_OBJECT))
         return api_error_bad_request(err, "error decoding YAML: the configuration is not an object");
-    const char *kind = value_get_str(applied, "kind"), *version = value_get_str(applied, "apiVersion");
-    if (str_empty(kind) || str_empty(version))
-        return api_error_bad_request(err, "%s", str_empty(kind) ? "invalid object type: /, Kind=" : "apiVersion must be set");
-    DecodeInput decode = {
-        .body = value_copy(call->context.arena, applied),
-        .duplicates = patch->input->duplicates,
-        .resource = resource,
-        .schema = resource->schema,
-        .group = resource->group,
-        .version = resource->version,
-        .kind = resource->kind,
-        .applied = true,
-    };
-    return registry_decode_kind(call, &decode, &scratch, err);
+    const char *kind = str_or(value_get_str(applied, "kind"), ""), *version = str_or(value_get_str(applied, "apiVersion"), "");
+    if (!streq(kind, resource->kind) || !streq(version, resource_api_version(call->context.arena, resource)))
+        return api_error_bad_request(err, "invalid object type: %s%s, Kind=%s", strchr(version, '/') ? "" : "/", version, kind);
+    for (size_t i = 0; duplicates && i < duplicates->n && how != FIELD_VALIDATION_IGNORE; i++) {
+        if (how == FIELD_VALIDATION_STRICT)
+            return api_error_bad_request(err, "error strict decoding YAML: duplicate field \"%s\"", duplicates->paths[i]);
+        strategy_warn(&call->context, "duplicate field \"%s\"", duplicates->paths[i]);
+    }
+    return 0;
 }
 
 static int apply_transform(void *userdata, const Value *old, Value **ret, ApiError *err) {

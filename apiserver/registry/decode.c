@@ -107,8 +107,6 @@ static int strictness(RegistryCall *call, const DecodeInput *input, const Unknow
     }
     if (how == FIELD_VALIDATION_WARN)
         return 0;
-    if (input->applied)
-        return api_error_bad_request(err, "strict decoding error: %s", text.data);
     char *why = arena_printf(call->context.arena, "strict decoding error: %s", text.data);
     return decode_error(call, input, input->kind, why, err);
 }

@@ -15,7 +15,6 @@ typedef struct DecodeInput {
     const Resource *resource;          /* as the request names it */
     const Schema *schema;              /* of the kind expected: the resource's or a subresource's */
     const char *group, *version, *kind; /* expected */
-    bool applied;                      /* a configuration of server-side apply */
     const Value *patched_from;         /* `body` is this with a patch applied: other words for what is wrong; NULL: it is not */
 } DecodeInput;
 /* Kind, version, fields: *ret in the form of the kind expected. Strict violations: 400, or warnings in the call. */
