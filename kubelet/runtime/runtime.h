@@ -113,8 +113,10 @@ typedef struct ContainerStats {
     uint64_t cpu_usage_ns, memory_working_set, memory_usage, memory_rss, pids, rootfs_bytes;
 } ContainerStats;
 
-/* An interactive process (exec or attach). Descriptors are owned by the caller after the call; -1 when not asked for.
- * With tty, stdin_fd and stdout_fd are the terminal's master (the same descriptor duplicated), stderr_fd is -1. */
+/* An interactive process (exec or attach). Keep exit_fd open while the process is wanted: when its reader is gone the
+ * process is killed. A terminal's master answers EIO at its end. Descriptors are owned by the caller after the call; -1
+ * when not asked for. With tty, stdin_fd and stdout_fd are the terminal's master (the same descriptor duplicated),
+ * stderr_fd is -1. */
 typedef struct RuntimeIo {
     int stdin_fd, stdout_fd, stderr_fd;
     int exit_fd;   /* becomes readable (int32_t exit code, then EOF) when an exec'd process ends; -1 for attach */
