@@ -177,23 +177,12 @@ static Value *list_table(Arena *arena, const Media *media, const Resource *resou
     return table;
 }
 
-/* A list kind has no schema of its own in the tables: items' schema and ListMeta are all it is made of. */
-static int encode_list_protobuf(Arena *arena, const Resource *resource, const ObjectList *list, const Value *v, HttpBytes *ret) {
-    SchemaField fields[4] = {
-        {.name = "kind", .schema = NULL},
-        {.name = "apiVersion", .schema = NULL},
-        {.name = "metadata", .schema = schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"), .number = 1},
-        {.name = "items", .number = 2},
-    };
-    static const uint16_t by_name[] = {1, 3, 0, 2};
-    static const Schema text = {.type = SCHEMA_STRING};
-    Schema items = {.type = SCHEMA_LIST, .element = resource->schema};
-    Schema schema = {.type = SCHEMA_STRUCT, .fields = fields, .by_name = by_name, .n_fields = 4, .go_type = "List"};
-    fields[0].schema = fields[1].schema = &text;
-    fields[3].schema = &items;
-    (void)list;
+/* The schema of the list stands beside its items' in the tables: io.k8s.api.core.v1.Pod has io.k8s.api.core.v1.PodList. */
+static int encode_list_protobuf(Arena *arena, const Resource *resource, const Value *v, HttpBytes *ret) {
+    const char *name = str_or(resource->schema->name, ""), *dot = strrchr(name, '.');
+    const Schema *schema = dot ? schema_by_name(arena_printf(arena, "%.*s.%s", (int)(dot - name), name, resource->list_kind)) : NULL;
     Media media = {.form = MEDIA_PROTOBUF};
-    return encode_value(arena, &media, &schema, v, ret);
+    return schema ? encode_value(arena, &media, schema, v, ret) : -EPROTONOSUPPORT;
 }
 
 int encode_list(Arena *arena, const Media *media, const Resource *resource, const ObjectList *list, HttpBytes *ret) {
@@ -206,7 +195,7 @@ int encode_list(Arena *arena, const Media *media, const Resource *resource, cons
     }
     Value *v = list_tree(arena, media, resource, list);
     if (media->form == MEDIA_PROTOBUF && media->as == AS_OBJECT)
-        return encode_list_protobuf(arena, resource, list, v, ret);
+        return encode_list_protobuf(arena, resource, v, ret);
     return encode_value(arena, media, NULL, v, ret);
 }
 
