@@ -52,6 +52,7 @@ static int patch_transform(void *userdata, const Value *old, Value **ret, ApiErr
         .version = resource->version,
         .kind = resource->kind,
         .patched_from = versioned,
+        .strategic_patch = request->options.patch_type == PATCH_STRATEGIC ? request->body : NULL,
     };
     Value *object;
     r = registry_decode(call, &decode, &object, err);

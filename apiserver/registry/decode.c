@@ -30,16 +30,61 @@ static void sort_touched(Value *patched, const Value *original) {
         sort_touched(m->value, value_get(original, m->name));
 }
 
-static int patched_error(const DecodeInput *input, Arena *arena, const Value *patched, const char *why, ApiError *err) {
-    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
-    FieldErrors errors = FIELD_ERRORS_INIT(arena);
-    FieldPath at = FIELD(NULL, "patch");
+static void write_go(Buf *out, const Value *v) {
+    if (value_is(v, VALUE_OBJECT)) {
+        buf_puts(out, "map[");
+        for (size_t i = 0; i < v->len; i++) {
+            buf_printf(out, "%s%s:", i ? " " : "", v->members[i].name);
+            write_go(out, v->members[i].value);
+        }
+        buf_putc(out, ']');
+    } else if (value_is(v, VALUE_ARRAY)) {
+        buf_putc(out, '[');
+        for (size_t i = 0; i < v->len; i++) {
+            if (i)
+                buf_putc(out, ' ');
+            write_go(out, v->items[i]);
+        }
+        buf_putc(out, ']');
+    } else if (value_is(v, VALUE_STRING))
+        buf_append(out, v->string, v->len);
+    else if (value_is(v, VALUE_NULL))
+        buf_puts(out, "<nil>");
+    else
+        value_write_json(out, v);
+}
+
+static void sort_all(Value *v) {
+    if (value_is(v, VALUE_OBJECT) && v->len > 1)
+        qsort(v->members, v->len, sizeof *v->members, compare_names);
+    VALUE_FOREACH_MEMBER(m, v)
+        sort_all(m->value);
+    Value *item;
+    VALUE_FOREACH(item, v)
+        sort_all(item);
+}
+
+/* The offending text as the reference shows it: Go's %+v of a strategic patch, the patched JSON of others. */
+static void write_patched(Buf *out, const DecodeInput *input, Arena *arena, const Value *patched) {
+    if (input->strategic_patch) {
+        Value *patch = value_copy(arena, input->strategic_patch);
+        sort_all(patch);
+        write_go(out, patch);
+        return;
+    }
     Value *copy = value_copy(arena, patched);
     if (value_is(copy, VALUE_OBJECT) && copy->len > 1)
         qsort(copy->members, copy->len, sizeof *copy->members, compare_names);
     VALUE_FOREACH_MEMBER(m, copy)
         sort_touched(m->value, value_get(input->patched_from, m->name));
-    value_write_json(&text, copy);
+    value_write_json(out, copy);
+}
+
+static int patched_error(const DecodeInput *input, Arena *arena, const Value *patched, const char *why, ApiError *err) {
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    FieldErrors errors = FIELD_ERRORS_INIT(arena);
+    FieldPath at = FIELD(NULL, "patch");
+    write_patched(&text, input, arena, patched);
     field_invalid_str(&errors, &at, text.data, "%s", why);
     return api_error_invalid(err, "", "", "", &errors);
 }
