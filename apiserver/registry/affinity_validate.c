@@ -1,14 +1,10 @@
 /* Affinity, node selectors and topology spread constraints. */
 #include "apiserver/registry/pod_validate.h"
 
-#include "base/str.h"
+#include "apiserver/registry/validate_util.h"
 
 static const char REQUIRED[] = "requiredDuringSchedulingIgnoredDuringExecution";
 static const char PREFERRED[] = "preferredDuringSchedulingIgnoredDuringExecution";
-
-static const char *text_of(const Value *object, const char *name) {
-    return str_or(value_get_str(object, name), "");
-}
 
 static void check_weight(FieldErrors *errors, const Value *term, const FieldPath *path) {
     int64_t weight = value_get_int(term, "weight", 0);

@@ -3,34 +3,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 
-#include "base/str.h"
-
-static const char *text_of(const Value *object, const char *name) {
-    return str_or(value_get_str(object, name), "");
-}
-
-static void require(FieldErrors *errors, const Value *object, const char *name, const FieldPath *path) {
-    FieldPath at = FIELD(path, name);
-    if (!*text_of(object, name))
-        field_required(errors, &at, "");
-}
-
-static void one_of(FieldErrors *errors, const Value *object, const char *name, const char *const *values,
-                   const FieldPath *path) {
-    FieldPath at = FIELD(path, name);
-    if (!*text_of(object, name))
-        field_required(errors, &at, "");
-    else if (!str_in(text_of(object, name), values))
-        field_not_supported(errors, &at, value_string(errors->arena, text_of(object, name)), values);
-}
-
-/* Is `text` the member `name` of an item before `end`? */
-static bool seen_before(const Value *list, size_t end, const char *name, const char *text) {
-    for (size_t i = 0; i < end; i++)
-        if (streq(text_of(value_at(list, i), name), text))
-            return true;
-    return false;
-}
+#include "apiserver/registry/validate_util.h"
 
 static void validate_ports(FieldErrors *errors, const Value *ports, const FieldPath *path) {
     static const char *const PROTOCOLS[] = {"SCTP", "TCP", "UDP", NULL};
@@ -50,7 +23,7 @@ static void validate_ports(FieldErrors *errors, const Value *ports, const FieldP
             field_check_port(errors, &number_at, number);
         if (host)
             field_check_port(errors, &host_at, host);
-        one_of(errors, port, "protocol", PROTOCOLS, &at);
+        member_one_of(errors, port, "protocol", PROTOCOLS, &at);
     }
 }
 
@@ -61,7 +34,7 @@ static void validate_field_ref(FieldErrors *errors, const Value *ref, const Fiel
         "status.hostIP", "status.hostIPs",     "status.podIP", "status.podIPs", NULL};
     const char *field = text_of(ref, "fieldPath"), *bracket = strchr(field, '[');
     FieldPath at = FIELD(path, "fieldPath");
-    require(errors, ref, "apiVersion", path);
+    member_required(errors, ref, "apiVersion", path);
     if (!*text_of(ref, "apiVersion"))
         return;
     if (!*field) {
@@ -113,9 +86,9 @@ static void validate_key_ref(FieldErrors *errors, const Value *ref, const FieldP
 
 static void validate_file_ref(FieldErrors *errors, const Value *ref, const FieldPath *path) {
     FieldPath at = FIELD(path, "path");
-    require(errors, ref, "volumeName", path);
-    require(errors, ref, "path", path);
-    require(errors, ref, "key", path);
+    member_required(errors, ref, "volumeName", path);
+    member_required(errors, ref, "path", path);
+    member_required(errors, ref, "key", path);
     relative_path_validate(errors, text_of(ref, "path"), &at);
 }
 
@@ -156,7 +129,7 @@ static void validate_env(FieldErrors *errors, const Value *container, const Fiel
     for (size_t i = 0; i < value_len(env); i++) {
         const Value *variable = value_at(env, i);
         FieldPath at = FIELD_INDEX(&env_at, i), name = FIELD(&at, "name"), value_from = FIELD(&at, "valueFrom");
-        require(errors, variable, "name", &at);
+        member_required(errors, variable, "name", &at);
         if (*text_of(variable, "name"))
             field_check_name(errors, &name, text_of(variable, "name"), name_env_var);
         validate_value_from(errors, variable, &value_from);
@@ -221,10 +194,10 @@ static void validate_mounts(const PodValidation *v, const Value *container, cons
                    *expr = text_of(mount, "subPathExpr");
         FieldPath at = FIELD_INDEX(&list, i), name_at = FIELD(&at, "name"), target_at = FIELD(&at, "mountPath"),
                   expr_at = FIELD(&at, "subPathExpr");
-        require(errors, mount, "name", &at);
+        member_required(errors, mount, "name", &at);
         if (!pod_volume(v, name))
             field_not_found(errors, &name_at, value_string(errors->arena, name));
-        require(errors, mount, "mountPath", &at);
+        member_required(errors, mount, "mountPath", &at);
         if (seen_before(mounts, i, "mountPath", target))
             field_invalid_str(errors, &target_at, target, "must be unique");
         if (seen_before(devices, value_len(devices), "name", name))
@@ -251,7 +224,7 @@ static void validate_devices(const PodValidation *v, const Value *container, con
         const char *name = text_of(device, "name"), *target = text_of(device, "devicePath");
         const Value *volume = pod_volume(v, name);
         FieldPath at = FIELD_INDEX(&list, i), name_at = FIELD(&at, "name"), target_at = FIELD(&at, "devicePath");
-        require(v->errors, device, "name", &at);
+        member_required(v->errors, device, "name", &at);
         if (seen_before(devices, i, "name", name))
             field_invalid_str(v->errors, &name_at, name, "must be unique");
         if (volume && !value_get(volume, "persistentVolumeClaim") && !value_get(volume, "ephemeral"))
@@ -259,7 +232,7 @@ static void validate_devices(const PodValidation *v, const Value *container, con
                               "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode");
         if (!volume)
             field_not_found(v->errors, &name_at, value_string(v->errors->arena, name));
-        require(v->errors, device, "devicePath", &at);
+        member_required(v->errors, device, "devicePath", &at);
         if (seen_before(devices, i, "devicePath", target))
             field_invalid_str(v->errors, &target_at, target, "must be unique");
         if (strstr(target, ".."))
@@ -276,16 +249,16 @@ static void validate_common(const PodValidation *v, const Value *container, cons
                                                                                                     "IfNotPresent",
                                                                                                     "Never", NULL};
     FieldPath name = FIELD(path, "name"), ports = FIELD(path, "ports"), resources = FIELD(path, "resources");
-    require(v->errors, container, "name", path);
+    member_required(v->errors, container, "name", path);
     if (*text_of(container, "name"))
         field_check_name(v->errors, &name, text_of(container, "name"), name_dns_label);
-    require(v->errors, container, "image", path);
-    one_of(v->errors, container, "terminationMessagePolicy", MESSAGES, path);
+    member_required(v->errors, container, "image", path);
+    member_one_of(v->errors, container, "terminationMessagePolicy", MESSAGES, path);
     validate_ports(v->errors, value_get(container, "ports"), &ports);
     validate_env(v->errors, container, path);
     validate_mounts(v, container, path);
     validate_devices(v, container, path);
-    one_of(v->errors, container, "imagePullPolicy", PULL, path);
+    member_one_of(v->errors, container, "imagePullPolicy", PULL, path);
     resource_requirements_validate(v->errors, value_get(container, "resources"), &resources);
     container_security_validate(v, container, path);
 }

@@ -1,49 +1,13 @@
 #include "apiserver/registry/pod_validate.h"
 
-#include <arpa/inet.h>
-
-#include "base/str.h"
+#include "apiserver/registry/validate_util.h"
 
 #define DNS_NAMESERVERS_MAX 3
 #define DNS_SEARCHES_MAX 32
 #define DNS_SEARCH_CHARS_MAX 2048
 
-static const char *text_of(const Value *object, const char *name) {
-    return str_or(value_get_str(object, name), "");
-}
-
-void nonnegative_validate(FieldErrors *errors, const Value *object, const char *name, const FieldPath *path) {
-    FieldPath at = FIELD(path, name);
-    int64_t i = value_get_int(object, name, 0);
-    if (i < 0)
-        field_invalid(errors, &at, value_int(errors->arena, i), "must be greater than or equal to 0");
-}
-
-/* One of a list, which is named in the error; empty is "required". */
-static void one_of(FieldErrors *errors, const Value *object, const char *name, const char *const *values,
-                   const FieldPath *path) {
-    FieldPath at = FIELD(path, name);
-    const char *text = text_of(object, name);
-    if (!*text)
-        field_required(errors, &at, "");
-    else if (!str_in(text, values))
-        field_not_supported(errors, &at, value_string(errors->arena, text), values);
-}
-
-static void name_if_set(FieldErrors *errors, const Value *object, const char *name, name_check check,
-                        const FieldPath *path) {
-    FieldPath at = FIELD(path, name);
-    if (*text_of(object, name))
-        field_check_name(errors, &at, text_of(object, name), check);
-}
-
-static bool is_ip(const char *text) {
-    unsigned char bytes[16];
-    return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
-}
-
 static void check_ip(FieldErrors *errors, const FieldPath *path, const char *text) {
-    if (!is_ip(text))
+    if (!is_ip_text(text))
         field_invalid_str(errors, path, text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
 }
 
@@ -134,7 +98,7 @@ static void validate_tolerations(const PodValidation *v, const FieldPath *path) 
         const char *key = text_of(toleration, "key"), *op = text_of(toleration, "operator"),
                    *effect = text_of(toleration, "effect");
         FieldPath at = FIELD_INDEX(&list_at, i), op_at = FIELD(&at, "operator"), effect_at = FIELD(&at, "effect");
-        name_if_set(v->errors, toleration, "key", name_qualified, &at);
+        member_name_if_set(v->errors, toleration, "key", name_qualified, &at);
         if (!*key && !streq(op, "Exists"))
             field_invalid_str(
                 v->errors, &op_at, op,
@@ -208,16 +172,16 @@ static void validate_identity(const PodValidation *v, const FieldPath *path) {
     FieldErrors *errors = v->errors;
     const Value *deadline = value_get(v->spec, "activeDeadlineSeconds");
     FieldPath deadline_at = FIELD(path, "activeDeadlineSeconds");
-    name_if_set(errors, v->spec, "serviceAccountName", name_dns_subdomain, path);
-    name_if_set(errors, v->spec, "nodeName", name_dns_subdomain, path);
+    member_name_if_set(errors, v->spec, "serviceAccountName", name_dns_subdomain, path);
+    member_name_if_set(errors, v->spec, "nodeName", name_dns_subdomain, path);
     if (deadline)
         field_check_range(errors, &deadline_at, deadline->integer, 1, INT32_MAX);
-    name_if_set(errors, v->spec, "hostname", name_dns_label, path);
-    name_if_set(errors, v->spec, "subdomain", name_dns_label, path);
+    member_name_if_set(errors, v->spec, "hostname", name_dns_label, path);
+    member_name_if_set(errors, v->spec, "subdomain", name_dns_label, path);
     validate_tolerations(v, path);
     validate_host_aliases(v, path);
-    name_if_set(errors, v->spec, "priorityClassName", name_dns_subdomain, path);
-    name_if_set(errors, v->spec, "runtimeClassName", name_dns_subdomain, path);
+    member_name_if_set(errors, v->spec, "priorityClassName", name_dns_subdomain, path);
+    member_name_if_set(errors, v->spec, "runtimeClassName", name_dns_subdomain, path);
 }
 
 static void validate_policies(const PodValidation *v, const FieldPath *path) {
@@ -226,14 +190,14 @@ static void validate_policies(const PodValidation *v, const FieldPath *path) {
     const Value *system = value_get(v->spec, "os");
     FieldPath os_at = FIELD(path, "os"), overhead_at = FIELD(path, "overhead");
     if (value_get(v->spec, "preemptionPolicy"))
-        one_of(v->errors, v->spec, "preemptionPolicy", PREEMPTION, path);
+        member_one_of(v->errors, v->spec, "preemptionPolicy", PREEMPTION, path);
     if (value_get(v->spec, "overhead")) {
         Value *limits = value_object(v->errors->arena);
         value_set(v->errors->arena, limits, "limits", value_get(v->spec, "overhead"));
         resource_requirements_validate(v->errors, limits, &overhead_at);
     }
     if (value_is(system, VALUE_OBJECT))
-        one_of(v->errors, system, "name", SYSTEMS, &os_at);
+        member_one_of(v->errors, system, "name", SYSTEMS, &os_at);
 }
 
 void pod_spec_validate(const PodValidation *v, const FieldPath *path) {
@@ -246,8 +210,8 @@ void pod_spec_validate(const PodValidation *v, const FieldPath *path) {
     pod_volumes_validate(v, &volumes);
     pod_containers_validate(v, path);
     validate_host_network(v, path);
-    one_of(errors, v->spec, "restartPolicy", RESTART, path);
-    one_of(errors, v->spec, "dnsPolicy", DNS, path);
+    member_one_of(errors, v->spec, "restartPolicy", RESTART, path);
+    member_one_of(errors, v->spec, "dnsPolicy", DNS, path);
     field_check_labels(errors, &selector, value_get(v->spec, "nodeSelector"));
     pod_security_validate(v, path);
     pod_affinity_validate(errors, value_get(v->spec, "affinity"), &affinity);
@@ -259,21 +223,15 @@ void pod_spec_validate(const PodValidation *v, const FieldPath *path) {
 }
 
 void pod_template_validate(FieldErrors *errors, const Value *template, const FieldPath *path) {
-    const Value *metadata = value_get(template, "metadata"), *annotations = value_get(metadata, "annotations"),
-                *empty = value_object(errors->arena);
-    FieldPath meta = FIELD(path, "metadata"), labels = FIELD(&meta, "labels"),
-              annotations_at = FIELD(&meta, "annotations");
+    const Value *metadata = value_get(template, "metadata"), *annotations = value_get(metadata, "annotations");
+    FieldPath labels = FIELD(path, "labels"), annotations_at = FIELD(path, "annotations");
     FieldPath spec = FIELD(path, "spec"), ephemeral = FIELD(&spec, "ephemeralContainers");
     PodValidation v = {
         .errors = errors, .spec = value_get(template, "spec"), .metadata = metadata, .is_template = true};
+    v.spec = v.spec ? v.spec : value_object(errors->arena);
     field_check_labels(errors, &labels, value_get(metadata, "labels"));
-    VALUE_FOREACH_MEMBER (member, annotations) {
-        char *lower = arena_strdup(errors->arena, member->name);
-        for (char *p = lower; *p; p++)
-            *p = *p >= 'A' && *p <= 'Z' ? (char)(*p + ('a' - 'A')) : *p;
-        field_check_name(errors, &annotations_at, lower, name_qualified);
-    }
-    v.spec = v.spec ? v.spec : empty;
+    annotations_validate(errors, annotations, &annotations_at);
+    pod_annotations_validate(errors, metadata, v.spec, &annotations_at);
     pod_spec_validate(&v, &spec);
     if (value_len(value_get(v.spec, "ephemeralContainers")))
         field_forbidden(errors, &ephemeral, "ephemeral containers not allowed in pod template");

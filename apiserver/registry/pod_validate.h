@@ -15,6 +15,9 @@ void pod_spec_validate(const PodValidation *v, const FieldPath *path);
 /* A PodTemplateSpec at `path`: labels, annotations and spec; no ephemeral containers. */
 void pod_template_validate(FieldErrors *errors, const Value *template, const FieldPath *path);
 
+/* Annotations that mean something for a pod, at the path of the map. */
+void pod_annotations_validate(FieldErrors *errors, const Value *metadata, const Value *spec, const FieldPath *path);
+
 /* The parts, one file each. */
 void pod_volumes_validate(const PodValidation *v, const FieldPath *path);    /* volume_validate.c */
 void pod_containers_validate(const PodValidation *v, const FieldPath *spec); /* container_validate.c */
@@ -33,5 +36,4 @@ void node_selector_validate(FieldErrors *errors, const Value *selector, const Fi
 void port_number_or_name_validate(FieldErrors *errors, const Value *port, const FieldPath *path);
 void relative_path_validate(FieldErrors *errors, const char *text, const FieldPath *path); /* no "..", not absolute */
 void backsteps_validate(FieldErrors *errors, const char *text, const FieldPath *path);     /* no ".." */
-void nonnegative_validate(FieldErrors *errors, const Value *object, const char *name, const FieldPath *path);
 const Value *pod_volume(const PodValidation *v, const char *name); /* NULL: no such volume */

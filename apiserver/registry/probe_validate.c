@@ -3,11 +3,7 @@
 
 #include <inttypes.h>
 
-#include "base/str.h"
-
-static const char *text_of(const Value *object, const char *name) {
-    return str_or(value_get_str(object, name), "");
-}
+#include "apiserver/registry/validate_util.h"
 
 void port_number_or_name_validate(FieldErrors *errors, const Value *port, const FieldPath *path) {
     if (value_is(port, VALUE_STRING))
@@ -88,7 +84,7 @@ static void validate_probe(const PodValidation *v, const Value *container, const
         return;
     validate_handler(v, probe, &path);
     for (size_t i = 0; i < ELEMENTSOF(NUMBERS); i++)
-        nonnegative_validate(v->errors, probe, NUMBERS[i], &path);
+        member_nonnegative(v->errors, probe, NUMBERS[i], &path);
     if (grace && grace->integer <= 0)
         field_invalid(v->errors, &grace_at, grace, "must be greater than 0");
     if (!readiness && value_get_int(probe, "successThreshold", 1) != 1)

@@ -1,28 +1,16 @@
 /* Security contexts of pods and containers. */
 #include "apiserver/registry/pod_validate.h"
 
-#include "base/str.h"
+#include "apiserver/registry/validate_util.h"
 
 #define SYSCTL_NAME_MAX 253
 #define SYSCTL_RE "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"
-
-static const char *text_of(const Value *object, const char *name) {
-    return str_or(value_get_str(object, name), "");
-}
 
 static void check_id(FieldErrors *errors, const Value *context, const char *name, const FieldPath *path) {
     const Value *id = value_get(context, name);
     FieldPath at = FIELD(path, name);
     if (value_is(id, VALUE_INT))
         field_check_range(errors, &at, id->integer, 0, INT32_MAX);
-}
-
-static void check_member(FieldErrors *errors, const Value *context, const char *name, const char *const *values,
-                         const FieldPath *path) {
-    FieldPath at = FIELD(path, name);
-    const char *text = value_get_str(context, name);
-    if (text && !str_in(text, values))
-        field_not_supported(errors, &at, value_string(errors->arena, text), values);
 }
 
 static void check_profile(FieldErrors *errors, const Value *context, const char *name, const char *kind,
@@ -79,7 +67,7 @@ void container_security_validate(const PodValidation *v, const Value *container,
         return;
     check_id(errors, context, "runAsUser", &path);
     check_id(errors, context, "runAsGroup", &path);
-    check_member(errors, context, "procMount", PROC_MOUNTS, &path);
+    member_one_of_if_set(errors, context, "procMount", PROC_MOUNTS, &path);
     if (streq(text_of(context, "procMount"), "Unmasked") && value_get_bool(v->spec, "hostUsers", true))
         field_invalid_str(errors, &proc, "Unmasked", "`hostUsers` must be false to use `Unmasked`");
     check_profile(errors, context, "seccompProfile", "seccomp", &path);
@@ -143,8 +131,8 @@ void pod_security_validate(const PodValidation *v, const FieldPath *spec_path) {
         field_invalid(v->errors, &share, value_bool(v->errors->arena, true),
                       "ShareProcessNamespace and HostPID cannot both be enabled");
     check_sysctls(v->errors, value_get(context, "sysctls"), &sysctls);
-    check_member(v->errors, context, "fsGroupChangePolicy", CHANGE, &path);
+    member_one_of_if_set(v->errors, context, "fsGroupChangePolicy", CHANGE, &path);
     check_profile(v->errors, context, "seccompProfile", "seccomp", &path);
     check_profile(v->errors, context, "appArmorProfile", "AppArmor", &path);
-    check_member(v->errors, context, "supplementalGroupsPolicy", GROUPS, &path);
+    member_one_of_if_set(v->errors, context, "supplementalGroupsPolicy", GROUPS, &path);
 }

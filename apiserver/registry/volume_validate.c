@@ -2,21 +2,11 @@
 #include "apiserver/registry/pod_validate.h"
 
 #include "api/quantity.h"
-#include "base/str.h"
+#include "apiserver/registry/validate_util.h"
 
 #define MODE_MESSAGE "must be a number between 0 and 0777 (octal), both inclusive"
 #define TOKEN_MIN_SECONDS 600
 #define TOKEN_MAX_SECONDS (1ll << 32)
-
-static const char *text_of(const Value *object, const char *name) {
-    return str_or(value_get_str(object, name), "");
-}
-
-static void require(FieldErrors *errors, const Value *object, const char *name, const FieldPath *path) {
-    FieldPath at = FIELD(path, name);
-    if (!*text_of(object, name))
-        field_required(errors, &at, "");
-}
 
 void backsteps_validate(FieldErrors *errors, const char *text, const FieldPath *path) {
     for (const char *part = text;;) {
@@ -55,8 +45,8 @@ static void check_items(FieldErrors *errors, const Value *source, const FieldPat
     FieldPath list = FIELD(path, "items");
     for (size_t i = 0; i < value_len(items); i++) {
         FieldPath at = FIELD_INDEX(&list, i), path_at = FIELD(&at, "path");
-        require(errors, value_at(items, i), "key", &at);
-        require(errors, value_at(items, i), "path", &at);
+        member_required(errors, value_at(items, i), "key", &at);
+        member_required(errors, value_at(items, i), "path", &at);
         local_path_validate(errors, text_of(value_at(items, i), "path"), &path_at);
         check_mode(errors, value_at(items, i), "mode", &at);
     }
@@ -76,7 +66,7 @@ static void check_host_path(_unused_ const PodValidation *v, FieldErrors *errors
     static const char *const TYPES[] = {"",     "BlockDevice",  "CharDevice", "Directory", "DirectoryOrCreate",
                                         "File", "FileOrCreate", "Socket",     NULL};
     FieldPath at = FIELD(path, "path"), type_at = FIELD(path, "type");
-    require(errors, source, "path", path);
+    member_required(errors, source, "path", path);
     if (!*text_of(source, "path"))
         return;
     backsteps_validate(errors, text_of(source, "path"), &at);
@@ -86,14 +76,14 @@ static void check_host_path(_unused_ const PodValidation *v, FieldErrors *errors
 
 static void check_secret(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
                          const FieldPath *path) {
-    require(errors, source, "secretName", path);
+    member_required(errors, source, "secretName", path);
     check_mode(errors, source, "defaultMode", path);
     check_items(errors, source, path);
 }
 
 static void check_config_map(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
                              const FieldPath *path) {
-    require(errors, source, "name", path);
+    member_required(errors, source, "name", path);
     check_mode(errors, source, "defaultMode", path);
     check_items(errors, source, path);
 }
@@ -104,7 +94,7 @@ static void check_downward_file(FieldErrors *errors, const Value *file, const Fi
     const Value *field = value_get(file, "fieldRef"), *resource = value_get(file, "resourceFieldRef");
     FieldPath path_at = FIELD(path, "path"), field_at = FIELD(path, "fieldRef"),
               resource_at = FIELD(path, "resourceFieldRef"), what = FIELD(&field_at, "fieldPath");
-    require(errors, file, "path", path);
+    member_required(errors, file, "path", path);
     local_path_validate(errors, text_of(file, "path"), &path_at);
     if (field) {
         const char *text = text_of(field, "fieldPath");
@@ -116,9 +106,9 @@ static void check_downward_file(FieldErrors *errors, const Value *file, const Fi
             field_invalid_str(errors, path, "resource",
                               "fieldRef and resourceFieldRef can not be specified simultaneously");
     } else if (resource) {
-        require(errors, resource, "containerName", &resource_at);
+        member_required(errors, resource, "containerName", &resource_at);
         if (*text_of(resource, "containerName"))
-            require(errors, resource, "resource", &resource_at);
+            member_required(errors, resource, "resource", &resource_at);
     } else
         field_required(errors, path, "one of fieldRef and resourceFieldRef is required");
     check_mode(errors, file, "mode", path);
@@ -176,7 +166,7 @@ static void check_projected(_unused_ const PodValidation *v, FieldErrors *errors
                 continue;
             n++;
             if (k < 2) {
-                require(errors, source, "name", &at);
+                member_required(errors, source, "name", &at);
                 check_items(errors, source, &at);
                 VALUE_FOREACH (item, value_get(source, "items"))
                     note_path(errors, &paths, text_of(item, "path"), text_of(source, "name"), path);
@@ -195,7 +185,7 @@ static void check_projected(_unused_ const PodValidation *v, FieldErrors *errors
 
 static void check_claim(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
                         const FieldPath *path) {
-    require(errors, source, "claimName", path);
+    member_required(errors, source, "claimName", path);
 }
 
 static void check_ephemeral(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
@@ -208,21 +198,21 @@ static void check_ephemeral(_unused_ const PodValidation *v, FieldErrors *errors
 static void check_csi(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
                       const FieldPath *path) {
     FieldPath at = FIELD(path, "driver");
-    require(errors, source, "driver", path);
+    member_required(errors, source, "driver", path);
     if (*text_of(source, "driver"))
         field_check_name(errors, &at, text_of(source, "driver"), name_dns_subdomain);
 }
 
 static void check_image(const PodValidation *v, FieldErrors *errors, const Value *source, const FieldPath *path) {
     if (!v->is_template)
-        require(errors, source, "reference", path);
+        member_required(errors, source, "reference", path);
 }
 
 static void check_nfs(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
                       const FieldPath *path) {
     FieldPath at = FIELD(path, "path");
-    require(errors, source, "server", path);
-    require(errors, source, "path", path);
+    member_required(errors, source, "server", path);
+    member_required(errors, source, "path", path);
     if (*text_of(source, "path") && text_of(source, "path")[0] != '/')
         field_invalid_str(errors, &at, text_of(source, "path"), "must be an absolute path");
 }

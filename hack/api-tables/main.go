@@ -14,10 +14,15 @@ func main() {
 	log.SetFlags(0)
 	out := flag.String("out", "", "directory of the generated C files")
 	golden := flag.String("golden", "", "directory of the codec fixtures")
+	internal := flag.String("internal", "", "the generated C file of internal types")
 	flag.Parse()
 	module := os.Getenv("KUBERNETES_DIR")
+	if *internal != "" {
+		emitInternal(*internal)
+		return
+	}
 	if *out == "" && *golden == "" || module == "" {
-		log.Fatal("usage: KUBERNETES_DIR=module-directory api-tables -out DIR | -golden DIR")
+		log.Fatal("usage: KUBERNETES_DIR=module-directory api-tables -out DIR | -golden DIR | -internal FILE")
 	}
 	rows := readDiscovery(filepath.Join(module, "api/discovery"))
 	if *golden != "" {
