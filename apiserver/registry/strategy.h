@@ -49,7 +49,6 @@ typedef struct Strategy {
     void (*prepare_for_update)(StrategyContext *context, Value *object, const Value *old);
     void (*prepare_for_status_update)(StrategyContext *context, Value *object, const Value *old);
     void (*validate)(StrategyContext *context, const Value *object, FieldErrors *errors);
-    bool update_validates_alone; /* validate is for creates only; validate_update calls what it wants of it */
     void (*validate_update)(StrategyContext *context, const Value *object, const Value *old, FieldErrors *errors);
     bool validates_update_alone; /* an update runs validate_update only, not validate before it */
     void (*validate_status_update)(StrategyContext *context, const Value *object, const Value *old, FieldErrors *errors);

@@ -3,3 +3,4 @@
 TABLE(strategies_pods)
 TABLE(strategies_workloads)
 TABLE(strategies_core)
+TABLE(strategies_services)

@@ -122,7 +122,7 @@ static int validate(UpdateState *state, ApiError *err) {
     if (status && strategy->validate_status_update)
         strategy->validate_status_update(&call->context, state->object, state->old_value, &errors);
     else if (!status) {
-        if (strategy->validate && !strategy->validates_update_alone && !strategy->update_validates_alone)
+        if (strategy->validate && !strategy->validates_update_alone)
             strategy->validate(&call->context, state->object, &errors);
         if (strategy->validate_update)
             strategy->validate_update(&call->context, state->object, state->old_value, &errors);
