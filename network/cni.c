@@ -11,11 +11,13 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define CNI_VERSION "1.0.0"
+#define LOCK_POLL_US 5000
 
 static void json_unref(json_t **j) {
     json_decref(*j);
@@ -207,6 +209,10 @@ static char *cache_path(const CniNetwork *network, const CniAttachment *at) {
     return xasprintf("%s/%s-%s", network->cache_dir, at->container_id, str_or(at->interface, "eth0"));
 }
 
+static char *lock_path(const CniNetwork *network, const CniAttachment *at) {
+    return xasprintf("%s/.%s-%s.lock", network->cache_dir, at->container_id, str_or(at->interface, "eth0"));
+}
+
 /* Not synced: after a power failure no namespace is left that would have to be detached. */
 static int cache_write(const CniNetwork *network, const CniAttachment *at, json_t *list, json_t *ports,
                        json_t *result) {
@@ -264,12 +270,39 @@ static int result_parse(const json_t *result, CniResult *ret, char **ret_error) 
     return 0;
 }
 
+/* One at a time for an attachment, beyond the life of this process: plugins of an ADD inherit the descriptor, so that a
+ * DEL waits for those that an agent left running when it was killed. */
+static int attachment_lock(const CniNetwork *network, const CniAttachment *at, int flags, int *ret, char **ret_error) {
+    _cleanup_free_ char *path = lock_path(network, at);
+    int r = fs_mkdir_p(network->cache_dir, 0700);
+    int fd = r == 0 ? open(path, O_RDWR | O_CREAT | flags, 0600) : -1;
+    if (fd < 0)
+        return fail(ret_error, r < 0 ? r : -errno, xasprintf("%s: %s", path, strerror(r < 0 ? -r : errno)));
+    uint64_t deadline = now_monotonic_ns() + CNI_TIMEOUT_SECONDS * NS_PER_SEC;
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || now_monotonic_ns() > deadline) {
+            r = errno == EWOULDBLOCK ? -ETIMEDOUT : -errno;
+            close(fd);
+            return fail(ret_error, r, xasprintf("%s: %s", path, strerror(-r)));
+        }
+        usleep(LOCK_POLL_US);
+    }
+    *ret = fd;
+    return 0;
+}
+
+static int del_locked(const CniNetwork *network, const CniAttachment *at, char **ret_error);
+
 int cni_add(const CniNetwork *network, const CniAttachment *at, CniResult *ret, char **ret_error) {
     _cleanup_json_ json_t *list = NULL;
     int r = config_load(network, &list, ret_error);
     if (r < 0)
         return r;
     _cleanup_json_ json_t *ports = ports_json(at), *result = NULL;
+    _cleanup_close_ int lock = -1;
+    r = attachment_lock(network, at, 0, &lock, ret_error);
+    if (r < 0)
+        return r;
     /* Before the first plugin runs: a crash in between must leave something to undo. */
     r = cache_write(network, at, list, ports, NULL);
     if (r < 0)
@@ -298,7 +331,7 @@ int cni_add(const CniNetwork *network, const CniAttachment *at, CniResult *ret, 
         fail(ret_error, r, xasprintf("%s: %s", network->cache_dir, strerror(-r)));
     }
     _cleanup_free_ char *undo = NULL;
-    if (cni_del(network, at, &undo) < 0)
+    if (del_locked(network, at, &undo) < 0)
         log_warn("undoing the network of %s: %s", at->container_id, undo ? undo : "failed");
     return r;
 }
@@ -326,6 +359,15 @@ int cni_check(const CniNetwork *network, const CniAttachment *at, char **ret_err
 }
 
 int cni_del(const CniNetwork *network, const CniAttachment *at, char **ret_error) {
+    _cleanup_free_ char *path = cache_path(network, at);
+    if (!fs_exists(path))
+        return 0;
+    _cleanup_close_ int lock = -1;
+    int r = attachment_lock(network, at, O_CLOEXEC, &lock, ret_error);
+    return r < 0 ? r : del_locked(network, at, ret_error);
+}
+
+static int del_locked(const CniNetwork *network, const CniAttachment *at, char **ret_error) {
     _cleanup_json_ json_t *cache = NULL;
     int r = cache_read(network, at, &cache);
     if (r == -ENOENT)
@@ -345,5 +387,9 @@ int cni_del(const CniNetwork *network, const CniAttachment *at, char **ret_error
         if (r < 0)
             return r;
     }
-    return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+    _cleanup_free_ char *lock = lock_path(network, at);
+    if (unlink(path) < 0 && errno != ENOENT)
+        return -errno;
+    (void)unlink(lock);
+    return 0;
 }

@@ -130,6 +130,18 @@ int exec_main(const Options *o) {
     return 0;
 }
 
+/* Until the agent has pinned the namespace and written down whose it is, it may die; then nobody would ever end this
+ * one. */
+static void await_owner(int connection) {
+    char word;
+    ssize_t n;
+    while ((n = read(connection, &word, 1)) < 0 && errno == EINTR) {
+    }
+    if (n <= 0)
+        _exit(1);
+    close(connection);
+}
+
 /* The first process of a process namespace that a pod's containers share: it reaps what they leave. */
 int pause_main(void) {
     if (syscall(SYS_unshare, 0x20000000 /* CLONE_NEWPID */) < 0) {
@@ -139,6 +151,7 @@ int pause_main(void) {
     sigset_t set;
     sigfillset(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
+    int connection = dup(SYNC_FD);
     pid_t pid = fork();
     if (pid) {
         char text[32];
@@ -150,6 +163,7 @@ int pause_main(void) {
     prctl(PR_SET_NAME, "pause", 0, 0, 0);
     for (int fd = 0; fd <= SYNC_FD; fd++)
         close(fd);
+    await_owner(connection);
     for (;;) {
         int signo = sigwaitinfo(&set, NULL);
         if (signo == SIGTERM || signo == SIGINT)

@@ -20,7 +20,9 @@
 
 static const char *const V1[] = {"memory",     "cpu",   "cpuacct", "pids",    "cpuset",  "devices",
                                  "freezer",    "blkio", "systemd", "hugetlb", "net_cls", "net_prio",
-                                 "perf_event", "rdma",  "misc",    NULL};
+                                 "perf_event", "rdma",  "misc",    "unified", NULL}; /* the last: the v2 tree of a
+                                                                                        hybrid machine, where runc makes
+                                                                                        groups too */
 
 int cgroups_detect(const char *mount, Cgroups *ret) {
     _cleanup_free_ char *controllers = xasprintf("%s/cgroup.controllers", mount);

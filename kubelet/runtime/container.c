@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define START_WAIT_NS (10 * NS_PER_SEC)
+
 static void user_files_free(UserFiles *files) {
     user_files_done(files);
     free(files);
@@ -214,7 +216,7 @@ static int run_monitor(OciRuntime *rt, const Container *c, char **ret_error) {
     *a = NULL;
     const int fds[MONITOR_FDS_MAX] = {-1, -1, -1, -1, -1, -1};
     pid_t pid;
-    return monitor_spawn(rt, argv, fds, &pid, NULL, ret_error);
+    return monitor_spawn(argv, fds, &pid, NULL, ret_error);
 }
 
 int oci_container_start(Runtime *runtime, const char *id, char **ret_error) {
@@ -268,7 +270,15 @@ static void end_the_rest(OciRuntime *rt, const Container *c) {
         (void)cgroup_kill(&rt->cgroups, c->cgroup);
 }
 
+/* An agent that died may have left a monitor that is still starting the container. */
+static void await_start(OciRuntime *rt, Container *c) {
+    for (uint64_t deadline = now_monotonic_ns() + START_WAIT_NS; now_monotonic_ns() < deadline; usleep(5000))
+        if (container_is_running(rt, c) || c->exited || !container_has_monitor(c))
+            return;
+}
+
 static int stop(OciRuntime *rt, Container *c, uint64_t timeout_ns, char **ret_error) {
+    await_start(rt, c);
     if (!container_is_running(rt, c)) {
         end_the_rest(rt, c);
         return 0;

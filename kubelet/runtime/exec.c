@@ -82,7 +82,7 @@ static int start_exec(OciRuntime *rt, const Container *c, const char *name, bool
     *a = NULL;
     const int fds[MONITOR_FDS_MAX] = {ends->in[1], ends->out[1], ends->err[1], -1, ends->exit[1], ends->resize[1]};
     pid_t pid;
-    return monitor_spawn(rt, argv, fds, &pid, ret_master, ret_error);
+    return monitor_spawn(argv, fds, &pid, ret_master, ret_error);
 }
 
 int oci_exec(Runtime *runtime, const char *id, const char *const *command, bool stdin_, bool stdout_, bool stderr_,

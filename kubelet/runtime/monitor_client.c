@@ -95,9 +95,8 @@ static char *answer_text(const char *text) {
     return xstrdup(message ? message : text);
 }
 
-int monitor_spawn(const OciRuntime *rt, const char *const *argv, const int fds[MONITOR_FDS_MAX], pid_t *ret_pid,
-                  int *ret_fd, char **ret_error) {
-    (void)rt;
+static int spawn_and_hear(const char *const *argv, const int fds[MONITOR_FDS_MAX], pid_t *ret_pid, int *ret_fd,
+                          int *ret_connection, char **ret_error) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return oci_fail(ret_error, -errno, xasprintf("a socket for the monitor: %s", strerror(errno)));
@@ -113,10 +112,14 @@ int monitor_spawn(const OciRuntime *rt, const char *const *argv, const int fds[M
     char answer[ANSWER_MAX + 1];
     int passed = -1;
     ssize_t n = receive(pair[0], answer, ANSWER_MAX, now_monotonic_ns() + MONITOR_ANSWER_NS, &passed);
-    close(pair[0]);
     answer[n > 0 ? n : 0] = 0;
     int64_t number;
-    if (n > 1 && answer[0] == '+' && str_to_int64(answer + 1, &number) == 0) {
+    bool started = n > 1 && answer[0] == '+' && str_to_int64(answer + 1, &number) == 0;
+    if (started && ret_connection)
+        *ret_connection = pair[0];
+    else
+        close(pair[0]);
+    if (started) {
         *ret_pid = (pid_t)number;
         if (ret_fd)
             *ret_fd = passed;
@@ -129,6 +132,21 @@ int monitor_spawn(const OciRuntime *rt, const char *const *argv, const int fds[M
         return oci_fail(ret_error, answer[0] == '=' ? -EALREADY : -EIO, answer_text(answer + 1));
     return oci_fail(ret_error, n < 0 ? (int)n : -EIO,
                     xasprintf("the monitor gave no answer%s", n == -ETIMEDOUT ? " in time" : ""));
+}
+
+int monitor_spawn(const char *const *argv, const int fds[MONITOR_FDS_MAX], pid_t *ret_pid, int *ret_fd,
+                  char **ret_error) {
+    return spawn_and_hear(argv, fds, ret_pid, ret_fd, NULL, ret_error);
+}
+
+int monitor_spawn_pause(const OciRuntime *rt, pid_t *ret_pid, int *ret_connection, char **ret_error) {
+    const char *argv[] = {rt->monitor, "pause", NULL};
+    const int fds[MONITOR_FDS_MAX] = {-1, -1, -1, -1, -1, -1};
+    return spawn_and_hear(argv, fds, ret_pid, NULL, ret_connection, ret_error);
+}
+
+int monitor_pause_keep(int connection) {
+    return send(connection, "k", 1, MSG_NOSIGNAL) == 1 ? 0 : -errno;
 }
 
 int monitor_connect(const Container *container) {

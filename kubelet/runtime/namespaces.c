@@ -83,16 +83,18 @@ static int set_sysctls(Making *m) {
 }
 
 static int start_pause(Making *m) {
-    const char *argv[] = {m->rt->monitor, "pause", NULL};
-    const int fds[MONITOR_FDS_MAX] = {-1, -1, -1, -1, -1, -1};
-    int r = monitor_spawn(m->rt, argv, fds, &m->sandbox->pause_pid, NULL, &m->error);
+    Sandbox *sandbox = m->sandbox;
+    _cleanup_close_ int connection = -1;
+    int r = monitor_spawn_pause(m->rt, &sandbox->pause_pid, &connection, &m->error);
     if (r < 0)
         return r;
     char source[64];
-    snprintf(source, sizeof source, "/proc/%d/ns/pid", (int)m->sandbox->pause_pid);
-    r = pin(m->sandbox, source, "pid");
-    _cleanup_free_ char *group = oci_cgroup(m->rt, m->sandbox->cgroup_parent, m->sandbox->id);
-    return r < 0 ? r : cgroup_enter(&m->rt->cgroups, group, m->sandbox->pause_pid);
+    snprintf(source, sizeof source, "/proc/%d/ns/pid", (int)sandbox->pause_pid);
+    r = pin(sandbox, source, "pid");
+    _cleanup_free_ char *group = oci_cgroup(m->rt, sandbox->cgroup_parent, sandbox->id);
+    r = r == 0 ? cgroup_enter(&m->rt->cgroups, group, sandbox->pause_pid) : r;
+    r = r == 0 ? sandbox_save(sandbox) : r; /* from here on whoever removes the sandbox ends it */
+    return r == 0 ? monitor_pause_keep(connection) : r;
 }
 
 static int make(Making *m) {

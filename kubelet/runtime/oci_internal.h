@@ -108,6 +108,7 @@ int container_load(OciRuntime *rt, const char *id, Container **ret);
 char *container_file(const Container *container, const char *name);
 /* Looks at the records: has it started, has it ended, is its monitor there? */
 void container_refresh(OciRuntime *rt, Container *container);
+bool container_has_monitor(const Container *container);
 bool container_is_running(OciRuntime *rt, Container *container); /* refreshes */
 int container_record_exit(OciRuntime *rt, Container *container, int code, const char *reason, const char *message);
 /* New references of those of a sandbox (NULL: all); free the array. */
@@ -162,8 +163,12 @@ void events_stop(OciRuntime *rt);
 /* Starts lighter-monitor with descriptor i of `fds` as its descriptor i (-1: /dev/null for 0 to 2, closed above), waits
  * for its answer. *ret_pid is the container's or the exec'd process; *ret_fd (may be NULL) what came along, -1 without.
  * -EALREADY: another monitor has the container. */
-int monitor_spawn(const OciRuntime *rt, const char *const *argv, const int fds[MONITOR_FDS_MAX], pid_t *ret_pid,
-                  int *ret_fd, char **ret_error);
+int monitor_spawn(const char *const *argv, const int fds[MONITOR_FDS_MAX], pid_t *ret_pid, int *ret_fd,
+                  char **ret_error);
+/* Starts the first process of a shared process namespace. It ends by itself unless it is told, on the connection
+ * returned, that its owner is known (monitor_pause_keep). */
+int monitor_spawn_pause(const OciRuntime *rt, pid_t *ret_pid, int *ret_connection, char **ret_error);
+int monitor_pause_keep(int connection);
 int monitor_connect(const Container *container);
 /* Sends a request with descriptors and waits for the answer's value; -ECONNRESET when the monitor is gone. */
 int monitor_request(int connection, char type, const void *body, size_t n, const int *fds, size_t n_fds);

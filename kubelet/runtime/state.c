@@ -331,7 +331,7 @@ static bool read_started(Container *c) {
 }
 
 /* The monitor holds the lock for as long as it lives. */
-static bool container_has_monitor(const Container *c) {
+bool container_has_monitor(const Container *c) {
     _cleanup_free_ char *path = container_file(c, "lock");
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
