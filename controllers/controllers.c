@@ -20,6 +20,7 @@ static const ControllerRow *const table[] = {
     &controller_garbage_collector,
     &controller_endpointslice,
     &controller_endpoints,
+    &controller_daemonset,
     &controller_job,
     &controller_ttl_after_finished,
     &controller_podgc,

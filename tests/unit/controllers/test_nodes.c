@@ -138,7 +138,7 @@ static bool two_finished_pods(void *u) {
 static void test_finished_pods_past_the_threshold(void **state) {
     Cluster *cluster = *state;
     ControllersConfig config = {.terminated_pod_gc_threshold = 2};
-    char name[8];
+    char name[16];
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "p%d", i);
         cluster->api->clock_skew_ns = (int64_t)(i - 10) * (int64_t)NS_PER_SEC;
