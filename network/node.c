@@ -276,6 +276,31 @@ static void remove_links_script(const char *cluster, const char *pod_bridge, Buf
         closedir(dir);
 }
 
+/* portmap's own chains are shared by all its users and never removed by it. Without a mapping left they serve nobody
+ * (it makes them anew with the next), so the last to go takes them along. */
+static int remove_idle_portmap(char **ret_error) {
+    static const char *const list[] = {"iptables", "-w", "-t", "nat", "-S", NULL};
+    static const char *const restore[] = {"iptables-restore", "-w", "--noflush", NULL};
+    _cleanup_process_result_ ProcessResult rules = {0};
+    int r = process_run(&(ProcessSpec){.argv = list, .timeout_ns = TOOL_SECONDS * NS_PER_SEC}, &rules);
+    if (r < 0 || rules.status != 0 || !rules.out.data || !strstr(rules.out.data, "-N CNI-HOSTPORT-DNAT\n") ||
+        strstr(rules.out.data, "-A CNI-HOSTPORT-DNAT ") || strstr(rules.out.data, "-N CNI-DN-"))
+        return 0; /* not installed, not there, or in use */
+    _cleanup_buf_ Buf jumps = BUF_INIT(SCRIPT_MAX), flushes = BUF_INIT(SCRIPT_MAX), chains = BUF_INIT(SCRIPT_MAX);
+    char *rest = NULL;
+    for (char *line = strtok_r(rules.out.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        if (str_has_prefix(line, "-N CNI-HOSTPORT-")) {
+            buf_printf(&flushes, "-F %s\n", line + 3);
+            buf_printf(&chains, "-X %s\n", line + 3);
+        } else if (str_has_prefix(line, "-A ") && !str_has_prefix(line, "-A CNI-") && strstr(line, " -j CNI-HOSTPORT-"))
+            buf_printf(&jumps, "-D %s\n", line + 3);
+    }
+    _cleanup_buf_ Buf script = BUF_INIT(SCRIPT_MAX);
+    buf_printf(&script, "*nat\n%s%s%sCOMMIT\n", jumps.data ? jumps.data : "", flushes.data ? flushes.data : "",
+               chains.data ? chains.data : "");
+    return tool_run(restore, &script, 0, ret_error);
+}
+
 int cluster_network_remove(const char *cluster, const char *netns_dir, const char *pod_bridge, char **ret_error) {
     if (!cluster_is_valid(cluster))
         return fail(ret_error, -EINVAL, xasprintf("cluster network: invalid name %s", cluster));
@@ -288,7 +313,8 @@ int cluster_network_remove(const char *cluster, const char *netns_dir, const cha
     if (r < 0)
         return fail(ret_error, r, xasprintf("%s: %s", netns_dir, strerror(-r)));
     buf_printf(&rules, "add table ip lighter_%s\ndelete table ip lighter_%s\n", cluster, cluster);
-    return tool_run(NFT_FILE, &rules, 0, ret_error);
+    r = tool_run(NFT_FILE, &rules, 0, ret_error);
+    return r < 0 ? r : remove_idle_portmap(ret_error);
 }
 
 int cni_write_conflist(const char *dir, const char *bridge, const char *pod_cidr, const char *ipam_dir,

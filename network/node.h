@@ -30,7 +30,8 @@ typedef struct ClusterNetwork {
 int cluster_network_create(const ClusterNetwork *spec, NodeNetwork **ret, char **ret_error);
 /* One node in the machine's own namespace: forwarding, and masquerading of what its pods send out of the cluster. */
 int cluster_network_create_host(const char *cluster, const char *pod_cidr, char **ret_error);
-/* Removes either kind. `pod_bridge`: of a node in the machine's own namespace (NULL: none). Idempotent. */
+/* Removes either kind, and the chains of portmap when no mapping of anybody is left. `pod_bridge`: of a node in the
+ * machine's own namespace (NULL: none). Idempotent. */
 int cluster_network_remove(const char *cluster, const char *netns_dir, const char *pod_bridge, char **ret_error);
 void cluster_network_free(NodeNetwork *nodes, unsigned n_nodes);
 /* The machine's address on the nodes' bridge (.1 of node_cidr), where servers for nodes listen. */

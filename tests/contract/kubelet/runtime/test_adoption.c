@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include "loop/loop.h"
+#include "network/node.h"
 
 #include <sys/mount.h>
 
@@ -254,6 +255,9 @@ static void host_ports_are_mapped(void **state) {
     assert_int_equal(f->runtime->sandbox_remove(f->runtime, other, &error), 0);
     _cleanup_free_ char *rule = xasprintf("! iptables-save -t nat 2>/dev/null | grep -q %u", port);
     RUN("/bin/sh", "-c", rule);
+    /* What portmap leaves for the next user goes with the cluster. */
+    assert_int_equal(cluster_network_remove("portmap", NULL, NULL, &error), 0);
+    RUN("/bin/sh", "-c", "iptables -t nat -S | grep -q 'A CNI-HOSTPORT-DNAT' || ! iptables -t nat -S | grep -q CNI-");
 }
 
 int main(void) {
