@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "loop/process.h"
 
@@ -278,19 +279,21 @@ static void remove_links_script(const char *cluster, const char *pod_bridge, Buf
 
 /* portmap's own chains are shared by all its users and never removed by it. Without a mapping left they serve nobody
  * (it makes them anew with the next), so the last to go takes them along. */
-static int remove_idle_portmap(char **ret_error) {
+static void remove_idle_portmap(void) {
     static const char *const list[] = {"iptables", "-w", "-t", "nat", "-S", NULL};
     static const char *const restore[] = {"iptables-restore", "-w", "--noflush", NULL};
     _cleanup_process_result_ ProcessResult rules = {0};
     int r = process_run(&(ProcessSpec){.argv = list, .timeout_ns = TOOL_SECONDS * NS_PER_SEC}, &rules);
     if (r < 0 || rules.status != 0 || !rules.out.data || !strstr(rules.out.data, "-N CNI-HOSTPORT-DNAT\n") ||
         strstr(rules.out.data, "-A CNI-HOSTPORT-DNAT ") || strstr(rules.out.data, "-N CNI-DN-"))
-        return 0; /* not installed, not there, or in use */
+        return; /* not installed, not there, or in use */
     _cleanup_buf_ Buf jumps = BUF_INIT(SCRIPT_MAX), flushes = BUF_INIT(SCRIPT_MAX), chains = BUF_INIT(SCRIPT_MAX);
     char *rest = NULL;
     for (char *line = strtok_r(rules.out.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         if (str_has_prefix(line, "-N CNI-HOSTPORT-")) {
-            buf_printf(&flushes, "-F %s\n", line + 3);
+            /* Not the mappings: if one comes meanwhile, -X refuses and with it the whole transaction. */
+            if (!streq(line + 3, "CNI-HOSTPORT-DNAT"))
+                buf_printf(&flushes, "-F %s\n", line + 3);
             buf_printf(&chains, "-X %s\n", line + 3);
         } else if (str_has_prefix(line, "-A ") && !str_has_prefix(line, "-A CNI-") && strstr(line, " -j CNI-HOSTPORT-"))
             buf_printf(&jumps, "-D %s\n", line + 3);
@@ -298,7 +301,9 @@ static int remove_idle_portmap(char **ret_error) {
     _cleanup_buf_ Buf script = BUF_INIT(SCRIPT_MAX);
     buf_printf(&script, "*nat\n%s%s%sCOMMIT\n", jumps.data ? jumps.data : "", flushes.data ? flushes.data : "",
                chains.data ? chains.data : "");
-    return tool_run(restore, &script, 0, ret_error);
+    _cleanup_free_ char *why = NULL;
+    if (tool_run(restore, &script, 0, &why) < 0)
+        log_debug("the chains of portmap stay: %s", why ? why : "");
 }
 
 int cluster_network_remove(const char *cluster, const char *netns_dir, const char *pod_bridge, char **ret_error) {
@@ -314,7 +319,9 @@ int cluster_network_remove(const char *cluster, const char *netns_dir, const cha
         return fail(ret_error, r, xasprintf("%s: %s", netns_dir, strerror(-r)));
     buf_printf(&rules, "add table ip lighter_%s\ndelete table ip lighter_%s\n", cluster, cluster);
     r = tool_run(NFT_FILE, &rules, 0, ret_error);
-    return r < 0 ? r : remove_idle_portmap(ret_error);
+    if (r == 0)
+        remove_idle_portmap();
+    return r;
 }
 
 int cni_write_conflist(const char *dir, const char *bridge, const char *pod_cidr, const char *ipam_dir,
