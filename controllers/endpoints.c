@@ -138,7 +138,7 @@ static void fill(Arena *arena, Value *endpoints, const Value *service, Value *su
     if (!labels)
         labels = value_object(arena);
     value_set_str(arena, labels, MANAGED_BY_LABEL, "endpoint-controller");
-    value_set_str(arena, labels, HEADLESS_LABEL, service_is_headless(service) ? "" : NULL);
+    value_set_str(arena, labels, HEADLESS_LABEL, service_pods_headless(service) ? "" : NULL);
     value_set(arena, metadata, "labels", labels);
     if (truncated)
         value_set_str(arena, value_ensure_object(arena, metadata, "annotations"), OVER_CAPACITY, "truncated");

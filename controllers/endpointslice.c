@@ -188,7 +188,7 @@ static void set_labels(Sync *sync, Value *slice) {
         if (!streq(label->name, HEADLESS_LABEL) && !streq(label->name, SERVICE_NAME_LABEL) &&
             !streq(label->name, MANAGED_BY_LABEL))
             value_set(arena, labels, label->name, value_copy(arena, label->value));
-    if (service_is_headless(sync->value))
+    if (service_pods_headless(sync->value))
         value_set_str(arena, labels, HEADLESS_LABEL, "");
     value_set_str(arena, labels, MANAGED_BY_LABEL, MANAGED_BY);
     value_set_str(arena, labels, SERVICE_NAME_LABEL, object_name(sync->service));

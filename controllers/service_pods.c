@@ -129,7 +129,7 @@ Value *published_pod_target(Arena *arena, const PublishedPod *pod) {
     return target;
 }
 
-bool service_is_headless(const Value *service) {
+bool service_pods_headless(const Value *service) {
     const char *ip = value_get_str(value_get(service, "spec"), "clusterIP");
     return ip && streq(ip, "None");
 }

@@ -27,5 +27,5 @@ int64_t published_pod_port(const PublishedPod *pod, const Value *service_port);
 /* spec.hostname, when the pod belongs to the domain of this service; else NULL. */
 const char *published_pod_hostname(const PublishedPod *pod, const char *service_name);
 Value *published_pod_target(Arena *arena, const PublishedPod *pod);
-bool service_is_headless(const Value *service);
+bool service_pods_headless(const Value *service);
 bool ip_is_v6(const char *ip);
