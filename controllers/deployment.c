@@ -119,7 +119,7 @@ static int check_paused(Rollout *rollout, bool paused) {
     if (!deployment_has_deadline(rollout))
         return 0;
     Value *status = value_ensure_object(arena, rollout->value, "status");
-    const Value *current = condition_find(value_get(status, "conditions"), "Progressing");
+    const Value *current = meta_condition(value_get(status, "conditions"), "Progressing");
     const char *reason = str_or(value_get_str(current, "reason"), "");
     bool says_paused = streq(reason, "DeploymentPaused");
     if (streq(reason, "ProgressDeadlineExceeded") || paused == says_paused)

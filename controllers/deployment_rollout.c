@@ -94,7 +94,7 @@ static int note_existing(Rollout *rollout) {
     const char *revision = str_or(value_annotation(rollout->new_set->value, REVISION_ANNOTATION), "");
     bool changed = set_annotation(arena, rollout->value, REVISION_ANNOTATION, revision);
     Value *status = value_ensure_object(arena, rollout->value, "status");
-    if (deployment_has_deadline(rollout) && !condition_find(value_get(status, "conditions"), "Progressing")) {
+    if (deployment_has_deadline(rollout) && !meta_condition(value_get(status, "conditions"), "Progressing")) {
         char *message = arena_printf(arena, "Found new replica set \"%s\"", rollout->new_set->name);
         deployment_set_condition(arena, status,
                                  deployment_condition(arena, "Progressing", "True", "FoundNewReplicaSet", message));

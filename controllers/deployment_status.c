@@ -25,7 +25,7 @@ Value *deployment_condition(Arena *arena, const char *type, const char *status, 
 void deployment_set_condition(Arena *arena, Value *status, Value *condition) {
     Value *conditions = value_ensure_array(arena, status, "conditions");
     const char *type = value_get_str(condition, "type");
-    const Value *current = condition_find(conditions, type);
+    const Value *current = meta_condition(conditions, type);
     bool same_status = streq_null(value_get_str(current, "status"), value_get_str(condition, "status"));
     if (current && same_status && streq_null(value_get_str(current, "reason"), value_get_str(condition, "reason")))
         return;
@@ -148,7 +148,7 @@ static void estimate_progress(Rollout *rollout, Value *status, const Value *curr
             condition_remove(value_get(status, "conditions"), "Progressing");
         }
         deployment_set_condition(arena, status, condition);
-    } else if (timed_out(rollout, condition_find(value_get(status, "conditions"), "Progressing"))) {
+    } else if (timed_out(rollout, meta_condition(value_get(status, "conditions"), "Progressing"))) {
         char *message = arena_printf(arena, "%s \"%s\" has timed out progressing.", what, name);
         deployment_set_condition(arena, status,
                                  deployment_condition(arena, "Progressing", "False", "ProgressDeadlineExceeded", message));
@@ -158,9 +158,9 @@ static void estimate_progress(Rollout *rollout, Value *status, const Value *curr
 static const Value *replica_failure(const Rollout *rollout) {
     const Value *failure = NULL;
     if (rollout->new_set)
-        failure = condition_find(value_path(rollout->new_set->value, "status", "conditions", NULL), "ReplicaFailure");
+        failure = meta_condition(value_path(rollout->new_set->value, "status", "conditions", NULL), "ReplicaFailure");
     for (size_t i = 0; i < rollout->n_sets && !failure; i++)
-        failure = condition_find(value_path(rollout->sets[i].value, "status", "conditions", NULL), "ReplicaFailure");
+        failure = meta_condition(value_path(rollout->sets[i].value, "status", "conditions", NULL), "ReplicaFailure");
     return failure;
 }
 
@@ -178,7 +178,7 @@ static void copy_failure(Rollout *rollout, Value *status) {
 
 /* A rollout that stands still has to be looked at when its deadline passes. */
 static void look_again(Rollout *rollout, const Value *status) {
-    const Value *current = condition_find(value_get(status, "conditions"), "Progressing");
+    const Value *current = meta_condition(value_get(status, "conditions"), "Progressing");
     if (!deployment_has_deadline(rollout) || !current || deployment_is_complete(rollout, status) ||
         streq(str_or(value_get_str(current, "reason"), ""), "ProgressDeadlineExceeded"))
         return;
@@ -195,7 +195,7 @@ int deployment_sync_rollout_status(Rollout *rollout) {
     bool deadline = deployment_has_deadline(rollout);
     if (!deadline)
         condition_remove(value_get(status, "conditions"), "Progressing");
-    const Value *current = condition_find(value_path(rollout->value, "status", "conditions", NULL), "Progressing");
+    const Value *current = meta_condition(value_path(rollout->value, "status", "conditions", NULL), "Progressing");
     bool complete = value_get_int(status, "replicas", 0) == value_get_int(status, "updatedReplicas", 0) && current &&
                     streq(str_or(value_get_str(current, "reason"), ""), "NewReplicaSetAvailable");
     if (deadline && !complete)

@@ -23,7 +23,7 @@ static int64_t finished_at(const Value *pod) {
             latest = MAX(latest, value_get_time(value_path(container, "state", "terminated", NULL), "finishedAt"));
     if (latest)
         return latest;
-    const Value *ready = condition_find(value_path(pod, "status", "conditions", NULL), "Ready");
+    const Value *ready = meta_condition(value_path(pod, "status", "conditions", NULL), "Ready");
     const Value *metadata = value_get(pod, "metadata");
     if (ready && streq(str_or(value_get_str(ready, "status"), ""), "False") &&
         (latest = value_get_time(ready, "lastTransitionTime")))
@@ -263,7 +263,7 @@ static void judge_indexes(JobSync *job) {
 
 void job_judge(JobSync *job) {
     Value *conditions = value_get(job->status, "conditions");
-    const Value *met = condition_find(conditions, "SuccessCriteriaMet"), *target = condition_find(conditions, "FailureTarget");
+    const Value *met = meta_condition(conditions, "SuccessCriteriaMet"), *target = meta_condition(conditions, "FailureTarget");
     if (met && streq(condition_status(conditions, "SuccessCriteriaMet"), "True"))
         job->verdict = (JobVerdict){"SuccessCriteriaMet", value_get_str(met, "reason"), value_get_str(met, "message")};
     else if (target && streq(condition_status(conditions, "FailureTarget"), "True"))

@@ -29,7 +29,7 @@ static Value *job_condition(JobSync *job, const char *type, const char *status, 
 }
 
 bool job_set_condition(JobSync *job, const char *type, const char *status, const char *reason, const char *message) {
-    Value *conditions = value_get(job->status, "conditions"), *now = condition_find(conditions, type);
+    Value *conditions = value_get(job->status, "conditions"), *now = meta_condition(conditions, type);
     if (!now && streq(status, "False"))
         return false;
     if (now && streq(str_or(value_get_str(now, "status"), ""), status) &&

@@ -15,7 +15,7 @@ Value *owner_ref_value(Arena *arena, const Object *owner) {
     return ref;
 }
 
-Value *condition_find(const Value *conditions, const char *type) {
+Value *meta_condition(const Value *conditions, const char *type) {
     Value *condition;
     VALUE_FOREACH(condition, conditions) {
         const char *t = value_get_str(condition, "type");
@@ -26,7 +26,7 @@ Value *condition_find(const Value *conditions, const char *type) {
 }
 
 const char *condition_status(const Value *conditions, const char *type) {
-    return str_or(value_get_str(condition_find(conditions, type), "status"), "");
+    return str_or(value_get_str(meta_condition(conditions, type), "status"), "");
 }
 
 Value *condition_new(Arena *arena, const char *type, const char *status, const char *reason, const char *message) {

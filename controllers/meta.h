@@ -6,7 +6,7 @@
 /* metav1.NewControllerRef: controller and blockOwnerDeletion are true. */
 Value *owner_ref_value(Arena *arena, const Object *owner);
 /* The entry of a list of conditions; NULL when absent. */
-Value *condition_find(const Value *conditions, const char *type);
+Value *meta_condition(const Value *conditions, const char *type);
 /* Its status ("True", "False", "Unknown"); "" when absent. */
 const char *condition_status(const Value *conditions, const char *type);
 Value *condition_new(Arena *arena, const char *type, const char *status, const char *reason, const char *message);

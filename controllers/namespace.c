@@ -160,7 +160,7 @@ static Value *finalizer_texts(Remaining *remaining) {
 static bool set_condition(Arena *arena, Value *conditions, const char *type, bool is_true, const char *reason,
                           const char *message) {
     const char *status = is_true ? "True" : "False";
-    Value *now = condition_find(conditions, type);
+    Value *now = meta_condition(conditions, type);
     if (!now) {
         value_append(arena, conditions, condition_new(arena, type, status, reason, message));
         return true;

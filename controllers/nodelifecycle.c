@@ -104,7 +104,7 @@ static bool set_unknown(Arena *arena, Value *node) {
     Value *conditions = value_ensure_array(arena, status, "conditions");
     bool changed = false;
     for (size_t i = 0; i < ELEMENTSOF(types); i++) {
-        Value *condition = condition_find(conditions, types[i]);
+        Value *condition = meta_condition(conditions, types[i]);
         if (!condition) {
             condition = condition_new(arena, types[i], "Unknown", "NodeStatusNeverUpdated",
                                       "Kubelet never posted node status.");
@@ -126,7 +126,7 @@ static bool set_unknown(Arena *arena, Value *node) {
 static void mark_pod_not_ready(Lifecycle *all, Object *pod) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     Value *value = object_value(pod, arena);
-    Value *ready = condition_find(value_path(value, "status", "conditions", NULL), "Ready");
+    Value *ready = meta_condition(value_path(value, "status", "conditions", NULL), "Ready");
     if (!ready || streq(str_or(value_get_str(ready, "status"), ""), "False"))
         return;
     value_set_str(arena, ready, "status", "False");
@@ -286,7 +286,7 @@ static int sync_node(const char *name, void *userdata) {
         return 0;
     }
     Value *value = object_value(node, arena);
-    const Value *ready = condition_find(value_path(value, "status", "conditions", NULL), "Ready");
+    const Value *ready = meta_condition(value_path(value, "status", "conditions", NULL), "Ready");
     uint64_t grace = ready ? all->grace_ns : all->startup_grace_ns;
     uint64_t silence = silence_ns(all, name, value_get_str(ready, "lastHeartbeatTime"), renew_time(all, arena, name));
     int r = silence > grace ? become_unknown(all, arena, node, value) : 0;

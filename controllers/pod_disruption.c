@@ -10,7 +10,7 @@ static int mark(Client *client, const Object *pod, const char *reason, const cha
     _cleanup_arena_ Arena *arena = arena_new(0);
     Value *value = object_value(pod, arena), *status = value_ensure_object(arena, value, "status");
     Value *conditions = value_ensure_array(arena, status, "conditions");
-    const Value *now = condition_find(conditions, "DisruptionTarget");
+    const Value *now = meta_condition(conditions, "DisruptionTarget");
     bool marked = now && streq(str_or(value_get_str(now, "reason"), ""), reason);
     if (marked && !fail)
         return 0;

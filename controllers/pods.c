@@ -23,7 +23,7 @@ static void read_restarts(const Value *pod, PodInfo *info) {
 void pod_info_read(Object *pod, PodInfo *ret) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     Value *v = object_value(pod, arena);
-    const Value *ready = condition_find(value_path(v, "status", "conditions", NULL), "Ready");
+    const Value *ready = meta_condition(value_path(v, "status", "conditions", NULL), "Ready");
     const char *status = value_get_str(ready, "status"), *cost;
     PodInfo info = {.object = pod,
                     .node = str_or(object_field(pod, "spec.nodeName"), ""),

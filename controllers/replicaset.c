@@ -215,7 +215,7 @@ static bool has_template_labels(const Sync *sync, const Object *pod) {
 
 static void set_failure_condition(Sync *sync, Value *status) {
     Value *conditions = value_get(status, "conditions");
-    const Value *failure = condition_find(conditions, "ReplicaFailure");
+    const Value *failure = meta_condition(conditions, "ReplicaFailure");
     if (sync->manage_result < 0 && !failure) {
         int64_t diff = (int64_t)sync->n_active - sync->replicas;
         const char *reason = diff < 0 ? "FailedCreate" : diff > 0 ? "FailedDelete" : "";
