@@ -1,5 +1,5 @@
-/* Built-in policy: what components and everybody may do from the first moment, as the reference's bootstrap roles of the same
- * names say. */
+/* Built-in policy: what components and everybody may do from the first moment, as the reference's bootstrap roles of
+ * the same names say. */
 #include "apiserver/filters/rbac.h"
 #include "base/str.h"
 

@@ -119,7 +119,7 @@ static void lock_fresh(Rbac *rbac) {
 
 static bool list_has(const Value *list, const char *s, bool star) {
     const Value *item;
-    VALUE_FOREACH(item, list) {
+    VALUE_FOREACH (item, list) {
         const char *text = str_or(value_str(item), "");
         if (streq(text, s) || (star && streq(text, "*")))
             return true;
@@ -131,7 +131,7 @@ static bool resource_matches(const Value *resources, const AuthzAttributes *attr
     const char *resource = str_or(attributes->resource, ""), *subresource = str_or(attributes->subresource, "");
     size_t n = strlen(resource);
     const Value *item;
-    VALUE_FOREACH(item, resources) {
+    VALUE_FOREACH (item, resources) {
         const char *text = str_or(value_str(item), "");
         if (streq(text, "*") || (!*subresource && streq(text, resource)))
             return true;
@@ -145,7 +145,7 @@ static bool resource_matches(const Value *resources, const AuthzAttributes *attr
 
 static bool url_matches(const Value *urls, const char *path) {
     const Value *item;
-    VALUE_FOREACH(item, urls) {
+    VALUE_FOREACH (item, urls) {
         const char *text = str_or(value_str(item), "");
         size_t n = strlen(text);
         if (streq(text, "*") || streq(text, path) || (n > 0 && text[n - 1] == '*' && strncmp(text, path, n - 1) == 0))
@@ -167,9 +167,9 @@ static bool rule_allows(const Value *rule, const AuthzAttributes *attributes) {
 
 bool rbac_rules_allow(const Value *rules, const AuthzAttributes *attributes) {
     const Value *rule;
-    VALUE_FOREACH(rule, rules)
-    if (rule_allows(rule, attributes))
-        return true;
+    VALUE_FOREACH (rule, rules)
+        if (rule_allows(rule, attributes))
+            return true;
     return false;
 }
 
@@ -184,8 +184,9 @@ static bool is_service_account(const char *user, const char *ns, const char *nam
 
 static bool applies_to(const Value *binding, const char *ns, const UserInfo *user) {
     const Value *subject;
-    VALUE_FOREACH(subject, value_get(binding, "subjects")) {
-        const char *kind = str_or(value_get_str(subject, "kind"), ""), *name = str_or(value_get_str(subject, "name"), "");
+    VALUE_FOREACH (subject, value_get(binding, "subjects")) {
+        const char *kind = str_or(value_get_str(subject, "kind"), ""),
+                   *name = str_or(value_get_str(subject, "name"), "");
         if ((streq(kind, "User") && streq(name, user->name)) || (streq(kind, "Group") && user_in_group(user, name)) ||
             (streq(kind, "ServiceAccount") &&
              is_service_account(user->name, str_or(value_get_str(subject, "namespace"), ns), name)))
@@ -204,15 +205,15 @@ static const Value *rules_of(const Rbac *rbac, const Value *binding, const char 
     if (!rules && cluster)
         rules = strmap_get(rbac->built_in_roles, name);
     if (!rules)
-        buf_printf(problems, "%s%s." RBAC_GROUP " \"%s\" not found", problems->len ? ", " : "", cluster ? "clusterrole" : "role",
-                   name);
+        buf_printf(problems, "%s%s." RBAC_GROUP " \"%s\" not found", problems->len ? ", " : "",
+                   cluster ? "clusterrole" : "role", name);
     return rules;
 }
 
 static bool bindings_allow(const Rbac *rbac, const Value *bindings, const char *ns, const AuthzAttributes *attributes,
                            Buf *problems) {
     const Value *binding;
-    VALUE_FOREACH(binding, bindings) {
+    VALUE_FOREACH (binding, bindings) {
         if (applies_to(binding, ns, attributes->user) &&
             rbac_rules_allow(rules_of(rbac, binding, ns, problems), attributes))
             return true;

@@ -1,0 +1,11 @@
+/* The Node authorizer: what a node agent may do follows from the pods bound to its node, read from the store. What a
+ * request's body decides (whose node, whose pod) is the NodeRestriction admission plugin's. Any thread. */
+#pragma once
+
+#include "apiserver/filters/authz.h"
+
+/* The node that this user is; NULL: not a node. */
+const char *node_identity(const UserInfo *user);
+/* `rules`: what every node may do beside (policy role system:node). Not allowed: *ret_reason in the arena. */
+bool node_allows(Store *store, const Value *rules, const AuthzAttributes *attributes, Arena *arena,
+                 const char **ret_reason);
