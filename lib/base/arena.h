@@ -16,7 +16,8 @@ DEFINE_CLEANUP(Arena, arena_free)
 void arena_reset(Arena *arena);
 size_t arena_used(const Arena *arena);
 
-/* For decoders of outside data: NULL past the limit. Aligned to 8 bytes, not zeroed. */
+/* For decoders of outside data: NULL past the limit. Aligned to 8 bytes, and to 16 where the size is a multiple of 16;
+ * not zeroed. */
 void *arena_try_alloc(Arena *arena, size_t size);
 /* For code that builds on what was decoded: never NULL, not held to the limit (but counted). */
 void *arena_alloc(Arena *arena, size_t size);
