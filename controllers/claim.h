@@ -7,7 +7,7 @@
 
 typedef struct Claim {
     Client *client;
-    Informer *informer;    /* of the owned objects */
+    Informer *informer; /* of the owned objects */
     const Object *owner;
     const Selector *selector;
     const char *finalizer; /* put on adopted pods and taken from released ones; NULL: none */
@@ -15,5 +15,6 @@ typedef struct Claim {
     void *userdata;
 } Claim;
 
-/* *ret: references to what the owner has now. On error some of it may be missing; -EAGAIN and the like mean: sync again. */
+/* *ret: references to what the owner has now. On error some of it may be missing; -EAGAIN and the like mean: sync
+ * again. */
 int claim_owned(const Claim *claim, ClientList *ret);

@@ -1,6 +1,6 @@
 /* What a controller's file sees of the frame. init runs once before the informers start: it makes its queues, asks for
- * informers and adds handlers. Its queues are held until every informer it asked for is filled. Teardown: informers stop,
- * then queues are freed (running syncs end), then free runs. */
+ * informers and adds handlers. Its queues are held until every informer it asked for is filled. Teardown: informers
+ * stop, then queues are freed (running syncs end), then free runs. */
 #pragma once
 
 #include "client/client.h"
@@ -27,8 +27,8 @@ const ControllersConfig *controller_config(const Controller *controller);
 /* The informer of all namespaces, shared. */
 Informer *controller_informer(Controller *controller, const char *group, const char *version, const char *plural);
 /* The same with a field selector ("metadata.name=x"): a cache of its own. */
-Informer *controller_informer_selected(Controller *controller, const char *group, const char *version, const char *plural,
-                                       const char *field_selector);
+Informer *controller_informer_selected(Controller *controller, const char *group, const char *version,
+                                       const char *plural, const char *field_selector);
 Informer *controller_informer_metadata(Controller *controller, const Resource *resource);
 WorkQueue *controller_queue(Controller *controller, const char *name, unsigned workers,
                             int (*sync)(const char *key, void *userdata), void *userdata);
@@ -45,8 +45,8 @@ typedef struct KeyParts {
 bool controller_key_split(const char *key, KeyParts *ret);
 
 /* One row a file. */
-extern const ControllerRow controller_replicaset, controller_replicationcontroller, controller_deployment, controller_namespace, controller_serviceaccount,
-    controller_root_ca, controller_garbage_collector, controller_podgc, controller_nodelifecycle, controller_taint_eviction, controller_nodeipam,
-    controller_endpointslice, controller_endpoints, controller_job, controller_ttl_after_finished, controller_cronjob,
-    controller_daemonset, controller_statefulset, controller_disruption, controller_resourcequota,
-    controller_clusterrole_aggregation;
+extern const ControllerRow controller_replicaset, controller_replicationcontroller, controller_deployment,
+    controller_namespace, controller_serviceaccount, controller_root_ca, controller_garbage_collector, controller_podgc,
+    controller_nodelifecycle, controller_taint_eviction, controller_nodeipam, controller_endpointslice,
+    controller_endpoints, controller_job, controller_ttl_after_finished, controller_cronjob, controller_daemonset,
+    controller_statefulset, controller_disruption, controller_resourcequota, controller_clusterrole_aggregation;

@@ -11,22 +11,12 @@
 #include <stdio.h>
 
 static const ControllerRow *const table[] = {
-    &controller_namespace,
-    &controller_serviceaccount,
-    &controller_root_ca,
-    &controller_deployment,
-    &controller_replicaset,
-    &controller_replicationcontroller,
-    &controller_garbage_collector,
-    &controller_endpointslice,
-    &controller_endpoints,
-    &controller_daemonset,
-    &controller_job,
-    &controller_ttl_after_finished,
-    &controller_podgc,
-    &controller_nodelifecycle,
-    &controller_taint_eviction,
-    &controller_nodeipam,
+    &controller_namespace,          &controller_serviceaccount, &controller_root_ca,
+    &controller_deployment,         &controller_replicaset,     &controller_replicationcontroller,
+    &controller_garbage_collector,  &controller_endpointslice,  &controller_endpoints,
+    &controller_daemonset,          &controller_statefulset,    &controller_job,
+    &controller_ttl_after_finished, &controller_podgc,          &controller_nodelifecycle,
+    &controller_taint_eviction,     &controller_nodeipam,
 };
 
 struct Controller {
@@ -77,8 +67,8 @@ Informer *controller_informer(Controller *controller, const char *group, const c
                 informer_get(controller->owner->informers, resource_find(group, version, plural), NULL, NULL));
 }
 
-Informer *controller_informer_selected(Controller *controller, const char *group, const char *version, const char *plural,
-                                       const char *field_selector) {
+Informer *controller_informer_selected(Controller *controller, const char *group, const char *version,
+                                       const char *plural, const char *field_selector) {
     return need(controller, informer_get(controller->owner->informers, resource_find(group, version, plural), NULL,
                                          field_selector));
 }
@@ -97,7 +87,8 @@ WorkQueue *controller_queue(Controller *controller, const char *name, unsigned w
 
 EventRecorder *controller_events(Controller *controller, const char *component) {
     if (!controller->events)
-        controller->events = event_recorder_new(controller_client(controller), component, controller_config(controller)->host);
+        controller->events =
+            event_recorder_new(controller_client(controller), component, controller_config(controller)->host);
     return controller->events;
 }
 

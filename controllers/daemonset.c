@@ -1,4 +1,5 @@
-/* DaemonSets: one pod on each node that admits it. The pods go through the scheduler, pinned to their node by affinity. */
+/* DaemonSets: one pod on each node that admits it. The pods go through the scheduler, pinned to their node by affinity.
+ */
 #define LOG_COMPONENT "daemonset"
 #include "controllers/controller.h"
 
@@ -128,10 +129,10 @@ static void add_tolerations(Arena *arena, Value *spec) {
 
 static bool tolerates_all(const Value *taints, const Value *tolerations, bool no_execute_only) {
     Value *taint, *toleration;
-    VALUE_FOREACH(taint, taints) {
+    VALUE_FOREACH (taint, taints) {
         const char *effect = str_or(value_get_str(taint, "effect"), "");
         bool tolerated = streq(effect, "PreferNoSchedule") || (no_execute_only && !streq(effect, "NoExecute"));
-        VALUE_FOREACH(toleration, tolerations)
+        VALUE_FOREACH (toleration, tolerations)
             tolerated |= toleration_tolerates(toleration, taint);
         if (!tolerated)
             return false;
@@ -144,7 +145,8 @@ static void judge_node(const Value *pod_spec, DaemonNode *node) {
     const char *pinned = value_get_str(pod_spec, "nodeName");
     const Value *taints = value_path(object_value(node->object, arena), "spec", "taints", NULL);
     const Value *tolerations = value_get(pod_spec, "tolerations");
-    if ((!str_empty(pinned) && !streq(pinned, object_name(node->object))) || !node_affinity_admits(pod_spec, node->object))
+    if ((!str_empty(pinned) && !streq(pinned, object_name(node->object))) ||
+        !node_affinity_admits(pod_spec, node->object))
         return;
     node->should_run = tolerates_all(taints, tolerations, false);
     node->should_continue = node->should_run || tolerates_all(taints, tolerations, true);
@@ -159,8 +161,8 @@ static void pin_to_node(Arena *arena, Value *spec, const char *node) {
     value_append(arena, value_ensure_array(arena, term, "matchFields"), field);
     value_append(arena, value_ensure_array(arena, required, "nodeSelectorTerms"), term);
     Value *affinity = value_ensure_object(arena, spec, "affinity");
-    value_set(arena, value_ensure_object(arena, affinity, "nodeAffinity"), "requiredDuringSchedulingIgnoredDuringExecution",
-              required);
+    value_set(arena, value_ensure_object(arena, affinity, "nodeAffinity"),
+              "requiredDuringSchedulingIgnoredDuringExecution", required);
 }
 
 /* The node that a pod is bound to, or is pinned to. */
@@ -180,7 +182,8 @@ static int create_on(Sync *sync, const DaemonNode *node) {
     _cleanup_api_error_ ApiError err = {0};
     _cleanup_object_ Object *created = NULL;
     Arena *arena = sync->arena;
-    Value *pod = pod_from_template(arena, value_get(sync->spec, "template"), sync->set, NULL), *spec = value_get(pod, "spec");
+    Value *pod = pod_from_template(arena, value_get(sync->spec, "template"), sync->set, NULL),
+          *spec = value_get(pod, "spec");
     if (sync->created >= BURST)
         return 0;
     value_set_str(arena, value_ensure_object(arena, value_get(pod, "metadata"), "labels"), HASH_LABEL, sync->hash);
@@ -235,8 +238,7 @@ static int manage_node(Sync *sync, DaemonNode *node, int64_t max_surge) {
                 workqueue_add_after(sync->all->queue, sync->key, (uint64_t)wait);
             else
                 r = delete_finished(sync, pod, name);
-        }
-        else if (pod != node->new_pod && pod != node->old_pod)
+        } else if (pod != node->new_pod && pod != node->old_pod)
             r = delete_one(sync, pod); /* one too many */
         if (r < 0)
             return r;
@@ -299,8 +301,7 @@ static int read_pods(Sync *sync) {
     _cleanup_(selector_freep) Selector *selector = NULL;
     _cleanup_client_list_ ClientList owned = {0};
     label_selector_from_value(value_get(sync->spec, "selector"), &selector);
-    Claim claim = {
-        .client = sync->all->client, .informer = sync->all->pods, .owner = sync->set, .selector = selector};
+    Claim claim = {.client = sync->all->client, .informer = sync->all->pods, .owner = sync->set, .selector = selector};
     int r = claim_owned(&claim, &owned);
     if (r < 0)
         return r;
@@ -362,7 +363,8 @@ static int write_status(Sync *sync) {
     value_set_int(arena, status, "numberMisscheduled", misscheduled);
     value_set_int(arena, status, "desiredNumberScheduled", desired);
     value_set_int(arena, status, "numberReady", ready);
-    value_set_int(arena, status, "observedGeneration", value_get_int(value_get(sync->value, "metadata"), "generation", 0));
+    value_set_int(arena, status, "observedGeneration",
+                  value_get_int(value_get(sync->value, "metadata"), "generation", 0));
     if (updated)
         value_set_int(arena, status, "updatedNumberScheduled", updated);
     if (n_available)
@@ -425,7 +427,8 @@ static int sync_set(Sync *sync) {
     if (object_is_deleting(sync->set))
         return 0;
     int64_t collisions = value_get_int(value_get(sync->value, "status"), "collisionCount", 0);
-    int r = revisions_sync(all->client, all->revisions, sync->arena, sync->set, sync->value, collisions, &sync->revisions);
+    int r =
+        revisions_sync(all->client, all->revisions, sync->arena, sync->set, sync->value, collisions, &sync->revisions);
     if (r < 0)
         return r;
     sync->hash = sync->revisions.current->hash;

@@ -203,8 +203,8 @@ static void *init(Controller *controller) {
     all->sets = controller_informer(controller, "apps", "v1", "replicasets");
     all->pods = controller_informer(controller, "", "v1", "pods");
     all->queue = controller_queue(controller, "deployment", SYNC_WORKERS, sync_key, all);
-    informer_add_handler(all->deployments, &(InformerHandler){deployment_changed, deployment_updated, deployment_changed},
-                         all);
+    informer_add_handler(all->deployments,
+                         &(InformerHandler){deployment_changed, deployment_updated, deployment_changed}, all);
     informer_add_handler(all->sets, &(InformerHandler){set_changed, set_updated, set_deleted}, all);
     informer_add_handler(all->pods, &(InformerHandler){NULL, pod_updated, pod_deleted}, all);
     return all;

@@ -16,8 +16,8 @@ typedef struct ReplicaView {
     const char *name, *uid;
     int64_t created_ns;
     bool deleting;
-    int64_t replicas;                      /* spec */
-    int64_t actual, ready, available;      /* status */
+    int64_t replicas;                 /* spec */
+    int64_t actual, ready, available; /* status */
     int64_t observed, generation;
     int64_t terminating; /* -1: not reported */
 } ReplicaView;
@@ -31,7 +31,7 @@ typedef struct Rollout {
     Object *object;
     Value *value, *spec; /* the deployment; value is what writes send */
     int64_t replicas;
-    bool rolling; /* strategy RollingUpdate */
+    bool rolling;      /* strategy RollingUpdate */
     ReplicaView *sets; /* the oldest first; with room for one more */
     size_t n_sets;
     ReplicaView *new_set; /* one of sets, or NULL */
@@ -58,7 +58,8 @@ bool deployment_has_deadline(const Rollout *rollout);
 int64_t deployment_revision_of(const Value *object); /* 0: none */
 
 /* deployment_status.c */
-Value *deployment_condition(Arena *arena, const char *type, const char *status, const char *reason, const char *message);
+Value *deployment_condition(Arena *arena, const char *type, const char *status, const char *reason,
+                            const char *message);
 void deployment_set_condition(Arena *arena, Value *status, Value *condition);
 int deployment_write_status(Rollout *rollout);
 int deployment_sync_status(Rollout *rollout);

@@ -27,11 +27,15 @@ static bool set_annotation(Arena *arena, Value *object, const char *key, const c
 }
 
 static bool copy_annotations(Rollout *rollout, Value *set) {
-    static const char *const own[] = {"kubectl.kubernetes.io/last-applied-configuration", REVISION_ANNOTATION,
-                                      REVISION_HISTORY_ANNOTATION, DESIRED_REPLICAS_ANNOTATION, MAX_REPLICAS_ANNOTATION,
-                                      "deprecated.deployment.rollback.to", NULL};
+    static const char *const own[] = {"kubectl.kubernetes.io/last-applied-configuration",
+                                      REVISION_ANNOTATION,
+                                      REVISION_HISTORY_ANNOTATION,
+                                      DESIRED_REPLICAS_ANNOTATION,
+                                      MAX_REPLICAS_ANNOTATION,
+                                      "deprecated.deployment.rollback.to",
+                                      NULL};
     bool changed = false;
-    VALUE_FOREACH_MEMBER(annotation, value_path(rollout->value, "metadata", "annotations", NULL))
+    VALUE_FOREACH_MEMBER (annotation, value_path(rollout->value, "metadata", "annotations", NULL))
         if (!str_in(annotation->name, own) && value_str(annotation->value))
             changed |= set_annotation(rollout->arena, set, annotation->name, value_str(annotation->value));
     return changed;
@@ -132,7 +136,8 @@ static Value *new_set_value(Rollout *rollout, const char *hash, int64_t revision
     value_set_str(arena, metadata, "name", arena_printf(arena, "%.*s-%s", room, name, hash));
     value_set_str(arena, metadata, "namespace", object_namespace(rollout->object));
     value_set(arena, metadata, "labels", value_copy(arena, labels));
-    value_append(arena, value_ensure_array(arena, metadata, "ownerReferences"), owner_ref_value(arena, rollout->object));
+    value_append(arena, value_ensure_array(arena, metadata, "ownerReferences"),
+                 owner_ref_value(arena, rollout->object));
     Value *spec = value_ensure_object(arena, set, "spec");
     value_set_int(arena, spec, "replicas", deployment_new_replicas(rollout, 0));
     if (value_get_int(rollout->spec, "minReadySeconds", 0))
@@ -201,8 +206,8 @@ static int create_new(Rollout *rollout, int64_t revision) {
                      "Scaled up replica set %s from 0 to %lld", name, (long long)replicas);
     rollout->new_set = &rollout->sets[rollout->n_sets++];
     replica_view_read(object_value(created, arena), rollout->new_set);
-    bool changed = set_annotation(arena, rollout->value, REVISION_ANNOTATION,
-                                  arena_printf(arena, "%lld", (long long)revision));
+    bool changed =
+        set_annotation(arena, rollout->value, REVISION_ANNOTATION, arena_printf(arena, "%lld", (long long)revision));
     if (!existed && deployment_has_deadline(rollout)) {
         char *message = arena_printf(arena, "Created new replica set \"%s\"", name);
         deployment_set_condition(arena, value_ensure_object(arena, rollout->value, "status"),
@@ -270,7 +275,8 @@ int deployment_scale(Rollout *rollout) {
     if (is_saturated(rollout, rollout->new_set)) {
         for (size_t i = 0; i < rollout->n_sets; i++) {
             ReplicaView *set = &rollout->sets[i];
-            int r = set != rollout->new_set && set->replicas > 0 ? deployment_scale_set(rollout, set, 0, false, NULL) : 0;
+            int r =
+                set != rollout->new_set && set->replicas > 0 ? deployment_scale_set(rollout, set, 0, false, NULL) : 0;
             if (r < 0)
                 return r;
         }
@@ -318,7 +324,8 @@ static int grow_new(Rollout *rollout, bool *ret_scaled) {
     ReplicaView *set = rollout->new_set;
     if (set->replicas == rollout->replicas)
         return 0;
-    int64_t to = set->replicas > rollout->replicas ? rollout->replicas : deployment_new_replicas(rollout, set->replicas);
+    int64_t to =
+        set->replicas > rollout->replicas ? rollout->replicas : deployment_new_replicas(rollout, set->replicas);
     return deployment_scale_set(rollout, set, to, false, ret_scaled);
 }
 

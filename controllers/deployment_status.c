@@ -11,7 +11,8 @@ static const Resource *deployments(void) {
     return resource_find("apps", "v1", "deployments");
 }
 
-Value *deployment_condition(Arena *arena, const char *type, const char *status, const char *reason, const char *message) {
+Value *deployment_condition(Arena *arena, const char *type, const char *status, const char *reason,
+                            const char *message) {
     Value *condition = value_object(arena);
     value_set_str(arena, condition, "type", type);
     value_set_str(arena, condition, "status", status);
@@ -75,7 +76,8 @@ static Value *calculate(Rollout *rollout) {
         ready += rollout->sets[i].ready;
     }
     Value *status = value_object(arena);
-    set_count(arena, status, "observedGeneration", value_get_int(value_get(rollout->value, "metadata"), "generation", 0));
+    set_count(arena, status, "observedGeneration",
+              value_get_int(value_get(rollout->value, "metadata"), "generation", 0));
     set_count(arena, status, "replicas", actual);
     set_count(arena, status, "updatedReplicas", rollout->new_set ? rollout->new_set->actual : 0);
     set_count(arena, status, "readyReplicas", ready);
@@ -114,7 +116,8 @@ int deployment_sync_status(Rollout *rollout) {
 
 static bool made_progress(const Value *old, const Value *now) {
     int64_t old_updated = value_get_int(old, "updatedReplicas", 0), updated = value_get_int(now, "updatedReplicas", 0);
-    int64_t old_rest = value_get_int(old, "replicas", 0) - old_updated, rest = value_get_int(now, "replicas", 0) - updated;
+    int64_t old_rest = value_get_int(old, "replicas", 0) - old_updated,
+            rest = value_get_int(now, "replicas", 0) - updated;
     return updated > old_updated || rest < old_rest ||
            value_get_int(now, "readyReplicas", 0) > value_get_int(old, "readyReplicas", 0) ||
            value_get_int(now, "availableReplicas", 0) > value_get_int(old, "availableReplicas", 0);
@@ -150,8 +153,8 @@ static void estimate_progress(Rollout *rollout, Value *status, const Value *curr
         deployment_set_condition(arena, status, condition);
     } else if (timed_out(rollout, meta_condition(value_get(status, "conditions"), "Progressing"))) {
         char *message = arena_printf(arena, "%s \"%s\" has timed out progressing.", what, name);
-        deployment_set_condition(arena, status,
-                                 deployment_condition(arena, "Progressing", "False", "ProgressDeadlineExceeded", message));
+        deployment_set_condition(
+            arena, status, deployment_condition(arena, "Progressing", "False", "ProgressDeadlineExceeded", message));
     }
 }
 
@@ -183,7 +186,8 @@ static void look_again(Rollout *rollout, const Value *status) {
         streq(str_or(value_get_str(current, "reason"), ""), "ProgressDeadlineExceeded"))
         return;
     int64_t after = value_get_time(current, "lastUpdateTime") +
-                    value_get_int(rollout->spec, "progressDeadlineSeconds", 0) * (int64_t)NS_PER_SEC - now_realtime_ns();
+                    value_get_int(rollout->spec, "progressDeadlineSeconds", 0) * (int64_t)NS_PER_SEC -
+                    now_realtime_ns();
     if (after < (int64_t)NS_PER_SEC)
         workqueue_add_rate_limited(rollout->queue, rollout->key);
     else

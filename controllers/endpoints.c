@@ -52,7 +52,7 @@ static void endpoints_deleted(Object *endpoints, void *userdata) {
 
 static Value *ports_for(Arena *arena, const Value *service, const PublishedPod *pod) {
     Value *ports = value_array(arena), *service_port;
-    VALUE_FOREACH(service_port, value_path(service, "spec", "ports", NULL)) {
+    VALUE_FOREACH (service_port, value_path(service, "spec", "ports", NULL)) {
         int64_t number = published_pod_port(pod, service_port);
         if (number == 0)
             continue;
@@ -70,7 +70,7 @@ static Value *ports_for(Arena *arena, const Value *service, const PublishedPod *
 
 static Value *subset_for(Arena *arena, Value *subsets, Value *ports) {
     Value *subset;
-    VALUE_FOREACH(subset, subsets) {
+    VALUE_FOREACH (subset, subsets) {
         Value *other = value_get(subset, "ports");
         if (other ? value_equal(other, ports) : value_len(ports) == 0)
             return subset;
@@ -89,7 +89,7 @@ static int compare_address(const void *a, const void *b) {
 static void sort_addresses(Value *subsets) {
     static const char *const lists[] = {"addresses", "notReadyAddresses"};
     Value *subset;
-    VALUE_FOREACH(subset, subsets)
+    VALUE_FOREACH (subset, subsets)
         for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
             Value *list = value_get(subset, lists[i]);
             if (value_len(list) > 1)
@@ -108,7 +108,8 @@ static Value *subsets_of(Arena *arena, const Value *service, const ClientList *p
         if (!published_pod_read(arena, pods->items[i], &pod) || !pod.ips[v6] || (pod.terminating && !publish))
             continue;
         Value *ports = ports_for(arena, service, &pod);
-        /* A service with ports of which this pod serves none; a headless one without ports publishes addresses alone. */
+        /* A service with ports of which this pod serves none; a headless one without ports publishes addresses alone.
+         */
         if (value_len(ports) == 0 && value_len(value_get(spec, "ports")) > 0)
             continue;
         if (++n > ADDRESSES_MAX) {

@@ -32,8 +32,8 @@ typedef struct Group {
     struct Group *next;
     const char *address_type; /* "IPv4" */
     Value *ports;
-    const char *key;    /* family and ports as text */
-    Value *endpoints;   /* array of what has no slice yet */
+    const char *key;  /* family and ports as text */
+    Value *endpoints; /* array of what has no slice yet */
 } Group;
 
 typedef struct Sync {
@@ -92,7 +92,7 @@ static void slice_updated(_unused_ Object *old, Object *slice, void *userdata) {
 static Value *ports_for(Sync *sync, const PublishedPod *pod) {
     Arena *arena = sync->arena;
     Value *ports = value_array(arena), *service_port;
-    VALUE_FOREACH(service_port, value_path(sync->value, "spec", "ports", NULL)) {
+    VALUE_FOREACH (service_port, value_path(sync->value, "spec", "ports", NULL)) {
         int64_t number = published_pod_port(pod, service_port);
         if (number == 0)
             continue;
@@ -111,7 +111,7 @@ static const char *group_key(Arena *arena, const char *address_type, const Value
     _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
     Value *port;
     buf_puts(&text, address_type);
-    VALUE_FOREACH(port, ports)
+    VALUE_FOREACH (port, ports)
         buf_printf(&text, "|%s %lld %s %s", str_or(value_get_str(port, "name"), ""),
                    (long long)value_get_int(port, "port", 0), str_or(value_get_str(port, "protocol"), "TCP"),
                    str_or(value_get_str(port, "appProtocol"), ""));
@@ -159,7 +159,7 @@ static Value *endpoint_for(Sync *sync, const PublishedPod *pod, const char *ip) 
 static bool has_family(const Sync *sync, const char *family) {
     const Value *families = value_path(sync->value, "spec", "ipFamilies", NULL);
     Value *f;
-    VALUE_FOREACH(f, families)
+    VALUE_FOREACH (f, families)
         if (streq(str_or(value_str(f), ""), family))
             return true;
     return value_len(families) == 0 && streq(family, "IPv4");
@@ -184,7 +184,7 @@ static void want_endpoints(Sync *sync, const ClientList *pods) {
 static void set_labels(Sync *sync, Value *slice) {
     Arena *arena = sync->arena;
     Value *labels = value_object(arena);
-    VALUE_FOREACH_MEMBER(label, value_path(sync->value, "metadata", "labels", NULL))
+    VALUE_FOREACH_MEMBER (label, value_path(sync->value, "metadata", "labels", NULL))
         if (!streq(label->name, HEADLESS_LABEL) && !streq(label->name, SERVICE_NAME_LABEL) &&
             !streq(label->name, MANAGED_BY_LABEL))
             value_set(arena, labels, label->name, value_copy(arena, label->value));
@@ -263,7 +263,7 @@ static size_t keep_wanted(Sync *sync, Group *group, Kept *kept) {
     size_t n = 0;
     StrMap *wanted = strmap_new(NULL);
     Value *endpoint;
-    VALUE_FOREACH(endpoint, group->endpoints)
+    VALUE_FOREACH (endpoint, group->endpoints)
         strmap_put(wanted, endpoint_identity(sync->arena, endpoint), endpoint);
     for (size_t i = 0; i < sync->existing.n; i++) {
         Value *slice = object_value(sync->existing.items[i], sync->arena);
@@ -273,7 +273,7 @@ static size_t keep_wanted(Sync *sync, Group *group, Kept *kept) {
             continue;
         Kept *k = &kept[n++];
         *k = (Kept){.object = sync->existing.items[i], .slice = slice, .endpoints = value_array(sync->arena)};
-        VALUE_FOREACH(endpoint, value_get(slice, "endpoints")) {
+        VALUE_FOREACH (endpoint, value_get(slice, "endpoints")) {
             Value *now = take_wanted(sync->arena, group, wanted, endpoint);
             k->changed |= !now || !value_equal(now, endpoint);
             if (now)

@@ -1,7 +1,7 @@
 /* Garbage collection by owner references, with background, foreground and orphan deletion.
  *
- * The caches only say where to look. Before anything is deleted, the object and each owner that the caches do not show are
- * read from the server, so a cache that lags can delay a deletion but never cause one. */
+ * The caches only say where to look. Before anything is deleted, the object and each owner that the caches do not show
+ * are read from the server, so a cache that lags can delay a deletion but never cause one. */
 #define LOG_COMPONENT "garbage-collector"
 #include "controllers/controller.h"
 
@@ -207,7 +207,8 @@ static int owner_state(Collector *all, Arena *arena, const Item *item, const Own
         return 0;
     }
     if (!owner) {
-        int r = client_get(all->client, resource->storage, resource->namespaced ? item->ns : NULL, ref->name, &owner, NULL);
+        int r =
+            client_get(all->client, resource->storage, resource->namespaced ? item->ns : NULL, ref->name, &owner, NULL);
         if (r < 0 && r != -ENOENT)
             return r;
         if (r == -ENOENT || !streq(object_uid(owner), ref->uid)) {
@@ -223,7 +224,8 @@ static int owner_state(Collector *all, Arena *arena, const Item *item, const Own
 /* ---- changes ---- */
 
 static int patch_item(Collector *all, const Item *item, PatchType type, Value *patch) {
-    int r = client_patch(all->client, item->resource, *item->ns ? item->ns : NULL, item->name, NULL, type, patch, NULL, NULL);
+    int r = client_patch(all->client, item->resource, *item->ns ? item->ns : NULL, item->name, NULL, type, patch, NULL,
+                         NULL);
     return r == -ENOENT ? 0 : r;
 }
 
@@ -288,7 +290,8 @@ static int wait_for_dependents(Collector *all, Arena *arena, const Item *item, c
     return n_blocking > 0 ? 0 : remove_finalizer(all, arena, item, live, "foregroundDeletion");
 }
 
-/* A dependent of this item is itself in foreground deletion: they would wait for each other, so this one stops blocking. */
+/* A dependent of this item is itself in foreground deletion: they would wait for each other, so this one stops
+ * blocking. */
 static int unblock_cycle(Collector *all, Arena *arena, const Item *item, const Object *live) {
     Object **dependents;
     size_t n = gc_graph_dependents(all->graph, item->uid, &dependents), n_owners;
@@ -318,7 +321,9 @@ static const char *own_policy(const Object *live) {
         return "Background";
     _cleanup_arena_ Arena *arena = arena_new(0);
     Value *value = object_value(live, arena);
-    return has_finalizer(value, "orphan") ? "Orphan" : has_finalizer(value, "foregroundDeletion") ? "Foreground" : "Background";
+    return has_finalizer(value, "orphan")               ? "Orphan"
+           : has_finalizer(value, "foregroundDeletion") ? "Foreground"
+                                                        : "Background";
 }
 
 static size_t count_dependents(Collector *all, const char *uid) {

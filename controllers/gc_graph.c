@@ -68,7 +68,8 @@ static void drop(GcGraph *graph, const char *owner_uid, const char *uid) {
 
 void gc_graph_change(GcGraph *graph, const Object *old, Object *object) {
     size_t n_old = 0, n = 0;
-    const OwnerRef *before = old ? object_owners(old, &n_old) : NULL, *after = object ? object_owners(object, &n) : NULL;
+    const OwnerRef *before = old ? object_owners(old, &n_old) : NULL,
+                   *after = object ? object_owners(object, &n) : NULL;
     if (n_old == 0 && n == 0)
         return;
     pthread_mutex_lock(&graph->lock);

@@ -1,5 +1,5 @@
-/* Who depends on whom: from an owner's uid to the objects that name it. Only objects with owners are in it, by reference;
- * whether an owner exists is asked of its informer, then of the server. Thread-safe. */
+/* Who depends on whom: from an owner's uid to the objects that name it. Only objects with owners are in it, by
+ * reference; whether an owner exists is asked of its informer, then of the server. Thread-safe. */
 #pragma once
 
 #include "api/object.h"

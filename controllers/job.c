@@ -151,7 +151,8 @@ static void count_new(JobSync *job) {
     else if (new_failed > 0)
         job->backoff = (JobBackoff){job->backoff.failures + new_failed, last_failure};
     const Value *uncounted = value_get(job->status, "uncountedTerminatedPods");
-    job->succeeded += value_get_int(job->status, "succeeded", 0) + (int64_t)value_len(value_get(uncounted, "succeeded"));
+    job->succeeded +=
+        value_get_int(job->status, "succeeded", 0) + (int64_t)value_len(value_get(uncounted, "succeeded"));
     job->failed += value_get_int(job->status, "failed", 0) + (int64_t)value_len(value_get(uncounted, "failed"));
 }
 
@@ -186,8 +187,8 @@ static int act(JobSync *job) {
     bool complete = job->completions < 0 ? job->succeeded > 0 && job->active == 0
                                          : job->succeeded >= job->completions && job->active == 0;
     if (complete)
-        job->verdict = (JobVerdict){"SuccessCriteriaMet", "CompletionsReached",
-                                    "Reached expected number of succeeded pods"};
+        job->verdict =
+            (JobVerdict){"SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods"};
     else if (managed)
         set_suspended(job);
     return r;
@@ -195,7 +196,8 @@ static int act(JobSync *job) {
 
 static void set_counts(JobSync *job) {
     Arena *arena = job->arena;
-    if (value_get_int(job->status, "active", 0) != job->active || value_get_int(job->status, "ready", -1) != job->ready ||
+    if (value_get_int(job->status, "active", 0) != job->active ||
+        value_get_int(job->status, "ready", -1) != job->ready ||
         value_get_int(job->status, "terminating", -1) != job->terminating)
         job->dirty = true;
     value_set(arena, job->status, "active", job->active ? value_int(arena, job->active) : NULL);
@@ -206,7 +208,8 @@ static void set_counts(JobSync *job) {
 static int sync_job(Jobs *all, JobSync *job, JobBackoff *backoff) {
     read_spec(job);
     const char *manager = value_get_str(job->spec, "managedBy");
-    if ((manager && !streq(manager, MANAGED_BY)) || job_has_condition(job, "Complete") || job_has_condition(job, "Failed"))
+    if ((manager && !streq(manager, MANAGED_BY)) || job_has_condition(job, "Complete") ||
+        job_has_condition(job, "Failed"))
         return 0;
     job->backoff = *backoff;
     int r = read_pods(all, job);
@@ -246,7 +249,8 @@ static int drop_orphan_finalizer(Jobs *all, const char *key) {
     Value *metadata, *patch = patch_for_uid(arena, object_uid(pod), &metadata);
     value_append(arena, value_ensure_array(arena, metadata, "$deleteFromPrimitiveList/finalizers"),
                  value_string(arena, JOB_FINALIZER));
-    int r = client_patch(all->client, object_resource(pod), parts.ns, parts.name, NULL, PATCH_STRATEGIC, patch, NULL, NULL);
+    int r =
+        client_patch(all->client, object_resource(pod), parts.ns, parts.name, NULL, PATCH_STRATEGIC, patch, NULL, NULL);
     return r == -ENOENT || r == -ESTALE ? 0 : r;
 }
 

@@ -17,8 +17,8 @@
 typedef struct JobPod {
     PodInfo info; /* holds a reference to the object */
     Value *value;
-    bool tracked; /* has the finalizer */
-    bool failed;  /* failed, or counted as such */
+    bool tracked;  /* has the finalizer */
+    bool failed;   /* failed, or counted as such */
     int64_t index; /* -1: none */
     int64_t finished_ns;
 } JobPod;
@@ -62,7 +62,7 @@ bool job_is_uncounted(const JobSync *job, const JobPod *pod, const char *list);
 typedef enum JobPodAction { JOB_POD_COUNT, JOB_POD_IGNORE, JOB_POD_FAIL_JOB, JOB_POD_FAIL_INDEX } JobPodAction;
 /* spec.podFailurePolicy for a failed pod; *ret_message with JOB_POD_FAIL_JOB. */
 JobPodAction job_failure_action(JobSync *job, const JobPod *pod, const char **ret_message);
-void job_judge(JobSync *job);     /* the verdict from what failed, from deadlines and policies */
+void job_judge(JobSync *job); /* the verdict from what failed, from deadlines and policies */
 void job_read_indexes(JobSync *job);
 /* With backoffLimitPerIndex: the failed pod whose finalizer stays until its index has a new pod; NULL: none. */
 JobPod *job_delayed_pod(JobSync *job, int64_t index);

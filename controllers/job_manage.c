@@ -34,7 +34,6 @@ int job_delete_active(JobSync *job, int64_t *ret_deleted) {
     return result;
 }
 
-
 static int compare_removal(const void *a, const void *b, void *now) {
     return pod_deletion_compare(&(*(JobPod *const *)a)->info, &(*(JobPod *const *)b)->info, *(int64_t *)now);
 }
@@ -81,9 +80,9 @@ static void add_index_env(JobSync *job, Value *spec) {
     Arena *arena = job->arena;
     Value *container, *variable;
     for (size_t i = 0; i < ELEMENTSOF(lists); i++)
-        VALUE_FOREACH(container, value_get(spec, lists[i])) {
+        VALUE_FOREACH (container, value_get(spec, lists[i])) {
             bool there = false;
-            VALUE_FOREACH(variable, value_get(container, "env"))
+            VALUE_FOREACH (variable, value_get(container, "env"))
                 there |= streq(str_or(value_get_str(variable, "name"), ""), "JOB_COMPLETION_INDEX");
             if (there)
                 continue;
@@ -145,21 +144,23 @@ static bool is_pending(const JobSync *job, int64_t index) {
         return false;
     for (size_t i = 0; i < job->n_pods; i++) {
         const JobPod *pod = &job->pods[i];
-        if (pod->index == index && (pod_is_active(&pod->info) ||
-                                    (job->replace_failed_only && pod->info.deleting && !pod_is_finished(pod->info.phase))))
+        if (pod->index == index && (pod_is_active(&pod->info) || (job->replace_failed_only && pod->info.deleting &&
+                                                                  !pod_is_finished(pod->info.phase))))
             return false;
     }
     return true;
 }
 
-/* Up to `count` indexes to make pods for; with back-off per index, those whose time has come. *ret_wait_ns: until the next. */
+/* Up to `count` indexes to make pods for; with back-off per index, those whose time has come. *ret_wait_ns: until the
+ * next. */
 static size_t pending_indexes(JobSync *job, int64_t count, int64_t *indexes, int64_t *ret_wait_ns) {
     size_t n = 0;
     for (int64_t index = 0; index < job->completions && (int64_t)n < count; index++) {
         if (!is_pending(job, index))
             continue;
         const JobPod *last = job_delayed_pod(job, index);
-        int64_t wait = last ? job_backoff_ns(job_index_failures(last, true) + 1, last->finished_ns, now_realtime_ns()) : 0;
+        int64_t wait =
+            last ? job_backoff_ns(job_index_failures(last, true) + 1, last->finished_ns, now_realtime_ns()) : 0;
         if (wait == 0)
             indexes[n++] = index;
         else if (*ret_wait_ns == 0 || wait < *ret_wait_ns)
@@ -204,7 +205,8 @@ int job_manage(JobSync *job) {
     int64_t diff = want - job->active - (job->replace_failed_only ? job->terminating : 0);
     if (diff <= 0)
         return 0;
-    int64_t wait = job->per_index ? 0 : job_backoff_ns(job->backoff.failures, job->backoff.last_failure_ns, now_realtime_ns());
+    int64_t wait =
+        job->per_index ? 0 : job_backoff_ns(job->backoff.failures, job->backoff.last_failure_ns, now_realtime_ns());
     if (wait > 0) {
         workqueue_add_after(job->queue, job->key, (uint64_t)wait);
         return 0;

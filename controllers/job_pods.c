@@ -19,7 +19,7 @@ static int64_t finished_at(const Value *pod) {
     int64_t latest = 0;
     Value *container;
     for (size_t i = 0; i < ELEMENTSOF(lists); i++)
-        VALUE_FOREACH(container, value_path(pod, "status", lists[i], NULL))
+        VALUE_FOREACH (container, value_path(pod, "status", lists[i], NULL))
             latest = MAX(latest, value_get_time(value_path(container, "state", "terminated", NULL), "finishedAt"));
     if (latest)
         return latest;
@@ -48,7 +48,7 @@ void job_read_pod(JobSync *job, Object *pod, JobPod *ret) {
 
 bool job_is_uncounted(const JobSync *job, const JobPod *pod, const char *list) {
     Value *uid;
-    VALUE_FOREACH(uid, value_path(job->status, "uncountedTerminatedPods", list, NULL))
+    VALUE_FOREACH (uid, value_path(job->status, "uncountedTerminatedPods", list, NULL))
         if (value_str(uid) && streq(value_str(uid), object_uid(pod->info.object)))
             return true;
     return false;
@@ -59,7 +59,7 @@ bool job_is_uncounted(const JobSync *job, const JobPod *pod, const char *list) {
 static bool exit_code_matches(int64_t code, const Value *rule) {
     bool in = false;
     Value *value;
-    VALUE_FOREACH(value, value_get(rule, "values"))
+    VALUE_FOREACH (value, value_get(rule, "values"))
         in |= value_is(value, VALUE_INT) && value->integer == code;
     return streq(str_or(value_get_str(rule, "operator"), ""), "In") ? in : !in;
 }
@@ -69,7 +69,7 @@ static const Value *matching_container(const Value *pod, const Value *rule) {
     const char *only = value_get_str(rule, "containerName");
     Value *container;
     for (size_t i = 0; i < ELEMENTSOF(lists); i++)
-        VALUE_FOREACH(container, value_path(pod, "status", lists[i], NULL)) {
+        VALUE_FOREACH (container, value_path(pod, "status", lists[i], NULL)) {
             const Value *terminated = value_path(container, "state", "terminated", NULL);
             int64_t code = value_get_int(terminated, "exitCode", 0);
             if (terminated && code != 0 && (!only || streq_null(only, value_get_str(container, "name"))) &&
@@ -81,8 +81,8 @@ static const Value *matching_container(const Value *pod, const Value *rule) {
 
 static const char *matching_condition(const Value *pod, const Value *patterns) {
     Value *pattern, *condition;
-    VALUE_FOREACH(condition, value_path(pod, "status", "conditions", NULL))
-        VALUE_FOREACH(pattern, patterns)
+    VALUE_FOREACH (condition, value_path(pod, "status", "conditions", NULL))
+        VALUE_FOREACH (pattern, patterns)
             if (streq_null(value_get_str(condition, "type"), value_get_str(pattern, "type")) &&
                 streq_null(value_get_str(condition, "status"), str_or(value_get_str(pattern, "status"), "True")))
                 return value_get_str(condition, "type");
@@ -142,8 +142,7 @@ void job_read_indexes(JobSync *job) {
     const char *completed = value_get_str(job->status, "completedIndexes");
     job->done_before = index_set_parse(job->arena, completed, job->completions);
     job->done = index_set_parse(job->arena, completed, job->completions);
-    job->failed_indexes =
-        index_set_parse(job->arena, value_get_str(job->status, "failedIndexes"), job->completions);
+    job->failed_indexes = index_set_parse(job->arena, value_get_str(job->status, "failedIndexes"), job->completions);
     for (size_t i = 0; i < job->n_pods; i++) {
         const JobPod *pod = &job->pods[i];
         if (pod->index < 0 || !pod->tracked)
@@ -195,7 +194,7 @@ static bool restarts_exceed(const JobSync *job, int64_t limit) {
         if (!streq(phase, "Running") && !streq(phase, "Pending"))
             continue;
         for (size_t k = 0; k < ELEMENTSOF(lists); k++)
-            VALUE_FOREACH(container, value_path(job->pods[i].value, "status", lists[k], NULL))
+            VALUE_FOREACH (container, value_path(job->pods[i].value, "status", lists[k], NULL))
                 restarts += value_get_int(container, "restartCount", 0);
     }
     return limit == 0 ? restarts > 0 : restarts >= limit;
@@ -206,7 +205,8 @@ static void judge_limits(JobSync *job) {
     int64_t deadline = value_get_int(job->spec, "activeDeadlineSeconds", -1);
     int64_t since = value_get_time(job->status, "startTime"), now = now_realtime_ns();
     if (job->failed > limit || restarts_exceed(job, limit))
-        job->verdict = (JobVerdict){"FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit"};
+        job->verdict =
+            (JobVerdict){"FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit"};
     else if (deadline >= 0 && !job->suspended && since) {
         int64_t left = since + deadline * (int64_t)NS_PER_SEC - now;
         if (left <= 0)
@@ -263,7 +263,8 @@ static void judge_indexes(JobSync *job) {
 
 void job_judge(JobSync *job) {
     Value *conditions = value_get(job->status, "conditions");
-    const Value *met = meta_condition(conditions, "SuccessCriteriaMet"), *target = meta_condition(conditions, "FailureTarget");
+    const Value *met = meta_condition(conditions, "SuccessCriteriaMet"),
+                *target = meta_condition(conditions, "FailureTarget");
     if (met && streq(condition_status(conditions, "SuccessCriteriaMet"), "True"))
         job->verdict = (JobVerdict){"SuccessCriteriaMet", value_get_str(met, "reason"), value_get_str(met, "message")};
     else if (target && streq(condition_status(conditions, "FailureTarget"), "True"))

@@ -1,6 +1,6 @@
 /* Counting finished pods exactly once. A finished pod keeps the finalizer until its uid stands in the job's status
- * (uncountedTerminatedPods); then the finalizer goes; then the uid becomes a number. Whatever is interrupted in between is
- * picked up by the next sync without counting a pod twice or losing one. */
+ * (uncountedTerminatedPods); then the finalizer goes; then the uid becomes a number. Whatever is interrupted in between
+ * is picked up by the next sync without counting a pod twice or losing one. */
 #include "controllers/job.h"
 
 #include "base/clock.h"
@@ -17,7 +17,8 @@ bool job_has_condition(const JobSync *job, const char *type) {
     return streq(condition_status(value_get(job->status, "conditions"), type), "True");
 }
 
-static Value *job_condition(JobSync *job, const char *type, const char *status, const char *reason, const char *message) {
+static Value *job_condition(JobSync *job, const char *type, const char *status, const char *reason,
+                            const char *message) {
     Value *condition = value_object(job->arena);
     value_set_str(job->arena, condition, "type", type);
     value_set_str(job->arena, condition, "status", status);
@@ -104,8 +105,8 @@ static void add_uncounted(JobSync *job, const JobPod *pod, const char *list) {
 
 static void count_pod(JobSync *job, const JobPod *pod, IndexSet *done) {
     const char *message;
-    bool fails_job = job->verdict.type && !streq(job->verdict.type, "SuccessCriteriaMet") &&
-                     !streq(job->verdict.type, "Complete");
+    bool fails_job =
+        job->verdict.type && !streq(job->verdict.type, "SuccessCriteriaMet") && !streq(job->verdict.type, "Complete");
     if (streq(pod->info.phase, "Succeeded") && !job_is_uncounted(job, pod, "failed")) {
         if (!job->indexed) {
             if (!job_is_uncounted(job, pod, "succeeded"))
@@ -114,7 +115,8 @@ static void count_pod(JobSync *job, const JobPod *pod, IndexSet *done) {
             index_set_add(done, pod->index);
             job->dirty = true;
         }
-    } else if ((pod->failed || fails_job) && !job_is_uncounted(job, pod, "failed") && (!job->indexed || pod->index >= 0)) {
+    } else if ((pod->failed || fails_job) && !job_is_uncounted(job, pod, "failed") &&
+               (!job->indexed || pod->index >= 0)) {
         if (!value_get(job->spec, "podFailurePolicy") || job_failure_action(job, pod, &message) != JOB_POD_IGNORE)
             add_uncounted(job, pod, "failed");
     }
@@ -168,8 +170,8 @@ static void announce(JobSync *job) {
 
 static bool finish(JobSync *job) {
     const Value *uncounted = value_get(job->status, "uncountedTerminatedPods");
-    if (!job->verdict.type || value_len(value_get(uncounted, "succeeded")) || value_len(value_get(uncounted, "failed")) ||
-        job->terminating > 0)
+    if (!job->verdict.type || value_len(value_get(uncounted, "succeeded")) ||
+        value_len(value_get(uncounted, "failed")) || job->terminating > 0)
         return false;
     job_set_condition(job, job->verdict.type, "True", job->verdict.reason, job->verdict.message);
     if (streq(job->verdict.type, "Complete"))

@@ -109,27 +109,32 @@ int main(int argc, char **argv) {
     bool elect = false;
     int64_t mask = 0;
     const Flag flags[] = {
-        {"kubeconfig", FLAG_STRING, &kubeconfig, "FILE", "how to reach the API server, as system:kube-controller-manager"},
-        {"leader-elect", FLAG_BOOL, &elect, NULL, "run only while holding the Lease kube-system/kube-controller-manager"},
+        {"kubeconfig", FLAG_STRING, &kubeconfig, "FILE",
+         "how to reach the API server, as system:kube-controller-manager"},
+        {"leader-elect", FLAG_BOOL, &elect, NULL,
+         "run only while holding the Lease kube-system/kube-controller-manager"},
         {"controllers", FLAG_STRING, &daemon.config.enabled, "LIST",
          "\"*\" all, \"foo\" this one, \"-foo\" not this one; comma separated (*)"},
         {"root-ca-file", FLAG_STRING, &ca, "FILE", "CA for kube-root-ca.crt in every namespace (the kubeconfig's)"},
-        {"cluster-cidr", FLAG_STRING, &daemon.config.cluster_cidr, "CIDR", "give each node a part of it as its podCIDR"},
+        {"cluster-cidr", FLAG_STRING, &daemon.config.cluster_cidr, "CIDR",
+         "give each node a part of it as its podCIDR"},
         {"node-cidr-mask-size", FLAG_INT, &mask, "BITS", "size of a node's part (24)"},
         {"terminated-pod-gc-threshold", FLAG_INT, &daemon.config.terminated_pod_gc_threshold, "N",
          "finished pods kept before the oldest are deleted (12500)"},
-        {"node-monitor-period", FLAG_DURATION, &daemon.config.node_monitor_period_ns, "TIME", "how often nodes are looked at (5s)"},
+        {"node-monitor-period", FLAG_DURATION, &daemon.config.node_monitor_period_ns, "TIME",
+         "how often nodes are looked at (5s)"},
         {"node-monitor-grace-period", FLAG_DURATION, &daemon.config.node_monitor_grace_ns, "TIME",
          "silence after which a node's status is Unknown (50s)"},
         {"node-startup-grace-period", FLAG_DURATION, &daemon.config.node_startup_grace_ns, "TIME",
          "the same for a node that has just started (1m)"},
     };
-    const Command command = {.name = "lighter-controllers",
-                             .usage = "lighter-controllers --kubeconfig FILE [flags]",
-                             .about = "Runs the controllers: Deployments, ReplicaSets, Jobs, namespaces, garbage collection, "
-                                      "nodes, endpoints and others.",
-                             .flags = flags,
-                             .n_flags = ELEMENTSOF(flags)};
+    const Command command = {
+        .name = "lighter-controllers",
+        .usage = "lighter-controllers --kubeconfig FILE [flags]",
+        .about = "Runs the controllers: Deployments, ReplicaSets, Jobs, namespaces, garbage collection, "
+                 "nodes, endpoints and others.",
+        .flags = flags,
+        .n_flags = ELEMENTSOF(flags)};
     int n;
     FlagsResult r = flags_parse(&command, argc, argv, &n);
     if (r != FLAGS_OK)

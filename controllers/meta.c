@@ -17,7 +17,7 @@ Value *owner_ref_value(Arena *arena, const Object *owner) {
 
 Value *meta_condition(const Value *conditions, const char *type) {
     Value *condition;
-    VALUE_FOREACH(condition, conditions) {
+    VALUE_FOREACH (condition, conditions) {
         const char *t = value_get_str(condition, "type");
         if (t && streq(t, type))
             return condition;
@@ -89,7 +89,7 @@ int64_t int_or_percent(const Value *v, int64_t total, bool round_up, int64_t oth
 
 bool has_finalizer(const Value *object, const char *name) {
     Value *finalizer;
-    VALUE_FOREACH(finalizer, value_path(object, "metadata", "finalizers", NULL))
+    VALUE_FOREACH (finalizer, value_path(object, "metadata", "finalizers", NULL))
         if (value_str(finalizer) && streq(value_str(finalizer), name))
             return true;
     return false;

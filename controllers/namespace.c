@@ -69,7 +69,7 @@ static void add_error(Remaining *remaining, const Resource *resource, int error,
 
 static void count_finalizers(Remaining *remaining, const Object *object) {
     Value *finalizer;
-    VALUE_FOREACH(finalizer, value_path(object_value(object, remaining->arena), "metadata", "finalizers", NULL)) {
+    VALUE_FOREACH (finalizer, value_path(object_value(object, remaining->arena), "metadata", "finalizers", NULL)) {
         int64_t *count = strmap_get(remaining->finalizers, value_str(finalizer));
         if (!count) {
             count = NEW0(int64_t);
@@ -79,7 +79,8 @@ static void count_finalizers(Remaining *remaining, const Object *object) {
     }
 }
 
-static int delete_all(Namespaces *all, const Resource *resource, const char *ns, const ClientList *list, ApiError *err) {
+static int delete_all(Namespaces *all, const Resource *resource, const char *ns, const ClientList *list,
+                      ApiError *err) {
     ClientDelete options = {.grace_seconds = -1, .propagation = "Background"};
     int result = 0;
     if (resource->verbs & VERB_DELETE_COLLECTION)
@@ -109,9 +110,9 @@ static void delete_content_of(Namespaces *all, const Resource *resource, Remaini
     if (after.n == 0)
         return;
     remaining->any = true;
-    value_append(remaining->arena, remaining->resources,
-                 value_printf(remaining->arena, "%s.%s has %zu resource instances", resource->plural, resource->group,
-                              after.n));
+    value_append(
+        remaining->arena, remaining->resources,
+        value_printf(remaining->arena, "%s.%s has %zu resource instances", resource->plural, resource->group, after.n));
     int64_t estimate = streq(resource->plural, "pods") ? pods_estimate(&after, remaining->arena) : 0;
     for (size_t i = 0; i < after.n; i++)
         if (object_has_finalizers(after.items[i])) {
@@ -151,7 +152,7 @@ static Value *finalizer_texts(Remaining *remaining) {
     Value *texts = value_array(remaining->arena);
     const char *name;
     int64_t *count;
-    STRMAP_FOREACH(remaining->finalizers, name, count)
+    STRMAP_FOREACH (remaining->finalizers, name, count)
         value_append(remaining->arena, texts,
                      value_printf(remaining->arena, "%s in %lld resource instances", name, (long long)*count));
     return texts;
@@ -194,9 +195,9 @@ static bool set_conditions(Remaining *remaining, Value *ns) {
         changed |= set_condition(arena, conditions, "NamespaceDeletionContentFailure", false, "ContentDeleted",
                                  "All content successfully deleted, may be waiting on finalization");
     if (remaining->any)
-        changed |= set_condition(arena, conditions, "NamespaceContentRemaining", true, "SomeResourcesRemain",
-                                 arena_printf(arena, "Some resources are remaining: %s",
-                                              join_sorted(arena, remaining->resources)));
+        changed |= set_condition(
+            arena, conditions, "NamespaceContentRemaining", true, "SomeResourcesRemain",
+            arena_printf(arena, "Some resources are remaining: %s", join_sorted(arena, remaining->resources)));
     else
         changed |= set_condition(arena, conditions, "NamespaceContentRemaining", false, "ContentRemoved",
                                  "All content successfully removed");
@@ -248,8 +249,8 @@ static int sync_namespace(Namespaces *all, Remaining *remaining, const Object *o
     delete_content(all, remaining);
     changed |= set_conditions(remaining, ns);
     if (changed) {
-        int r = client_update(all->client, informer_resource(all->namespaces), NULL, remaining->ns, "status", ns, &updated,
-                              NULL);
+        int r = client_update(all->client, informer_resource(all->namespaces), NULL, remaining->ns, "status", ns,
+                              &updated, NULL);
         if (r < 0)
             return r == -ENOENT ? 0 : r;
     }

@@ -4,7 +4,7 @@
 
 static bool in_values(const Value *values, const char *text) {
     Value *value;
-    VALUE_FOREACH(value, values)
+    VALUE_FOREACH (value, values)
         if (value_str(value) && streq(value_str(value), text))
             return true;
     return false;
@@ -34,10 +34,10 @@ static bool term_holds(const Value *term, const Object *node) {
     Value *requirement;
     if (value_len(expressions) + value_len(fields) == 0)
         return false;
-    VALUE_FOREACH(requirement, expressions)
+    VALUE_FOREACH (requirement, expressions)
         if (!requirement_holds(requirement, object_label(node, str_or(value_get_str(requirement, "key"), ""))))
             return false;
-    VALUE_FOREACH(requirement, fields) {
+    VALUE_FOREACH (requirement, fields) {
         bool by_name = streq(str_or(value_get_str(requirement, "key"), ""), "metadata.name");
         if (!requirement_holds(requirement, by_name ? object_name(node) : NULL))
             return false;
@@ -46,17 +46,17 @@ static bool term_holds(const Value *term, const Object *node) {
 }
 
 bool node_affinity_admits(const Value *pod_spec, const Object *node) {
-    VALUE_FOREACH_MEMBER(wanted, value_get(pod_spec, "nodeSelector")) {
+    VALUE_FOREACH_MEMBER (wanted, value_get(pod_spec, "nodeSelector")) {
         const char *have = object_label(node, wanted->name);
         if (!have || !streq_null(have, value_str(wanted->value)))
             return false;
     }
-    const Value *required = value_path(pod_spec, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution",
-                                       NULL);
+    const Value *required =
+        value_path(pod_spec, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", NULL);
     Value *term;
     if (!required)
         return true;
-    VALUE_FOREACH(term, value_get(required, "nodeSelectorTerms"))
+    VALUE_FOREACH (term, value_get(required, "nodeSelectorTerms"))
         if (term_holds(term, node))
             return true;
     return false;

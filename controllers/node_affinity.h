@@ -1,4 +1,5 @@
-/* Does a pod's nodeSelector and required node affinity admit a node? For DaemonSets, which decide on nodes themselves. */
+/* Does a pod's nodeSelector and required node affinity admit a node? For DaemonSets, which decide on nodes themselves.
+ */
 #pragma once
 
 #include "api/object.h"

@@ -1,5 +1,5 @@
-/* Gives each node a part of the cluster's CIDR (IPv4) as its pod CIDR. What nodes have is what is taken: nothing else is
- * remembered but what this process gave and does not see yet. */
+/* Gives each node a part of the cluster's CIDR (IPv4) as its pod CIDR. What nodes have is what is taken: nothing else
+ * is remembered but what this process gave and does not see yet. */
 #define LOG_COMPONENT "node-ipam"
 #include "controllers/controller.h"
 
@@ -29,7 +29,8 @@ static bool cidr_parse(const char *text, uint32_t *ret_base, int *ret_bits) {
     const char *slash = strchr(text, '/');
     struct in_addr in;
     int64_t bits;
-    if (!slash || (size_t)(slash - text) >= sizeof address || str_to_int64(slash + 1, &bits) < 0 || bits < 0 || bits > 32)
+    if (!slash || (size_t)(slash - text) >= sizeof address || str_to_int64(slash + 1, &bits) < 0 || bits < 0 ||
+        bits > 32)
         return false;
     snprintf(address, sizeof address, "%.*s", (int)(slash - text), text);
     if (inet_pton(AF_INET, address, &in) != 1)
@@ -46,7 +47,8 @@ static void mark_taken(const Ipam *ipam, uint8_t *taken, const char *cidr) {
     if (!cidr || !cidr_parse(cidr, &base, &bits) || base < ipam->base)
         return;
     int shift = 32 - ipam->node_bits;
-    uint64_t first = (base - ipam->base) >> shift, count = bits < ipam->node_bits ? 1ull << (ipam->node_bits - bits) : 1;
+    uint64_t first = (base - ipam->base) >> shift,
+             count = bits < ipam->node_bits ? 1ull << (ipam->node_bits - bits) : 1;
     for (uint64_t i = first; i < first + count && i < ipam->n_parts; i++)
         taken[i] = 1;
 }
@@ -75,7 +77,8 @@ static int sync_node(const char *name, void *userdata) {
         return 0;
     size_t index = first_free(ipam);
     if (index == ipam->n_parts) {
-        event_record(ipam->events, node, NULL, "Normal", "CIDRNotAvailable", "Node %s status is now: CIDRNotAvailable", name);
+        event_record(ipam->events, node, NULL, "Normal", "CIDRNotAvailable", "Node %s status is now: CIDRNotAvailable",
+                     name);
         return -ENOSPC;
     }
     struct in_addr in = {.s_addr = htonl(ipam->base + ((uint32_t)index << (32 - ipam->node_bits)))};
@@ -127,8 +130,8 @@ static void *init(Controller *controller) {
     Ipam ipam = {.node_bits = config->node_cidr_mask ? config->node_cidr_mask : NODE_MASK_DEFAULT};
     if (str_empty(config->cluster_cidr))
         return NULL;
-    if (!cidr_parse(config->cluster_cidr, &ipam.base, &ipam.bits) || ipam.node_bits < ipam.bits || ipam.node_bits > 30 ||
-        ipam.node_bits - ipam.bits > 16) {
+    if (!cidr_parse(config->cluster_cidr, &ipam.base, &ipam.bits) || ipam.node_bits < ipam.bits ||
+        ipam.node_bits > 30 || ipam.node_bits - ipam.bits > 16) {
         log_error("--cluster-cidr %s cannot be cut into /%d: node IPAM is off", config->cluster_cidr, ipam.node_bits);
         return NULL;
     }

@@ -1,6 +1,6 @@
-/* Node health: a node that renews neither its Lease nor its status for the grace period becomes Unknown; conditions become
- * taints; NoExecute taints (which the taint eviction controller acts on) are given one node at a time, and to none while
- * no node at all is ready: then it is this side that is cut off. */
+/* Node health: a node that renews neither its Lease nor its status for the grace period becomes Unknown; conditions
+ * become taints; NoExecute taints (which the taint eviction controller acts on) are given one node at a time, and to
+ * none while no node at all is ready: then it is this side that is cut off. */
 #define LOG_COMPONENT "node-lifecycle"
 #include "controllers/controller.h"
 
@@ -73,7 +73,8 @@ static void lease_updated(_unused_ Object *old, Object *lease, void *userdata) {
 
 static char *renew_time(Lifecycle *all, Arena *arena, const char *node) {
     _cleanup_object_ Object *lease = informer_lookup(all->leases, "kube-node-lease", node);
-    return lease ? arena_strdup(arena, value_get_str(value_get(object_value(lease, arena), "spec"), "renewTime")) : NULL;
+    return lease ? arena_strdup(arena, value_get_str(value_get(object_value(lease, arena), "spec"), "renewTime"))
+                 : NULL;
 }
 
 /* How long it has been silent, by this machine's clock: changes count, not the times they carry. */
@@ -131,8 +132,8 @@ static void mark_pod_not_ready(Lifecycle *all, Object *pod) {
         return;
     value_set_str(arena, ready, "status", "False");
     value_set(arena, ready, "lastTransitionTime", value_now(arena));
-    int r = client_update(all->client, object_resource(pod), object_namespace(pod), object_name(pod), "status", value, NULL,
-                          NULL);
+    int r = client_update(all->client, object_resource(pod), object_namespace(pod), object_name(pod), "status", value,
+                          NULL, NULL);
     if (r >= 0)
         event_record(all->events, pod, NULL, "Warning", "NodeNotReady", "Node is not ready");
 }
@@ -219,7 +220,8 @@ static bool zone_allows(Lifecycle *all, const char *zone, uint64_t *ret_wait_ns)
 static bool set_no_execute(Lifecycle *all, Arena *arena, const Object *node, Value *taints, const char *ready,
                            uint64_t *ret_wait_ns) {
     const char *want = streq(ready, "False") ? TAINT_NOT_READY : streq(ready, "Unknown") ? TAINT_UNREACHABLE : NULL;
-    bool has = taint_exists(taints, TAINT_NOT_READY, "NoExecute") || taint_exists(taints, TAINT_UNREACHABLE, "NoExecute");
+    bool has =
+        taint_exists(taints, TAINT_NOT_READY, "NoExecute") || taint_exists(taints, TAINT_UNREACHABLE, "NoExecute");
     const char *zone = str_or(object_label(node, "topology.kubernetes.io/zone"), "");
     if (want && !any_node_ready(all))
         want = NULL;
@@ -237,8 +239,9 @@ static int sync_taints(Lifecycle *all, Arena *arena, const Object *node, Value *
     if (!value_is(taints, VALUE_ARRAY))
         taints = value_array(arena);
     for (size_t i = 0; i < ELEMENTSOF(condition_taints); i++)
-        changed |= set_taint(arena, taints, condition_taints[i].taint, "NoSchedule",
-                             streq(condition_status(conditions, condition_taints[i].condition), condition_taints[i].status));
+        changed |=
+            set_taint(arena, taints, condition_taints[i].taint, "NoSchedule",
+                      streq(condition_status(conditions, condition_taints[i].condition), condition_taints[i].status));
     changed |= set_taint(arena, taints, "node.kubernetes.io/unschedulable", "NoSchedule",
                          value_get_bool(value_get(value, "spec"), "unschedulable", false));
     changed |= set_no_execute(all, arena, node, taints, condition_status(conditions, "Ready"), &wait);
@@ -248,8 +251,10 @@ static int sync_taints(Lifecycle *all, Arena *arena, const Object *node, Value *
         return 0;
     Value *metadata, *patch = patch_for_uid(arena, object_uid(node), &metadata);
     value_set(arena, metadata, "resourceVersion", value_path(value, "metadata", "resourceVersion", NULL));
-    value_set(arena, value_ensure_object(arena, patch, "spec"), "taints", value_len(taints) ? taints : value_null(arena));
-    return client_patch(all->client, object_resource(node), NULL, object_name(node), NULL, PATCH_MERGE, patch, NULL, NULL);
+    value_set(arena, value_ensure_object(arena, patch, "spec"), "taints",
+              value_len(taints) ? taints : value_null(arena));
+    return client_patch(all->client, object_resource(node), NULL, object_name(node), NULL, PATCH_MERGE, patch, NULL,
+                        NULL);
 }
 
 /* beta.kubernetes.io/os and arch follow the labels without beta. */
@@ -266,13 +271,15 @@ static int sync_labels(Lifecycle *all, Arena *arena, const Object *node) {
     }
     if (!labels)
         return 0;
-    return client_patch(all->client, object_resource(node), NULL, object_name(node), NULL, PATCH_MERGE, patch, NULL, NULL);
+    return client_patch(all->client, object_resource(node), NULL, object_name(node), NULL, PATCH_MERGE, patch, NULL,
+                        NULL);
 }
 
 /* ---- the sync ---- */
 
 static void look_again(Lifecycle *all, const char *name, uint64_t silence, uint64_t grace) {
-    workqueue_add_after(all->queue, name, silence < grace ? MIN(grace - silence + NS_PER_MS, all->period_ns) : all->period_ns);
+    workqueue_add_after(all->queue, name,
+                        silence < grace ? MIN(grace - silence + NS_PER_MS, all->period_ns) : all->period_ns);
 }
 
 static int sync_node(const char *name, void *userdata) {
@@ -308,7 +315,8 @@ static void *init(Controller *controller) {
     all->pods = controller_informer(controller, "", "v1", "pods");
     informer_index_field(all->pods, "spec.nodeName");
     all->grace_ns = config->node_monitor_grace_ns > 0 ? (uint64_t)config->node_monitor_grace_ns : GRACE_NS;
-    all->startup_grace_ns = config->node_startup_grace_ns > 0 ? (uint64_t)config->node_startup_grace_ns : STARTUP_GRACE_NS;
+    all->startup_grace_ns =
+        config->node_startup_grace_ns > 0 ? (uint64_t)config->node_startup_grace_ns : STARTUP_GRACE_NS;
     all->period_ns = config->node_monitor_period_ns > 0 ? (uint64_t)config->node_monitor_period_ns : PERIOD_NS;
     pthread_mutex_init(&all->lock, NULL);
     all->health = strmap_new(health_free);

@@ -18,7 +18,8 @@ static int mark(Client *client, const Object *pod, const char *reason, const cha
     value_append(arena, conditions, condition_new(arena, "DisruptionTarget", "True", reason, message));
     if (fail)
         value_set_str(arena, status, "phase", "Failed");
-    return client_update(client, object_resource(pod), object_namespace(pod), object_name(pod), "status", value, NULL, NULL);
+    return client_update(client, object_resource(pod), object_namespace(pod), object_name(pod), "status", value, NULL,
+                         NULL);
 }
 
 int pod_disrupt(Client *client, const Object *pod, const char *reason, const char *message, bool fail,

@@ -42,7 +42,8 @@ static void collect_finished(PodGc *gc, const ClientList *pods) {
     Object **finished = xcalloc(pods->n, sizeof(*finished));
     size_t n = 0;
     for (size_t i = 0; i < pods->n; i++)
-        if (pod_is_finished(str_or(object_field(pods->items[i], "status.phase"), "")) && !object_is_deleting(pods->items[i]))
+        if (pod_is_finished(str_or(object_field(pods->items[i], "status.phase"), "")) &&
+            !object_is_deleting(pods->items[i]))
             finished[n++] = pods->items[i];
     if ((int64_t)n > gc->threshold) {
         qsort(finished, n, sizeof(*finished), compare_age);
@@ -81,8 +82,8 @@ static void collect_orphaned(PodGc *gc, const ClientList *pods) {
         if (node)
             strmap_remove(gc->missing, name);
         else if (node_is_gone(gc, name)) {
-            log_info("deleting pod %s/%s: node %s is gone", object_namespace(pods->items[i]), object_name(pods->items[i]),
-                     name);
+            log_info("deleting pod %s/%s: node %s is gone", object_namespace(pods->items[i]),
+                     object_name(pods->items[i]), name);
             pod_disrupt(gc->client, pods->items[i], "DeletionByPodGC", "PodGC: node no longer exists", true, 0);
         }
     }

@@ -8,11 +8,11 @@
 
 static void read_restarts(const Value *pod, PodInfo *info) {
     Value *status, *container;
-    VALUE_FOREACH(status, value_path(pod, "status", "containerStatuses", NULL))
+    VALUE_FOREACH (status, value_path(pod, "status", "containerStatuses", NULL))
         info->restarts = MAX(info->restarts, value_get_int(status, "restartCount", 0));
-    VALUE_FOREACH(status, value_path(pod, "status", "initContainerStatuses", NULL)) {
+    VALUE_FOREACH (status, value_path(pod, "status", "initContainerStatuses", NULL)) {
         const char *name = value_get_str(status, "name");
-        VALUE_FOREACH(container, value_path(pod, "spec", "initContainers", NULL)) {
+        VALUE_FOREACH (container, value_path(pod, "spec", "initContainers", NULL)) {
             const char *policy = value_get_str(container, "restartPolicy");
             if (policy && streq(policy, "Always") && streq_null(value_get_str(container, "name"), name))
                 info->sidecar_restarts = MAX(info->sidecar_restarts, value_get_int(status, "restartCount", 0));
@@ -159,7 +159,8 @@ static const Resource *pods(void) {
     return resource_find("", "v1", "pods");
 }
 
-int pod_create(Client *client, EventRecorder *events, const Object *owner, const Value *pod, Object **ret, ApiError *err) {
+int pod_create(Client *client, EventRecorder *events, const Object *owner, const Value *pod, Object **ret,
+               ApiError *err) {
     _cleanup_api_error_ ApiError own = {0};
     _cleanup_object_ Object *created = NULL;
     if (!err)

@@ -12,9 +12,9 @@ typedef struct PodInfo {
     bool deleting, ready;
     int64_t ready_since_ns; /* lastTransitionTime of Ready; 0 when not ready */
     int64_t created_ns;
-    int64_t deletion_cost; /* controller.kubernetes.io/pod-deletion-cost */
+    int64_t deletion_cost;              /* controller.kubernetes.io/pod-deletion-cost */
     int64_t restarts, sidecar_restarts; /* the most of any container; of restartable init containers */
-    int64_t rank; /* pods of the same group on its node; set by the caller */
+    int64_t rank;                       /* pods of the same group on its node; set by the caller */
 } PodInfo;
 
 void pod_info_read(Object *pod, PodInfo *ret);
@@ -32,7 +32,8 @@ void pod_deletion_sort(PodInfo *pods, size_t n, int64_t now_ns);
 /* A pod of the template, owned by `owner`; name NULL: generateName from the owner's. */
 Value *pod_from_template(Arena *arena, const Value *template, const Object *owner, const char *name);
 /* Creates it and records SuccessfulCreate or FailedCreate about the owner. *ret may be NULL. */
-int pod_create(Client *client, EventRecorder *events, const Object *owner, const Value *pod, Object **ret, ApiError *err);
+int pod_create(Client *client, EventRecorder *events, const Object *owner, const Value *pod, Object **ret,
+               ApiError *err);
 /* Deletes and records SuccessfulDelete or FailedDelete. -ENOENT (no event) when it is gone. */
 int pod_delete(Client *client, EventRecorder *events, const Object *owner, const char *name, ApiError *err);
 bool error_is_namespace_terminating(const ApiError *err);

@@ -205,7 +205,7 @@ static int manage_replicas(Sync *sync) {
 /* ---- status ---- */
 
 static bool has_template_labels(const Sync *sync, const Object *pod) {
-    VALUE_FOREACH_MEMBER(label, value_path(sync->spec, "template", "metadata", "labels", NULL)) {
+    VALUE_FOREACH_MEMBER (label, value_path(sync->spec, "template", "metadata", "labels", NULL)) {
         const char *value = object_label(pod, label->name);
         if (!value || !streq_null(value, value_str(label->value)))
             return false;
@@ -377,6 +377,7 @@ static void free_all(void *data) {
     free(all);
 }
 
-const ControllerRow controller_replicaset = {.name = "replicaset-controller", .init = init_replicasets, .free = free_all};
+const ControllerRow controller_replicaset = {
+    .name = "replicaset-controller", .init = init_replicasets, .free = free_all};
 const ControllerRow controller_replicationcontroller = {
     .name = "replicationcontroller-controller", .init = init_replication_controllers, .free = free_all};

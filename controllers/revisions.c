@@ -43,8 +43,8 @@ static bool same_template(Arena *arena, const Revision *revision, const Value *o
 static int raise_number(Client *client, Arena *arena, const Object *owner, Revision *revision, int64_t number) {
     value_set_int(arena, revision->value, "revision", number);
     revision->number = number;
-    return client_update(client, resource_find("apps", "v1", "controllerrevisions"), object_namespace(owner), revision->name,
-                         NULL, revision->value, NULL, NULL);
+    return client_update(client, resource_find("apps", "v1", "controllerrevisions"), object_namespace(owner),
+                         revision->name, NULL, revision->value, NULL, NULL);
 }
 
 static int make_revision(Client *client, Arena *arena, const Object *owner, const Value *value, int64_t number,
@@ -122,8 +122,8 @@ int revisions_trim(Client *client, const Revisions *revisions, int64_t limit,
         const Revision *revision = &revisions->items[i];
         if (revision == revisions->current || !revision->object || in_use(revision, userdata))
             continue;
-        int r = client_delete(client, object_resource(revision->object), object_namespace(revision->object), revision->name,
-                              &(ClientDelete){.grace_seconds = -1}, NULL);
+        int r = client_delete(client, object_resource(revision->object), object_namespace(revision->object),
+                              revision->name, &(ClientDelete){.grace_seconds = -1}, NULL);
         if (r < 0 && r != -ENOENT)
             return r;
         old--;

@@ -12,15 +12,15 @@ typedef struct Revision {
 } Revision;
 
 typedef struct Revisions { /* everything in the arena; the objects in `list` */
-    Revision *items; /* by number, the oldest first; with room for one more */
+    Revision *items;       /* by number, the oldest first; with room for one more */
     size_t n;
     Revision *current; /* that of the present template */
     ClientList list;
     int64_t collisions; /* as it is after sync */
 } Revisions;
 
-/* Finds the revision of the owner's spec.template, or makes it; brings its number to the front. `collisions`: the owner's
- * status.collisionCount. */
+/* Finds the revision of the owner's spec.template, or makes it; brings its number to the front. `collisions`: the
+ * owner's status.collisionCount. */
 int revisions_sync(Client *client, Informer *informer, Arena *arena, const Object *owner, const Value *value,
                    int64_t collisions, Revisions *ret);
 void revisions_done(Revisions *revisions);

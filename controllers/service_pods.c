@@ -58,7 +58,7 @@ void service_selectors_enqueue(ServiceSelectors *selectors, const Object *pod, W
     size_t n = strlen(ns);
     Selector *selector;
     pthread_mutex_lock(&selectors->lock);
-    STRMAP_FOREACH(selectors->by_key, key, selector)
+    STRMAP_FOREACH (selectors->by_key, key, selector)
         if (strncmp(key, ns, n) == 0 && key[n] == '/' && label_selector_matches(selector, pod))
             workqueue_add(queue, key);
     pthread_mutex_unlock(&selectors->lock);
@@ -74,7 +74,7 @@ bool published_pod_read(Arena *arena, Object *pod, PublishedPod *ret) {
         return false;
     Value *value = object_value(pod, arena), *ip;
     PublishedPod read = {.object = pod, .value = value, .terminating = object_is_deleting(pod)};
-    VALUE_FOREACH(ip, value_path(value, "status", "podIPs", NULL)) {
+    VALUE_FOREACH (ip, value_path(value, "status", "podIPs", NULL)) {
         const char *text = value_get_str(ip, "ip");
         if (!str_empty(text) && !read.ips[ip_is_v6(text)])
             read.ips[ip_is_v6(text)] = text;
@@ -91,10 +91,10 @@ bool published_pod_read(Arena *arena, Object *pod, PublishedPod *ret) {
 
 static int64_t named_port(const Value *containers, const char *name, const char *protocol, bool sidecars_only) {
     Value *container, *port;
-    VALUE_FOREACH(container, containers) {
+    VALUE_FOREACH (container, containers) {
         if (sidecars_only && !streq(str_or(value_get_str(container, "restartPolicy"), ""), "Always"))
             continue;
-        VALUE_FOREACH(port, value_get(container, "ports")) {
+        VALUE_FOREACH (port, value_get(container, "ports")) {
             const char *port_name = value_get_str(port, "name");
             if (port_name && streq(port_name, name) && streq(str_or(value_get_str(port, "protocol"), "TCP"), protocol))
                 return value_get_int(port, "containerPort", 0);

@@ -1,4 +1,5 @@
-/* Pods leave nodes with NoExecute taints that they do not tolerate, at once or when their tolerationSeconds are over. */
+/* Pods leave nodes with NoExecute taints that they do not tolerate, at once or when their tolerationSeconds are over.
+ */
 #define LOG_COMPONENT "taint-eviction"
 #include "controllers/controller.h"
 
@@ -37,7 +38,7 @@ static void enqueue_pods_of(Eviction *all, const Object *node) {
 static bool has_no_execute(const Object *node) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     Value *taint;
-    VALUE_FOREACH(taint, value_path(object_value(node, arena), "spec", "taints", NULL))
+    VALUE_FOREACH (taint, value_path(object_value(node, arena), "spec", "taints", NULL))
         if (streq(str_or(value_get_str(taint, "effect"), ""), "NoExecute"))
             return true;
     return false;
@@ -78,8 +79,8 @@ static int sync_pod(const char *key, void *userdata) {
         }
     }
     event_record(all->events, pod, NULL, "Normal", "TaintManagerEviction", "Marking for deletion Pod %s", key);
-    return pod_disrupt(all->client, pod, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint", false,
-                       -1);
+    return pod_disrupt(all->client, pod, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint",
+                       false, -1);
 }
 
 static void *init(Controller *controller) {

@@ -10,7 +10,7 @@ bool taint_is(const Value *taint, const char *key, const char *effect) {
 
 bool taint_exists(const Value *taints, const char *key, const char *effect) {
     Value *taint;
-    VALUE_FOREACH(taint, taints)
+    VALUE_FOREACH (taint, taints)
         if (taint_is(taint, key, effect))
             return true;
     return false;
@@ -41,7 +41,7 @@ bool toleration_tolerates(const Value *toleration, const Value *taint) {
 static int64_t tolerated_seconds(const Value *taint, const Value *tolerations, bool *tolerated) {
     int64_t least = -1;
     Value *toleration;
-    VALUE_FOREACH(toleration, tolerations) {
+    VALUE_FOREACH (toleration, tolerations) {
         if (!toleration_tolerates(toleration, taint))
             continue;
         *tolerated = true;
@@ -57,7 +57,7 @@ static int64_t tolerated_seconds(const Value *taint, const Value *tolerations, b
 TaintVerdict taint_verdict(const Value *taints, const Value *tolerations, int64_t *ret_seconds, int64_t *ret_since_ns) {
     int64_t least = -1, since = 0;
     Value *taint;
-    VALUE_FOREACH(taint, taints) {
+    VALUE_FOREACH (taint, taints) {
         bool tolerated = false;
         if (!streq(str_or(value_get_str(taint, "effect"), ""), "NoExecute"))
             continue;

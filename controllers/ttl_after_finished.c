@@ -30,7 +30,7 @@ static int64_t expires_at(const Object *job, Arena *arena) {
     int64_t seconds = value_get_int(value_get(value, "spec"), "ttlSecondsAfterFinished", -1);
     if (seconds < 0 || object_is_deleting(job))
         return 0;
-    VALUE_FOREACH(condition, value_path(value, "status", "conditions", NULL)) {
+    VALUE_FOREACH (condition, value_path(value, "status", "conditions", NULL)) {
         const char *type = str_or(value_get_str(condition, "type"), "");
         if ((streq(type, "Complete") || streq(type, "Failed")) &&
             streq(str_or(value_get_str(condition, "status"), ""), "True"))

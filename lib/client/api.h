@@ -1,5 +1,5 @@
-/* The shape of one API request and its answer, without HTTP: what the API server executes and what the client sends. The
- * HTTP handlers, the HTTP client and the in-process transport all speak it. */
+/* The shape of one API request and its answer, without HTTP: what the API server executes and what the client sends.
+ * The HTTP handlers, the HTTP client and the in-process transport all speak it. */
 #pragma once
 
 #include "api/object.h"
@@ -13,7 +13,15 @@ typedef struct UserInfo {
 } UserInfo;
 
 typedef enum ApiVerb {
-    API_GET, API_LIST, API_WATCH, API_CREATE, API_UPDATE, API_PATCH, API_DELETE, API_DELETE_COLLECTION, API_CONNECT
+    API_GET,
+    API_LIST,
+    API_WATCH,
+    API_CREATE,
+    API_UPDATE,
+    API_PATCH,
+    API_DELETE,
+    API_DELETE_COLLECTION,
+    API_CONNECT
 } ApiVerb;
 
 typedef enum PatchType { PATCH_JSON, PATCH_MERGE, PATCH_STRATEGIC, PATCH_APPLY } PatchType;

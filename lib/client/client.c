@@ -52,7 +52,8 @@ static int call_object(Client *client, ApiRequest *request, Object **ret, ApiErr
     return 0;
 }
 
-int client_get(Client *client, const Resource *resource, const char *ns, const char *name, Object **ret, ApiError *err) {
+int client_get(Client *client, const Resource *resource, const char *ns, const char *name, Object **ret,
+               ApiError *err) {
     return call_object(client, &(ApiRequest){.verb = API_GET, .resource = resource, .ns = ns, .name = name}, ret, err);
 }
 
@@ -87,20 +88,18 @@ void client_watch_stop(Client *client, ClientWatch *watch) {
         client->transport->watch_stop(watch);
 }
 
-int client_create(Client *client, const Resource *resource, const char *ns, const Value *v, Object **ret, ApiError *err) {
+int client_create(Client *client, const Resource *resource, const char *ns, const Value *v, Object **ret,
+                  ApiError *err) {
     return call_object(client, &(ApiRequest){.verb = API_CREATE, .resource = resource, .ns = ns, .body = v}, ret, err);
 }
 
 int client_update(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource,
                   const Value *v, Object **ret, ApiError *err) {
-    return call_object(client,
-                       &(ApiRequest){.verb = API_UPDATE,
-                                     .resource = resource,
-                                     .ns = ns,
-                                     .name = name,
-                                     .subresource = subresource,
-                                     .body = v},
-                       ret, err);
+    return call_object(
+        client,
+        &(ApiRequest){
+            .verb = API_UPDATE, .resource = resource, .ns = ns, .name = name, .subresource = subresource, .body = v},
+        ret, err);
 }
 
 int client_patch(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource,
@@ -136,8 +135,8 @@ static Value *delete_options(Arena *arena, const ClientDelete *options) {
     return body;
 }
 
-int client_delete(Client *client, const Resource *resource, const char *ns, const char *name, const ClientDelete *options,
-                  ApiError *err) {
+int client_delete(Client *client, const Resource *resource, const char *ns, const char *name,
+                  const ClientDelete *options, ApiError *err) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     return call_object(client,
                        &(ApiRequest){.verb = API_DELETE,

@@ -1,6 +1,6 @@
 /* The Kubernetes client: one interface, two transports. In the all-in-one server a call is a function call on shared
- * objects; as a separate process it is HTTPS (libcurl). Code above cannot tell. Calls block until answered: make them from
- * pool or worker threads. Thread-safe.
+ * objects; as a separate process it is HTTPS (libcurl). Code above cannot tell. Calls block until answered: make them
+ * from pool or worker threads. Thread-safe.
  *
  * Errors: negative errno as in status.h, and *err (may be NULL) filled with the Status. */
 #pragma once
@@ -22,7 +22,8 @@ void client_list_done(ClientList *list);
  * objects (Status, TokenRequest, Scale, ...); lists through list. watch: events on the transport's own thread. */
 typedef struct ClientTransport ClientTransport;
 struct ClientTransport {
-    int (*execute)(ClientTransport *transport, const ApiRequest *request, Object **ret_object, Value **ret_value, ApiError *err);
+    int (*execute)(ClientTransport *transport, const ApiRequest *request, Object **ret_object, Value **ret_value,
+                   ApiError *err);
     int (*list)(ClientTransport *transport, const ApiRequest *request, ClientList *ret, ApiError *err);
     /* event(WATCH type name "ADDED"/"MODIFIED"/"DELETED"/"BOOKMARK", object (borrowed) or NULL, revision); end(negative
      * errno, or 0 at an orderly end such as the server's timeout) once, unless stopped first; -EKEYEXPIRED (410) means:
@@ -44,8 +45,10 @@ int client_http_from_kubeconfig(const char *path, const char *user_agent, Client
 /* The in-process transport is made by apiserver (apiserver/local.h). */
 
 int client_get(Client *client, const Resource *resource, const char *ns, const char *name, Object **ret, ApiError *err);
-int client_list(Client *client, const Resource *resource, const char *ns, const ApiOptions *options, ClientList *ret, ApiError *err);
-int client_create(Client *client, const Resource *resource, const char *ns, const Value *v, Object **ret, ApiError *err);
+int client_list(Client *client, const Resource *resource, const char *ns, const ApiOptions *options, ClientList *ret,
+                ApiError *err);
+int client_create(Client *client, const Resource *resource, const char *ns, const Value *v, Object **ret,
+                  ApiError *err);
 typedef struct ClientWatchOps {
     void (*event)(const char *type, Object *object, uint64_t revision, void *userdata);
     void (*end)(int error, void *userdata);
@@ -55,15 +58,20 @@ int client_watch(Client *client, const Resource *resource, const char *ns, const
                  const ClientWatchOps *ops, void *userdata, ClientWatch **ret, ApiError *err);
 void client_watch_stop(Client *client, ClientWatch *watch); /* NULL is fine */
 /* subresource NULL or "status". v carries metadata.resourceVersion when the write must not overwrite others'. */
-int client_update(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource, const Value *v, Object **ret, ApiError *err);
-int client_patch(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource, PatchType type, const Value *patch, Object **ret, ApiError *err);
+int client_update(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource,
+                  const Value *v, Object **ret, ApiError *err);
+int client_patch(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource,
+                 PatchType type, const Value *patch, Object **ret, ApiError *err);
 typedef struct ClientDelete {
     const char *uid, *resource_version; /* preconditions; NULL: none */
     int64_t grace_seconds;              /* < 0: the object's own */
     const char *propagation;            /* "Background", "Foreground", "Orphan"; NULL: the default */
 } ClientDelete;
-int client_delete(Client *client, const Resource *resource, const char *ns, const char *name, const ClientDelete *options, ApiError *err);
+int client_delete(Client *client, const Resource *resource, const char *ns, const char *name,
+                  const ClientDelete *options, ApiError *err);
 /* POST to a subresource (binding, eviction, token); *ret in the arena. */
-int client_create_subresource(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource, const Value *body, Arena *arena, Value **ret, ApiError *err);
+int client_create_subresource(Client *client, const Resource *resource, const char *ns, const char *name,
+                              const char *subresource, const Value *body, Arena *arena, Value **ret, ApiError *err);
 /* Deletes what `options` selects (NULL: the whole collection). */
-int client_delete_collection(Client *client, const Resource *resource, const char *ns, const ApiOptions *options, const ClientDelete *delete_with, ApiError *err);
+int client_delete_collection(Client *client, const Resource *resource, const char *ns, const ApiOptions *options,
+                             const ClientDelete *delete_with, ApiError *err);

@@ -1,5 +1,5 @@
-/* The recorder: callers fill a bounded queue, one thread (started by the first event, ended after a rest) correlates and
- * sends. Correlation as client-go's EventCorrelator: the same event again grows its count by patch; more than
+/* The recorder: callers fill a bounded queue, one thread (started by the first event, ended after a rest) correlates
+ * and sends. Correlation as client-go's EventCorrelator: the same event again grows its count by patch; more than
  * SIMILAR_MAX events that differ only in their message become one "(combined from similar events)"; and each (source,
  * object) has a bucket of SPAM_BURST events that refills at one in SPAM_REFILL_SECONDS. */
 #define LOG_COMPONENT "events"
@@ -57,7 +57,7 @@ struct EventRecorder {
     Pending *head, *tail;
     size_t n;
     uint64_t n_dropped;
-    WorkQueue *queue; /* one key: "send" */
+    WorkQueue *queue;                 /* one key: "send" */
     StrMap *known, *groups, *buckets; /* of the sending thread */
 };
 
@@ -125,8 +125,8 @@ void event_recorder_free(EventRecorder *recorder) {
     free(recorder);
 }
 
-void event_record(EventRecorder *recorder, const Object *about, const char *field_path, const char *type, const char *reason,
-                  const char *format, ...) {
+void event_record(EventRecorder *recorder, const Object *about, const char *field_path, const char *type,
+                  const char *reason, const char *format, ...) {
     if (!recorder)
         return;
     char message[MESSAGE_MAX + 1];
@@ -200,8 +200,8 @@ static bool is_one_of_many(EventRecorder *recorder, Arena *arena, const Pending 
     return ++group->n > SIMILAR_MAX;
 }
 
-static Value *event_value(EventRecorder *recorder, Arena *arena, const Pending *pending, const char *ns, const char *name,
-                          const char *message) {
+static Value *event_value(EventRecorder *recorder, Arena *arena, const Pending *pending, const char *ns,
+                          const char *name, const char *message) {
     const Object *about = pending->about;
     const Resource *resource = object_resource(about);
     char now[RFC3339_MAX];
@@ -275,8 +275,9 @@ static int send_one(EventRecorder *recorder, const Pending *pending) {
     bool many = is_one_of_many(recorder, arena, pending);
     if (many)
         message = arena_printf(arena, "(combined from similar events): %s", pending->message);
-    const char *key = arena_printf(arena, "%s\n%s\n%s\n%s\n%s", object_uid(pending->about), pending->type, pending->reason,
-                                   pending->field_path ? pending->field_path : "", many ? "" : message);
+    const char *key =
+        arena_printf(arena, "%s\n%s\n%s\n%s\n%s", object_uid(pending->about), pending->type, pending->reason,
+                     pending->field_path ? pending->field_path : "", many ? "" : message);
     Known *known = strmap_get(recorder->known, key);
     int r = -ENOENT;
     if (known)

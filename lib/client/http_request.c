@@ -126,7 +126,7 @@ Object *http_answer_object(Arena *arena, const Resource *resource, Value *v, boo
             value_remove(metadata, "managedFields");
         value_set(arena, whole, "metadata", metadata);
     } else {
-        VALUE_FOREACH_MEMBER(member, v)
+        VALUE_FOREACH_MEMBER (member, v)
             if (!streq(member->name, "kind") && !streq(member->name, "apiVersion"))
                 value_set(arena, whole, member->name, member->value);
     }

@@ -213,7 +213,7 @@ static void list_append(ClientList *list, const ApiRequest *request, const Value
     const Value *items = value_get(answer, "items");
     Value *item;
     list->items = xreallocn(list->items, list->n + value_len(items) + 1, sizeof(*list->items));
-    VALUE_FOREACH(item, items)
+    VALUE_FOREACH (item, items)
         list->items[list->n++] =
             http_answer_object(request->arena, request->resource, item, request->options.metadata_only);
 }

@@ -1,6 +1,6 @@
-/* HTTPS with libcurl, behind ClientTransport. Calls go over HTTP/1.1 on a few kept connections, one at a time each (curl
- * 7.88 cannot be trusted with HTTP/2 and prior knowledge); all watches share one thread, a curl multi handle and, where
- * ALPN agrees, one HTTP/2 connection. */
+/* HTTPS with libcurl, behind ClientTransport. Calls go over HTTP/1.1 on a few kept connections, one at a time each
+ * (curl 7.88 cannot be trusted with HTTP/2 and prior knowledge); all watches share one thread, a curl multi handle and,
+ * where ALPN agrees, one HTTP/2 connection. */
 #pragma once
 
 #include "client/client.h"

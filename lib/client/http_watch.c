@@ -1,5 +1,5 @@
-/* The watch thread owns the multi handle; other threads only put a watch on the list of commands and wake it. A watch is
- * freed by http_watch_stop alone, after the thread has let go of it. */
+/* The watch thread owns the multi handle; other threads only put a watch on the list of commands and wake it. A watch
+ * is freed by http_watch_stop alone, after the thread has let go of it. */
 #define LOG_COMPONENT "client"
 #include "client/http_watch.h"
 
@@ -28,7 +28,7 @@ struct ClientWatch {
     Buf pending; /* an incomplete line, or the body of an error */
     Arena *arena;
     char detail[CURL_ERROR_SIZE];
-    int stream_error;                     /* from an ERROR event; ends the watch */
+    int stream_error;                    /* from an ERROR event; ends the watch */
     bool running, ended, stop, released; /* under the watcher's lock */
 };
 

@@ -16,8 +16,8 @@ int http_watcher_watch(HttpWatcher *watcher, const ApiRequest *request,
                        void (*end)(int error, void *userdata), void *userdata, ClientWatch **ret, ApiError *err);
 void http_watch_stop(ClientWatch *watch);
 
-/* What http_transport.c shares: a handle with the credentials, a request's URL and headers (free the list after use), and
- * errors. */
+/* What http_transport.c shares: a handle with the credentials, a request's URL and headers (free the list after use),
+ * and errors. */
 CURL *http_transport_handle(const Kubeconfig *config);
 struct curl_slist *http_transport_prepare(CURL *curl, const Kubeconfig *config, const ApiRequest *request);
 int http_transport_failure(ApiError *err, CURLcode code, const char *detail);

@@ -1,7 +1,7 @@
-/* Informers. One thread of the set (the "keeper") lists and opens watches; watch events arrive on the transport's thread.
- * The two never touch one informer at the same time: the keeper lists only when no watch is open (it calls watch_stop
- * first, after which no callback runs), and opens the watch only when the list has been delivered. So each informer's
- * handlers see changes one at a time and in order, without a queue in between.
+/* Informers. One thread of the set (the "keeper") lists and opens watches; watch events arrive on the transport's
+ * thread. The two never touch one informer at the same time: the keeper lists only when no watch is open (it calls
+ * watch_stop first, after which no callback runs), and opens the watch only when the list has been delivered. So each
+ * informer's handlers see changes one at a time and in order, without a queue in between.
  *
  * The cache's lock covers the index tables only; handlers run outside of it, after the cache has changed. */
 #define LOG_COMPONENT "informer"

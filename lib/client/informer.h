@@ -1,8 +1,9 @@
 /* Reflector and informer: a local cache of one resource kept by list and watch, with indexes, and handlers told of each
- * change. Informers of one InformerSet are shared: two users of the same resource (and selector) get one cache. Objects in
- * the cache are references to shared immutable bytes.
+ * change. Informers of one InformerSet are shared: two users of the same resource (and selector) get one cache. Objects
+ * in the cache are references to shared immutable bytes.
  *
- * Handlers run on the informer's delivery thread and must not block: put a key on a work queue. Lookups are thread-safe. */
+ * Handlers run on the informer's delivery thread and must not block: put a key on a work queue. Lookups are
+ * thread-safe. */
 #pragma once
 
 #include "client/client.h"

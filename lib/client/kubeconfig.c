@@ -20,7 +20,7 @@ void kubeconfig_done(Kubeconfig *config) {
 /* The member `inner` of the entry called `name` in a list such as clusters: [{name, cluster: {...}}]. */
 static const Value *named_entry(const Value *list, const char *name, const char *inner) {
     Value *entry;
-    VALUE_FOREACH(entry, list) {
+    VALUE_FOREACH (entry, list) {
         const char *entry_name = value_get_str(entry, "name");
         if (entry_name && streq(entry_name, name))
             return value_get(entry, inner);
@@ -89,7 +89,8 @@ static int load_user(const char *path, const Value *user, Kubeconfig *config, ch
     return r;
 }
 
-static int load_context(const char *path, const Value *root, const char *context, Kubeconfig *config, char **ret_error) {
+static int load_context(const char *path, const Value *root, const char *context, Kubeconfig *config,
+                        char **ret_error) {
     const char *name = str_or(context, value_get_str(root, "current-context"));
     if (str_empty(name)) {
         *ret_error = xasprintf("%s: no current-context", path);

@@ -6,11 +6,11 @@
 #define KUBECONFIG_MAX (1024 * 1024) /* bytes of the file, and of each file it names */
 
 typedef struct Kubeconfig {
-    char *server;             /* "https://host:port" without a trailing slash */
-    char *tls_server_name;    /* NULL: the host */
-    char *ca_pem, *cert_pem;  /* NULL: none */
-    char *key_pem, *token;    /* secrets; NULL: none */
-    char *token_file;         /* read again for each connection; NULL: none */
+    char *server;            /* "https://host:port" without a trailing slash */
+    char *tls_server_name;   /* NULL: the host */
+    char *ca_pem, *cert_pem; /* NULL: none */
+    char *key_pem, *token;   /* secrets; NULL: none */
+    char *token_file;        /* read again for each connection; NULL: none */
     bool insecure;
 } Kubeconfig;
 

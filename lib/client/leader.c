@@ -122,7 +122,8 @@ static void *leader_main(void *userdata) {
             leading = false;
             leader->stopped(leader->userdata);
         }
-    } while (rest(leader, retry + (leading ? 0 : random_below(retry)))); /* client-go's JitterFactor 1.2 for those who wait */
+    } while (rest(leader,
+                  retry + (leading ? 0 : random_below(retry)))); /* client-go's JitterFactor 1.2 for those who wait */
     if (leading)
         give_up(leader);
     return NULL;

@@ -1,5 +1,5 @@
-/* Leader election by a coordination.k8s.io Lease, as client-go's leaderelection with its defaults: the holder renews; others
- * watch the record and take over when it has not changed for the lease's duration by their own clock. */
+/* Leader election by a coordination.k8s.io Lease, as client-go's leaderelection with its defaults: the holder renews;
+ * others watch the record and take over when it has not changed for the lease's duration by their own clock. */
 #pragma once
 
 #include "client/client.h"

@@ -1,5 +1,5 @@
-/* Open addressing with linear probing over groups of objects that share a text; removal shifts later slots back, so there
- * are no tombstones. */
+/* Open addressing with linear probing over groups of objects that share a text; removal shifts later slots back, so
+ * there are no tombstones. */
 #include "client/object_index.h"
 
 #include "base/str.h"

@@ -4,7 +4,8 @@
 
 #include "api/object.h"
 
-/* The text an object is filed under; NULL: not filed. It lives as long as the object. `ns` may be set for a two-part text. */
+/* The text an object is filed under; NULL: not filed. It lives as long as the object. `ns` may be set for a two-part
+ * text. */
 typedef struct IndexText {
     const char *ns, *text;
 } IndexText;
@@ -12,7 +13,7 @@ typedef IndexText (*index_text_fn)(const Object *object, const void *userdata);
 
 typedef struct IndexSlot {
     uint64_t hash;
-    uint32_t n, cap;       /* n == 0: free; cap == 0: `one` */
+    uint32_t n, cap; /* n == 0: free; cap == 0: `one` */
     union {
         Object *one;
         Object **many;
@@ -27,8 +28,8 @@ typedef struct ObjectIndex {
 } ObjectIndex;
 
 void object_index_init(ObjectIndex *index, index_text_fn text, const void *userdata);
-void object_index_done(ObjectIndex *index); /* drops its references */
-void object_index_add(ObjectIndex *index, Object *object); /* takes a reference of its own */
+void object_index_done(ObjectIndex *index);                         /* drops its references */
+void object_index_add(ObjectIndex *index, Object *object);          /* takes a reference of its own */
 void object_index_remove(ObjectIndex *index, const Object *object); /* this very object (by address) */
 /* The objects filed under the text, borrowed; NULL and 0 when none. */
 Object *const *object_index_find(const ObjectIndex *index, IndexText text, size_t *ret_n);

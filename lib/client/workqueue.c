@@ -1,7 +1,7 @@
-/* The work queue. One lock; an item lives in the map while it is queued, delayed, processed or counted as failing. Items
- * ready to run form a FIFO; delayed ones a binary heap by due time. Threads start when there is work and fewer than
- * `workers` run, wait for the next due item when there is one, and end WORKER_IDLE_SECONDS after the last work: a queue at
- * rest has none. */
+/* The work queue. One lock; an item lives in the map while it is queued, delayed, processed or counted as failing.
+ * Items ready to run form a FIFO; delayed ones a binary heap by due time. Threads start when there is work and fewer
+ * than `workers` run, wait for the next due item when there is one, and end WORKER_IDLE_SECONDS after the last work: a
+ * queue at rest has none. */
 #include "client/workqueue.h"
 
 #include "base/clock.h"
@@ -241,7 +241,8 @@ static void *worker_main(void *userdata) {
     return NULL;
 }
 
-WorkQueue *workqueue_new(const char *name, unsigned workers, int (*sync)(const char *key, void *userdata), void *userdata) {
+WorkQueue *workqueue_new(const char *name, unsigned workers, int (*sync)(const char *key, void *userdata),
+                         void *userdata) {
     WorkQueue *queue = NEW0(WorkQueue);
     pthread_condattr_t attr;
     queue->name = xstrdup(name);

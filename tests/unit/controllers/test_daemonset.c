@@ -10,7 +10,8 @@
 static void put_node(Cluster *cluster, const char *name, const char *labels, const char *taints) {
     char json[512];
     snprintf(json, sizeof json,
-             "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"%s\",\"labels\":{%s}},\"spec\":{\"taints\":[%s]}}",
+             "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"%s\",\"labels\":{%s}},\"spec\":{"
+             "\"taints\":[%s]}}",
              name, labels, taints);
     object_unref(fake_put_json(cluster->client, "", "nodes", NULL, json));
 }
@@ -113,10 +114,11 @@ static void test_affinity(_unused_ void **state) {
         {"{}", false},
     };
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-        char *json = arena_printf(arena,
-                                  "{\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"
-                                  "\"nodeSelectorTerms\":[%s]}}}}",
-                                  cases[i].term);
+        char *json =
+            arena_printf(arena,
+                         "{\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"
+                         "\"nodeSelectorTerms\":[%s]}}}}",
+                         cases[i].term);
         assert_int_equal(json_parse(arena, json, strlen(json), &spec, NULL, NULL), 0);
         assert_int_equal(node_affinity_admits(spec, node), cases[i].admits);
     }

@@ -13,7 +13,8 @@ static void put_map(Cluster *cluster, const char *ns, const char *name, const Ob
                  ",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"name\":\"%s\",\"uid\":\"%s\","
                  "\"blockOwnerDeletion\":%s}]",
                  object_name(owner), object_uid(owner), blocks ? "true" : "false");
-    snprintf(json, sizeof json, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"%s\"%s}}", name, owners);
+    snprintf(json, sizeof json, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"%s\"%s}}", name,
+             owners);
     object_unref(fake_put_json(cluster->client, "", "configmaps", ns, json));
 }
 
@@ -29,7 +30,8 @@ static bool no_maps(void *u) {
 
 static void delete_map(Cluster *cluster, const char *name, const char *propagation) {
     ClientDelete options = {.grace_seconds = -1, .propagation = propagation};
-    assert_int_equal(client_delete(cluster->client, fake_resource("", "configmaps"), "default", name, &options, NULL), 0);
+    assert_int_equal(client_delete(cluster->client, fake_resource("", "configmaps"), "default", name, &options, NULL),
+                     0);
 }
 
 /* root <- child <- grandchild */
@@ -90,12 +92,14 @@ static bool only_root(void *u) {
 static void test_absent_owner(void **state) {
     Cluster *cluster = *state;
     put_map(cluster, "default", "root", NULL, false);
-    object_unref(fake_put_json(cluster->client, "", "configmaps", "default",
-                               "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\",\"ownerReferences\":["
-                               "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"name\":\"root\",\"uid\":\"not-that-one\"}]}}"));
-    object_unref(fake_put_json(cluster->client, "", "configmaps", "default",
-                               "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"b\",\"ownerReferences\":["
-                               "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"name\":\"s\",\"uid\":\"gone\"}]}}"));
+    object_unref(
+        fake_put_json(cluster->client, "", "configmaps", "default",
+                      "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\",\"ownerReferences\":["
+                      "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"name\":\"root\",\"uid\":\"not-that-one\"}]}}"));
+    object_unref(
+        fake_put_json(cluster->client, "", "configmaps", "default",
+                      "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"b\",\"ownerReferences\":["
+                      "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"name\":\"s\",\"uid\":\"gone\"}]}}"));
     cluster_start(cluster, "garbage-collector-controller", NULL);
     assert_true(fake_eventually(only_root, cluster, 10));
     _cleanup_object_ Object *root = get_map(cluster, "default", "root");
@@ -132,14 +136,16 @@ static void test_one_of_two_owners_goes(void **state) {
 /* An owner of a kind nobody knows keeps its dependents. */
 static void test_unknown_owner_kind_is_kept(void **state) {
     Cluster *cluster = *state;
-    object_unref(fake_put_json(cluster->client, "", "configmaps", "default",
-                               "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"kept\",\"ownerReferences\":["
-                               "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\",\"name\":\"t\",\"uid\":\"u\"}]}}"));
+    object_unref(fake_put_json(
+        cluster->client, "", "configmaps", "default",
+        "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"kept\",\"ownerReferences\":["
+        "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\",\"name\":\"t\",\"uid\":\"u\"}]}}"));
     cluster_start(cluster, "garbage-collector-controller", NULL);
     /* Something else that is collected afterwards shows that the queue has been worked through. */
-    object_unref(fake_put_json(cluster->client, "", "configmaps", "default",
-                               "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"b\",\"ownerReferences\":["
-                               "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"name\":\"s\",\"uid\":\"gone\"}]}}"));
+    object_unref(
+        fake_put_json(cluster->client, "", "configmaps", "default",
+                      "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"b\",\"ownerReferences\":["
+                      "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"name\":\"s\",\"uid\":\"gone\"}]}}"));
     assert_true(fake_eventually(only_root, cluster, 10));
     _cleanup_object_ Object *kept = get_map(cluster, "default", "kept");
     assert_non_null(kept);
@@ -150,7 +156,8 @@ static void test_unknown_owner_kind_is_kept(void **state) {
 static void put_namespace(Cluster *cluster, const char *name) {
     char json[256];
     snprintf(json, sizeof json,
-             "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"finalizers\":[\"kubernetes\"]}}",
+             "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"finalizers\":["
+             "\"kubernetes\"]}}",
              name);
     object_unref(fake_put_json(cluster->client, "", "namespaces", NULL, json));
 }

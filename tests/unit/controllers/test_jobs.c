@@ -11,7 +11,8 @@ static void put_job(Cluster *cluster, const char *spec) {
     char json[2048];
     snprintf(json, sizeof json,
              "{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\",\"metadata\":{\"name\":\"j\"},\"spec\":{%s,"
-             "\"selector\":{\"matchLabels\":{\"job\":\"j\"}},\"template\":{\"metadata\":{\"labels\":{\"job\":\"j\"}},\"spec\":{"
+             "\"selector\":{\"matchLabels\":{\"job\":\"j\"}},\"template\":{\"metadata\":{\"labels\":{\"job\":\"j\"}},"
+             "\"spec\":{"
              "\"restartPolicy\":\"Never\",\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}",
              spec);
     object_unref(fake_put_json(cluster->client, "batch", "jobs", "default", json));
@@ -27,7 +28,7 @@ static Value *job_status(Cluster *cluster, Arena *arena) {
 static bool has_condition(Cluster *cluster, const char *type, const char *reason) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     Value *condition;
-    VALUE_FOREACH(condition, value_get(job_status(cluster, arena), "conditions"))
+    VALUE_FOREACH (condition, value_get(job_status(cluster, arena), "conditions"))
         if (streq(value_get_str(condition, "type"), type) && streq(value_get_str(condition, "status"), "True"))
             return !reason || streq(value_get_str(condition, "reason"), reason);
     return false;
@@ -174,8 +175,9 @@ static void test_active_deadline(void **state) {
 static void test_pod_failure_policy(void **state) {
     Cluster *cluster = *state;
     cluster_start(cluster, "job-controller", NULL);
-    put_job(cluster, "\"completions\":1,\"parallelism\":1,\"backoffLimit\":6,\"podFailurePolicy\":{\"rules\":[{\"action\":"
-                     "\"FailJob\",\"onPodConditions\":[{\"type\":\"Ready\",\"status\":\"False\"}]}]}");
+    put_job(cluster,
+            "\"completions\":1,\"parallelism\":1,\"backoffLimit\":6,\"podFailurePolicy\":{\"rules\":[{\"action\":"
+            "\"FailJob\",\"onPodConditions\":[{\"type\":\"Ready\",\"status\":\"False\"}]}]}");
     assert_true(fake_eventually(failed_after_failures, cluster, 20));
     assert_true(has_condition(cluster, "Failed", "PodFailurePolicy"));
     assert_int_equal(pods_ever_made(cluster), 1);

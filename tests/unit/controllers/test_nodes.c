@@ -10,20 +10,22 @@
 static void put_node(Cluster *cluster, const char *name, const char *ready) {
     char json[512], now[RFC3339_MAX];
     rfc3339_format(now_realtime_ns(), now);
-    snprintf(json, sizeof json,
-             "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"%s\"},\"status\":{\"conditions\":[{\"type\":"
-             "\"Ready\",\"status\":\"%s\",\"lastHeartbeatTime\":\"%s\",\"lastTransitionTime\":\"%s\"}]}}",
-             name, ready, now, now);
+    snprintf(
+        json, sizeof json,
+        "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"%s\"},\"status\":{\"conditions\":[{\"type\":"
+        "\"Ready\",\"status\":\"%s\",\"lastHeartbeatTime\":\"%s\",\"lastTransitionTime\":\"%s\"}]}}",
+        name, ready, now, now);
     object_unref(fake_put_json(cluster->client, "", "nodes", NULL, json));
 }
 
 static void put_pod(Cluster *cluster, const char *name, const char *node, const char *more, const char *status) {
     char json[1024];
-    snprintf(json, sizeof json,
-             "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"%s\",\"labels\":{\"app\":\"a\"}},\"spec\":{"
-             "\"nodeName\":\"%s\",\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"ports\":[{\"name\":\"http\","
-             "\"containerPort\":8080}]}]%s},\"status\":%s}",
-             name, node, more, status);
+    snprintf(
+        json, sizeof json,
+        "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"%s\",\"labels\":{\"app\":\"a\"}},\"spec\":{"
+        "\"nodeName\":\"%s\",\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"ports\":[{\"name\":\"http\","
+        "\"containerPort\":8080}]}]%s},\"status\":%s}",
+        name, node, more, status);
     object_unref(fake_put_json(cluster->client, "", "pods", "default", json));
 }
 
@@ -39,14 +41,16 @@ static bool node_is_silent(void *u) {
     Value *node = get_value(u, arena, "nodes", NULL, "quiet");
     Value *taints = value_path(node, "spec", "taints", NULL);
     return streq(value_get_str(value_at(value_path(node, "status", "conditions", NULL), 0), "status"), "Unknown") &&
-           taint_exists(taints, TAINT_UNREACHABLE, "NoSchedule") && taint_exists(taints, TAINT_UNREACHABLE, "NoExecute");
+           taint_exists(taints, TAINT_UNREACHABLE, "NoSchedule") &&
+           taint_exists(taints, TAINT_UNREACHABLE, "NoExecute");
 }
 
 static void renew(Cluster *cluster, const char *node) {
     char json[512], now[RFC3339_MAX];
     rfc3339_format_micro(now_realtime_ns(), now);
     snprintf(json, sizeof json,
-             "{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"renewTime\":"
+             "{\"apiVersion\":\"coordination.k8s.io/"
+             "v1\",\"kind\":\"Lease\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"renewTime\":"
              "\"%s\"}}",
              node, now);
     _cleanup_arena_ Arena *arena = arena_new(0);
@@ -117,7 +121,8 @@ static void test_taint_verdicts(_unused_ void **state) {
                      TAINT_STAY);
     assert_int_equal(taint_verdict(taints, parse(arena, "[{\"key\":\"a\",\"operator\":\"Exists\"}]"), &seconds, &since),
                      TAINT_STAY);
-    assert_int_equal(taint_verdict(taints, parse(arena, "[{\"key\":\"a\",\"operator\":\"Exists\",\"effect\":\"NoSchedule\"}]"),
+    assert_int_equal(taint_verdict(taints,
+                                   parse(arena, "[{\"key\":\"a\",\"operator\":\"Exists\",\"effect\":\"NoSchedule\"}]"),
                                    &seconds, &since),
                      TAINT_EVICT_NOW);
     Value *later = parse(arena, "[{\"key\":\"a\",\"operator\":\"Exists\",\"tolerationSeconds\":300},"
@@ -183,7 +188,7 @@ static size_t published(Cluster *cluster, bool ready_only) {
     size_t n = 0;
     client_list(cluster->client, fake_resource("discovery.k8s.io", "endpointslices"), "default", NULL, &slices, NULL);
     for (size_t i = 0; i < slices.n; i++)
-        VALUE_FOREACH(endpoint, value_get(object_value(slices.items[i], arena), "endpoints"))
+        VALUE_FOREACH (endpoint, value_get(object_value(slices.items[i], arena), "endpoints"))
             n += !ready_only || value_get_bool(value_get(endpoint, "conditions"), "ready", false);
     return n;
 }
@@ -208,10 +213,11 @@ static bool endpoints_written(void *u) {
 static void test_endpoints_follow_pods(void **state) {
     Cluster *cluster = *state;
     cluster_start(cluster, "endpointslice-controller,endpoints-controller", NULL);
-    object_unref(fake_put_json(cluster->client, "", "services", "default",
-                               "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"s\"},\"spec\":{\"selector\":{"
-                               "\"app\":\"a\"},\"clusterIP\":\"10.0.0.1\",\"ipFamilies\":[\"IPv4\"],\"ports\":[{\"port\":80,"
-                               "\"protocol\":\"TCP\",\"targetPort\":\"http\"}]}}"));
+    object_unref(fake_put_json(
+        cluster->client, "", "services", "default",
+        "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"s\"},\"spec\":{\"selector\":{"
+        "\"app\":\"a\"},\"clusterIP\":\"10.0.0.1\",\"ipFamilies\":[\"IPv4\"],\"ports\":[{\"port\":80,"
+        "\"protocol\":\"TCP\",\"targetPort\":\"http\"}]}}"));
     put_pod(cluster, "one", "n", "", RUNNING("10.1.0.1", "True"));
     put_pod(cluster, "two", "n", "", RUNNING("10.1.0.2", "True"));
     put_pod(cluster, "three", "n", "", RUNNING("10.1.0.3", "False"));
@@ -231,13 +237,16 @@ static bool all_150_published(void *u) {
 static void test_slices_hold_at_most_100(void **state) {
     Cluster *cluster = *state;
     char name[16], status[256];
-    object_unref(fake_put_json(cluster->client, "", "services", "default",
-                               "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"s\"},\"spec\":{\"selector\":{"
-                               "\"app\":\"a\"},\"clusterIP\":\"10.0.0.1\",\"ports\":[{\"port\":80,\"targetPort\":8080}]}}"));
+    object_unref(fake_put_json(
+        cluster->client, "", "services", "default",
+        "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"s\"},\"spec\":{\"selector\":{"
+        "\"app\":\"a\"},\"clusterIP\":\"10.0.0.1\",\"ports\":[{\"port\":80,\"targetPort\":8080}]}}"));
     for (int i = 0; i < 150; i++) {
         snprintf(name, sizeof name, "p%d", i);
-        snprintf(status, sizeof status,
-                 "{\"phase\":\"Running\",\"podIP\":\"10.1.0.%d\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}", i);
+        snprintf(
+            status, sizeof status,
+            "{\"phase\":\"Running\",\"podIP\":\"10.1.0.%d\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}",
+            i);
         put_pod(cluster, name, "n", "", status);
     }
     cluster_start(cluster, "endpointslice-controller", NULL);

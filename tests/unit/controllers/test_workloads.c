@@ -7,24 +7,27 @@
 #include <cmocka.h>
 
 #define TEMPLATE(image)                                                                                                \
-    "{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"" image "\"}]}}"
+    "{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"" image "\"}]" \
+                                                                                                                "}}"
 
 static void put_replicaset(Cluster *cluster, int replicas) {
     char json[1024];
-    snprintf(json, sizeof json,
-             "{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"metadata\":{\"name\":\"rs\"},\"spec\":{\"replicas\":%d,"
-             "\"selector\":{\"matchLabels\":{\"app\":\"web\"}},\"template\":" TEMPLATE("one") "}}",
-             replicas);
+    snprintf(
+        json, sizeof json,
+        "{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"metadata\":{\"name\":\"rs\"},\"spec\":{\"replicas\":%d,"
+        "\"selector\":{\"matchLabels\":{\"app\":\"web\"}},\"template\":" TEMPLATE("one") "}}",
+        replicas);
     object_unref(fake_put_json(cluster->client, "apps", "replicasets", "default", json));
 }
 
 static void put_deployment(Cluster *cluster, int replicas, const char *strategy) {
     char json[2048];
-    snprintf(json, sizeof json,
-             "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"web\"},\"spec\":{\"replicas\":%d,"
-             "\"revisionHistoryLimit\":1,\"progressDeadlineSeconds\":600,\"strategy\":%s,"
-             "\"selector\":{\"matchLabels\":{\"app\":\"web\"}},\"template\":" TEMPLATE("one") "}}",
-             replicas, strategy);
+    snprintf(
+        json, sizeof json,
+        "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"web\"},\"spec\":{\"replicas\":%d,"
+        "\"revisionHistoryLimit\":1,\"progressDeadlineSeconds\":600,\"strategy\":%s,"
+        "\"selector\":{\"matchLabels\":{\"app\":\"web\"}},\"template\":" TEMPLATE("one") "}}",
+        replicas, strategy);
     object_unref(fake_put_json(cluster->client, "apps", "deployments", "default", json));
 }
 
@@ -77,7 +80,8 @@ static void test_replicaset_deletes_unready_first(void **state) {
     assert_true(fake_eventually(rs_ready_2, cluster, 10));
     for (size_t i = 0; i < 5; i++) {
         _cleanup_object_ Object *pod = NULL;
-        int r = client_get(cluster->client, fake_resource("", "pods"), "default", object_name(pods.items[i]), &pod, NULL);
+        int r =
+            client_get(cluster->client, fake_resource("", "pods"), "default", object_name(pods.items[i]), &pod, NULL);
         assert_int_equal(r, i < 2 ? 0 : -ENOENT);
     }
 }
@@ -156,8 +160,8 @@ static int64_t replay_most_pods(Cluster *cluster) {
     return most;
 }
 
-/* The most that the ReplicaSets together were ever asked for: what a Deployment answers for. Pods may be more for a moment,
- * while one set still has to delete what another may already make. */
+/* The most that the ReplicaSets together were ever asked for: what a Deployment answers for. Pods may be more for a
+ * moment, while one set still has to delete what another may already make. */
 static int64_t replay_most_asked(Cluster *cluster) {
     struct {
         const char *uid;
@@ -202,7 +206,7 @@ static bool condition_is(Cluster *cluster, const char *type, const char *reason)
     _cleanup_object_ Object *object = NULL;
     Value *condition;
     client_get(cluster->client, fake_resource("apps", "deployments"), "default", "web", &object, NULL);
-    VALUE_FOREACH(condition, value_path(object_value(object, arena), "status", "conditions", NULL))
+    VALUE_FOREACH (condition, value_path(object_value(object, arena), "status", "conditions", NULL))
         if (streq(value_get_str(condition, "type"), type))
             return streq(value_get_str(condition, "reason"), reason);
     return false;
@@ -228,7 +232,8 @@ static void test_deployment_rolls(void **state) {
     _cleanup_object_ Object *web = NULL;
     client_get(cluster->client, fake_resource("apps", "deployments"), "default", "web", &web, NULL);
     assert_string_equal(value_get_str(value_path(object_value(web, arena), "metadata", "annotations", NULL),
-                                      "deployment.kubernetes.io/revision"), "2");
+                                      "deployment.kubernetes.io/revision"),
+                        "2");
 }
 
 static bool history_is_two(void *u) {
@@ -244,7 +249,8 @@ static void test_deployment_keeps_history_limit(void **state) {
     for (size_t i = 0; i < 3; i++) {
         char json[256];
         snprintf(json, sizeof json,
-                 "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"%s\"}]}}}}", images[i]);
+                 "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"%s\"}]}}}}",
+                 images[i]);
         fake_merge(cluster, "apps", "deployments", "web", json);
         assert_true(fake_eventually(deployment_done, cluster, 20));
     }
@@ -274,7 +280,8 @@ static void test_paused_deployment_waits(void **state) {
                "{\"spec\":{\"paused\":true,\"replicas\":3,"
                "\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"two\"}]}}}}");
     /* It scales, and does not roll. */
-    for (int i = 0; i < 2000 && (n_pods(cluster) != 3 || !condition_is(cluster, "Progressing", "DeploymentPaused")); i++)
+    for (int i = 0; i < 2000 && (n_pods(cluster) != 3 || !condition_is(cluster, "Progressing", "DeploymentPaused"));
+         i++)
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     assert_int_equal(n_pods(cluster), 3);
     assert_int_equal(fake_count(cluster->client, "apps", "replicasets", "default"), 1);
@@ -289,7 +296,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_replicaset_up_and_down, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_replicaset_deletes_unready_first, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_replicaset_adopts_and_releases, cluster_setup, cluster_teardown),
-        cmocka_unit_test_setup_teardown(test_replicaset_slow_start_and_failure_condition, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_replicaset_slow_start_and_failure_condition, cluster_setup,
+                                        cluster_teardown),
         cmocka_unit_test_setup_teardown(test_deployment_rolls, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_deployment_keeps_history_limit, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_deployment_recreates, cluster_setup, cluster_teardown),

@@ -1,6 +1,6 @@
 /* An API server in memory, as a ClientTransport: for tests of what stands on lib/client. Revisions, conflicts, uids,
- * generateName, finalizers, graceful deletion of pods, status apart from spec, selectors, patches by the real codecs, and
- * watches fed by a thread of its own. A test can make it fail (fake_fail) and inspect what was asked (fake_calls).
+ * generateName, finalizers, graceful deletion of pods, status apart from spec, selectors, patches by the real codecs,
+ * and watches fed by a thread of its own. A test can make it fail (fake_fail) and inspect what was asked (fake_calls).
  * Included by one test program each; everything is static. */
 #pragma once
 
@@ -101,12 +101,14 @@ static void fake_stamp(FakeApi *api, Arena *arena, Value *metadata) {
         value_set(arena, metadata, "name", value_printf(arena, "%s%s", prefix, random_suffix(suffix, 5)));
     value_set_str(arena, metadata, "uid", random_uuid(uuid));
     if (!value_get(metadata, "creationTimestamp"))
-        value_set_str(arena, metadata, "creationTimestamp", rfc3339_format(now_realtime_ns() + api->clock_skew_ns, now));
+        value_set_str(arena, metadata, "creationTimestamp",
+                      rfc3339_format(now_realtime_ns() + api->clock_skew_ns, now));
     value_set_int(arena, metadata, "generation", 1);
 }
 
 static int fake_create(FakeApi *api, const ApiRequest *request, Object **ret, ApiError *err) {
-    Value *v = value_copy(request->arena, request->body), *metadata = value_ensure_object(request->arena, v, "metadata");
+    Value *v = value_copy(request->arena, request->body),
+          *metadata = value_ensure_object(request->arena, v, "metadata");
     fake_stamp(api, request->arena, metadata);
     if (request->resource->namespaced)
         value_set_str(request->arena, metadata, "namespace", request->ns);
@@ -127,7 +129,8 @@ static int fake_replace(FakeApi *api, const ApiRequest *request, ssize_t slot, V
     const char *revision = value_get_str(metadata, "resourceVersion"), *uid = value_get_str(metadata, "uid");
     uint64_t expected;
     if (uid && !streq(uid, object_uid(old)))
-        return api_error_conflict(err, request->resource->group, request->resource->plural, request->name, "uid mismatch");
+        return api_error_conflict(err, request->resource->group, request->resource->plural, request->name,
+                                  "uid mismatch");
     if (check && revision && str_to_uint64(revision, &expected) >= 0 && expected != object_revision(old))
         return api_error_conflict(err, request->resource->group, request->resource->plural, request->name,
                                   "the object has been modified");
@@ -143,8 +146,8 @@ static int fake_replace(FakeApi *api, const ApiRequest *request, ssize_t slot, V
     if (value_is_empty(value_get(metadata, "finalizers")))
         value_remove(metadata, "finalizers");
     value_set(arena, metadata, "deletionTimestamp", value_path(was, "metadata", "deletionTimestamp", NULL));
-    bool namespace_done = streq(request->resource->plural, "namespaces") &&
-                          value_is_empty(value_path(v, "spec", "finalizers", NULL));
+    bool namespace_done =
+        streq(request->resource->plural, "namespaces") && value_is_empty(value_path(v, "spec", "finalizers", NULL));
     *ret = fake_store(api, request->resource, slot, v);
     if (object_is_deleting(*ret) && !object_has_finalizers(*ret) &&
         (!streq(request->resource->plural, "namespaces") || namespace_done) &&
@@ -177,7 +180,7 @@ static int fake_delete_slot(FakeApi *api, Arena *arena, const Resource *resource
         (revision && str_to_uint64(revision, &expected) >= 0 && expected != object_revision(object)))
         return api_error_conflict(err, resource->group, resource->plural, object_name(object), "precondition failed");
     Value *v = object_value(object, arena), *metadata = value_get(v, "metadata");
-    const char *finalizer = !policy                      ? NULL
+    const char *finalizer = !policy                       ? NULL
                             : streq(policy, "Foreground") ? "foregroundDeletion"
                             : streq(policy, "Orphan")     ? "orphan"
                                                           : NULL;
@@ -214,7 +217,8 @@ static int fake_execute_locked(FakeApi *api, const ApiRequest *request, Object *
         return fake_create(api, request, ret, err);
     if (request->verb == API_DELETE_COLLECTION) {
         for (size_t i = api->n; i-- > 0;)
-            if (object_resource(api->objects[i]) == request->resource && streq(object_namespace(api->objects[i]), request->ns))
+            if (object_resource(api->objects[i]) == request->resource &&
+                streq(object_namespace(api->objects[i]), request->ns))
                 fake_delete_slot(api, request->arena, request->resource, (ssize_t)i, request->body, err);
         return 0;
     }
@@ -236,8 +240,8 @@ static int fake_execute_locked(FakeApi *api, const ApiRequest *request, Object *
     }
 }
 
-static int fake_execute(ClientTransport *base, const ApiRequest *request, Object **ret_object, _unused_ Value **ret_value,
-                        ApiError *err) {
+static int fake_execute(ClientTransport *base, const ApiRequest *request, Object **ret_object,
+                        _unused_ Value **ret_value, ApiError *err) {
     FakeApi *api = CONTAINER_OF(base, FakeApi, base);
     pthread_mutex_lock(&api->lock);
     api->calls[request->verb]++;
@@ -310,8 +314,12 @@ static int fake_watch(ClientTransport *base, const ApiRequest *request,
     ClientWatch *watch = NEW0(ClientWatch);
     uint64_t since = 0;
     str_to_uint64(request->options.resource_version, &since);
-    *watch = (ClientWatch){.api = api, .resource = request->resource, .ns = xstrdup(request->ns), .event = event,
-                           .end = end, .userdata = userdata};
+    *watch = (ClientWatch){.api = api,
+                           .resource = request->resource,
+                           .ns = xstrdup(request->ns),
+                           .event = event,
+                           .end = end,
+                           .userdata = userdata};
     field_selector_parse(request->options.field_selector, &watch->fields, err);
     pthread_mutex_lock(&api->lock);
     api->calls[request->verb]++;
@@ -360,7 +368,8 @@ static const Resource *fake_resource(const char *group, const char *plural) {
     return resource_find(group, "v1", plural);
 }
 
-_unused_ static Object *fake_put_json(Client *client, const char *group, const char *plural, const char *ns, const char *json);
+_unused_ static Object *fake_put_json(Client *client, const char *group, const char *plural, const char *ns,
+                                      const char *json);
 
 #include "api/json.h"
 

@@ -1,5 +1,5 @@
-/* Controllers over the API server in memory, with a node agent of sorts: fake_kubelet() makes the pods that are there run,
- * and removes those that are being deleted. */
+/* Controllers over the API server in memory, with a node agent of sorts: fake_kubelet() makes the pods that are there
+ * run, and removes those that are being deleted. */
 #pragma once
 
 #include "fake_api.h"
@@ -64,7 +64,8 @@ _unused_ static void fake_kubelet(Cluster *cluster) {
                 fake_remove(cluster->api, slot);
             pthread_mutex_unlock(&cluster->api->lock);
         } else if (!phase || !*phase)
-            set_pod_status(cluster->client, object_namespace(pods.items[i]), object_name(pods.items[i]), "Running", true);
+            set_pod_status(cluster->client, object_namespace(pods.items[i]), object_name(pods.items[i]), "Running",
+                           true);
     }
 }
 
@@ -79,10 +80,12 @@ _unused_ static int64_t fake_number(Cluster *cluster, const char *group, const c
 }
 
 /* Merge-patches with JSON. */
-_unused_ static void fake_merge(Cluster *cluster, const char *group, const char *plural, const char *name, const char *json) {
+_unused_ static void fake_merge(Cluster *cluster, const char *group, const char *plural, const char *name,
+                                const char *json) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     Value *patch = NULL;
     if (json_parse(arena, json, strlen(json), &patch, NULL, NULL) < 0 ||
-        client_patch(cluster->client, fake_resource(group, plural), "default", name, NULL, PATCH_MERGE, patch, NULL, NULL) < 0)
+        client_patch(cluster->client, fake_resource(group, plural), "default", name, NULL, PATCH_MERGE, patch, NULL,
+                     NULL) < 0)
         abort();
 }

@@ -32,10 +32,11 @@ typedef struct Fixture {
 static void put_pod(Client *client, const char *name, const char *node, const char *owner_uid) {
     char json[1024], owners[256] = "";
     if (owner_uid)
-        snprintf(owners, sizeof owners,
-                 ",\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":\"r\",\"uid\":\"%s\","
-                 "\"controller\":true}]",
-                 owner_uid);
+        snprintf(
+            owners, sizeof owners,
+            ",\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":\"r\",\"uid\":\"%s\","
+            "\"controller\":true}]",
+            owner_uid);
     snprintf(json, sizeof json,
              "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"%s\",\"labels\":{\"app\":\"a\"}%s},"
              "\"spec\":{\"nodeName\":\"%s\",\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}",
@@ -92,7 +93,8 @@ static void test_list_watch_and_lookup(void **state) {
     assert_null(informer_lookup(f->pods, "other", "one"));
     assert_null(informer_lookup(f->pods, "default", "four"));
     assert_int_equal(client_delete(f->client, fake_resource("", "pods"), "default", "one",
-                                   &(ClientDelete){.grace_seconds = 0}, NULL), 0);
+                                   &(ClientDelete){.grace_seconds = 0}, NULL),
+                     0);
     assert_true(fake_eventually(one_deleted, f, 5));
     assert_null(informer_lookup(f->pods, "default", "one"));
 }

@@ -1,0 +1,119 @@
+/* StatefulSets over an API server in memory. */
+#include "../support/fake_cluster.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+static void put_set(Cluster *cluster, int replicas, const char *more) {
+    char json[1024];
+    snprintf(
+        json, sizeof json,
+        "{\"apiVersion\":\"apps/"
+        "v1\",\"kind\":\"StatefulSet\",\"metadata\":{\"name\":\"db\"},\"spec\":{\"replicas\":%d,%s"
+        "\"serviceName\":\"db\",\"updateStrategy\":{\"type\":\"RollingUpdate\"},\"selector\":{\"matchLabels\":{\"app\":"
+        "\"db\"}},\"volumeClaimTemplates\":[{\"metadata\":{\"name\":\"data\"},\"spec\":{\"accessModes\":["
+        "\"ReadWriteOnce\"]}}],\"template\":{\"metadata\":{\"labels\":{\"app\":\"db\"}},\"spec\":{\"containers\":[{"
+        "\"name\":\"c\",\"image\":\"one\"}]}}}}",
+        replicas, more);
+    object_unref(fake_put_json(cluster->client, "apps", "statefulsets", "default", json));
+}
+
+static int64_t status_of(void *u, const char *field) {
+    return fake_number(u, "apps", "statefulsets", "db", "status", field);
+}
+static bool ready_is(void *u, int64_t n) {
+    fake_kubelet(u);
+    return status_of(u, "readyReplicas") == n && status_of(u, "replicas") == n &&
+           status_of(u, "observedGeneration") == fake_number(u, "apps", "statefulsets", "db", "metadata", "generation");
+}
+static bool three_ready(void *u) {
+    return ready_is(u, 3);
+}
+static bool one_ready(void *u) {
+    return ready_is(u, 1);
+}
+static bool all_updated(void *u) {
+    return ready_is(u, 3) && status_of(u, "updatedReplicas") == 3 && status_of(u, "currentReplicas") == 3;
+}
+
+/* The names of pods in the order of these events, as one text. */
+static void order_of(Cluster *cluster, size_t from, const char *type, char *out, size_t size) {
+    *out = 0;
+    for (size_t i = from; i < cluster->api->n_events; i++) {
+        const FakeEvent *event = &cluster->api->events[i];
+        if (streq(object_resource(event->object)->plural, "pods") && streq(event->type, type) &&
+            strlen(out) + 16 < size)
+            strcat(strcat(out, object_name(event->object)), " ");
+    }
+}
+
+static void test_in_order_up_and_down(void **state) {
+    Cluster *cluster = *state;
+    char order[256];
+    cluster_start(cluster, "statefulset-controller", NULL);
+    put_set(cluster, 3, "");
+    assert_true(fake_eventually(three_ready, cluster, 20));
+    order_of(cluster, 0, "ADDED", order, sizeof order);
+    assert_string_equal(order, "db-0 db-1 db-2 ");
+    assert_int_equal(fake_count(cluster->client, "", "persistentvolumeclaims", "default"), 3);
+    fake_merge(cluster, "apps", "statefulsets", "db", "{\"spec\":{\"replicas\":1}}");
+    assert_true(fake_eventually(one_ready, cluster, 20));
+    order_of(cluster, 0, "DELETED", order, sizeof order);
+    assert_string_equal(order, "db-2 db-1 ");
+    assert_int_equal(fake_count(cluster->client, "", "persistentvolumeclaims", "default"), 3); /* data stays */
+}
+
+static bool first_exists(void *u) {
+    return fake_count(((Cluster *)u)->client, "", "pods", "default") >= 1;
+}
+
+static void test_waits_for_the_one_before(void **state) {
+    Cluster *cluster = *state;
+    cluster_start(cluster, "statefulset-controller", NULL);
+    put_set(cluster, 3, "");
+    assert_true(fake_eventually(first_exists, cluster, 10));
+    set_pod_status(cluster->client, "default", "db-0", "Running", false);
+    /* The status says that the controller has seen it; it must not have gone on. */
+    for (int i = 0; i < 1000 && status_of(cluster, "replicas") != 1; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    assert_int_equal(fake_count(cluster->client, "", "pods", "default"), 1);
+}
+
+static void test_update_in_reverse(void **state) {
+    Cluster *cluster = *state;
+    char order[256];
+    cluster_start(cluster, "statefulset-controller", NULL);
+    put_set(cluster, 3, "");
+    assert_true(fake_eventually(all_updated, cluster, 20));
+    size_t before = cluster->api->n_events;
+    fake_merge(cluster, "apps", "statefulsets", "db",
+               "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"two\"}]}}}}");
+    assert_true(fake_eventually(all_updated, cluster, 20));
+    order_of(cluster, before, "DELETED", order, sizeof order);
+    assert_string_equal(order, "db-2 db-1 db-0 ");
+    assert_int_equal(fake_count(cluster->client, "apps", "controllerrevisions", "default"), 2);
+}
+
+static bool three_pods(void *u) {
+    return fake_count(((Cluster *)u)->client, "", "pods", "default") == 3;
+}
+
+static void test_parallel_does_not_wait(void **state) {
+    Cluster *cluster = *state;
+    cluster_start(cluster, "statefulset-controller", NULL);
+    put_set(cluster, 3, "\"podManagementPolicy\":\"Parallel\",");
+    assert_true(fake_eventually(three_pods, cluster, 10)); /* none of them ever became ready */
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_in_order_up_and_down, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_waits_for_the_one_before, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_update_in_reverse, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_parallel_does_not_wait, cluster_setup, cluster_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
