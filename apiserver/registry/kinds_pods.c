@@ -2,9 +2,97 @@
 #include "apiserver/registry/kinds.h"
 
 #include "api/pod_qos.h"
-#include "apiserver/registry/pod_validate.h"
-#include "base/clock.h"
-#include "base/str.h"
+#include "apiserver/registry/ip.h"
+#include "apiserver/registry/pod_update.h"
+#include "apiserver/registry/pod_warnings.h"
+#include "apiserver/registry/validate_util.h"
+
+static const char REQUIRED[] = "requiredDuringSchedulingIgnoredDuringExecution";
+static const char PREFERRED[] = "preferredDuringSchedulingIgnoredDuringExecution";
+
+static bool is_subresource(const StrategyContext *context, const char *name) {
+    return context->subresource && streq(context->subresource, name);
+}
+
+/* ---- matchLabelKeys: the pod's own values become part of the selector ---- */
+
+static void merge_keys(Arena *arena, Value *selector, const Value *keys, const char *op, const Value *labels) {
+    for (size_t i = 0; i < value_len(keys); i++) {
+        const char *value = value_get_str(labels, item_text(keys, i));
+        if (!value)
+            continue;
+        Value *expression = value_object(arena), *values = value_array(arena);
+        value_append(arena, values, value_string(arena, value));
+        value_set_str(arena, expression, "key", item_text(keys, i));
+        value_set_str(arena, expression, "operator", op);
+        value_set(arena, expression, "values", values);
+        value_append(arena, value_ensure_array(arena, selector, "matchExpressions"), expression);
+    }
+}
+
+static void merge_term(Arena *arena, Value *term, const Value *labels) {
+    Value *selector = value_get(term, "labelSelector");
+    if (!value_is(selector, VALUE_OBJECT))
+        return;
+    merge_keys(arena, selector, value_get(term, "matchLabelKeys"), "In", labels);
+    merge_keys(arena, selector, value_get(term, "mismatchLabelKeys"), "NotIn", labels);
+}
+
+static void merge_label_keys(Arena *arena, Value *pod) {
+    static const char *const KINDS[] = {"podAffinity", "podAntiAffinity"};
+    const Value *labels = value_path(pod, "metadata", "labels", NULL);
+    Value *spec = value_get(pod, "spec"), *item;
+    for (size_t k = 0; k < ELEMENTSOF(KINDS); k++) {
+        Value *affinity = value_path(spec, "affinity", KINDS[k], NULL);
+        VALUE_FOREACH (item, value_get(affinity, PREFERRED))
+            merge_term(arena, value_get(item, "podAffinityTerm"), labels);
+        VALUE_FOREACH (item, value_get(affinity, REQUIRED))
+            merge_term(arena, item, labels);
+    }
+    VALUE_FOREACH (item, value_get(spec, "topologySpreadConstraints"))
+        if (value_is(value_get(item, "labelSelector"), VALUE_OBJECT))
+            merge_keys(arena, value_get(item, "labelSelector"), value_get(item, "matchLabelKeys"), "In", labels);
+}
+
+/* ---- AppArmor: annotations of before 1.30 become fields ---- */
+
+static Value *profile_of_annotation(Arena *arena, const char *text) {
+    Value *profile = value_object(arena);
+    if (streq(text, "unconfined"))
+        value_set_str(arena, profile, "type", "Unconfined");
+    else if (streq(text, "runtime/default"))
+        value_set_str(arena, profile, "type", "RuntimeDefault");
+    else if (str_has_prefix(text, "localhost/") && text[strlen("localhost/")]) {
+        value_set_str(arena, profile, "type", "Localhost");
+        value_set_str(arena, profile, "localhostProfile", text + strlen("localhost/"));
+    } else
+        return NULL;
+    return profile;
+}
+
+static void apply_apparmor(StrategyContext *context, Value *pod) {
+    static const char *const LISTS[] = {"initContainers", "containers", "ephemeralContainers"};
+    Arena *arena = context->arena;
+    const Value *annotations = value_path(pod, "metadata", "annotations", NULL),
+                *own = value_path(pod, "spec", "securityContext", "appArmorProfile", NULL);
+    Value *container;
+    if (streq(text_of(value_path(pod, "spec", "os", NULL), "name"), "windows"))
+        return;
+    for (size_t l = 0; l < ELEMENTSOF(LISTS); l++)
+        VALUE_FOREACH (container, value_path(pod, "spec", LISTS[l], NULL)) {
+            char *key = arena_printf(arena, "container.apparmor.security.beta.kubernetes.io/%s", text_of(container, "name"));
+            const char *annotation = value_get_str(annotations, key);
+            if (!annotation || value_path(container, "securityContext", "appArmorProfile", NULL))
+                continue;
+            Value *profile = profile_of_annotation(arena, annotation);
+            if (profile && value_equal(profile, own))
+                continue;
+            if (profile)
+                value_set(arena, value_ensure_object(arena, container, "securityContext"), "appArmorProfile", profile);
+            strategy_warn(context,
+                          "metadata.annotations[%s]: deprecated since v1.30; use the \"appArmorProfile\" field instead", key);
+        }
+}
 
 static void pod_prepare_for_create(StrategyContext *context, Value *pod) {
     Arena *arena = context->arena;
@@ -20,13 +108,129 @@ static void pod_prepare_for_create(StrategyContext *context, Value *pod) {
         value_append(arena, value_ensure_array(arena, status, "conditions"), condition);
     }
     value_set(arena, pod, "status", status);
+    merge_label_keys(arena, pod);
+    apply_apparmor(context, pod);
 }
 
-static void pod_validate(StrategyContext *context, const Value *pod, FieldErrors *errors) {
-    FieldPath path = FIELD(NULL, "spec");
-    const Value *spec = value_get(pod, "spec");
-    PodValidation v = {.errors = errors, .spec = spec ? spec : value_object(context->arena), .metadata = value_get(pod, "metadata")};
-    pod_spec_validate(&v, &path);
+/* ---- updates ---- */
+
+static void keep(Arena *arena, Value *object, const Value *old, const char *name) {
+    value_set(arena, object, name, value_copy(arena, value_get(old, name)));
+}
+
+/* What a write to a subresource may not touch of the metadata (metav1.ResetObjectMetaForStatus). */
+static void keep_metadata(Arena *arena, Value *pod, const Value *old) {
+    static const char *const KEPT[] = {"deletionTimestamp", "generation", "selfLink",       "labels",
+                                       "annotations",       "finalizers", "ownerReferences"};
+    Value *meta = value_ensure_object(arena, pod, "metadata");
+    for (size_t i = 0; i < ELEMENTSOF(KEPT); i++)
+        keep(arena, meta, value_get(old, "metadata"), KEPT[i]);
+}
+
+static void prepare_ephemeral(Arena *arena, Value *pod, const Value *old) {
+    Value *containers = value_path(pod, "spec", "ephemeralContainers", NULL);
+    keep(arena, pod, old, "spec");
+    keep(arena, pod, old, "status");
+    keep_metadata(arena, pod, old);
+    value_set(arena, value_ensure_object(arena, pod, "spec"), "ephemeralContainers", containers);
+}
+
+/* The old containers with the new ones' resources; the new ones themselves when they are others. */
+static Value *resized(Arena *arena, Value *containers, const Value *old) {
+    static const char *const TAKEN[] = {"resources", "resizePolicy"};
+    Value *merged = value_copy(arena, old);
+    for (size_t i = 0; i < value_len(containers); i++) {
+        if (!streq(text_of(value_at(containers, i), "name"), text_of(value_at(old, i), "name")))
+            return containers;
+        for (size_t k = 0; k < ELEMENTSOF(TAKEN); k++)
+            keep(arena, value_at(merged, i), value_at(containers, i), TAKEN[k]);
+    }
+    return merged;
+}
+
+static void prepare_resize(Arena *arena, Value *pod, const Value *old) {
+    Value *spec = value_ensure_object(arena, pod, "spec"), *containers = value_get(spec, "containers"),
+          *init = value_get(spec, "initContainers"), *resources = value_get(spec, "resources");
+    const Value *old_containers = value_path(old, "spec", "containers", NULL),
+                *old_init = value_path(old, "spec", "initContainers", NULL);
+    if (value_len(containers) != value_len(old_containers) || value_len(init) != value_len(old_init))
+        return;
+    containers = resized(arena, containers, old_containers);
+    init = resized(arena, init, old_init);
+    keep(arena, pod, old, "spec");
+    keep(arena, pod, old, "status");
+    keep_metadata(arena, pod, old);
+    spec = value_ensure_object(arena, pod, "spec");
+    value_set(arena, spec, "resources", resources);
+    value_set(arena, spec, "containers", containers);
+    value_set(arena, spec, "initContainers", init);
+}
+
+static void pod_prepare_for_update(StrategyContext *context, Value *pod, const Value *old) {
+    if (is_subresource(context, "ephemeralcontainers"))
+        prepare_ephemeral(context->arena, pod, old);
+    else if (is_subresource(context, "resize"))
+        prepare_resize(context->arena, pod, old);
+}
+
+/* Writers that do not know observedGeneration leave it as it was. */
+static void keep_observed(Arena *arena, Value *status, const Value *old) {
+    Value *conditions = value_get(status, "conditions");
+    const Value *was = value_get(old, "conditions");
+    bool *used = arena_alloc0(arena, value_len(was) + 1);
+    if (!value_get_int(status, "observedGeneration", 0))
+        keep(arena, status, old, "observedGeneration");
+    for (size_t i = 0; i < value_len(conditions); i++)
+        for (size_t j = 0; j < value_len(was); j++) {
+            Value *condition = value_at(conditions, i);
+            if (used[j] || !streq(text_of(condition, "type"), text_of(value_at(was, j), "type")))
+                continue;
+            used[j] = true;
+            if (!value_get_int(condition, "observedGeneration", 0))
+                keep(arena, condition, value_at(was, j), "observedGeneration");
+            break;
+        }
+}
+
+static void pod_prepare_for_status(StrategyContext *context, Value *pod, const Value *old) {
+    Arena *arena = context->arena;
+    Value *status = value_ensure_object(arena, pod, "status"), *meta = value_ensure_object(arena, pod, "metadata");
+    const Value *was = value_get(old, "status");
+    value_remove(meta, "deletionTimestamp");
+    keep(arena, meta, value_get(old, "metadata"), "ownerReferences");
+    if (!*text_of(status, "qosClass"))
+        keep(arena, status, was, "qosClass");
+    keep_observed(arena, status, was);
+}
+
+static void pod_validate(_unused_ StrategyContext *context, const Value *pod, FieldErrors *errors) {
+    pod_create_validate(errors, pod);
+}
+
+static void pod_validate_update(StrategyContext *context, const Value *pod, const Value *old, FieldErrors *errors) {
+    if (is_subresource(context, "ephemeralcontainers"))
+        pod_ephemeral_update_validate(errors, pod, old);
+    else if (is_subresource(context, "resize"))
+        pod_resize_validate(errors, pod, old);
+    else
+        pod_main_update_validate(errors, pod, old);
+}
+
+static void pod_validate_status(_unused_ StrategyContext *context, const Value *pod, const Value *old, FieldErrors *errors) {
+    pod_status_validate(errors, pod, old);
+}
+
+static void pod_warn_update(StrategyContext *context, const Value *pod, _unused_ const Value *old) {
+    static const char *const LISTS[] = {"podIPs", "hostIPs"};
+    FieldPath status = FIELD(NULL, "status");
+    for (size_t l = 0; is_subresource(context, "status") && l < ELEMENTSOF(LISTS); l++) {
+        const Value *list = value_path(pod, "status", LISTS[l], NULL);
+        FieldPath list_at = FIELD(&status, LISTS[l]);
+        for (size_t i = 0; i < value_len(list); i++) {
+            FieldPath at = FIELD_INDEX(&list_at, i), ip = FIELD(&at, "ip");
+            ip_warn(context, &ip, text_of(value_at(list, i), "ip"));
+        }
+    }
 }
 
 /* As asked, or as the pod says; at once when no node has it or it has ended. */
@@ -45,7 +249,14 @@ static const Strategy ROWS[] = {
         .has_generation = true,
         .allow_unconditional_update = true,
         .prepare_for_create = pod_prepare_for_create,
+        .prepare_for_update = pod_prepare_for_update,
+        .prepare_for_status_update = pod_prepare_for_status,
         .validate = pod_validate,
+        .validate_update = pod_validate_update,
+        .validates_update_alone = true,
+        .validate_status_update = pod_validate_status,
+        .warn_create = pod_warn,
+        .warn_update = pod_warn_update,
         .graceful = true,
         .grace_seconds = pod_grace_seconds,
         .return_deleted_object = true,

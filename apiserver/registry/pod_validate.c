@@ -89,26 +89,24 @@ static void check_toleration_value(FieldErrors *errors, const Value *toleration,
                             streq(op, "Lt") || streq(op, "Gt") ? ALL : OPERATORS);
 }
 
-static void validate_tolerations(const PodValidation *v, const FieldPath *path) {
+void tolerations_validate(FieldErrors *errors, const Value *list, const FieldPath *path) {
     static const char *const EFFECTS[] = {"NoSchedule", "PreferNoSchedule", "NoExecute", NULL};
-    const Value *list = value_get(v->spec, "tolerations");
-    FieldPath list_at = FIELD(path, "tolerations");
     for (size_t i = 0; i < value_len(list); i++) {
         const Value *toleration = value_at(list, i);
         const char *key = text_of(toleration, "key"), *op = text_of(toleration, "operator"),
                    *effect = text_of(toleration, "effect");
-        FieldPath at = FIELD_INDEX(&list_at, i), op_at = FIELD(&at, "operator"), effect_at = FIELD(&at, "effect");
-        member_name_if_set(v->errors, toleration, "key", name_qualified, &at);
+        FieldPath at = FIELD_INDEX(path, i), op_at = FIELD(&at, "operator"), effect_at = FIELD(&at, "effect");
+        member_name_if_set(errors, toleration, "key", name_qualified, &at);
         if (!*key && !streq(op, "Exists"))
             field_invalid_str(
-                v->errors, &op_at, op,
+                errors, &op_at, op,
                 "operator must be Exists when `key` is empty, which means \"match all values and all keys\"");
         if (value_get(toleration, "tolerationSeconds") && !streq(effect, "NoExecute"))
-            field_invalid_str(v->errors, &effect_at, effect,
+            field_invalid_str(errors, &effect_at, effect,
                               "effect must be 'NoExecute' when `tolerationSeconds` is set");
-        check_toleration_value(v->errors, toleration, &at);
+        check_toleration_value(errors, toleration, &at);
         if (*effect && !str_in(effect, EFFECTS))
-            field_not_supported(v->errors, &effect_at, value_string(v->errors->arena, effect), EFFECTS);
+            field_not_supported(errors, &effect_at, value_string(errors->arena, effect), EFFECTS);
     }
 }
 
@@ -171,14 +169,14 @@ static void validate_host_network(const PodValidation *v, const FieldPath *path)
 static void validate_identity(const PodValidation *v, const FieldPath *path) {
     FieldErrors *errors = v->errors;
     const Value *deadline = value_get(v->spec, "activeDeadlineSeconds");
-    FieldPath deadline_at = FIELD(path, "activeDeadlineSeconds");
+    FieldPath deadline_at = FIELD(path, "activeDeadlineSeconds"), tolerations = FIELD(path, "tolerations");
     member_name_if_set(errors, v->spec, "serviceAccountName", name_dns_subdomain, path);
     member_name_if_set(errors, v->spec, "nodeName", name_dns_subdomain, path);
     if (deadline)
         field_check_range(errors, &deadline_at, deadline->integer, 1, INT32_MAX);
     member_name_if_set(errors, v->spec, "hostname", name_dns_label, path);
     member_name_if_set(errors, v->spec, "subdomain", name_dns_label, path);
-    validate_tolerations(v, path);
+    tolerations_validate(errors, value_get(v->spec, "tolerations"), &tolerations);
     validate_host_aliases(v, path);
     member_name_if_set(errors, v->spec, "priorityClassName", name_dns_subdomain, path);
     member_name_if_set(errors, v->spec, "runtimeClassName", name_dns_subdomain, path);

@@ -30,6 +30,7 @@ void pod_affinity_validate(FieldErrors *errors, const Value *affinity, const Fie
 void pod_spread_validate(FieldErrors *errors, const Value *constraints, const FieldPath *path);
 /* resources: requests and limits of a container (`container`) or of the pod. resources_validate.c */
 void resource_requirements_validate(FieldErrors *errors, const Value *resources, const FieldPath *path);
+void tolerations_validate(FieldErrors *errors, const Value *list, const FieldPath *path);
 void node_selector_term_validate(FieldErrors *errors, const Value *term, bool allow_invalid_values,
                                  const FieldPath *path);
 void node_selector_validate(FieldErrors *errors, const Value *selector, const FieldPath *path);
