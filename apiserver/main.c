@@ -42,7 +42,7 @@ static int serve(const ApiServerConfig *config, const FlagList *nodes) {
 int main(int argc, char **argv) {
     ApiServerConfig config = {.data_dir = "/var/lib/lighter"};
     int64_t port = APISERVER_DEFAULT_PORT, threads = 0;
-    FlagList names = {0}, nodes = {0}, disabled = {0};
+    FlagList names = {0}, nodes = {0}, enabled = {0}, disabled = {0};
     const Flag flags[] = {
         {"data-dir", FLAG_STRING, &config.data_dir, "DIR", "where the store, keys and kubeconfigs are (/var/lib/lighter)"},
         {"bind", FLAG_STRING, &config.bind, "ADDRESS", "listen there (127.0.0.1)"},
@@ -53,7 +53,8 @@ int main(int argc, char **argv) {
         {"service-cluster-ip-range", FLAG_STRING, &config.service_cluster_ip_range, "CIDR", "addresses of services (10.96.0.0/16)"},
         {"kubeconfig", FLAG_STRING, &config.kubeconfig, "FILE", "write the administrator's kubeconfig there too"},
         {"node-credentials", FLAG_LIST, &nodes, "NAME", "write a kubeconfig for the node agent of this name; may be repeated"},
-        {"disable-admission-plugins", FLAG_LIST, &disabled, "NAME", "leave an admission plugin out; may be repeated"},
+        {"enable-admission-plugins", FLAG_LIST, &enabled, "NAMES", "admission plugins to add, with commas between; may be repeated"},
+        {"disable-admission-plugins", FLAG_LIST, &disabled, "NAMES", "admission plugins to leave out, with commas between; may be repeated"},
         {"threads", FLAG_INT, &threads, "N", "threads that serve connections (one a core)"},
     };
     const Command command = {
@@ -73,6 +74,7 @@ int main(int argc, char **argv) {
     }
     config.port = (uint16_t)port;
     config.threads = (unsigned)threads;
+    config.enabled_admission = enabled.n ? enabled.items : NULL;
     config.disabled_admission = disabled.n ? disabled.items : NULL;
     config.extra_names = names.n ? names.items : NULL;
     return serve(&config, &nodes);

@@ -160,8 +160,37 @@ static int open_filters(ApiServer *server, const ApiServerConfig *config) {
     return r;
 }
 
-static void open_core(ApiServer *server, const ApiServerConfig *config) {
-    server->admission = admission_new(config->disabled_admission);
+static bool admission_question(void *userdata, const AdmissionQuestion *question, Arena *arena) {
+    ApiServer *server = userdata;
+    const char *reason;
+    AuthzAttributes a = {
+        .user = question->user,
+        .verb = question->verb,
+        .is_resource = true,
+        .group = question->group,
+        .version = question->version,
+        .resource = question->resource,
+        .ns = question->ns,
+        .name = question->name,
+    };
+    return authorizer_allows(server->authorizer, &a, arena, &reason);
+}
+
+static int open_admission(ApiServer *server, const ApiServerConfig *config) {
+    _cleanup_free_ char *why = NULL;
+    AdmissionConfig admission = {
+        .enabled = config->enabled_admission,
+        .disabled = config->disabled_admission,
+        .allows = admission_question,
+        .userdata = server,
+    };
+    int r = admission_open(&admission, &server->admission, &why);
+    if (r < 0)
+        log_error("%s", why);
+    return r;
+}
+
+static void open_core(ApiServer *server) {
     ApiCoreConfig core = {
         .store = server->store,
         .settings = {.service_cluster_ip_range = server->service_range, .node_port_first = 30000, .node_port_last = 32767},
@@ -257,9 +286,10 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     r = open_store(server);
     r = r < 0 ? r : cluster_pki_open(&pki, &server->pki);
     r = r < 0 ? r : open_filters(server, config);
+    r = r < 0 ? r : open_admission(server, config);
     if (r < 0)
         return r;
-    open_core(server, config);
+    open_core(server);
     open_paths(server, config->port);
     r = open_door(server, config);
     if (r < 0)

@@ -18,7 +18,8 @@ typedef struct ApiServerConfig {
     const char *token_auth_file;            /* NULL: none */
     const char *service_cluster_ip_range;   /* NULL: APISERVER_SERVICE_RANGE */
     const char *kubeconfig;    /* a second place for the administrator's kubeconfig; NULL: none */
-    const char *const *disabled_admission; /* names of plugins; NULL-terminated; NULL: none */
+    /* Names of admission plugins, each entry one or several with commas between; NULL-terminated; NULL: none. */
+    const char *const *enabled_admission, *const *disabled_admission;
     unsigned threads;          /* 0: one per core */
 } ApiServerConfig;
 

@@ -1,31 +1,150 @@
 #include "apiserver/admission/admission.h"
 #include "base/str.h"
+#include "base/strmap.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-/* The reference's recommended order. */
-static const AdmissionPlugin *const default_plugins[] = {
-    &admission_namespace_lifecycle, &admission_service_account,
-    &admission_taint_nodes_by_condition, &admission_priority,        &admission_default_toleration_seconds,
-    &admission_default_storage_class,
+#define ADMISSION_LOCKS 16 /* namespaces share them */
+
+typedef struct Row {
+    const char *name;
+    const AdmissionPlugin *plugin; /* NULL: the reference has it, this server does not */
+    bool on;                       /* by default */
+} Row;
+
+/* Every plugin of the reference, in its order (pkg/kubeapiserver/options/plugins.go). Those on by default that have no
+ * plugin here belong to features that are off (ClusterTrustBundle, GenericWorkload, WorkloadWithJob), to webhooks and
+ * policies, or to node features. */
+static const Row rows[] = {
+    {"AlwaysAdmit", NULL, false},
+    {"NamespaceAutoProvision", NULL, false},
+    {"NamespaceLifecycle", &admission_namespace_lifecycle, true},
+    {"NamespaceExists", NULL, false},
+    {"LimitPodHardAntiAffinityTopology", NULL, false},
+    {"LimitRanger", &admission_limit_ranger, true},
+    {"ServiceAccount", &admission_service_account, true},
+    /* off in the reference unless asked for, which every installer does */
+    {"NodeRestriction", &admission_node_restriction, true},
+    {"TaintNodesByCondition", &admission_taint_nodes_by_condition, true},
+    {"AlwaysPullImages", NULL, false},
+    {"ImagePolicyWebhook", NULL, false},
+    {"PodSecurity", &admission_pod_security, true},
+    {"PodNodeSelector", NULL, false},
+    {"Priority", &admission_priority, true},
+    {"DefaultTolerationSeconds", &admission_default_toleration_seconds, true},
+    {"PodTolerationRestriction", NULL, false},
+    {"EventRateLimit", NULL, false},
+    {"ExtendedResourceToleration", NULL, false},
+    {"DefaultStorageClass", &admission_default_storage_class, true},
+    {"StorageObjectInUseProtection", &admission_storage_object_in_use_protection, true},
+    {"PodGroupProtection", NULL, true},
+    {"OwnerReferencesPermissionEnforcement", NULL, false},
+    {"PersistentVolumeClaimResize", &admission_persistent_volume_claim_resize, true},
+    {"RuntimeClass", &admission_runtime_class, true},
+    {"CertificateApproval", &admission_certificate_approval, true},
+    {"CertificateSigning", &admission_certificate_signing, true},
+    {"ClusterTrustBundleAttest", NULL, true},
+    {"CertificateSubjectRestriction", &admission_certificate_subject_restriction, true},
+    {"DefaultIngressClass", &admission_default_ingress_class, true},
+    {"DenyServiceExternalIPs", NULL, false},
+    {"PodTopologyLabels", &admission_pod_topology_labels, true},
+    {"PodGroupWorkloadExists", NULL, true},
+    {"NodeDeclaredFeatureValidator", NULL, true},
+    {"JobValidation", NULL, true},
+    {"PodResizeValidator", &admission_pod_resize_validator, true},
+    {"MutatingAdmissionPolicy", NULL, true},
+    {"MutatingAdmissionWebhook", NULL, true},
+    {"ValidatingAdmissionPolicy", NULL, true},
+    {"ValidatingAdmissionWebhook", NULL, true},
+    {"ResourceQuota", &admission_resource_quota, true},
+    {"AlwaysDeny", NULL, false},
 };
 
 struct Admission {
-    const AdmissionPlugin *plugins[ELEMENTSOF(default_plugins)];
+    const AdmissionPlugin *plugins[ELEMENTSOF(rows)];
     size_t n;
+    bool (*allows)(void *userdata, const AdmissionQuestion *question, Arena *arena);
+    void *userdata;
+    pthread_mutex_t locks[ADMISSION_LOCKS];
 };
 
-Admission *admission_new(const char *const *disabled) {
+/* Marks the rows that `list` names; the first name that is none, in the arena. */
+static const char *mark(Arena *arena, const char *const *list, bool marks[]) {
+    for (; list && *list; list++) {
+        char **names = str_split(arena, *list, ',', NULL);
+        for (; *names; names++) {
+            size_t i = 0;
+            while (i < ELEMENTSOF(rows) && !streq(rows[i].name, *names))
+                i++;
+            if (i == ELEMENTSOF(rows))
+                return *names;
+            marks[i] = true;
+        }
+    }
+    return NULL;
+}
+
+static char *choose(const AdmissionConfig *config, bool chosen[]) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    bool on[ELEMENTSOF(rows)] = {0}, off[ELEMENTSOF(rows)] = {0};
+    const char *unknown = mark(arena, config->enabled, on);
+    if (unknown)
+        return xasprintf("enable-admission-plugins plugin \"%s\" is unknown", unknown);
+    unknown = mark(arena, config->disabled, off);
+    if (unknown)
+        return xasprintf("disable-admission-plugins plugin \"%s\" is unknown", unknown);
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        if (on[i] && off[i])
+            return xasprintf("[%s] in enable-admission-plugins and disable-admission-plugins overlapped", rows[i].name);
+        if (on[i] && !rows[i].on && !rows[i].plugin)
+            return xasprintf("the admission plugin %s is not part of this server", rows[i].name);
+        chosen[i] = rows[i].plugin && !off[i] && (on[i] || rows[i].on);
+    }
+    return NULL;
+}
+
+static Admission *make(const AdmissionConfig *config, const bool chosen[]) {
     Admission *admission = NEW0(Admission);
-    for (size_t i = 0; i < ELEMENTSOF(default_plugins); i++)
-        if (!disabled || !str_in(default_plugins[i]->name, disabled))
-            admission->plugins[admission->n++] = default_plugins[i];
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+        if (chosen[i])
+            admission->plugins[admission->n++] = rows[i].plugin;
+    admission->allows = config->allows;
+    admission->userdata = config->userdata;
+    for (size_t i = 0; i < ADMISSION_LOCKS; i++)
+        pthread_mutex_init(&admission->locks[i], NULL);
+    return admission;
+}
+
+int admission_open(const AdmissionConfig *config, Admission **ret, char **ret_why) {
+    bool chosen[ELEMENTSOF(rows)] = {0};
+    char *why = choose(config, chosen);
+    if (why) {
+        *ret_why = why;
+        return -EINVAL;
+    }
+    *ret = make(config, chosen);
+    return 0;
+}
+
+Admission *admission_new(const char *const *disabled) {
+    const AdmissionConfig config = {.disabled = disabled}, plain = {0};
+    Admission *admission = NULL;
+    char *why = NULL;
+    if (admission_open(&config, &admission, &why) < 0) {
+        free(why);
+        admission_open(&plain, &admission, &why);
+    }
     return admission;
 }
 
 void admission_free(Admission *admission) {
+    if (!admission)
+        return;
+    for (size_t i = 0; i < ADMISSION_LOCKS; i++)
+        pthread_mutex_destroy(&admission->locks[i]);
     free(admission);
 }
 
@@ -34,11 +153,14 @@ bool admission_is(const AdmissionRequest *request, const char *group, const char
 }
 
 int admission_forbid(const AdmissionRequest *request, ApiError *err, const char *format, ...) {
-    char text[2048];
     const Resource *resource = request->request->resource;
-    va_list ap;
+    va_list ap, again;
     va_start(ap, format);
-    vsnprintf(text, sizeof text, format, ap);
+    va_copy(again, ap);
+    size_t size = (size_t)MAX(vsnprintf(NULL, 0, format, ap), 0) + 1;
+    char *text = arena_alloc(request->strategy->arena, size);
+    vsnprintf(text, size, format, again);
+    va_end(again);
     va_end(ap);
     const char *name = *request->name ? request->name : str_or(meta_get(request->object, "generateName"), "Unknown");
     return api_error_forbidden(err, resource->group, resource->plural, name, text);
@@ -52,7 +174,65 @@ int admission_list(const AdmissionRequest *request, const char *group, const cha
     return store_list(request->store, &query, ret, err);
 }
 
+int admission_get(const AdmissionRequest *request, const char *group, const char *version, const char *plural, const char *ns,
+                  const char *name, Value **ret, ApiError *err) {
+    _cleanup_object_ Object *object = NULL;
+    const Resource *resource = resource_find(group, version, plural);
+    int r = resource ? store_get(request->store, resource, ns, name, &object) : -EINVAL;
+    if (r < 0)
+        return r == -ENOENT ? r : api_error_from_errno(err, r, plural);
+    *ret = object_value(object, request->strategy->arena);
+    return 0;
+}
+
+bool admission_allows(const AdmissionRequest *request, const AdmissionQuestion *question) {
+    const Admission *admission = request->admission;
+    return admission && admission->allows && admission->allows(admission->userdata, question, request->strategy->arena);
+}
+
+static pthread_mutex_t *lock_of(const AdmissionRequest *request) {
+    return &request->admission->locks[hash_bytes(request->ns, strlen(request->ns)) % ADMISSION_LOCKS];
+}
+
+void admission_lock(const AdmissionRequest *request) {
+    pthread_mutex_lock(lock_of(request));
+}
+
+void admission_unlock(const AdmissionRequest *request) {
+    pthread_mutex_unlock(lock_of(request));
+}
+
+const char *admission_annotation(const Value *object, const char *key) {
+    return value_get_str(value_path(object, "metadata", "annotations", NULL), key);
+}
+
+bool admission_is_mirror_pod(const Value *pod) {
+    return admission_annotation(pod, "kubernetes.io/config.mirror") != NULL;
+}
+
+const char *admission_node(const AdmissionRequest *request) {
+    const UserInfo *user = request->request->user;
+    if (!user || !user->groups || !str_has_prefix(str_or(user->name, ""), "system:node:") || !str_in("system:nodes", user->groups))
+        return NULL;
+    return user->name + strlen("system:node:");
+}
+
+static bool says_true(const Value *object, const char *key) {
+    return key && streq_null(admission_annotation(object, key), "true");
+}
+
+const Object *admission_default_class(Arena *arena, const ObjectList *classes, const char *key, const char *also) {
+    const Object *best = NULL;
+    for (size_t i = 0; i < classes->n; i++) {
+        const Value *v = object_value(classes->items[i], arena);
+        if ((says_true(v, key) || says_true(v, also)) && (!best || object_created_ns(classes->items[i]) > object_created_ns(best)))
+            best = classes->items[i];
+    }
+    return best;
+}
+
 static int run(Admission *admission, AdmissionRequest *request, bool validate, ApiError *err) {
+    request->admission = admission;
     for (size_t i = 0; i < admission->n; i++) {
         const AdmissionPlugin *plugin = admission->plugins[i];
         int (*fn)(AdmissionRequest *, ApiError *) = validate ? plugin->validate : plugin->mutate;

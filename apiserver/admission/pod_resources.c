@@ -106,14 +106,15 @@ ResourceList pod_limits(Arena *arena, const Value *pod, PodResourcesOptions opti
     Sum sum = {arena, pod, "limits", options};
     ResourceList list = of_containers(&sum);
     put_own(&sum, &list);
-    if (options.overhead) {
-        /* where nothing is limited, overhead limits nothing either */
-        ResourceList overhead = resource_list_read(arena, value_path(pod, "spec", "overhead", NULL));
-        ResourceList limited = list;
-        resource_list_drop_zeros(&limited);
-        overhead = resource_list_mask(&overhead, &limited);
-        list = pod_limits(arena, pod, (PodResourcesOptions){options.use_status, false, options.huge_pages});
-        resource_list_add(&list, &overhead);
+    /* where nothing is limited, overhead limits nothing either */
+    ResourceList overhead = resource_list_read(arena, value_path(pod, "spec", "overhead", NULL));
+    for (size_t i = 0; options.overhead && i < overhead.n; i++) {
+        const Quantity *have = resource_list_get(&list, overhead.items[i].name);
+        if (!have || quantity_sign(have) == 0)
+            continue;
+        Quantity sum_of = *have;
+        quantity_add(&sum_of, &overhead.items[i].quantity);
+        resource_list_set(&list, overhead.items[i].name, sum_of);
     }
     return list;
 }

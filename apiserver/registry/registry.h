@@ -25,6 +25,7 @@ typedef struct AdmissionRequest {
     const Value *old;          /* NULL for creates */
     Store *store;
     StrategyContext *strategy; /* arena, settings, warnings */
+    struct Admission *admission; /* who asks the plugins; set by them */
 } AdmissionRequest;
 
 typedef struct AdmissionHooks {
