@@ -88,6 +88,10 @@ static int priority_classes(ApiCore *core) {
     return r;
 }
 
+static bool is_loopback(const char *address) {
+    return str_has_prefix(address, "127.") || streq(address, "::1");
+}
+
 static int kubernetes_service(ApiCore *core, const BootstrapSpec *spec) {
     char *service = xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"kubernetes\",\"labels\":{\"component\":\"apiserver\",\"provider\":\"kubernetes\"}},"
                               "\"spec\":{\"type\":\"ClusterIP\",\"clusterIP\":\"%s\",\"clusterIPs\":[\"%s\"],\"ipFamilies\":[\"%s\"],\"ipFamilyPolicy\":\"SingleStack\",\"sessionAffinity\":\"None\",\"internalTrafficPolicy\":\"Cluster\","
@@ -100,8 +104,11 @@ static int kubernetes_service(ApiCore *core, const BootstrapSpec *spec) {
                             "\"addressType\":\"%s\",\"endpoints\":[{\"addresses\":[\"%s\"],\"conditions\":{\"ready\":true}}],\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":\"TCP\"}]}",
                             strchr(spec->advertise, ':') ? "IPv6" : "IPv4", spec->advertise, spec->port);
     int r = ensure(core, "", "v1", "services", "default", "kubernetes", service, false);
-    r = r < 0 ? r : ensure(core, "", "v1", "endpoints", "default", "kubernetes", endpoints, true);
-    r = r < 0 ? r : ensure(core, "discovery.k8s.io", "v1", "endpointslices", "default", "kubernetes", slice, true);
+    /* a loopback address is no endpoint that a pod could reach: the Service stays without any */
+    if (r == 0 && !is_loopback(spec->advertise))
+        r = ensure(core, "", "v1", "endpoints", "default", "kubernetes", endpoints, true);
+    if (r == 0 && !is_loopback(spec->advertise))
+        r = ensure(core, "discovery.k8s.io", "v1", "endpointslices", "default", "kubernetes", slice, true);
     free(service);
     free(endpoints);
     free(slice);
@@ -111,8 +118,5 @@ static int kubernetes_service(ApiCore *core, const BootstrapSpec *spec) {
 int bootstrap_cluster(ApiCore *core, const BootstrapSpec *spec) {
     int r = namespaces(core);
     r = r < 0 ? r : priority_classes(core);
-    /* an address that no pod could reach is no endpoint: the reference refuses loopback ones too */
-    if (r == 0)
-        r = kubernetes_service(core, spec);
-    return r;
+    return r < 0 ? r : kubernetes_service(core, spec);
 }

@@ -25,6 +25,7 @@ struct ClientWatch {
     ObjectList initial;
     size_t next_initial;
     bool stopped, ended, busy, bookmarks;
+    bool doomed; /* stopped from within its own callback: freed when that returns */
     uint64_t end_bookmark; /* the revision to say that the initial events are over; 0: none to say */
     uint64_t next_bookmark_ns;
 };
@@ -130,6 +131,21 @@ static bool drain(ClientWatch *watch) {
     return true;
 }
 
+static void watch_free(ClientWatch *watch) {
+    watch_close(watch->watch);
+    object_list_done(&watch->initial);
+    list_parameters_done(&watch->parameters);
+    free(watch);
+}
+
+static void unlink_watch(LocalTransport *transport, ClientWatch *watch) {
+    for (ClientWatch **at = &transport->watches; *at; at = &(*at)->next)
+        if (*at == watch) {
+            *at = watch->next;
+            break;
+        }
+}
+
 /* Runs one watch outside the lock; watch_stop waits while it is busy. */
 static bool run_watch(LocalTransport *transport, ClientWatch *watch) {
     if (watch->stopped || watch->ended)
@@ -157,12 +173,18 @@ static void *run(void *userdata) {
         uint64_t changed = transport->changed;
         transport->changed = 0;
         bool more = false;
-        /* watches are only unlinked by watch_stop, which waits for the busy one: `next` of it stays good */
-        for (ClientWatch *watch = transport->watches; watch && !transport->stopping; watch = watch->next)
+        /* a watch is unlinked by watch_stop, which waits for the busy one, or here: `next` of it stays good */
+        for (ClientWatch *watch = transport->watches, *next; watch && !transport->stopping; watch = next) {
             if (watch->row_bit & changed && run_watch(transport, watch)) {
                 transport->changed |= watch->row_bit;
                 more = true;
             }
+            next = watch->next;
+            if (watch->doomed) {
+                unlink_watch(transport, watch);
+                watch_free(watch);
+            }
+        }
         if (!more && !transport->changed && !transport->stopping) {
             wait_for_work(transport);
             if (!transport->changed)
@@ -180,13 +202,6 @@ static void on_commit(uint64_t changed, uint64_t revision, void *userdata) {
     transport->changed |= changed;
     pthread_cond_signal(&transport->wake);
     pthread_mutex_unlock(&transport->lock);
-}
-
-static void watch_free(ClientWatch *watch) {
-    watch_close(watch->watch);
-    object_list_done(&watch->initial);
-    list_parameters_done(&watch->parameters);
-    free(watch);
 }
 
 static int open_watch(LocalTransport *transport, ClientWatch *watch, const ApiRequest *request, ApiError *err) {
@@ -247,15 +262,14 @@ static void local_watch_stop(ClientWatch *watch) {
     LocalTransport *transport = watch->transport;
     pthread_mutex_lock(&transport->lock);
     watch->stopped = true;
-    /* from a callback of its own thread there is nothing to wait for */
-    bool inside = transport->started && pthread_equal(pthread_self(), transport->thread);
-    while (watch->busy && !inside)
+    if (watch->busy && pthread_equal(pthread_self(), transport->thread)) {
+        watch->doomed = true;
+        pthread_mutex_unlock(&transport->lock);
+        return;
+    }
+    while (watch->busy)
         pthread_cond_wait(&transport->idle, &transport->lock);
-    for (ClientWatch **at = &transport->watches; *at; at = &(*at)->next)
-        if (*at == watch) {
-            *at = watch->next;
-            break;
-        }
+    unlink_watch(transport, watch);
     pthread_mutex_unlock(&transport->lock);
     watch_free(watch);
 }

@@ -1,4 +1,5 @@
 #include "apiserver/reviews.h"
+#include "base/clock.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -108,6 +109,8 @@ int reviews_answer(void *userdata, const ApiRequest *request, Value *object, Api
         return token_review(reviews, request, object, err);
     if (streq(plural, "selfsubjectreviews")) {
         Value *status = value_object(request->arena);
+        char time[RFC3339_MAX];
+        value_set_str(request->arena, value_ensure_object(request->arena, object, "metadata"), "creationTimestamp", rfc3339_format(now_realtime_ns(), time));
         value_set(request->arena, status, "userInfo", user_value(request->arena, request->user));
         value_set(request->arena, object, "status", status);
         return 0;

@@ -29,6 +29,9 @@ static int create_review(ApiCore *core, RegistryCall *call, const DecodeInput *i
     if (!config->review)
         return api_error_not_found(err, call->resource->group, call->resource->plural, "");
     ret->schema = call->resource->schema;
+    ManagedInput managed;
+    registry_managed_input(call, &managed);
+    managed_update(call->context.arena, &managed, NULL, ret->value);
     return config->review(config->review_userdata, call->request, ret->value, err);
 }
 

@@ -2,6 +2,7 @@
 #include "apiserver/handlers/verbs.h"
 #include "api/gen/schemas.h"
 #include "base/clock.h"
+#include "base/random.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -66,14 +67,24 @@ static const char *const *audiences_of(Arena *arena, const Value *spec, const ch
     return out;
 }
 
+static void track_fields(RegistryCall *call, Value *body) {
+    ManagedInput managed;
+    registry_managed_input(call, &managed);
+    managed.schema = &schema_authentication_v1_TokenRequest;
+    managed.api_version = "authentication.k8s.io/v1";
+    managed.reset_fields = NULL;
+    managed_update(call->context.arena, &managed, NULL, body);
+}
+
 static void answer(Arena *arena, Value *request, const Object *account, const ServiceAccountToken *token, char *text, ApiResponse *ret) {
-    char time[RFC3339_MAX];
+    char time[RFC3339_MAX], uid[UUID_LEN + 1];
     Value *spec = value_ensure_object(arena, request, "spec"), *status = value_ensure_object(arena, request, "status");
     Value *audiences = value_array(arena), *meta = meta_ensure(arena, request);
     for (const char *const *a = token->audiences; *a; a++)
         value_append(arena, audiences, value_string(arena, *a));
     value_set(arena, spec, "audiences", audiences);
     value_set_str(arena, meta, "name", object_name(account));
+    value_set_str(arena, meta, "uid", random_uuid(uid));
     value_set_str(arena, meta, "namespace", object_namespace(account));
     value_set_str(arena, meta, "creationTimestamp", rfc3339_format(now_realtime_ns(), time));
     value_set_str(arena, status, "token", text);
@@ -115,6 +126,7 @@ int token_create(ApiCore *core, const ApiRequest *request, const ApiInput *input
     r = r < 0 ? r : registry_get(&call, str_or(request->ns, ""), request->name, &account, err);
     if (r < 0)
         return r;
+    track_fields(&call, body);
     const Value *spec = value_get(body, "spec"), *ref = value_get(spec, "boundObjectRef");
     ServiceAccountToken token = {
         .issuer = config->issuer,

@@ -79,6 +79,12 @@ static void carry_over(Arena *arena, Value *object, const Value *old, const char
     value_set(arena, object, member, v ? value_copy(arena, v) : NULL);
 }
 
+/* Subresources that write a part of the object the main strategy would refuse: their handlers let nothing else through. */
+static bool is_partial(const char *subresource) {
+    static const char *const partial[] = {"binding", "approval", NULL};
+    return subresource && str_in(subresource, partial);
+}
+
 static void prepare(UpdateState *state) {
     RegistryCall *call = state->call;
     Arena *arena = call->context.arena;
@@ -96,7 +102,7 @@ static void prepare(UpdateState *state) {
     } else {
         if (!subresource && resource_subresource(call->resource, "status"))
             carry_over(arena, object, old, "status");
-        if (call->strategy->prepare_for_update)
+        if (call->strategy->prepare_for_update && !is_partial(subresource))
             call->strategy->prepare_for_update(&call->context, object, old);
         if (call->strategy->has_generation && !same_but_generation(arena, object, old))
             value_set_int(arena, meta, "generation", generation + 1);
@@ -121,14 +127,14 @@ static int validate(UpdateState *state, ApiError *err) {
     meta_validate_update(state->object, state->old_value, &errors);
     if (status && strategy->validate_status_update)
         strategy->validate_status_update(&call->context, state->object, state->old_value, &errors);
-    else if (!status) {
+    else if (!status && !is_partial(call->request->subresource)) {
         if (strategy->validate && !strategy->validates_update_alone)
             strategy->validate(&call->context, state->object, &errors);
         if (strategy->validate_update)
             strategy->validate_update(&call->context, state->object, state->old_value, &errors);
     }
     int r = api_error_invalid(err, call->resource->group, call->resource->kind, meta_get(state->object, "name"), &errors);
-    if (r == 0 && strategy->warn_update)
+    if (r == 0 && strategy->warn_update && !status && !is_partial(call->request->subresource))
         strategy->warn_update(&call->context, state->object, state->old_value);
     return r;
 }

@@ -1,0 +1,321 @@
+/* The whole server in this process, reached in both ways: the in-process transport and HTTPS with its own kubeconfig. Every
+ * test runs over both. */
+#include "apiserver/server.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define WAIT_NS (10 * NS_PER_SEC)
+
+typedef struct World {
+    char dir[64];
+    ApiServer *server;
+    Client *local, *http;
+} World;
+
+static const char *const masters[] = {"system:masters", NULL};
+static const UserInfo admin = {.name = "admin", .groups = masters};
+
+static void start(World *world) {
+    static const char *const disabled[] = {"ServiceAccount", NULL};
+    _cleanup_free_ char *kubeconfig = xasprintf("%s/kubeconfig", world->dir), *error = NULL;
+    ApiServerConfig config = {.data_dir = world->dir, .port = 0, .threads = 2, .disabled_admission = disabled};
+    assert_int_equal(apiserver_start(&config, &world->server), 0);
+    world->local = apiserver_local_client(world->server, &admin, "unit/1");
+    assert_non_null(world->local);
+    assert_int_equal(client_http_from_kubeconfig(kubeconfig, "unit/1", &world->http, &error), 0);
+}
+
+static void stop(World *world) {
+    client_free(world->http);
+    client_free(world->local);
+    apiserver_stop(world->server);
+}
+
+static int set_up(void **state) {
+    static World world;
+    strcpy(world.dir, "/tmp/lighter-apiserver-XXXXXX");
+    if (!mkdtemp(world.dir))
+        return -1;
+    start(&world);
+    *state = &world;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    World *world = *state;
+    stop(world);
+    return fs_remove_tree(world->dir);
+}
+
+static const Resource *config_maps(void) {
+    return resource_find("", "v1", "configmaps");
+}
+
+static Value *parse(Arena *arena, const char *json) {
+    Value *v = NULL;
+    assert_int_equal(json_parse(arena, json, strlen(json), &v, NULL, NULL), 0);
+    return v;
+}
+
+static Value *config_map(Arena *arena, const char *name, const char *value) {
+    return parse(arena, arena_printf(arena, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"%s\",\"labels\":{\"t\":\"x\"}},\"data\":{\"a\":\"%s\"}}", name, value));
+}
+
+static const char *data_of(Arena *arena, const Object *object, const char *key) {
+    return value_get_str(value_get(object_value(object, arena), "data"), key);
+}
+
+static void life_of(Client *client, const char *name) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_object_ Object *made = NULL, *changed = NULL, *patched = NULL, *gone = NULL;
+    _cleanup_api_error_ ApiError err = {0};
+    assert_int_equal(client_create(client, config_maps(), "default", config_map(arena, name, "1"), &made, &err), 0);
+    assert_true(object_revision(made) > 0);
+    assert_int_equal(strlen(object_uid(made)), 36);
+    assert_int_equal(client_create(client, config_maps(), "default", config_map(arena, name, "1"), &gone, &err), -EEXIST);
+    assert_string_equal(err.reason, "AlreadyExists");
+
+    Value *v = object_value(made, arena);
+    value_set_str(arena, value_get(v, "data"), "a", "2");
+    assert_int_equal(client_update(client, config_maps(), "default", name, NULL, v, &changed, &err), 0);
+    assert_string_equal(data_of(arena, changed, "a"), "2");
+    assert_int_equal(client_update(client, config_maps(), "default", name, NULL, v, &gone, &err), -ESTALE);
+    assert_int_equal(err.code, 409);
+
+    Value *patch = parse(arena, "{\"data\":{\"b\":\"3\",\"a\":null}}");
+    assert_int_equal(client_patch(client, config_maps(), "default", name, NULL, PATCH_MERGE, patch, &patched, &err), 0);
+    assert_string_equal(data_of(arena, patched, "b"), "3");
+    assert_null(data_of(arena, patched, "a"));
+
+    ClientDelete wrong = {.uid = "11111111-1111-1111-1111-111111111111", .grace_seconds = -1};
+    assert_int_equal(client_delete(client, config_maps(), "default", name, &wrong, &err), -ESTALE);
+    assert_int_equal(client_delete(client, config_maps(), "default", name, NULL, &err), 0);
+    assert_int_equal(client_get(client, config_maps(), "default", name, &gone, &err), -ENOENT);
+    assert_string_equal(err.message, arena_printf(arena, "configmaps \"%s\" not found", name));
+}
+
+static void test_life(void **state) {
+    World *world = *state;
+    life_of(world->local, "local");
+    life_of(world->http, "http");
+}
+
+static void test_generated_names(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_object_ Object *a = NULL, *b = NULL;
+    Value *v = parse(arena, "{\"metadata\":{\"generateName\":\"gen-\"}}");
+    assert_int_equal(client_create(world->local, config_maps(), "default", v, &a, NULL), 0);
+    assert_int_equal(client_create(world->local, config_maps(), "default", v, &b, NULL), 0);
+    assert_true(str_has_prefix(object_name(a), "gen-"));
+    assert_int_equal(strlen(object_name(a)), strlen("gen-") + 5);
+    assert_string_not_equal(object_name(a), object_name(b));
+}
+
+static void test_missing_namespace(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_object_ Object *made = NULL;
+    _cleanup_api_error_ ApiError err = {0};
+    assert_int_equal(client_create(world->http, config_maps(), "nowhere", config_map(arena, "x", "1"), &made, &err), -ENOENT);
+    assert_string_equal(err.message, "namespaces \"nowhere\" not found");
+}
+
+static void test_finalizers(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_object_ Object *made = NULL, *held = NULL, *gone = NULL, *last = NULL;
+    _cleanup_api_error_ ApiError err = {0};
+    Value *v = config_map(arena, "held", "1");
+    value_append(arena, value_ensure_array(arena, value_get(v, "metadata"), "finalizers"), value_string(arena, "example.com/hold"));
+    assert_int_equal(client_create(world->local, config_maps(), "default", v, &made, &err), 0);
+    assert_int_equal(client_delete(world->http, config_maps(), "default", "held", NULL, &err), 0);
+    assert_int_equal(client_get(world->http, config_maps(), "default", "held", &held, &err), 0);
+    assert_true(object_is_deleting(held));
+    Value *patch = parse(arena, "{\"metadata\":{\"finalizers\":[\"example.com/more\",\"example.com/hold\"]}}");
+    assert_int_equal(client_patch(world->http, config_maps(), "default", "held", NULL, PATCH_MERGE, patch, &last, &err), -EINVAL);
+    assert_int_equal(err.code, 422);
+    patch = parse(arena, "{\"metadata\":{\"finalizers\":null}}");
+    assert_int_equal(client_patch(world->http, config_maps(), "default", "held", NULL, PATCH_MERGE, patch, &last, &err), 0);
+    assert_int_equal(client_get(world->http, config_maps(), "default", "held", &gone, &err), -ENOENT);
+}
+
+static void test_dry_run(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_response_ ApiResponse response = {0};
+    _cleanup_api_error_ ApiError err = {0};
+    _cleanup_object_ Object *there = NULL;
+    uint64_t before = store_revision(registry_store(api_core_registry(apiserver_core(world->server))));
+    ApiRequest request = {.verb = API_CREATE, .resource = config_maps(), .ns = "default", .user = &admin, .user_agent = "unit", .options = {.dry_run = true}, .body = config_map(arena, "dry", "1"), .arena = arena};
+    assert_int_equal(api_execute(apiserver_core(world->server), &request, NULL, &response, &err), 0);
+    assert_int_equal(response.code, 201);
+    assert_string_equal(object_name(response.object), "dry");
+    assert_int_equal(client_get(world->local, config_maps(), "default", "dry", &there, &err), -ENOENT);
+    assert_int_equal(store_revision(registry_store(api_core_registry(apiserver_core(world->server)))), before);
+}
+
+/* Strict field validation refuses what is warned about otherwise. */
+static void test_field_validation(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_error_ ApiError err = {0};
+    ApiRequest request = {.verb = API_CREATE, .resource = config_maps(), .ns = "default", .user = &admin, .user_agent = "unit", .options = {.dry_run = true}, .arena = arena};
+    request.body = parse(arena, "{\"metadata\":{\"name\":\"u\"},\"bogus\":1}");
+    {
+        _cleanup_api_response_ ApiResponse response = {0};
+        assert_int_equal(api_execute(apiserver_core(world->server), &request, NULL, &response, &err), 0);
+        assert_int_equal(response.n_warnings, 1);
+        assert_string_equal(response.warnings[0], "unknown field \"bogus\"");
+    }
+    _cleanup_api_response_ ApiResponse strict = {0};
+    request.options.field_validation = "Strict";
+    assert_int_equal(api_execute(apiserver_core(world->server), &request, NULL, &strict, &err), -EINVAL);
+    assert_string_equal(err.message, "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"bogus\"");
+}
+
+typedef struct Seen {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    char log[1024]; /* "ADDED a,MODIFIED a," */
+    int ended;
+} Seen;
+
+static void on_event(const char *type, Object *object, uint64_t revision, void *userdata) {
+    Seen *seen = userdata;
+    (void)revision;
+    pthread_mutex_lock(&seen->lock);
+    size_t n = strlen(seen->log);
+    if (object && streq(object_namespace(object), "default"))
+        snprintf(seen->log + n, sizeof seen->log - n, "%s %s,", type, object_name(object));
+    pthread_cond_broadcast(&seen->changed);
+    pthread_mutex_unlock(&seen->lock);
+}
+
+static void on_end(int error, void *userdata) {
+    Seen *seen = userdata;
+    pthread_mutex_lock(&seen->lock);
+    seen->ended = error ? error : 1;
+    pthread_cond_broadcast(&seen->changed);
+    pthread_mutex_unlock(&seen->lock);
+}
+
+static void wait_for_log(Seen *seen, const char *want) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 10;
+    pthread_mutex_lock(&seen->lock);
+    while (!strstr(seen->log, want))
+        if (pthread_cond_timedwait(&seen->changed, &seen->lock, &until) != 0)
+            break;
+    pthread_mutex_unlock(&seen->lock);
+    assert_non_null(strstr(seen->log, want));
+}
+
+static void watch_over(Client *client, const char *label) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_object_ Object *a = NULL, *b = NULL, *c = NULL;
+    Seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    const ClientWatchOps ops = {on_event, on_end};
+    ClientWatch *watch = NULL;
+    _cleanup_api_error_ ApiError err = {0};
+    const char *name = arena_printf(arena, "%s-w", label), *other = arena_printf(arena, "%s-other", label);
+    ApiOptions options = {.label_selector = arena_printf(arena, "who=%s", label)};
+    Value *v = config_map(arena, name, "1"), *elsewhere = config_map(arena, other, "1");
+    value_set_str(arena, value_path(v, "metadata", "labels", NULL), "who", label);
+    assert_int_equal(client_create(client, config_maps(), "default", v, &a, &err), 0);
+    assert_int_equal(client_watch(client, config_maps(), "default", &options, &ops, &seen, &watch, &err), 0);
+    wait_for_log(&seen, arena_printf(arena, "ADDED %s,", name));
+    assert_int_equal(client_create(client, config_maps(), "default", elsewhere, &b, &err), 0);
+    Value *patch = parse(arena, "{\"data\":{\"a\":\"2\"}}");
+    assert_int_equal(client_patch(client, config_maps(), "default", name, NULL, PATCH_MERGE, patch, &c, &err), 0);
+    wait_for_log(&seen, arena_printf(arena, "MODIFIED %s,", name));
+    assert_int_equal(client_delete(client, config_maps(), "default", name, NULL, &err), 0);
+    wait_for_log(&seen, arena_printf(arena, "DELETED %s,", name));
+    assert_null(strstr(seen.log, "other"));
+    client_watch_stop(client, watch);
+    assert_int_equal(client_delete(client, config_maps(), "default", other, NULL, &err), 0);
+}
+
+static void test_watch(void **state) {
+    World *world = *state;
+    watch_over(world->local, "local");
+    watch_over(world->http, "http");
+}
+
+static void test_binding_and_scale(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_object_ Object *pod = NULL, *bound = NULL;
+    _cleanup_api_error_ ApiError err = {0};
+    const Resource *pods = resource_find("", "v1", "pods");
+    Value *answer = NULL;
+    Value *v = parse(arena, "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}");
+    Value *binding = parse(arena, "{\"metadata\":{\"name\":\"p\"},\"target\":{\"kind\":\"Node\",\"name\":\"n\"}}");
+    assert_int_equal(client_create(world->http, pods, "default", v, &pod, &err), 0);
+    assert_int_equal(client_create_subresource(world->http, pods, "default", "p", "binding", binding, arena, &answer, &err), 0);
+    assert_int_equal(client_get(world->local, pods, "default", "p", &bound, &err), 0);
+    assert_string_equal(object_field(bound, "spec.nodeName"), "n");
+    assert_int_equal(client_create_subresource(world->local, pods, "default", "p", "binding", binding, arena, &answer, &err), -ESTALE);
+    assert_string_equal(err.message, "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"n\"");
+    ClientDelete now = {.grace_seconds = 0};
+    assert_int_equal(client_delete(world->local, pods, "default", "p", &now, &err), 0);
+}
+
+static void test_delete_collection(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_client_list_ ClientList left = {0};
+    _cleanup_api_error_ ApiError err = {0};
+    for (int i = 0; i < 5; i++) {
+        _cleanup_object_ Object *made = NULL;
+        Value *v = config_map(arena, arena_printf(arena, "many-%d", i), "1");
+        value_set_str(arena, value_path(v, "metadata", "labels", NULL), "group", i < 3 ? "a" : "b");
+        assert_int_equal(client_create(world->local, config_maps(), "kube-public", v, &made, &err), 0);
+    }
+    ApiOptions options = {.label_selector = "group=a"};
+    assert_int_equal(client_delete_collection(world->http, config_maps(), "kube-public", &options, NULL, &err), 0);
+    assert_int_equal(client_list(world->http, config_maps(), "kube-public", NULL, &left, &err), 0);
+    assert_int_equal(left.n, 2);
+}
+
+static void test_restart(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_object_ Object *made = NULL, *again = NULL;
+    assert_int_equal(client_create(world->http, config_maps(), "default", config_map(arena, "kept", "1"), &made, NULL), 0);
+    stop(world);
+    start(world);
+    assert_int_equal(client_get(world->http, config_maps(), "default", "kept", &again, NULL), 0);
+    assert_int_equal(object_revision(again), object_revision(made));
+    assert_string_equal(object_uid(again), object_uid(made));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_life),
+        cmocka_unit_test(test_generated_names),
+        cmocka_unit_test(test_missing_namespace),
+        cmocka_unit_test(test_finalizers),
+        cmocka_unit_test(test_dry_run),
+        cmocka_unit_test(test_field_validation),
+        cmocka_unit_test(test_watch),
+        cmocka_unit_test(test_binding_and_scale),
+        cmocka_unit_test(test_delete_collection),
+        cmocka_unit_test(test_restart),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
