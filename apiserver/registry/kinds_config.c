@@ -5,6 +5,7 @@
 #include "base/str.h"
 
 #define DATA_MAX (1024 * 1024) /* MaxSecretSize of the reference */
+#define ENFORCE_MOUNTABLE "kubernetes.io/enforce-mountable-secrets"
 #define IS_IMMUTABLE "field is immutable when `immutable` is set"
 
 /* Bytes that base64 text stands for. */
@@ -171,6 +172,18 @@ static void account_prepare_for_update(StrategyContext *context, Value *account,
     account_clean(context, account);
 }
 
+static void account_warn(StrategyContext *context, const Value *account) {
+    if (annotation_of(account, ENFORCE_MOUNTABLE))
+        strategy_warn(context,
+                      "metadata.annotations[" ENFORCE_MOUNTABLE "]: deprecated in v1.32+; prefer separate namespaces to "
+                      "isolate access to mounted secrets");
+}
+
+static void account_warn_update(StrategyContext *context, const Value *account, const Value *old) {
+    if (!annotation_of(old, ENFORCE_MOUNTABLE))
+        account_warn(context, account);
+}
+
 static const Strategy ROWS[] = {
     {
         .group = "",
@@ -196,6 +209,8 @@ static const Strategy ROWS[] = {
         .allow_unconditional_update = true,
         .prepare_for_create = account_clean,
         .prepare_for_update = account_prepare_for_update,
+        .warn_create = account_warn,
+        .warn_update = account_warn_update,
         .return_deleted_object = true,
     },
 };
