@@ -122,6 +122,7 @@ static const DefaultFunction FUNCTIONS[] = {
     {CORE "PersistentVolume", default_persistent_volume},
     {CORE "PersistentVolumeClaim", default_persistent_volume_claim},
     {CORE "Pod", default_pod},
+    {CORE "PodSpec", default_pod_spec},
     {CORE "ReplicationController", default_replication_controller},
     {CORE "ResourceRequirements", default_resource_lists},
     {CORE "VolumeResourceRequirements", default_resource_lists},

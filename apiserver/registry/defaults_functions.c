@@ -199,6 +199,17 @@ void default_pod(Arena *arena, Value *pod) {
     }
 }
 
+/* serviceAccount is the old name of serviceAccountName: both always say the same. */
+void default_pod_spec(Arena *arena, Value *spec) {
+    const char *name = value_get_str(spec, "serviceAccountName");
+    if (str_empty(name))
+        name = value_get_str(spec, "serviceAccount");
+    if (str_empty(name))
+        return;
+    value_set_str(arena, spec, "serviceAccountName", name);
+    value_set_str(arena, spec, "serviceAccount", name);
+}
+
 static void default_session_affinity(Arena *arena, Value *spec) {
     if_empty_str(arena, spec, "sessionAffinity", "None");
     if (is_str(spec, "sessionAffinity", "None"))

@@ -6,6 +6,7 @@
 typedef void (*default_fn)(Arena *arena, Value *v);
 
 void default_pod(Arena *arena, Value *pod);
+void default_pod_spec(Arena *arena, Value *spec);
 void default_container(Arena *arena, Value *container);
 void default_volume(Arena *arena, Value *volume);
 void default_resource_lists(Arena *arena, Value *requirements);
