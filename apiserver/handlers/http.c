@@ -159,6 +159,32 @@ static void fail(Exchange *exchange, ApiError *err) {
     finish(exchange, code);
 }
 
+/* Versions that the API has left behind, in the words of its life cycle markers. */
+static const char *deprecation_of(const Resource *resource) {
+    static const struct {
+        const char *group, *version, *plural, *text;
+    } deprecated[] = {
+        {"", "v1", "endpoints", "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"},
+        {"", "v1", "componentstatuses", "v1 ComponentStatus is deprecated in v1.19+"},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(deprecated); i++)
+        if (streq(resource->plural, deprecated[i].plural) && streq(resource->group, deprecated[i].group) && streq(resource->version, deprecated[i].version))
+            return deprecated[i].text;
+    return NULL;
+}
+
+static void warn_deprecated(Exchange *exchange, ApiResponse *response) {
+    const char *text = deprecation_of(exchange->request.resource);
+    if (!text)
+        return;
+    char **warnings = arena_alloc(exchange->arena, (response->n_warnings + 1) * sizeof *warnings);
+    warnings[0] = arena_strdup(exchange->arena, text);
+    if (response->n_warnings)
+        memcpy(warnings + 1, response->warnings, response->n_warnings * sizeof *warnings);
+    response->warnings = warnings;
+    response->n_warnings++;
+}
+
 static int encode_response(Exchange *exchange, ApiResponse *response, HttpBytes *ret) {
     const Media *media = &exchange->media;
     if (response->is_list)
@@ -176,6 +202,7 @@ static void respond(Exchange *exchange, int r, ApiResponse *response, ApiError *
     HttpBytes body;
     Media media = exchange->media;
     int code = response->code;
+    warn_deprecated(exchange, response);
     if (r == 0)
         r = encode_response(exchange, response, &body);
     if (r < 0) {

@@ -108,7 +108,7 @@ static int decode(RegistryCall *call, const ApiInput *input, Value **ret, ApiErr
     if (r < 0)
         return r;
     Value *spec = value_ensure_object(call->context.arena, *ret, "spec");
-    if (!value_get(spec, "expirationSeconds"))
+    if (!value_is(value_get(spec, "expirationSeconds"), VALUE_INT))
         value_set_int(call->context.arena, spec, "expirationSeconds", EXPIRATION_DEFAULT);
     return validate(call->context.arena, *ret, err);
 }

@@ -96,3 +96,41 @@ Value *convert_object(Arena *arena, const Resource *from, const Resource *to, Va
     schema_normalize(arena, to->schema, out, NULL, NULL);
     return out;
 }
+
+static Value *pod_spec_of(const Resource *resource, Value *object) {
+    static const struct {
+        const char *kind;
+        const char *path[5];
+    } places[] = {
+        {"Pod", {"spec"}},
+        {"PodTemplate", {"template", "spec"}},
+        {"CronJob", {"spec", "jobTemplate", "spec", "template", "spec"}},
+        {"ReplicationController", {"spec", "template", "spec"}},
+        {"Deployment", {"spec", "template", "spec"}},
+        {"ReplicaSet", {"spec", "template", "spec"}},
+        {"StatefulSet", {"spec", "template", "spec"}},
+        {"DaemonSet", {"spec", "template", "spec"}},
+        {"Job", {"spec", "template", "spec"}},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(places); i++)
+        if (streq(places[i].kind, resource->kind)) {
+            Value *at = object;
+            for (size_t j = 0; j < ELEMENTSOF(places[i].path) && places[i].path[j]; j++)
+                at = value_get(at, places[i].path[j]);
+            return at;
+        }
+    return NULL;
+}
+
+void convert_aliases(Arena *arena, const Resource *resource, Value *object) {
+    Value *spec = pod_spec_of(resource, object);
+    const char *name = value_get_str(spec, "serviceAccountName"), *old = value_get_str(spec, "serviceAccount");
+    if (!value_is(spec, VALUE_OBJECT))
+        return;
+    if (str_empty(name))
+        name = old;
+    if (str_empty(name))
+        return;
+    value_set_str(arena, spec, "serviceAccountName", name);
+    value_set_str(arena, spec, "serviceAccount", name);
+}

@@ -183,6 +183,7 @@ int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **r
 
 void registry_set_defaults(Arena *arena, const Resource *resource, Value *object) {
     const Strategy *strategy = strategy_of(resource);
+    convert_aliases(arena, resource, object);
     defaults_apply(arena, resource->schema, object);
     if (strategy->set_defaults)
         strategy->set_defaults(arena, object);
