@@ -14,7 +14,8 @@ static const ControllerRow *const table[] = {
     &controller_namespace,          &controller_serviceaccount, &controller_root_ca,
     &controller_deployment,         &controller_replicaset,     &controller_replicationcontroller,
     &controller_garbage_collector,  &controller_endpointslice,  &controller_endpoints,
-    &controller_daemonset,          &controller_statefulset,    &controller_job,
+    &controller_daemonset,          &controller_statefulset,    &controller_disruption,
+    &controller_job,
     &controller_ttl_after_finished, &controller_podgc,          &controller_nodelifecycle,
     &controller_taint_eviction,     &controller_nodeipam,
 };
