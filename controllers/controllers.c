@@ -16,6 +16,7 @@ static const ControllerRow *const table[] = {
     &controller_garbage_collector,  &controller_endpointslice,  &controller_endpoints,
     &controller_daemonset,          &controller_statefulset,    &controller_disruption,
     &controller_job,
+    &controller_cronjob,
     &controller_ttl_after_finished, &controller_podgc,          &controller_nodelifecycle,
     &controller_taint_eviction,     &controller_nodeipam,
 };
