@@ -35,39 +35,16 @@ static Value *masked(Arena *arena, const Value *old, const Value *object, ...) {
     return out;
 }
 
-static void take_resources(Arena *arena, Value *containers, const Value *from) {
-    Value *container;
-    const Value *other;
-    VALUE_FOREACH(container, containers)
-        VALUE_FOREACH(other, from)
-            if (streq_null(value_get_str(container, "name"), value_get_str(other, "name"))) {
-                static const char *const parts[] = {"resources", "resizePolicy"};
-                for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
-                    const Value *part = value_get(other, parts[i]);
-                    value_set(arena, container, parts[i], part ? value_copy(arena, part) : NULL);
-                }
-            }
-}
-
-static Value *resized(Arena *arena, const Value *old, const Value *object) {
-    Value *out = value_copy(arena, old), *spec = value_get(out, "spec");
-    take_resources(arena, value_get(spec, "containers"), value_path(object, "spec", "containers", NULL));
-    take_resources(arena, value_get(spec, "initContainers"), value_path(object, "spec", "initContainers", NULL));
-    return out;
-}
-
+/* Pods' own subresources (ephemeralcontainers, resize) are their strategy's: it says what is refused and what ignored. */
 Value *subresource_mask(Arena *arena, const char *subresource, const Value *old, Value *object) {
     Value *out = object;
-    if (!subresource || !old || streq(subresource, "status"))
+    if (!subresource || !old || streq(subresource, "status") || streq(subresource, "ephemeralcontainers") ||
+        streq(subresource, "resize"))
         return object;
     if (streq(subresource, "finalize"))
         out = masked(arena, old, object, "spec", "finalizers", NULL);
-    else if (streq(subresource, "ephemeralcontainers"))
-        out = masked(arena, old, object, "spec", "ephemeralContainers", NULL);
     else if (streq(subresource, "approval"))
         out = masked(arena, old, object, "status", "conditions", NULL);
-    else if (streq(subresource, "resize"))
-        out = resized(arena, old, object);
     const char *revision = meta_get(object, "resourceVersion");
     value_set_str(arena, meta_ensure(arena, out), "resourceVersion", revision);
     return out;

@@ -92,17 +92,6 @@ static void check_node_affinity(FieldErrors *errors, const Value *affinity, cons
     }
 }
 
-/* Does the selector name this key itself? */
-static bool selector_has_key(const Value *selector, const char *key) {
-    const Value *expression;
-    if (value_get(value_get(selector, "matchLabels"), key))
-        return true;
-    VALUE_FOREACH (expression, value_get(selector, "matchExpressions"))
-        if (streq(text_of(expression, "key"), key))
-            return true;
-    return false;
-}
-
 static void check_label_keys(FieldErrors *errors, const Value *keys, const Value *selector, const FieldPath *path) {
     if (!value_len(keys))
         return;
@@ -112,28 +101,49 @@ static void check_label_keys(FieldErrors *errors, const Value *keys, const Value
     }
     for (size_t i = 0; i < value_len(keys); i++) {
         FieldPath at = FIELD_INDEX(path, i);
-        field_check_name(errors, &at, str_or(value_str(value_at(keys, i)), ""), name_qualified);
+        field_check_name(errors, &at, item_text(keys, i), name_qualified);
+    }
+}
+
+/* matchLabelKeys are already merged into the selector as expressions: a key that is there twice was written there too. */
+static void check_merged_keys(FieldErrors *errors, const Value *keys, const Value *selector, const FieldPath *path) {
+    const Value *expressions = value_get(selector, "matchExpressions");
+    for (size_t i = 0; i < value_len(expressions); i++) {
+        const char *key = text_of(value_at(expressions, i), "key");
+        for (size_t k = value_len(keys); k > 0; k--) {
+            FieldPath at = FIELD_INDEX(path, k - 1);
+            if (!streq(item_text(keys, k - 1), key))
+                continue;
+            if (value_get(value_get(selector, "matchLabels"), key) || seen_before(expressions, i, "key", key))
+                field_invalid_str(errors, &at, key, "exists in both matchLabelKeys and labelSelector");
+            break;
+        }
+    }
+}
+
+static void check_key_lists(FieldErrors *errors, const Value *term, const FieldPath *path) {
+    const Value *match = value_get(term, "matchLabelKeys"), *mismatch = value_get(term, "mismatchLabelKeys"),
+                *selector = value_get(term, "labelSelector");
+    FieldPath match_at = FIELD(path, "matchLabelKeys"), mismatch_at = FIELD(path, "mismatchLabelKeys");
+    check_label_keys(errors, match, selector, &match_at);
+    check_label_keys(errors, mismatch, selector, &mismatch_at);
+    check_merged_keys(errors, match, selector, path);
+    for (size_t i = 0; i < value_len(match); i++) {
+        FieldPath at = FIELD_INDEX(&match_at, i);
+        if (list_has_text(mismatch, value_len(mismatch), item_text(match, i)))
+            field_invalid(errors, &at, value_at(match, i), "exists in both matchLabelKeys and mismatchLabelKeys");
     }
 }
 
 static void check_pod_term(FieldErrors *errors, const Value *term, const FieldPath *path) {
-    const Value *namespaces = value_get(term, "namespaces"), *name, *match = value_get(term, "matchLabelKeys"),
-                *mismatch = value_get(term, "mismatchLabelKeys");
+    const Value *namespaces = value_get(term, "namespaces"), *name;
     FieldPath selector = FIELD(path, "labelSelector"), ns_selector = FIELD(path, "namespaceSelector"),
               ns = FIELD(path, "namespace"), key = FIELD(path, "topologyKey");
-    FieldPath match_at = FIELD(path, "matchLabelKeys"), mismatch_at = FIELD(path, "mismatchLabelKeys");
     field_check_label_selector(errors, &selector, value_get(term, "labelSelector"));
     field_check_label_selector(errors, &ns_selector, value_get(term, "namespaceSelector"));
     VALUE_FOREACH (name, namespaces)
         field_check_name(errors, &ns, str_or(value_str(name), ""), name_dns_label);
-    check_label_keys(errors, match, value_get(term, "labelSelector"), &match_at);
-    check_label_keys(errors, mismatch, value_get(term, "labelSelector"), &mismatch_at);
-    for (size_t i = 0; i < value_len(match); i++)
-        for (size_t j = 0; j < value_len(mismatch); j++)
-            if (value_equal(value_at(match, i), value_at(mismatch, j))) {
-                FieldPath at = FIELD_INDEX(&match_at, i);
-                field_invalid(errors, &at, value_at(match, i), "exists in both matchLabelKeys and mismatchLabelKeys");
-            }
+    check_key_lists(errors, term, path);
     if (!*text_of(term, "topologyKey"))
         field_required(errors, &key, "can not be empty");
     field_check_name(errors, &key, text_of(term, "topologyKey"), name_qualified);
@@ -176,8 +186,7 @@ static void check_spread(FieldErrors *errors, const Value *list, size_t i, const
     const char *key = text_of(constraint, "topologyKey"), *action = text_of(constraint, "whenUnsatisfiable");
     FieldPath key_at = FIELD(path, "topologyKey"), action_at = FIELD(path, "whenUnsatisfiable"),
               pair_at = FIELD(path, "{topologyKey, whenUnsatisfiable}");
-    FieldPath domains = FIELD(path, "minDomains"), keys_at = FIELD(path, "matchLabelKeys"),
-              selector_at = FIELD(path, "labelSelector");
+    FieldPath domains = FIELD(path, "minDomains"), selector_at = FIELD(path, "labelSelector");
     check_positive(errors, constraint, "maxSkew", path);
     if (!*key)
         field_required(errors, &key_at, "can not be empty");
@@ -201,13 +210,7 @@ static void check_spread(FieldErrors *errors, const Value *list, size_t i, const
         if (policy && !str_in(policy, POLICIES))
             field_not_supported(errors, &at, value_string(errors->arena, policy), POLICIES);
     }
-    const Value *keys = value_get(constraint, "matchLabelKeys");
-    check_label_keys(errors, keys, selector, &keys_at);
-    for (size_t k = 0; k < value_len(keys); k++) {
-        FieldPath at = FIELD_INDEX(&keys_at, k);
-        if (selector_has_key(selector, str_or(value_str(value_at(keys, k)), "")))
-            field_invalid(errors, &at, value_at(keys, k), "exists in both matchLabelKeys and labelSelector");
-    }
+    check_key_lists(errors, constraint, path);
     field_check_label_selector(errors, &selector_at, selector);
 }
 

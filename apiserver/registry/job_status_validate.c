@@ -154,7 +154,7 @@ static void check_status(const JobStatus *s) {
                     value_get_int(s->now, "terminating", 0) > 0,
                 "terminating", "terminating>0 is invalid for finished job");
     field_error(s,
-                (changed(s, "ready") || changed(s, "active")) &&
+                (changed(s, "ready") || changed(s, "active")) && value_get(s->now, "ready") &&
                     value_get_int(s->now, "ready", 0) > value_get_int(s->now, "active", 0),
                 "ready", "cannot set more ready pods than active");
     check_conditions(s);

@@ -6,6 +6,7 @@
 #include "apiserver/registry/pod_update.h"
 #include "apiserver/registry/pod_warnings.h"
 #include "apiserver/registry/validate_util.h"
+#include "base/clock.h"
 
 static const char REQUIRED[] = "requiredDuringSchedulingIgnoredDuringExecution";
 static const char PREFERRED[] = "preferredDuringSchedulingIgnoredDuringExecution";
@@ -97,12 +98,15 @@ static void apply_apparmor(StrategyContext *context, Value *pod) {
 static void pod_prepare_for_create(StrategyContext *context, Value *pod) {
     Arena *arena = context->arena;
     Value *status = value_object(arena);
+    char time[RFC3339_MAX];
     value_set_str(arena, status, "phase", "Pending");
     value_set_str(arena, status, "qosClass", pod_qos(pod));
     if (value_len(value_path(pod, "spec", "schedulingGates", NULL))) {
         Value *condition = value_object(arena);
         value_set_str(arena, condition, "type", "PodScheduled");
         value_set_str(arena, condition, "status", "False");
+        value_set(arena, condition, "lastProbeTime", value_null(arena));
+        value_set_str(arena, condition, "lastTransitionTime", rfc3339_format(context->now_ns, time));
         value_set_str(arena, condition, "reason", "SchedulingGated");
         value_set_str(arena, condition, "message", "Scheduling is blocked due to non-empty scheduling gates");
         value_append(arena, value_ensure_array(arena, status, "conditions"), condition);
@@ -192,6 +196,18 @@ static void keep_observed(Arena *arena, Value *status, const Value *old) {
         }
 }
 
+/* podIP is the first of podIPs; where they differ, podIP is right: it is what older node agents write. */
+static void agree_on_ip(Arena *arena, Value *status) {
+    const char *ip = text_of(status, "podIP"), *first = text_of(value_at(value_get(status, "podIPs"), 0), "ip");
+    if (*ip && !streq(ip, first)) {
+        Value *list = value_array(arena), *address = value_object(arena);
+        value_set_str(arena, address, "ip", ip);
+        value_append(arena, list, address);
+        value_set(arena, status, "podIPs", list);
+    } else if (*first)
+        value_set_str(arena, status, "podIP", first);
+}
+
 static void pod_prepare_for_status(StrategyContext *context, Value *pod, const Value *old) {
     Arena *arena = context->arena;
     Value *status = value_ensure_object(arena, pod, "status"), *meta = value_ensure_object(arena, pod, "metadata");
@@ -201,6 +217,7 @@ static void pod_prepare_for_status(StrategyContext *context, Value *pod, const V
     if (!*text_of(status, "qosClass"))
         keep(arena, status, was, "qosClass");
     keep_observed(arena, status, was);
+    agree_on_ip(arena, status);
 }
 
 static void pod_validate(_unused_ StrategyContext *context, const Value *pod, FieldErrors *errors) {

@@ -148,6 +148,22 @@ static void deployment_prepare_for_status(StrategyContext *context, Value *objec
               value_copy(context->arena, labels));
 }
 
+/* The claims of a stateful set say what they are, always. */
+static void statefulset_set_defaults(Arena *arena, Value *set) {
+    Value *claim;
+    VALUE_FOREACH (claim, value_path(set, "spec", "volumeClaimTemplates", NULL)) {
+        if (!value_is(claim, VALUE_OBJECT))
+            continue;
+        Value *named = value_object(arena);
+        value_set_str(arena, named, "kind", "PersistentVolumeClaim");
+        value_set_str(arena, named, "apiVersion", "v1");
+        VALUE_FOREACH_MEMBER (member, claim)
+            if (!value_get(named, member->name))
+                value_set(arena, named, member->name, member->value);
+        *claim = *named;
+    }
+}
+
 /* maxUnavailable of stateful sets is behind a feature gate that is off in this version. */
 static void drop_max_unavailable(Value *set, const Value *old) {
     Value *rolling = value_path(set, "spec", "updateStrategy", "rollingUpdate", NULL);
@@ -191,6 +207,10 @@ static void daemonset_prepare_for_status(StrategyContext *context, Value *set, c
     set_template_generation(context, set, template_generation(old));
 }
 
+static int by_member_name(const void *a, const void *b) {
+    return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
+}
+
 /* A job without a selector of its own gets one by its uid, and its pods the labels for it. */
 static void job_prepare_for_create(StrategyContext *context, Value *job) {
     static const char *const NAME_LABELS[] = {"job-name", "batch.kubernetes.io/job-name"};
@@ -209,6 +229,10 @@ static void job_prepare_for_create(StrategyContext *context, Value *job) {
     for (size_t i = 0; i < ELEMENTSOF(UID_LABELS); i++)
         if (!value_get(labels, UID_LABELS[i]))
             value_set_str(arena, labels, UID_LABELS[i], uid);
+    qsort(labels->members, labels->len, sizeof(Member), by_member_name);
+    /* Those of its pods are a job's own labels when it has none. */
+    if (!value_len(value_get(metadata, "labels")))
+        value_set(arena, value_ensure_object(arena, job, "metadata"), "labels", value_copy(arena, labels));
     Value *match = value_ensure_object(arena, value_ensure_object(arena, spec, "selector"), "matchLabels");
     if (!value_get(match, UID_LABELS[1]))
         value_set_str(arena, match, UID_LABELS[1], uid);
@@ -258,6 +282,7 @@ static const Strategy ROWS[] = {
         .plural = "statefulsets",
         .has_generation = true,
         .allow_unconditional_update = true,
+        .set_defaults = statefulset_set_defaults,
         .prepare_for_create = statefulset_prepare_for_create,
         .prepare_for_update = statefulset_prepare_for_update,
         .validate = statefulset_validate,
