@@ -53,7 +53,6 @@ static Value *ip_object(StrategyContext *context, const Holder *holder, const ch
     Value *labels = value_ensure_object(arena, meta, "labels"), *parent;
     value_set_str(arena, labels, "ipaddress.kubernetes.io/ip-family", v6 ? "IPv6" : "IPv4");
     value_set_str(arena, labels, "ipaddress.kubernetes.io/managed-by", "ipallocator.k8s.io");
-    value_set_int(arena, meta, "generation", 1);
     parent = value_ensure_object(arena, value_ensure_object(arena, object, "spec"), "parentRef");
     value_set_str(arena, parent, "resource", "services");
     value_set_str(arena, parent, "namespace", holder->ns);
