@@ -29,7 +29,8 @@ int service_range_first(const char *range, char out[64]) {
     return inet_ntop(AF_INET6, &v6, out, 64) ? 0 : -errno;
 }
 
-static int ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns, const char *name, const char *json, bool replace) {
+static int ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
+                  const char *name, const char *json, bool replace) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     _cleanup_api_response_ ApiResponse response = {0};
     _cleanup_api_error_ ApiError err = {0};
@@ -65,7 +66,8 @@ static int namespaces(ApiCore *core) {
     int r = 0;
     for (size_t i = 0; r == 0 && i < ELEMENTSOF(names); i++) {
         char json[256];
-        snprintf(json, sizeof json, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"%s\"}}", names[i]);
+        snprintf(json, sizeof json, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"%s\"}}",
+                 names[i]);
         r = ensure(core, "", "v1", "namespaces", NULL, names[i], json, false);
     }
     return r;
@@ -76,13 +78,19 @@ static int priority_classes(ApiCore *core) {
         const char *name, *about;
         int value;
     } classes[] = {
-        {"system-node-critical", "Used for system critical pods that must not be moved from their current node.", 2000001000},
-        {"system-cluster-critical", "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.", 2000000000},
+        {"system-node-critical", "Used for system critical pods that must not be moved from their current node.",
+         2000001000},
+        {"system-cluster-critical",
+         "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+         2000000000},
     };
     int r = 0;
     for (size_t i = 0; r == 0 && i < ELEMENTSOF(classes); i++) {
         char json[512];
-        snprintf(json, sizeof json, "{\"apiVersion\":\"scheduling.k8s.io/v1\",\"kind\":\"PriorityClass\",\"metadata\":{\"name\":\"%s\"},\"value\":%d,\"description\":\"%s\"}", classes[i].name, classes[i].value, classes[i].about);
+        snprintf(json, sizeof json,
+                 "{\"apiVersion\":\"scheduling.k8s.io/"
+                 "v1\",\"kind\":\"PriorityClass\",\"metadata\":{\"name\":\"%s\"},\"value\":%d,\"description\":\"%s\"}",
+                 classes[i].name, classes[i].value, classes[i].about);
         r = ensure(core, "scheduling.k8s.io", "v1", "priorityclasses", NULL, classes[i].name, json, false);
     }
     return r;
@@ -93,15 +101,23 @@ static bool is_loopback(const char *address) {
 }
 
 static int kubernetes_service(ApiCore *core, const BootstrapSpec *spec) {
-    char *service = xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"kubernetes\",\"labels\":{\"component\":\"apiserver\",\"provider\":\"kubernetes\"}},"
-                              "\"spec\":{\"type\":\"ClusterIP\",\"clusterIP\":\"%s\",\"clusterIPs\":[\"%s\"],\"ipFamilies\":[\"%s\"],\"ipFamilyPolicy\":\"SingleStack\",\"sessionAffinity\":\"None\",\"internalTrafficPolicy\":\"Cluster\","
-                              "\"ports\":[{\"name\":\"https\",\"protocol\":\"TCP\",\"port\":443,\"targetPort\":%u}]}}",
-                              spec->service_ip, spec->service_ip, strchr(spec->service_ip, ':') ? "IPv6" : "IPv4", spec->port);
-    char *endpoints = xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"Endpoints\",\"metadata\":{\"name\":\"kubernetes\",\"labels\":{\"endpointslice.kubernetes.io/skip-mirror\":\"true\"}},"
-                                "\"subsets\":[{\"addresses\":[{\"ip\":\"%s\"}],\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":\"TCP\"}]}]}",
+    char *service = xasprintf(
+        "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"kubernetes\",\"labels\":{\"component\":"
+        "\"apiserver\",\"provider\":\"kubernetes\"}},"
+        "\"spec\":{\"type\":\"ClusterIP\",\"clusterIP\":\"%s\",\"clusterIPs\":[\"%s\"],\"ipFamilies\":[\"%s\"],"
+        "\"ipFamilyPolicy\":\"SingleStack\",\"sessionAffinity\":\"None\",\"internalTrafficPolicy\":\"Cluster\","
+        "\"ports\":[{\"name\":\"https\",\"protocol\":\"TCP\",\"port\":443,\"targetPort\":%u}]}}",
+        spec->service_ip, spec->service_ip, strchr(spec->service_ip, ':') ? "IPv6" : "IPv4", spec->port);
+    char *endpoints = xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"Endpoints\",\"metadata\":{\"name\":\"kubernetes\","
+                                "\"labels\":{\"endpointslice.kubernetes.io/skip-mirror\":\"true\"}},"
+                                "\"subsets\":[{\"addresses\":[{\"ip\":\"%s\"}],\"ports\":[{\"name\":\"https\",\"port\":"
+                                "%u,\"protocol\":\"TCP\"}]}]}",
                                 spec->advertise, spec->port);
-    char *slice = xasprintf("{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"kubernetes\",\"labels\":{\"kubernetes.io/service-name\":\"kubernetes\"}},"
-                            "\"addressType\":\"%s\",\"endpoints\":[{\"addresses\":[\"%s\"],\"conditions\":{\"ready\":true}}],\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":\"TCP\"}]}",
+    char *slice = xasprintf("{\"apiVersion\":\"discovery.k8s.io/"
+                            "v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"kubernetes\",\"labels\":{"
+                            "\"kubernetes.io/service-name\":\"kubernetes\"}},"
+                            "\"addressType\":\"%s\",\"endpoints\":[{\"addresses\":[\"%s\"],\"conditions\":{\"ready\":"
+                            "true}}],\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":\"TCP\"}]}",
                             strchr(spec->advertise, ':') ? "IPv6" : "IPv4", spec->advertise, spec->port);
     int r = ensure(core, "", "v1", "services", "default", "kubernetes", service, false);
     /* a loopback address is no endpoint that a pod could reach: the Service stays without any */

@@ -1,5 +1,5 @@
-/* What a cluster has from its first start: namespaces, priority classes, the Service of the API itself. Written through the
- * core as system:apiserver, and only what is missing (the Service's endpoints follow the server's address). */
+/* What a cluster has from its first start: namespaces, priority classes, the Service of the API itself. Written through
+ * the core as system:apiserver, and only what is missing (the Service's endpoints follow the server's address). */
 #pragma once
 
 #include "apiserver/handlers/api.h"

@@ -41,7 +41,8 @@ static void add_once(const char **list, size_t *n, const char *name) {
 }
 
 static int server_cert(const ClusterPkiSpec *spec, const ClusterPki *pki) {
-    const char *dns[NAMES_MAX + 1] = {"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost"};
+    const char *dns[NAMES_MAX + 1] = {"kubernetes", "kubernetes.default", "kubernetes.default.svc",
+                                      "kubernetes.default.svc.cluster.local", "localhost"};
     const char *ips[NAMES_MAX + 1] = {"127.0.0.1", "::1"};
     size_t n_dns = 5, n_ips = 2;
     char host[256] = "";
@@ -69,7 +70,8 @@ static int node_client_cert(const ClusterPki *pki) {
 
 int cluster_pki_open(const ClusterPkiSpec *spec, ClusterPki *ret) {
     ClusterPki pki = {.dir = xasprintf("%s/pki", spec->data_dir)};
-    _cleanup_free_ char *ca_key = xasprintf("%s/ca.key", pki.dir), *clients = xasprintf("%s/clients", pki.dir), *nodes = xasprintf("%s/nodes", pki.dir);
+    _cleanup_free_ char *ca_key = xasprintf("%s/ca.key", pki.dir), *clients = xasprintf("%s/clients", pki.dir),
+                        *nodes = xasprintf("%s/nodes", pki.dir);
     pki.ca_file = path_in(&pki, "ca.crt");
     pki.server_cert = path_in(&pki, "apiserver.crt");
     pki.server_key = path_in(&pki, "apiserver.key");
@@ -106,9 +108,15 @@ static int append_file(Buf *out, const char *path) {
 int cluster_pki_write_kubeconfig(const ClusterPki *pki, const char *server_url, const char *name, const char *cert_file,
                                  const char *key_file, const char *path) {
     Buf out = BUF_INIT(1024 * 1024);
-    buf_printf(&out, "apiVersion: v1\nkind: Config\nclusters:\n- name: lighter\n  cluster:\n    server: %s\n    certificate-authority-data: ", server_url);
+    buf_printf(&out,
+               "apiVersion: v1\nkind: Config\nclusters:\n- name: lighter\n  cluster:\n    server: %s\n    "
+               "certificate-authority-data: ",
+               server_url);
     int r = append_file(&out, pki->ca_file);
-    buf_printf(&out, "\ncontexts:\n- name: lighter\n  context:\n    cluster: lighter\n    user: %s\ncurrent-context: lighter\nusers:\n- name: %s\n  user:\n    client-certificate-data: ", name, name);
+    buf_printf(&out,
+               "\ncontexts:\n- name: lighter\n  context:\n    cluster: lighter\n    user: %s\ncurrent-context: "
+               "lighter\nusers:\n- name: %s\n  user:\n    client-certificate-data: ",
+               name, name);
     r = r < 0 ? r : append_file(&out, cert_file);
     buf_puts(&out, "\n    client-key-data: ");
     r = r < 0 ? r : append_file(&out, key_file);
@@ -125,7 +133,8 @@ int cluster_pki_write_kubeconfig(const ClusterPki *pki, const char *server_url, 
 
 int cluster_pki_kubeconfig(const ClusterPki *pki, const char *server_url, const char *name, const char *user,
                            const char *const *organizations, const char *path) {
-    _cleanup_free_ char *cert = xasprintf("%s/clients/%s.crt", pki->dir, name), *key = xasprintf("%s/clients/%s.key", pki->dir, name);
+    _cleanup_free_ char *cert = xasprintf("%s/clients/%s.crt", pki->dir, name),
+                        *key = xasprintf("%s/clients/%s.key", pki->dir, name);
     PkiCertSpec spec = {.common_name = user, .organizations = organizations, .client = true};
     int r = pki_cert_ensure(pki->ca, cert, key, &spec, NULL);
     return r < 0 ? r : cluster_pki_write_kubeconfig(pki, server_url, name, cert, key, path);

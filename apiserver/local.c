@@ -1,6 +1,6 @@
-/* The in-process transport. Calls run on the caller's thread (they block on durability as over HTTP); watches are cursors
- * in the store, drained by one thread per client that the store's commits wake. The identity is a component of this very
- * process, so nothing is authorized again. */
+/* The in-process transport. Calls run on the caller's thread (they block on durability as over HTTP); watches are
+ * cursors in the store, drained by one thread per client that the store's commits wake. The identity is a component of
+ * this very process, so nothing is authorized again. */
 #include "apiserver/local.h"
 #include "apiserver/server.h"
 #include "base/clock.h"
@@ -25,7 +25,7 @@ struct ClientWatch {
     ObjectList initial;
     size_t next_initial;
     bool stopped, ended, busy, bookmarks;
-    bool doomed; /* stopped from within its own callback: freed when that returns */
+    bool doomed;           /* stopped from within its own callback: freed when that returns */
     uint64_t end_bookmark; /* the revision to say that the initial events are over; 0: none to say */
     uint64_t next_bookmark_ns;
 };
@@ -52,7 +52,8 @@ static ApiRequest as_user(const LocalTransport *transport, const ApiRequest *req
     return own;
 }
 
-static int local_execute(ClientTransport *base, const ApiRequest *request, Object **ret_object, Value **ret_value, ApiError *err) {
+static int local_execute(ClientTransport *base, const ApiRequest *request, Object **ret_object, Value **ret_value,
+                         ApiError *err) {
     LocalTransport *transport = (LocalTransport *)base;
     ApiRequest own = as_user(transport, request);
     _cleanup_api_response_ ApiResponse response = {0};
@@ -107,7 +108,10 @@ static bool drain_initial(ClientWatch *watch) {
 }
 
 static bool drain(ClientWatch *watch) {
-    static const char *const types[] = {[WATCH_ADDED] = "ADDED", [WATCH_MODIFIED] = "MODIFIED", [WATCH_DELETED] = "DELETED", [WATCH_BOOKMARK] = "BOOKMARK"};
+    static const char *const types[] = {[WATCH_ADDED] = "ADDED",
+                                        [WATCH_MODIFIED] = "MODIFIED",
+                                        [WATCH_DELETED] = "DELETED",
+                                        [WATCH_BOOKMARK] = "BOOKMARK"};
     if (watch->initial.items || watch->end_bookmark)
         return drain_initial(watch);
     for (size_t i = 0; i < LOCAL_BATCH; i++) {
@@ -209,7 +213,10 @@ static int open_watch(LocalTransport *transport, ClientWatch *watch, const ApiRe
     uint64_t since = watch->parameters.revision;
     bool initial = o->send_initial_events_set ? o->send_initial_events : since == 0;
     if (initial) {
-        ListQuery query = {.resource = request->resource->storage, .ns = request->ns, .labels = watch->parameters.labels, .fields = watch->parameters.fields};
+        ListQuery query = {.resource = request->resource->storage,
+                           .ns = request->ns,
+                           .labels = watch->parameters.labels,
+                           .fields = watch->parameters.fields};
         int r = store_list(transport->store, &query, &watch->initial, err);
         if (r < 0)
             return r;
@@ -230,8 +237,9 @@ static int open_watch(LocalTransport *transport, ClientWatch *watch, const ApiRe
     return r < 0 ? api_error_from_errno(err, r, "watch") : 0;
 }
 
-static int local_watch(ClientTransport *base, const ApiRequest *request, void (*event)(const char *, Object *, uint64_t, void *),
-                       void (*end)(int, void *), void *userdata, ClientWatch **ret, ApiError *err) {
+static int local_watch(ClientTransport *base, const ApiRequest *request,
+                       void (*event)(const char *, Object *, uint64_t, void *), void (*end)(int, void *),
+                       void *userdata, ClientWatch **ret, ApiError *err) {
     LocalTransport *transport = (LocalTransport *)base;
     _cleanup_api_error_ ApiError ours = {0};
     ClientWatch *watch = NEW0(ClientWatch);

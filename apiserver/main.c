@@ -13,7 +13,6 @@ static void on_signal(_unused_ Source *source, _unused_ int signo, void *userdat
     loop_exit(userdata, 0);
 }
 
-
 static int serve(const ApiServerConfig *config, const FlagList *nodes) {
     _cleanup_(loop_freep) Loop *loop = NULL;
     _cleanup_(source_unrefp) Source *term = NULL, *interrupt = NULL;
@@ -44,17 +43,25 @@ int main(int argc, char **argv) {
     int64_t port = APISERVER_DEFAULT_PORT, threads = 0;
     FlagList names = {0}, nodes = {0}, enabled = {0}, disabled = {0};
     const Flag flags[] = {
-        {"data-dir", FLAG_STRING, &config.data_dir, "DIR", "where the store, keys and kubeconfigs are (/var/lib/lighter)"},
+        {"data-dir", FLAG_STRING, &config.data_dir, "DIR",
+         "where the store, keys and kubeconfigs are (/var/lib/lighter)"},
         {"bind", FLAG_STRING, &config.bind, "ADDRESS", "listen there (127.0.0.1)"},
         {"port", FLAG_INT, &port, "PORT", "listen there (6443; 0: any free one)"},
-        {"advertise-address", FLAG_STRING, &config.advertise, "ADDRESS", "where others reach this server (what it binds)"},
-        {"tls-san", FLAG_LIST, &names, "NAME", "a further name or address in the server's certificate; may be repeated"},
-        {"token-auth-file", FLAG_STRING, &config.token_auth_file, "FILE", "static tokens: token,user,uid,\"group1,group2\""},
-        {"service-cluster-ip-range", FLAG_STRING, &config.service_cluster_ip_range, "CIDR", "addresses of services (10.96.0.0/16)"},
+        {"advertise-address", FLAG_STRING, &config.advertise, "ADDRESS",
+         "where others reach this server (what it binds)"},
+        {"tls-san", FLAG_LIST, &names, "NAME",
+         "a further name or address in the server's certificate; may be repeated"},
+        {"token-auth-file", FLAG_STRING, &config.token_auth_file, "FILE",
+         "static tokens: token,user,uid,\"group1,group2\""},
+        {"service-cluster-ip-range", FLAG_STRING, &config.service_cluster_ip_range, "CIDR",
+         "addresses of services (10.96.0.0/16)"},
         {"kubeconfig", FLAG_STRING, &config.kubeconfig, "FILE", "write the administrator's kubeconfig there too"},
-        {"node-credentials", FLAG_LIST, &nodes, "NAME", "write a kubeconfig for the node agent of this name; may be repeated"},
-        {"enable-admission-plugins", FLAG_LIST, &enabled, "NAMES", "admission plugins to add, with commas between; may be repeated"},
-        {"disable-admission-plugins", FLAG_LIST, &disabled, "NAMES", "admission plugins to leave out, with commas between; may be repeated"},
+        {"node-credentials", FLAG_LIST, &nodes, "NAME",
+         "write a kubeconfig for the node agent of this name; may be repeated"},
+        {"enable-admission-plugins", FLAG_LIST, &enabled, "NAMES",
+         "admission plugins to add, with commas between; may be repeated"},
+        {"disable-admission-plugins", FLAG_LIST, &disabled, "NAMES",
+         "admission plugins to leave out, with commas between; may be repeated"},
         {"threads", FLAG_INT, &threads, "N", "threads that serve connections (one a core)"},
     };
     const Command command = {

@@ -14,7 +14,8 @@
 #define SERIES_MAX 20000 /* label sets of one metric; past it requests are counted under no new label */
 
 /* The reference's buckets of apiserver_request_duration_seconds, in seconds. */
-static const double buckets[] = {0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60};
+static const double buckets[] = {0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2,
+                                 3,     4,     5,    6,   8,   10,  15,  20,  30,  45,   60};
 #define N_BUCKETS (sizeof buckets / sizeof *buckets)
 
 typedef struct Histogram {
@@ -83,9 +84,12 @@ void metrics_end(Metrics *metrics, bool mutating, const Route *route, const char
     char labels[512], total[560];
     bool known = route->kind == ROUTE_RESOURCE && route->resource;
     const char *scope = !known ? "" : route->name ? "resource" : route->ns ? "namespace" : "cluster";
-    snprintf(labels, sizeof labels, "component=\"apiserver\",dry_run=\"\",group=\"%s\",resource=\"%s\",scope=\"%s\",subresource=\"%s\",verb=\"%s\",version=\"%s\"",
-             known ? route->group : "", known ? route->plural : "", scope, known && route->subresource ? route->subresource : "",
-             verb_label(route, method), known ? route->version : "");
+    snprintf(labels, sizeof labels,
+             "component=\"apiserver\",dry_run=\"\",group=\"%s\",resource=\"%s\",scope=\"%s\",subresource=\"%s\",verb="
+             "\"%s\",version=\"%s\"",
+             known ? route->group : "", known ? route->plural : "", scope,
+             known && route->subresource ? route->subresource : "", verb_label(route, method),
+             known ? route->version : "");
     snprintf(total, sizeof total, "code=\"%d\",%s", code, labels);
     atomic_fetch_sub(&metrics->inflight[mutating], 1);
     pthread_mutex_lock(&metrics->lock);
@@ -114,18 +118,23 @@ static void write_requests(Metrics *metrics, Buf *out) {
     uint64_t *count;
     Histogram *h;
     pthread_mutex_lock(&metrics->lock);
-    head(out, "apiserver_request_total", "[STABLE] Counter of apiserver requests by what was asked and the code answered.", "counter");
-    STRMAP_FOREACH(metrics->totals, labels, count)
+    head(out, "apiserver_request_total",
+         "[STABLE] Counter of apiserver requests by what was asked and the code answered.", "counter");
+    STRMAP_FOREACH (metrics->totals, labels, count)
         buf_printf(out, "apiserver_request_total{%s} %llu\n", labels, (unsigned long long)*count);
     head(out, "apiserver_request_duration_seconds", "[STABLE] Response latency in seconds.", "histogram");
-    STRMAP_FOREACH(metrics->durations, labels, h) {
+    STRMAP_FOREACH (metrics->durations, labels, h) {
         uint64_t sum = 0;
         for (size_t i = 0; i < N_BUCKETS; i++) {
             sum += h->counts[i];
-            buf_printf(out, "apiserver_request_duration_seconds_bucket{%s,le=\"%g\"} %llu\n", labels, buckets[i], (unsigned long long)sum);
+            buf_printf(out, "apiserver_request_duration_seconds_bucket{%s,le=\"%g\"} %llu\n", labels, buckets[i],
+                       (unsigned long long)sum);
         }
-        buf_printf(out, "apiserver_request_duration_seconds_bucket{%s,le=\"+Inf\"} %llu\n", labels, (unsigned long long)h->n);
-        buf_printf(out, "apiserver_request_duration_seconds_sum{%s} %g\napiserver_request_duration_seconds_count{%s} %llu\n", labels, h->sum, labels, (unsigned long long)h->n);
+        buf_printf(out, "apiserver_request_duration_seconds_bucket{%s,le=\"+Inf\"} %llu\n", labels,
+                   (unsigned long long)h->n);
+        buf_printf(out,
+                   "apiserver_request_duration_seconds_sum{%s} %g\napiserver_request_duration_seconds_count{%s} %llu\n",
+                   labels, h->sum, labels, (unsigned long long)h->n);
     }
     pthread_mutex_unlock(&metrics->lock);
 }
@@ -142,7 +151,8 @@ static void write_process(Metrics *metrics, Buf *out) {
         ;
     if (dir)
         closedir(dir);
-    double cpu = (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    double cpu = (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
+                 (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
     long page = sysconf(_SC_PAGESIZE);
     head(out, "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", "counter");
     buf_printf(out, "process_cpu_seconds_total %.2f\n", cpu);
@@ -160,15 +170,19 @@ void metrics_write(Metrics *metrics, Buf *out, size_t watches) {
     Store *store = registry_store(api_core_registry(metrics->core));
     write_requests(metrics, out);
     head(out, "apiserver_current_inflight_requests", "[STABLE] Number of requests under way by kind.", "gauge");
-    buf_printf(out, "apiserver_current_inflight_requests{request_kind=\"mutating\"} %ld\n", atomic_load(&metrics->inflight[1]));
-    buf_printf(out, "apiserver_current_inflight_requests{request_kind=\"readOnly\"} %ld\n", atomic_load(&metrics->inflight[0]));
+    buf_printf(out, "apiserver_current_inflight_requests{request_kind=\"mutating\"} %ld\n",
+               atomic_load(&metrics->inflight[1]));
+    buf_printf(out, "apiserver_current_inflight_requests{request_kind=\"readOnly\"} %ld\n",
+               atomic_load(&metrics->inflight[0]));
     head(out, "apiserver_longrunning_requests", "[STABLE] Gauge of all active long-running requests.", "gauge");
     buf_printf(out, "apiserver_longrunning_requests{component=\"apiserver\",verb=\"WATCH\"} %zu\n", watches);
-    head(out, "apiserver_storage_objects", "[STABLE] Number of stored objects at the time of last check split by kind.", "gauge");
+    head(out, "apiserver_storage_objects", "[STABLE] Number of stored objects at the time of last check split by kind.",
+         "gauge");
     for (size_t i = 0; resource_builtin(i); i++) {
         const Resource *r = resource_builtin(i);
         if (r->storage == r && (r->verbs & VERB_GET))
-            buf_printf(out, "apiserver_storage_objects{resource=\"%s%s%s\"} %zu\n", r->plural, *r->group ? "." : "", r->group, store_count(store, r));
+            buf_printf(out, "apiserver_storage_objects{resource=\"%s%s%s\"} %zu\n", r->plural, *r->group ? "." : "",
+                       r->group, store_count(store, r));
     }
     write_process(metrics, out);
 }

@@ -37,7 +37,8 @@ static const char *const health_checks[] = {"ping", "log", "etcd", "poststarthoo
 
 static const char *health_root(const char *path) {
     for (size_t i = 0; health_roots[i]; i++)
-        if (str_has_prefix(path, health_roots[i]) && (!path[strlen(health_roots[i])] || path[strlen(health_roots[i])] == '/'))
+        if (str_has_prefix(path, health_roots[i]) &&
+            (!path[strlen(health_roots[i])] || path[strlen(health_roots[i])] == '/'))
             return health_roots[i];
     return NULL;
 }
@@ -50,7 +51,8 @@ static void not_found(HttpRequest *http) {
     http_reply_text(http, 404, "text/plain; charset=utf-8", "404 page not found\n");
 }
 
-static void serve_health(ServerPaths *paths, HttpRequest *http, const Query *query, const char *path, const char *root) {
+static void serve_health(ServerPaths *paths, HttpRequest *http, const Query *query, const char *path,
+                         const char *root) {
     bool ready = !streq(root, "/readyz") || paths->config.ready(paths->config.userdata);
     const char *one = path[strlen(root)] ? path + strlen(root) + 1 : NULL;
     if (one && *one && !str_in(one, health_checks))
@@ -73,7 +75,9 @@ static void serve_version(HttpRequest *http, Arena *arena) {
     struct utsname host;
     uname(&host);
     Value *v = value_object(arena);
-    const char *arch = streq(host.machine, "x86_64") ? "amd64" : streq(host.machine, "aarch64") ? "arm64" : host.machine;
+    const char *arch = streq(host.machine, "x86_64")    ? "amd64"
+                       : streq(host.machine, "aarch64") ? "arm64"
+                                                        : host.machine;
     value_set_str(arena, v, "major", KUBERNETES_MAJOR);
     value_set_str(arena, v, "minor", KUBERNETES_MINOR);
     value_set_str(arena, v, "emulationMajor", KUBERNETES_MAJOR);
@@ -118,7 +122,8 @@ static void serve_jwks(ServerPaths *paths, HttpRequest *http, Arena *arena) {
     const char *accept = str_or(http_header(http, "accept"), "*/*");
     if (!strstr(accept, "application/jwk-set+json") && !strstr(accept, "*/*") && !strstr(accept, "application/*")) {
         ApiError err = {0};
-        api_error_set(&err, 406, "NotAcceptable", "406: Not Acceptable\n\nAvailable representations: application/jwk-set+json");
+        api_error_set(&err, 406, "NotAcceptable",
+                      "406: Not Acceptable\n\nAvailable representations: application/jwk-set+json");
         api_error_details(&err, "", "", "", "");
         http_reply_error(http, NULL, &err);
         api_error_done(&err);

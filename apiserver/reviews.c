@@ -16,7 +16,8 @@ static Value *user_value(Arena *arena, const UserInfo *user) {
     if (groups->len)
         value_set(arena, v, "groups", groups);
     for (size_t i = 0; i < user->n_extra; i++)
-        value_append(arena, value_ensure_array(arena, extra, user->extra[i].key), value_string(arena, user->extra[i].value));
+        value_append(arena, value_ensure_array(arena, extra, user->extra[i].key),
+                     value_string(arena, user->extra[i].value));
     if (extra->len)
         value_set(arena, v, "extra", extra);
     return v;
@@ -38,7 +39,8 @@ static int token_review(Reviews *reviews, const ApiRequest *request, Value *obje
     UserInfo *user = NULL;
     if (str_empty(token))
         return api_error_bad_request(err, "token is required for TokenReview in authentication");
-    int r = authenticate_token(reviews->authenticator, token, strings(arena, value_get(spec, "audiences")), arena, &user, &audiences, &why);
+    int r = authenticate_token(reviews->authenticator, token, strings(arena, value_get(spec, "audiences")), arena,
+                               &user, &audiences, &why);
     if (r == 0) {
         Value *list = value_array(arena);
         value_set_bool(arena, status, "authenticated", true);
@@ -83,7 +85,8 @@ static int access_review(Reviews *reviews, const ApiRequest *request, Value *obj
     FieldErrors errors = FIELD_ERRORS_INIT(arena);
     FieldPath at = FIELD(NULL, "spec"), attributes = FIELD(&at, "resourceAttributes");
     if (!resource == !path)
-        field_invalid(&errors, &attributes, resource, "exactly one of nonResourceAttributes or resourceAttributes must be specified");
+        field_invalid(&errors, &attributes, resource,
+                      "exactly one of nonResourceAttributes or resourceAttributes must be specified");
     if (!self && str_empty(a.user->name) && !(a.user->groups && a.user->groups[0]))
         field_invalid(&errors, &at, spec, "at least one of user or group must be specified");
     int r = api_error_invalid(err, request->resource->group, request->resource->kind, "", &errors);
@@ -110,7 +113,8 @@ int reviews_answer(void *userdata, const ApiRequest *request, Value *object, Api
     if (streq(plural, "selfsubjectreviews")) {
         Value *status = value_object(request->arena);
         char time[RFC3339_MAX];
-        value_set_str(request->arena, value_ensure_object(request->arena, object, "metadata"), "creationTimestamp", rfc3339_format(now_realtime_ns(), time));
+        value_set_str(request->arena, value_ensure_object(request->arena, object, "metadata"), "creationTimestamp",
+                      rfc3339_format(now_realtime_ns(), time));
         value_set(request->arena, status, "userInfo", user_value(request->arena, request->user));
         value_set(request->arena, object, "status", status);
         return 0;

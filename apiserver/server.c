@@ -44,7 +44,8 @@ static bool is_mutating(const char *method) {
 static void exchange_done(Exchange *exchange, int code, void *userdata) {
     ApiServer *server = userdata;
     const char *method = http_method(exchange->http);
-    metrics_end(server->metrics, is_mutating(method), &exchange->route, method, code, now_monotonic_ns() - exchange->started_ns);
+    metrics_end(server->metrics, is_mutating(method), &exchange->route, method, code,
+                now_monotonic_ns() - exchange->started_ns);
 }
 
 static bool header_at(const void *request, size_t index, const char **ret_name, const char **ret_value) {
@@ -80,7 +81,9 @@ static int filter(ApiServer *server, Exchange *exchange, ApiError *err) {
         .user = user,
         .is_resource = resource,
         .path = route->path,
-        .verb = !resource ? lower(arena, method) : route->verb == API_CONNECT ? (streq(method, "POST") ? "create" : "get") : authz_verb(route->verb),
+        .verb = !resource                    ? lower(arena, method)
+                : route->verb == API_CONNECT ? (streq(method, "POST") ? "create" : "get")
+                                             : authz_verb(route->verb),
         .group = route->group,
         .version = route->version,
         .resource = route->plural,
@@ -193,7 +196,9 @@ static int open_admission(ApiServer *server, const ApiServerConfig *config) {
 static void open_core(ApiServer *server) {
     ApiCoreConfig core = {
         .store = server->store,
-        .settings = {.service_cluster_ip_range = server->service_range, .node_port_first = 30000, .node_port_last = 32767},
+        .settings = {.service_cluster_ip_range = server->service_range,
+                     .node_port_first = 30000,
+                     .node_port_last = 32767},
         .admission = admission_hooks(server->admission),
         .token_key = server->token_key,
         .issuer = ISSUER,
@@ -255,7 +260,8 @@ static int write_kubeconfigs(ApiServer *server, const ApiServerConfig *config) {
         {"scheduler", "system:kube-scheduler"},
         {"controllers", "system:kube-controller-manager"},
     };
-    _cleanup_free_ char *dir = xasprintf("%s/kubeconfigs", server->data_dir), *admin = xasprintf("%s/kubeconfig", server->data_dir);
+    _cleanup_free_ char *dir = xasprintf("%s/kubeconfigs", server->data_dir),
+                        *admin = xasprintf("%s/kubeconfig", server->data_dir);
     int r = fs_mkdir_p(dir, 0700);
     r = r < 0 ? r : cluster_pki_kubeconfig(&server->pki, server->url, "admin", "kubernetes-admin", masters, admin);
     if (r == 0 && config->kubeconfig)
@@ -282,7 +288,10 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
         log_error("the service range %s is not an address range such as 10.96.0.0/16", server->service_range);
         return r;
     }
-    ClusterPkiSpec pki = {.data_dir = server->data_dir, .advertise = server->advertise, .service_ip = server->service_ip, .extra_names = config->extra_names};
+    ClusterPkiSpec pki = {.data_dir = server->data_dir,
+                          .advertise = server->advertise,
+                          .service_ip = server->service_ip,
+                          .extra_names = config->extra_names};
     r = open_store(server);
     r = r < 0 ? r : cluster_pki_open(&pki, &server->pki);
     r = r < 0 ? r : open_filters(server, config);
@@ -294,8 +303,10 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     r = open_door(server, config);
     if (r < 0)
         return r;
-    server->url = xasprintf("https://%s%s%s:%u", strchr(server->advertise, ':') ? "[" : "", server->advertise, strchr(server->advertise, ':') ? "]" : "", apiserver_port(server));
-    BootstrapSpec bootstrap = {.advertise = server->advertise, .port = apiserver_port(server), .service_ip = server->service_ip};
+    server->url = xasprintf("https://%s%s%s:%u", strchr(server->advertise, ':') ? "[" : "", server->advertise,
+                            strchr(server->advertise, ':') ? "]" : "", apiserver_port(server));
+    BootstrapSpec bootstrap = {
+        .advertise = server->advertise, .port = apiserver_port(server), .service_ip = server->service_ip};
     r = bootstrap_cluster(server->core, &bootstrap);
     r = r < 0 ? r : write_kubeconfigs(server, config);
     if (r == 0)
@@ -360,7 +371,8 @@ void node_credentials_done(NodeCredentials *credentials) {
     *credentials = (NodeCredentials){0};
 }
 
-int apiserver_node_credentials(ApiServer *server, const char *node, const char *const *addresses, NodeCredentials *ret) {
+int apiserver_node_credentials(ApiServer *server, const char *node, const char *const *addresses,
+                               NodeCredentials *ret) {
     static const char *const nodes[] = {"system:nodes", NULL};
     const char *names[] = {node, NULL};
     _cleanup_free_ char *user = xasprintf("system:node:%s", node);
@@ -370,9 +382,15 @@ int apiserver_node_credentials(ApiServer *server, const char *node, const char *
         .key_file = xasprintf("%s/nodes/%s.key", server->pki.dir, node),
         .ca_file = xstrdup(server->pki.ca_file),
     };
-    PkiCertSpec spec = {.common_name = user, .organizations = nodes, .dns_names = names, .ip_addresses = addresses, .server = true, .client = true};
+    PkiCertSpec spec = {.common_name = user,
+                        .organizations = nodes,
+                        .dns_names = names,
+                        .ip_addresses = addresses,
+                        .server = true,
+                        .client = true};
     int r = pki_cert_ensure(server->pki.ca, c.cert_file, c.key_file, &spec, NULL);
-    r = r < 0 ? r : cluster_pki_write_kubeconfig(&server->pki, server->url, user, c.cert_file, c.key_file, c.kubeconfig);
+    r = r < 0 ? r
+              : cluster_pki_write_kubeconfig(&server->pki, server->url, user, c.cert_file, c.key_file, c.kubeconfig);
     if (r < 0) {
         node_credentials_done(&c);
         return r;

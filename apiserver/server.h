@@ -1,5 +1,5 @@
-/* The API server as a whole: store, core, filters and front door, made from one configuration. Used by lighter-apiserver's
- * main and by `lighter up`. */
+/* The API server as a whole: store, core, filters and front door, made from one configuration. Used by
+ * lighter-apiserver's main and by `lighter up`. */
 #pragma once
 
 #include "apiserver/handlers/http.h"
@@ -10,17 +10,18 @@
 #define APISERVER_STOP_NS (5ull * 1000000000) /* for replies under way at the end */
 
 typedef struct ApiServerConfig {
-    const char *data_dir;      /* made when absent; holds store.db, pki/, kubeconfig, kubeconfigs/ */
-    const char *bind;          /* NULL: 127.0.0.1 */
-    uint16_t port;             /* 0: any free one */
-    const char *advertise;     /* address others reach us at; NULL: bind, or 127.0.0.1 for a wildcard */
-    const char *const *extra_names; /* more addresses and names for the server's certificate; NULL-terminated; NULL: none */
-    const char *token_auth_file;            /* NULL: none */
-    const char *service_cluster_ip_range;   /* NULL: APISERVER_SERVICE_RANGE */
-    const char *kubeconfig;    /* a second place for the administrator's kubeconfig; NULL: none */
+    const char *data_dir;  /* made when absent; holds store.db, pki/, kubeconfig, kubeconfigs/ */
+    const char *bind;      /* NULL: 127.0.0.1 */
+    uint16_t port;         /* 0: any free one */
+    const char *advertise; /* address others reach us at; NULL: bind, or 127.0.0.1 for a wildcard */
+    const char *const
+        *extra_names; /* more addresses and names for the server's certificate; NULL-terminated; NULL: none */
+    const char *token_auth_file;          /* NULL: none */
+    const char *service_cluster_ip_range; /* NULL: APISERVER_SERVICE_RANGE */
+    const char *kubeconfig;               /* a second place for the administrator's kubeconfig; NULL: none */
     /* Names of admission plugins, each entry one or several with commas between; NULL-terminated; NULL: none. */
     const char *const *enabled_admission, *const *disabled_admission;
-    unsigned threads;          /* 0: one per core */
+    unsigned threads; /* 0: one per core */
 } ApiServerConfig;
 
 /* Listening and ready to serve when it returns. Errors are logged. */

@@ -68,13 +68,21 @@ static const struct {
     ApiVerb verb;
     api_verb_fn fn;
 } subresources[] = {
-    {"scale", API_GET, scale_get},         {"scale", API_UPDATE, scale_update},   {"scale", API_PATCH, scale_patch},
-    {"binding", API_CREATE, binding_create}, {"eviction", API_CREATE, eviction_create}, {"token", API_CREATE, token_create},
+    {"scale", API_GET, scale_get},
+    {"scale", API_UPDATE, scale_update},
+    {"scale", API_PATCH, scale_patch},
+    {"binding", API_CREATE, binding_create},
+    {"eviction", API_CREATE, eviction_create},
+    {"token", API_CREATE, token_create},
 };
 
 static const api_verb_fn verbs[] = {
-    [API_GET] = verb_get,       [API_LIST] = verb_list,     [API_CREATE] = verb_create,
-    [API_UPDATE] = verb_update, [API_PATCH] = verb_patch,   [API_DELETE] = verb_delete,
+    [API_GET] = verb_get,
+    [API_LIST] = verb_list,
+    [API_CREATE] = verb_create,
+    [API_UPDATE] = verb_update,
+    [API_PATCH] = verb_patch,
+    [API_DELETE] = verb_delete,
     [API_DELETE_COLLECTION] = verb_delete_collection,
 };
 

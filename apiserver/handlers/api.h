@@ -1,5 +1,5 @@
-/* The API server's core: one request in (ApiRequest), one answer out, without HTTP. The HTTP handlers and the in-process
- * transport both call it. Immutable once made; any thread; writes block until they are durable. */
+/* The API server's core: one request in (ApiRequest), one answer out, without HTTP. The HTTP handlers and the
+ * in-process transport both call it. Immutable once made; any thread; writes block until they are durable. */
 #pragma once
 
 #include "apiserver/registry/decode.h"
@@ -15,7 +15,8 @@ typedef struct ApiCoreConfig {
     const JwtKey *token_key; /* signs what TokenRequest asks for; NULL: 404 */
     const char *issuer;
     const char *const *audiences; /* NULL-terminated; the default audiences of tokens */
-    /* Kinds that are answered and not stored (TokenReview, SubjectAccessReview, ...): changes `object` into the answer. */
+    /* Kinds that are answered and not stored (TokenReview, SubjectAccessReview, ...): changes `object` into the answer.
+     */
     int (*review)(void *userdata, const ApiRequest *request, Value *object, ApiError *err);
     void *review_userdata;
 } ApiCoreConfig;

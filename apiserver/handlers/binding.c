@@ -18,8 +18,9 @@ static int refuse(const Bind *bind, const char *why, ApiError *err) {
 
 static void set_condition(Arena *arena, Value *pod, int64_t now_ns) {
     char now[RFC3339_MAX];
-    Value *conditions = value_ensure_array(arena, value_ensure_object(arena, pod, "status"), "conditions"), *item, *found = NULL;
-    VALUE_FOREACH(item, conditions)
+    Value *conditions = value_ensure_array(arena, value_ensure_object(arena, pod, "status"), "conditions"), *item,
+          *found = NULL;
+    VALUE_FOREACH (item, conditions)
         if (streq_null(value_get_str(item, "type"), "PodScheduled"))
             found = item;
     if (!found)
@@ -37,7 +38,7 @@ static void merge(Arena *arena, Value *pod, const Value *binding, const char *me
     if (value_is_empty(from))
         return;
     Value *to = value_ensure_object(arena, meta_ensure(arena, pod), member);
-    VALUE_FOREACH_MEMBER(m, from)
+    VALUE_FOREACH_MEMBER (m, from)
         value_set(arena, to, m->name, value_copy(arena, m->value));
 }
 
@@ -48,7 +49,10 @@ static int bind_transform(void *userdata, const Value *old, Value **ret, ApiErro
     const char *name = bind->call->request->name, *assigned = value_get_str(spec, "nodeName");
     const char *uid = meta_get(bind->binding, "uid");
     if (!str_empty(uid) && !streq_null(uid, meta_get(old, "uid")))
-        return refuse(bind, arena_printf(arena, "Precondition failed: UID in precondition: %s, UID in object meta: %s", uid, meta_get(old, "uid")), err);
+        return refuse(bind,
+                      arena_printf(arena, "Precondition failed: UID in precondition: %s, UID in object meta: %s", uid,
+                                   meta_get(old, "uid")),
+                      err);
     if (value_get(value_get(old, "metadata"), "deletionTimestamp"))
         return refuse(bind, arena_printf(arena, "pod %s is being deleted, cannot be assigned to a host", name), err);
     if (!str_empty(assigned))

@@ -1,4 +1,5 @@
-/* Connections to node agents: logs are streamed, upgraded connections (exec, attach, portforward) are relayed byte by byte.
+/* Connections to node agents: logs are streamed, upgraded connections (exec, attach, portforward) are relayed byte by
+ * byte.
  *
  * The upstream side is a Duplex of the client request's own loop, so that everything but the connecting happens on one
  * thread. A relay lives until both its sides have ended: `refs` counts them. */
@@ -15,9 +16,9 @@
 #include <stdio.h>
 
 #define CONNECT_TIMEOUT_NS (10 * NS_PER_SEC)
-#define RELAY_HIGH_WATER (256 * 1024)   /* pending bytes past which the other side is no longer read */
-#define HEAD_MAX (64 * 1024)            /* of an agent's reply */
-#define ERROR_BODY_MAX (1024 * 1024)    /* of a reply that is no success */
+#define RELAY_HIGH_WATER (256 * 1024) /* pending bytes past which the other side is no longer read */
+#define HEAD_MAX (64 * 1024)          /* of an agent's reply */
+#define ERROR_BODY_MAX (1024 * 1024)  /* of a reply that is no success */
 #define UPSTREAM_HEADERS_MAX 32
 
 typedef struct Relay {
@@ -51,7 +52,8 @@ static void refuse(Relay *relay, const char *why) {
     if (relay->answered)
         return;
     relay->answered = true;
-    api_error_set(&err, 500, "InternalError", "error dialing backend: https://%s:%u: %s", relay->target.host, relay->target.port, why);
+    api_error_set(&err, 500, "InternalError", "error dialing backend: https://%s:%u: %s", relay->target.host,
+                  relay->target.port, why);
     http_reply_error(relay->exchange->http, NULL, &err);
     api_error_done(&err);
 }
@@ -203,7 +205,8 @@ static void pass_error_on(Relay *relay) {
     if (code == 400)
         api_error_bad_request(&err, "%s", text);
     else if (code == 404)
-        api_error_set(&err, 404, "NotFound", "the server could not find the requested resource ( %s %s)", relay->exchange->route.subresource, text);
+        api_error_set(&err, 404, "NotFound", "the server could not find the requested resource ( %s %s)",
+                      relay->exchange->route.subresource, text);
     else
         api_error_set(&err, code < 400 ? 500 : (int)code, "InternalError", "%s", text);
     http_reply_error(relay->exchange->http, NULL, &err);
@@ -276,12 +279,19 @@ static void up_closed(Duplex *duplex, int error, void *userdata) {
 }
 
 static void write_request(Relay *relay) {
-    static const char *const passed[] = {"sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol", "sec-websocket-extensions", "x-stream-protocol-version", "origin", NULL};
+    static const char *const passed[] = {"sec-websocket-key",
+                                         "sec-websocket-version",
+                                         "sec-websocket-protocol",
+                                         "sec-websocket-extensions",
+                                         "x-stream-protocol-version",
+                                         "origin",
+                                         NULL};
     const HttpRequest *http = relay->exchange->http;
     _cleanup_buf_ Buf out = BUF_INIT(HTTP_MAX_HEADERS * 2);
     const char *name, *value, *upgrade = http_header(http, "upgrade");
-    buf_printf(&out, "%s %s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: kube-apiserver\r\n", relay->target.upgrade ? http_method(http) : "GET",
-               relay->target.path, relay->target.host, relay->target.port);
+    buf_printf(&out, "%s %s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: kube-apiserver\r\n",
+               relay->target.upgrade ? http_method(http) : "GET", relay->target.path, relay->target.host,
+               relay->target.port);
     if (relay->target.upgrade)
         buf_printf(&out, "Connection: Upgrade\r\nUpgrade: %s\r\n", str_or(upgrade, ""));
     else

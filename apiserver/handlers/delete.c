@@ -4,8 +4,11 @@
 #include <errno.h>
 
 static void warn_orphans(RegistryCall *call, const DeleteOptions *options) {
-    if (streq(call->resource->plural, "jobs") && streq(call->resource->group, "batch") && !options->propagation && !options->orphan_set)
-        strategy_warn(&call->context, "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning");
+    if (streq(call->resource->plural, "jobs") && streq(call->resource->group, "batch") && !options->propagation &&
+        !options->orphan_set)
+        strategy_warn(&call->context,
+                      "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to "
+                      "remove them or set propagationPolicy=Orphan to suppress this warning");
 }
 
 int verb_delete(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err) {
@@ -33,7 +36,8 @@ int verb_delete(ApiCore *core, const ApiRequest *request, const ApiInput *input,
     return 0;
 }
 
-int verb_delete_collection(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err) {
+int verb_delete_collection(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret,
+                           ApiError *err) {
     (void)input;
     RegistryCall call;
     DeleteOptions options;

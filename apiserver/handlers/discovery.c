@@ -4,9 +4,11 @@
 static const struct {
     uint16_t bit;
     const char *name;
-} verb_names[] = { /* in alphabetical order, as the reference lists them */
-    {VERB_CREATE, "create"}, {VERB_DELETE, "delete"}, {VERB_DELETE_COLLECTION, "deletecollection"}, {VERB_GET, "get"},
-    {VERB_LIST, "list"},     {VERB_PATCH, "patch"},   {VERB_UPDATE, "update"},                      {VERB_WATCH, "watch"},
+} verb_names[] = {
+    /* in alphabetical order, as the reference lists them */
+    {VERB_CREATE, "create"}, {VERB_DELETE, "delete"}, {VERB_DELETE_COLLECTION, "deletecollection"},
+    {VERB_GET, "get"},       {VERB_LIST, "list"},     {VERB_PATCH, "patch"},
+    {VERB_UPDATE, "update"}, {VERB_WATCH, "watch"},
 };
 
 static Value *verbs_of(Arena *arena, uint16_t verbs) {
@@ -70,7 +72,8 @@ static Value *resource_list(Arena *arena, const char *group, const char *version
     value_set_str(arena, list, "kind", "APIResourceList");
     if (*group)
         value_set_str(arena, list, "apiVersion", "v1");
-    value_set(arena, list, "groupVersion", *group ? value_printf(arena, "%s/%s", group, version) : value_string(arena, version));
+    value_set(arena, list, "groupVersion",
+              *group ? value_printf(arena, "%s/%s", group, version) : value_string(arena, version));
     while ((resource = next_resource(&cursor, group, version))) {
         value_append(arena, resources, resource_entry(arena, resource));
         for (size_t i = 0; i < resource->n_subresources; i++)
@@ -82,7 +85,7 @@ static Value *resource_list(Arena *arena, const char *group, const char *version
 
 static bool contains(const Value *list, const char *name, const char *text) {
     const Value *item;
-    VALUE_FOREACH(item, list)
+    VALUE_FOREACH (item, list)
         if (streq(str_or(name ? value_get_str(item, name) : value_str(item), ""), text))
             return true;
     return false;
@@ -133,14 +136,15 @@ static Value *group_list(Arena *arena) {
     Value *list = value_object(arena), *groups = value_array(arena), *name;
     value_set_str(arena, list, "kind", "APIGroupList");
     value_set_str(arena, list, "apiVersion", "v1");
-    VALUE_FOREACH(name, group_names(arena))
+    VALUE_FOREACH (name, group_names(arena))
         value_append(arena, groups, group_entry(arena, value_str(name), false));
     value_set(arena, list, "groups", groups);
     return list;
 }
 
 static Value *api_versions(Arena *arena, const char *server_address) {
-    Value *v = value_object(arena), *versions = value_array(arena), *addresses = value_array(arena), *address = value_object(arena);
+    Value *v = value_object(arena), *versions = value_array(arena), *addresses = value_array(arena),
+          *address = value_object(arena);
     value_append(arena, versions, value_string(arena, "v1"));
     value_set_str(arena, address, "clientCIDR", "0.0.0.0/0");
     value_set_str(arena, address, "serverAddress", server_address);
@@ -185,7 +189,7 @@ static Value *aggregated_group(Arena *arena, const char *group) {
     Value *v = value_object(arena), *meta = value_object(arena), *versions = value_array(arena), *version;
     if (*group)
         value_set_str(arena, meta, "name", group);
-    VALUE_FOREACH(version, versions_of(arena, group)) {
+    VALUE_FOREACH (version, versions_of(arena, group)) {
         Value *entry = value_object(arena), *resources = value_array(arena);
         const char *name = value_get_str(version, "version");
         size_t cursor = 0;
@@ -203,12 +207,13 @@ static Value *aggregated_group(Arena *arena, const char *group) {
 }
 
 static Value *aggregated(Arena *arena, bool core) {
-    Value *v = api_value_new(arena, "apidiscovery.k8s.io/v2", "APIGroupDiscoveryList"), *items = value_array(arena), *name;
+    Value *v = api_value_new(arena, "apidiscovery.k8s.io/v2", "APIGroupDiscoveryList"), *items = value_array(arena),
+          *name;
     value_set(arena, v, "metadata", value_object(arena));
     if (core)
         value_append(arena, items, aggregated_group(arena, ""));
     else
-        VALUE_FOREACH(name, group_names(arena))
+        VALUE_FOREACH (name, group_names(arena))
             value_append(arena, items, aggregated_group(arena, value_str(name)));
     value_set(arena, v, "items", items);
     return v;
@@ -233,7 +238,10 @@ static Value *classic(Arena *arena, const char *path, const char *server_address
         n--;
     if (streq(parts[0], "api"))
         return n == 1 ? api_versions(arena, server_address) : n == 2 ? resource_list(arena, "", parts[1]) : NULL;
-    return n == 1 ? group_list(arena) : n == 2 ? group_entry(arena, parts[1], true) : n == 3 ? resource_list(arena, parts[1], parts[2]) : NULL;
+    return n == 1   ? group_list(arena)
+           : n == 2 ? group_entry(arena, parts[1], true)
+           : n == 3 ? resource_list(arena, parts[1], parts[2])
+                    : NULL;
 }
 
 void discovery_serve(HttpRequest *http, Arena *arena, const char *path, const char *server_address) {
@@ -245,7 +253,10 @@ void discovery_serve(HttpRequest *http, Arena *arena, const char *path, const ch
         if (media_wants_aggregated(http, &unsupported))
             return serve_aggregated(http, arena, core);
         if (unsupported)
-            api_error_set(&err, 406, "NotAcceptable", "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+            api_error_set(&err, 406, "NotAcceptable",
+                          "only the following media types are accepted: application/json, application/yaml, "
+                          "application/vnd.kubernetes.protobuf, "
+                          "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
     } else if (media_negotiate(arena, http, &query, false, &media, &err) < 0)
         goto fail;
     if (!err.code) {
@@ -269,16 +280,36 @@ static int compare_strings(const void *a, const void *b) {
 
 Value *discovery_root_paths(Arena *arena) {
     static const char *const fixed[] = {
-        "/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/", "/healthz", "/healthz/etcd", "/healthz/log", "/healthz/ping",
-        "/livez", "/livez/etcd", "/livez/log", "/livez/ping", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks",
-        "/readyz", "/readyz/etcd", "/readyz/log", "/readyz/ping", "/version",
+        "/.well-known/openid-configuration",
+        "/api",
+        "/api/v1",
+        "/apis",
+        "/apis/",
+        "/healthz",
+        "/healthz/etcd",
+        "/healthz/log",
+        "/healthz/ping",
+        "/livez",
+        "/livez/etcd",
+        "/livez/log",
+        "/livez/ping",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openapi/v3/",
+        "/openid/v1/jwks",
+        "/readyz",
+        "/readyz/etcd",
+        "/readyz/log",
+        "/readyz/ping",
+        "/version",
     };
     Value *list = value_array(arena), *name, *version;
     for (size_t i = 0; i < ELEMENTSOF(fixed); i++)
         value_append(arena, list, value_string(arena, fixed[i]));
-    VALUE_FOREACH(name, group_names(arena)) {
+    VALUE_FOREACH (name, group_names(arena)) {
         value_append(arena, list, value_printf(arena, "/apis/%s", value_str(name)));
-        VALUE_FOREACH(version, versions_of(arena, value_str(name)))
+        VALUE_FOREACH (version, versions_of(arena, value_str(name)))
             value_append(arena, list, value_printf(arena, "/apis/%s", value_get_str(version, "groupVersion")));
     }
     qsort(list->items, list->len, sizeof *list->items, compare_strings);

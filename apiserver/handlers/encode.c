@@ -72,7 +72,8 @@ static Value *tree_of(Arena *arena, const Resource *resource, const Object *obje
     return convert_object(arena, resource->storage, resource, object_value(object, arena));
 }
 
-static Value *view_of(Arena *arena, const Media *media, const Resource *resource, const Object *object, const Schema **ret_schema) {
+static Value *view_of(Arena *arena, const Media *media, const Resource *resource, const Object *object,
+                      const Schema **ret_schema) {
     *ret_schema = resource->schema;
     if (media->as == AS_OBJECT)
         return tree_of(arena, resource, object);
@@ -83,7 +84,8 @@ static Value *view_of(Arena *arena, const Media *media, const Resource *resource
     }
     Value *table = print_table_new(arena, resource, true);
     print_table_add(arena, table, resource, object, media->include_object, now_realtime_ns());
-    value_set(arena, value_get(table, "metadata"), "resourceVersion", value_printf(arena, "%llu", (unsigned long long)object_revision(object)));
+    value_set(arena, value_get(table, "metadata"), "resourceVersion",
+              value_printf(arena, "%llu", (unsigned long long)object_revision(object)));
     return table;
 }
 
@@ -103,8 +105,8 @@ int encode_object(Arena *arena, const Media *media, const Resource *resource, Ob
 
 static void write_list_head(Buf *out, const Resource *resource, const ObjectList *list) {
     const char *slash = *resource->group ? "/" : "";
-    buf_printf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s%s%s\",\"metadata\":{\"resourceVersion\":\"%llu\"", resource->list_kind,
-               resource->group, slash, resource->version, (unsigned long long)list->revision);
+    buf_printf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s%s%s\",\"metadata\":{\"resourceVersion\":\"%llu\"",
+               resource->list_kind, resource->group, slash, resource->version, (unsigned long long)list->revision);
     if (list->continue_token) {
         buf_puts(out, ",\"continue\":\"");
         buf_puts(out, list->continue_token);
@@ -177,10 +179,12 @@ static Value *list_table(Arena *arena, const Media *media, const Resource *resou
     return table;
 }
 
-/* The schema of the list stands beside its items' in the tables: io.k8s.api.core.v1.Pod has io.k8s.api.core.v1.PodList. */
+/* The schema of the list stands beside its items' in the tables: io.k8s.api.core.v1.Pod has io.k8s.api.core.v1.PodList.
+ */
 static int encode_list_protobuf(Arena *arena, const Resource *resource, const Value *v, HttpBytes *ret) {
     const char *name = str_or(resource->schema->name, ""), *dot = strrchr(name, '.');
-    const Schema *schema = dot ? schema_by_name(arena_printf(arena, "%.*s.%s", (int)(dot - name), name, resource->list_kind)) : NULL;
+    const Schema *schema =
+        dot ? schema_by_name(arena_printf(arena, "%.*s.%s", (int)(dot - name), name, resource->list_kind)) : NULL;
     Media media = {.form = MEDIA_PROTOBUF};
     return schema ? encode_value(arena, &media, schema, v, ret) : -EPROTONOSUPPORT;
 }
@@ -221,13 +225,14 @@ static int event_by_bytes(const char *type, Object *object, HttpBytes ret[3], si
 }
 
 static void put_be32(Buf *out, uint32_t n) {
-    unsigned char b[4] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16), (unsigned char)(n >> 8), (unsigned char)n};
+    unsigned char b[4] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16), (unsigned char)(n >> 8),
+                          (unsigned char)n};
     buf_append(out, b, 4);
 }
 
 static void put_bytes_field(Buf *out, int number, const void *p, size_t n) {
     buf_putc(out, (char)(number << 3 | 2));
-    for (size_t left = n; ; left >>= 7) {
+    for (size_t left = n;; left >>= 7) {
         buf_putc(out, (char)((left & 0x7f) | (left > 0x7f ? 0x80 : 0)));
         if (left <= 0x7f)
             break;
@@ -247,7 +252,8 @@ static int frame_protobuf(const char *type, const Buf *object, HttpBytes *ret) {
     return finish(&out, ret);
 }
 
-int encode_event_value(Arena *arena, const Media *media, const Schema *schema, const char *type, const Value *v, HttpBytes *ret) {
+int encode_event_value(Arena *arena, const Media *media, const Schema *schema, const char *type, const Value *v,
+                       HttpBytes *ret) {
     (void)arena;
     if (media->form == MEDIA_PROTOBUF && schema) {
         _cleanup_buf_ Buf object = BUF_INIT(ENCODE_MAX);
@@ -261,7 +267,8 @@ int encode_event_value(Arena *arena, const Media *media, const Schema *schema, c
     return finish(&out, ret);
 }
 
-int encode_event(Arena *arena, const Media *media, const Resource *resource, const char *type, Object *object, bool first_of_watch, HttpBytes ret[3], size_t *ret_n) {
+int encode_event(Arena *arena, const Media *media, const Resource *resource, const char *type, Object *object,
+                 bool first_of_watch, HttpBytes ret[3], size_t *ret_n) {
     if (media->form == MEDIA_JSON && media->as == AS_OBJECT && is_stored_form(resource))
         return event_by_bytes(type, object, ret, ret_n);
     const Schema *schema;
@@ -269,7 +276,8 @@ int encode_event(Arena *arena, const Media *media, const Resource *resource, con
     if (media->as == AS_TABLE) {
         schema = NULL;
         v = print_table_new(arena, resource, first_of_watch);
-        value_set(arena, value_get(v, "metadata"), "resourceVersion", value_printf(arena, "%llu", (unsigned long long)object_revision(object)));
+        value_set(arena, value_get(v, "metadata"), "resourceVersion",
+                  value_printf(arena, "%llu", (unsigned long long)object_revision(object)));
         print_table_add(arena, v, resource, object, media->include_object, now_realtime_ns());
     } else
         v = view_of(arena, media, resource, object, &schema);

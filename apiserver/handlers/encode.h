@@ -12,10 +12,13 @@ int encode_object(Arena *arena, const Media *media, const Resource *resource, Ob
 int encode_value(Arena *arena, const Media *media, const Schema *schema, const Value *v, HttpBytes *ret);
 int encode_list(Arena *arena, const Media *media, const Resource *resource, const ObjectList *list, HttpBytes *ret);
 /* One line (frame) of a watch. `type` is ADDED and so on. */
-int encode_event(Arena *arena, const Media *media, const Resource *resource, const char *type, Object *object, bool first_of_watch, HttpBytes ret[3], size_t *ret_n);
-int encode_event_value(Arena *arena, const Media *media, const Schema *schema, const char *type, const Value *v, HttpBytes *ret);
+int encode_event(Arena *arena, const Media *media, const Resource *resource, const char *type, Object *object,
+                 bool first_of_watch, HttpBytes ret[3], size_t *ret_n);
+int encode_event_value(Arena *arena, const Media *media, const Schema *schema, const char *type, const Value *v,
+                       HttpBytes *ret);
 
 /* table.c and partial.c: other views of an object. */
 Value *print_table_new(Arena *arena, const Resource *resource, bool with_columns);
-void print_table_add(Arena *arena, Value *table, const Resource *resource, const Object *object, const char *include_object, int64_t now_ns);
+void print_table_add(Arena *arena, Value *table, const Resource *resource, const Object *object,
+                     const char *include_object, int64_t now_ns);
 Value *partial_of(Arena *arena, const Object *object);

@@ -17,7 +17,7 @@ static bool is_over(const Value *pod) {
 
 static bool is_ready(const Value *pod) {
     const Value *item;
-    VALUE_FOREACH(item, value_path(pod, "status", "conditions", NULL))
+    VALUE_FOREACH (item, value_path(pod, "status", "conditions", NULL))
         if (streq_null(value_get_str(item, "type"), "Ready"))
             return streq_null(value_get_str(item, "status"), "True");
     return false;
@@ -38,7 +38,9 @@ static int find_budget(RegistryCall *call, const Value *pod, Object **ret, ApiEr
             continue;
         if (*ret) {
             *ret = object_unref(*ret);
-            return api_error_set(err, 500, "InternalError", "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.");
+            return api_error_set(
+                err, 500, "InternalError",
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.");
         }
         *ret = object_ref(list.items[i]);
     }
@@ -47,7 +49,8 @@ static int find_budget(RegistryCall *call, const Value *pod, Object **ret, ApiEr
 
 static int too_many(const Value *budget, ApiError *err) {
     const Value *status = value_get(budget, "status");
-    int r = api_error_set(err, 429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.");
+    int r =
+        api_error_set(err, 429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.");
     char *text = xasprintf("The disruption budget %s needs %lld healthy pods and has %lld currently",
                            meta_get(budget, "name"), (long long)value_get_int(status, "desiredHealthy", 0),
                            (long long)value_get_int(status, "currentHealthy", 0));
@@ -61,8 +64,10 @@ static int spend(RegistryCall *call, Object *stored, const char *pod_name, ApiEr
     Value *budget = object_value(stored, arena), *status = value_ensure_object(arena, budget, "status");
     int64_t allowed = value_get_int(status, "disruptionsAllowed", 0);
     char now[RFC3339_MAX];
-    if (value_get_int(status, "observedGeneration", 0) < value_get_int(value_get(budget, "metadata"), "generation", 0)) {
-        int r = api_error_set(err, 429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.");
+    if (value_get_int(status, "observedGeneration", 0) <
+        value_get_int(value_get(budget, "metadata"), "generation", 0)) {
+        int r = api_error_set(err, 429, "TooManyRequests",
+                              "Cannot evict pod as it would violate the pod's disruption budget.");
         api_error_cause(err, "DisruptionBudget", "The disruption budget is still being processed by the server.", NULL);
         err->retry_after = 10;
         return r;
@@ -71,7 +76,8 @@ static int spend(RegistryCall *call, Object *stored, const char *pod_name, ApiEr
         return too_many(budget, err);
     Value *disrupted = value_ensure_object(arena, status, "disruptedPods");
     if (value_len(disrupted) > DISRUPTED_PODS_MAX)
-        return api_error_forbidden(err, "policy", "poddisruptionbudgets", meta_get(budget, "name"), "DisruptedPods map too big - too many evictions not confirmed by PDB controller");
+        return api_error_forbidden(err, "policy", "poddisruptionbudgets", meta_get(budget, "name"),
+                                   "DisruptedPods map too big - too many evictions not confirmed by PDB controller");
     if (call->context.dry_run)
         return 0;
     value_set_int(arena, status, "disruptionsAllowed", allowed - 1);
@@ -90,9 +96,13 @@ static int check_budget(RegistryCall *call, const Value *pod, ApiError *err) {
         if (r < 0 || !budget)
             return r;
         Value *v = object_value(budget, call->context.arena);
-        bool always = streq_null(value_path(v, "spec", "unhealthyPodEvictionPolicy", NULL) ? value_get_str(value_get(v, "spec"), "unhealthyPodEvictionPolicy") : NULL, "AlwaysAllow");
+        bool always = streq_null(value_path(v, "spec", "unhealthyPodEvictionPolicy", NULL)
+                                     ? value_get_str(value_get(v, "spec"), "unhealthyPodEvictionPolicy")
+                                     : NULL,
+                                 "AlwaysAllow");
         const Value *status = value_get(v, "status");
-        bool enough = value_get_int(status, "currentHealthy", 0) >= value_get_int(status, "desiredHealthy", 0) && value_get_int(status, "desiredHealthy", 0) > 0;
+        bool enough = value_get_int(status, "currentHealthy", 0) >= value_get_int(status, "desiredHealthy", 0) &&
+                      value_get_int(status, "desiredHealthy", 0) > 0;
         if (!is_ready(pod) && (always || enough))
             return 0;
         r = spend(call, budget, call->request->name, err);

@@ -10,7 +10,9 @@ static int check_revision(ApiCore *core, const ApiRequest *request, ApiError *er
     if (str_empty(text))
         return 0;
     if (str_to_uint64(text, &revision) < 0)
-        return api_error_set(err, 500, "", "resourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": invalid syntax", text, text);
+        return api_error_set(
+            err, 500, "", "resourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": invalid syntax",
+            text, text);
     if (revision <= current)
         return 0;
     int r = api_error_set(err, 504, "Timeout", "Timeout: Too large resource version: %llu, current: %llu",

@@ -120,7 +120,8 @@ void http_reply_value(HttpRequest *http, const Media *media, int status, const S
     http_reply(http, status, headers.items, headers.n, body);
 }
 
-static void reply_error_with(HttpRequest *http, const Media *media, const ApiError *err, char *const *warnings, size_t n) {
+static void reply_error_with(HttpRequest *http, const Media *media, const ApiError *err, char *const *warnings,
+                             size_t n) {
     static const Media json = {.form = MEDIA_JSON};
     _cleanup_arena_ Arena *arena = arena_new(0);
     const Schema *schema = schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.Status");
@@ -168,7 +169,8 @@ static const char *deprecation_of(const Resource *resource) {
         {"", "v1", "componentstatuses", "v1 ComponentStatus is deprecated in v1.19+"},
     };
     for (size_t i = 0; i < ELEMENTSOF(deprecated); i++)
-        if (streq(resource->plural, deprecated[i].plural) && streq(resource->group, deprecated[i].group) && streq(resource->version, deprecated[i].version))
+        if (streq(resource->plural, deprecated[i].plural) && streq(resource->group, deprecated[i].group) &&
+            streq(resource->version, deprecated[i].version))
             return deprecated[i].text;
     return NULL;
 }
@@ -249,8 +251,8 @@ static int unreadable(Exchange *exchange, ApiError *err) {
     api_error_done(err);
     if (exchange->request.verb == API_DELETE || exchange->request.verb == API_DELETE_COLLECTION)
         return api_error_bad_request(err, "%s: %s", what, message);
-    return api_error_bad_request(err, "the object provided is unrecognized (must be of type %s): %s: %s (%s)", kind, what,
-                                 message, summary_hex(exchange->arena, data, len));
+    return api_error_bad_request(err, "the object provided is unrecognized (must be of type %s): %s: %s (%s)", kind,
+                                 what, message, summary_hex(exchange->arena, data, len));
 }
 
 static void set_option(Arena *arena, Value *options, const Query *query, const char *name) {
@@ -274,9 +276,12 @@ static int delete_body(Exchange *exchange, Value *body, Value **ret, ApiError *e
     static const char *const names[] = {"gracePeriodSeconds", "orphanDependents", "propagationPolicy", "dryRun"};
     Arena *arena = exchange->arena;
     if (body) {
-        const char *kind = str_or(value_get_str(body, "kind"), "DeleteOptions"), *version = str_or(value_get_str(body, "apiVersion"), "v1");
+        const char *kind = str_or(value_get_str(body, "kind"), "DeleteOptions"),
+                   *version = str_or(value_get_str(body, "apiVersion"), "v1");
         if (!streq(kind, "DeleteOptions"))
-            return api_error_bad_request(err, "no kind \"%s\" is registered for version \"%s\" in scheme \"pkg/runtime/scheme.go:111\"", kind, version);
+            return api_error_bad_request(
+                err, "no kind \"%s\" is registered for version \"%s\" in scheme \"pkg/runtime/scheme.go:111\"", kind,
+                version);
         const Schema *schema = schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
         int r = schema ? schema_normalize(arena, schema, body, NULL, err) : 0;
         if (r < 0)

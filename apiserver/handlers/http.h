@@ -1,5 +1,5 @@
-/* The core over HTTP: one exchange from a routed, authorized request to its reply. Reads are answered on the loop thread,
- * writes on a pool, watches and connections live on the loop. */
+/* The core over HTTP: one exchange from a routed, authorized request to its reply. Reads are answered on the loop
+ * thread, writes on a pool, watches and connections live on the loop. */
 #pragma once
 
 #include "apiserver/handlers/api.h"
@@ -10,8 +10,8 @@
 
 typedef struct ApiHttp ApiHttp;
 
-#define API_POOL_THREADS 64  /* writes that wait for the disk together */
-#define API_POOL_QUEUE 4096  /* writes that wait for a thread; past it 429 */
+#define API_POOL_THREADS 64              /* writes that wait for the disk together */
+#define API_POOL_QUEUE 4096              /* writes that wait for a thread; past it 429 */
 #define API_TREE_MAX (256 * 1024 * 1024) /* memory of one request's trees */
 
 typedef struct ApiHttpConfig {

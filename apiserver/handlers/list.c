@@ -33,7 +33,8 @@ static void validate_match(const ApiRequest *request, bool watch, FieldErrors *e
         if (str_empty(match))
             field_forbidden(errors, &at, "resourceVersionMatch is required when sendInitialEvents is set");
         else if (!streq(match, "NotOlderThan"))
-            field_not_supported(errors, &at, value_string(errors->arena, match), (const char *const[]){"NotOlderThan", NULL});
+            field_not_supported(errors, &at, value_string(errors->arena, match),
+                                (const char *const[]){"NotOlderThan", NULL});
         if (o->send_initial_events && !o->allow_watch_bookmarks)
             field_forbidden(errors, &initial, "sendInitialEvents requires allowWatchBookmarks");
         return;
@@ -43,11 +44,13 @@ static void validate_match(const ApiRequest *request, bool watch, FieldErrors *e
     if (!watch && o->send_initial_events_set)
         field_forbidden(errors, &initial, "sendInitialEvents is forbidden for list");
     if (watch && !str_empty(match))
-        field_forbidden(errors, &at, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+        field_forbidden(errors, &at,
+                        "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
 }
 
 static bool names_fields_plainly(const Resource *resource) {
-    /* kinds with a conversion function for their fields say "field label not supported"; the others word it otherwise */
+    /* kinds with a conversion function for their fields say "field label not supported"; the others word it otherwise
+     */
     return resource->selectable_fields != NULL;
 }
 
@@ -57,7 +60,8 @@ static int check_fields(const ApiRequest *request, const Selector *fields, ApiEr
         return 0;
     if (names_fields_plainly(request->resource))
         return api_error_bad_request(err, "field label not supported: %s", unknown);
-    return api_error_bad_request(err, "\"%s\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", unknown);
+    return api_error_bad_request(
+        err, "\"%s\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", unknown);
 }
 
 static int read_revision(const ApiRequest *request, ListParameters *p, ApiError *err) {
@@ -65,7 +69,10 @@ static int read_revision(const ApiRequest *request, ListParameters *p, ApiError 
     if (str_empty(text))
         return 0;
     if (str_to_uint64(text, &p->revision) < 0)
-        return api_error_bad_request(err, "invalid resource version: resourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": invalid syntax", text, text);
+        return api_error_bad_request(err,
+                                     "invalid resource version: resourceVersion: Invalid value: \"%s\": "
+                                     "strconv.ParseUint: parsing \"%s\": invalid syntax",
+                                     text, text);
     p->revision_set = true;
     return 0;
 }

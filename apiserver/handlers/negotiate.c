@@ -75,8 +75,11 @@ static bool form_of(const char *type, MediaForm *ret) {
         const char *type;
         MediaForm form;
     } forms[] = {
-        {"application/json", MEDIA_JSON},  {"application/yaml", MEDIA_YAML}, {"application/vnd.kubernetes.protobuf", MEDIA_PROTOBUF},
-        {"*/*", MEDIA_JSON}, {"application/*", MEDIA_JSON},
+        {"application/json", MEDIA_JSON},
+        {"application/yaml", MEDIA_YAML},
+        {"application/vnd.kubernetes.protobuf", MEDIA_PROTOBUF},
+        {"*/*", MEDIA_JSON},
+        {"application/*", MEDIA_JSON},
     };
     for (size_t i = 0; i < ELEMENTSOF(forms); i++)
         if (strcasecmp(forms[i].type, type) == 0) {
@@ -90,7 +93,8 @@ static bool as_of(const Clause *clause, MediaAs *ret) {
     *ret = AS_OBJECT;
     if (!clause->as)
         return true;
-    if (!streq_null(clause->group, "meta.k8s.io") || !(streq_null(clause->version, "v1") || streq_null(clause->version, "v1beta1")))
+    if (!streq_null(clause->group, "meta.k8s.io") ||
+        !(streq_null(clause->version, "v1") || streq_null(clause->version, "v1beta1")))
         return false;
     if (streq(clause->as, "Table"))
         *ret = AS_TABLE;
@@ -106,7 +110,8 @@ static bool is_browser(const HttpRequest *request) {
     return str_has_prefix(agent, "curl") || str_has_prefix(agent, "Wget") || str_has_prefix(agent, "Mozilla/5.0");
 }
 
-int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query, bool stream, Media *ret, ApiError *err) {
+int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query, bool stream, Media *ret,
+                    ApiError *err) {
     size_t n = 0;
     Clause *clauses = parse_accept(arena, http_header(request, "accept"), &n);
     for (size_t i = 0; i < n; i++) {
@@ -120,7 +125,8 @@ int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query
         return 0;
     }
     return api_error_set(err, 406, "NotAcceptable", "only the following media types are accepted: %s",
-                         stream ? "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch" : MEDIA_TYPES);
+                         stream ? "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+                                : MEDIA_TYPES);
 }
 
 const char *media_content_type(const Media *media, bool stream) {
@@ -166,7 +172,8 @@ static int decode_protobuf(Arena *arena, const char *data, size_t len, Value **r
     size_t raw_len;
     int r = protobuf_decode(arena, data, len, &api_version, &kind, &raw, &raw_len);
     if (r < 0)
-        return api_error_bad_request(err, "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
+        return api_error_bad_request(
+            err, "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
     const char *slash = strchr(api_version, '/');
     char *group = slash ? arena_strndup(arena, api_version, (size_t)(slash - api_version)) : (char *)"";
     const char *version = slash ? slash + 1 : api_version;
@@ -181,7 +188,9 @@ static int decode_protobuf(Arena *arena, const char *data, size_t len, Value **r
             if (streq(resource_builtin(i)->subresources[j].kind, kind))
                 schema = resource_builtin(i)->subresources[j].schema;
     if (!schema)
-        return api_error_bad_request(err, "no kind \"%s\" is registered for version \"%s\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"", kind, api_version);
+        return api_error_bad_request(
+            err, "no kind \"%s\" is registered for version \"%s\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+            kind, api_version);
     r = protobuf_decode_message(arena, schema, raw, raw_len, ret);
     if (r < 0)
         return api_error_bad_request(err, "unable to decode the protobuf message of a %s", kind);
@@ -206,12 +215,16 @@ int body_decode(Arena *arena, const HttpRequest *request, Value **ret, Duplicate
     else if (str_has_suffix(type, "+json"))
         form = MEDIA_JSON;
     else if (strchr(type, '*') || !form_of(type, &form))
-        return api_error_set(err, 415, "UnsupportedMediaType", "the body of the request was in an unknown format - accepted media types include: " MEDIA_TYPES);
+        return api_error_set(
+            err, 415, "UnsupportedMediaType",
+            "the body of the request was in an unknown format - accepted media types include: " MEDIA_TYPES);
     if (form == MEDIA_PROTOBUF)
         return decode_protobuf(arena, data, len, ret, err);
-    r = form == MEDIA_JSON ? json_parse(arena, data, len, ret, duplicates, &message) : yaml_parse(arena, data, len, ret, duplicates, &message);
+    r = form == MEDIA_JSON ? json_parse(arena, data, len, ret, duplicates, &message)
+                           : yaml_parse(arena, data, len, ret, duplicates, &message);
     if (r == -ENOMEM)
-        return api_error_set(err, 413, "RequestEntityTooLarge", "Request entity too large: the decoded body needs too much memory");
+        return api_error_set(err, 413, "RequestEntityTooLarge",
+                             "Request entity too large: the decoded body needs too much memory");
     if (r < 0)
         return api_error_bad_request(err, "%s", str_or(message, "the body cannot be parsed"));
     return 0;

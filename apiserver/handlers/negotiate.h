@@ -17,13 +17,14 @@ typedef struct Media {
 } Media;
 
 /* -EPROTONOSUPPORT with the 406 Status. */
-int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query, bool stream, Media *ret, ApiError *err);
+int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query, bool stream, Media *ret,
+                    ApiError *err);
 const char *media_content_type(const Media *media, bool stream);
 
 /* The Accept header picks aggregated discovery (apidiscovery.k8s.io/v2): true. */
 bool media_wants_aggregated(const HttpRequest *request, bool *ret_unsupported);
 
-/* Decodes a body by its Content-Type (application/json when there is none). `kind_schema` finds the schema of a protobuf
- * body from its own kind. 400, 415 in the reference's words. *ret NULL for an empty body. */
+/* Decodes a body by its Content-Type (application/json when there is none). `kind_schema` finds the schema of a
+ * protobuf body from its own kind. 400, 415 in the reference's words. *ret NULL for an empty body. */
 int body_decode(Arena *arena, const HttpRequest *request, Value **ret, DuplicateFields *duplicates, ApiError *err);
 int patch_type_read(const HttpRequest *request, const Resource *resource, PatchType *ret, ApiError *err);

@@ -21,7 +21,7 @@ static const char *address_of(const Value *node) {
     static const char *const wanted[] = {"InternalIP", "ExternalIP", "Hostname"};
     const Value *a;
     for (size_t i = 0; i < ELEMENTSOF(wanted); i++)
-        VALUE_FOREACH(a, value_path(node, "status", "addresses", NULL))
+        VALUE_FOREACH (a, value_path(node, "status", "addresses", NULL))
             if (streq_null(value_get_str(a, "type"), wanted[i]) && !str_empty(value_get_str(a, "address")))
                 return value_get_str(a, "address");
     return NULL;
@@ -31,7 +31,7 @@ static bool has_container(const Value *spec, const char *name) {
     static const char *const lists[] = {"containers", "initContainers", "ephemeralContainers"};
     const Value *c;
     for (size_t i = 0; i < ELEMENTSOF(lists); i++)
-        VALUE_FOREACH(c, value_get(spec, lists[i]))
+        VALUE_FOREACH (c, value_get(spec, lists[i]))
             if (streq_null(value_get_str(c, "name"), name))
                 return true;
     return false;
@@ -40,13 +40,14 @@ static bool has_container(const Value *spec, const char *name) {
 static const char *names_in(Arena *arena, const Value *list) {
     const char *out = "";
     const Value *c;
-    VALUE_FOREACH(c, list)
+    VALUE_FOREACH (c, list)
         out = *out ? arena_printf(arena, "%s %s", out, value_get_str(c, "name")) : value_get_str(c, "name");
     return out;
 }
 
 static int choose_container(Exchange *exchange, const Value *pod, const char **ret, ApiError *err) {
-    const Value *spec = value_get(pod, "spec"), *containers = value_get(spec, "containers"), *init = value_get(spec, "initContainers");
+    const Value *spec = value_get(pod, "spec"), *containers = value_get(spec, "containers"),
+                *init = value_get(spec, "initContainers");
     const char *name = query_get(&exchange->query, "container"), *pod_name = exchange->route.name;
     if (str_empty(name)) {
         if (value_len(containers) == 1) {
@@ -54,9 +55,13 @@ static int choose_container(Exchange *exchange, const Value *pod, const char **r
             return 0;
         }
         if (value_len(init))
-            return api_error_bad_request(err, "a container name must be specified for pod %s, choose one of: [%s] or one of the init containers: [%s]",
-                                         pod_name, names_in(exchange->arena, containers), names_in(exchange->arena, init));
-        return api_error_bad_request(err, "a container name must be specified for pod %s, choose one of: [%s]", pod_name, names_in(exchange->arena, containers));
+            return api_error_bad_request(err,
+                                         "a container name must be specified for pod %s, choose one of: [%s] or one of "
+                                         "the init containers: [%s]",
+                                         pod_name, names_in(exchange->arena, containers),
+                                         names_in(exchange->arena, init));
+        return api_error_bad_request(err, "a container name must be specified for pod %s, choose one of: [%s]",
+                                     pod_name, names_in(exchange->arena, containers));
     }
     if (!has_container(spec, name))
         return api_error_bad_request(err, "container %s is not valid for pod %s", name, pod_name);
@@ -76,7 +81,8 @@ static void copy_queries(Exchange *exchange, Buf *out, const char *const *names)
 }
 
 static void stream_queries(Exchange *exchange, Buf *out) {
-    static const char *const pairs[][2] = {{"stdin", "input"}, {"stdout", "output"}, {"stderr", "error"}, {"tty", "tty"}};
+    static const char *const pairs[][2] = {
+        {"stdin", "input"}, {"stdout", "output"}, {"stderr", "error"}, {"tty", "tty"}};
     static const char *const command[] = {"command", NULL};
     for (size_t i = 0; i < ELEMENTSOF(pairs); i++)
         if (query_bool(&exchange->query, pairs[i][0]))
@@ -85,9 +91,13 @@ static void stream_queries(Exchange *exchange, Buf *out) {
 }
 
 static int build_path(Exchange *exchange, const Value *pod, NodeTarget *ret, ApiError *err) {
-    static const char *const log_names[] = {"follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream", "insecureSkipTLSVerifyBackend", NULL};
+    static const char *const log_names[] = {"follow",     "previous",   "sinceSeconds",
+                                            "sinceTime",  "timestamps", "tailLines",
+                                            "limitBytes", "stream",     "insecureSkipTLSVerifyBackend",
+                                            NULL};
     static const char *const port_names[] = {"port", "ports", NULL};
-    const char *subresource = exchange->route.subresource, *ns = exchange->route.ns, *pod_name = exchange->route.name, *container = NULL;
+    const char *subresource = exchange->route.subresource, *ns = exchange->route.ns, *pod_name = exchange->route.name,
+               *container = NULL;
     _cleanup_buf_ Buf out = BUF_INIT(64 * 1024);
     bool log = streq(subresource, "log"), forward = streq(subresource, "portforward");
     int r = forward ? 0 : choose_container(exchange, pod, &container, err);
@@ -125,7 +135,8 @@ static int check_log_options(Exchange *exchange, ApiError *err) {
         if (str_to_int64(text, &n) < 0)
             return api_error_bad_request(err, "strconv.ParseInt: parsing \"%s\": invalid syntax", text);
         if (n < 0 || (n == 0 && i > 0))
-            field_invalid(&errors, &at, value_int(exchange->arena, n), i == 0 ? "must be greater than or equal to 0" : "must be greater than 0");
+            field_invalid(&errors, &at, value_int(exchange->arena, n),
+                          i == 0 ? "must be greater than or equal to 0" : "must be greater than 0");
     }
     if (query_get(&exchange->query, "sinceSeconds") && query_get(&exchange->query, "sinceTime")) {
         FieldPath at = FIELD(NULL, "");
@@ -154,7 +165,8 @@ int node_target_find(Exchange *exchange, NodeTarget *ret, ApiError *err) {
     target.host = address_of(node);
     if (!target.host)
         return api_error_set(err, 500, "InternalError", "no preferred addresses found; known addresses: []");
-    int64_t port = value_get_int(value_path(node, "status", "daemonEndpoints", "kubeletEndpoint", NULL), "Port", AGENT_PORT);
+    int64_t port =
+        value_get_int(value_path(node, "status", "daemonEndpoints", "kubeletEndpoint", NULL), "Port", AGENT_PORT);
     target.port = (uint16_t)(port > 0 && port < 65536 ? port : AGENT_PORT);
     target.server_name = name;
     *ret = target;

@@ -52,7 +52,8 @@ static void seal(Document *document) {
 }
 
 static void add_group(OpenApi *openapi, const Resource *resource) {
-    char *path = *resource->group ? xasprintf("apis/%s/%s", resource->group, resource->version) : xasprintf("api/%s", resource->version);
+    char *path = *resource->group ? xasprintf("apis/%s/%s", resource->group, resource->version)
+                                  : xasprintf("api/%s", resource->version);
     for (size_t i = 0; i < openapi->n_v3; i++)
         if (streq(openapi->v3[i].path, path)) {
             free(path);
@@ -82,24 +83,28 @@ static void build_v3(OpenApi *openapi) {
 
 static void reply_json(HttpRequest *http, const Buf *json, const char *hash) {
     char *etag = hash ? xasprintf("\"%s\"", hash) : NULL;
-    HttpHeader headers[] = {{"content-type", "application/json"}, {"cache-control", "no-cache, private"}, {"etag", str_or(etag, "")}};
+    HttpHeader headers[] = {
+        {"content-type", "application/json"}, {"cache-control", "no-cache, private"}, {"etag", str_or(etag, "")}};
     http_reply(http, 200, headers, etag ? 3 : 2, http_bytes_copy(json->data, json->len));
     free(etag);
 }
 
 static void serve_index(OpenApi *openapi, HttpRequest *http) {
-    static const char *const others[] = {".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version"};
+    static const char *const others[] = {".well-known/openid-configuration", "api", "apis", "openid/v1/jwks",
+                                         "version"};
     _cleanup_buf_ Buf out = BUF_INIT(1024 * 1024);
     buf_puts(&out, "{\"paths\":{");
     for (size_t i = 0; i < openapi->n_v3; i++)
-        buf_printf(&out, "%s\"%s\":{\"serverRelativeURL\":\"/openapi/v3/%s?hash=%.64s\"}", i ? "," : "", openapi->v3[i].path, openapi->v3[i].path, openapi->v3[i].hash);
+        buf_printf(&out, "%s\"%s\":{\"serverRelativeURL\":\"/openapi/v3/%s?hash=%.64s\"}", i ? "," : "",
+                   openapi->v3[i].path, openapi->v3[i].path, openapi->v3[i].hash);
     for (size_t i = 0; i < ELEMENTSOF(others); i++)
         buf_printf(&out, ",\"%s\":{\"serverRelativeURL\":\"/openapi/v3/%s\"}", others[i], others[i]);
     for (size_t i = 0; i < openapi->n_v3; i++) {
         const char *path = openapi->v3[i].path, *slash = strrchr(path, '/');
         bool first = i == 0 || strncmp(openapi->v3[i - 1].path, path, (size_t)(slash - path) + 1) != 0;
         if (str_has_prefix(path, "apis/") && first)
-            buf_printf(&out, ",\"%.*s\":{\"serverRelativeURL\":\"/openapi/v3/%.*s\"}", (int)(slash - path), path, (int)(slash - path), path);
+            buf_printf(&out, ",\"%.*s\":{\"serverRelativeURL\":\"/openapi/v3/%.*s\"}", (int)(slash - path), path,
+                       (int)(slash - path), path);
     }
     buf_puts(&out, "}}");
     http_reply_text(http, 200, "text/plain; charset=utf-8", out.data);
@@ -116,7 +121,8 @@ static void serve_v2(OpenApi *openapi, HttpRequest *http) {
 }
 
 static bool is_other(const char *path) {
-    static const char *const others[] = {".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version", NULL};
+    static const char *const others[] = {
+        ".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version", NULL};
     return str_in(path, others) || (str_has_prefix(path, "apis/") && !strchr(path + 5, '/'));
 }
 
@@ -134,7 +140,8 @@ void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char
         for (size_t i = 0; i < openapi->n_v3 && !found; i++)
             if (streq(openapi->v3[i].path, rest))
                 found = &openapi->v3[i];
-        static const char empty[] = "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"v1.36.3\"},\"paths\":{},\"components\":{}}";
+        static const char empty[] = "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"v1.36.3\"}"
+                                    ",\"paths\":{},\"components\":{}}";
         Buf none = {.data = (char *)empty, .len = sizeof empty - 1};
         if (!*rest)
             serve_index(openapi, http);

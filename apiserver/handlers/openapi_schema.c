@@ -8,8 +8,8 @@
 typedef struct Writer {
     Buf *out;
     bool v3;
-    StrMap *seen;          /* definition names written or queued */
-    const Schema **queue;  /* SCHEMAS_MAX */
+    StrMap *seen;         /* definition names written or queued */
+    const Schema **queue; /* SCHEMAS_MAX */
     size_t n, next;
     bool comma;
 } Writer;
@@ -29,11 +29,15 @@ static const struct {
     SchemaType type;
     const char *name, *v2, *v3;
 } named[] = {
-    {SCHEMA_QUANTITY, "io.k8s.apimachinery.pkg.api.resource.Quantity", "{\"type\":\"string\"}", "{\"oneOf\":[{\"type\":\"string\"},{\"type\":\"number\"}]}"},
-    {SCHEMA_INT_OR_STRING, "io.k8s.apimachinery.pkg.util.intstr.IntOrString", "{\"type\":\"string\",\"format\":\"int-or-string\"}",
+    {SCHEMA_QUANTITY, "io.k8s.apimachinery.pkg.api.resource.Quantity", "{\"type\":\"string\"}",
+     "{\"oneOf\":[{\"type\":\"string\"},{\"type\":\"number\"}]}"},
+    {SCHEMA_INT_OR_STRING, "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
+     "{\"type\":\"string\",\"format\":\"int-or-string\"}",
      "{\"format\":\"int-or-string\",\"oneOf\":[{\"type\":\"integer\"},{\"type\":\"string\"}]}"},
-    {SCHEMA_TIME, META "Time", "{\"type\":\"string\",\"format\":\"date-time\"}", "{\"type\":\"string\",\"format\":\"date-time\"}"},
-    {SCHEMA_MICRO_TIME, META "MicroTime", "{\"type\":\"string\",\"format\":\"date-time\"}", "{\"type\":\"string\",\"format\":\"date-time\"}"},
+    {SCHEMA_TIME, META "Time", "{\"type\":\"string\",\"format\":\"date-time\"}",
+     "{\"type\":\"string\",\"format\":\"date-time\"}"},
+    {SCHEMA_MICRO_TIME, META "MicroTime", "{\"type\":\"string\",\"format\":\"date-time\"}",
+     "{\"type\":\"string\",\"format\":\"date-time\"}"},
     {SCHEMA_DURATION, META "Duration", "{\"type\":\"string\"}", "{\"type\":\"string\"}"},
     {SCHEMA_RAW, "io.k8s.apimachinery.pkg.runtime.RawExtension", "{\"type\":\"object\"}", "{\"type\":\"object\"}"},
     {SCHEMA_FIELDS_V1, META "FieldsV1", "{\"type\":\"object\"}", "{\"type\":\"object\"}"},
@@ -125,7 +129,8 @@ static void write_field(Writer *w, const SchemaField *field) {
         buf_printf(w->out, ",\"x-kubernetes-patch-merge-key\":\"%s\"", field->patch_merge_key);
     if (field->flags & (FIELD_MERGE | FIELD_RETAIN_KEYS))
         buf_printf(w->out, ",\"x-kubernetes-patch-strategy\":\"%s%s%s\"", field->flags & FIELD_MERGE ? "merge" : "",
-                   (field->flags & FIELD_MERGE) && (field->flags & FIELD_RETAIN_KEYS) ? "," : "", field->flags & FIELD_RETAIN_KEYS ? "retainKeys" : "");
+                   (field->flags & FIELD_MERGE) && (field->flags & FIELD_RETAIN_KEYS) ? "," : "",
+                   field->flags & FIELD_RETAIN_KEYS ? "retainKeys" : "");
     buf_putc(w->out, '}');
 }
 
@@ -143,11 +148,13 @@ static void write_kinds(Writer *w, const Schema *schema) {
     for (size_t i = 0; resource_builtin(i); i++) {
         const Resource *r = resource_builtin(i);
         if (r->schema == schema)
-            buf_printf(w->out, "%s{\"group\":\"%s\",\"kind\":\"%s\",\"version\":\"%s\"}", n++ ? "," : ",\"x-kubernetes-group-version-kind\":[", r->group, r->kind, r->version);
+            buf_printf(w->out, "%s{\"group\":\"%s\",\"kind\":\"%s\",\"version\":\"%s\"}",
+                       n++ ? "," : ",\"x-kubernetes-group-version-kind\":[", r->group, r->kind, r->version);
         for (size_t j = 0; j < r->n_subresources; j++) {
             const Subresource *s = &r->subresources[j];
             if (s->schema == schema && s->group && !n)
-                buf_printf(w->out, "%s{\"group\":\"%s\",\"kind\":\"%s\",\"version\":\"%s\"}", n++ ? "," : ",\"x-kubernetes-group-version-kind\":[", s->group, s->kind, s->version);
+                buf_printf(w->out, "%s{\"group\":\"%s\",\"kind\":\"%s\",\"version\":\"%s\"}",
+                           n++ ? "," : ",\"x-kubernetes-group-version-kind\":[", s->group, s->kind, s->version);
         }
     }
     if (n)
@@ -187,18 +194,23 @@ static void write_list_kind(Writer *w, const Resource *r) {
     char *name = xasprintf("%sList", r->schema->name);
     if (r->list_kind && strmap_put(w->seen, name, (void *)r)) {
         begin_definition(w, name);
-        buf_puts(w->out, "{\"type\":\"object\",\"properties\":{\"apiVersion\":{\"type\":\"string\"},\"items\":{\"type\":\"array\",\"items\":{");
+        buf_puts(w->out, "{\"type\":\"object\",\"properties\":{\"apiVersion\":{\"type\":\"string\"},\"items\":{"
+                         "\"type\":\"array\",\"items\":{");
         write_type(w, r->schema);
         buf_puts(w->out, "}},\"kind\":{\"type\":\"string\"},\"metadata\":{");
         if (list_meta)
             write_type(w, list_meta);
-        buf_printf(w->out, "}},\"required\":[\"items\"],\"x-kubernetes-group-version-kind\":[{\"group\":\"%s\",\"kind\":\"%s\",\"version\":\"%s\"}]}", r->group, r->list_kind, r->version);
+        buf_printf(w->out,
+                   "}},\"required\":[\"items\"],\"x-kubernetes-group-version-kind\":[{\"group\":\"%s\",\"kind\":\"%s\","
+                   "\"version\":\"%s\"}]}",
+                   r->group, r->list_kind, r->version);
     }
     free(name);
 }
 
 static void write_schemas(Writer *w, const char *group, const char *version) {
-    static const char *const always[] = {META "DeleteOptions", META "Status", META "APIResourceList", META "WatchEvent", NULL};
+    static const char *const always[] = {META "DeleteOptions", META "Status", META "APIResourceList", META "WatchEvent",
+                                         NULL};
     for (size_t i = 0; always[i]; i++)
         enqueue(w, schema_by_name(always[i]));
     for (size_t i = 0; resource_builtin(i); i++) {
@@ -226,8 +238,13 @@ typedef struct Operation {
     const char *method, *action;
 } Operation;
 
-static const Operation on_one[] = {{VERB_GET, "get", "get"}, {VERB_UPDATE, "put", "put"}, {VERB_PATCH, "patch", "patch"}, {VERB_DELETE, "delete", "delete"}, {VERB_CREATE, "post", "connect"}};
-static const Operation on_many[] = {{VERB_LIST, "get", "list"}, {VERB_CREATE, "post", "post"}, {VERB_DELETE_COLLECTION, "delete", "deletecollection"}};
+static const Operation on_one[] = {{VERB_GET, "get", "get"},
+                                   {VERB_UPDATE, "put", "put"},
+                                   {VERB_PATCH, "patch", "patch"},
+                                   {VERB_DELETE, "delete", "delete"},
+                                   {VERB_CREATE, "post", "connect"}};
+static const Operation on_many[] = {
+    {VERB_LIST, "get", "list"}, {VERB_CREATE, "post", "post"}, {VERB_DELETE_COLLECTION, "delete", "deletecollection"}};
 
 static void write_parameters(Writer *w, const Operation *op) {
     static const char *const dry[] = {"dryRun", "fieldManager", "fieldValidation", NULL};
@@ -235,24 +252,31 @@ static void write_parameters(Writer *w, const Operation *op) {
     buf_puts(w->out, ",\"parameters\":[");
     for (size_t i = 0; writes && dry[i]; i++)
         if (w->v3)
-            buf_printf(w->out, "%s{\"name\":\"%s\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"uniqueItems\":true}}", i ? "," : "", dry[i]);
+            buf_printf(w->out,
+                       "%s{\"name\":\"%s\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"uniqueItems\":true}}",
+                       i ? "," : "", dry[i]);
         else
-            buf_printf(w->out, "%s{\"name\":\"%s\",\"in\":\"query\",\"type\":\"string\",\"uniqueItems\":true}", i ? "," : "", dry[i]);
+            buf_printf(w->out, "%s{\"name\":\"%s\",\"in\":\"query\",\"type\":\"string\",\"uniqueItems\":true}",
+                       i ? "," : "", dry[i]);
     buf_putc(w->out, ']');
 }
 
-static void write_operations(Writer *w, const Resource *r, const char *kind, const char *group, const char *version, uint16_t verbs,
-                             const Operation *operations, size_t n) {
+static void write_operations(Writer *w, const Resource *r, const char *kind, const char *group, const char *version,
+                             uint16_t verbs, const Operation *operations, size_t n) {
     size_t written = 0;
     for (size_t i = 0; i < n; i++) {
         if (!(verbs & operations[i].verb))
             continue;
-        buf_printf(w->out, "%s\"%s\":{\"x-kubernetes-action\":\"%s\",\"x-kubernetes-group-version-kind\":{\"group\":\"%s\",\"kind\":\"%s\",\"version\":\"%s\"}",
+        buf_printf(w->out,
+                   "%s\"%s\":{\"x-kubernetes-action\":\"%s\",\"x-kubernetes-group-version-kind\":{\"group\":\"%s\","
+                   "\"kind\":\"%s\",\"version\":\"%s\"}",
                    written++ ? "," : "", operations[i].method, operations[i].action, group, kind, version);
         write_parameters(w, &operations[i]);
-        buf_printf(w->out, ",\"responses\":{\"200\":{\"description\":\"OK\"%s", w->v3 ? ",\"content\":{\"application/json\":{\"schema\":{" : ",\"schema\":{");
+        buf_printf(w->out, ",\"responses\":{\"200\":{\"description\":\"OK\"%s",
+                   w->v3 ? ",\"content\":{\"application/json\":{\"schema\":{" : ",\"schema\":{");
         if (r->schema->name)
-            buf_printf(w->out, "\"$ref\":\"%s%s%s\"", ref_root(w), r->schema->name, operations[i].verb == VERB_LIST ? "List" : "");
+            buf_printf(w->out, "\"$ref\":\"%s%s%s\"", ref_root(w), r->schema->name,
+                       operations[i].verb == VERB_LIST ? "List" : "");
         buf_puts(w->out, w->v3 ? "}}}}}}" : "}}}}");
     }
 }
@@ -278,13 +302,15 @@ static void write_resource_paths(Writer *w, const Resource *r, const char *root)
     }
     if (r->verbs & VERB_GET) {
         begin_path(w, inside, one);
-        write_operations(w, r, r->kind, r->group, r->version, r->verbs & (uint16_t)~VERB_CREATE, on_one, ELEMENTSOF(on_one));
+        write_operations(w, r, r->kind, r->group, r->version, r->verbs & (uint16_t)~VERB_CREATE, on_one,
+                         ELEMENTSOF(on_one));
         buf_putc(w->out, '}');
     }
     for (size_t i = 0; i < r->n_subresources; i++) {
         const Subresource *s = &r->subresources[i];
         begin_path(w, inside, arena_printf(arena, "%s/%s", one, s->name));
-        write_operations(w, r, s->kind, s->group ? s->group : r->group, s->group ? s->version : r->version, s->verbs, on_one, ELEMENTSOF(on_one));
+        write_operations(w, r, s->kind, s->group ? s->group : r->group, s->group ? s->version : r->version, s->verbs,
+                         on_one, ELEMENTSOF(on_one));
         buf_putc(w->out, '}');
     }
     if (r->verbs & VERB_WATCH) {
@@ -308,7 +334,8 @@ static void write_paths(Writer *w, const char *group, const char *version) {
         const Resource *r = resource_builtin(i);
         if (group && (!streq(r->group, group) || !streq(r->version, version)))
             continue;
-        const char *root = *r->group ? arena_printf(arena, "/apis/%s/%s", r->group, r->version) : arena_printf(arena, "/api/%s", r->version);
+        const char *root = *r->group ? arena_printf(arena, "/apis/%s/%s", r->group, r->version)
+                                     : arena_printf(arena, "/api/%s", r->version);
         if (!streq(root, last)) {
             begin_path(w, root, "/");
             buf_putc(w->out, '}');
@@ -321,13 +348,16 @@ static void write_paths(Writer *w, const char *group, const char *version) {
 
 static void write_document(Buf *out, bool v3, const char *group, const char *version) {
     Writer w = {.out = out, .v3 = v3, .seen = strmap_new(NULL), .queue = xcalloc(SCHEMAS_MAX, sizeof(const Schema *))};
-    buf_printf(out, "{\"%s\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"v1.36.3\"},\"paths\":{", v3 ? "openapi\":\"3.0.0" : "swagger\":\"2.0");
+    buf_printf(out, "{\"%s\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"v1.36.3\"},\"paths\":{",
+               v3 ? "openapi\":\"3.0.0" : "swagger\":\"2.0");
     write_paths(&w, group, version);
     buf_puts(out, v3 ? "},\"components\":{\"schemas\":{" : "},\"definitions\":{");
     w.comma = false;
     write_schemas(&w, group, version);
-    buf_puts(out, v3 ? "},\"securitySchemes\":{\"BearerToken\":{\"type\":\"apiKey\",\"name\":\"authorization\",\"in\":\"header\"}}}}"
-                     : "},\"securityDefinitions\":{\"BearerToken\":{\"type\":\"apiKey\",\"name\":\"authorization\",\"in\":\"header\"}},\"security\":[{\"BearerToken\":[]}]}");
+    buf_puts(out, v3 ? "},\"securitySchemes\":{\"BearerToken\":{\"type\":\"apiKey\",\"name\":\"authorization\",\"in\":"
+                       "\"header\"}}}}"
+                     : "},\"securityDefinitions\":{\"BearerToken\":{\"type\":\"apiKey\",\"name\":\"authorization\","
+                       "\"in\":\"header\"}},\"security\":[{\"BearerToken\":[]}]}");
     strmap_free(w.seen);
     free(w.queue);
 }

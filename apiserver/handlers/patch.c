@@ -5,10 +5,16 @@
 #include <errno.h>
 
 static int bad_merge_patch(const Value *patch, ApiError *err) {
-    static const char *const names[] = {[VALUE_BOOL] = "bool", [VALUE_INT] = "number", [VALUE_DOUBLE] = "number", [VALUE_STRING] = "string", [VALUE_ARRAY] = "array"};
+    static const char *const names[] = {[VALUE_BOOL] = "bool",
+                                        [VALUE_INT] = "number",
+                                        [VALUE_DOUBLE] = "number",
+                                        [VALUE_STRING] = "string",
+                                        [VALUE_ARRAY] = "array"};
     if (!patch || patch->type == VALUE_NULL)
         return api_error_bad_request(err, "Invalid JSON Patch");
-    return api_error_bad_request(err, "error decoding patch: json: cannot unmarshal %s into Go value of type map[string]interface {}", names[patch->type]);
+    return api_error_bad_request(
+        err, "error decoding patch: json: cannot unmarshal %s into Go value of type map[string]interface {}",
+        names[patch->type]);
 }
 
 int patch_apply(const ApiRequest *request, const Schema *schema, const Value *original, Value **ret, ApiError *err) {
@@ -70,12 +76,15 @@ static int check_applied(Patch *patch, const Value *applied, ApiError *err) {
     FieldValidation how = field_validation_of(call->request->options.field_validation);
     if (!value_is(applied, VALUE_OBJECT))
         return api_error_bad_request(err, "error decoding YAML: the configuration is not an object");
-    const char *kind = str_or(value_get_str(applied, "kind"), ""), *version = str_or(value_get_str(applied, "apiVersion"), "");
+    const char *kind = str_or(value_get_str(applied, "kind"), ""),
+               *version = str_or(value_get_str(applied, "apiVersion"), "");
     if (!streq(kind, resource->kind) || !streq(version, resource_api_version(call->context.arena, resource)))
-        return api_error_bad_request(err, "invalid object type: %s%s, Kind=%s", strchr(version, '/') ? "" : "/", version, kind);
+        return api_error_bad_request(err, "invalid object type: %s%s, Kind=%s", strchr(version, '/') ? "" : "/",
+                                     version, kind);
     for (size_t i = 0; duplicates && i < duplicates->n && how != FIELD_VALIDATION_IGNORE; i++) {
         if (how == FIELD_VALIDATION_STRICT)
-            return api_error_bad_request(err, "error strict decoding YAML: duplicate field \"%s\"", duplicates->paths[i]);
+            return api_error_bad_request(err, "error strict decoding YAML: duplicate field \"%s\"",
+                                         duplicates->paths[i]);
         strategy_warn(&call->context, "duplicate field \"%s\"", duplicates->paths[i]);
     }
     return 0;

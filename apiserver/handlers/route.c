@@ -67,19 +67,21 @@ static ApiVerb verb_of(const char *method, const Route *route, bool watch) {
 
 static uint16_t verb_bit(ApiVerb verb) {
     static const uint16_t bits[] = {
-        [API_GET] = VERB_GET,       [API_LIST] = VERB_LIST,   [API_WATCH] = VERB_WATCH,   [API_CREATE] = VERB_CREATE,
-        [API_UPDATE] = VERB_UPDATE, [API_PATCH] = VERB_PATCH, [API_DELETE] = VERB_DELETE, [API_DELETE_COLLECTION] = VERB_DELETE_COLLECTION,
+        [API_GET] = VERB_GET,       [API_LIST] = VERB_LIST,
+        [API_WATCH] = VERB_WATCH,   [API_CREATE] = VERB_CREATE,
+        [API_UPDATE] = VERB_UPDATE, [API_PATCH] = VERB_PATCH,
+        [API_DELETE] = VERB_DELETE, [API_DELETE_COLLECTION] = VERB_DELETE_COLLECTION,
     };
     return verb < ELEMENTSOF(bits) ? bits[verb] : 0;
 }
 
 static uint16_t method_bit(const char *method) {
     return streq(method, "GET") || streq(method, "HEAD") ? VERB_GET
-           : streq(method, "POST")                      ? VERB_CREATE
-           : streq(method, "PUT")                       ? VERB_UPDATE
-           : streq(method, "PATCH")                     ? VERB_PATCH
-           : streq(method, "DELETE")                    ? VERB_DELETE
-                                                        : 0;
+           : streq(method, "POST")                       ? VERB_CREATE
+           : streq(method, "PUT")                        ? VERB_UPDATE
+           : streq(method, "PATCH")                      ? VERB_PATCH
+           : streq(method, "DELETE")                     ? VERB_DELETE
+                                                         : 0;
 }
 
 static bool is_method_ok(const char *method, const Route *route) {
@@ -122,7 +124,8 @@ void route_parse(Arena *arena, const char *method, const char *path, bool query_
         return;
     ret->kind = ROUTE_RESOURCE;
     ret->resource = resource_find(ret->group, ret->version, ret->plural);
-    ret->verb = verb_of(method, ret, (watch || (query_watch && !ret->name)) && (streq(method, "GET") || streq(method, "HEAD")));
+    ret->verb =
+        verb_of(method, ret, (watch || (query_watch && !ret->name)) && (streq(method, "GET") || streq(method, "HEAD")));
     if (!ret->resource || (ret->resource->namespaced ? false : ret->ns != NULL) ||
         (ret->subresource && !resource_subresource(ret->resource, ret->subresource)) ||
         (*ret->rest && ret->subresource && !streq(ret->subresource, "proxy"))) {

@@ -7,14 +7,14 @@ typedef enum RouteKind { ROUTE_RESOURCE, ROUTE_PATH } RouteKind;
 
 typedef struct Route {
     RouteKind kind;
-    const char *path;          /* decoded */
-    const char *prefix;        /* "api" or "apis"; "" for others */
+    const char *path;                     /* decoded */
+    const char *prefix;                   /* "api" or "apis"; "" for others */
     const char *group, *version, *plural; /* as asked, known or not */
     const char *ns, *name, *subresource;  /* NULL: absent */
-    const char *rest;          /* what follows a subresource ("" or "a/b"), for proxies */
-    const Resource *resource;  /* NULL: not in the table */
+    const char *rest;                     /* what follows a subresource ("" or "a/b"), for proxies */
+    const Resource *resource;             /* NULL: not in the table */
     ApiVerb verb;
-    bool method_ok;            /* the table allows this verb here */
+    bool method_ok; /* the table allows this verb here */
 } Route;
 
 /* `query_watch`: the query asks to watch. Never fails: an unknown path is a ROUTE_PATH. */

@@ -43,7 +43,8 @@ Value *print_table_new(Arena *arena, const Resource *resource, bool with_columns
     return table;
 }
 
-void print_table_add(Arena *arena, Value *table, const Resource *resource, const Object *object, const char *include_object, int64_t now_ns) {
+void print_table_add(Arena *arena, Value *table, const Resource *resource, const Object *object,
+                     const char *include_object, int64_t now_ns) {
     const Printer *printer = printer_of(resource->storage->group, resource->storage->plural);
     Value *row = value_object(arena), *cells = value_array(arena), *tree = object_value(object, arena);
     Value *conditions = printer->conditions ? printer->conditions(arena, tree) : NULL;

@@ -10,8 +10,8 @@
 #define EXPIRATION_DEFAULT 3600
 #define EXPIRATION_MIN 600
 #define EXPIRATION_MAX ((int64_t)1 << 32)
-#define EXPIRATION_POD 3607                       /* asked for by the token volume of old clients: */
-#define EXPIRATION_EXTENDED (365 * 24 * 3600)      /* they do not read it again, so it lives a year and warns */
+#define EXPIRATION_POD 3607                   /* asked for by the token volume of old clients: */
+#define EXPIRATION_EXTENDED (365 * 24 * 3600) /* they do not read it again, so it lives a year and warns */
 
 static int validate(Arena *arena, const Value *request, ApiError *err) {
     FieldErrors errors = FIELD_ERRORS_INIT(arena);
@@ -29,24 +29,33 @@ static int bound_object(RegistryCall *call, const Value *ref, ServiceAccountToke
     const char *name = str_or(value_get_str(ref, "name"), ""), *uid = value_get_str(ref, "uid");
     bool is_pod = streq(kind, "Pod"), is_secret = streq(kind, "Secret"), is_node = streq(kind, "Node");
     if (!streq(version, "v1") || (!is_pod && !is_secret && !is_node))
-        return api_error_bad_request(err, "cannot bind token for serviceaccount \"%s\" to type %s", call->request->name, kind);
+        return api_error_bad_request(err, "cannot bind token for serviceaccount \"%s\" to type %s", call->request->name,
+                                     kind);
     const char *plural = is_pod ? "pods" : is_secret ? "secrets" : "nodes";
     _cleanup_object_ Object *object = NULL;
-    int r = store_get(registry_store(call->registry), resource_find("", "v1", plural), is_node ? "" : call->request->ns, name, &object);
+    int r = store_get(registry_store(call->registry), resource_find("", "v1", plural), is_node ? "" : call->request->ns,
+                      name, &object);
     if (r < 0)
         return r == -ENOENT ? api_error_not_found(err, "", plural, name) : registry_store_error(call, name, r, err);
     if (!str_empty(uid) && !streq(uid, object_uid(object)))
-        return api_error_conflict(err, "", plural, name, arena_printf(call->context.arena, "the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted and then recreated", uid));
+        return api_error_conflict(err, "", plural, name,
+                                  arena_printf(call->context.arena,
+                                               "the UID in the bound object reference (%s) does not match the UID in "
+                                               "record. The object might have been deleted and then recreated",
+                                               uid));
     uid = arena_strdup(call->context.arena, object_uid(object));
     if (is_pod) {
         Value *pod = object_value(object, call->context.arena);
         const char *account = value_get_str(value_get(pod, "spec"), "serviceAccountName");
         if (!streq_null(account, call->request->name))
-            return api_error_bad_request(err, "cannot bind token for serviceaccount \"%s\" to pod running with different serviceaccount name.", call->request->name);
+            return api_error_bad_request(
+                err, "cannot bind token for serviceaccount \"%s\" to pod running with different serviceaccount name.",
+                call->request->name);
         token->pod_name = name, token->pod_uid = uid;
         const char *node = value_get_str(value_get(pod, "spec"), "nodeName");
         _cleanup_object_ Object *found = NULL;
-        if (!str_empty(node) && store_get(registry_store(call->registry), resource_find("", "v1", "nodes"), "", node, &found) == 0)
+        if (!str_empty(node) &&
+            store_get(registry_store(call->registry), resource_find("", "v1", "nodes"), "", node, &found) == 0)
             token->node_uid = arena_strdup(call->context.arena, object_uid(found));
         token->node_name = str_empty(node) ? NULL : node;
     } else if (is_secret)
@@ -76,7 +85,8 @@ static void track_fields(RegistryCall *call, Value *body) {
     managed_update(call->context.arena, &managed, NULL, body);
 }
 
-static void answer(Arena *arena, Value *request, const Object *account, const ServiceAccountToken *token, char *text, ApiResponse *ret) {
+static void answer(Arena *arena, Value *request, const Object *account, const ServiceAccountToken *token, char *text,
+                   ApiResponse *ret) {
     char time[RFC3339_MAX], uid[UUID_LEN + 1];
     Value *spec = value_ensure_object(arena, request, "spec"), *status = value_ensure_object(arena, request, "status");
     Value *audiences = value_array(arena), *meta = meta_ensure(arena, request);
@@ -89,7 +99,8 @@ static void answer(Arena *arena, Value *request, const Object *account, const Se
     value_set_str(arena, meta, "creationTimestamp", rfc3339_format(now_realtime_ns(), time));
     value_set_str(arena, status, "token", text);
     int64_t lifetime = token->warn_after_seconds ? token->warn_after_seconds : token->expiration_seconds;
-    value_set_str(arena, status, "expirationTimestamp", rfc3339_format((token->now_seconds + lifetime) * (int64_t)NS_PER_SEC, time));
+    value_set_str(arena, status, "expirationTimestamp",
+                  rfc3339_format((token->now_seconds + lifetime) * (int64_t)NS_PER_SEC, time));
     ret->value = request;
     ret->schema = &schema_authentication_v1_TokenRequest;
 }

@@ -8,11 +8,15 @@ int check_name(const ApiRequest *request, const Value *object, ApiError *err) {
     const char *name = str_or(meta_get(object, "name"), ""), *ns = str_or(meta_get(object, "namespace"), "");
     if (!streq(name, request->name)) {
         if (!*name)
-            return api_error_bad_request(err, "the name of the object (%s based on URL) was undeterminable: name must be provided", request->name);
-        return api_error_bad_request(err, "the name of the object (%s) does not match the name on the URL (%s)", name, request->name);
+            return api_error_bad_request(
+                err, "the name of the object (%s based on URL) was undeterminable: name must be provided",
+                request->name);
+        return api_error_bad_request(err, "the name of the object (%s) does not match the name on the URL (%s)", name,
+                                     request->name);
     }
     if (*ns && request->ns && request->resource->namespaced && !streq(ns, request->ns))
-        return api_error_bad_request(err, "the namespace of the object (%s) does not match the namespace on the request (%s)", ns, request->ns);
+        return api_error_bad_request(
+            err, "the namespace of the object (%s) does not match the namespace on the request (%s)", ns, request->ns);
     return 0;
 }
 
@@ -35,7 +39,8 @@ static Value *masked(Arena *arena, const Value *old, const Value *object, ...) {
     return out;
 }
 
-/* Pods' own subresources (ephemeralcontainers, resize) are their strategy's: it says what is refused and what ignored. */
+/* Pods' own subresources (ephemeralcontainers, resize) are their strategy's: it says what is refused and what ignored.
+ */
 Value *subresource_mask(Arena *arena, const char *subresource, const Value *old, Value *object) {
     Value *out = object;
     if (!subresource || !old || streq(subresource, "status") || streq(subresource, "ephemeralcontainers") ||

@@ -3,7 +3,8 @@
 
 #include "apiserver/handlers/api.h"
 
-typedef int (*api_verb_fn)(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
+typedef int (*api_verb_fn)(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret,
+                           ApiError *err);
 
 int verb_get(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
 int verb_list(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
@@ -11,7 +12,8 @@ int verb_create(ApiCore *core, const ApiRequest *request, const ApiInput *input,
 int verb_update(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
 int verb_patch(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
 int verb_delete(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
-int verb_delete_collection(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
+int verb_delete_collection(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret,
+                           ApiError *err);
 
 /* Subresources with a kind of their own. */
 int scale_get(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
@@ -21,8 +23,8 @@ int binding_create(ApiCore *core, const ApiRequest *request, const ApiInput *inp
 int eviction_create(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
 int token_create(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
 
-/* The part of an object that a subresource of its own kind may change (finalize, approval, ephemeralcontainers, resize):
- * `object` becomes the old one with that part of the new. */
+/* The part of an object that a subresource of its own kind may change (finalize, approval, ephemeralcontainers,
+ * resize): `object` becomes the old one with that part of the new. */
 Value *subresource_mask(Arena *arena, const char *subresource, const Value *old, Value *object);
 /* Applies the request's patch to a tree in the form of `schema`. */
 int patch_apply(const ApiRequest *request, const Schema *schema, const Value *original, Value **ret, ApiError *err);

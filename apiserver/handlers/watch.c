@@ -1,6 +1,6 @@
-/* Watches over HTTP. A stream is a cursor in the store's ring and what the client asked for; it holds no events of its own.
- * Streams of one loop thread form a bucket: a commit wakes at most one callback a loop, which wakes the streams whose
- * resource changed. */
+/* Watches over HTTP. A stream is a cursor in the store's ring and what the client asked for; it holds no events of its
+ * own. Streams of one loop thread form a bucket: a commit wakes at most one callback a loop, which wakes the streams
+ * whose resource changed. */
 #include "apiserver/handlers/encode.h"
 #include "apiserver/handlers/http.h"
 #include "base/clock.h"
@@ -25,7 +25,7 @@ typedef struct Stream {
     ObjectList initial; /* synthetic ADDED events */
     size_t next_initial;
     bool send_end_bookmark, sent_any, ended;
-    uint64_t revision; /* of the initial list */
+    uint64_t revision;   /* of the initial list */
     uint64_t skip_until; /* events up to this one are older than what was asked */
     uint64_t row_bit, next_bookmark_ns, deadline_ns;
     Source *timer;
@@ -36,9 +36,9 @@ typedef struct Stream {
 struct Bucket {
     WatchHub *hub;
     Loop *loop;
-    Stream *streams;            /* only on the loop's thread */
-    _Atomic uint64_t wanted;    /* rows that some stream here watches (may be too many) */
-    _Atomic uint64_t pending;   /* rows changed since the last wake */
+    Stream *streams;          /* only on the loop's thread */
+    _Atomic uint64_t wanted;  /* rows that some stream here watches (may be too many) */
+    _Atomic uint64_t pending; /* rows changed since the last wake */
 };
 
 struct WatchHub {
@@ -152,7 +152,8 @@ static void send_event(Stream *stream, const char *type, Object *object) {
     const Media *media = &stream->exchange->media;
     HttpBytes parts[3];
     size_t n = 0;
-    if (media->form != MEDIA_JSON || media->as != AS_OBJECT || stream->exchange->request.resource != object_resource(object))
+    if (media->form != MEDIA_JSON || media->as != AS_OBJECT ||
+        stream->exchange->request.resource != object_resource(object))
         arena = arena_new(0);
     if (encode_event(arena, media, stream->exchange->request.resource, type, object, !stream->sent_any, parts, &n) < 0)
         return;
@@ -169,14 +170,16 @@ static void send_value(Stream *stream, const char *type, const Schema *schema, c
 
 static void send_error(Stream *stream, const ApiError *err) {
     _cleanup_arena_ Arena *arena = arena_new(0);
-    send_value(stream, "ERROR", schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.Status"), api_error_to_status(arena, err), arena);
+    send_value(stream, "ERROR", schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.Status"),
+               api_error_to_status(arena, err), arena);
     stream->ended = true;
 }
 
 static void send_expired(Stream *stream, uint64_t since) {
     _cleanup_api_error_ ApiError err = {0};
     uint64_t oldest = store_oldest_revision(stream->bucket->hub->store, stream->exchange->request.resource->storage);
-    char *text = xasprintf("too old resource version: %llu (%llu)", (unsigned long long)since, (unsigned long long)oldest);
+    char *text =
+        xasprintf("too old resource version: %llu (%llu)", (unsigned long long)since, (unsigned long long)oldest);
     api_error_expired(&err, text);
     free(text);
     send_error(stream, &err);

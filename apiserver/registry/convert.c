@@ -20,7 +20,7 @@ static Value *convert_event(Arena *arena, const Resource *from, const Resource *
     bool to_core = !*to->group;
     Value *out = value_object(arena);
     (void)from;
-    VALUE_FOREACH_MEMBER(m, object) {
+    VALUE_FOREACH_MEMBER (m, object) {
         const char *name = m->name;
         for (size_t i = 0; i < ELEMENTSOF(event_names); i++)
             if (streq(name, to_core ? event_names[i].b : event_names[i].a)) {
@@ -64,7 +64,7 @@ static void keep_in_annotation(Arena *arena, Value *object, const char *key, con
 
 static void hpa_v2_to_v1(Arena *arena, Value *object) {
     Value *spec = value_get(object, "spec"), *status = value_get(object, "status"), *rest = value_array(arena), *metric;
-    VALUE_FOREACH(metric, value_get(spec, "metrics")) {
+    VALUE_FOREACH (metric, value_get(spec, "metrics")) {
         Value *utilization = value_path(metric, "resource", "target", "averageUtilization", NULL);
         if (is_cpu_utilization(metric) && utilization && !value_get(spec, "targetCPUUtilizationPercentage"))
             value_set(arena, spec, "targetCPUUtilizationPercentage", utilization);
@@ -73,12 +73,13 @@ static void hpa_v2_to_v1(Arena *arena, Value *object) {
     }
     keep_in_annotation(arena, object, "autoscaling.alpha.kubernetes.io/metrics", rest);
     keep_in_annotation(arena, object, "autoscaling.alpha.kubernetes.io/behavior", value_get(spec, "behavior"));
-    VALUE_FOREACH(metric, value_get(status, "currentMetrics")) {
+    VALUE_FOREACH (metric, value_get(status, "currentMetrics")) {
         Value *utilization = value_path(metric, "resource", "current", "averageUtilization", NULL);
         if (is_cpu_utilization(metric) && utilization)
             value_set(arena, status, "currentCPUUtilizationPercentage", utilization);
     }
-    keep_in_annotation(arena, object, "autoscaling.alpha.kubernetes.io/current-metrics", value_get(status, "currentMetrics"));
+    keep_in_annotation(arena, object, "autoscaling.alpha.kubernetes.io/current-metrics",
+                       value_get(status, "currentMetrics"));
     keep_in_annotation(arena, object, "autoscaling.alpha.kubernetes.io/conditions", value_get(status, "conditions"));
 }
 

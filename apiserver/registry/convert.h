@@ -3,7 +3,8 @@
 
 #include "api/codec.h"
 
-/* What the conversions of the reference fill in besides: a pod's serviceAccount is another name of serviceAccountName. */
+/* What the conversions of the reference fill in besides: a pod's serviceAccount is another name of serviceAccountName.
+ */
 void convert_aliases(Arena *arena, const Resource *resource, Value *object);
 
 /* `object` is normalised in the form of `from`; the result is in the form of `to` (same storage row), in the arena; the

@@ -36,7 +36,8 @@ int engine_match_namespace(RegistryCall *call, Value *object, ApiError *err) {
     if (streq(want, have))
         return 0;
     if (*want && *have)
-        return api_error_bad_request(err, "the namespace of the provided object does not match the namespace sent on the request");
+        return api_error_bad_request(
+            err, "the namespace of the provided object does not match the namespace sent on the request");
     if (*want)
         value_set_str(call->context.arena, meta, "namespace", want);
     else
@@ -46,7 +47,8 @@ int engine_match_namespace(RegistryCall *call, Value *object, ApiError *err) {
 
 /* What clients may not decide about a new object. */
 static void wipe_system_fields(Value *meta) {
-    static const char *const fields[] = {"creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "uid", "selfLink", "resourceVersion"};
+    static const char *const fields[] = {"creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "uid",
+                                         "selfLink",          "resourceVersion"};
     for (size_t i = 0; i < ELEMENTSOF(fields); i++)
         value_remove(meta, fields[i]);
 }
@@ -102,8 +104,9 @@ static int exists_error(RegistryCall *call, const Value *object, ApiError *err) 
         int r = api_error_already_exists(err, resource->group, resource->plural, name);
         if (err) {
             free(err->message);
-            err->message = xasprintf("%s%s%s \"%s\" already exists, the server was not able to generate a unique name for the object",
-                                     resource->plural, *resource->group ? "." : "", resource->group, name);
+            err->message = xasprintf(
+                "%s%s%s \"%s\" already exists, the server was not able to generate a unique name for the object",
+                resource->plural, *resource->group ? "." : "", resource->group, name);
             err->retry_after = 1;
         }
         return r;

@@ -19,14 +19,14 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
 }
 
-/* A patched tree as the reference's patch library leaves it: objects that the patch went into have their keys sorted, the
- * others are as they were. */
+/* A patched tree as the reference's patch library leaves it: objects that the patch went into have their keys sorted,
+ * the others are as they were. */
 static void sort_touched(Value *patched, const Value *original) {
     if (!value_is(patched, VALUE_OBJECT) || value_equal(patched, original))
         return;
     if (patched->len > 1)
         qsort(patched->members, patched->len, sizeof *patched->members, compare_names);
-    VALUE_FOREACH_MEMBER(m, patched)
+    VALUE_FOREACH_MEMBER (m, patched)
         sort_touched(m->value, value_get(original, m->name));
 }
 
@@ -57,10 +57,10 @@ static void write_go(Buf *out, const Value *v) {
 static void sort_all(Value *v) {
     if (value_is(v, VALUE_OBJECT) && v->len > 1)
         qsort(v->members, v->len, sizeof *v->members, compare_names);
-    VALUE_FOREACH_MEMBER(m, v)
+    VALUE_FOREACH_MEMBER (m, v)
         sort_all(m->value);
     Value *item;
-    VALUE_FOREACH(item, v)
+    VALUE_FOREACH (item, v)
         sort_all(item);
 }
 
@@ -75,7 +75,7 @@ static void write_patched(Buf *out, const DecodeInput *input, Arena *arena, cons
     Value *copy = value_copy(arena, patched);
     if (value_is(copy, VALUE_OBJECT) && copy->len > 1)
         qsort(copy->members, copy->len, sizeof *copy->members, compare_names);
-    VALUE_FOREACH_MEMBER(m, copy)
+    VALUE_FOREACH_MEMBER (m, copy)
         sort_touched(m->value, value_get(input->patched_from, m->name));
     value_write_json(out, copy);
 }
@@ -89,12 +89,15 @@ static int patched_error(const DecodeInput *input, Arena *arena, const Value *pa
     return api_error_invalid(err, "", "", "", &errors);
 }
 
-static int decode_error(RegistryCall *call, const DecodeInput *input, const char *kind, const char *why, ApiError *err) {
+static int decode_error(RegistryCall *call, const DecodeInput *input, const char *kind, const char *why,
+                        ApiError *err) {
     if (input->patched_from)
         return patched_error(input, call->context.arena, input->body, why, err);
     if (str_empty(kind))
-        return api_error_bad_request(err, "the object provided is unrecognized (must be of type %s): %s", input->kind, why);
-    return api_error_bad_request(err, "%s in version \"%s\" cannot be handled as a %s: %s", kind, input->version, input->kind, why);
+        return api_error_bad_request(err, "the object provided is unrecognized (must be of type %s): %s", input->kind,
+                                     why);
+    return api_error_bad_request(err, "%s in version \"%s\" cannot be handled as a %s: %s", kind, input->version,
+                                 input->kind, why);
 }
 
 /* Absent kind and apiVersion are the expected ones, as the reference's decoder takes its default from the route. */
@@ -116,19 +119,23 @@ static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *er
         ApiError inner = {0};
         Value *copy = value_copy(arena, input->body);
         int r = schema_normalize(arena, named->schema, copy, NULL, &inner);
-        char *why = arena_strdup(arena, r < 0 ? str_or(inner.message, "") : arena_printf(arena, "unable to decode %s into %s", kind, input->kind));
+        char *why = arena_strdup(arena, r < 0 ? str_or(inner.message, "")
+                                              : arena_printf(arena, "unable to decode %s into %s", kind, input->kind));
         api_error_done(&inner);
         return patched_error(input, arena, input->body, why, err);
     }
     if (!resource_find_kind(group, only_version, kind) && !streq(kind, input->kind))
-        return api_error_bad_request(err, "%s in version \"%s\" cannot be handled as a %s: no kind \"%s\" is registered for version \"%s\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+        return api_error_bad_request(err,
+                                     "%s in version \"%s\" cannot be handled as a %s: no kind \"%s\" is registered for "
+                                     "version \"%s\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
                                      kind, only_version, input->kind, kind, version);
     if (streq(kind, input->kind))
-        return api_error_bad_request(err, "the API version in the data (%s) does not match the expected API version (%s)", version, want);
-    return api_error_bad_request(err, "%s in version \"%s\" cannot be handled as a %s: converting (%s) to (%s): unknown conversion",
-                                 kind, only_version, input->kind,
-                                 str_or(resource_find_kind(group, only_version, kind)->schema->go_type, kind),
-                                 str_or(input->schema->go_type, input->kind));
+        return api_error_bad_request(
+            err, "the API version in the data (%s) does not match the expected API version (%s)", version, want);
+    return api_error_bad_request(
+        err, "%s in version \"%s\" cannot be handled as a %s: converting (%s) to (%s): unknown conversion", kind,
+        only_version, input->kind, str_or(resource_find_kind(group, only_version, kind)->schema->go_type, kind),
+        str_or(input->schema->go_type, input->kind));
 }
 
 static void list_strict(Buf *text, const char *what) {
@@ -142,9 +149,9 @@ static int strictness(RegistryCall *call, const DecodeInput *input, const Unknow
         return 0;
     _cleanup_buf_ Buf text = BUF_INIT(256 * 1024);
     for (size_t i = 0; i < duplicates + unknown->n; i++) {
-        const char *what = i < duplicates
-                               ? arena_printf(call->context.arena, "duplicate field \"%s\"", input->duplicates->paths[i])
-                               : unknown->messages[i - duplicates];
+        const char *what =
+            i < duplicates ? arena_printf(call->context.arena, "duplicate field \"%s\"", input->duplicates->paths[i])
+                           : unknown->messages[i - duplicates];
         if (how == FIELD_VALIDATION_WARN)
             strategy_warn(&call->context, "%s", what);
         else

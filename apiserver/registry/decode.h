@@ -5,18 +5,22 @@
 #include "api/json.h"
 #include "apiserver/registry/registry.h"
 
-typedef enum FieldValidation { FIELD_VALIDATION_WARN, FIELD_VALIDATION_IGNORE, FIELD_VALIDATION_STRICT } FieldValidation;
+typedef enum FieldValidation {
+    FIELD_VALIDATION_WARN,
+    FIELD_VALIDATION_IGNORE,
+    FIELD_VALIDATION_STRICT
+} FieldValidation;
 /* "" and NULL: the default, Warn. */
 FieldValidation field_validation_of(const char *text);
 
 typedef struct DecodeInput {
-    Value *body;                       /* changed in place */
-    const DuplicateFields *duplicates; /* found by the parser; NULL: none */
-    const Resource *resource;          /* as the request names it */
-    const Schema *schema;              /* of the kind expected: the resource's or a subresource's */
+    Value *body;                        /* changed in place */
+    const DuplicateFields *duplicates;  /* found by the parser; NULL: none */
+    const Resource *resource;           /* as the request names it */
+    const Schema *schema;               /* of the kind expected: the resource's or a subresource's */
     const char *group, *version, *kind; /* expected */
-    const Value *strategic_patch;      /* the strategic merge patch that made `body`; NULL: another kind, or none */
-    const Value *patched_from;         /* `body` is this with a patch applied: other words for what is wrong; NULL: it is not */
+    const Value *strategic_patch;       /* the strategic merge patch that made `body`; NULL: another kind, or none */
+    const Value *patched_from; /* `body` is this with a patch applied: other words for what is wrong; NULL: it is not */
 } DecodeInput;
 /* Kind, version, fields: *ret in the form of the kind expected. Strict violations: 400, or warnings in the call. */
 int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **ret, ApiError *err);

@@ -23,7 +23,7 @@ static void validate_options(const DeleteOptions *options, FieldErrors *errors) 
             field_not_supported(errors, &propagation, given, policies);
     }
     const Value *item;
-    VALUE_FOREACH(item, options->dry_run)
+    VALUE_FOREACH (item, options->dry_run)
         if (!streq_null(value_str(item), "All")) {
             field_not_supported(errors, &dry_run, options->dry_run, dry_runs);
             break;
@@ -52,22 +52,25 @@ static int check_preconditions(RegistryCall *call, const DeleteOptions *options,
     const Resource *resource = call->resource;
     Arena *arena = call->context.arena;
     if (options->uid && !streq(options->uid, object_uid(object)))
-        return api_error_conflict(err, resource->group, resource->kind, object_name(object),
-                                  arena_printf(arena, "the UID in the precondition (%s) does not match the UID in record (%s). "
-                                                      "The object might have been deleted and then recreated",
-                                               options->uid, object_uid(object)));
+        return api_error_conflict(
+            err, resource->group, resource->kind, object_name(object),
+            arena_printf(arena,
+                         "the UID in the precondition (%s) does not match the UID in record (%s). "
+                         "The object might have been deleted and then recreated",
+                         options->uid, object_uid(object)));
     char *revision = arena_printf(arena, "%llu", (unsigned long long)object_revision(object));
     if (options->resource_version && !streq(options->resource_version, revision))
         return api_error_conflict(err, resource->group, resource->kind, object_name(object),
-                                  arena_printf(arena, "the ResourceVersion in the precondition (%s) does not match the "
-                                                      "ResourceVersion in record (%s). The object might have been modified",
+                                  arena_printf(arena,
+                                               "the ResourceVersion in the precondition (%s) does not match the "
+                                               "ResourceVersion in record (%s). The object might have been modified",
                                                options->resource_version, revision));
     return 0;
 }
 
 static bool has(const Value *finalizers, const char *name) {
     const Value *item;
-    VALUE_FOREACH(item, finalizers)
+    VALUE_FOREACH (item, finalizers)
         if (streq_null(value_str(item), name))
             return true;
     return false;
@@ -98,7 +101,7 @@ static void set_finalizers(RegistryCall *call, const DeleteOptions *options, Val
     bool orphan = wants_orphan(call, options, finalizers), foreground = wants_foreground(options, finalizers);
     if (has(finalizers, ORPHAN) == orphan && has(finalizers, FOREGROUND) == foreground)
         return;
-    VALUE_FOREACH(item, finalizers)
+    VALUE_FOREACH (item, finalizers)
         if (!streq_null(value_str(item), ORPHAN) && !streq_null(value_str(item), FOREGROUND))
             value_append(arena, out, item);
     if (orphan)
@@ -201,7 +204,8 @@ static int keep_for_now(RegistryCall *call, Object *old, const Value *object, Re
     return store_update(registry_store(call->registry), marked, object_revision(old), &ret->object);
 }
 
-static int delete_once(RegistryCall *call, const DeleteOptions *options, Object *old, RegistryResult *ret, ApiError *err) {
+static int delete_once(RegistryCall *call, const DeleteOptions *options, Object *old, RegistryResult *ret,
+                       ApiError *err) {
     Value *object = object_value(old, call->context.arena);
     int r = call->strategy->check_delete ? call->strategy->check_delete(&call->context, object, err) : 0;
     r = r < 0 ? r : check_preconditions(call, options, old, err);

@@ -38,8 +38,10 @@ static void check_subdomain(const char *name, bool prefix, FieldErrors *errors, 
 
 static void validate_names(const Strategy *strategy, const Value *meta, bool strict, FieldErrors *errors,
                            const FieldPath *path) {
-    void (*check)(const char *, bool, FieldErrors *, const FieldPath *) =
-        !strict ? check_path_segment : strategy->validate_name ? strategy->validate_name : check_subdomain;
+    void (*check)(const char *, bool, FieldErrors *, const FieldPath *) = !strict ? check_path_segment
+                                                                          : strategy->validate_name
+                                                                              ? strategy->validate_name
+                                                                              : check_subdomain;
     const char *generate = value_get_str(meta, "generateName"), *name = value_get_str(meta, "name");
     FieldPath generate_path = FIELD(path, "generateName"), name_path = FIELD(path, "name");
     if (!str_empty(generate))
@@ -50,7 +52,8 @@ static void validate_names(const Strategy *strategy, const Value *meta, bool str
         check(name, false, errors, &name_path);
 }
 
-static void validate_namespace(const Resource *resource, const Value *meta, FieldErrors *errors, const FieldPath *path) {
+static void validate_namespace(const Resource *resource, const Value *meta, FieldErrors *errors,
+                               const FieldPath *path) {
     const char *ns = value_get_str(meta, "namespace");
     FieldPath at = FIELD(path, "namespace");
     if (!resource->namespaced) {
@@ -64,7 +67,7 @@ static void validate_namespace(const Resource *resource, const Value *meta, Fiel
 
 static void validate_annotations(const Value *annotations, FieldErrors *errors, const FieldPath *path) {
     size_t total = 0;
-    VALUE_FOREACH_MEMBER(m, annotations) {
+    VALUE_FOREACH_MEMBER (m, annotations) {
         char *lower = arena_strdup(errors->arena, m->name);
         for (char *p = lower; *p; p++)
             *p = (char)tolower((unsigned char)*p);
@@ -94,16 +97,17 @@ static void validate_owner(const Value *owner, FieldErrors *errors, const FieldP
 static void validate_owners(const Value *owners, FieldErrors *errors, const FieldPath *path) {
     const char *first = NULL;
     const Value *owner;
-    VALUE_FOREACH(owner, owners) {
+    VALUE_FOREACH (owner, owners) {
         validate_owner(owner, errors, path);
         if (!value_get_bool(owner, "controller", false))
             continue;
         char *who = arena_printf(errors->arena, "%s/%s", str_or(value_get_str(owner, "kind"), ""),
                                  str_or(value_get_str(owner, "name"), ""));
         if (first)
-            field_invalid(errors, path, owners,
-                          "Only one reference can have Controller set to true. Found \"true\" in references for %s and %s",
-                          first, who);
+            field_invalid(
+                errors, path, owners,
+                "Only one reference can have Controller set to true. Found \"true\" in references for %s and %s", first,
+                who);
         else
             first = who;
     }
@@ -111,7 +115,7 @@ static void validate_owners(const Value *owners, FieldErrors *errors, const Fiel
 
 static bool list_has(const Value *list, const char *s) {
     const Value *item;
-    VALUE_FOREACH(item, list)
+    VALUE_FOREACH (item, list)
         if (streq_null(value_str(item), s))
             return true;
     return false;
@@ -119,7 +123,7 @@ static bool list_has(const Value *list, const char *s) {
 
 static void validate_finalizers(const Value *finalizers, FieldErrors *errors, const FieldPath *path) {
     const Value *item;
-    VALUE_FOREACH(item, finalizers)
+    VALUE_FOREACH (item, finalizers)
         field_check_name(errors, path, str_or(value_str(item), ""), name_qualified);
     if (list_has(finalizers, "orphan") && list_has(finalizers, "foregroundDeletion"))
         field_invalid(errors, path, finalizers, "finalizer orphan and foregroundDeletion cannot be both set");
@@ -130,7 +134,8 @@ static void validate_managed(const Value *managed, FieldErrors *errors, const Fi
         const Value *entry = value_at(managed, i);
         const char *operation = str_or(value_get_str(entry, "operation"), "");
         const char *type = str_or(value_get_str(entry, "fieldsType"), "");
-        FieldPath at = FIELD_INDEX(path, i), operation_path = FIELD(&at, "operation"), type_path = FIELD(&at, "fieldsType");
+        FieldPath at = FIELD_INDEX(path, i), operation_path = FIELD(&at, "operation"),
+                  type_path = FIELD(&at, "fieldsType");
         FieldPath manager_path = FIELD(&at, "manager"), subresource_path = FIELD(&at, "subresource");
         if (!streq(operation, "Apply") && !streq(operation, "Update"))
             field_invalid_str(errors, &operation_path, operation, "must be `Apply` or `Update`");
@@ -164,13 +169,14 @@ void meta_validate(const Strategy *strategy, const Resource *resource, const Val
 static void no_new_finalizers(const Value *now, const Value *old, FieldErrors *errors, const FieldPath *path) {
     _cleanup_buf_ Buf extra = BUF_INIT(64 * 1024);
     const Value *item;
-    VALUE_FOREACH(item, now)
+    VALUE_FOREACH (item, now)
         if (!list_has(old, value_str(item)))
             buf_printf(&extra, "%s\"%s\"", extra.len ? ", " : "", str_or(value_str(item), ""));
     if (extra.len)
-        field_forbidden(errors, path,
-                        "no new finalizers can be added if the object is being deleted, found new finalizers []string{%s}",
-                        extra.data);
+        field_forbidden(
+            errors, path,
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{%s}",
+            extra.data);
 }
 
 static bool same(const Value *a, const Value *b) {
@@ -178,8 +184,8 @@ static bool same(const Value *a, const Value *b) {
 }
 
 void meta_validate_update(const Value *object, const Value *old, FieldErrors *errors) {
-    static const char *const immutable[] = {"name",        "namespace", "uid", "creationTimestamp", "deletionTimestamp",
-                                            "deletionGracePeriodSeconds"};
+    static const char *const immutable[] = {
+        "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"};
     const Value *meta = value_get(object, "metadata"), *old_meta = value_get(old, "metadata");
     FieldPath path = FIELD(NULL, "metadata");
     FieldPath finalizers = FIELD(&path, "finalizers"), managed = FIELD(&path, "managedFields");

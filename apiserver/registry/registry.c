@@ -72,8 +72,9 @@ int registry_store_error(const RegistryCall *call, const char *name, int r, ApiE
     case -EEXIST:
         return api_error_already_exists(err, resource->group, resource->plural, name);
     case -ESTALE:
-        return api_error_conflict(err, resource->group, resource->plural, name,
-                                  "the object has been modified; please apply your changes to the latest version and try again");
+        return api_error_conflict(
+            err, resource->group, resource->plural, name,
+            "the object has been modified; please apply your changes to the latest version and try again");
     case -EFBIG:
         return api_error_set(err, 413, "RequestEntityTooLarge", "etcdserver: request is too large");
     case -ENOSPC:

@@ -1,6 +1,6 @@
 /* The generic engine: what every resource has in common, between a decoded request and the store. It knows ObjectMeta,
- * optimistic concurrency, generated names, graceful deletion, finalizers, dry run; what a resource does of its own is its
- * strategy (strategy.h).
+ * optimistic concurrency, generated names, graceful deletion, finalizers, dry run; what a resource does of its own is
+ * its strategy (strategy.h).
  *
  * Trees that go through the engine are in the form of the storage row (convert.h), normalised and with defaults. All
  * functions may block on the store's disk; any thread. Errors: negative errno and the Status in *err. */
@@ -12,7 +12,12 @@
 
 typedef struct Registry Registry;
 
-typedef enum AdmissionOperation { ADMISSION_CREATE, ADMISSION_UPDATE, ADMISSION_DELETE, ADMISSION_CONNECT } AdmissionOperation;
+typedef enum AdmissionOperation {
+    ADMISSION_CREATE,
+    ADMISSION_UPDATE,
+    ADMISSION_DELETE,
+    ADMISSION_CONNECT
+} AdmissionOperation;
 
 /* What an admission plugin is told. */
 typedef struct AdmissionRequest {
@@ -20,11 +25,11 @@ typedef struct AdmissionRequest {
     const ApiRequest *request; /* resource, subresource, user, options */
     const Resource *resource;  /* the storage row */
     const char *ns, *name;     /* "" when there is none */
-    Value *object;             /* new state; mutating plugins change it; NULL for deletes. For subresources with a kind of
-                                  their own (Binding, Eviction, TokenRequest), that */
-    const Value *old;          /* NULL for creates */
+    Value *object;    /* new state; mutating plugins change it; NULL for deletes. For subresources with a kind of
+                         their own (Binding, Eviction, TokenRequest), that */
+    const Value *old; /* NULL for creates */
     Store *store;
-    StrategyContext *strategy; /* arena, settings, warnings */
+    StrategyContext *strategy;   /* arena, settings, warnings */
     struct Admission *admission; /* who asks the plugins; set by them */
 } AdmissionRequest;
 
@@ -72,8 +77,9 @@ int registry_get(RegistryCall *call, const char *ns, const char *name, Object **
 int registry_create(RegistryCall *call, Value *object, RegistryResult *ret, ApiError *err);
 
 typedef struct RegistryUpdate {
-    /* Makes the new object from the stored one (`old` NULL: absent, only with create_absent). Runs again whenever somebody
-     * wrote in between; an object that names the revision its client read then gives a conflict. Result: normalised, defaulted, storage form, in call->context.arena. */
+    /* Makes the new object from the stored one (`old` NULL: absent, only with create_absent). Runs again whenever
+     * somebody wrote in between; an object that names the revision its client read then gives a conflict. Result:
+     * normalised, defaulted, storage form, in call->context.arena. */
     int (*transform)(void *userdata, const Value *old, Value **ret, ApiError *err);
     void *userdata;
     bool check_uid;     /* the object's uid, when it has one, is a precondition */
@@ -86,19 +92,20 @@ typedef struct DeleteOptions {
     const char *uid, *resource_version; /* preconditions; NULL: none */
     bool grace_set;
     int64_t grace_seconds;
-    const char *propagation;   /* NULL: not said */
-    bool orphan_set, orphan;   /* orphanDependents, the old way */
-    const Value *dry_run;      /* as sent; NULL: none */
+    const char *propagation; /* NULL: not said */
+    bool orphan_set, orphan; /* orphanDependents, the old way */
+    const Value *dry_run;    /* as sent; NULL: none */
 } DeleteOptions;
 /* From a DeleteOptions tree and the query; validates. */
 int delete_options_read(const Value *body, DeleteOptions *ret, Arena *arena, ApiError *err);
-int registry_delete(RegistryCall *call, const char *ns, const char *name, const DeleteOptions *options, RegistryResult *ret,
-                    ApiError *err);
+int registry_delete(RegistryCall *call, const char *ns, const char *name, const DeleteOptions *options,
+                    RegistryResult *ret, ApiError *err);
 /* Deletes what the request's options select; *ret are the items deleted. */
 int registry_delete_collection(RegistryCall *call, const DeleteOptions *options, ObjectList *ret, ApiError *err);
 
 /* meta.c: the rules of ObjectMeta. */
-void meta_validate(const Strategy *strategy, const Resource *resource, const Value *object, bool strict_name, FieldErrors *errors);
+void meta_validate(const Strategy *strategy, const Resource *resource, const Value *object, bool strict_name,
+                   FieldErrors *errors);
 void meta_validate_update(const Value *object, const Value *old, FieldErrors *errors);
 /* fields.c: how this request's writes are tracked in managedFields. */
 void registry_managed_input(RegistryCall *call, ManagedInput *ret);

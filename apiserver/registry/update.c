@@ -54,8 +54,9 @@ static int check_revision(UpdateState *state, ApiError *err) {
 static int check_identity(UpdateState *state, ApiError *err) {
     const char *uid = meta_get(state->object, "uid");
     if (!str_empty(uid) && state->old && !streq(uid, object_uid(state->old))) {
-        char *why = arena_printf(state->call->context.arena, "Precondition failed: UID in precondition: %s, UID in object meta: %s",
-                                 uid, object_uid(state->old));
+        char *why = arena_printf(state->call->context.arena,
+                                 "Precondition failed: UID in precondition: %s, UID in object meta: %s", uid,
+                                 object_uid(state->old));
         const Resource *resource = state->call->request->resource;
         return api_error_conflict(err, resource->group, resource->plural, state->call->request->name, why);
     }
@@ -65,10 +66,10 @@ static int check_identity(UpdateState *state, ApiError *err) {
 static bool same_but_generation(Arena *arena, const Value *a, const Value *b) {
     /* metadata and status do not count: the spec, or whatever else the kind has, does */
     Value *x = value_object(arena), *y = value_object(arena);
-    VALUE_FOREACH_MEMBER(m, a)
+    VALUE_FOREACH_MEMBER (m, a)
         if (!streq(m->name, "metadata") && !streq(m->name, "status"))
             value_set_interned(arena, x, m->name, m->value);
-    VALUE_FOREACH_MEMBER(m, b)
+    VALUE_FOREACH_MEMBER (m, b)
         if (!streq(m->name, "metadata") && !streq(m->name, "status"))
             value_set_interned(arena, y, m->name, m->value);
     return value_equal(x, y);
@@ -79,7 +80,8 @@ static void carry_over(Arena *arena, Value *object, const Value *old, const char
     value_set(arena, object, member, v ? value_copy(arena, v) : NULL);
 }
 
-/* Subresources that write a part of the object the main strategy would refuse: their handlers let nothing else through. */
+/* Subresources that write a part of the object the main strategy would refuse: their handlers let nothing else through.
+ */
 static bool is_partial(const char *subresource) {
     static const char *const partial[] = {"binding", "approval", NULL};
     return subresource && str_in(subresource, partial);
@@ -94,7 +96,7 @@ static void prepare(UpdateState *state) {
     const char *subresource = call->request->subresource;
     value_set(arena, meta, "generation", generation ? value_int(arena, generation) : NULL);
     if (subresource && streq(subresource, "status")) {
-        VALUE_FOREACH_MEMBER(m, old)
+        VALUE_FOREACH_MEMBER (m, old)
             if (!streq(m->name, "metadata") && !streq(m->name, "status"))
                 value_set(arena, object, m->name, value_copy(arena, m->value));
         if (call->strategy->prepare_for_status_update)
@@ -133,7 +135,8 @@ static int validate(UpdateState *state, ApiError *err) {
         if (strategy->validate_update)
             strategy->validate_update(&call->context, state->object, state->old_value, &errors);
     }
-    int r = api_error_invalid(err, call->resource->group, call->resource->kind, meta_get(state->object, "name"), &errors);
+    int r =
+        api_error_invalid(err, call->resource->group, call->resource->kind, meta_get(state->object, "name"), &errors);
     if (r == 0 && strategy->warn_update && !status && !is_partial(call->request->subresource))
         strategy->warn_update(&call->context, state->object, state->old_value);
     return r;
@@ -147,9 +150,9 @@ static void keep_managed_times(Arena *arena, Value *object, const Value *old) {
         return;
     Value *x = value_copy(arena, object), *y = value_copy(arena, old);
     Value *entry;
-    VALUE_FOREACH(entry, value_get(value_get(x, "metadata"), "managedFields"))
+    VALUE_FOREACH (entry, value_get(value_get(x, "metadata"), "managedFields"))
         value_remove(entry, "time");
-    VALUE_FOREACH(entry, value_get(value_get(y, "metadata"), "managedFields"))
+    VALUE_FOREACH (entry, value_get(value_get(y, "metadata"), "managedFields"))
         value_remove(entry, "time");
     value_remove(value_get(x, "metadata"), "resourceVersion");
     value_remove(value_get(y, "metadata"), "resourceVersion");
@@ -220,8 +223,10 @@ static int create_absent(UpdateState *state, RegistryResult *ret, ApiError *err)
     const char *uid = meta_get(state->object, "uid"), *revision = meta_get(state->object, "resourceVersion");
     const Resource *resource = call->request->resource;
     if (!str_empty(uid))
-        return api_error_conflict(err, resource->group, resource->plural, call->request->name,
-                                  arena_printf(call->context.arena, "uid mismatch: the provided object specified uid %s, and no existing object was found", uid));
+        return api_error_conflict(
+            err, resource->group, resource->plural, call->request->name,
+            arena_printf(call->context.arena,
+                         "uid mismatch: the provided object specified uid %s, and no existing object was found", uid));
     if (!str_empty(revision) && !streq(revision, "0"))
         return registry_store_error(call, call->request->name, -ESTALE, err);
     return registry_create(call, state->object, ret, err);

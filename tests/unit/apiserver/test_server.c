@@ -1,5 +1,5 @@
-/* The whole server in this process, reached in both ways: the in-process transport and HTTPS with its own kubeconfig. Every
- * test runs over both. */
+/* The whole server in this process, reached in both ways: the in-process transport and HTTPS with its own kubeconfig.
+ * Every test runs over both. */
 #include "apiserver/server.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -71,7 +71,10 @@ static Value *parse(Arena *arena, const char *json) {
 }
 
 static Value *config_map(Arena *arena, const char *name, const char *value) {
-    return parse(arena, arena_printf(arena, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"%s\",\"labels\":{\"t\":\"x\"}},\"data\":{\"a\":\"%s\"}}", name, value));
+    return parse(arena, arena_printf(arena,
+                                     "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"%s\","
+                                     "\"labels\":{\"t\":\"x\"}},\"data\":{\"a\":\"%s\"}}",
+                                     name, value));
 }
 
 static const char *data_of(Arena *arena, const Object *object, const char *key) {
@@ -85,7 +88,8 @@ static void life_of(Client *client, const char *name) {
     assert_int_equal(client_create(client, config_maps(), "default", config_map(arena, name, "1"), &made, &err), 0);
     assert_true(object_revision(made) > 0);
     assert_int_equal(strlen(object_uid(made)), 36);
-    assert_int_equal(client_create(client, config_maps(), "default", config_map(arena, name, "1"), &gone, &err), -EEXIST);
+    assert_int_equal(client_create(client, config_maps(), "default", config_map(arena, name, "1"), &gone, &err),
+                     -EEXIST);
     assert_string_equal(err.reason, "AlreadyExists");
 
     Value *v = object_value(made, arena);
@@ -130,7 +134,8 @@ static void test_missing_namespace(void **state) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     _cleanup_object_ Object *made = NULL;
     _cleanup_api_error_ ApiError err = {0};
-    assert_int_equal(client_create(world->http, config_maps(), "nowhere", config_map(arena, "x", "1"), &made, &err), -ENOENT);
+    assert_int_equal(client_create(world->http, config_maps(), "nowhere", config_map(arena, "x", "1"), &made, &err),
+                     -ENOENT);
     assert_string_equal(err.message, "namespaces \"nowhere\" not found");
 }
 
@@ -140,16 +145,19 @@ static void test_finalizers(void **state) {
     _cleanup_object_ Object *made = NULL, *held = NULL, *gone = NULL, *last = NULL;
     _cleanup_api_error_ ApiError err = {0};
     Value *v = config_map(arena, "held", "1");
-    value_append(arena, value_ensure_array(arena, value_get(v, "metadata"), "finalizers"), value_string(arena, "example.com/hold"));
+    value_append(arena, value_ensure_array(arena, value_get(v, "metadata"), "finalizers"),
+                 value_string(arena, "example.com/hold"));
     assert_int_equal(client_create(world->local, config_maps(), "default", v, &made, &err), 0);
     assert_int_equal(client_delete(world->http, config_maps(), "default", "held", NULL, &err), 0);
     assert_int_equal(client_get(world->http, config_maps(), "default", "held", &held, &err), 0);
     assert_true(object_is_deleting(held));
     Value *patch = parse(arena, "{\"metadata\":{\"finalizers\":[\"example.com/more\",\"example.com/hold\"]}}");
-    assert_int_equal(client_patch(world->http, config_maps(), "default", "held", NULL, PATCH_MERGE, patch, &last, &err), -EINVAL);
+    assert_int_equal(client_patch(world->http, config_maps(), "default", "held", NULL, PATCH_MERGE, patch, &last, &err),
+                     -EINVAL);
     assert_int_equal(err.code, 422);
     patch = parse(arena, "{\"metadata\":{\"finalizers\":null}}");
-    assert_int_equal(client_patch(world->http, config_maps(), "default", "held", NULL, PATCH_MERGE, patch, &last, &err), 0);
+    assert_int_equal(client_patch(world->http, config_maps(), "default", "held", NULL, PATCH_MERGE, patch, &last, &err),
+                     0);
     assert_int_equal(client_get(world->http, config_maps(), "default", "held", &gone, &err), -ENOENT);
 }
 
@@ -160,7 +168,14 @@ static void test_dry_run(void **state) {
     _cleanup_api_error_ ApiError err = {0};
     _cleanup_object_ Object *there = NULL;
     uint64_t before = store_revision(registry_store(api_core_registry(apiserver_core(world->server))));
-    ApiRequest request = {.verb = API_CREATE, .resource = config_maps(), .ns = "default", .user = &admin, .user_agent = "unit", .options = {.dry_run = true}, .body = config_map(arena, "dry", "1"), .arena = arena};
+    ApiRequest request = {.verb = API_CREATE,
+                          .resource = config_maps(),
+                          .ns = "default",
+                          .user = &admin,
+                          .user_agent = "unit",
+                          .options = {.dry_run = true},
+                          .body = config_map(arena, "dry", "1"),
+                          .arena = arena};
     assert_int_equal(api_execute(apiserver_core(world->server), &request, NULL, &response, &err), 0);
     assert_int_equal(response.code, 201);
     assert_string_equal(object_name(response.object), "dry");
@@ -173,7 +188,13 @@ static void test_field_validation(void **state) {
     World *world = *state;
     _cleanup_arena_ Arena *arena = arena_new(0);
     _cleanup_api_error_ ApiError err = {0};
-    ApiRequest request = {.verb = API_CREATE, .resource = config_maps(), .ns = "default", .user = &admin, .user_agent = "unit", .options = {.dry_run = true}, .arena = arena};
+    ApiRequest request = {.verb = API_CREATE,
+                          .resource = config_maps(),
+                          .ns = "default",
+                          .user = &admin,
+                          .user_agent = "unit",
+                          .options = {.dry_run = true},
+                          .arena = arena};
     request.body = parse(arena, "{\"metadata\":{\"name\":\"u\"},\"bogus\":1}");
     {
         _cleanup_api_response_ ApiResponse response = {0};
@@ -184,7 +205,9 @@ static void test_field_validation(void **state) {
     _cleanup_api_response_ ApiResponse strict = {0};
     request.options.field_validation = "Strict";
     assert_int_equal(api_execute(apiserver_core(world->server), &request, NULL, &strict, &err), -EINVAL);
-    assert_string_equal(err.message, "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"bogus\"");
+    assert_string_equal(
+        err.message,
+        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"bogus\"");
 }
 
 typedef struct Seen {
@@ -263,14 +286,19 @@ static void test_binding_and_scale(void **state) {
     _cleanup_api_error_ ApiError err = {0};
     const Resource *pods = resource_find("", "v1", "pods");
     Value *answer = NULL;
-    Value *v = parse(arena, "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}");
+    Value *v =
+        parse(arena, "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}");
     Value *binding = parse(arena, "{\"metadata\":{\"name\":\"p\"},\"target\":{\"kind\":\"Node\",\"name\":\"n\"}}");
     assert_int_equal(client_create(world->http, pods, "default", v, &pod, &err), 0);
-    assert_int_equal(client_create_subresource(world->http, pods, "default", "p", "binding", binding, arena, &answer, &err), 0);
+    assert_int_equal(
+        client_create_subresource(world->http, pods, "default", "p", "binding", binding, arena, &answer, &err), 0);
     assert_int_equal(client_get(world->local, pods, "default", "p", &bound, &err), 0);
     assert_string_equal(object_field(bound, "spec.nodeName"), "n");
-    assert_int_equal(client_create_subresource(world->local, pods, "default", "p", "binding", binding, arena, &answer, &err), -ESTALE);
-    assert_string_equal(err.message, "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"n\"");
+    assert_int_equal(
+        client_create_subresource(world->local, pods, "default", "p", "binding", binding, arena, &answer, &err),
+        -ESTALE);
+    assert_string_equal(err.message,
+                        "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"n\"");
     ClientDelete now = {.grace_seconds = 0};
     assert_int_equal(client_delete(world->local, pods, "default", "p", &now, &err), 0);
 }
@@ -296,7 +324,8 @@ static void test_restart(void **state) {
     World *world = *state;
     _cleanup_arena_ Arena *arena = arena_new(0);
     _cleanup_object_ Object *made = NULL, *again = NULL;
-    assert_int_equal(client_create(world->http, config_maps(), "default", config_map(arena, "kept", "1"), &made, NULL), 0);
+    assert_int_equal(client_create(world->http, config_maps(), "default", config_map(arena, "kept", "1"), &made, NULL),
+                     0);
     stop(world);
     start(world);
     assert_int_equal(client_get(world->http, config_maps(), "default", "kept", &again, NULL), 0);

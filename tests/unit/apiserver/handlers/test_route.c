@@ -37,8 +37,10 @@ static const Row rows[] = {
     {"PUT", "/api/v1/namespaces/a/pods", false, "pods", "a", NULL, NULL, API_UPDATE, true, false},
     {"DELETE", "/api/v1/namespaces/a/pods", false, "pods", "a", NULL, NULL, API_DELETE_COLLECTION, true, true},
     {"DELETE", "/api/v1/namespaces", false, "namespaces", NULL, NULL, NULL, API_DELETE_COLLECTION, true, false},
-    {"PATCH", "/apis/apps/v1/namespaces/a/deployments/b/scale", false, "deployments", "a", "b", "scale", API_PATCH, true, true},
-    {"GET", "/apis/apps/v1/namespaces/a/deployments/b/nope", false, "deployments", "a", "b", "nope", API_GET, false, false},
+    {"PATCH", "/apis/apps/v1/namespaces/a/deployments/b/scale", false, "deployments", "a", "b", "scale", API_PATCH,
+     true, true},
+    {"GET", "/apis/apps/v1/namespaces/a/deployments/b/nope", false, "deployments", "a", "b", "nope", API_GET, false,
+     false},
     {"GET", "/apis/apps/v2/deployments", false, "deployments", NULL, NULL, NULL, API_LIST, false, false},
     {"GET", "/api/v1/namespaces/a/nodes", false, "nodes", "a", NULL, NULL, API_LIST, false, false},
     {"GET", "/api/v1", false, NULL, NULL, NULL, NULL, API_GET, false, false},
@@ -103,17 +105,26 @@ static void test_options(void **state) {
     read_query(arena, "limit=5&labelSelector=a", API_LIST, 0, NULL);
     read_query(arena, "limit=abc", API_LIST, 400, "strconv.ParseInt: parsing \"abc\": invalid syntax");
     read_query(arena, "dryRun=All&fieldManager=m&fieldValidation=Strict", API_CREATE, 0, NULL);
-    read_query(arena, "dryRun=Maybe", API_CREATE, 422, "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Maybe\"]: supported values: \"All\"");
-    read_query(arena, "fieldValidation=Odd", API_UPDATE, 422, "UpdateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Odd\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"");
+    read_query(
+        arena, "dryRun=Maybe", API_CREATE, 422,
+        "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Maybe\"]: supported values: \"All\"");
+    read_query(arena, "fieldValidation=Odd", API_UPDATE, 422,
+               "UpdateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Odd\": supported "
+               "values: \"\", \"Ignore\", \"Strict\", \"Warn\"");
 }
 
 static void test_patch_options(void **state) {
     (void)state;
     _cleanup_arena_ Arena *arena = arena_new(0);
     _cleanup_api_error_ ApiError err = {0};
-    assert_int_equal(options_check_patch(arena, &(ApiOptions){.patch_type = PATCH_APPLY, .field_manager = "m", .force_set = true}, &err), 0);
+    assert_int_equal(
+        options_check_patch(arena, &(ApiOptions){.patch_type = PATCH_APPLY, .field_manager = "m", .force_set = true},
+                            &err),
+        0);
     assert_true(options_check_patch(arena, &(ApiOptions){.patch_type = PATCH_APPLY}, &err) < 0);
-    assert_string_equal(err.message, "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch");
+    assert_string_equal(
+        err.message,
+        "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch");
     assert_true(options_check_patch(arena, &(ApiOptions){.patch_type = PATCH_MERGE, .force_set = true}, &err) < 0);
 }
 

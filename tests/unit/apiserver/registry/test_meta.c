@@ -35,9 +35,11 @@ static void check(const char *plural, const char *meta, bool strict, const char 
 static void test_names(void **state) {
     (void)state;
     check("configmaps", "{\"name\":\"a\",\"namespace\":\"n\"}", true, "");
-    check("configmaps", "{\"namespace\":\"n\"}", true, "metadata.name: Required value: name or generateName is required\n");
+    check("configmaps", "{\"namespace\":\"n\"}", true,
+          "metadata.name: Required value: name or generateName is required\n");
     check("configmaps", "{\"name\":\"a\"}", true, "metadata.namespace: Required value\n");
-    check("nodes", "{\"name\":\"a\",\"namespace\":\"n\"}", true, "metadata.namespace: Forbidden: not allowed on this type\n");
+    check("nodes", "{\"name\":\"a\",\"namespace\":\"n\"}", true,
+          "metadata.namespace: Forbidden: not allowed on this type\n");
     check("nodes", "{\"name\":\"a\",\"generateName\":\"a-\"}", true, "");
     check("nodes", "{\"name\":\"A\"}", false, "");
     check("nodes", "{\"name\":\"a/b\"}", false, "metadata.name: Invalid value: \"a/b\": may not contain '/'\n");
@@ -45,16 +47,19 @@ static void test_names(void **state) {
 
 static void test_owners(void **state) {
     (void)state;
-    check("nodes", "{\"name\":\"a\",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"K\",\"name\":\"n\",\"uid\":\"\"}]}", true,
-          "metadata.ownerReferences.uid: Invalid value: \"\": must not be empty\n");
+    check("nodes",
+          "{\"name\":\"a\",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"K\",\"name\":\"n\",\"uid\":\"\"}]}",
+          true, "metadata.ownerReferences.uid: Invalid value: \"\": must not be empty\n");
     check("nodes", "{\"name\":\"a\",\"finalizers\":[\"orphan\",\"foregroundDeletion\"]}", true,
-          "metadata.finalizers: Invalid value: [\"orphan\",\"foregroundDeletion\"]: finalizer orphan and foregroundDeletion cannot be both set\n");
+          "metadata.finalizers: Invalid value: [\"orphan\",\"foregroundDeletion\"]: finalizer orphan and "
+          "foregroundDeletion cannot be both set\n");
 }
 
 static void update(const char *now, const char *old, const char *want) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     FieldErrors errors = FIELD_ERRORS_INIT(arena);
-    meta_validate_update(parse(arena, arena_printf(arena, "{\"metadata\":%s}", now)), parse(arena, arena_printf(arena, "{\"metadata\":%s}", old)), &errors);
+    meta_validate_update(parse(arena, arena_printf(arena, "{\"metadata\":%s}", now)),
+                         parse(arena, arena_printf(arena, "{\"metadata\":%s}", old)), &errors);
     assert_string_equal(errors_of(arena, &errors), want);
 }
 
@@ -62,9 +67,12 @@ static void test_update(void **state) {
     (void)state;
     update("{\"name\":\"a\"}", "{\"name\":\"a\"}", "");
     update("{\"name\":\"b\"}", "{\"name\":\"a\"}", "metadata.name: Invalid value: \"b\": field is immutable\n");
-    update("{\"generation\":1}", "{\"generation\":2}", "metadata.generation: Invalid value: 1: must not be decremented\n");
-    update("{\"deletionTimestamp\":\"2020-01-01T00:00:00Z\",\"finalizers\":[\"a.b/c\"]}", "{\"deletionTimestamp\":\"2020-01-01T00:00:00Z\"}",
-           "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{\"a.b/c\"}\n");
+    update("{\"generation\":1}", "{\"generation\":2}",
+           "metadata.generation: Invalid value: 1: must not be decremented\n");
+    update("{\"deletionTimestamp\":\"2020-01-01T00:00:00Z\",\"finalizers\":[\"a.b/c\"]}",
+           "{\"deletionTimestamp\":\"2020-01-01T00:00:00Z\"}",
+           "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new "
+           "finalizers []string{\"a.b/c\"}\n");
     update("{\"finalizers\":[]}", "{\"deletionTimestamp\":\"2020-01-01T00:00:00Z\",\"finalizers\":[\"a.b/c\"]}",
            "metadata.deletionTimestamp: Invalid value: \"\": field is immutable\n");
 }
@@ -85,9 +93,12 @@ static void test_delete_options(void **state) {
     options("{}", 0, NULL);
     options("{\"gracePeriodSeconds\":5,\"propagationPolicy\":\"Foreground\",\"dryRun\":[\"All\"]}", 0, NULL);
     options("{\"propagationPolicy\":\"Sideways\"}", 422,
-            "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"Sideways\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"");
+            "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"Sideways\": supported "
+            "values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"");
     options("{\"propagationPolicy\":\"Orphan\",\"orphanDependents\":true}", 422, NULL);
-    options("{\"dryRun\":[\"Maybe\"]}", 422, "DeleteOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Maybe\"]: supported values: \"All\"");
+    options(
+        "{\"dryRun\":[\"Maybe\"]}", 422,
+        "DeleteOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Maybe\"]: supported values: \"All\"");
 }
 
 int main(void) {
