@@ -109,3 +109,7 @@ void events_stop(OciRuntime *rt) {
     closep(&rt->inotify);
     rt->inotify = -1;
 }
+
+void oci_unsubscribe(Runtime *runtime) {
+    events_stop(oci_of(runtime));
+}

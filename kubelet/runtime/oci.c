@@ -210,6 +210,7 @@ static const Runtime OPERATIONS = {
     .attach = oci_attach,
     .reopen_log = oci_reopen_log,
     .subscribe = oci_subscribe,
+        .unsubscribe = oci_unsubscribe,
     .free = oci_free,
 };
 

@@ -157,6 +157,7 @@ int oci_subscribe(Runtime *runtime, Loop *loop,
                   void *userdata);
 void events_post(OciRuntime *rt, RuntimeEventType type, const Container *container);
 void events_stop(OciRuntime *rt);
+void oci_unsubscribe(Runtime *runtime);
 
 /* monitor_client.c */
 #define MONITOR_FDS_MAX 6

@@ -161,5 +161,7 @@ struct Runtime {
                      void (*fn)(RuntimeEventType type, const char *sandbox_id, const char *container_id,
                                 void *userdata),
                      void *userdata);
+    /* fn is not called again; once the loop has ended, before it is freed, and when no other call is under way. */
+    void (*unsubscribe)(Runtime *runtime);
     void (*free)(Runtime *runtime);
 };

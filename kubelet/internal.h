@@ -1,0 +1,194 @@
+/* What the kubelet's files share. Locks: Kubelet.lock guards the table of pods and the fields of Pod marked (K); fields
+ * marked (W) belong to whoever syncs the pod, and the work queue lets one do so at a time. No call out of the kubelet is
+ * made under the lock. */
+#pragma once
+
+#define LOG_COMPONENT "kubelet"
+#include "base/log.h"
+
+#include "base/strmap.h"
+#include "client/events.h"
+#include "client/informer.h"
+#include "client/workqueue.h"
+#include "http/server.h"
+#include "kubelet/backoff.h"
+#include "kubelet/cgroups.h"
+#include "kubelet/images/images.h"
+#include "kubelet/kubelet.h"
+#include "kubelet/pod_status.h"
+#include "kubelet/qos.h"
+#include "kubelet/volumes/volumes.h"
+#include "loop/pool.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define POD_WORKERS 8
+#define STATUS_WORKERS 4
+#define PROBE_WORKERS 16
+#define PULL_THREADS 4
+#define KILL_THREADS 256 /* each waits for one container's grace period */
+#define HOOK_THREADS 64
+#define VOLUME_REFRESH_NS (60 * NS_PER_SEC)
+#define STATUS_JSON_MAX (1024 * 1024)
+#define PREFERRED_IMAGE_LIST 50 /* images in the node's status, as the reference */
+
+typedef enum PodEnding { POD_RUNS, POD_FINISHED, POD_DELETED } PodEnding;
+
+typedef struct Waiting {
+    char *reason, *message;
+} Waiting;
+
+typedef struct Pod {
+    unsigned refs;                     /* (K) */
+    char *uid, *ns, *name;             /* immutable */
+    char *dir, *log_dir;               /* immutable */
+    Object *object;                    /* (K) the newest from the API server */
+    bool removed;                      /* (K) gone from the API server */
+    char *status_json, *sent_json;     /* (K) last computed, last accepted */
+    bool delete_ready;                 /* (K) nothing is left of it: the object may go */
+    StrMap *kills;                     /* (K) container id -> Kill, while one is being ended */
+    StrMap *pulls;                     /* (K) image -> Pull */
+    StrMap *hooks;                     /* (K) container id -> Hook, while postStart runs or after it failed */
+    StrMap *waiting;                   /* (W) container -> Waiting */
+    bool prepared, volumes_ready;      /* (W) */
+    uint64_t volumes_at;               /* (W) monotonic: last refresh */
+    uint64_t mount_delay_ns;           /* (W) */
+    char *failed_reason, *failed_message; /* (W) ends as Failed */
+    PodEnding ending;                  /* (W) */
+    uint64_t end_started;              /* (W) monotonic */
+    bool torn_down;                    /* (W) */
+    bool admitted;                     /* (W) */
+    char *sandbox_error;               /* (W) last one, to say it once */
+} Pod;
+
+struct Kubelet {
+    KubeletConfig config; /* strings owned */
+    char *node_ip, *host_name;
+    int64_t cpus;
+    uint64_t memory, disk;
+    char *machine_id, *boot_id, *system_uuid, *kernel, *os_image, *runtime_version;
+    Client *client;
+    Runtime *runtime;
+    ImageStore *images;
+    Cgroups *cgroups;
+    TokenCache *tokens;
+    EventRecorder *events;
+    Backoff *restarts, *image_backoff;
+    InformerSet *informers;
+    Informer *pods_informer, *services_informer, *nodes_informer;
+    Loop *loop;
+    pthread_t loop_thread;
+    bool loop_running;
+    WorkQueue *pod_queue, *status_queue, *node_queue, *probe_queue;
+    Pool *pull_pool, *kill_pool, *hook_pool, *request_pool;
+    HttpServer *server;
+    struct ProbeTable *probes;
+    Object *node_ref;        /* (K) what events about the node name */
+    pthread_mutex_t lock;
+    StrMap *pods;            /* (K) uid -> Pod */
+    StrMap *sandbox_owner;   /* (K) sandbox id -> uid (owned string) */
+    atomic_bool stopping;
+    atomic_int syncs; /* pod syncs under way */
+    uint64_t started_at;
+};
+
+#define RES(k_plural) resource_find("", "v1", k_plural)
+
+/* pods.c: the table */
+Pod *pod_get(Kubelet *k, const char *uid); /* a reference or NULL */
+Pod *pod_ref(Kubelet *k, Pod *p);
+void pod_unref(Kubelet *k, Pod *p);
+void pods_added(Object *object, void *userdata);
+void pods_updated(Object *old, Object *object, void *userdata);
+void pods_deleted(Object *object, void *userdata);
+Object *pod_object(Kubelet *k, Pod *p, bool *ret_removed);
+Pod *pod_find(Kubelet *k, const char *ns, const char *name); /* by name, the newest; a reference or NULL */
+void pod_remember_sandbox(Kubelet *k, Pod *p, const char *sandbox_id);
+void pod_drop(Kubelet *k, Pod *p);
+void pod_set_waiting(Pod *p, const char *container, const char *reason, const char *message);
+
+/* What the runtime has of one pod, newest first. */
+typedef struct PodRuntime {
+    SandboxStatus *sandboxes;
+    size_t n_sandboxes;
+    ContainerStatus *containers;
+    size_t n_containers;
+} PodRuntime;
+int pod_runtime_load(Kubelet *k, const Pod *p, PodRuntime *ret);
+void pod_runtime_done(PodRuntime *rt);
+const SandboxStatus *pod_runtime_sandbox(const PodRuntime *rt); /* the newest when it is ready, else NULL */
+const ContainerStatus *pod_runtime_find(const PodRuntime *rt, const char *container);
+
+/* One sync's working set. */
+typedef struct PodSync {
+    Kubelet *k;
+    Pod *p;
+    Arena *arena;
+    Object *object;
+    Value *pod;
+    const Value *old_status;
+    PodRuntime rt;
+    PodFacts facts;
+    uint64_t again_ns; /* sync again after so long; 0: no need */
+    bool changed;      /* the runtime was changed: look again */
+} PodSync;
+
+int pod_sync(const char *key, void *userdata); /* pod_worker.c; the queue's function */
+void sync_again(PodSync *s, uint64_t delay_ns);
+void sync_facts(PodSync *s);
+void pod_run_step(PodSync *s);                                            /* pod_run.c */
+void pod_end_step(PodSync *s);                                            /* pod_end.c */
+void kill_container(PodSync *s, const ContainerStatus *c, int64_t grace_seconds, const char *message); /* pod_end.c */
+bool kill_pending(Kubelet *k, Pod *p, const char *container_id);
+/* container_start.c: 0 started, -EAGAIN not yet (a reason to wait is set), others failed (a reason is set). */
+int container_launch(PodSync *s, const SandboxStatus *sandbox, const Value *container, ContainerKind kind);
+bool hook_pending(Kubelet *k, Pod *p, const char *container_id);
+void kubelet_source(Kubelet *k, ObjectSource *ret);
+
+/* container_spec.c */
+int container_spec_build(PodSync *s, const SandboxStatus *sandbox, const Value *container, const Image *image, uint32_t attempt,
+                         ContainerSpec *ret, const char **ret_error);
+char *termination_log_path(Arena *arena, const Pod *p, const char *container, uint32_t attempt);
+int sandbox_spec_build(PodSync *s, uint32_t attempt, SandboxSpec *ret);
+int write_hosts_file(PodSync *s, const SandboxStatus *sandbox);
+
+/* image_puller.c: 0 with an image, -EINPROGRESS while it is pulled, else *ret_reason and *ret_message (arena). */
+int image_ensure(PodSync *s, const Value *container, Image **ret, const char **ret_reason, const char **ret_message);
+void pull_free(void *pull);
+
+/* lifecycle.c: runs a hook or probe handler; blocking. */
+int handler_run(Kubelet *k, const Value *pod, const Value *container, const char *container_id, const Value *handler,
+                const char *pod_ip, uint64_t timeout_ns, char **ret_error);
+void hook_start(PodSync *s, const Value *container, const char *container_id, const char *pod_ip);
+const char *hook_failure(PodSync *s, const char *container_id);
+void hook_free(void *hook);
+void kill_free(void *kill);
+
+/* status_manager.c */
+void status_publish(Kubelet *k, Pod *p, Value *status);
+int status_sync(const char *key, void *userdata);
+
+/* node_status.c */
+int node_facts_load(Kubelet *k, char **ret_error);
+int node_sync(const char *key, void *userdata);
+void node_facts_done(Kubelet *k);
+void node_allocatable(const Kubelet *k, int64_t *ret_cpu_milli, int64_t *ret_memory, int64_t *ret_disk);
+
+/* housekeeping.c */
+int housekeeping(Kubelet *k);
+int adopt(Kubelet *k);
+
+/* probes.c */
+struct ProbeTable *probes_new(void);
+void probes_free(struct ProbeTable *t);
+void probes_follow(PodSync *s, const Value *container, const ContainerStatus *c);
+void probes_forget(Kubelet *k, const char *uid);
+int probe_sync(const char *key, void *userdata);
+bool probes_started(Kubelet *k, const char *uid, const char *container, const char *id);
+bool probes_ready(Kubelet *k, const char *uid, const char *container, const char *id);
+/* "liveness" or "startup" when a probe condemned this container; NULL otherwise. */
+const char *probes_condemned(Kubelet *k, const char *uid, const char *container, const char *id);
+
+/* server.c */
+int kubelet_server_start(Kubelet *k, char **ret_error);

@@ -1,0 +1,322 @@
+/* The node object and its lease: registration, capacity, conditions, heartbeat. Keys of the queue: "lease" and
+ * "status", each putting itself back. */
+#include "kubelet/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/str.h"
+#include "base/version.h"
+
+#define LEASE_NAMESPACE "kube-node-lease"
+#define LEASE_SECONDS 40 /* nodeLeaseDurationSeconds of the reference */
+#define LEASE_EVERY_NS (10 * NS_PER_SEC)
+#define STATUS_EVERY_NS (10 * NS_PER_SEC)
+#define MEMORY_RESERVED (100ll << 20) /* the default hard eviction threshold */
+#define FACT_FILE_MAX 8192
+
+static char *first_line(const char *path) {
+    char *text = NULL;
+    if (fs_read_file(path, FACT_FILE_MAX, &text, NULL) < 0)
+        return xstrdup("");
+    text[strcspn(text, "\n")] = 0;
+    return text;
+}
+
+static char *os_name(void) {
+    _cleanup_free_ char *text = NULL;
+    if (fs_read_file("/etc/os-release", FACT_FILE_MAX, &text, NULL) < 0)
+        return xstrdup("Linux");
+    char *name = strstr(text, "PRETTY_NAME=");
+    if (!name)
+        return xstrdup("Linux");
+    name += strlen("PRETTY_NAME=");
+    name += *name == '"';
+    return xstrndup(name, strcspn(name, "\"\n"));
+}
+
+int node_facts_load(Kubelet *k, char **ret_error) {
+    struct sysinfo info;
+    struct utsname uts;
+    struct statvfs disk;
+    char host[256] = "localhost", *name = NULL, *version = NULL;
+    if (sysinfo(&info) < 0 || uname(&uts) < 0 || statvfs(k->config.root_dir, &disk) < 0) {
+        int r = -errno;
+        *ret_error = xasprintf("cannot learn about this machine: %s", strerror(-r));
+        return r;
+    }
+    (void)gethostname(host, sizeof host - 1);
+    k->host_name = xstrdup(host);
+    k->cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    k->memory = (uint64_t)info.totalram * info.mem_unit;
+    k->disk = (uint64_t)disk.f_blocks * disk.f_frsize;
+    k->machine_id = first_line("/etc/machine-id");
+    k->boot_id = first_line("/proc/sys/kernel/random/boot_id");
+    k->system_uuid = first_line("/sys/class/dmi/id/product_uuid");
+    k->kernel = xstrdup(uts.release);
+    k->os_image = os_name();
+    if (k->runtime->version(k->runtime, &name, &version) == 0)
+        k->runtime_version = xasprintf("lighter://%s", version ? version : LIGHTER_VERSION);
+    else
+        k->runtime_version = xstrdup("lighter://" LIGHTER_VERSION);
+    free(name);
+    free(version);
+    return 0;
+}
+
+void node_facts_done(Kubelet *k) {
+    char *owned[] = {k->host_name, k->machine_id, k->boot_id,        k->system_uuid,
+                     k->kernel,    k->os_image,   k->runtime_version};
+    for (size_t i = 0; i < ELEMENTSOF(owned); i++)
+        free(owned[i]);
+}
+
+void node_allocatable(const Kubelet *k, int64_t *ret_cpu_milli, int64_t *ret_memory, int64_t *ret_disk) {
+    *ret_cpu_milli = k->cpus * 1000;
+    *ret_memory = MAX((int64_t)k->memory - MEMORY_RESERVED, (int64_t)0);
+    *ret_disk = (int64_t)(k->disk / 10 * 9); /* nodefs.available<10% */
+}
+
+static Value *capacity(Kubelet *k, Arena *arena, bool allocatable) {
+    Value *v = value_object(arena);
+    int64_t cpu, memory, disk;
+    node_allocatable(k, &cpu, &memory, &disk);
+    value_set(arena, v, "cpu", value_printf(arena, "%lld", (long long)k->cpus));
+    value_set(arena, v, "memory",
+              value_printf(arena, "%lldKi", (long long)(allocatable ? memory : (int64_t)k->memory) / 1024));
+    if (allocatable)
+        value_set(arena, v, "ephemeral-storage", value_printf(arena, "%lld", (long long)disk));
+    else
+        value_set(arena, v, "ephemeral-storage", value_printf(arena, "%lluKi", (unsigned long long)k->disk / 1024));
+    value_set_str(arena, v, "hugepages-1Gi", "0");
+    value_set_str(arena, v, "hugepages-2Mi", "0");
+    value_set(arena, v, "pods", value_printf(arena, "%lld", (long long)k->config.max_pods));
+    return v;
+}
+
+static void add_address(Arena *arena, Value *addresses, const char *type, const char *address) {
+    Value *v = value_object(arena);
+    value_set_str(arena, v, "address", address);
+    value_set_str(arena, v, "type", type);
+    value_append(arena, addresses, v);
+}
+
+/* A condition with now as its heartbeat; the transition time is kept while the status does not change. */
+static void add_condition(Arena *arena, Value *list, const Value *old, const char *type, bool status,
+                          const char *reason, const char *message) {
+    const Value *before = condition_find(old, type);
+    const char *text = status ? "True" : "False";
+    char now[RFC3339_MAX];
+    Value *v = value_object(arena);
+    rfc3339_format(now_realtime_ns(), now);
+    bool same = streq(str_or(value_get_str(before, "status"), ""), text);
+    value_set_str(arena, v, "type", type);
+    value_set_str(arena, v, "status", text);
+    value_set_str(arena, v, "lastHeartbeatTime", now);
+    value_set_str(arena, v, "lastTransitionTime",
+                  same ? str_or(value_get_str(before, "lastTransitionTime"), now) : now);
+    value_set_str(arena, v, "reason", reason);
+    value_set_str(arena, v, "message", message);
+    value_append(arena, list, v);
+}
+
+static Value *conditions(Arena *arena, const Value *old) {
+    Value *list = value_array(arena);
+    add_condition(arena, list, old, "MemoryPressure", false, "KubeletHasSufficientMemory",
+                  "kubelet has sufficient memory available");
+    add_condition(arena, list, old, "DiskPressure", false, "KubeletHasNoDiskPressure", "kubelet has no disk pressure");
+    add_condition(arena, list, old, "PIDPressure", false, "KubeletHasSufficientPID",
+                  "kubelet has sufficient PID available");
+    add_condition(arena, list, old, "Ready", true, "KubeletReady", "kubelet is posting ready status");
+    return list;
+}
+
+static Value *node_info(Kubelet *k, Arena *arena) {
+    Value *v = value_object(arena);
+    value_set_str(arena, v, "machineID", k->machine_id);
+    value_set_str(arena, v, "systemUUID", k->system_uuid);
+    value_set_str(arena, v, "bootID", k->boot_id);
+    value_set_str(arena, v, "kernelVersion", k->kernel);
+    value_set_str(arena, v, "osImage", k->os_image);
+    value_set_str(arena, v, "containerRuntimeVersion", k->runtime_version);
+    value_set_str(arena, v, "kubeletVersion", KUBERNETES_VERSION);
+    value_set_str(arena, v, "kubeProxyVersion", "");
+    value_set_str(arena, v, "operatingSystem", "linux");
+    value_set_str(arena, v, "architecture", "amd64");
+    return v;
+}
+
+static Value *images_of(Kubelet *k, Arena *arena) {
+    Image **images = NULL;
+    size_t n = 0;
+    Value *list = value_array(arena);
+    if (image_list(k->images, &images, &n) < 0)
+        return list;
+    for (size_t i = 0; i < n; i++) {
+        Value *v = value_object(arena), *names = value_array(arena);
+        for (char **name = images[i]->digests; name && *name; name++)
+            value_append(arena, names, value_string(arena, *name));
+        for (char **name = images[i]->tags; name && *name; name++)
+            value_append(arena, names, value_string(arena, *name));
+        value_set(arena, v, "names", names);
+        value_set_int(arena, v, "sizeBytes", (int64_t)images[i]->size);
+        if (i < PREFERRED_IMAGE_LIST && value_len(names))
+            value_append(arena, list, v);
+        image_free(images[i]);
+    }
+    free(images);
+    return list;
+}
+
+static Value *status_of(Kubelet *k, Arena *arena, const Value *old) {
+    Value *status = value_object(arena), *addresses = value_array(arena), *port = value_object(arena),
+          *endpoints = value_object(arena);
+    add_address(arena, addresses, "InternalIP", k->node_ip);
+    add_address(arena, addresses, "Hostname", k->config.node_name);
+    value_set_int(arena, port, "Port", kubelet_port(k));
+    value_set(arena, endpoints, "kubeletEndpoint", port);
+    value_set(arena, status, "capacity", capacity(k, arena, false));
+    value_set(arena, status, "allocatable", capacity(k, arena, true));
+    value_set(arena, status, "conditions", conditions(arena, value_get(old, "conditions")));
+    value_set(arena, status, "addresses", addresses);
+    value_set(arena, status, "daemonEndpoints", endpoints);
+    value_set(arena, status, "nodeInfo", node_info(k, arena));
+    value_set(arena, status, "images", images_of(k, arena));
+    return status;
+}
+
+static void set_pair(Arena *arena, Value *labels, const char *pair) {
+    const char *equals = strchr(pair, '=');
+    if (equals)
+        value_set_str(arena, labels, arena_strndup(arena, pair, (size_t)(equals - pair)), equals + 1);
+}
+
+static Value *labels_of(Kubelet *k, Arena *arena) {
+    Value *labels = value_object(arena);
+    value_set_str(arena, labels, "beta.kubernetes.io/arch", "amd64");
+    value_set_str(arena, labels, "beta.kubernetes.io/os", "linux");
+    value_set_str(arena, labels, "kubernetes.io/arch", "amd64");
+    value_set_str(arena, labels, "kubernetes.io/hostname", k->config.node_name);
+    value_set_str(arena, labels, "kubernetes.io/os", "linux");
+    for (const char *const *pair = k->config.labels; pair && *pair; pair++)
+        set_pair(arena, labels, *pair);
+    return labels;
+}
+
+/* "key=value:Effect" or "key:Effect". */
+static void add_taint(Arena *arena, Value *taints, const char *text) {
+    const char *colon = strrchr(text, ':'), *equals = strchr(text, '=');
+    if (!colon)
+        return;
+    Value *v = value_object(arena);
+    const char *end = equals && equals < colon ? equals : colon;
+    value_set_str(arena, v, "key", arena_strndup(arena, text, (size_t)(end - text)));
+    if (end == equals)
+        value_set_str(arena, v, "value", arena_strndup(arena, equals + 1, (size_t)(colon - equals - 1)));
+    value_set_str(arena, v, "effect", colon + 1);
+    value_append(arena, taints, v);
+}
+
+static int create_node(Kubelet *k, Arena *arena, Object **ret, ApiError *err) {
+    Value *node = value_object(arena), *metadata = value_object(arena), *spec = value_object(arena),
+          *taints = value_array(arena);
+    value_set_str(arena, node, "apiVersion", "v1");
+    value_set_str(arena, node, "kind", "Node");
+    value_set_str(arena, metadata, "name", k->config.node_name);
+    value_set(arena, metadata, "labels", labels_of(k, arena));
+    value_set(arena, node, "metadata", metadata);
+    if (!str_empty(k->config.pod_cidr)) {
+        value_set_str(arena, spec, "podCIDR", k->config.pod_cidr);
+        value_append(arena, value_ensure_array(arena, spec, "podCIDRs"), value_string(arena, k->config.pod_cidr));
+    }
+    for (const char *const *taint = k->config.taints; taint && *taint; taint++)
+        add_taint(arena, taints, *taint);
+    if (value_len(taints))
+        value_set(arena, spec, "taints", taints);
+    value_set(arena, node, "spec", spec);
+    value_set(arena, node, "status", status_of(k, arena, NULL));
+    return client_create(k->client, RES("nodes"), NULL, node, ret, err);
+}
+
+static int patch_status(Kubelet *k, Arena *arena, const Object *node, ApiError *err) {
+    const Value *old = value_get(object_value(node, arena), "status");
+    Value *patch = value_object(arena);
+    value_set(arena, patch, "status", status_of(k, arena, old));
+    return client_patch(k->client, RES("nodes"), NULL, k->config.node_name, "status", PATCH_STRATEGIC, patch, NULL,
+                        err);
+}
+
+static int sync_status(Kubelet *k) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_error_ ApiError err = {0};
+    _cleanup_object_ Object *node = NULL;
+    int r = client_get(k->client, RES("nodes"), NULL, k->config.node_name, &node, &err);
+    bool created = r == -ENOENT;
+    if (created) {
+        api_error_done(&err);
+        r = create_node(k, arena, &node, &err);
+    }
+    if (r == 0) {
+        pthread_mutex_lock(&k->lock);
+        object_unref(k->node_ref);
+        k->node_ref = object_ref(node);
+        pthread_mutex_unlock(&k->lock);
+    }
+    if (r == 0)
+        r = patch_status(k, arena, node, &err);
+    if (r < 0)
+        log_warn("the status of node %s cannot be written, trying again: %s", k->config.node_name,
+                 str_or(err.message, strerror(-r)));
+    else if (created)
+        log_info("registered node %s", k->config.node_name);
+    return r;
+}
+
+static Value *lease_of(Kubelet *k, Arena *arena) {
+    Value *lease = value_object(arena), *metadata = value_object(arena), *spec = value_object(arena),
+          *owner = value_object(arena);
+    char now[RFC3339_MAX];
+    value_set_str(arena, lease, "apiVersion", "coordination.k8s.io/v1");
+    value_set_str(arena, lease, "kind", "Lease");
+    value_set_str(arena, metadata, "name", k->config.node_name);
+    value_set_str(arena, metadata, "namespace", LEASE_NAMESPACE);
+    pthread_mutex_lock(&k->lock);
+    if (k->node_ref) {
+        value_set_str(arena, owner, "apiVersion", "v1");
+        value_set_str(arena, owner, "kind", "Node");
+        value_set_str(arena, owner, "name", k->config.node_name);
+        value_set_str(arena, owner, "uid", object_uid(k->node_ref));
+        value_append(arena, value_ensure_array(arena, metadata, "ownerReferences"), owner);
+    }
+    pthread_mutex_unlock(&k->lock);
+    value_set(arena, lease, "metadata", metadata);
+    value_set_str(arena, spec, "holderIdentity", k->config.node_name);
+    value_set_int(arena, spec, "leaseDurationSeconds", LEASE_SECONDS);
+    value_set_str(arena, spec, "renewTime", rfc3339_format_micro(now_realtime_ns(), now));
+    value_set(arena, lease, "spec", spec);
+    return lease;
+}
+
+static int sync_lease(Kubelet *k) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Resource *leases = resource_find("coordination.k8s.io", "v1", "leases");
+    Value *lease = lease_of(k, arena), *patch = value_object(arena);
+    value_set(arena, patch, "spec", value_get(lease, "spec"));
+    int r = client_patch(k->client, leases, LEASE_NAMESPACE, k->config.node_name, NULL, PATCH_MERGE, patch, NULL, NULL);
+    return r == -ENOENT ? client_create(k->client, leases, LEASE_NAMESPACE, lease, NULL, NULL) : r;
+}
+
+int node_sync(const char *key, void *userdata) {
+    Kubelet *k = userdata;
+    bool lease = streq(key, "lease");
+    int r = streq(key, "housekeeping") ? housekeeping(k) : lease ? sync_lease(k) : sync_status(k);
+    if (r == 0)
+        workqueue_add_after(k->node_queue, key, lease ? LEASE_EVERY_NS : STATUS_EVERY_NS);
+    return r;
+}

@@ -1,0 +1,294 @@
+/* One sync of one pod: read what is wanted (API) and what is (runtime), take the next steps that do not wait, publish the
+ * status, and say when to look again. Everything that takes long (pulls, hooks, grace periods) runs elsewhere and queues
+ * the pod when it is done. */
+#include "kubelet/internal.h"
+
+#include "api/json.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/str.h"
+
+#include <errno.h>
+
+#define TERMINATION_MESSAGE_MAX 4096
+#define TERMINATION_LOG_TAIL 2048 /* bytes, and 80 lines, as the reference */
+
+void sync_again(PodSync *s, uint64_t delay_ns) {
+    if (!s->again_ns || delay_ns < s->again_ns)
+        s->again_ns = MAX(delay_ns, (uint64_t)1);
+}
+
+void sync_facts(PodSync *s) {
+    const SandboxStatus *sandbox = pod_runtime_sandbox(&s->rt);
+    s->facts.host_ip = s->facts.host_ips = s->k->node_ip;
+    node_allocatable(s->k, &s->facts.allocatable_cpu_milli, &s->facts.allocatable_memory, &s->facts.allocatable_ephemeral);
+    if (pod_host_network(s->pod)) {
+        s->facts.pod_ip = s->facts.pod_ips = s->k->node_ip;
+        return;
+    }
+    s->facts.pod_ip = s->facts.pod_ips = "";
+    if (sandbox && !str_empty(sandbox->ip)) {
+        s->facts.pod_ip = arena_strdup(s->arena, sandbox->ip);
+        const char *all = "";
+        for (size_t i = 0; sandbox->ips && sandbox->ips[i]; i++)
+            all = arena_printf(s->arena, "%s%s%s", all, i ? "," : "", sandbox->ips[i]);
+        s->facts.pod_ips = *all ? all : s->facts.pod_ip;
+    }
+}
+
+/* ---- termination messages ---- */
+
+static char *log_tail(const char *path) {
+    _cleanup_free_ char *text = NULL;
+    size_t n = 0;
+    if (str_empty(path) || fs_read_file(path, 16 * 1024 * 1024, &text, &n) < 0)
+        return NULL;
+    _cleanup_buf_ Buf out = BUF_INIT(BUF_NO_LIMIT);
+    char *state = NULL;
+    for (char *line = strtok_r(text, "\n", &state); line; line = strtok_r(NULL, "\n", &state)) {
+        char *p = line; /* "time stream tag text" */
+        for (int i = 0; i < 3 && p; i++)
+            p = (p = strchr(p, ' ')) ? p + 1 : NULL;
+        if (p)
+            buf_printf(&out, "%s\n", p);
+    }
+    if (!out.len)
+        return NULL;
+    size_t from = out.len > TERMINATION_LOG_TAIL ? out.len - TERMINATION_LOG_TAIL : 0, lines = 0;
+    for (size_t i = out.len - 1; i-- > from;)
+        if (out.data[i] == '\n' && ++lines == 80) {
+            from = i + 1;
+            break;
+        }
+    return xstrdup(out.data + from);
+}
+
+/* The container's own last words, from the file it was given, or its log when the policy says so. */
+static void read_termination_messages(PodSync *s) {
+    for (size_t i = 0; i < s->rt.n_containers; i++) {
+        ContainerStatus *c = &s->rt.containers[i];
+        const Value *container = pod_find_container(s->pod, c->name, NULL);
+        if (c->state != CONTAINER_EXITED || !container)
+            continue;
+        char *path = termination_log_path(s->arena, s->p, c->name, c->attempt), *text = NULL;
+        size_t n = 0;
+        if (fs_read_file(path, TERMINATION_MESSAGE_MAX * 16, &text, &n) < 0)
+            text = NULL;
+        if (str_empty(text) && c->exit_code != 0 &&
+            streq_null(value_get_str(container, "terminationMessagePolicy"), "FallbackToLogsOnError")) {
+            free(text);
+            text = log_tail(c->log_path);
+        }
+        if (!str_empty(text)) {
+            if (strlen(text) > TERMINATION_MESSAGE_MAX)
+                text[TERMINATION_MESSAGE_MAX] = 0;
+            free(c->message);
+            c->message = TAKE_PTR(text);
+        }
+        free(text);
+    }
+}
+
+/* ---- status ---- */
+
+typedef struct ProbeScope {
+    Kubelet *k;
+    const char *uid;
+} ProbeScope;
+
+static bool scope_started(void *userdata, const char *container, const char *id) {
+    const ProbeScope *scope = userdata;
+    return probes_started(scope->k, scope->uid, container, id);
+}
+static bool scope_ready(void *userdata, const char *container, const char *id) {
+    const ProbeScope *scope = userdata;
+    return probes_ready(scope->k, scope->uid, container, id);
+}
+
+static const char *const *observed_ips(PodSync *s) {
+    const SandboxStatus *sandbox = pod_runtime_sandbox(&s->rt);
+    const char **list = arena_alloc0(s->arena, 18 * sizeof *list);
+    size_t n = 0;
+    if (pod_host_network(s->pod))
+        list[n++] = s->k->node_ip;
+    else if (sandbox && !str_empty(sandbox->ip)) {
+        list[n++] = sandbox->ip;
+        for (size_t i = 1; sandbox->ips && sandbox->ips[0] && sandbox->ips[i] && n < 16; i++)
+            list[n++] = sandbox->ips[i];
+    } else { /* the address it had stays in the status of a pod that ended */
+        const Value *ip;
+        VALUE_FOREACH(ip, value_get(s->old_status, "podIPs"))
+        if (n < 16 && value_get_str(ip, "ip"))
+            list[n++] = value_get_str(ip, "ip");
+    }
+    return list;
+}
+
+static Value *compute_status(PodSync *s, bool terminal) {
+    read_termination_messages(s);
+    ProbeScope scope = {s->k, s->p->uid};
+    size_t n = 0;
+    WaitingReason *waiting = arena_alloc0(s->arena, (strmap_size(s->p->waiting) + 1) * sizeof *waiting);
+    const char *name;
+    Waiting *w;
+    STRMAP_FOREACH(s->p->waiting, name, w)
+    waiting[n++] = (WaitingReason){name, w->reason, w->message};
+    const SandboxStatus *sandbox = pod_runtime_sandbox(&s->rt);
+    const char *hosts[] = {s->k->node_ip, NULL};
+    PodObservation o = {
+        .containers = s->rt.containers,
+        .n_containers = s->rt.n_containers,
+        .sandbox_id = sandbox ? sandbox->id : NULL,
+        .pod_ips = observed_ips(s),
+        .host_ips = hosts,
+        .runtime_name = "lighter",
+        .waiting = waiting,
+        .n_waiting = n,
+        .started = scope_started,
+        .ready = scope_ready,
+        .probe_data = &scope,
+        .terminal = terminal,
+        .failed_reason = s->p->failed_reason,
+        .failed_message = s->p->failed_message,
+        .now_ns = now_realtime_ns(),
+    };
+    return pod_status_build(s->arena, s->pod, s->old_status, &o);
+}
+
+static bool anything_runs(const PodRuntime *rt) {
+    for (size_t i = 0; i < rt->n_containers; i++)
+        if (rt->containers[i].state == CONTAINER_RUNNING)
+            return true;
+    return false;
+}
+
+/* ---- deciding ---- */
+
+static void check_deadline(PodSync *s) {
+    int64_t seconds = value_get_int(value_get(s->pod, "spec"), "activeDeadlineSeconds", 0), start;
+    const char *since = value_get_str(s->old_status, "startTime");
+    if (seconds <= 0 || !since || rfc3339_parse(since, &start) < 0 || s->p->failed_reason)
+        return;
+    int64_t left = start + seconds * (int64_t)NS_PER_SEC - now_realtime_ns();
+    if (left > 0) {
+        sync_again(s, (uint64_t)left);
+        return;
+    }
+    s->p->failed_reason = xstrdup("DeadlineExceeded");
+    s->p->failed_message = xstrdup("Pod was active on the node longer than the specified deadline");
+    event_record(s->k->events, s->object, NULL, "Normal", "DeadlineExceeded", "%s", s->p->failed_message);
+}
+
+/* Does what the pod asks for fit on the node? Asked once, before anything of it exists. */
+static void check_admission(PodSync *s) {
+    if (s->p->admitted)
+        return;
+    s->p->admitted = true;
+    if (s->rt.n_containers || s->rt.n_sandboxes)
+        return;
+    const Value *selector = value_path(s->pod, "spec", "nodeSelector", NULL);
+    _cleanup_object_ Object *node = informer_lookup(s->k->nodes_informer, NULL, s->k->config.node_name);
+    if (!node)
+        return;
+    VALUE_FOREACH_MEMBER(m, selector)
+    if (!streq_null(object_label(node, m->name), value_str(m->value))) {
+        s->p->failed_reason = xstrdup("NodeAffinity");
+        s->p->failed_message = xstrdup("Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector");
+        event_record(s->k->events, s->object, NULL, "Warning", "NodeAffinity", "%s",
+                     "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector");
+        return;
+    }
+}
+
+static void decide(PodSync *s, bool removed) {
+    Pod *p = s->p;
+    const char *phase = value_get_str(s->old_status, "phase");
+    if (removed || pod_is_deleting(s->pod)) {
+        if (p->ending != POD_DELETED) {
+            p->ending = POD_DELETED;
+            p->end_started = now_monotonic_ns();
+        }
+        return;
+    }
+    if (p->ending == POD_RUNS && !phase_is_terminal(phase)) {
+        check_admission(s);
+        check_deadline(s);
+    }
+    if (p->ending == POD_RUNS && (phase_is_terminal(phase) || p->failed_reason)) {
+        p->ending = POD_FINISHED;
+        p->end_started = now_monotonic_ns();
+    }
+}
+
+static void load_old_status(PodSync *s) {
+    pthread_mutex_lock(&s->k->lock);
+    char *json = xstrdup(s->p->status_json);
+    pthread_mutex_unlock(&s->k->lock);
+    Value *own = NULL;
+    if (json && json_parse(s->arena, json, strlen(json), &own, NULL, NULL) == 0)
+        s->old_status = own;
+    else
+        s->old_status = value_get(s->pod, "status");
+    free(json);
+}
+
+static void sync_one(PodSync *s, bool removed) {
+    decide(s, removed);
+    sync_facts(s);
+    /* Steps that change the runtime are followed by another look, so that each starts from what is. */
+    for (int round = 0; round < 16; round++) {
+        s->changed = false;
+        if (s->p->ending == POD_RUNS)
+            pod_run_step(s);
+        else
+            pod_end_step(s);
+        if (!s->changed)
+            break;
+        PodRuntime fresh;
+        if (pod_runtime_load(s->k, s->p, &fresh) < 0) {
+            sync_again(s, NS_PER_SEC);
+            break;
+        }
+        pod_runtime_done(&s->rt);
+        s->rt = fresh;
+        sync_facts(s);
+    }
+    if (s->p->torn_down)
+        return; /* its last status was published before its containers were removed */
+    Value *status = compute_status(s, s->p->ending != POD_RUNS && !anything_runs(&s->rt));
+    status_publish(s->k, s->p, status);
+    if (s->p->ending == POD_RUNS && phase_is_terminal(value_get_str(status, "phase")))
+        sync_again(s, 1);
+}
+
+static int sync_pod(Kubelet *k, const char *key) {
+    Pod *p = pod_get(k, key);
+    if (!p)
+        return 0;
+    _cleanup_(arena_freep) Arena *arena = arena_new(0);
+    PodSync s = {.k = k, .p = p, .arena = arena};
+    bool removed = false;
+    s.object = pod_object(k, p, &removed);
+    s.pod = object_value(s.object, arena);
+    load_old_status(&s);
+    int r = pod_runtime_load(k, p, &s.rt);
+    if (r < 0) {
+        log_warn("pod %s/%s: the runtime does not answer: %s", p->ns, p->name, strerror(-r));
+        sync_again(&s, NS_PER_SEC);
+    } else
+        sync_one(&s, removed);
+    pod_runtime_done(&s.rt);
+    object_unref(s.object);
+    if (s.again_ns)
+        workqueue_add_after(k->pod_queue, key, s.again_ns);
+    pod_unref(k, p);
+    return 0;
+}
+
+int pod_sync(const char *key, void *userdata) {
+    Kubelet *k = userdata;
+    atomic_fetch_add(&k->syncs, 1);
+    int r = k->stopping ? 0 : sync_pod(k, key);
+    atomic_fetch_sub(&k->syncs, 1);
+    return r;
+}
