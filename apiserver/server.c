@@ -3,6 +3,7 @@
 #include "apiserver/admission/admission.h"
 #include "apiserver/bootstrap.h"
 #include "apiserver/cluster_pki.h"
+#include "apiserver/event_ttl.h"
 #include "apiserver/metrics.h"
 #include "apiserver/paths.h"
 #include "apiserver/reviews.h"
@@ -32,6 +33,7 @@ struct ApiServer {
     ApiCore *core;
     ApiHttp *api;
     Metrics *metrics;
+    EventTtl *event_ttl;
     ServerPaths *paths;
     HttpServer *http;
     atomic_bool ready;
@@ -311,6 +313,7 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     r = r < 0 ? r : write_kubeconfigs(server, config);
     if (r == 0)
         atomic_store(&server->ready, true);
+    server->event_ttl = event_ttl_start(server->store);
     return r;
 }
 
@@ -331,6 +334,7 @@ void apiserver_stop(ApiServer *server) {
     atomic_store(&server->ready, false);
     if (server->http)
         http_server_stop(server->http, APISERVER_STOP_NS);
+    event_ttl_stop(server->event_ttl);
     api_http_free(server->api);
     server_paths_free(server->paths);
     metrics_free(server->metrics);

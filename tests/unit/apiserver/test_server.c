@@ -1,5 +1,6 @@
 /* The whole server in this process, reached in both ways: the in-process transport and HTTPS with its own kubeconfig.
  * Every test runs over both. */
+#include "apiserver/event_ttl.h"
 #include "apiserver/server.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -320,6 +321,30 @@ static void test_delete_collection(void **state) {
     assert_int_equal(left.n, 2);
 }
 
+static void test_events_expire(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_object_ Object *old = NULL, *renewed = NULL, *there = NULL;
+    _cleanup_api_error_ ApiError err = {0};
+    const Resource *events = resource_find("", "v1", "events");
+    Store *store = registry_store(api_core_registry(apiserver_core(world->server)));
+    size_t removed = 0;
+    int64_t hour = (int64_t)(3600 * NS_PER_SEC), now = now_realtime_ns();
+    char soon[RFC3339_MAX];
+    Value *v = parse(arena, "{\"metadata\":{\"name\":\"e\"},\"involvedObject\":{\"kind\":\"Pod\",\"name\":\"p\","
+                            "\"namespace\":\"default\"}}");
+    assert_int_equal(client_create(world->local, events, "default", v, &old, &err), 0);
+    value_set_str(arena, value_get(v, "metadata"), "name", "f");
+    value_set_str(arena, v, "lastTimestamp", rfc3339_format(now + hour, soon));
+    assert_int_equal(client_create(world->local, events, "default", v, &renewed, &err), 0);
+    assert_int_equal(event_ttl_sweep(store, now, &removed), 0);
+    assert_int_equal(removed, 0);
+    assert_int_equal(event_ttl_sweep(store, now + hour + (int64_t)(5 * NS_PER_SEC), &removed), 0);
+    assert_int_equal(removed, 1);
+    assert_int_equal(client_get(world->local, events, "default", "e", &there, &err), -ENOENT);
+    assert_int_equal(client_get(world->local, events, "default", "f", &there, &err), 0);
+}
+
 static void test_restart(void **state) {
     World *world = *state;
     _cleanup_arena_ Arena *arena = arena_new(0);
@@ -344,6 +369,7 @@ int main(void) {
         cmocka_unit_test(test_watch),
         cmocka_unit_test(test_binding_and_scale),
         cmocka_unit_test(test_delete_collection),
+        cmocka_unit_test(test_events_expire),
         cmocka_unit_test(test_restart),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
