@@ -26,6 +26,7 @@ typedef struct StrategyContext {
     const char *ns;
     const char *subresource; /* NULL: the main resource */
     const char *user;        /* the requester's name */
+    const struct UserInfo *requester; /* client/api.h; NULL: nobody */
     Store *store;            /* for begin_* and checks against other objects */
     bool dry_run;
     int64_t now_ns;
