@@ -51,6 +51,7 @@ void registry_call_init(RegistryCall *call, Registry *registry, const ApiRequest
         .ns = str_or(request->ns, ""),
         .subresource = request->subresource,
         .user = request->user ? request->user->name : "",
+        .requester = request->user,
         .store = registry->store,
         .dry_run = request->options.dry_run,
         .now_ns = now_realtime_ns(),
