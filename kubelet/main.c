@@ -1,5 +1,6 @@
 /* lighter-kubelet: the node agent as a daemon of its own. */
 #define LOG_COMPONENT "kubelet"
+#include <malloc.h>
 #include <errno.h>
 #include <signal.h>
 
@@ -79,6 +80,7 @@ static int serve(Options *o) {
 }
 
 int main(int argc, char **argv) {
+    mallopt(M_ARENA_MAX, 2); /* many short-lived threads, little contention: an arena each would cost megabytes */
     Options o = {0};
     const Flag flags[] = {
         {"kubeconfig", FLAG_STRING, &o.kubeconfig, "FILE", "how to reach the API server, as system:node:NAME"},

@@ -2,6 +2,7 @@
 #define LOG_COMPONENT "scheduler"
 #include "scheduler/scheduler.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -38,6 +39,7 @@ static int serve(const char *kubeconfig, const char *name) {
 }
 
 int main(int argc, char **argv) {
+    mallopt(M_ARENA_MAX, 2); /* many short-lived threads, little contention: an arena each would cost megabytes */
     const char *kubeconfig = NULL, *name = NULL;
     const Flag flags[] = {
         {"kubeconfig", FLAG_STRING, &kubeconfig, "FILE", "how to reach the API server, as system:kube-scheduler"},

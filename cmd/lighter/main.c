@@ -1,4 +1,5 @@
 /* lighter: Kubernetes in one program. */
+#include <malloc.h>
 #include <stdio.h>
 
 #include "base/str.h"
@@ -24,6 +25,7 @@ static void help(FILE *to) {
 }
 
 int main(int argc, char **argv) {
+    mallopt(M_ARENA_MAX, 2); /* many short-lived threads, little contention: an arena each would cost megabytes */
     if (argc < 2) {
         help(stderr);
         return 2;
