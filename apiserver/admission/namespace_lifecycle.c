@@ -12,12 +12,16 @@ static bool is_terminating(const Object *ns, Arena *arena) {
 }
 
 static int terminating(const AdmissionRequest *request, const Object *ns, ApiError *err) {
-    Arena *arena = request->strategy->arena;
-    const char *why = arena_printf(arena, "unable to create new content in namespace %s because it is being terminated", request->ns);
-    int r = api_error_forbidden(err, request->request->resource->group, request->request->resource->plural, request->name, why);
-    char *text = arena_printf(arena, "namespace %s is being terminated", object_name(ns));
+    int r = admission_forbid(request, err, "unable to create new content in namespace %s because it is being terminated", request->ns);
+    char *text = arena_printf(request->strategy->arena, "namespace %s is being terminated", object_name(ns));
     api_error_cause(err, "NamespaceTerminating", text, "metadata.namespace");
     return r;
+}
+
+/* A binding is a create of its own, though it comes as the update of the pod that it makes. */
+static bool creates(const AdmissionRequest *request) {
+    const char *subresource = request->request->subresource;
+    return request->operation == ADMISSION_CREATE || (request->operation == ADMISSION_UPDATE && subresource && streq(subresource, "binding"));
 }
 
 static int check(AdmissionRequest *request, ApiError *err) {
@@ -28,15 +32,13 @@ static int check(AdmissionRequest *request, ApiError *err) {
     if (on_namespace || !*request->ns || !request->resource->namespaced)
         return 0;
     /* updates and deletes must go on in a namespace that is ending, and reviews are about no object in it */
-    if (request->operation != ADMISSION_CREATE || streq(request->resource->plural, "localsubjectaccessreviews"))
+    if (!creates(request) || streq(request->resource->plural, "localsubjectaccessreviews"))
         return 0;
     int r = store_get(request->store, resource_find("", "v1", "namespaces"), "", request->ns, &ns);
     if (r == -ENOENT)
         return api_error_not_found(err, "", "namespaces", request->ns);
     if (r < 0)
         return api_error_from_errno(err, r, "reading the namespace");
-    if (request->request->subresource)
-        return 0;
     return is_terminating(ns, request->strategy->arena) ? terminating(request, ns, err) : 0;
 }
 

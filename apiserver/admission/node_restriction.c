@@ -92,6 +92,9 @@ static int pod_status(AdmissionRequest *request, const char *node, ApiError *err
 
 static int pod_eviction(AdmissionRequest *request, const char *node, ApiError *err) {
     Value *pod;
+    /* the deletion that an eviction makes once it was let in */
+    if (request->operation == ADMISSION_DELETE)
+        return 0;
     if (request->operation != ADMISSION_CREATE)
         return admission_forbid(request, err, "unexpected operation %s", operation_text(request));
     const char *name = *request->name ? request->name : str_or(meta_get(request->object, "name"), "");

@@ -139,6 +139,9 @@ int eviction_create(ApiCore *core, const ApiRequest *request, const ApiInput *in
         return r;
     if (value_len(options.dry_run))
         call.context.dry_run = true;
+    r = registry_admit_create(&call, eviction, request->name, err);
+    if (r < 0)
+        return r;
     r = check_budget(&call, object_value(pod, request->arena), err);
     if (r < 0)
         return r;

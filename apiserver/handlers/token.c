@@ -138,6 +138,9 @@ int token_create(ApiCore *core, const ApiRequest *request, const ApiInput *input
     if (r < 0)
         return r;
     track_fields(&call, body);
+    r = registry_admit_create(&call, body, request->name, err);
+    if (r < 0)
+        return r;
     const Value *spec = value_get(body, "spec"), *ref = value_get(spec, "boundObjectRef");
     ServiceAccountToken token = {
         .issuer = config->issuer,

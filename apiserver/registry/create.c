@@ -29,6 +29,11 @@ int engine_admit(RegistryCall *call, AdmissionOperation operation, bool validate
     return hook(hooks->userdata, &request, err);
 }
 
+int registry_admit_create(RegistryCall *call, Value *object, const char *name, ApiError *err) {
+    int r = engine_admit(call, ADMISSION_CREATE, false, object, NULL, name, err);
+    return r < 0 ? r : engine_admit(call, ADMISSION_CREATE, true, object, NULL, name, err);
+}
+
 int engine_match_namespace(RegistryCall *call, Value *object, ApiError *err) {
     const char *want = call->resource->namespaced ? str_or(call->request->ns, "") : "";
     const char *have = str_or(meta_get(object, "namespace"), "");

@@ -72,6 +72,10 @@ static inline void registry_result_done(RegistryResult *result) {
 }
 #define _cleanup_registry_result_ _cleanup_(registry_result_done)
 
+/* Admission of a create through a subresource with a kind of its own (TokenRequest, Eviction): `object` is that, `name`
+ * the main resource's. May change the object. */
+int registry_admit_create(RegistryCall *call, Value *object, const char *name, ApiError *err);
+
 int registry_get(RegistryCall *call, const char *ns, const char *name, Object **ret, ApiError *err);
 /* `object` is changed in place. */
 int registry_create(RegistryCall *call, Value *object, RegistryResult *ret, ApiError *err);
