@@ -1,6 +1,5 @@
 #include "apiserver/registry/pod_validate.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 
 #include "apiserver/registry/validate_util.h"
@@ -27,52 +26,12 @@ static void validate_ports(FieldErrors *errors, const Value *ports, const FieldP
     }
 }
 
-/* What a downward API reference in an environment variable may name. */
 static void validate_field_ref(FieldErrors *errors, const Value *ref, const FieldPath *path) {
-    static const char *const SUPPORTED[] = {
-        "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
-        "status.hostIP", "status.hostIPs",     "status.podIP", "status.podIPs", NULL};
-    const char *field = text_of(ref, "fieldPath"), *bracket = strchr(field, '[');
-    FieldPath at = FIELD(path, "fieldPath");
-    member_required(errors, ref, "apiVersion", path);
-    if (!*text_of(ref, "apiVersion"))
-        return;
-    if (!*field) {
-        field_required(errors, &at, "");
-        return;
-    }
-    size_t n = strlen(field);
-    if (bracket && n > 4 && streq(field + n - 2, "']") && bracket[1] == '\'') {
-        char *key = arena_strndup(errors->arena, bracket + 2, n - (size_t)(bracket - field) - 4);
-        if (str_has_prefix(field, "metadata.annotations["))
-            for (char *p = key; *p; p++)
-                *p = (char)tolower((unsigned char)*p);
-        else if (!str_has_prefix(field, "metadata.labels[")) {
-            field_invalid_str(errors, &at, field, "error converting fieldPath: field label does not support subscript");
-            return;
-        }
-        field_check_name(errors, path, key, name_qualified);
-    } else if (streq(field, "metadata.labels") || streq(field, "metadata.annotations"))
-        field_not_supported(errors, &at, value_string(errors->arena, field), SUPPORTED);
-    else if (!str_in(field, SUPPORTED))
-        field_invalid_str(errors, &at, field, "error converting fieldPath: field label not supported: %s", field);
+    field_ref_validate(errors, ref, false, path);
 }
 
 static void validate_resource_ref(FieldErrors *errors, const Value *ref, const FieldPath *path) {
-    static const char *const SUPPORTED[] = {"limits.cpu",
-                                            "limits.ephemeral-storage",
-                                            "limits.memory",
-                                            "requests.cpu",
-                                            "requests.ephemeral-storage",
-                                            "requests.memory",
-                                            NULL};
-    const char *resource = text_of(ref, "resource");
-    FieldPath at = FIELD(path, "resource");
-    if (!*resource)
-        field_required(errors, &at, "");
-    else if (!str_in(resource, SUPPORTED) && !str_has_prefix(resource, "limits.hugepages-") &&
-             !str_has_prefix(resource, "requests.hugepages-"))
-        field_not_supported(errors, &at, value_string(errors->arena, resource), SUPPORTED);
+    resource_ref_validate(errors, ref, false, path);
 }
 
 static void validate_key_ref(FieldErrors *errors, const Value *ref, const FieldPath *path) {
@@ -86,10 +45,13 @@ static void validate_key_ref(FieldErrors *errors, const Value *ref, const FieldP
 
 static void validate_file_ref(FieldErrors *errors, const Value *ref, const FieldPath *path) {
     FieldPath at = FIELD(path, "path");
-    member_required(errors, ref, "volumeName", path);
-    member_required(errors, ref, "path", path);
     member_required(errors, ref, "key", path);
-    relative_path_validate(errors, text_of(ref, "path"), &at);
+    member_name_if_set(errors, ref, "key", name_env_var, path);
+    member_required(errors, ref, "volumeName", path);
+    member_name_if_set(errors, ref, "volumeName", name_dns_label, path);
+    member_required(errors, ref, "path", path);
+    if (*text_of(ref, "path"))
+        backsteps_validate(errors, text_of(ref, "path"), &at);
 }
 
 static void validate_value_from(FieldErrors *errors, const Value *variable, const FieldPath *path) {
@@ -141,11 +103,14 @@ static void validate_env(FieldErrors *errors, const Value *container, const Fiel
                   secret_at = FIELD(&at, "secretRef");
         if (*text_of(source, "prefix"))
             field_check_name(errors, &prefix, text_of(source, "prefix"), name_env_var);
-        FieldPath map_name = FIELD(&map_at, "name"), secret_name = FIELD(&secret_at, "name");
-        if (map)
-            field_check_name(errors, &map_name, text_of(map, "name"), name_dns_subdomain);
-        if (secret)
-            field_check_name(errors, &secret_name, text_of(secret, "name"), name_dns_subdomain);
+        if (map) {
+            member_required(errors, map, "name", &map_at);
+            member_name_if_set(errors, map, "name", name_dns_subdomain, &map_at);
+        }
+        if (secret) {
+            member_required(errors, secret, "name", &secret_at);
+            member_name_if_set(errors, secret, "name", name_dns_subdomain, &secret_at);
+        }
         if (!map && !secret)
             field_invalid_str(errors, &from_at, "", "must specify one of: `configMapRef` or `secretRef`");
         else if (map && secret)
@@ -259,7 +224,9 @@ static void validate_common(const PodValidation *v, const Value *container, cons
     validate_mounts(v, container, path);
     validate_devices(v, container, path);
     member_one_of(v->errors, container, "imagePullPolicy", PULL, path);
+    container_resize_policy_validate(v, container, path);
     resource_requirements_validate(v->errors, value_get(container, "resources"), &resources);
+    container_claims_validate(v, value_get(container, "resources"), &resources);
     container_security_validate(v, container, path);
 }
 
@@ -304,16 +271,14 @@ static void validate_init_only(FieldErrors *errors, const Value *container, cons
 }
 
 static void validate_init_containers(const PodValidation *v, const FieldPath *spec) {
-    static const char *const RESTART[] = {"Always", "Never", "OnFailure", NULL};
     const Value *list = value_get(v->spec, "initContainers"), *regular = value_get(v->spec, "containers");
     FieldPath path = FIELD(spec, "initContainers");
     for (size_t i = 0; i < value_len(list); i++) {
         const Value *container = value_at(list, i);
         const char *restart = value_get_str(container, "restartPolicy");
-        FieldPath at = FIELD_INDEX(&path, i), restart_at = FIELD(&at, "restartPolicy");
+        FieldPath at = FIELD_INDEX(&path, i);
         validate_common(v, container, &at);
-        if (restart && !str_in(restart, RESTART))
-            field_not_supported(v->errors, &restart_at, value_string(v->errors->arena, restart), RESTART);
+        container_restart_validate(v->errors, container, &at);
         duplicate_name(v->errors, list, i, regular, &at);
         host_port_conflicts(v->errors, list, i, i + 1, &path);
         if (restart && streq(restart, "Always"))
@@ -361,6 +326,7 @@ void pod_containers_validate(const PodValidation *v, const FieldPath *spec) {
         validate_common(v, value_at(list, i), &at);
         duplicate_name(v->errors, list, i, NULL, &at);
         container_handlers_validate(v, value_at(list, i), &at);
+        container_restart_validate(v->errors, value_at(list, i), &at);
     }
     host_port_conflicts(v->errors, list, 0, value_len(list), &path);
     validate_init_containers(v, spec);

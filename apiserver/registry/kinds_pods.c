@@ -95,6 +95,13 @@ static void apply_apparmor(StrategyContext *context, Value *pod) {
         }
 }
 
+/* A negative grace period is one second: of pods, not of templates. */
+static void pod_set_defaults(Arena *arena, Value *pod) {
+    Value *spec = value_get(pod, "spec");
+    if (value_get_int(spec, "terminationGracePeriodSeconds", 0) < 0)
+        value_set_int(arena, spec, "terminationGracePeriodSeconds", 1);
+}
+
 static void pod_prepare_for_create(StrategyContext *context, Value *pod) {
     Arena *arena = context->arena;
     Value *status = value_object(arena);
@@ -112,6 +119,7 @@ static void pod_prepare_for_create(StrategyContext *context, Value *pod) {
         value_append(arena, value_ensure_array(arena, status, "conditions"), condition);
     }
     value_set(arena, pod, "status", status);
+    pod_drop_disabled(value_get(pod, "spec"), NULL);
     merge_label_keys(arena, pod);
     apply_apparmor(context, pod);
 }
@@ -175,6 +183,7 @@ static void pod_prepare_for_update(StrategyContext *context, Value *pod, const V
         prepare_ephemeral(context->arena, pod, old);
     else if (is_subresource(context, "resize"))
         prepare_resize(context->arena, pod, old);
+    pod_drop_disabled(value_get(pod, "spec"), value_get(old, "spec"));
 }
 
 /* Writers that do not know observedGeneration leave it as it was. */
@@ -265,6 +274,7 @@ static const Strategy ROWS[] = {
         .plural = "pods",
         .has_generation = true,
         .allow_unconditional_update = true,
+        .set_defaults = pod_set_defaults,
         .prepare_for_create = pod_prepare_for_create,
         .prepare_for_update = pod_prepare_for_update,
         .prepare_for_status_update = pod_prepare_for_status,

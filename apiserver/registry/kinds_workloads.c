@@ -16,6 +16,26 @@ void kinds_reset_status(StrategyContext *context, Value *object) {
     value_set(context->arena, object, "status", value_object(context->arena));
 }
 
+/* The spec of the pods that an object makes. */
+static Value *pods_of(const Value *object) {
+    const Value *spec = value_get(object, "spec"), *job = value_path(spec, "jobTemplate", "spec", NULL);
+    Value *pod = value_path(job ? job : spec, "template", "spec", NULL);
+    return pod ? pod : value_path(object, "template", "spec", NULL);
+}
+
+static void prepare_for_create(StrategyContext *context, Value *object) {
+    kinds_reset_status(context, object);
+    pod_drop_disabled(pods_of(object), NULL);
+}
+
+static void prepare_for_update(_unused_ StrategyContext *context, Value *object, const Value *old) {
+    pod_drop_disabled(pods_of(object), pods_of(old));
+}
+
+static void pod_template_prepare_for_create(_unused_ StrategyContext *context, Value *object) {
+    pod_drop_disabled(pods_of(object), NULL);
+}
+
 /* ---- warnings ---- */
 
 static void warn_name(StrategyContext *context, const Value *object) {
@@ -135,6 +155,7 @@ static void pod_template_warn_update(StrategyContext *context, const Value *obje
 
 /* Deployments: a new generation for new annotations too. */
 static void deployment_prepare_for_update(StrategyContext *context, Value *object, const Value *old) {
+    prepare_for_update(context, object, old);
     const Value *old_meta = value_get(old, "metadata");
     Value *meta = value_ensure_object(context->arena, object, "metadata"), *now = value_get(meta, "annotations"),
           *was = value_get(old_meta, "annotations");
@@ -172,11 +193,12 @@ static void drop_max_unavailable(Value *set, const Value *old) {
 }
 
 static void statefulset_prepare_for_create(StrategyContext *context, Value *set) {
-    kinds_reset_status(context, set);
+    prepare_for_create(context, set);
     drop_max_unavailable(set, NULL);
 }
 
-static void statefulset_prepare_for_update(_unused_ StrategyContext *context, Value *set, const Value *old) {
+static void statefulset_prepare_for_update(StrategyContext *context, Value *set, const Value *old) {
+    prepare_for_update(context, set, old);
     drop_max_unavailable(set, old);
 }
 
@@ -194,11 +216,12 @@ static void set_template_generation(StrategyContext *context, Value *set, int64_
 }
 
 static void daemonset_prepare_for_create(StrategyContext *context, Value *set) {
-    kinds_reset_status(context, set);
+    prepare_for_create(context, set);
     set_template_generation(context, set, MAX(template_generation(set), (int64_t)1));
 }
 
 static void daemonset_prepare_for_update(StrategyContext *context, Value *set, const Value *old) {
+    prepare_for_update(context, set, old);
     bool same = value_equal(value_path(set, "spec", "template", NULL), value_path(old, "spec", "template", NULL));
     set_template_generation(context, set, template_generation(old) + !same);
 }
@@ -219,7 +242,7 @@ static void job_prepare_for_create(StrategyContext *context, Value *job) {
     Value *spec = value_get(job, "spec"), *template = value_get(spec, "template");
     const Value *metadata = value_get(job, "metadata");
     const char *uid = text_of(metadata, "uid"), *name = text_of(metadata, "name");
-    kinds_reset_status(context, job);
+    prepare_for_create(context, job);
     if (!value_is(spec, VALUE_OBJECT) || !value_is(template, VALUE_OBJECT) || value_get_bool(spec, "manualSelector", false))
         return;
     Value *labels = value_ensure_object(arena, value_ensure_object(arena, template, "metadata"), "labels");
@@ -256,7 +279,7 @@ static const Strategy ROWS[] = {
         .plural = "deployments",
         .has_generation = true,
         .allow_unconditional_update = true,
-        .prepare_for_create = kinds_reset_status,
+        .prepare_for_create = prepare_for_create,
         .prepare_for_update = deployment_prepare_for_update,
         .prepare_for_status_update = deployment_prepare_for_status,
         .validate = deployment_validate,
@@ -270,7 +293,8 @@ static const Strategy ROWS[] = {
         .plural = "replicasets",
         .has_generation = true,
         .allow_unconditional_update = true,
-        .prepare_for_create = kinds_reset_status,
+        .prepare_for_create = prepare_for_create,
+        .prepare_for_update = prepare_for_update,
         .validate = replicaset_validate,
         .validate_update = replicaset_validate_update,
         .validate_status_update = replicaset_validate_status,
@@ -321,7 +345,8 @@ static const Strategy ROWS[] = {
         .plural = "cronjobs",
         .has_generation = true,
         .allow_unconditional_update = true,
-        .prepare_for_create = kinds_reset_status,
+        .prepare_for_create = prepare_for_create,
+        .prepare_for_update = prepare_for_update,
         .validate = cronjob_validate,
         .validate_update = cronjob_validate_update,
         .validates_update_alone = true,
@@ -335,6 +360,7 @@ static const Strategy ROWS[] = {
         .allow_unconditional_update = true,
         .orphan_by_default = true,
         .prepare_for_create = job_prepare_for_create,
+        .prepare_for_update = prepare_for_update,
         .validate = job_validate,
         .validate_update = job_validate_update,
         .validates_update_alone = true,
@@ -348,7 +374,8 @@ static const Strategy ROWS[] = {
         .has_generation = true,
         .allow_unconditional_update = true,
         .orphan_by_default = true,
-        .prepare_for_create = kinds_reset_status,
+        .prepare_for_create = prepare_for_create,
+        .prepare_for_update = prepare_for_update,
         .validate = replication_controller_validate,
         .validate_status_update = replication_controller_validate_status,
         .warn_create = warn_named_create,
@@ -359,6 +386,8 @@ static const Strategy ROWS[] = {
         .plural = "podtemplates",
         .has_generation = true,
         .allow_unconditional_update = true,
+        .prepare_for_create = pod_template_prepare_for_create,
+        .prepare_for_update = prepare_for_update,
         .validate = pod_template_object_validate,
         .warn_create = pod_template_warn_create,
         .warn_update = pod_template_warn_update,

@@ -63,3 +63,59 @@ void pod_annotations_validate(FieldErrors *errors, const Value *metadata, const 
             check_apparmor(errors, spec, member, path);
     }
 }
+
+/* ---- annotations of before that say the same as fields ---- */
+
+static void must_match(FieldErrors *errors, const Value *profile, const char *annotation, const char *what,
+                       const char *const *defaults, const FieldPath *path) {
+    const char *type = text_of(profile, "type"), *local = value_get_str(profile, "localhostProfile");
+    FieldPath type_at = FIELD(path, "type"), local_at = FIELD(path, "localhostProfile");
+    bool same = true;
+    if (streq(type, "Unconfined"))
+        same = streq(annotation, "unconfined");
+    else if (streq(type, "RuntimeDefault"))
+        same = str_in(annotation, defaults);
+    else if (streq(type, "Localhost"))
+        same = str_has_prefix(annotation, "localhost/");
+    if (!same)
+        field_forbidden(errors, &type_at, "%s type in annotation and field must match", what);
+    else if (streq(type, "Localhost") && (!local || !streq(local, annotation + strlen("localhost/"))))
+        field_forbidden(errors, &local_at, "%s profile in annotation and field must match", what);
+}
+
+static void match_container(FieldErrors *errors, const Value *annotations, const Value *spec, const Value *container,
+                            bool apparmor, const FieldPath *path) {
+    static const char *const SECCOMP_DEFAULTS[] = {"runtime/default", "docker/default", NULL},
+                             *const APPARMOR_DEFAULTS[] = {"runtime/default", NULL};
+    const char *member = apparmor ? "appArmorProfile" : "seccompProfile";
+    const Value *profile = value_path(container, "securityContext", member, NULL);
+    const char *annotation = value_get_str(
+        annotations, arena_printf(errors->arena, "%s%s", apparmor ? APPARMOR : SECCOMP_CONTAINER, text_of(container, "name")));
+    FieldPath context = FIELD(path, "securityContext"), at = FIELD(&context, member);
+    if (!profile && apparmor)
+        profile = value_path(spec, "securityContext", member, NULL);
+    if (profile && annotation)
+        must_match(errors, profile, annotation, apparmor ? "apparmor" : "seccomp",
+                   apparmor ? APPARMOR_DEFAULTS : SECCOMP_DEFAULTS, &at);
+}
+
+void pod_profiles_match_validate(FieldErrors *errors, const Value *metadata, const Value *spec, const FieldPath *path) {
+    static const char *const LISTS[] = {"initContainers", "containers", "ephemeralContainers"};
+    static const char *const DEFAULTS[] = {"runtime/default", "docker/default", NULL};
+    const Value *annotations = value_get(metadata, "annotations"),
+                *profile = value_path(spec, "securityContext", "seccompProfile", NULL);
+    const char *annotation = value_get_str(annotations, SECCOMP_POD);
+    FieldPath context = FIELD(path, "securityContext"), at = FIELD(&context, "seccompProfile");
+    bool windows = streq(text_of(value_get(spec, "os"), "name"), "windows");
+    if (profile && annotation)
+        must_match(errors, profile, annotation, "seccomp", DEFAULTS, &at);
+    for (int apparmor = 0; apparmor < (windows ? 1 : 2); apparmor++)
+        for (size_t l = 0; l < ELEMENTSOF(LISTS); l++) {
+            const Value *list = value_get(spec, LISTS[l]);
+            FieldPath list_at = FIELD(path, LISTS[l]);
+            for (size_t i = 0; i < value_len(list); i++) {
+                FieldPath container = FIELD_INDEX(&list_at, i);
+                match_container(errors, annotations, spec, value_at(list, i), apparmor, &container);
+            }
+        }
+}

@@ -61,6 +61,7 @@ void pod_create_validate(FieldErrors *errors, const Value *pod) {
         field_forbidden(errors, &ephemeral, "cannot be set on create");
     if (*text_of(spec, "nodeName") && value_len(value_get(spec, "schedulingGates")))
         field_forbidden(errors, &node, "cannot be set until all schedulingGates have been cleared");
+    pod_profiles_match_validate(errors, value_get(pod, "metadata"), spec, &path);
 }
 
 void pod_annotations_update_validate(FieldErrors *errors, const Value *pod, const Value *old) {

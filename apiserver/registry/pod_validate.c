@@ -1,14 +1,16 @@
 #include "apiserver/registry/pod_validate.h"
 
+#include "apiserver/registry/ip.h"
 #include "apiserver/registry/validate_util.h"
 
 #define DNS_NAMESERVERS_MAX 3
 #define DNS_SEARCHES_MAX 32
 #define DNS_SEARCH_CHARS_MAX 2048
+#define SUBDOMAIN_MAX 253
+#define HOSTNAME_OVERRIDE_MAX 64
 
 static void check_ip(FieldErrors *errors, const FieldPath *path, const char *text) {
-    if (!is_ip_text(text))
-        field_invalid_str(errors, path, text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+    ip_legacy_validate(errors, path, text, NULL);
 }
 
 static void check_dns_search(FieldErrors *errors, const FieldPath *path, const char *search) {
@@ -20,7 +22,9 @@ static void check_dns_search(FieldErrors *errors, const FieldPath *path, const c
     /* Underscores are let pass in search paths: check the name with a letter in their place. */
     for (char *p = plain; *p; p++)
         *p = *p == '_' ? 'a' : *p;
-    if (!name_is_valid(plain, name_dns_subdomain))
+    if (strlen(trimmed) > SUBDOMAIN_MAX)
+        field_invalid_str(errors, path, trimmed, "must be no more than %d characters", SUBDOMAIN_MAX);
+    else if (!name_is_valid(plain, name_dns_subdomain))
         field_invalid_str(
             errors, path, trimmed,
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and "
@@ -183,10 +187,8 @@ static void validate_identity(const PodValidation *v, const FieldPath *path) {
 }
 
 static void validate_policies(const PodValidation *v, const FieldPath *path) {
-    static const char *const PREEMPTION[] = {"PreemptLowerPriority", "Never", NULL}, *const SYSTEMS[] = {
-                                                                                         "linux", "windows", NULL};
-    const Value *system = value_get(v->spec, "os");
-    FieldPath os_at = FIELD(path, "os"), overhead_at = FIELD(path, "overhead");
+    static const char *const PREEMPTION[] = {"PreemptLowerPriority", "Never", NULL};
+    FieldPath overhead_at = FIELD(path, "overhead");
     if (value_get(v->spec, "preemptionPolicy"))
         member_one_of(v->errors, v->spec, "preemptionPolicy", PREEMPTION, path);
     if (value_get(v->spec, "overhead")) {
@@ -194,8 +196,45 @@ static void validate_policies(const PodValidation *v, const FieldPath *path) {
         value_set(v->errors->arena, limits, "limits", value_get(v->spec, "overhead"));
         resource_requirements_validate(v->errors, limits, &overhead_at);
     }
-    if (value_is(system, VALUE_OBJECT))
-        member_one_of(v->errors, system, "name", SYSTEMS, &os_at);
+    os_validate(v, path);
+}
+
+static void validate_hostname(const PodValidation *v, const FieldPath *path) {
+    const char *name = value_get_str(v->spec, "hostnameOverride");
+    FieldPath at = FIELD(path, "hostnameOverride");
+    if (!name)
+        return;
+    if (value_get_bool(v->spec, "setHostnameAsFQDN", false))
+        field_forbidden(v->errors, &at, "may not be specified when setHostnameAsFQDN is true");
+    if (value_get_bool(v->spec, "hostNetwork", false))
+        field_forbidden(v->errors, &at, "may not be specified when hostNetwork is true");
+    if (strlen(name) > HOSTNAME_OVERRIDE_MAX)
+        field_too_long(v->errors, &at, HOSTNAME_OVERRIDE_MAX);
+    field_check_name(v->errors, &at, name, name_dns_subdomain);
+}
+
+/* Environment variables from files: those are in emptyDir volumes. */
+static void validate_file_refs(const PodValidation *v, const FieldPath *path) {
+    static const char *const LISTS[] = {"initContainers", "containers", "ephemeralContainers"};
+    for (size_t l = 0; l < ELEMENTSOF(LISTS); l++) {
+        const Value *list = value_get(v->spec, LISTS[l]);
+        FieldPath list_at = FIELD(path, LISTS[l]);
+        for (size_t c = 0; c < value_len(list); c++) {
+            const Value *env = value_get(value_at(list, c), "env");
+            FieldPath container = FIELD_INDEX(&list_at, c), env_at = FIELD(&container, "env");
+            for (size_t i = 0; i < value_len(env); i++) {
+                const Value *ref = value_path(value_at(env, i), "valueFrom", "fileKeyRef", NULL);
+                const char *name = text_of(ref, "volumeName");
+                FieldPath at = FIELD_INDEX(&env_at, i), from = FIELD(&at, "valueFrom"), key = FIELD(&from, "fileKeyRef"),
+                          volume_at = FIELD(&key, "volumeName");
+                const Value *volume = ref ? pod_volume(v, name) : NULL;
+                if (ref && !volume)
+                    field_not_found(v->errors, &volume_at, value_string(v->errors->arena, name));
+                else if (ref && !value_get(volume, "emptyDir"))
+                    field_invalid_str(v->errors, &volume_at, name, "referenced volume must be of type emptyDir");
+            }
+        }
+    }
 }
 
 void pod_spec_validate(const PodValidation *v, const FieldPath *path) {
@@ -206,7 +245,9 @@ void pod_spec_validate(const PodValidation *v, const FieldPath *path) {
     FieldPath spread = FIELD(path, "topologySpreadConstraints");
     FieldErrors *errors = v->errors;
     pod_volumes_validate(v, &volumes);
+    pod_claims_validate(v, path);
     pod_containers_validate(v, path);
+    pod_resources_validate(v, path);
     validate_host_network(v, path);
     member_one_of(errors, v->spec, "restartPolicy", RESTART, path);
     member_one_of(errors, v->spec, "dnsPolicy", DNS, path);
@@ -216,8 +257,12 @@ void pod_spec_validate(const PodValidation *v, const FieldPath *path) {
     validate_dns(v, path);
     validate_gates(v, path);
     pod_spread_validate(errors, value_get(v->spec, "topologySpreadConstraints"), &spread);
+    host_process_validate(v, path);
+    host_users_validate(v, path);
+    validate_hostname(v, path);
     validate_identity(v, path);
     validate_policies(v, path);
+    validate_file_refs(v, path);
 }
 
 void pod_template_validate(FieldErrors *errors, const Value *template, const FieldPath *path) {
@@ -231,6 +276,7 @@ void pod_template_validate(FieldErrors *errors, const Value *template, const Fie
     annotations_validate(errors, annotations, &annotations_at);
     pod_annotations_validate(errors, metadata, v.spec, &annotations_at);
     pod_spec_validate(&v, &spec);
+    pod_profiles_match_validate(errors, metadata, v.spec, &spec);
     if (value_len(value_get(v.spec, "ephemeralContainers")))
         field_forbidden(errors, &ephemeral, "ephemeral containers not allowed in pod template");
 }

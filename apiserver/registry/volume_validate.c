@@ -89,27 +89,19 @@ static void check_config_map(_unused_ const PodValidation *v, FieldErrors *error
 }
 
 static void check_downward_file(FieldErrors *errors, const Value *file, const FieldPath *path) {
-    static const char *const FIELDS[] = {"metadata.annotations", "metadata.labels", "metadata.name",
-                                         "metadata.namespace",   "metadata.uid",    NULL};
     const Value *field = value_get(file, "fieldRef"), *resource = value_get(file, "resourceFieldRef");
     FieldPath path_at = FIELD(path, "path"), field_at = FIELD(path, "fieldRef"),
-              resource_at = FIELD(path, "resourceFieldRef"), what = FIELD(&field_at, "fieldPath");
+              resource_at = FIELD(path, "resourceFieldRef");
     member_required(errors, file, "path", path);
     local_path_validate(errors, text_of(file, "path"), &path_at);
     if (field) {
-        const char *text = text_of(field, "fieldPath");
-        if (!*text)
-            field_required(errors, &what, "");
-        else if (!strchr(text, '[') && !str_in(text, FIELDS))
-            field_not_supported(errors, &what, value_string(errors->arena, text), FIELDS);
+        field_ref_validate(errors, field, true, &field_at);
         if (resource)
             field_invalid_str(errors, path, "resource",
                               "fieldRef and resourceFieldRef can not be specified simultaneously");
-    } else if (resource) {
-        member_required(errors, resource, "containerName", &resource_at);
-        if (*text_of(resource, "containerName"))
-            member_required(errors, resource, "resource", &resource_at);
-    } else
+    } else if (resource)
+        resource_ref_validate(errors, resource, true, &resource_at);
+    else
         field_required(errors, path, "one of fieldRef and resourceFieldRef is required");
     check_mode(errors, file, "mode", path);
 }
@@ -188,24 +180,49 @@ static void check_claim(_unused_ const PodValidation *v, FieldErrors *errors, co
     member_required(errors, source, "claimName", path);
 }
 
+/* The metadata of an object to be made: labels and annotations, nothing else. */
+static void template_metadata_validate(FieldErrors *errors, const Value *metadata, const FieldPath *path) {
+    static const char *const OTHERS[] = {"name", "namespace", "generateName", "ownerReferences", "finalizers"};
+    FieldPath labels = FIELD(path, "labels"), annotations = FIELD(path, "annotations");
+    annotations_validate(errors, value_get(metadata, "annotations"), &annotations);
+    field_check_labels(errors, &labels, value_get(metadata, "labels"));
+    for (size_t i = 0; i < ELEMENTSOF(OTHERS); i++) {
+        FieldPath at = FIELD(path, OTHERS[i]);
+        if (!value_is_empty(value_get(metadata, OTHERS[i])))
+            field_forbidden(errors, &at, "cannot be set");
+    }
+}
+
 static void check_ephemeral(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
                             const FieldPath *path) {
     FieldPath at = FIELD(path, "volumeClaimTemplate");
-    if (!value_is(value_get(source, "volumeClaimTemplate"), VALUE_OBJECT))
+    const Value *template = value_get(source, "volumeClaimTemplate");
+    FieldPath meta = FIELD(&at, "metadata");
+    if (!value_is(template, VALUE_OBJECT))
         field_required(errors, &at, "");
+    else
+        template_metadata_validate(errors, value_get(template, "metadata"), &meta);
 }
 
 static void check_csi(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
                       const FieldPath *path) {
-    FieldPath at = FIELD(path, "driver");
+    const Value *secret = value_get(source, "nodePublishSecretRef");
+    FieldPath at = FIELD(path, "driver"), secret_at = FIELD(path, "nodePublishSecretRef"), name = FIELD(path, "name");
     member_required(errors, source, "driver", path);
     if (*text_of(source, "driver"))
         field_check_name(errors, &at, text_of(source, "driver"), name_dns_subdomain);
+    if (!secret)
+        return;
+    member_required(errors, secret, "name", &secret_at);
+    if (*text_of(secret, "name"))
+        field_check_name(errors, &name, text_of(secret, "name"), name_dns_subdomain);
 }
 
 static void check_image(const PodValidation *v, FieldErrors *errors, const Value *source, const FieldPath *path) {
+    static const char *const PULL[] = {"Always", "IfNotPresent", "Never", NULL};
     if (!v->is_template)
         member_required(errors, source, "reference", path);
+    member_one_of(errors, source, "pullPolicy", PULL, path);
 }
 
 static void check_nfs(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,
@@ -219,7 +236,7 @@ static void check_nfs(_unused_ const PodValidation *v, FieldErrors *errors, cons
 
 static const struct {
     const char *name;
-    void (*check)(const PodValidation *, FieldErrors *, const Value *, const FieldPath *); /* NULL: the kind is all */
+    void (*check)(const PodValidation *, FieldErrors *, const Value *, const FieldPath *); /* NULL: volume_kinds_validate.c */
 } SOURCES[] = {
     {"emptyDir", check_empty_dir},
     {"hostPath", check_host_path},
@@ -264,6 +281,8 @@ static void validate_source(const PodValidation *v, const Value *volume, const F
             field_forbidden(v->errors, &at, "may not specify more than 1 volume type");
         else if (SOURCES[i].check)
             SOURCES[i].check(v, v->errors, source, &at);
+        else
+            volume_kind_validate(v->errors, SOURCES[i].name, source, &at);
     }
     if (n == 0)
         field_required(v->errors, path, "must specify a volume type");
