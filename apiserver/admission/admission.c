@@ -149,7 +149,8 @@ void admission_free(Admission *admission) {
 }
 
 bool admission_is(const AdmissionRequest *request, const char *group, const char *plural) {
-    return !request->request->subresource && streq(request->resource->plural, plural) && streq(request->resource->group, group);
+    return !request->request->subresource && streq(request->resource->plural, plural) &&
+           streq(request->resource->group, group);
 }
 
 int admission_forbid(const AdmissionRequest *request, ApiError *err, const char *format, ...) {
@@ -174,8 +175,8 @@ int admission_list(const AdmissionRequest *request, const char *group, const cha
     return store_list(request->store, &query, ret, err);
 }
 
-int admission_get(const AdmissionRequest *request, const char *group, const char *version, const char *plural, const char *ns,
-                  const char *name, Value **ret, ApiError *err) {
+int admission_get(const AdmissionRequest *request, const char *group, const char *version, const char *plural,
+                  const char *ns, const char *name, Value **ret, ApiError *err) {
     _cleanup_object_ Object *object = NULL;
     const Resource *resource = resource_find(group, version, plural);
     int r = resource ? store_get(request->store, resource, ns, name, &object) : -EINVAL;
@@ -212,7 +213,8 @@ bool admission_is_mirror_pod(const Value *pod) {
 
 const char *admission_node(const AdmissionRequest *request) {
     const UserInfo *user = request->request->user;
-    if (!user || !user->groups || !str_has_prefix(str_or(user->name, ""), "system:node:") || !str_in("system:nodes", user->groups))
+    if (!user || !user->groups || !str_has_prefix(str_or(user->name, ""), "system:node:") ||
+        !str_in("system:nodes", user->groups))
         return NULL;
     return user->name + strlen("system:node:");
 }
@@ -225,7 +227,8 @@ const Object *admission_default_class(Arena *arena, const ObjectList *classes, c
     const Object *best = NULL;
     for (size_t i = 0; i < classes->n; i++) {
         const Value *v = object_value(classes->items[i], arena);
-        if ((says_true(v, key) || says_true(v, also)) && (!best || object_created_ns(classes->items[i]) > object_created_ns(best)))
+        if ((says_true(v, key) || says_true(v, also)) &&
+            (!best || object_created_ns(classes->items[i]) > object_created_ns(best)))
             best = classes->items[i];
     }
     return best;

@@ -1,5 +1,5 @@
-/* Admission: a table of plugins that see every write before it is stored, in the reference's order: all that change objects,
- * then (after the strategy) all that only refuse. One plugin a file. */
+/* Admission: a table of plugins that see every write before it is stored, in the reference's order: all that change
+ * objects, then (after the strategy) all that only refuse. One plugin a file. */
 #pragma once
 
 #include "apiserver/registry/registry.h"
@@ -46,8 +46,8 @@ int admission_forbid(const AdmissionRequest *request, ApiError *err, const char 
 int admission_list(const AdmissionRequest *request, const char *group, const char *version, const char *plural,
                    const char *ns, ObjectList *ret, ApiError *err);
 /* One object as a tree in the request's arena; -ENOENT, without a Status, when it is absent. */
-int admission_get(const AdmissionRequest *request, const char *group, const char *version, const char *plural, const char *ns,
-                  const char *name, Value **ret, ApiError *err);
+int admission_get(const AdmissionRequest *request, const char *group, const char *version, const char *plural,
+                  const char *ns, const char *name, Value **ret, ApiError *err);
 bool admission_allows(const AdmissionRequest *request, const AdmissionQuestion *question);
 /* Requests of one namespace that must not run beside each other. Not recursive; no other lock is taken inside. */
 void admission_lock(const AdmissionRequest *request);
@@ -56,8 +56,8 @@ const char *admission_annotation(const Value *object, const char *key); /* NULL 
 bool admission_is_mirror_pod(const Value *pod);
 /* "node" of system:node:node in system:nodes; NULL: no node. */
 const char *admission_node(const AdmissionRequest *request);
-/* The class of a list that is marked as the default by the annotation `key` (or `also`, when not NULL): the newest, then
- * the first by name. NULL: none. */
+/* The class of a list that is marked as the default by the annotation `key` (or `also`, when not NULL): the newest,
+ * then the first by name. NULL: none. */
 const Object *admission_default_class(Arena *arena, const ObjectList *classes, const char *key, const char *also);
 
 extern const AdmissionPlugin admission_namespace_lifecycle, admission_limit_ranger, admission_service_account,

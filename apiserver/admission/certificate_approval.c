@@ -5,7 +5,8 @@
 static int validate(AdmissionRequest *request, ApiError *err) {
     const char *subresource = request->request->subresource;
     if (request->operation != ADMISSION_UPDATE || !streq(request->resource->group, "certificates.k8s.io") ||
-        !streq(request->resource->plural, "certificatesigningrequests") || !subresource || !streq(subresource, "approval"))
+        !streq(request->resource->plural, "certificatesigningrequests") || !subresource ||
+        !streq(subresource, "approval"))
         return 0;
     /* the stored one: this request may try to change the signer */
     const char *signer = str_or(value_get_str(value_get(request->old, "spec"), "signerName"), "");

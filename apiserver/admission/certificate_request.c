@@ -38,12 +38,14 @@ static const char *entry_text(Arena *arena, const X509_NAME *name, int at) {
     return text;
 }
 
-const char *certificate_request_subject(Arena *arena, const Value *csr, const char ***ret_organizations, const char **ret_name) {
+const char *certificate_request_subject(Arena *arena, const Value *csr, const char ***ret_organizations,
+                                        const char **ret_name) {
     X509_REQ *request = parse(csr);
     if (!request)
         return "PEM block type must be CERTIFICATE REQUEST";
     const X509_NAME *subject = X509_REQ_get_subject_name(request);
-    const char **organizations = arena_alloc0(arena, ((size_t)MAX(X509_NAME_entry_count(subject), 0) + 1) * sizeof *organizations);
+    const char **organizations =
+        arena_alloc0(arena, ((size_t)MAX(X509_NAME_entry_count(subject), 0) + 1) * sizeof *organizations);
     size_t n = 0;
     *ret_name = "";
     for (int at = -1; (at = X509_NAME_get_index_by_NID(subject, NID_organizationName, at)) >= 0;)

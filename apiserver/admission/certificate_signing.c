@@ -3,13 +3,15 @@
 #include "base/str.h"
 
 static bool unchanged(const AdmissionRequest *request, const char *field) {
-    return value_equal(value_path(request->object, "status", field, NULL), value_path(request->old, "status", field, NULL));
+    return value_equal(value_path(request->object, "status", field, NULL),
+                       value_path(request->old, "status", field, NULL));
 }
 
 static int validate(AdmissionRequest *request, ApiError *err) {
     const char *subresource = request->request->subresource;
     if (request->operation != ADMISSION_UPDATE || !streq(request->resource->group, "certificates.k8s.io") ||
-        !streq(request->resource->plural, "certificatesigningrequests") || !subresource || !streq(subresource, "status"))
+        !streq(request->resource->plural, "certificatesigningrequests") || !subresource ||
+        !streq(subresource, "status"))
         return 0;
     if (unchanged(request, "certificate") && unchanged(request, "conditions"))
         return 0;

@@ -6,7 +6,8 @@
 
 static int validate(AdmissionRequest *request, ApiError *err) {
     const char **organizations, *name;
-    if (request->operation != ADMISSION_CREATE || !admission_is(request, "certificates.k8s.io", "certificatesigningrequests") ||
+    if (request->operation != ADMISSION_CREATE ||
+        !admission_is(request, "certificates.k8s.io", "certificatesigningrequests") ||
         !streq_null(value_get_str(value_get(request->object, "spec"), "signerName"), SIGNER))
         return 0;
     const char *why = certificate_request_subject(request->strategy->arena, request->object, &organizations, &name);

@@ -1,4 +1,5 @@
-/* DefaultIngressClass: an Ingress that names no class gets the default one; of several the newest, then the first by name. */
+/* DefaultIngressClass: an Ingress that names no class gets the default one; of several the newest, then the first by
+ * name. */
 #include "apiserver/admission/admission.h"
 #include "base/str.h"
 

@@ -1,4 +1,5 @@
-/* DefaultStorageClass: a claim that names no class gets the default one; of several the newest, then the first by name. */
+/* DefaultStorageClass: a claim that names no class gets the default one; of several the newest, then the first by name.
+ */
 #include "apiserver/admission/admission.h"
 #include "base/str.h"
 
@@ -8,7 +9,8 @@ static int admit(AdmissionRequest *request, ApiError *err) {
         return 0;
     Arena *arena = request->strategy->arena;
     Value *spec = value_ensure_object(arena, request->object, "spec");
-    if (value_get(spec, "storageClassName") || admission_annotation(request->object, "volume.beta.kubernetes.io/storage-class"))
+    if (value_get(spec, "storageClassName") ||
+        admission_annotation(request->object, "volume.beta.kubernetes.io/storage-class"))
         return 0;
     int r = admission_list(request, "storage.k8s.io", "v1", "storageclasses", NULL, &list, err);
     if (r < 0)

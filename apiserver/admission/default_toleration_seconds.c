@@ -1,4 +1,5 @@
-/* DefaultTolerationSeconds: a pod stays five minutes on a node that is not ready or unreachable, unless it says otherwise. */
+/* DefaultTolerationSeconds: a pod stays five minutes on a node that is not ready or unreachable, unless it says
+ * otherwise. */
 #include "apiserver/admission/admission.h"
 #include "base/str.h"
 
@@ -6,7 +7,7 @@
 
 static bool tolerates(const Value *tolerations, const char *key) {
     const Value *t;
-    VALUE_FOREACH(t, tolerations) {
+    VALUE_FOREACH (t, tolerations) {
         const char *k = str_or(value_get_str(t, "key"), ""), *effect = str_or(value_get_str(t, "effect"), "");
         if ((!*k || streq(k, key)) && (!*effect || streq(effect, "NoExecute")))
             return true;
@@ -30,7 +31,8 @@ static int admit(AdmissionRequest *request, ApiError *err) {
         return 0;
     Arena *arena = request->strategy->arena;
     Value *spec = value_ensure_object(arena, request->object, "spec");
-    bool has[2] = {tolerates(value_get(spec, "tolerations"), keys[0]), tolerates(value_get(spec, "tolerations"), keys[1])};
+    bool has[2] = {tolerates(value_get(spec, "tolerations"), keys[0]),
+                   tolerates(value_get(spec, "tolerations"), keys[1])};
     for (size_t i = 0; i < ELEMENTSOF(keys); i++)
         if (!has[i])
             add(arena, spec, keys[i]);

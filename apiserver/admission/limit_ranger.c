@@ -38,20 +38,24 @@ static const char *text_of(const Quantity *q, char out[QUANTITY_TEXT_MAX]) {
 
 static void check_min(const Check *check, const char *name, const Quantity *bound) {
     char b[QUANTITY_TEXT_MAX], t[QUANTITY_TEXT_MAX];
-    const Quantity *request = resource_list_get(&check->requests, name), *limit = resource_list_get(&check->limits, name);
+    const Quantity *request = resource_list_get(&check->requests, name),
+                   *limit = resource_list_get(&check->limits, name);
     Compared c = compare(request, limit, bound);
     text_of(bound, b);
     if (!request)
         messages_add(check->messages, "minimum %s usage per %s is %s.  No request is specified", name, check->type, b);
     else if (c.request < c.bound)
-        messages_add(check->messages, "minimum %s usage per %s is %s, but request is %s", name, check->type, b, text_of(request, t));
+        messages_add(check->messages, "minimum %s usage per %s is %s, but request is %s", name, check->type, b,
+                     text_of(request, t));
     else if (limit && c.limit < c.bound)
-        messages_add(check->messages, "minimum %s usage per %s is %s, but limit is %s", name, check->type, b, text_of(limit, t));
+        messages_add(check->messages, "minimum %s usage per %s is %s, but limit is %s", name, check->type, b,
+                     text_of(limit, t));
 }
 
 static void check_max(const Check *check, const char *name, const Quantity *bound) {
     char b[QUANTITY_TEXT_MAX], t[QUANTITY_TEXT_MAX];
-    const Quantity *request = resource_list_get(&check->requests, name), *limit = resource_list_get(&check->limits, name);
+    const Quantity *request = resource_list_get(&check->requests, name),
+                   *limit = resource_list_get(&check->limits, name);
     Compared c = compare(request, limit, bound);
     text_of(bound, b);
     if (check->requests_only && !request)
@@ -59,29 +63,37 @@ static void check_max(const Check *check, const char *name, const Quantity *boun
     else if (!check->requests_only && !limit)
         messages_add(check->messages, "maximum %s usage per %s is %s.  No limit is specified", name, check->type, b);
     else if (limit && c.limit > c.bound)
-        messages_add(check->messages, "maximum %s usage per %s is %s, but limit is %s", name, check->type, b, text_of(limit, t));
+        messages_add(check->messages, "maximum %s usage per %s is %s, but limit is %s", name, check->type, b,
+                     text_of(limit, t));
     else if (request && c.request > c.bound)
-        messages_add(check->messages, "maximum %s usage per %s is %s, but request is %s", name, check->type, b, text_of(request, t));
+        messages_add(check->messages, "maximum %s usage per %s is %s, but request is %s", name, check->type, b,
+                     text_of(request, t));
 }
 
 static void check_ratio(const Check *check, const char *name, const Quantity *bound) {
     char b[QUANTITY_TEXT_MAX];
-    const Quantity *request = resource_list_get(&check->requests, name), *limit = resource_list_get(&check->limits, name);
+    const Quantity *request = resource_list_get(&check->requests, name),
+                   *limit = resource_list_get(&check->limits, name);
     Compared c = compare(request, limit, bound);
     text_of(bound, b);
     if (!request || c.request == 0) {
-        messages_add(check->messages, "%s max limit to request ratio per %s is %s, but no request is specified or request is 0", name, check->type, b);
+        messages_add(check->messages,
+                     "%s max limit to request ratio per %s is %s, but no request is specified or request is 0", name,
+                     check->type, b);
         return;
     }
     if (!limit || c.limit == 0) {
-        messages_add(check->messages, "%s max limit to request ratio per %s is %s, but no limit is specified or limit is 0", name, check->type, b);
+        messages_add(check->messages,
+                     "%s max limit to request ratio per %s is %s, but no limit is specified or limit is 0", name,
+                     check->type, b);
         return;
     }
     double ratio = (double)c.limit / (double)c.request;
     bool fine = quantity_value(bound) <= MILLI_MAX ? ratio * 1000 <= (double)quantity_milli_value(bound)
                                                    : ratio <= (double)quantity_value(bound);
     if (!fine)
-        messages_add(check->messages, "%s max limit to request ratio per %s is %s, but provided ratio is %f", name, check->type, b, ratio);
+        messages_add(check->messages, "%s max limit to request ratio per %s is %s, but provided ratio is %f", name,
+                     check->type, b, ratio);
 }
 
 static void check_item(Arena *arena, const Check *check) {
@@ -99,7 +111,7 @@ static void check_item(Arena *arena, const Check *check) {
 static void check_containers(Arena *arena, const Value *item, const Value *pod, Messages *messages) {
     for (size_t i = 0; i < ELEMENTSOF(container_lists); i++) {
         const Value *container;
-        VALUE_FOREACH(container, value_path(pod, "spec", container_lists[i][0], NULL)) {
+        VALUE_FOREACH (container, value_path(pod, "spec", container_lists[i][0], NULL)) {
             Check check = {
                 .item = item,
                 .type = "Container",
@@ -114,17 +126,24 @@ static void check_containers(Arena *arena, const Value *item, const Value *pod, 
 
 static void check_range(Arena *arena, const Value *range, const Value *object, bool is_pod, Messages *messages) {
     const Value *item;
-    VALUE_FOREACH(item, value_path(range, "spec", "limits", NULL)) {
+    VALUE_FOREACH (item, value_path(range, "spec", "limits", NULL)) {
         const char *type = str_or(value_get_str(item, "type"), "");
         if (is_pod && streq(type, "Container"))
             check_containers(arena, item, object, messages);
         else if (is_pod && streq(type, "Pod")) {
             const PodResourcesOptions options = {0};
-            Check check = {.item = item, .type = type, .requests = pod_requests(arena, object, options),
-                           .limits = pod_limits(arena, object, options), .messages = messages};
+            Check check = {.item = item,
+                           .type = type,
+                           .requests = pod_requests(arena, object, options),
+                           .limits = pod_limits(arena, object, options),
+                           .messages = messages};
             check_item(arena, &check);
         } else if (!is_pod && streq(type, "PersistentVolumeClaim")) {
-            Check check = {.item = item, .type = type, .limits = RESOURCE_LIST_INIT(arena), .requests_only = true, .messages = messages};
+            Check check = {.item = item,
+                           .type = type,
+                           .limits = RESOURCE_LIST_INIT(arena),
+                           .requests_only = true,
+                           .messages = messages};
             check.requests = resource_list_read(arena, value_path(object, "spec", "resources", "requests", NULL));
             check_item(arena, &check);
         }
@@ -138,7 +157,8 @@ static char *fill(Arena *arena, Value *resources, const char *kind, const Resour
         const char *name = defaults->items[i].name;
         if (value_get(value_get(resources, kind), name))
             continue;
-        value_set_str(arena, value_ensure_object(arena, resources, kind), name, quantity_format(&defaults->items[i].quantity, text));
+        value_set_str(arena, value_ensure_object(arena, resources, kind), name,
+                      quantity_format(&defaults->items[i].quantity, text));
         names = names ? arena_printf(arena, "%s, %s", names, name) : arena_strdup(arena, name);
     }
     return names;
@@ -148,10 +168,11 @@ static void set_defaults(Arena *arena, const Value *range, Value *pod) {
     ResourceList requests = RESOURCE_LIST_INIT(arena), limits = requests;
     const Value *item;
     char *said = NULL;
-    VALUE_FOREACH(item, value_path(range, "spec", "limits", NULL)) {
+    VALUE_FOREACH (item, value_path(range, "spec", "limits", NULL)) {
         if (!streq_null(value_get_str(item, "type"), "Container"))
             continue;
-        ResourceList r = resource_list_read(arena, value_get(item, "defaultRequest")), l = resource_list_read(arena, value_get(item, "default"));
+        ResourceList r = resource_list_read(arena, value_get(item, "defaultRequest")),
+                     l = resource_list_read(arena, value_get(item, "default"));
         for (size_t i = 0; i < r.n; i++)
             resource_list_set(&requests, r.items[i].name, r.items[i].quantity);
         for (size_t i = 0; i < l.n; i++)
@@ -159,14 +180,17 @@ static void set_defaults(Arena *arena, const Value *range, Value *pod) {
     }
     for (size_t i = 0; i < ELEMENTSOF(container_lists); i++) {
         Value *container;
-        VALUE_FOREACH(container, value_path(pod, "spec", container_lists[i][0], NULL)) {
+        VALUE_FOREACH (container, value_path(pod, "spec", container_lists[i][0], NULL)) {
             Value *resources = value_ensure_object(arena, container, "resources");
             const char *name = str_or(value_get_str(container, "name"), "");
-            char *set_limits = fill(arena, resources, "limits", &limits), *set_requests = fill(arena, resources, "requests", &requests);
+            char *set_limits = fill(arena, resources, "limits", &limits),
+                 *set_requests = fill(arena, resources, "requests", &requests);
             if (set_requests)
-                said = arena_printf(arena, "%s%s%s request for %s %s", said ? said : "", said ? "; " : "", set_requests, container_lists[i][1], name);
+                said = arena_printf(arena, "%s%s%s request for %s %s", said ? said : "", said ? "; " : "", set_requests,
+                                    container_lists[i][1], name);
             if (set_limits)
-                said = arena_printf(arena, "%s%s%s limit for %s %s", said ? said : "", said ? "; " : "", set_limits, container_lists[i][1], name);
+                said = arena_printf(arena, "%s%s%s limit for %s %s", said ? said : "", said ? "; " : "", set_limits,
+                                    container_lists[i][1], name);
         }
     }
     if (said)

@@ -12,7 +12,8 @@ static bool is_terminating(const Object *ns, Arena *arena) {
 }
 
 static int terminating(const AdmissionRequest *request, const Object *ns, ApiError *err) {
-    int r = admission_forbid(request, err, "unable to create new content in namespace %s because it is being terminated", request->ns);
+    int r = admission_forbid(
+        request, err, "unable to create new content in namespace %s because it is being terminated", request->ns);
     char *text = arena_printf(request->strategy->arena, "namespace %s is being terminated", object_name(ns));
     api_error_cause(err, "NamespaceTerminating", text, "metadata.namespace");
     return r;
@@ -21,7 +22,8 @@ static int terminating(const AdmissionRequest *request, const Object *ns, ApiErr
 /* A binding is a create of its own, though it comes as the update of the pod that it makes. */
 static bool creates(const AdmissionRequest *request) {
     const char *subresource = request->request->subresource;
-    return request->operation == ADMISSION_CREATE || (request->operation == ADMISSION_UPDATE && subresource && streq(subresource, "binding"));
+    return request->operation == ADMISSION_CREATE ||
+           (request->operation == ADMISSION_UPDATE && subresource && streq(subresource, "binding"));
 }
 
 static int check(AdmissionRequest *request, ApiError *err) {

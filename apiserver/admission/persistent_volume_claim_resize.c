@@ -35,8 +35,9 @@ static int validate(AdmissionRequest *request, ApiError *err) {
     if (!streq_null(value_get_str(value_get(request->old, "status"), "phase"), "Bound"))
         return admission_forbid(request, err, "Only bound persistent volume claims can be expanded");
     if (!may_grow(request))
-        return admission_forbid(request, err, "only dynamically provisioned pvc can be resized and the storageclass that provisions "
-                                              "the pvc must support resize");
+        return admission_forbid(request, err,
+                                "only dynamically provisioned pvc can be resized and the storageclass that provisions "
+                                "the pvc must support resize");
     return 0;
 }
 

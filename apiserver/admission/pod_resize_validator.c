@@ -23,18 +23,21 @@ static int check_capacity(const AdmissionRequest *request, const Value *node, Ap
     has_cpu = has_cpu ? has_cpu : &zero;
     has_memory = has_memory ? has_memory : &zero;
     if (cpu && quantity_compare(cpu, has_cpu) > 0)
-        text = arena_printf(arena, "cpu, requested: %lld, allocatable: %lld", (long long)quantity_milli_value(cpu), (long long)quantity_milli_value(has_cpu));
+        text = arena_printf(arena, "cpu, requested: %lld, allocatable: %lld", (long long)quantity_milli_value(cpu),
+                            (long long)quantity_milli_value(has_cpu));
     if (memory && quantity_compare(memory, has_memory) > 0)
         text = arena_printf(arena, "%s%smemory, requested: %lld, allocatable: %lld", text ? text : "", text ? "; " : "",
                             (long long)quantity_value(memory), (long long)quantity_value(has_memory));
-    return text ? refuse(request, err, "NodeCapacity", arena_printf(arena, "node didn't have enough allocatable resources: %s", text)) : 0;
+    return text ? refuse(request, err, "NodeCapacity",
+                         arena_printf(arena, "node didn't have enough allocatable resources: %s", text))
+                : 0;
 }
 
 static int validate(AdmissionRequest *request, ApiError *err) {
     const char *subresource = request->request->subresource;
     Value *node;
-    if (request->operation != ADMISSION_UPDATE || *request->resource->group || !streq(request->resource->plural, "pods") || !subresource ||
-        !streq(subresource, "resize"))
+    if (request->operation != ADMISSION_UPDATE || *request->resource->group ||
+        !streq(request->resource->plural, "pods") || !subresource || !streq(subresource, "resize"))
         return 0;
     const char *name = value_get_str(value_get(request->object, "spec"), "nodeName");
     /* the generation follows the spec: without a change there is nothing to ask */
@@ -49,7 +52,8 @@ static int validate(AdmissionRequest *request, ApiError *err) {
     const char *os = value_get_str(value_path(node, "metadata", "labels", NULL), "kubernetes.io/os");
     if (os && !streq(os, "linux"))
         return refuse(request, err, "UnsupportedPlatform",
-                      arena_printf(request->strategy->arena, "pod resize is only supported on linux nodes, node \"%s\" is \"%s\"", name, os));
+                      arena_printf(request->strategy->arena,
+                                   "pod resize is only supported on linux nodes, node \"%s\" is \"%s\"", name, os));
     return check_capacity(request, node, err);
 }
 

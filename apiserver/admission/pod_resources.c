@@ -16,7 +16,7 @@ static bool is_sidecar(const Value *container) {
 
 static bool is_infeasible(const Value *pod) {
     const Value *condition;
-    VALUE_FOREACH(condition, value_path(pod, "status", "conditions", NULL))
+    VALUE_FOREACH (condition, value_path(pod, "status", "conditions", NULL))
         if (streq_null(value_get_str(condition, "type"), "PodResizePending"))
             return streq_null(value_get_str(condition, "reason"), "Infeasible");
     return false;
@@ -26,7 +26,7 @@ static const Value *status_of(const Value *pod, const char *name) {
     static const char *const lists[] = {"initContainerStatuses", "containerStatuses"};
     for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
         const Value *status;
-        VALUE_FOREACH(status, value_path(pod, "status", lists[i], NULL))
+        VALUE_FOREACH (status, value_path(pod, "status", lists[i], NULL))
             if (streq_null(value_get_str(status, "name"), name))
                 return status;
     }
@@ -51,11 +51,11 @@ static ResourceList of_container(const Sum *sum, const Value *container, bool us
 static ResourceList of_containers(const Sum *sum) {
     ResourceList total = RESOURCE_LIST_INIT(sum->arena), sidecars = total, init = total;
     const Value *container;
-    VALUE_FOREACH(container, value_path(sum->pod, "spec", "containers", NULL)) {
+    VALUE_FOREACH (container, value_path(sum->pod, "spec", "containers", NULL)) {
         ResourceList one = of_container(sum, container, sum->options.use_status);
         resource_list_add(&total, &one);
     }
-    VALUE_FOREACH(container, value_path(sum->pod, "spec", "initContainers", NULL)) {
+    VALUE_FOREACH (container, value_path(sum->pod, "spec", "initContainers", NULL)) {
         bool sidecar = is_sidecar(container);
         ResourceList one = of_container(sum, container, sum->options.use_status && sidecar);
         if (sidecar) {
@@ -85,7 +85,7 @@ static void put_own(const Sum *sum, ResourceList *list) {
 bool pod_has_own_resources(const Value *pod) {
     static const char *const kinds[] = {"requests", "limits"};
     for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
-        VALUE_FOREACH_MEMBER(m, value_path(pod, "spec", "resources", kinds[i], NULL))
+        VALUE_FOREACH_MEMBER (m, value_path(pod, "spec", "resources", kinds[i], NULL))
             if (counts_for_pod(m->name, true))
                 return true;
     return false;

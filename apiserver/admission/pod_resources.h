@@ -5,9 +5,9 @@
 #include "apiserver/admission/resource_list.h"
 
 typedef struct PodResourcesOptions {
-    bool use_status;  /* while a resize is under way the larger of what is asked and what is given counts */
-    bool overhead;    /* spec.overhead counts too */
-    bool huge_pages;  /* the pod's own resources may be huge pages, not only cpu and memory */
+    bool use_status; /* while a resize is under way the larger of what is asked and what is given counts */
+    bool overhead;   /* spec.overhead counts too */
+    bool huge_pages; /* the pod's own resources may be huge pages, not only cpu and memory */
 } PodResourcesOptions;
 
 ResourceList pod_requests(Arena *arena, const Value *pod, PodResourcesOptions options);

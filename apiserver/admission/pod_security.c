@@ -1,6 +1,6 @@
-/* PodSecurity: a namespace's labels say what its pods may do: enforce refuses pods, warn warns about them and about what
- * makes pods (k8s.io/pod-security-admission/admission). The audit mode is evaluated by the audit log, which is not part of
- * this server. */
+/* PodSecurity: a namespace's labels say what its pods may do: enforce refuses pods, warn warns about them and about
+ * what makes pods (k8s.io/pod-security-admission/admission). The audit mode is evaluated by the audit log, which is not
+ * part of this server. */
 #include "apiserver/admission/admission.h"
 #include "apiserver/admission/pod_security_checks.h"
 #include "base/clock.h"
@@ -37,7 +37,8 @@ static bool parse_version(const char *text, int *ret) {
         *ret = SECURITY_LATEST;
         return true;
     }
-    if (!str_has_prefix(text, "v1.") || text[3] < '0' || text[3] > '9' || (text[3] == '0' && text[4]) || str_to_int64(text + 3, &n) < 0)
+    if (!str_has_prefix(text, "v1.") || text[3] < '0' || text[3] > '9' || (text[3] == '0' && text[4]) ||
+        str_to_int64(text + 3, &n) < 0)
         return false;
     *ret = n > SECURITY_LATEST - 1 ? SECURITY_LATEST - 1 : (int)n;
     return true;
@@ -95,13 +96,15 @@ static int get_policies(AdmissionRequest *request, Policies *ret, bool *ret_fine
     return 0;
 }
 
-static int evaluate(AdmissionRequest *request, const Policies *policies, const Value *meta, const Value *spec, bool enforce, ApiError *err) {
+static int evaluate(AdmissionRequest *request, const Policies *policies, const Value *meta, const Value *spec,
+                    bool enforce, ApiError *err) {
     Arena *arena = request->strategy->arena;
     SecurityPolicy strict = policies->modes[MODE_ENFORCE], warn = policies->modes[MODE_WARN];
     if (enforce) {
         SecurityVerdict v = pod_security_check(arena, strict, meta, spec);
         if (!v.allowed)
-            return admission_forbid(request, err, "violates PodSecurity \"%s\": %s", policy_text(arena, strict), v.details);
+            return admission_forbid(request, err, "violates PodSecurity \"%s\": %s", policy_text(arena, strict),
+                                    v.details);
     }
     SecurityVerdict v = pod_security_check(arena, warn, meta, spec);
     if (!v.allowed)
@@ -115,7 +118,7 @@ static bool image_changed(const Value *a, const Value *b) {
 
 static const Value *find_named(const Value *list, const char *name) {
     const Value *item;
-    VALUE_FOREACH(item, list)
+    VALUE_FOREACH (item, list)
         if (streq_null(value_get_str(item, "name"), name))
             return item;
     return NULL;
@@ -133,7 +136,7 @@ static bool is_significant(const Value *pod, const Value *old) {
             if (image_changed(value_at(a, j), value_at(b, j)))
                 return true;
     }
-    VALUE_FOREACH(c, value_get(now, "ephemeralContainers")) {
+    VALUE_FOREACH (c, value_get(now, "ephemeralContainers")) {
         const Value *before = find_named(value_get(was, "ephemeralContainers"), str_or(value_get_str(c, "name"), ""));
         if (!before || image_changed(c, before))
             return true;
@@ -142,19 +145,23 @@ static bool is_significant(const Value *pod, const Value *old) {
 }
 
 static int check_pod(AdmissionRequest *request, ApiError *err) {
-    static const char *const ignored[] = {"exec", "attach", "binding", "eviction", "log", "portforward", "proxy", "status", NULL};
+    static const char *const ignored[] = {"exec",        "attach", "binding", "eviction", "log",
+                                          "portforward", "proxy",  "status",  NULL};
     const char *subresource = request->request->subresource;
     Policies policies;
     bool fine;
     if (subresource && str_in(subresource, ignored))
         return 0;
     if (get_policies(request, &policies, &fine) < 0)
-        return api_error_set(err, 500, "InternalError", "Internal error occurred: failed to lookup namespace \"%s\"", request->ns);
-    if (fine && !policies.modes[MODE_ENFORCE].level && !policies.modes[MODE_AUDIT].level && !policies.modes[MODE_WARN].level)
+        return api_error_set(err, 500, "InternalError", "Internal error occurred: failed to lookup namespace \"%s\"",
+                             request->ns);
+    if (fine && !policies.modes[MODE_ENFORCE].level && !policies.modes[MODE_AUDIT].level &&
+        !policies.modes[MODE_WARN].level)
         return 0;
     if (request->operation == ADMISSION_UPDATE && !is_significant(request->object, request->old))
         return 0;
-    return evaluate(request, &policies, value_get(request->object, "metadata"), value_get(request->object, "spec"), true, err);
+    return evaluate(request, &policies, value_get(request->object, "metadata"), value_get(request->object, "spec"),
+                    true, err);
 }
 
 static const struct {
@@ -233,7 +240,8 @@ static void count_violation(Violation *violations, size_t *n, char *reasons, con
 static void warn_violations(AdmissionRequest *request, SecurityPolicy policy, Violation *violations, size_t n) {
     Arena *arena = request->strategy->arena;
     if (n)
-        strategy_warn(request->strategy, "existing pods in namespace \"%s\" violate the new PodSecurity enforce level \"%s\"",
+        strategy_warn(request->strategy,
+                      "existing pods in namespace \"%s\" violate the new PodSecurity enforce level \"%s\"",
                       meta_get(request->object, "name"), policy_text(arena, policy));
     /* the reference sorts the lines, which begin with the name of a pod */
     for (size_t i = 0; i < n; i++) {
@@ -265,10 +273,13 @@ static void warn_existing(AdmissionRequest *request, SecurityPolicy policy) {
         Value *v = object_value(pod, own);
         SecurityVerdict verdict = pod_security_check(own, policy, value_get(v, "metadata"), value_get(v, "spec"));
         if (!verdict.allowed)
-            count_violation(violations, &n_violations, arena_strdup(arena, verdict.reasons), arena_strdup(arena, object_name(pod)));
+            count_violation(violations, &n_violations, arena_strdup(arena, verdict.reasons),
+                            arena_strdup(arena, object_name(pod)));
     }
     if (checked < n)
-        strategy_warn(request->strategy, "new PodSecurity enforce level only checked against the first %zu of %zu existing pods", checked, n);
+        strategy_warn(request->strategy,
+                      "new PodSecurity enforce level only checked against the first %zu of %zu existing pods", checked,
+                      n);
     warn_violations(request, policy, violations, n_violations);
 }
 

@@ -49,7 +49,8 @@ static char *names_join(const Names *names, const char *separator) {
 }
 
 static char *quoted(const Names *names) {
-    return names->n ? arena_printf(names->arena, "\"%s\"", names_join(names, "\", \"")) : arena_strdup(names->arena, "");
+    return names->n ? arena_printf(names->arena, "\"%s\"", names_join(names, "\", \""))
+                    : arena_strdup(names->arena, "");
 }
 
 static const char *plural(const char *one, const char *many, size_t n) {
@@ -70,7 +71,7 @@ static const char *const container_lists[] = {"initContainers", "containers", "e
 
 #define EACH_CONTAINER(container, spec)                                                                                \
     for (size_t _list = 0; _list < ELEMENTSOF(container_lists); _list++)                                               \
-        VALUE_FOREACH(container, value_get((spec), container_lists[_list]))
+        VALUE_FOREACH (container, value_get((spec), container_lists[_list]))
 
 static const char *name_of(const Value *v) {
     return str_or(value_get_str(v, "name"), "");
@@ -98,11 +99,12 @@ static void allow_privilege_escalation_1_8(Subject *s) {
     Names bad = {.arena = s->arena};
     const Value *c;
     EACH_CONTAINER(c, s->spec)
-        if (value_get_bool(security_of(c), "allowPrivilegeEscalation", true))
-            names_add(&bad, name_of(c));
+    if (value_get_bool(security_of(c), "allowPrivilegeEscalation", true))
+        names_add(&bad, name_of(c));
     if (bad.n)
         forbid(s, "allowPrivilegeEscalation != false",
-               arena_printf(s->arena, "%s must set securityContext.allowPrivilegeEscalation=false", containers_text(&bad)));
+               arena_printf(s->arena, "%s must set securityContext.allowPrivilegeEscalation=false",
+                            containers_text(&bad)));
 }
 
 static void allow_privilege_escalation_1_25(Subject *s) {
@@ -131,30 +133,32 @@ static const char *const profile_types[] = {"RuntimeDefault", "Localhost", NULL}
 static void app_armor_1_0(Subject *s) {
     Names containers = {.arena = s->arena}, values = containers, annotations = containers;
     bool pod = bad_profiles(s, "appArmorProfile", profile_types, &containers, &values);
-    VALUE_FOREACH_MEMBER(m, value_get(s->meta, "annotations")) {
+    VALUE_FOREACH_MEMBER (m, value_get(s->meta, "annotations")) {
         const char *value = str_or(value_str(m->value), "");
-        if (str_has_prefix(m->name, "container.apparmor.security.beta.kubernetes.io/") && *value && !streq(value, "runtime/default") &&
-            !str_has_prefix(value, "localhost/"))
+        if (str_has_prefix(m->name, "container.apparmor.security.beta.kubernetes.io/") && *value &&
+            !streq(value, "runtime/default") && !str_has_prefix(value, "localhost/"))
             names_add_sorted(&annotations, arena_printf(s->arena, "%s=%s", m->name, go_quoted(s->arena, value)));
     }
     for (size_t i = 0; i < annotations.n; i++)
         names_add(&values, annotations.items[i]);
     char *who = setters_text(s->arena, pod, &containers);
     if (annotations.n)
-        who = arena_printf(s->arena, "%s%s%s", who, *who ? " and " : "", plural("annotation", "annotations", annotations.n));
+        who = arena_printf(s->arena, "%s%s%s", who, *who ? " and " : "",
+                           plural("annotation", "annotations", annotations.n));
     if (*who)
         forbid(s, plural("forbidden AppArmor profile", "forbidden AppArmor profiles", values.n),
                arena_printf(s->arena, "%s must not set AppArmor profile type to %s", who, quoted(&values)));
 }
 
 static void capabilities_baseline_1_0(Subject *s) {
-    static const char *const allowed[] = {"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
-                                          "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", NULL};
+    static const char *const allowed[] = {"AUDIT_WRITE", "CHOWN",  "DAC_OVERRIDE",     "FOWNER",  "FSETID",
+                                          "KILL",        "MKNOD",  "NET_BIND_SERVICE", "SETFCAP", "SETGID",
+                                          "SETPCAP",     "SETUID", "SYS_CHROOT",       NULL};
     Names bad = {.arena = s->arena}, values = bad;
     const Value *c, *item;
     EACH_CONTAINER(c, s->spec) {
         bool fine = true;
-        VALUE_FOREACH(item, value_path(security_of(c), "capabilities", "add", NULL))
+        VALUE_FOREACH (item, value_path(security_of(c), "capabilities", "add", NULL))
             if (!str_in(str_or(value_str(item), ""), allowed)) {
                 names_add_sorted(&values, str_or(value_str(item), ""));
                 fine = false;
@@ -164,12 +168,13 @@ static void capabilities_baseline_1_0(Subject *s) {
     }
     if (bad.n)
         forbid(s, "non-default capabilities",
-               arena_printf(s->arena, "%s must not include %s in securityContext.capabilities.add", containers_text(&bad), quoted(&values)));
+               arena_printf(s->arena, "%s must not include %s in securityContext.capabilities.add",
+                            containers_text(&bad), quoted(&values)));
 }
 
 static bool drops_all(const Value *container) {
     const Value *item;
-    VALUE_FOREACH(item, value_path(security_of(container), "capabilities", "drop", NULL))
+    VALUE_FOREACH (item, value_path(security_of(container), "capabilities", "drop", NULL))
         if (streq_null(value_str(item), "ALL"))
             return true;
     return false;
@@ -182,7 +187,7 @@ static void capabilities_restricted_1_22(Subject *s) {
         bool fine = true;
         if (!drops_all(c))
             names_add(&keep, name_of(c));
-        VALUE_FOREACH(item, value_path(security_of(c), "capabilities", "add", NULL))
+        VALUE_FOREACH (item, value_path(security_of(c), "capabilities", "add", NULL))
             if (!streq_null(value_str(item), "NET_BIND_SERVICE")) {
                 names_add_sorted(&values, str_or(value_str(item), ""));
                 fine = false;
@@ -192,9 +197,14 @@ static void capabilities_restricted_1_22(Subject *s) {
     }
     if (!keep.n && !add.n)
         return;
-    const char *first = keep.n ? arena_printf(s->arena, "%s must set securityContext.capabilities.drop=[\"ALL\"]", containers_text(&keep)) : "";
-    const char *second = add.n ? arena_printf(s->arena, "%s must not include %s in securityContext.capabilities.add", containers_text(&add), quoted(&values)) : "";
-    forbid(s, "unrestricted capabilities", arena_printf(s->arena, "%s%s%s", first, keep.n && add.n ? "; " : "", second));
+    const char *first = keep.n ? arena_printf(s->arena, "%s must set securityContext.capabilities.drop=[\"ALL\"]",
+                                              containers_text(&keep))
+                               : "";
+    const char *second = add.n ? arena_printf(s->arena, "%s must not include %s in securityContext.capabilities.add",
+                                              containers_text(&add), quoted(&values))
+                               : "";
+    forbid(s, "unrestricted capabilities",
+           arena_printf(s->arena, "%s%s%s", first, keep.n && add.n ? "; " : "", second));
 }
 
 static void capabilities_restricted_1_25(Subject *s) {
@@ -215,11 +225,12 @@ static void host_namespaces_1_0(Subject *s) {
 static void host_path_volumes_1_0(Subject *s) {
     Names bad = {.arena = s->arena};
     const Value *v;
-    VALUE_FOREACH(v, value_get(s->spec, "volumes"))
+    VALUE_FOREACH (v, value_get(s->spec, "volumes"))
         if (value_get(v, "hostPath"))
             names_add(&bad, name_of(v));
     if (bad.n)
-        forbid(s, "hostPath volumes", arena_printf(s->arena, "%s %s", plural("volume", "volumes", bad.n), quoted(&bad)));
+        forbid(s, "hostPath volumes",
+               arena_printf(s->arena, "%s %s", plural("volume", "volumes", bad.n), quoted(&bad)));
 }
 
 static void host_ports_1_0(Subject *s) {
@@ -227,7 +238,7 @@ static void host_ports_1_0(Subject *s) {
     const Value *c, *port;
     EACH_CONTAINER(c, s->spec) {
         bool fine = true;
-        VALUE_FOREACH(port, value_get(c, "ports")) {
+        VALUE_FOREACH (port, value_get(c, "ports")) {
             int64_t number = value_get_int(port, "hostPort", 0);
             if (number == 0)
                 continue;
@@ -238,8 +249,9 @@ static void host_ports_1_0(Subject *s) {
             names_add(&bad, name_of(c));
     }
     if (bad.n)
-        forbid(s, "hostPort", arena_printf(s->arena, "%s %s %s %s", containers_text(&bad), plural("uses", "use", bad.n),
-                                           plural("hostPort", "hostPorts", ports.n), names_join(&ports, ", ")));
+        forbid(s, "hostPort",
+               arena_printf(s->arena, "%s %s %s %s", containers_text(&bad), plural("uses", "use", bad.n),
+                            plural("hostPort", "hostPorts", ports.n), names_join(&ports, ", ")));
 }
 
 static bool add_hosts(Names *hosts, const Value *handler) {
@@ -256,7 +268,9 @@ static bool add_hosts(Names *hosts, const Value *handler) {
 }
 
 static void host_probes_1_34(Subject *s) {
-    static const char *const probes[] = {"livenessProbe", "readinessProbe", "startupProbe"}, *const hooks[] = {"postStart", "preStop"};
+    static const char *const probes[] = {"livenessProbe", "readinessProbe", "startupProbe"}, *const hooks[] = {
+                                                                                                 "postStart",
+                                                                                                 "preStop"};
     Names bad = {.arena = s->arena}, hosts = bad;
     const Value *c;
     EACH_CONTAINER(c, s->spec) {
@@ -278,10 +292,11 @@ static void privileged_1_0(Subject *s) {
     Names bad = {.arena = s->arena};
     const Value *c;
     EACH_CONTAINER(c, s->spec)
-        if (value_get_bool(security_of(c), "privileged", false))
-            names_add(&bad, name_of(c));
+    if (value_get_bool(security_of(c), "privileged", false))
+        names_add(&bad, name_of(c));
     if (bad.n)
-        forbid(s, "privileged", arena_printf(s->arena, "%s must not set securityContext.privileged=true", containers_text(&bad)));
+        forbid(s, "privileged",
+               arena_printf(s->arena, "%s must not set securityContext.privileged=true", containers_text(&bad)));
 }
 
 static void proc_mount_1_0(Subject *s) {
@@ -295,7 +310,9 @@ static void proc_mount_1_0(Subject *s) {
         names_add_sorted(&values, mount);
     }
     if (bad.n)
-        forbid(s, "procMount", arena_printf(s->arena, "%s must not set securityContext.procMount to %s", containers_text(&bad), quoted(&values)));
+        forbid(s, "procMount",
+               arena_printf(s->arena, "%s must not set securityContext.procMount to %s", containers_text(&bad),
+                            quoted(&values)));
 }
 
 static void proc_mount_1_35(Subject *s) {
@@ -304,13 +321,34 @@ static void proc_mount_1_35(Subject *s) {
 }
 
 static void restricted_volumes_1_0(Subject *s) {
-    static const char *const fine[] = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret", NULL};
-    static const char *const known[] = {"hostPath", "gcePersistentDisk", "awsElasticBlockStore", "gitRepo", "nfs", "iscsi", "glusterfs", "rbd",
-                                        "flexVolume", "cinder", "cephfs", "flocker", "fc", "azureFile", "vsphereVolume", "quobyte", "azureDisk",
-                                        "photonPersistentDisk", "portworxVolume", "scaleIO", "storageos", NULL};
+    static const char *const fine[] = {"configMap", "csi",   "downwardAPI",           "emptyDir",
+                                       "ephemeral", "image", "persistentVolumeClaim", "projected",
+                                       "secret",    NULL};
+    static const char *const known[] = {"hostPath",
+                                        "gcePersistentDisk",
+                                        "awsElasticBlockStore",
+                                        "gitRepo",
+                                        "nfs",
+                                        "iscsi",
+                                        "glusterfs",
+                                        "rbd",
+                                        "flexVolume",
+                                        "cinder",
+                                        "cephfs",
+                                        "flocker",
+                                        "fc",
+                                        "azureFile",
+                                        "vsphereVolume",
+                                        "quobyte",
+                                        "azureDisk",
+                                        "photonPersistentDisk",
+                                        "portworxVolume",
+                                        "scaleIO",
+                                        "storageos",
+                                        NULL};
     Names bad = {.arena = s->arena}, types = bad;
     const Value *v;
-    VALUE_FOREACH(v, value_get(s->spec, "volumes")) {
+    VALUE_FOREACH (v, value_get(s->spec, "volumes")) {
         const char *const *type = fine;
         while (*type && !value_get(v, *type))
             type++;
@@ -323,7 +361,8 @@ static void restricted_volumes_1_0(Subject *s) {
     }
     if (bad.n)
         forbid(s, "restricted volume types",
-               arena_printf(s->arena, "%s %s %s %s %s", plural("volume", "volumes", bad.n), quoted(&bad), plural("uses", "use", bad.n),
+               arena_printf(s->arena, "%s %s %s %s %s", plural("volume", "volumes", bad.n), quoted(&bad),
+                            plural("uses", "use", bad.n),
                             plural("restricted volume type", "restricted volume types", types.n), quoted(&types)));
 }
 
@@ -340,9 +379,13 @@ static void run_as_non_root_1_0(Subject *s) {
             names_add(&said, name_of(c));
     }
     if (pod_says_no || said.n)
-        forbid(s, reason, arena_printf(s->arena, "%s must not set securityContext.runAsNonRoot=false", setters_text(s->arena, pod_says_no, &said)));
+        forbid(s, reason,
+               arena_printf(s->arena, "%s must not set securityContext.runAsNonRoot=false",
+                            setters_text(s->arena, pod_says_no, &said)));
     else if (silent.n)
-        forbid(s, reason, arena_printf(s->arena, "pod or %s must set securityContext.runAsNonRoot=true", containers_text(&silent)));
+        forbid(
+            s, reason,
+            arena_printf(s->arena, "pod or %s must set securityContext.runAsNonRoot=true", containers_text(&silent)));
 }
 
 static void run_as_non_root_1_35(Subject *s) {
@@ -355,10 +398,11 @@ static void run_as_user_1_23(Subject *s) {
     const Value *c;
     bool pod = value_get_int(s->security, "runAsUser", -1) == 0;
     EACH_CONTAINER(c, s->spec)
-        if (value_get_int(security_of(c), "runAsUser", -1) == 0)
-            names_add(&bad, name_of(c));
+    if (value_get_int(security_of(c), "runAsUser", -1) == 0)
+        names_add(&bad, name_of(c));
     if (pod || bad.n)
-        forbid(s, "runAsUser=0", arena_printf(s->arena, "%s must not set runAsUser=0", setters_text(s->arena, pod, &bad)));
+        forbid(s, "runAsUser=0",
+               arena_printf(s->arena, "%s must not set runAsUser=0", setters_text(s->arena, pod, &bad)));
 }
 
 static void run_as_user_1_35(Subject *s) {
@@ -389,20 +433,24 @@ static void selinux_options(Subject *s, const char *const *types) {
     const Value *c;
     bool pod = !labels_fine(&labels, value_get(s->security, "seLinuxOptions"));
     EACH_CONTAINER(c, s->spec)
-        if (!labels_fine(&labels, value_get(security_of(c), "seLinuxOptions")))
-            names_add(&bad, name_of(c));
+    if (!labels_fine(&labels, value_get(security_of(c), "seLinuxOptions")))
+        names_add(&bad, name_of(c));
     if (!pod && !bad.n)
         return;
     if (labels.bad_types.n)
-        names_add(&what, arena_printf(s->arena, "%s %s", plural("type", "types", labels.bad_types.n), quoted(&labels.bad_types)));
+        names_add(&what, arena_printf(s->arena, "%s %s", plural("type", "types", labels.bad_types.n),
+                                      quoted(&labels.bad_types)));
     if (labels.user)
         names_add(&what, "user may not be set");
     if (labels.role)
         names_add(&what, "role may not be set");
-    forbid(s, "seLinuxOptions", arena_printf(s->arena, "%s set forbidden securityContext.seLinuxOptions: %s", setters_text(s->arena, pod, &bad), names_join(&what, "; ")));
+    forbid(s, "seLinuxOptions",
+           arena_printf(s->arena, "%s set forbidden securityContext.seLinuxOptions: %s",
+                        setters_text(s->arena, pod, &bad), names_join(&what, "; ")));
 }
 
-static const char *const selinux_types[] = {"container_t", "container_init_t", "container_kvm_t", "container_engine_t", NULL};
+static const char *const selinux_types[] = {"container_t", "container_init_t", "container_kvm_t", "container_engine_t",
+                                            NULL};
 
 static void selinux_options_1_0(Subject *s) {
     static const char *const types[] = {"container_t", "container_init_t", "container_kvm_t", NULL};
@@ -415,7 +463,8 @@ static void selinux_options_1_31(Subject *s) {
 
 static void check_annotation(Subject *s, const char *key, Names *bad) {
     const char *value = value_get_str(value_get(s->meta, "annotations"), key);
-    if (value && !streq(value, "runtime/default") && !streq(value, "docker/default") && !str_has_prefix(value, "localhost/"))
+    if (value && !streq(value, "runtime/default") && !streq(value, "docker/default") &&
+        !str_has_prefix(value, "localhost/"))
         names_add_sorted(bad, arena_printf(s->arena, "%s=%s", key, go_quoted(s->arena, value)));
 }
 
@@ -424,17 +473,20 @@ static void seccomp_baseline_1_0(Subject *s) {
     const Value *c;
     check_annotation(s, "seccomp.security.alpha.kubernetes.io/pod", &bad);
     EACH_CONTAINER(c, s->spec)
-        check_annotation(s, arena_printf(s->arena, "container.seccomp.security.alpha.kubernetes.io/%s", name_of(c)), &bad);
+    check_annotation(s, arena_printf(s->arena, "container.seccomp.security.alpha.kubernetes.io/%s", name_of(c)), &bad);
     if (bad.n)
-        forbid(s, "seccompProfile", arena_printf(s->arena, "forbidden %s %s", plural("annotation", "annotations", bad.n), names_join(&bad, ", ")));
+        forbid(s, "seccompProfile",
+               arena_printf(s->arena, "forbidden %s %s", plural("annotation", "annotations", bad.n),
+                            names_join(&bad, ", ")));
 }
 
 static bool seccomp_set_wrong(Subject *s) {
     Names containers = {.arena = s->arena}, values = containers;
     bool pod = bad_profiles(s, "seccompProfile", profile_types, &containers, &values);
     if (pod || containers.n)
-        forbid(s, "seccompProfile", arena_printf(s->arena, "%s must not set securityContext.seccompProfile.type to %s",
-                                                 setters_text(s->arena, pod, &containers), quoted(&values)));
+        forbid(s, "seccompProfile",
+               arena_printf(s->arena, "%s must not set securityContext.seccompProfile.type to %s",
+                            setters_text(s->arena, pod, &containers), quoted(&values)));
     return pod || containers.n;
 }
 
@@ -448,10 +500,14 @@ static void seccomp_restricted_1_19(Subject *s) {
     if (seccomp_set_wrong(s) || value_get(s->security, "seccompProfile"))
         return;
     EACH_CONTAINER(c, s->spec)
-        if (!value_get(security_of(c), "seccompProfile"))
-            names_add(&silent, name_of(c));
+    if (!value_get(security_of(c), "seccompProfile"))
+        names_add(&silent, name_of(c));
     if (silent.n)
-        forbid(s, "seccompProfile", arena_printf(s->arena, "pod or %s must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"", containers_text(&silent)));
+        forbid(s, "seccompProfile",
+               arena_printf(
+                   s->arena,
+                   "pod or %s must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"",
+                   containers_text(&silent)));
 }
 
 static void seccomp_restricted_1_25(Subject *s) {
@@ -464,16 +520,24 @@ static const struct {
     const char *name;
     int since;
 } safe_sysctls[] = {
-    {"kernel.shm_rmid_forced", 0}, {"net.ipv4.ip_local_port_range", 0}, {"net.ipv4.tcp_syncookies", 0}, {"net.ipv4.ping_group_range", 0},
-    {"net.ipv4.ip_unprivileged_port_start", 0}, {"net.ipv4.ip_local_reserved_ports", 27}, {"net.ipv4.tcp_keepalive_time", 29},
-    {"net.ipv4.tcp_fin_timeout", 29}, {"net.ipv4.tcp_keepalive_intvl", 29}, {"net.ipv4.tcp_keepalive_probes", 29}, {"net.ipv4.tcp_rmem", 32},
+    {"kernel.shm_rmid_forced", 0},
+    {"net.ipv4.ip_local_port_range", 0},
+    {"net.ipv4.tcp_syncookies", 0},
+    {"net.ipv4.ping_group_range", 0},
+    {"net.ipv4.ip_unprivileged_port_start", 0},
+    {"net.ipv4.ip_local_reserved_ports", 27},
+    {"net.ipv4.tcp_keepalive_time", 29},
+    {"net.ipv4.tcp_fin_timeout", 29},
+    {"net.ipv4.tcp_keepalive_intvl", 29},
+    {"net.ipv4.tcp_keepalive_probes", 29},
+    {"net.ipv4.tcp_rmem", 32},
     {"net.ipv4.tcp_wmem", 32},
 };
 
 static void sysctls(Subject *s, int version) {
     Names bad = {.arena = s->arena};
     const Value *item;
-    VALUE_FOREACH(item, value_get(s->security, "sysctls")) {
+    VALUE_FOREACH (item, value_get(s->security, "sysctls")) {
         bool safe = false;
         for (size_t i = 0; i < ELEMENTSOF(safe_sysctls); i++)
             safe |= safe_sysctls[i].since <= version && streq(safe_sysctls[i].name, name_of(item));
@@ -505,10 +569,12 @@ static void windows_host_process_1_0(Subject *s) {
     const Value *c;
     bool pod = value_get_bool(value_get(s->security, "windowsOptions"), "hostProcess", false);
     EACH_CONTAINER(c, s->spec)
-        if (value_get_bool(value_get(security_of(c), "windowsOptions"), "hostProcess", false))
-            names_add(&bad, name_of(c));
+    if (value_get_bool(value_get(security_of(c), "windowsOptions"), "hostProcess", false))
+        names_add(&bad, name_of(c));
     if (pod || bad.n)
-        forbid(s, "hostProcess", arena_printf(s->arena, "%s must not set securityContext.windowsOptions.hostProcess=true", setters_text(s->arena, pod, &bad)));
+        forbid(s, "hostProcess",
+               arena_printf(s->arena, "%s must not set securityContext.windowsOptions.hostProcess=true",
+                            setters_text(s->arena, pod, &bad)));
 }
 
 #define VERSIONS_MAX 4
@@ -535,15 +601,27 @@ static const Check checks[] = {
     {"procMount", SECURITY_BASELINE, NULL, {{0, proc_mount_1_0}, {35, proc_mount_1_35}}},
     {"seLinuxOptions", SECURITY_BASELINE, NULL, {{0, selinux_options_1_0}, {31, selinux_options_1_31}}},
     {"seccompProfile_baseline", SECURITY_BASELINE, NULL, {{0, seccomp_baseline_1_0}, {19, seccomp_baseline_1_19}}},
-    {"sysctls", SECURITY_BASELINE, NULL, {{0, sysctls_1_0}, {27, sysctls_1_27}, {29, sysctls_1_29}, {32, sysctls_1_32}}},
+    {"sysctls",
+     SECURITY_BASELINE,
+     NULL,
+     {{0, sysctls_1_0}, {27, sysctls_1_27}, {29, sysctls_1_29}, {32, sysctls_1_32}}},
     {"windowsHostProcess", SECURITY_BASELINE, NULL, {{0, windows_host_process_1_0}}},
-    {"allowPrivilegeEscalation", SECURITY_RESTRICTED, NULL, {{8, allow_privilege_escalation_1_8}, {25, allow_privilege_escalation_1_25}}},
-    {"capabilities_restricted", SECURITY_RESTRICTED, "capabilities_baseline", {{22, capabilities_restricted_1_22}, {25, capabilities_restricted_1_25}}},
+    {"allowPrivilegeEscalation",
+     SECURITY_RESTRICTED,
+     NULL,
+     {{8, allow_privilege_escalation_1_8}, {25, allow_privilege_escalation_1_25}}},
+    {"capabilities_restricted",
+     SECURITY_RESTRICTED,
+     "capabilities_baseline",
+     {{22, capabilities_restricted_1_22}, {25, capabilities_restricted_1_25}}},
     {"procMount_restricted", SECURITY_RESTRICTED, "procMount", {{35, proc_mount_1_0}}},
     {"restrictedVolumes", SECURITY_RESTRICTED, "hostPathVolumes", {{0, restricted_volumes_1_0}}},
     {"runAsNonRoot", SECURITY_RESTRICTED, NULL, {{0, run_as_non_root_1_0}, {35, run_as_non_root_1_35}}},
     {"runAsUser", SECURITY_RESTRICTED, NULL, {{23, run_as_user_1_23}, {35, run_as_user_1_35}}},
-    {"seccompProfile_restricted", SECURITY_RESTRICTED, "seccompProfile_baseline", {{19, seccomp_restricted_1_19}, {25, seccomp_restricted_1_25}}},
+    {"seccompProfile_restricted",
+     SECURITY_RESTRICTED,
+     "seccompProfile_baseline",
+     {{19, seccomp_restricted_1_19}, {25, seccomp_restricted_1_25}}},
 };
 
 /* The check as it was in that version; NULL: it was not there yet. */

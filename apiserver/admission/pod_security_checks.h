@@ -1,4 +1,5 @@
-/* The checks of the Pod Security Standards, in every version they have had (k8s.io/pod-security-admission/policy). Pure. */
+/* The checks of the Pod Security Standards, in every version they have had (k8s.io/pod-security-admission/policy).
+ * Pure. */
 #pragma once
 
 #include "api/value.h"

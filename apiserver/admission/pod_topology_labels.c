@@ -24,7 +24,8 @@ static int admit(AdmissionRequest *request, ApiError *err) {
     for (size_t i = 0; i < ELEMENTSOF(labels); i++) {
         const char *value = value_get_str(value_path(node, "metadata", "labels", NULL), labels[i]);
         if (value)
-            value_set_str(arena, value_ensure_object(arena, meta_ensure(arena, request->object), "labels"), labels[i], value);
+            value_set_str(arena, value_ensure_object(arena, meta_ensure(arena, request->object), "labels"), labels[i],
+                          value);
     }
     return 0;
 }

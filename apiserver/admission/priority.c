@@ -58,7 +58,8 @@ static int admit_pod(AdmissionRequest *request, ApiError *err) {
         if (!sent && old)
             value_set(arena, spec, "priority", value_copy(arena, old));
         if (!policy && value_get(value_get(request->old, "spec"), "preemptionPolicy"))
-            value_set(arena, spec, "preemptionPolicy", value_copy(arena, value_get(value_get(request->old, "spec"), "preemptionPolicy")));
+            value_set(arena, spec, "preemptionPolicy",
+                      value_copy(arena, value_get(value_get(request->old, "spec"), "preemptionPolicy")));
         return 0;
     }
     int r = str_empty(name) ? default_class(request, &found, err) : named_class(request, name, &found, err);
@@ -67,10 +68,14 @@ static int admit_pod(AdmissionRequest *request, ApiError *err) {
     if (str_empty(name) && *found.name)
         value_set_str(arena, spec, "priorityClassName", found.name);
     if (value_is(sent, VALUE_INT) && sent->integer != found.value)
-        return admission_forbid(request, err, "the integer value of priority (%lld) must not be provided in pod spec; priority admission controller computed %lld from the given PriorityClass name",
+        return admission_forbid(request, err,
+                                "the integer value of priority (%lld) must not be provided in pod spec; priority "
+                                "admission controller computed %lld from the given PriorityClass name",
                                 (long long)sent->integer, (long long)found.value);
     if (policy && !streq(policy, found.policy))
-        return admission_forbid(request, err, "the string value of PreemptionPolicy (%s) must not be provided in pod spec; priority admission controller computed %s from the given PriorityClass name",
+        return admission_forbid(request, err,
+                                "the string value of PreemptionPolicy (%s) must not be provided in pod spec; priority "
+                                "admission controller computed %s from the given PriorityClass name",
                                 policy, found.policy);
     value_set_int(arena, spec, "priority", found.value);
     value_set_str(arena, spec, "preemptionPolicy", found.policy);
@@ -90,7 +95,8 @@ static int validate(AdmissionRequest *request, ApiError *err) {
         return 0;
     int r = default_class(request, &current, err);
     if (r == 0 && *current.name && !streq_null(current.name, meta_get(request->object, "name")))
-        return admission_forbid(request, err, "PriorityClass %s is already marked as default. Only one default can exist", current.name);
+        return admission_forbid(
+            request, err, "PriorityClass %s is already marked as default. Only one default can exist", current.name);
     return r;
 }
 

@@ -28,7 +28,7 @@ static ResourceList counted(const AdmissionRequest *request) {
 
 static bool is_in(const Value *values, const char *text) {
     const Value *v;
-    VALUE_FOREACH(v, values)
+    VALUE_FOREACH (v, values)
         if (streq_null(value_str(v), text))
             return true;
     return false;
@@ -88,9 +88,17 @@ static bool is_native(const char *name) {
 }
 
 static bool pod_accounts(const AdmissionRequest *request, const char *name) {
-    static const char *const names[] = {"cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory",
-                                        "requests.ephemeral-storage", "limits.cpu", "limits.memory",
-                                        "limits.ephemeral-storage", "pods", NULL};
+    static const char *const names[] = {"cpu",
+                                        "memory",
+                                        "ephemeral-storage",
+                                        "requests.cpu",
+                                        "requests.memory",
+                                        "requests.ephemeral-storage",
+                                        "limits.cpu",
+                                        "limits.memory",
+                                        "limits.ephemeral-storage",
+                                        "pods",
+                                        NULL};
     if (str_in(name, names) || is_count_name(request, name) || str_has_prefix(name, HUGE_PAGES) ||
         str_has_prefix(name, REQUESTS HUGE_PAGES))
         return true;
@@ -117,7 +125,8 @@ static ResourceList as_quota(const ResourceList *requests, const ResourceList *l
     }
     for (size_t i = 0; i < limits->n; i++)
         if (str_in(limits->items[i].name, both))
-            resource_list_set(&list, arena_printf(arena, LIMITS "%s", limits->items[i].name), limits->items[i].quantity);
+            resource_list_set(&list, arena_printf(arena, LIMITS "%s", limits->items[i].name),
+                              limits->items[i].quantity);
     return list;
 }
 
@@ -148,7 +157,7 @@ static ResourceList pod_usage(const AdmissionRequest *request, const Value *pod)
 
 static bool terms_cross(const Value *terms, bool weighted) {
     const Value *term;
-    VALUE_FOREACH(term, terms) {
+    VALUE_FOREACH (term, terms) {
         const Value *t = weighted ? value_get(term, "podAffinityTerm") : term;
         if (value_len(value_get(t, "namespaces")) || value_get(t, "namespaceSelector"))
             return true;
@@ -196,10 +205,11 @@ static void add_sorted(const char **names, size_t *n, const char *name) {
 static char *silent_containers(Arena *arena, const Value *pod, const char *name) {
     static const char *const lists[] = {"containers", "initContainers"};
     const Value *spec = value_get(pod, "spec"), *container;
-    const char **names = arena_alloc(arena, (value_len(value_get(spec, lists[0])) + value_len(value_get(spec, lists[1])) + 1) * sizeof *names);
+    const char **names = arena_alloc(
+        arena, (value_len(value_get(spec, lists[0])) + value_len(value_get(spec, lists[1])) + 1) * sizeof *names);
     size_t n = 0;
     for (size_t i = 0; i < ELEMENTSOF(lists); i++)
-        VALUE_FOREACH(container, value_get(spec, lists[i])) {
+        VALUE_FOREACH (container, value_get(spec, lists[i])) {
             ResourceList requests = resource_list_read(arena, value_path(container, "resources", "requests", NULL));
             ResourceList limits = resource_list_read(arena, value_path(container, "resources", "limits", NULL));
             ResourceList said = as_quota(&requests, &limits);
@@ -213,14 +223,17 @@ static char *silent_containers(Arena *arena, const Value *pod, const char *name)
 }
 
 static char *pod_missing(Arena *arena, const Value *pod, const ResourceList *names) {
-    static const char *const demanded[] = {"cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory", NULL};
+    static const char *const demanded[] = {"cpu",           "memory", "requests.cpu", "requests.memory", "limits.cpu",
+                                           "limits.memory", NULL};
     char *text = NULL;
     if (pod_has_own_resources(pod))
         return NULL;
     for (size_t i = 0; i < names->n; i++) {
-        char *silent = str_in(names->items[i].name, demanded) ? silent_containers(arena, pod, names->items[i].name) : NULL;
+        char *silent =
+            str_in(names->items[i].name, demanded) ? silent_containers(arena, pod, names->items[i].name) : NULL;
         if (silent)
-            text = arena_printf(arena, "%s%s%s for: %s", text ? text : "must specify ", text ? "; " : "", names->items[i].name, silent);
+            text = arena_printf(arena, "%s%s%s for: %s", text ? text : "must specify ", text ? "; " : "",
+                                names->items[i].name, silent);
     }
     return text;
 }
@@ -243,7 +256,7 @@ static ResourceList service_usage(const AdmissionRequest *request, const Value *
     int64_t node_ports = streq(type, "NodePort") || balancer ? (int64_t)value_len(ports) : 0;
     if (balancer && !value_get_bool(spec, "allocateLoadBalancerNodePorts", true)) {
         node_ports = 0;
-        VALUE_FOREACH(port, ports)
+        VALUE_FOREACH (port, ports)
             node_ports += value_get_int(port, "nodePort", 0) != 0;
     }
     ResourceList list = counted(request);
@@ -262,17 +275,20 @@ static bool claim_handles(const AdmissionRequest *request) {
 
 static bool claim_accounts(const AdmissionRequest *request, const char *name) {
     return is_count_name(request, name) || streq(name, "persistentvolumeclaims") || streq(name, "requests.storage") ||
-           str_has_suffix(name, CLASS_SUFFIX "persistentvolumeclaims") || str_has_suffix(name, CLASS_SUFFIX "requests.storage");
+           str_has_suffix(name, CLASS_SUFFIX "persistentvolumeclaims") ||
+           str_has_suffix(name, CLASS_SUFFIX "requests.storage");
 }
 
 static const char *storage_class(const Value *claim) {
-    const char *old_way = value_get_str(value_path(claim, "metadata", "annotations", NULL), "volume.beta.kubernetes.io/storage-class");
+    const char *old_way =
+        value_get_str(value_path(claim, "metadata", "annotations", NULL), "volume.beta.kubernetes.io/storage-class");
     return str_or(old_way ? old_way : value_get_str(value_get(claim, "spec"), "storageClassName"), "");
 }
 
 static ResourceList claim_usage(const AdmissionRequest *request, const Value *claim) {
     Arena *arena = request->strategy->arena;
-    ResourceList list = counted(request), asked = resource_list_read(arena, value_path(claim, "spec", "resources", "requests", NULL));
+    ResourceList list = counted(request),
+                 asked = resource_list_read(arena, value_path(claim, "spec", "resources", "requests", NULL));
     ResourceList given = resource_list_read(arena, value_path(claim, "status", "allocatedResources", NULL));
     const Quantity *size = resource_list_get(&asked, "storage"), *allocated = resource_list_get(&given, "storage");
     const char *class = storage_class(claim);
@@ -329,12 +345,12 @@ static ResourceList device_usage(const AdmissionRequest *request, const Value *c
     Arena *arena = request->strategy->arena;
     ResourceList list = counted(request);
     const Value *item, *sub;
-    VALUE_FOREACH(item, value_path(claim, "spec", "devices", "requests", NULL)) {
+    VALUE_FOREACH (item, value_path(claim, "spec", "devices", "requests", NULL)) {
         const Value *exactly = value_get(item, "exactly");
         ResourceList one = RESOURCE_LIST_INIT(arena);
         if (exactly)
             resource_list_set_int(&one, device_name(arena, exactly), devices_of(exactly));
-        VALUE_FOREACH(sub, value_get(item, "firstAvailable")) {
+        VALUE_FOREACH (sub, value_get(item, "firstAvailable")) {
             /* of several choices the worst of each class */
             ResourceList choice = RESOURCE_LIST_INIT(arena);
             if (devices_of(sub) > 0)
@@ -355,14 +371,21 @@ static const QuotaEvaluator evaluators[] = {
 };
 
 const QuotaEvaluator *quota_evaluator_of(const Resource *resource) {
-    static const char *const reviews[] = {"tokenreviews", "selfsubjectreviews", "subjectaccessreviews", "selfsubjectaccessreviews",
-                                          "localsubjectaccessreviews", "selfsubjectrulesreviews", NULL};
+    static const char *const reviews[] = {"tokenreviews",
+                                          "selfsubjectreviews",
+                                          "subjectaccessreviews",
+                                          "selfsubjectaccessreviews",
+                                          "localsubjectaccessreviews",
+                                          "selfsubjectrulesreviews",
+                                          NULL};
     static const char *const core[] = {"bindings", "componentstatuses", "events", NULL};
-    if ((!*resource->group && str_in(resource->plural, core)) || (streq(resource->group, "events.k8s.io") && streq(resource->plural, "events")) ||
+    if ((!*resource->group && str_in(resource->plural, core)) ||
+        (streq(resource->group, "events.k8s.io") && streq(resource->plural, "events")) ||
         (streq(resource->group, "authentication.k8s.io") && str_in(resource->plural, reviews)) ||
         (streq(resource->group, "authorization.k8s.io") && str_in(resource->plural, reviews)))
         return NULL;
     for (size_t i = 0;; i++)
-        if (!evaluators[i].group || (streq(evaluators[i].group, resource->group) && streq(evaluators[i].plural, resource->plural)))
+        if (!evaluators[i].group ||
+            (streq(evaluators[i].group, resource->group) && streq(evaluators[i].plural, resource->plural)))
             return &evaluators[i];
 }

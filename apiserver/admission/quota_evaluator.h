@@ -13,7 +13,8 @@ typedef struct QuotaEvaluator {
     ResourceList (*usage)(const AdmissionRequest *request, const Value *object);
     /* One scope of a quota; NULL: no scope ever matches. `values` as in a ScopedResourceSelectorRequirement. */
     bool (*in_scope)(const Value *object, const char *scope, const char *op, const Value *values);
-    /* What must be said but is not: a text in the arena, or NULL. `names`: those of the quota that are accounted for. */
+    /* What must be said but is not: a text in the arena, or NULL. `names`: those of the quota that are accounted for.
+     */
     char *(*missing)(Arena *arena, const Value *object, const ResourceList *names);
 } QuotaEvaluator;
 

@@ -53,7 +53,7 @@ const Quantity *resource_list_get(const ResourceList *list, const char *name) {
 
 ResourceList resource_list_read(Arena *arena, const Value *map) {
     ResourceList list = RESOURCE_LIST_INIT(arena);
-    VALUE_FOREACH_MEMBER(m, map) {
+    VALUE_FOREACH_MEMBER (m, map) {
         Quantity q;
         const char *text = value_str(m->value);
         if (!text || quantity_parse(text, &q) < 0)
@@ -96,7 +96,8 @@ ResourceList resource_list_excess(const ResourceList *a, const ResourceList *b) 
         const Quantity *other = resource_list_get(b, a->items[i].name);
         if (other)
             quantity_sub(&q, other);
-        resource_list_set(&out, a->items[i].name, quantity_sign(&q) > 0 ? q : quantity_from_int(0, QUANTITY_DECIMAL_SI));
+        resource_list_set(&out, a->items[i].name,
+                          quantity_sign(&q) > 0 ? q : quantity_from_int(0, QUANTITY_DECIMAL_SI));
     }
     for (size_t i = 0; i < b->n; i++)
         if (!resource_list_get(&out, b->items[i].name))
@@ -124,7 +125,8 @@ bool resource_list_equal(const ResourceList *a, const ResourceList *b) {
     if (a->n != b->n)
         return false;
     for (size_t i = 0; i < a->n; i++)
-        if (!streq(a->items[i].name, b->items[i].name) || quantity_compare(&a->items[i].quantity, &b->items[i].quantity) != 0)
+        if (!streq(a->items[i].name, b->items[i].name) ||
+            quantity_compare(&a->items[i].quantity, &b->items[i].quantity) != 0)
             return false;
     return true;
 }

@@ -2,8 +2,8 @@
  *
  * What a request takes is charged to status.used of every quota that covers it before the object is stored, at the
  * revision the quota was read at: whoever loses such a race looks at the new state again, so the sum never passes the
- * limit. A write that fails after it was charged is corrected by the quota controller, which counts what there is. Requests
- * of one namespace wait for each other (admission_lock), so that races are only with that controller. */
+ * limit. A write that fails after it was charged is corrected by the quota controller, which counts what there is.
+ * Requests of one namespace wait for each other (admission_lock), so that races are only with that controller. */
 #include "api/managed.h"
 #include "apiserver/admission/quota_evaluator.h"
 #include "base/clock.h"
@@ -44,12 +44,12 @@ static bool covers(const Charge *charge, const Quota *quota, const Value *object
     bool (*in_scope)(const Value *, const char *, const char *, const Value *) = charge->evaluator->in_scope;
     if (!quota->accounted.n)
         return false;
-    VALUE_FOREACH(item, value_get(spec, "scopes"))
+    VALUE_FOREACH (item, value_get(spec, "scopes"))
         if (!in_scope || !in_scope(object, str_or(value_str(item), ""), "Exists", NULL))
             return false;
-    VALUE_FOREACH(item, value_path(spec, "scopeSelector", "matchExpressions", NULL))
-        if (!in_scope || !in_scope(object, str_or(value_get_str(item, "scopeName"), ""), str_or(value_get_str(item, "operator"), ""),
-                                   value_get(item, "values")))
+    VALUE_FOREACH (item, value_path(spec, "scopeSelector", "matchExpressions", NULL))
+        if (!in_scope || !in_scope(object, str_or(value_get_str(item, "scopeName"), ""),
+                                   str_or(value_get_str(item, "operator"), ""), value_get(item, "values")))
             return false;
     return true;
 }
@@ -64,12 +64,15 @@ static char *names_text(const ResourceList *list) {
 /* Whether the quota can be judged at all. */
 static int check_demands(const Charge *charge, const Quota *quota, ApiError *err) {
     const char *name = object_name(quota->object);
-    char *missing = charge->evaluator->missing ? charge->evaluator->missing(charge->arena, charge->request->object, &quota->accounted) : NULL;
+    char *missing = charge->evaluator->missing
+                        ? charge->evaluator->missing(charge->arena, charge->request->object, &quota->accounted)
+                        : NULL;
     if (missing)
         return admission_forbid(charge->request, err, "failed quota: %s: %s", name, missing);
     for (size_t i = 0; i < quota->accounted.n; i++)
         if (!resource_list_get(&quota->used, quota->accounted.items[i].name))
-            return admission_forbid(charge->request, err, "status unknown for quota: %s, resources: %s", name, names_text(&quota->accounted));
+            return admission_forbid(charge->request, err, "status unknown for quota: %s, resources: %s", name,
+                                    names_text(&quota->accounted));
     return 0;
 }
 
@@ -86,7 +89,8 @@ static ResourceList added(const Charge *charge, const Quota *quota) {
     return resource_list_mask(&all, &quota->hard);
 }
 
-static int check_limits(const Charge *charge, const Quota *quota, const ResourceList *requested, const ResourceList *sum, ApiError *err) {
+static int check_limits(const Charge *charge, const Quota *quota, const ResourceList *requested,
+                        const ResourceList *sum, ApiError *err) {
     ResourceList over = RESOURCE_LIST_INIT(charge->arena);
     const char *subresource = charge->request->request->subresource;
     /* what a controller reports is a fact: it is counted, not refused */
@@ -101,8 +105,9 @@ static int check_limits(const Charge *charge, const Quota *quota, const Resource
     if (!over.n)
         return 0;
     ResourceList asked = resource_list_mask(requested, &over), used = resource_list_mask(&quota->used, &over);
-    return admission_forbid(charge->request, err, "exceeded quota: %s, requested: %s, used: %s, limited: %s", object_name(quota->object),
-                            resource_list_text(&asked), resource_list_text(&used), resource_list_text(&over));
+    return admission_forbid(charge->request, err, "exceeded quota: %s, requested: %s, used: %s, limited: %s",
+                            object_name(quota->object), resource_list_text(&asked), resource_list_text(&used),
+                            resource_list_text(&over));
 }
 
 static int write_used(const Charge *charge, const Quota *quota, const ResourceList *used) {
@@ -150,7 +155,8 @@ static int judge(const Charge *charge, const ObjectList *list, Quota *quotas, Re
     return 0;
 }
 
-static int charge_all(const Charge *charge, StrategyContext *context, const char **done, size_t *n_done, size_t max_done, ApiError *err) {
+static int charge_all(const Charge *charge, StrategyContext *context, const char **done, size_t *n_done,
+                      size_t max_done, ApiError *err) {
     _cleanup_object_list_ ObjectList list = {0};
     int r = admission_list(charge->request, "", "v1", "resourcequotas", charge->request->ns, &list, err);
     if (r < 0 || !list.n)
@@ -179,7 +185,8 @@ static int charge_all(const Charge *charge, StrategyContext *context, const char
 static int validate(AdmissionRequest *request, ApiError *err) {
     const Resource *resource = request->request->resource;
     bool namespaces = !*resource->group && streq(resource->plural, "namespaces");
-    if (request->operation > ADMISSION_UPDATE || !*request->ns || (namespaces && request->operation == ADMISSION_CREATE))
+    if (request->operation > ADMISSION_UPDATE || !*request->ns ||
+        (namespaces && request->operation == ADMISSION_CREATE))
         return 0;
     Charge charge = {.request = request, .evaluator = quota_evaluator_of(resource), .arena = request->strategy->arena};
     if (!charge.evaluator || !charge.evaluator->handles(request))
@@ -201,9 +208,11 @@ static int validate(AdmissionRequest *request, ApiError *err) {
     }
     admission_unlock(request);
     if (r < 0 && !err->code)
-        return r == -ESTALE ? api_error_conflict(err, "", "resourcequotas", request->ns,
-                                                 "the object has been modified; please apply your changes to the latest version and try again")
-                            : api_error_from_errno(err, r, "charging the quota");
+        return r == -ESTALE
+                   ? api_error_conflict(
+                         err, "", "resourcequotas", request->ns,
+                         "the object has been modified; please apply your changes to the latest version and try again")
+                   : api_error_from_errno(err, r, "charging the quota");
     return r;
 }
 

@@ -40,11 +40,13 @@ static int set_scheduling(AdmissionRequest *request, const Value *class, ApiErro
     Value *spec = value_get(request->object, "spec");
     if (!scheduling)
         return 0;
-    VALUE_FOREACH_MEMBER(m, wanted) {
-        const char *have = value_get_str(value_get(spec, "nodeSelector"), m->name), *want = str_or(value_str(m->value), "");
+    VALUE_FOREACH_MEMBER (m, wanted) {
+        const char *have = value_get_str(value_get(spec, "nodeSelector"), m->name),
+                   *want = str_or(value_str(m->value), "");
         if (have && !streq(have, want))
-            return admission_forbid(request, err, "conflict: runtimeClass.scheduling.nodeSelector[%s] = %s; pod.spec.nodeSelector[%s] = %s",
-                                    m->name, want, m->name, have);
+            return admission_forbid(
+                request, err, "conflict: runtimeClass.scheduling.nodeSelector[%s] = %s; pod.spec.nodeSelector[%s] = %s",
+                m->name, want, m->name, have);
         value_set_str(arena, value_ensure_object(arena, spec, "nodeSelector"), m->name, want);
     }
     Value *merged = tolerations_merge(arena, value_get(spec, "tolerations"), value_get(scheduling, "tolerations"));
@@ -77,7 +79,8 @@ static int validate(AdmissionRequest *request, ApiError *err) {
         if (!same_overhead(request->strategy->arena, overhead, value_path(class, "overhead", "podFixed", NULL)))
             return admission_forbid(request, err, MISMATCH);
     } else if (overhead)
-        return admission_forbid(request, err, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead");
+        return admission_forbid(request, err,
+                                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead");
     return 0;
 }
 

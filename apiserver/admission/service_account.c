@@ -1,4 +1,5 @@
-/* ServiceAccount: every pod has an account, and a projected volume with its token, the cluster's CA and its namespace. */
+/* ServiceAccount: every pod has an account, and a projected volume with its token, the cluster's CA and its namespace.
+ */
 #include "apiserver/admission/admission.h"
 #include "apiserver/admission/pod_references.h"
 #include "base/clock.h"
@@ -62,7 +63,7 @@ static Value *token_volume(Arena *arena, const char *name) {
 
 static bool mounts(const Value *container, const char *path) {
     const Value *m;
-    VALUE_FOREACH(m, value_get(container, "volumeMounts"))
+    VALUE_FOREACH (m, value_get(container, "volumeMounts"))
         if (streq_null(value_get_str(m, "mountPath"), path))
             return true;
     return false;
@@ -71,7 +72,7 @@ static bool mounts(const Value *container, const char *path) {
 static bool mount_into(Arena *arena, Value *containers, const char *name) {
     Value *container;
     bool any = false;
-    VALUE_FOREACH(container, containers) {
+    VALUE_FOREACH (container, containers) {
         if (mounts(container, TOKEN_PATH))
             continue;
         Value *mount = value_object(arena);
@@ -89,7 +90,7 @@ static void add_token(Arena *arena, Value *spec) {
     const char *name = NULL;
     Value *volume;
     bool there = false;
-    VALUE_FOREACH(volume, value_get(spec, "volumes"))
+    VALUE_FOREACH (volume, value_get(spec, "volumes"))
         if (str_has_prefix(str_or(value_get_str(volume, "name"), ""), "kube-api-access-")) {
             name = value_get_str(volume, "name");
             there = true;
@@ -104,7 +105,8 @@ static void add_token(Arena *arena, Value *spec) {
 }
 
 static bool wants_token(const Value *spec, const Value *account) {
-    const Value *pod_says = value_get(spec, "automountServiceAccountToken"), *account_says = value_get(account, "automountServiceAccountToken");
+    const Value *pod_says = value_get(spec, "automountServiceAccountToken"),
+                *account_says = value_get(account, "automountServiceAccountToken");
     if (value_is(pod_says, VALUE_BOOL))
         return pod_says->boolean;
     return value_is(account_says, VALUE_BOOL) ? account_says->boolean : true;
@@ -121,13 +123,14 @@ static int get_account(AdmissionRequest *request, const char *name, Value **ret,
         nanosleep(&pause, NULL);
     }
     if (r == -ENOENT)
-        return admission_forbid(request, err, "error looking up service account %s/%s: serviceaccount \"%s\" not found", request->ns, name, name);
+        return admission_forbid(request, err, "error looking up service account %s/%s: serviceaccount \"%s\" not found",
+                                request->ns, name, name);
     return r;
 }
 
 static bool is_listed(const Value *list, const char *name) {
     const Value *item;
-    VALUE_FOREACH(item, list)
+    VALUE_FOREACH (item, list)
         if (streq_null(value_get_str(item, "name"), name))
             return true;
     return false;
@@ -140,26 +143,31 @@ static bool is_enforced(const Value *account) {
 }
 
 /* Environment that comes from secrets which the account does not list. */
-static int check_environment(AdmissionRequest *request, const Value *account, const char *list, const char *what, ApiError *err) {
+static int check_environment(AdmissionRequest *request, const Value *account, const char *list, const char *what,
+                             ApiError *err) {
     const Value *secrets = value_get(account, "secrets"), *container, *item;
     const char *sa = str_or(meta_get(account, "name"), "");
-    VALUE_FOREACH(container, value_path(request->object, "spec", list, NULL)) {
+    VALUE_FOREACH (container, value_path(request->object, "spec", list, NULL)) {
         const char *name = str_or(value_get_str(container, "name"), "");
-        VALUE_FOREACH(item, value_get(container, "env")) {
+        VALUE_FOREACH (item, value_get(container, "env")) {
             const Value *ref = value_path(item, "valueFrom", "secretKeyRef", NULL);
             const char *secret = str_or(value_get_str(ref, "name"), "");
             if (ref && !is_listed(secrets, secret))
-                return admission_forbid(request, err, "%s %s with envVar %s referencing secret.secretName=\"%s\" is not allowed because service "
-                                                      "account %s does not reference that secret",
-                                        what, name, value_get_str(item, "name"), secret, sa);
+                return admission_forbid(
+                    request, err,
+                    "%s %s with envVar %s referencing secret.secretName=\"%s\" is not allowed because service "
+                    "account %s does not reference that secret",
+                    what, name, value_get_str(item, "name"), secret, sa);
         }
-        VALUE_FOREACH(item, value_get(container, "envFrom")) {
+        VALUE_FOREACH (item, value_get(container, "envFrom")) {
             const Value *ref = value_get(item, "secretRef");
             const char *secret = str_or(value_get_str(ref, "name"), "");
             if (ref && !is_listed(secrets, secret))
-                return admission_forbid(request, err, "%s %s with envFrom referencing secret.secretName=\"%s\" is not allowed because service "
-                                                      "account %s does not reference that secret",
-                                        what, name, secret, sa);
+                return admission_forbid(
+                    request, err,
+                    "%s %s with envFrom referencing secret.secretName=\"%s\" is not allowed because service "
+                    "account %s does not reference that secret",
+                    what, name, secret, sa);
         }
     }
     return 0;
@@ -169,22 +177,28 @@ static int check_references(AdmissionRequest *request, const Value *account, Api
     const Value *spec = value_get(request->object, "spec"), *item;
     const char *sa = str_or(meta_get(account, "name"), "");
     size_t at = 0;
-    VALUE_FOREACH(item, value_get(spec, "volumes")) {
+    VALUE_FOREACH (item, value_get(spec, "volumes")) {
         const Value *secret = value_get(item, "secret");
         const char *name = str_or(value_get_str(secret, "secretName"), "");
         if (secret && !is_listed(value_get(account, "secrets"), name))
-            return admission_forbid(request, err, "volume with secret.secretName=\"%s\" is not allowed because service account %s does not "
-                                                  "reference that secret", name, sa);
+            return admission_forbid(
+                request, err,
+                "volume with secret.secretName=\"%s\" is not allowed because service account %s does not "
+                "reference that secret",
+                name, sa);
     }
     int r = check_environment(request, account, "initContainers", "init container", err);
     r = r < 0 ? r : check_environment(request, account, "containers", "container", err);
     if (r < 0)
         return r;
-    VALUE_FOREACH(item, value_get(spec, "imagePullSecrets")) {
+    VALUE_FOREACH (item, value_get(spec, "imagePullSecrets")) {
         const char *name = str_or(value_get_str(item, "name"), "");
         if (!is_listed(value_get(account, "imagePullSecrets"), name))
-            return admission_forbid(request, err, "imagePullSecrets[%zu].name=\"%s\" is not allowed because service account %s does not reference "
-                                                  "that imagePullSecret", at, name, sa);
+            return admission_forbid(
+                request, err,
+                "imagePullSecrets[%zu].name=\"%s\" is not allowed because service account %s does not reference "
+                "that imagePullSecret",
+                at, name, sa);
         at++;
     }
     return 0;
@@ -196,10 +210,11 @@ static int check_mirror(AdmissionRequest *request, ApiError *err) {
         return admission_forbid(request, err, "a mirror pod may not reference service accounts");
     if (pod_names_secrets(request->object))
         return admission_forbid(request, err, "a mirror pod may not reference secrets");
-    VALUE_FOREACH(volume, value_get(spec, "volumes"))
-        VALUE_FOREACH(source, value_path(volume, "projected", "sources", NULL))
+    VALUE_FOREACH (volume, value_get(spec, "volumes"))
+        VALUE_FOREACH (source, value_path(volume, "projected", "sources", NULL))
             if (value_get(source, "serviceAccountToken"))
-                return admission_forbid(request, err, "a mirror pod may not use ServiceAccountToken volume projections");
+                return admission_forbid(request, err,
+                                        "a mirror pod may not use ServiceAccountToken volume projections");
     return 0;
 }
 
@@ -207,7 +222,8 @@ static int check_account(AdmissionRequest *request, bool ephemeral, ApiError *er
     const char *name = str_or(value_get_str(value_get(request->object, "spec"), "serviceAccountName"), "");
     Value *account;
     if (!*name)
-        return admission_forbid(request, err, "no service account specified for pod %s/%s", request->ns, str_or(meta_get(request->object, "name"), ""));
+        return admission_forbid(request, err, "no service account specified for pod %s/%s", request->ns,
+                                str_or(meta_get(request->object, "name"), ""));
     int r = get_account(request, name, &account, err);
     if (r < 0 || !is_enforced(account))
         return r;
@@ -230,7 +246,7 @@ static void take_pull_secrets(Arena *arena, Value *spec, const Value *account) {
     const Value *item;
     if (value_len(value_get(spec, "imagePullSecrets")))
         return;
-    VALUE_FOREACH(item, value_get(account, "imagePullSecrets")) {
+    VALUE_FOREACH (item, value_get(account, "imagePullSecrets")) {
         Value *ref = value_object(arena);
         value_set_str(arena, ref, "name", str_or(value_get_str(item, "name"), ""));
         value_append(arena, value_ensure_array(arena, spec, "imagePullSecrets"), ref);

@@ -13,7 +13,7 @@ static const struct {
 
 static void add(Arena *arena, Value *object, const char *finalizer) {
     Value *list = value_ensure_array(arena, meta_ensure(arena, object), "finalizers"), *item;
-    VALUE_FOREACH(item, list)
+    VALUE_FOREACH (item, list)
         if (streq_null(value_str(item), finalizer))
             return;
     value_append(arena, list, value_string(arena, finalizer));

@@ -10,8 +10,9 @@ static int admit(AdmissionRequest *request, ApiError *err) {
         return 0;
     Arena *arena = request->strategy->arena;
     Value *taints = value_ensure_array(arena, value_ensure_object(arena, request->object, "spec"), "taints"), *taint;
-    VALUE_FOREACH(taint, taints)
-        if (streq_null(value_get_str(taint, "key"), NOT_READY) && streq_null(value_get_str(taint, "effect"), "NoSchedule"))
+    VALUE_FOREACH (taint, taints)
+        if (streq_null(value_get_str(taint, "key"), NOT_READY) &&
+            streq_null(value_get_str(taint, "effect"), "NoSchedule"))
             return 0;
     taint = value_object(arena);
     value_set_str(arena, taint, "key", NOT_READY);

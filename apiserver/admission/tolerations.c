@@ -25,7 +25,7 @@ static bool covers(const Value *wide, const Value *t) {
 
 static bool is_redundant(const Value *all, size_t at, const Value *merged) {
     const Value *other, *t = value_at(all, at);
-    VALUE_FOREACH(other, merged)
+    VALUE_FOREACH (other, merged)
         if (covers(other, t))
             return true;
     for (size_t i = at + 1; i < value_len(all); i++)
@@ -36,9 +36,9 @@ static bool is_redundant(const Value *all, size_t at, const Value *merged) {
 
 Value *tolerations_merge(Arena *arena, const Value *first, const Value *second) {
     Value *all = value_array(arena), *merged = value_array(arena), *t;
-    VALUE_FOREACH(t, first)
+    VALUE_FOREACH (t, first)
         value_append(arena, all, t);
-    VALUE_FOREACH(t, second)
+    VALUE_FOREACH (t, second)
         value_append(arena, all, t);
     for (size_t i = 0; i < value_len(all); i++)
         if (!is_redundant(all, i, merged))

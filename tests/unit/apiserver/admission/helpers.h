@@ -113,9 +113,14 @@ static inline int ask(Fixture *f, const AdmissionPlugin *plugin, Asked *a) {
     UserInfo *user = ARENA_NEW0(arena, UserInfo);
     *user = (UserInfo){.name = str_or(a->user, "someone"), .groups = groups};
     ApiRequest *request = ARENA_NEW0(arena, ApiRequest);
-    *request = (ApiRequest){.resource = resource, .ns = a->ns, .subresource = a->subresource, .user = user, .arena = arena};
-    a->context = (StrategyContext){.arena = arena, .resource = resource, .ns = str_or(a->ns, ""), .store = f->store,
-                                   .dry_run = a->dry_run, .now_ns = now_realtime_ns()};
+    *request =
+        (ApiRequest){.resource = resource, .ns = a->ns, .subresource = a->subresource, .user = user, .arena = arena};
+    a->context = (StrategyContext){.arena = arena,
+                                   .resource = resource,
+                                   .ns = str_or(a->ns, ""),
+                                   .store = f->store,
+                                   .dry_run = a->dry_run,
+                                   .now_ns = now_realtime_ns()};
     a->result = a->object ? typed(arena, resource, a->object) : NULL;
     AdmissionRequest r = {
         .operation = a->operation,
