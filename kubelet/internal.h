@@ -6,6 +6,7 @@
 #define LOG_COMPONENT "kubelet"
 #include "base/log.h"
 
+#include "base/clock.h"
 #include "base/strmap.h"
 #include "client/events.h"
 #include "client/informer.h"
@@ -162,6 +163,9 @@ int handler_run(Kubelet *k, const Value *pod, const Value *container, const char
                 const char *pod_ip, uint64_t timeout_ns, char **ret_error);
 void hook_start(PodSync *s, const Value *container, const char *container_id, const char *pod_ip);
 const char *hook_failure(PodSync *s, const char *container_id);
+/* As handler_run with a hook's rules (any HTTP answer will do); the sentence names hook, container and pod. */
+int hook_run(Kubelet *k, const Value *pod, const Value *container, const char *container_id, const Value *handler,
+             const char *pod_ip, uint64_t timeout_ns, char **ret_error);
 void hook_free(void *hook);
 void kill_free(void *kill);
 
