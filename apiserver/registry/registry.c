@@ -52,6 +52,7 @@ void registry_call_init(RegistryCall *call, Registry *registry, const ApiRequest
         .subresource = request->subresource,
         .user = request->user ? request->user->name : "",
         .requester = request->user,
+        .requested = request->resource,
         .store = registry->store,
         .dry_run = request->options.dry_run,
         .now_ns = now_realtime_ns(),

@@ -22,7 +22,8 @@ typedef struct StrategySettings {
 typedef struct StrategyContext {
     Arena *arena;
     const StrategySettings *settings;
-    const Resource *resource;
+    const Resource *resource;  /* the storage row, whose form objects have */
+    const Resource *requested; /* the row of the request; NULL: the same */
     const char *ns;
     const char *subresource; /* NULL: the main resource */
     const char *user;        /* the requester's name */
