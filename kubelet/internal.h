@@ -142,6 +142,8 @@ void pod_run_step(PodSync *s);                                            /* pod
 void pod_end_step(PodSync *s);                                            /* pod_end.c */
 void kill_container(PodSync *s, const ContainerStatus *c, int64_t grace_seconds, const char *message); /* pod_end.c */
 bool kill_pending(Kubelet *k, Pod *p, const char *container_id);
+/* Starts to end what runs: sidecars once the others are gone. grace < 0: the pod's. False when nothing runs. */
+bool pod_kill_containers(PodSync *s, int64_t grace);
 /* container_start.c: 0 started, -EAGAIN not yet (a reason to wait is set), others failed (a reason is set). */
 int container_launch(PodSync *s, const SandboxStatus *sandbox, const Value *container, ContainerKind kind);
 bool hook_pending(Kubelet *k, Pod *p, const char *container_id);

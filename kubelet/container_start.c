@@ -1,0 +1,102 @@
+/* One container from image to running process, with the events and waiting reasons of the reference's startContainer. */
+#include "kubelet/internal.h"
+
+#include "base/clock.h"
+#include "base/str.h"
+
+#include <errno.h>
+
+#define RETRY_NS (5 * NS_PER_SEC) /* what failed may have been mended meanwhile: a missing ConfigMap, say */
+
+static int source_get(void *userdata, const char *plural, const char *ns, const char *name, Object **ret, ApiError *err) {
+    Kubelet *k = userdata;
+    return client_get(k->client, RES(plural), ns, name, ret, err);
+}
+
+static int source_token(void *userdata, const char *ns, const char *account, const Value *request, Arena *arena, Value **ret,
+                        ApiError *err) {
+    Kubelet *k = userdata;
+    return client_create_subresource(k->client, RES("serviceaccounts"), ns, account, "token", request, arena, ret, err);
+}
+
+void kubelet_source(Kubelet *k, ObjectSource *ret) {
+    *ret = (ObjectSource){.get = source_get, .token = source_token, .userdata = k};
+}
+
+static int fail(PodSync *s, const char *name, const char *reason, const char *message) {
+    event_record(s->k->events, s->object, container_field_path(s->arena, s->pod, name), "Warning", "Failed", "Error: %s", message);
+    pod_set_waiting(s->p, name, reason, message);
+    sync_again(s, RETRY_NS);
+    return -EIO;
+}
+
+/* The next attempt's number: what the runtime still has, or else what the status remembers. */
+static uint32_t next_attempt(PodSync *s, const Value *container, ContainerKind kind, const ContainerStatus *last) {
+    static const char *const lists[] = {
+        [CONTAINER_REGULAR] = "containerStatuses", [CONTAINER_INIT] = "initContainerStatuses", [CONTAINER_EPHEMERAL] = "ephemeralContainerStatuses"};
+    if (last)
+        return last->state == CONTAINER_CREATED ? last->attempt : last->attempt + 1;
+    (void)container;
+    const Value *old = status_find(value_get(s->old_status, lists[kind]), value_get_str(container, "name"));
+    int64_t count = value_get_int(old, "restartCount", 0);
+    bool ran = !str_empty(value_get_str(old, "containerID"));
+    return (uint32_t)(ran ? count + 1 : count);
+}
+
+static int get_image(PodSync *s, const Value *container, const char *name, Image **ret) {
+    const char *reason = NULL, *message = NULL;
+    int r = image_ensure(s, container, ret, &reason, &message);
+    if (r == -EINPROGRESS) {
+        const Waiting *w = strmap_get(s->p->waiting, name);
+        /* while a failed pull is tried again the status keeps saying that it failed */
+        if (!w || !(streq(w->reason, "ErrImagePull") || streq(w->reason, "ImagePullBackOff")))
+            pod_set_waiting(s->p, name, NULL, NULL);
+        return -EAGAIN;
+    }
+    if (r < 0) {
+        const Waiting *w = strmap_get(s->p->waiting, name);
+        if (!w || !streq(w->reason, reason))
+            event_record(s->k->events, s->object, container_field_path(s->arena, s->pod, name), "Warning", "Failed", "Error: %s",
+                         reason);
+        pod_set_waiting(s->p, name, reason, message);
+        sync_again(s, 2 * RETRY_NS);
+    }
+    return r;
+}
+
+/* A container that was made but never started: the agent was killed in between. */
+static void remove_unstarted(PodSync *s, const ContainerStatus *last) {
+    _cleanup_free_ char *why = NULL;
+    if (last && last->state == CONTAINER_CREATED && s->k->runtime->container_remove(s->k->runtime, last->id, &why) < 0)
+        log_warn("container %s: %s", last->id, str_or(why, "cannot be removed"));
+}
+
+int container_launch(PodSync *s, const SandboxStatus *sandbox, const Value *container, ContainerKind kind) {
+    Runtime *rt = s->k->runtime;
+    const char *name = str_or(value_get_str(container, "name"), ""), *field = container_field_path(s->arena, s->pod, name);
+    const ContainerStatus *last = pod_runtime_find(&s->rt, name);
+    _cleanup_(image_freep) Image *image = NULL;
+    int r = get_image(s, container, name, &image);
+    if (r < 0)
+        return r;
+    uint32_t attempt = next_attempt(s, container, kind, last);
+    ContainerSpec spec;
+    const char *error = "";
+    r = container_spec_build(s, sandbox, container, image, attempt, &spec, &error);
+    if (r < 0)
+        return fail(s, name, "CreateContainerConfigError", str_or(error, strerror(-r)));
+    remove_unstarted(s, last);
+    _cleanup_free_ char *id = NULL, *why = NULL;
+    r = rt->container_create(rt, sandbox->id, &spec, &id, &why);
+    if (r < 0)
+        return fail(s, name, "CreateContainerError", str_or(why, strerror(-r)));
+    event_record(s->k->events, s->object, field, "Normal", "Created", "Container created");
+    s->changed = true;
+    r = rt->container_start(rt, id, &why);
+    if (r < 0)
+        return fail(s, name, "RunContainerError", str_or(why, strerror(-r)));
+    event_record(s->k->events, s->object, field, "Normal", "Started", "Container started");
+    pod_set_waiting(s->p, name, NULL, NULL);
+    hook_start(s, container, id, s->facts.pod_ip);
+    return 0;
+}
