@@ -1,0 +1,200 @@
+/* QoS class, kernel units, back-off and the pod cgroups on a made-up hierarchy. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "api/json.h"
+#include "base/fs.h"
+#include "base/str.h"
+#include "kubelet/backoff.h"
+#include "kubelet/cgroups.h"
+#include "kubelet/qos.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SECOND 1000000000ll
+
+static Value *parse(Arena *arena, const char *json) {
+    Value *v = NULL;
+    assert_int_equal(json_parse(arena, json, strlen(json), &v, NULL, NULL), 0);
+    return v;
+}
+
+static const char GUARANTEED[] = "{\"metadata\":{\"uid\":\"u1\"},\"spec\":{\"containers\":[{\"name\":\"a\","
+                                 "\"resources\":{\"requests\":{\"cpu\":\"500m\","
+                                 "\"memory\":\"64Mi\"},\"limits\":{\"cpu\":\"0.5\",\"memory\":\"64Mi\"}}}]}}";
+static const char BURSTABLE[] =
+    "{\"metadata\":{\"uid\":\"u1\"},\"spec\":{\"initContainers\":[{\"name\":\"i\",\"resources\":{\"requests\":{\"cpu\":"
+    "\"2\"}}},"
+    "{\"name\":\"s\",\"restartPolicy\":\"Always\",\"resources\":{\"requests\":{\"cpu\":\"100m\"}}}],\"containers\":[{"
+    "\"name\":"
+    "\"a\",\"resources\":{\"requests\":{\"cpu\":\"250m\",\"memory\":\"1Gi\"}}},{\"name\":\"b\"}]}}";
+static const char BEST_EFFORT[] = "{\"metadata\":{\"uid\":\"u1\"},\"spec\":{\"containers\":[{\"name\":\"a\"}]}}";
+
+static void test_class(void **state) {
+    (void)state;
+    _cleanup_(arena_freep) Arena *arena = arena_new(0);
+    assert_int_equal(pod_qos_class(parse(arena, GUARANTEED)), QOS_GUARANTEED);
+    assert_int_equal(pod_qos_class(parse(arena, BURSTABLE)), QOS_BURSTABLE);
+    assert_int_equal(pod_qos_class(parse(arena, BEST_EFFORT)), QOS_BEST_EFFORT);
+}
+
+static void test_units(void **state) {
+    (void)state;
+    assert_int_equal(cpu_shares_from_milli(0), 2);
+    assert_int_equal(cpu_shares_from_milli(1), 2);
+    assert_int_equal(cpu_shares_from_milli(1000), 1024);
+    assert_int_equal(cpu_shares_from_milli(INT64_MAX), 262144);
+    assert_int_equal(cpu_quota_from_milli(0), 0);
+    assert_int_equal(cpu_quota_from_milli(1), 1000);
+    assert_int_equal(cpu_quota_from_milli(500), 50000);
+    assert_int_equal(cpu_weight_from_shares(2), 1);
+    assert_int_equal(cpu_weight_from_shares(1024), 39);
+    assert_int_equal(cpu_weight_from_shares(262144), 10000);
+}
+
+static void test_sums(void **state) {
+    (void)state;
+    _cleanup_(arena_freep) Arena *arena = arena_new(0);
+    PodResources r;
+    pod_resources(parse(arena, BURSTABLE), &r);
+    assert_int_equal(r.cpu_request_milli, 2000); /* the init container alone asks for more than all that runs later */
+    assert_int_equal(r.memory_request, 1024 * 1024 * 1024);
+    assert_int_equal(r.cpu_limit_milli, 0);
+    pod_resources(parse(arena, GUARANTEED), &r);
+    assert_int_equal(r.cpu_limit_milli, 500);
+    assert_int_equal(r.memory_limit, 64 * 1024 * 1024);
+}
+
+static void test_oom_score(void **state) {
+    (void)state;
+    _cleanup_(arena_freep) Arena *arena = arena_new(0);
+    Value *pod = parse(arena, BURSTABLE);
+    uint64_t capacity = 4ull << 30;
+    assert_int_equal(container_oom_score_adj(pod, pod_find_container(pod, "a", NULL), capacity), 750);
+    assert_int_equal(container_oom_score_adj(pod, pod_find_container(pod, "b", NULL), capacity), 999);
+    /* a sidecar is killed no earlier than the least killable container it serves */
+    assert_int_equal(container_oom_score_adj(pod, pod_find_container(pod, "s", NULL), capacity), 750);
+    pod = parse(arena, BEST_EFFORT);
+    assert_int_equal(container_oom_score_adj(pod, pod_find_container(pod, "a", NULL), capacity), 1000);
+    pod = parse(arena, GUARANTEED);
+    assert_int_equal(container_oom_score_adj(pod, pod_find_container(pod, "a", NULL), capacity), -997);
+}
+
+static void test_restart_policy(void **state) {
+    (void)state;
+    _cleanup_(arena_freep) Arena *arena = arena_new(0);
+    Value *pod =
+        parse(arena, "{\"spec\":{\"restartPolicy\":\"OnFailure\",\"containers\":[{\"name\":\"a\"},{\"name\":\"b\","
+                     "\"restartPolicy\":\"Never\",\"restartPolicyRules\":[{\"action\":\"Restart\",\"exitCodes\":{"
+                     "\"operator\":\"In\",\"values\":[42]}}]}]}}");
+    const Value *a = pod_find_container(pod, "a", NULL), *b = pod_find_container(pod, "b", NULL);
+    assert_false(container_should_restart(pod, a, 0));
+    assert_true(container_should_restart(pod, a, 1));
+    assert_false(container_should_restart(pod, b, 1));
+    assert_true(container_should_restart(pod, b, 42));
+}
+
+static void test_backoff(void **state) {
+    (void)state;
+    _cleanup_(backoff_freep) Backoff *b = backoff_new(BACKOFF_FIRST_NS, BACKOFF_MAX_NS);
+    int64_t now = 1000 * SECOND;
+    assert_int_equal(backoff_remaining(b, "k", now, now), 0); /* the first restart is at once */
+    backoff_next(b, "k", now);
+    assert_int_equal(backoff_get(b, "k"), 10 * SECOND);
+    assert_int_equal(backoff_remaining(b, "k", now, now + 4 * SECOND), 6 * SECOND);
+    assert_int_equal(backoff_remaining(b, "k", now, now + 10 * SECOND), 0);
+    for (int i = 0; i < 8; i++)
+        backoff_next(b, "k", now);
+    assert_int_equal(backoff_get(b, "k"), 300 * SECOND);
+    int64_t later = now + 601 * SECOND; /* ten minutes without a failure */
+    assert_int_equal(backoff_remaining(b, "k", later, later), 0);
+    backoff_next(b, "k", later);
+    assert_int_equal(backoff_get(b, "k"), 10 * SECOND);
+    backoff_forget_prefix(b, "k");
+    assert_int_equal(backoff_get(b, "k"), 0);
+}
+
+static void make(const char *root, const char *path) {
+    char text[512];
+    snprintf(text, sizeof text, "%s/%s", root, path);
+    assert_int_equal(fs_mkdir_p(text, 0755), 0);
+}
+
+static bool there(const char *root, const char *path) {
+    char text[512];
+    snprintf(text, sizeof text, "%s/%s", root, path);
+    return fs_exists(text);
+}
+
+static void test_cgroups_v1(void **state) {
+    (void)state;
+    char root[] = "/tmp/lighter-cgroups-XXXXXX";
+    assert_non_null(mkdtemp(root));
+    make(root, "cpu");
+    make(root, "memory");
+    make(root, "unified");
+    _cleanup_free_ char *error = NULL;
+    _cleanup_(cgroups_freep) Cgroups *c = NULL;
+    assert_int_equal(cgroups_open(root, "/node-a", &c, &error), 0);
+    assert_false(cgroups_is_v2(c));
+    assert_int_equal(cgroups_setup(c, &error), 0);
+    assert_true(there(root, "cpu/node-a/kubepods/burstable"));
+    assert_true(there(root, "memory/node-a/kubepods/besteffort"));
+    assert_false(there(root, "unified/node-a"));
+    make(root, "cpu/node-a/kubepods/burstable/podu1/container");
+    make(root, "memory/node-a/kubepods/burstable/podu1");
+    char **list = cgroups_pod_list(c);
+    assert_string_equal(list[0], "u1");
+    assert_null(list[1]);
+    free(list[0]);
+    free(list);
+    assert_int_equal(cgroups_pod_remove(c, "u1"), 0);
+    assert_false(there(root, "cpu/node-a/kubepods/burstable/podu1"));
+    assert_true(there(root, "cpu/node-a/kubepods/burstable"));
+    assert_int_equal(cgroups_pod_remove(c, "u1"), 0); /* again is fine */
+    fs_remove_tree(root);
+}
+
+static void test_cgroups_v2(void **state) {
+    (void)state;
+    char root[] = "/tmp/lighter-cgroups-XXXXXX", path[512];
+    assert_non_null(mkdtemp(root));
+    snprintf(path, sizeof path, "%s/cgroup.controllers", root);
+    assert_int_equal(fs_write_atomic(path, "cpu memory pids\n", 16, 0644), 0);
+    _cleanup_free_ char *error = NULL;
+    _cleanup_(cgroups_freep) Cgroups *c = NULL;
+    assert_int_equal(cgroups_open(root, "/node-a", &c, &error), 0);
+    assert_true(cgroups_is_v2(c));
+    assert_int_equal(cgroups_setup(c, &error), 0);
+    make(root, "node-a/kubepods/podu1");
+    static const char *const files[] = {"cpu.max", "memory.max", "cpu.weight"};
+    for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+        snprintf(path, sizeof path, "%s/node-a/kubepods/podu1/%s", root, files[i]);
+        assert_int_equal(fs_write_atomic(path, "", 0, 0644), 0);
+    }
+    _cleanup_(arena_freep) Arena *arena = arena_new(0);
+    assert_int_equal(cgroups_pod_apply(c, parse(arena, GUARANTEED), &error), 0);
+    _cleanup_free_ char *cpu = NULL, *memory = NULL;
+    snprintf(path, sizeof path, "%s/node-a/kubepods/podu1/cpu.max", root);
+    assert_int_equal(fs_read_file(path, 100, &cpu, NULL), 0);
+    assert_string_equal(cpu, "50000 100000");
+    snprintf(path, sizeof path, "%s/node-a/kubepods/podu1/memory.max", root);
+    assert_int_equal(fs_read_file(path, 100, &memory, NULL), 0);
+    assert_string_equal(memory, "67108864");
+    fs_remove_tree(root);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_class),      cmocka_unit_test(test_units),      cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_oom_score),  cmocka_unit_test(test_backoff),    cmocka_unit_test(test_restart_policy),
+        cmocka_unit_test(test_cgroups_v1), cmocka_unit_test(test_cgroups_v2),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
