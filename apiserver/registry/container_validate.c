@@ -148,6 +148,19 @@ static void validate_recursive_read_only(FieldErrors *errors, const Value *mount
         field_forbidden(errors, &at, "may only be specified when mountPropagation is None or not specified");
 }
 
+/* Does a device take this path? Of several devices with one name, which is an error of its own, the last counts. */
+static bool is_device_path(const Value *devices, const char *path) {
+    for (size_t i = 0; i < value_len(devices); i++) {
+        const Value *device = value_at(devices, i);
+        bool last = true;
+        for (size_t j = i + 1; j < value_len(devices); j++)
+            last &= !streq(text_of(value_at(devices, j), "name"), text_of(device, "name"));
+        if (last && streq(text_of(device, "devicePath"), path))
+            return true;
+    }
+    return false;
+}
+
 static void validate_mounts(const PodValidation *v, const Value *container, const FieldPath *path) {
     const Value *mounts = value_get(container, "volumeMounts"), *devices = value_get(container, "volumeDevices");
     FieldPath list = FIELD(path, "volumeMounts"), sub_path = FIELD(&list, "subPath"),
@@ -167,7 +180,7 @@ static void validate_mounts(const PodValidation *v, const Value *container, cons
             field_invalid_str(errors, &target_at, target, "must be unique");
         if (seen_before(devices, value_len(devices), "name", name))
             field_invalid_str(errors, &name_at, name, "must not already exist in volumeDevices");
-        if (seen_before(devices, value_len(devices), "devicePath", target))
+        if (is_device_path(devices, target))
             field_invalid_str(errors, &target_at, target, "must not already exist as a path in volumeDevices");
         if (*text_of(mount, "subPath"))
             relative_path_validate(errors, text_of(mount, "subPath"), &sub_path);

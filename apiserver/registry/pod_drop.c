@@ -31,6 +31,12 @@ static void drop_source(Value *spec, const char *kind) {
             value_remove(source, kind);
 }
 
+static void drop_stop_signal(Value *container) {
+    Value *lifecycle = value_get(container, "lifecycle");
+    if (lifecycle && value_remove(lifecycle, "stopSignal") && !value_len(lifecycle))
+        value_remove(container, "lifecycle");
+}
+
 void pod_drop_disabled(Value *spec, const Value *old) {
     Value *container;
     if (!value_is(spec, VALUE_OBJECT))
@@ -44,6 +50,5 @@ void pod_drop_disabled(Value *spec, const Value *old) {
         return;
     for (size_t l = 0; l < ELEMENTSOF(LISTS); l++)
         VALUE_FOREACH (container, value_get(spec, LISTS[l]))
-            if (value_get(container, "lifecycle"))
-                value_remove(value_get(container, "lifecycle"), "stopSignal");
+            drop_stop_signal(container);
 }
