@@ -1,0 +1,247 @@
+/* The kubelet's HTTPS server: who may ask, and which path is whose. Every answer is made on k->request_pool. */
+#include "kubelet/server_internal.h"
+
+#include "api/json.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define SERVER_THREADS 2
+#define BODY_MAX (64 * 1024 * 1024)
+
+void call_free(Call *call) {
+    if (!call)
+        return;
+    http_request_unref(call->http);
+    arena_free(call->arena);
+    free(call);
+}
+
+const char *call_query(const Call *call, const char *name) {
+    for (size_t i = 0; i < call->n_query; i++)
+        if (streq(call->query[i].name, name))
+            return call->query[i].value;
+    return NULL;
+}
+
+bool call_flag(const Call *call, const char *name) {
+    const char *value = call_query(call, name);
+    return value && (streq(value, "1") || streq(value, "true"));
+}
+
+void call_reply(Call *call, int status, const char *content_type, Buf *body) {
+    const HttpHeader headers[] = {{"content-type", content_type}};
+    http_reply(call->http, status, headers, ELEMENTSOF(headers), http_bytes_take(body));
+}
+
+void call_error(Call *call, int status, const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    char *text = NULL;
+    if (vasprintf(&text, format, ap) < 0)
+        text = NULL;
+    va_end(ap);
+    const HttpHeader headers[] = {{"content-type", "text/plain; charset=utf-8"}};
+    const char *shown = text ? text : "";
+    http_reply(call->http, status, headers, ELEMENTSOF(headers), http_bytes_copy(shown, strlen(shown)));
+    free(text);
+}
+
+Pod *call_pod(Call *call, const char *uid, const char *missing) {
+    Pod *p = pod_find(call->k, call->parts[1], call->parts[2]);
+    if (p && uid && !streq(p->uid, uid)) {
+        pod_unref(call->k, p);
+        p = NULL;
+    }
+    if (!p)
+        call_error(call, 404, "%s", missing);
+    return p;
+}
+
+int server_submit(Kubelet *k, void (*fn)(void *userdata), void *userdata) {
+    return k->stopping ? -ESHUTDOWN : pool_submit(k->request_pool, fn, userdata);
+}
+
+/* ---- simple answers ---- */
+
+static void serve_pods(Call *call) {
+    Kubelet *k = call->k;
+    Buf out = BUF_INIT(BODY_MAX);
+    const char *uid;
+    Pod *p;
+    bool first = true;
+    buf_puts(&out, "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{},\"items\":[");
+    pthread_mutex_lock(&k->lock);
+    size_t n = 0;
+    Object **objects = NEWN0(Object *, strmap_size(k->pods) + 1);
+    STRMAP_FOREACH(k->pods, uid, p)
+    if (!p->removed)
+        objects[n++] = object_ref(p->object);
+    pthread_mutex_unlock(&k->lock);
+    for (size_t i = 0; i < n; i++) {
+        size_t len;
+        const char *json = object_json(objects[i], &len);
+        buf_puts(&out, first ? "" : ",");
+        buf_append(&out, json, len);
+        first = false;
+        object_unref(objects[i]);
+    }
+    free(objects);
+    buf_puts(&out, "]}");
+    if (out.failed) {
+        buf_done(&out);
+        call_error(call, 500, "the list of pods is too long");
+    } else
+        call_reply(call, 200, "application/json", &out);
+    call_free(call);
+}
+
+/* ---- routes ---- */
+
+typedef struct Route {
+    const char *name;
+    bool post; /* also by POST */
+    bool only_post;
+    size_t least, most; /* parts of the path, its name included */
+    void (*serve)(Call *call);
+} Route;
+
+static const Route routes[] = {
+    {"pods", false, false, 1, 1, serve_pods},
+    {"metrics", false, false, 1, 1, serve_metrics},
+    {"containerLogs", false, false, 4, 4, serve_logs},
+    {"exec", true, false, 4, 5, serve_exec},
+    {"attach", true, false, 4, 5, serve_attach},
+    {"run", true, true, 4, 5, serve_run},
+    {"portForward", true, false, 3, 4, serve_forward},
+};
+
+static const Route *route_find(const Call *call) {
+    static const Route summary = {"stats", false, false, 2, 2, serve_summary};
+    static const Route resources = {"metrics", false, false, 2, 2, serve_resources};
+    if (call->n_parts == 2 && streq(call->parts[0], "stats") && streq(call->parts[1], "summary"))
+        return &summary;
+    if (call->n_parts == 2 && streq(call->parts[0], "metrics") && streq(call->parts[1], "resource"))
+        return &resources;
+    for (size_t i = 0; i < ELEMENTSOF(routes); i++)
+        if (call->n_parts >= routes[i].least && call->n_parts <= routes[i].most &&
+            streq(call->parts[0], routes[i].name))
+            return &routes[i];
+    return NULL;
+}
+
+static bool split_path(Call *call) {
+    const char *path = http_path(call->http);
+    call->parts = str_split(call->arena, path + (*path == '/'), '/', &call->n_parts);
+    if (call->n_parts && !*call->parts[call->n_parts - 1]) /* "/pods/" */
+        call->n_parts--;
+    if (call->n_parts > CALL_PARTS_MAX)
+        return false;
+    for (size_t i = 0; i < call->n_parts; i++)
+        if (percent_decode(call->parts[i], false) < 0 || !*call->parts[i])
+            return false;
+    return true;
+}
+
+static bool split_query(Call *call) {
+    size_t n;
+    char **pairs = str_split(call->arena, http_query(call->http), '&', &n);
+    if (n > CALL_QUERY_MAX)
+        return false;
+    call->query = arena_alloc0(call->arena, (n + 1) * sizeof *call->query);
+    for (size_t i = 0; i < n; i++) {
+        char *value = strchr(pairs[i], '=');
+        if (value)
+            *value++ = 0;
+        if (percent_decode(pairs[i], true) < 0 || (value && percent_decode(value, true) < 0))
+            return false;
+        call->query[call->n_query++] = (CallQuery){pairs[i], value ? value : ""};
+    }
+    return true;
+}
+
+/* The API server and administrators; the CA of the cluster signed their certificates. */
+static bool is_allowed(const HttpRequest *http) {
+    size_t n;
+    const char *const *organizations = http_peer_organizations(http, &n);
+    for (size_t i = 0; i < n; i++)
+        if (streq(organizations[i], "system:masters"))
+            return true;
+    return false;
+}
+
+typedef struct Task {
+    Call *call;
+    void (*serve)(Call *call);
+} Task;
+
+static void run_task(void *userdata) {
+    Task task = *(Task *)userdata;
+    free(userdata);
+    task.serve(task.call);
+}
+
+static void dispatch(Call *call) {
+    const char *method = http_method(call->http);
+    if (streq(http_path(call->http), "/healthz")) {
+        call_error(call, 200, "ok");
+        call_free(call);
+        return;
+    }
+    const Route *route = NULL;
+    if (!http_peer_cn(call->http))
+        call_error(call, 401, "Unauthorized");
+    else if (!is_allowed(call->http))
+        call_error(call, 403, "Forbidden (user=%s, verb=%s, resource=nodes, subresource=proxy)",
+                   http_peer_cn(call->http), streq(method, "POST") ? "create" : "get");
+    else if (!split_path(call) || !split_query(call))
+        call_error(call, 400, "the path or the query is not well-formed");
+    else if (!(route = route_find(call)))
+        call_error(call, 404, "404 page not found\n");
+    else if (!(streq(method, "POST") ? route->post : streq(method, "GET") && !route->only_post)) {
+        call_error(call, 405, "405: Method Not Allowed");
+        route = NULL;
+    }
+    if (!route) {
+        call_free(call);
+        return;
+    }
+    Task *task = NEW(Task);
+    *task = (Task){call, route->serve};
+    if (server_submit(call->k, run_task, task) < 0) {
+        free(task);
+        call_error(call, 503, "too many requests are waiting");
+        call_free(call);
+    }
+}
+
+static void handle(HttpRequest *request, void *userdata) {
+    Call *call = NEW0(Call);
+    *call = (Call){.k = userdata, .http = http_request_ref(request), .arena = arena_new(0)};
+    dispatch(call);
+}
+
+int kubelet_server_start(Kubelet *k, char **ret_error) {
+    const KubeletConfig *config = &k->config;
+    int port = config->port < 0 ? 0 : config->port ? config->port : KUBELET_PORT;
+    if (!config->client_ca_file) {
+        *ret_error = xstrdup("the kubelet's server needs the CA of its clients");
+        return -EINVAL;
+    }
+    HttpServerConfig server = {
+        .bind = str_or(config->bind, "0.0.0.0"),
+        .port = (uint16_t)port,
+        .cert_file = config->cert_file,
+        .key_file = config->key_file,
+        .client_ca_file = config->client_ca_file,
+        .threads = SERVER_THREADS,
+        .handler = handle,
+        .userdata = k,
+    };
+    int r = http_server_start(&server, &k->server);
+    if (r < 0)
+        *ret_error = xasprintf("cannot serve on %s:%d: %s", server.bind, port, strerror(-r));
+    return r;
+}
