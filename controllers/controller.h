@@ -49,4 +49,5 @@ extern const ControllerRow controller_replicaset, controller_replicationcontroll
     controller_namespace, controller_serviceaccount, controller_root_ca, controller_garbage_collector, controller_podgc,
     controller_nodelifecycle, controller_taint_eviction, controller_nodeipam, controller_endpointslice,
     controller_endpoints, controller_job, controller_ttl_after_finished, controller_cronjob, controller_daemonset,
-    controller_statefulset, controller_disruption;
+    controller_statefulset, controller_disruption, controller_pvc_protection, controller_pv_protection,
+    controller_vac_protection;

@@ -18,7 +18,8 @@ static const ControllerRow *const table[] = {
     &controller_job,
     &controller_cronjob,
     &controller_ttl_after_finished, &controller_podgc,          &controller_nodelifecycle,
-    &controller_taint_eviction,     &controller_nodeipam,
+    &controller_taint_eviction,     &controller_nodeipam,       &controller_pvc_protection,
+    &controller_pv_protection,      &controller_vac_protection,
 };
 
 struct Controller {
