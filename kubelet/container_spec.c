@@ -190,6 +190,8 @@ char *termination_log_path(Arena *arena, const Pod *p, const char *container, ui
 static int make_termination_log(PodSync *s, const char *name, uint32_t attempt, const char **ret) {
     const char *path = termination_log_path(s->arena, s->p, name, attempt);
     int r = fs_mkdir_p(arena_printf(s->arena, "%s/containers/%s", s->p->dir, name), 0750);
+    if (r == 0)
+        r = fs_mkdir_p(arena_printf(s->arena, "%s/%s", s->p->log_dir, name), 0755);
     if (r < 0)
         return r;
     _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);

@@ -58,7 +58,7 @@ static bool port_is_free(const char *address, uint16_t port) {
 }
 
 static int credentials_of(ApiServer *server, const LocalNode *node, NodeCredentials *ret) {
-    const char *const addresses[] = {node->address, node->name, "127.0.0.1", NULL};
+    const char *const addresses[] = {node->address, "127.0.0.1", NULL};
     return apiserver_node_credentials(server, node->name, addresses, ret);
 }
 
