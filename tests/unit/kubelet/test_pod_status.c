@@ -27,11 +27,11 @@ static Value *parse(Arena *arena, const char *json) {
     "\"containers\":[{\"name\":\"a\",\"image\":\"i\"}]}}"
 
 static ContainerStatus container(const char *name, ContainerState state, int code) {
-    return (ContainerStatus){.id = "c1",
-                             .sandbox_id = "sb",
+    return (ContainerStatus){.id = (char *)"c1",
+                             .sandbox_id = (char *)"sb",
                              .name = (char *)name,
-                             .image_id = "sha256:1",
-                             .image_ref = "i",
+                             .image_id = (char *)"sha256:1",
+                             .image_ref = (char *)"i",
                              .state = state,
                              .created_ns = 1000000000,
                              .started_ns = 2000000000,
