@@ -2,6 +2,7 @@
 #include "kubelet/internal.h"
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -85,6 +86,10 @@ int container_launch(PodSync *s, const SandboxStatus *sandbox, const Value *cont
     r = container_spec_build(s, sandbox, container, image, attempt, &spec, &error);
     if (r < 0)
         return fail(s, name, "CreateContainerConfigError", str_or(error, strerror(-r)));
+    r = fs_mkdir_p(arena_printf(s->arena, "%s/%s", s->p->log_dir, name), 0755);
+    if (r < 0)
+        return fail(s, name, "CreateContainerError",
+                    arena_printf(s->arena, "making the log directory of container \"%s\": %s", name, strerror(-r)));
     remove_unstarted(s, last);
     _cleanup_free_ char *id = NULL, *why = NULL;
     r = rt->container_create(rt, sandbox->id, &spec, &id, &why);
