@@ -80,11 +80,11 @@ void backoff_forget_prefix(Backoff *b, const char *prefix) {
     for (;;) {
         const char *key, *found = NULL;
         Entry *e;
-        STRMAP_FOREACH(b->entries, key, e)
-        if (str_has_prefix(key, prefix)) {
-            found = key;
-            break;
-        }
+        STRMAP_FOREACH (b->entries, key, e)
+            if (str_has_prefix(key, prefix)) {
+                found = key;
+                break;
+            }
         if (!found)
             break;
         _cleanup_free_ char *copy = xstrdup(found);

@@ -122,7 +122,7 @@ static void add_services(EnvTable *t, const EnvContext *context, const Value *po
         char *prefix = service_prefix(t->arena, object_name(o));
         table_set(t, arena_printf(t->arena, "%s_SERVICE_HOST", prefix), ip);
         bool first = true;
-        VALUE_FOREACH(port, ports) {
+        VALUE_FOREACH (port, ports) {
             add_service_port(t, prefix, ip, port, first);
             first = false;
         }
@@ -163,7 +163,8 @@ static int get_source(Arena *arena, const EnvContext *context, const Value *pod,
     return 0;
 }
 
-static int add_from(EnvTable *t, const EnvContext *context, const Value *pod, const Value *from, const char **ret_error) {
+static int add_from(EnvTable *t, const EnvContext *context, const Value *pod, const Value *from,
+                    const char **ret_error) {
     const Value *config = value_get(from, "configMapRef"), *secret = value_get(from, "secretRef"), *object;
     if (!config && !secret)
         return 0;
@@ -171,7 +172,7 @@ static int add_from(EnvTable *t, const EnvContext *context, const Value *pod, co
     if (r < 0 || !object)
         return r;
     const char *prefix = str_or(value_get_str(from, "prefix"), "");
-    VALUE_FOREACH_MEMBER(m, value_get(object, "data")) {
+    VALUE_FOREACH_MEMBER (m, value_get(object, "data")) {
         const char *value = data_of(t->arena, object, !config, m->value);
         if (value)
             table_set(t, arena_printf(t->arena, "%s%s", prefix, m->name), value);
@@ -197,8 +198,8 @@ static int key_reference(EnvTable *t, const EnvContext *context, const Value *po
 }
 
 /* *ret NULL: an optional reference to nothing, so the variable is left out. */
-static int value_from(EnvTable *t, const EnvContext *context, const Value *pod, const Value *container, const Value *from,
-                      const char **ret, const char **ret_error) {
+static int value_from(EnvTable *t, const EnvContext *context, const Value *pod, const Value *container,
+                      const Value *from, const char **ret, const char **ret_error) {
     const Value *reference;
     if ((reference = value_get(from, "fieldRef")))
         return field_reference(t->arena, pod, context->facts, value_get_str(reference, "fieldPath"), ret, ret_error);
@@ -206,9 +207,9 @@ static int value_from(EnvTable *t, const EnvContext *context, const Value *pod, 
         const char *name = value_get_str(reference, "containerName");
         if (!str_empty(name)) {
             const Value *list = value_path(pod, "spec", "containers", NULL), *c;
-            VALUE_FOREACH(c, list)
-            if (streq_null(value_get_str(c, "name"), name))
-                container = c;
+            VALUE_FOREACH (c, list)
+                if (streq_null(value_get_str(c, "name"), name))
+                    container = c;
         }
         return resource_field_reference(t->arena, container, context->facts, reference, ret, ret_error);
     }
@@ -224,10 +225,10 @@ static int add_own(EnvTable *t, const EnvContext *context, const Value *pod, con
                    const EnvTable *services, const char **ret_error) {
     const Value *item;
     int r;
-    VALUE_FOREACH(item, value_get(container, "envFrom"))
-    if ((r = add_from(t, context, pod, item, ret_error)) < 0)
-        return r;
-    VALUE_FOREACH(item, value_get(container, "env")) {
+    VALUE_FOREACH (item, value_get(container, "envFrom"))
+        if ((r = add_from(t, context, pod, item, ret_error)) < 0)
+            return r;
+    VALUE_FOREACH (item, value_get(container, "env")) {
         const char *name = value_get_str(item, "name"), *value = value_get_str(item, "value");
         const Value *from = value_get(item, "valueFrom");
         if (!name)

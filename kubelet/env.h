@@ -14,7 +14,8 @@ typedef struct EnvContext {
     size_t n_services;
 } EnvContext;
 
-/* Expands $(NAME) references; "$$" is "$"; a name without a value stays as it stands. `lookup` gives NULL when absent. */
+/* Expands $(NAME) references; "$$" is "$"; a name without a value stays as it stands. `lookup` gives NULL when absent.
+ */
 const char *env_expand(Arena *arena, const char *text, const char *(*lookup)(const char *name, void *userdata),
                        void *userdata);
 /* *ret in the arena. -ENOENT, -EINVAL, -EHOSTUNREACH ... with the sentence that the pod's status shows. */

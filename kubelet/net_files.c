@@ -58,7 +58,8 @@ void dns_config(Arena *arena, const Value *pod, const char *const *cluster_dns, 
          options = list_new(arena, DNS_SEARCHES_MAX);
     const Value *spec = value_get(pod, "spec"), *own = value_get(spec, "dnsConfig"), *item;
     const char *policy = str_or(value_get_str(spec, "dnsPolicy"), "ClusterFirst");
-    bool cluster = streq(policy, "ClusterFirstWithHostNet") || (streq(policy, "ClusterFirst") && !pod_host_network(pod));
+    bool cluster =
+        streq(policy, "ClusterFirstWithHostNet") || (streq(policy, "ClusterFirst") && !pod_host_network(pod));
     if (cluster && cluster_dns && cluster_dns[0]) {
         for (size_t i = 0; cluster_dns[i]; i++)
             list_add(&servers, cluster_dns[i]);
@@ -74,13 +75,13 @@ void dns_config(Arena *arena, const Value *pod, const char *const *cluster_dns, 
         option_add(&options, "ndots:5");
     } else if (!streq(policy, "None"))
         add_host_config(arena, resolv_conf, &servers, &searches, &options);
-    VALUE_FOREACH(item, value_get(own, "nameservers"))
-    if (value_str(item))
-        list_add(&servers, value_str(item));
-    VALUE_FOREACH(item, value_get(own, "searches"))
-    if (value_str(item))
-        list_add(&searches, value_str(item));
-    VALUE_FOREACH(item, value_get(own, "options")) {
+    VALUE_FOREACH (item, value_get(own, "nameservers"))
+        if (value_str(item))
+            list_add(&servers, value_str(item));
+    VALUE_FOREACH (item, value_get(own, "searches"))
+        if (value_str(item))
+            list_add(&searches, value_str(item));
+    VALUE_FOREACH (item, value_get(own, "options")) {
         const char *name = value_get_str(item, "name"), *value = value_get_str(item, "value");
         if (!str_empty(name))
             option_add(&options, str_empty(value) ? name : arena_printf(arena, "%s:%s", name, value));
@@ -105,7 +106,8 @@ const char *pod_hostname(Arena *arena, const Value *pod, const char *node_name, 
     }
     const char *subdomain = value_get_str(spec, "subdomain");
     if (!str_empty(subdomain)) {
-        *ret_domain = arena_printf(arena, "%s.%s.svc.%s", subdomain, pod_ns(pod), str_or(cluster_domain, "cluster.local"));
+        *ret_domain =
+            arena_printf(arena, "%s.%s.svc.%s", subdomain, pod_ns(pod), str_or(cluster_domain, "cluster.local"));
         if (value_get_bool(spec, "setHostnameAsFQDN", false))
             return arena_printf(arena, "%s.%s", name, *ret_domain);
     }
@@ -134,10 +136,10 @@ void hosts_file(Buf *out, const Value *pod, const char *const *pod_ips, const ch
     const Value *aliases = value_path(pod, "spec", "hostAliases", NULL), *alias, *name;
     if (value_len(aliases))
         buf_puts(out, "\n# Entries added by HostAliases.\n");
-    VALUE_FOREACH(alias, aliases) {
+    VALUE_FOREACH (alias, aliases) {
         buf_puts(out, str_or(value_get_str(alias, "ip"), ""));
-        VALUE_FOREACH(name, value_get(alias, "hostnames"))
-        buf_printf(out, "\t%s", str_or(value_str(name), ""));
+        VALUE_FOREACH (name, value_get(alias, "hostnames"))
+            buf_printf(out, "\t%s", str_or(value_str(name), ""));
         buf_putc(out, '\n');
     }
 }

@@ -7,7 +7,7 @@ typedef struct DnsConfig { /* NULL-terminated lists in the arena */
     const char **servers, **searches, **options;
 } DnsConfig;
 
-#define DNS_SERVERS_MAX 3   /* as the reference and glibc */
+#define DNS_SERVERS_MAX 3 /* as the reference and glibc */
 #define DNS_SEARCHES_MAX 32
 
 /* By dnsPolicy and dnsConfig. `cluster_dns`: NULL-terminated; `resolv_conf`: the node's text, "" when there is none. */

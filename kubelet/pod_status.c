@@ -96,7 +96,7 @@ static Value *state_of(Arena *arena, const ContainerStatus *c, const char *id, c
 
 static void set_volume_mounts(Arena *arena, Value *status, const Value *container) {
     const Value *mount;
-    VALUE_FOREACH(mount, value_get(container, "volumeMounts")) {
+    VALUE_FOREACH (mount, value_get(container, "volumeMounts")) {
         Value *v = value_object(arena);
         bool read_only = value_get_bool(mount, "readOnly", false);
         value_set_str(arena, v, "name", value_get_str(mount, "name"));
@@ -142,7 +142,8 @@ static const char *image_id_of(const ContainerStatus *c) {
     return str_or(c->image_id, "");
 }
 
-static void fill_from_runtime(Arena *arena, Value *status, const Value *container, const PodObservation *o, const Value *old) {
+static void fill_from_runtime(Arena *arena, Value *status, const Value *container, const PodObservation *o,
+                              const Value *old) {
     const char *name = value_get_str(container, "name");
     size_t seen = 0;
     for (size_t i = 0; i < o->n_containers && seen < 2; i++) {
@@ -156,7 +157,8 @@ static void fill_from_runtime(Arena *arena, Value *status, const Value *containe
             continue;
         }
         value_set(arena, status, "state", state);
-        value_set_int(arena, status, "restartCount", MAX((int64_t)c->attempt, value_get_int(status, "restartCount", 0)));
+        value_set_int(arena, status, "restartCount",
+                      MAX((int64_t)c->attempt, value_get_int(status, "restartCount", 0)));
         value_set_str(arena, status, "image", str_or(c->image_ref, str_or(value_get_str(container, "image"), "")));
         value_set_str(arena, status, "imageID", image_id_of(c));
         value_set_str(arena, status, "containerID", id);
@@ -172,8 +174,8 @@ static void fill_from_runtime(Arena *arena, Value *status, const Value *containe
     }
 }
 
-static void apply_waiting(Arena *arena, const Value *pod, const Value *container, Value *status, const PodObservation *o,
-                          bool init) {
+static void apply_waiting(Arena *arena, const Value *pod, const Value *container, Value *status,
+                          const PodObservation *o, bool init) {
     const char *name = value_get_str(container, "name");
     const ContainerStatus *c = observation_find(o, name);
     if (init && c && c->state == CONTAINER_EXITED && c->exit_code == 0 && !container_is_sidecar(container))
@@ -183,9 +185,10 @@ static void apply_waiting(Arena *arena, const Value *pod, const Value *container
         Value *state = value_object(arena), *t = value_ensure_object(arena, state, "terminated");
         value_set_int(arena, t, "exitCode", 0);
         value_set_str(arena, t, "reason", "Completed");
-        value_set_str(arena, t, "message",
-                      "Unable to get init container status from container runtime and pod has been initialized, treat it "
-                      "as exited normally");
+        value_set_str(
+            arena, t, "message",
+            "Unable to get init container status from container runtime and pod has been initialized, treat it "
+            "as exited normally");
         value_set(arena, t, "startedAt", value_null(arena));
         value_set(arena, t, "finishedAt", value_null(arena));
         value_set(arena, status, "state", state);
@@ -202,7 +205,8 @@ static void apply_waiting(Arena *arena, const Value *pod, const Value *container
     }
 }
 
-static void apply_probes(Arena *arena, const Value *container, Value *status, const PodObservation *o, ContainerKind kind) {
+static void apply_probes(Arena *arena, const Value *container, Value *status, const PodObservation *o,
+                         ContainerKind kind) {
     if (kind == CONTAINER_EPHEMERAL)
         return;
     const char *name = value_get_str(container, "name");
@@ -219,7 +223,8 @@ static void apply_probes(Arena *arena, const Value *container, Value *status, co
 }
 
 static int compare_status(const void *a, const void *b) {
-    return strcmp(str_or(value_get_str(*(Value *const *)a, "name"), ""), str_or(value_get_str(*(Value *const *)b, "name"), ""));
+    return strcmp(str_or(value_get_str(*(Value *const *)a, "name"), ""),
+                  str_or(value_get_str(*(Value *const *)b, "name"), ""));
 }
 
 static Value *container_statuses(Arena *arena, const Value *pod, const Value *old_list, const PodObservation *o,
@@ -227,7 +232,7 @@ static Value *container_statuses(Arena *arena, const Value *pod, const Value *ol
     Value *list = value_array(arena);
     const Value *container;
     bool has_init = value_len(pod_init_containers(pod)) > 0;
-    VALUE_FOREACH(container, pod_containers_of(pod, kind)) {
+    VALUE_FOREACH (container, pod_containers_of(pod, kind)) {
         const char *name = value_get_str(container, "name");
         if (!name)
             continue;
@@ -318,15 +323,15 @@ static void count_regular(const Value *pod, const Value *c, const Value *status,
 const char *pod_phase(const Value *pod, const Value *statuses, bool terminal, bool initialized) {
     PhaseCounts n = {0};
     const Value *c;
-    VALUE_FOREACH(c, pod_init_containers(pod)) {
+    VALUE_FOREACH (c, pod_init_containers(pod)) {
         const Value *status = status_find(statuses, value_get_str(c, "name"));
         if (container_is_sidecar(c))
             count_sidecar(status, &n);
         else
             count_init(pod, c, status, &n);
     }
-    VALUE_FOREACH(c, pod_containers(pod))
-    count_regular(pod, c, status_find(statuses, value_get_str(c, "name")), &n);
+    VALUE_FOREACH (c, pod_containers(pod))
+        count_regular(pod, c, status_find(statuses, value_get_str(c, "name")), &n);
 
     if (n.failed_init_final)
         return "Failed";
@@ -390,7 +395,7 @@ static Verdict containers_ready(Arena *arena, const Value *pod, const Value *sta
     _cleanup_buf_ Buf unknown = BUF_INIT(BUF_NO_LIMIT), unready = BUF_INIT(BUF_NO_LIMIT), text = BUF_INIT(BUF_NO_LIMIT);
     for (ContainerKind kind = CONTAINER_INIT + 1; kind-- > CONTAINER_REGULAR;) {
         const Value *c;
-        VALUE_FOREACH(c, pod_containers_of(pod, kind)) {
+        VALUE_FOREACH (c, pod_containers_of(pod, kind)) {
             if (kind == CONTAINER_INIT && !container_is_sidecar(c))
                 continue;
             const char *name = str_or(value_get_str(c, "name"), "");
@@ -417,12 +422,13 @@ static Verdict pod_ready(Arena *arena, const Value *pod, const Value *conditions
         return ready;
     _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
     const Value *gate;
-    VALUE_FOREACH(gate, value_path(pod, "spec", "readinessGates", NULL)) {
+    VALUE_FOREACH (gate, value_path(pod, "spec", "readinessGates", NULL)) {
         const char *type = str_or(value_get_str(gate, "conditionType"), "");
         const Value *c = condition_find(conditions, type);
         const char *separator = text.len ? ", " : "";
         if (!c)
-            buf_printf(&text, "%scorresponding condition of pod readiness gate \"%s\" does not exist.", separator, type);
+            buf_printf(&text, "%scorresponding condition of pod readiness gate \"%s\" does not exist.", separator,
+                       type);
         else if (!streq_null(value_get_str(c, "status"), "True"))
             buf_printf(&text, "%sthe status of pod readiness gate \"%s\" is not \"True\", but %s", separator, type,
                        str_or(value_get_str(c, "status"), ""));
@@ -432,10 +438,12 @@ static Verdict pod_ready(Arena *arena, const Value *pod, const Value *conditions
     return ready;
 }
 
-static Verdict initialized(Arena *arena, const Value *pod, const Value *statuses, const Value *old_conditions, const char *phase) {
-    _cleanup_buf_ Buf unknown = BUF_INIT(BUF_NO_LIMIT), incomplete = BUF_INIT(BUF_NO_LIMIT), text = BUF_INIT(BUF_NO_LIMIT);
+static Verdict initialized(Arena *arena, const Value *pod, const Value *statuses, const Value *old_conditions,
+                           const char *phase) {
+    _cleanup_buf_ Buf unknown = BUF_INIT(BUF_NO_LIMIT), incomplete = BUF_INIT(BUF_NO_LIMIT),
+                      text = BUF_INIT(BUF_NO_LIMIT);
     const Value *c;
-    VALUE_FOREACH(c, pod_init_containers(pod)) {
+    VALUE_FOREACH (c, pod_init_containers(pod)) {
         const char *name = str_or(value_get_str(c, "name"), "");
         const Value *status = status_find(statuses, name);
         if (!status)
@@ -445,7 +453,7 @@ static Verdict initialized(Arena *arena, const Value *pod, const Value *statuses
     }
     if (streq(phase, "Succeeded") && !unknown.len)
         return (Verdict){true, "PodCompleted", NULL};
-    VALUE_FOREACH(c, pod_containers(pod)) {
+    VALUE_FOREACH (c, pod_containers(pod)) {
         const Value *status = status_find(statuses, value_get_str(c, "name"));
         if (value_path(status, "state", "running", NULL) || value_path(status, "state", "terminated", NULL) ||
             value_get_bool(status, "started", false))
@@ -458,24 +466,25 @@ static Verdict initialized(Arena *arena, const Value *pod, const Value *statuses
     return (Verdict){false, "ContainersNotInitialized", arena_strdup(arena, text.data)};
 }
 
-static const char *const own_conditions[] = {"PodScheduled", "Ready", "Initialized", "ContainersReady",
-                                             "PodReadyToStartContainers", "DisruptionTarget", NULL};
+static const char *const own_conditions[] = {
+    "PodScheduled", "Ready", "Initialized", "ContainersReady", "PodReadyToStartContainers", "DisruptionTarget", NULL};
 
-static Value *build_conditions(Arena *arena, const Value *pod, const Value *old, const Value *statuses, const char *phase,
-                               const PodObservation *o) {
+static Value *build_conditions(Arena *arena, const Value *pod, const Value *old, const Value *statuses,
+                               const char *phase, const PodObservation *o) {
     Value *conditions = value_array(arena);
     const Value *old_conditions = value_get(old, "conditions"), *c;
     int64_t generation = value_get_int(value_get(pod, "metadata"), "generation", 0);
-    VALUE_FOREACH(c, value_path(pod, "status", "conditions", NULL))
-    if (!str_in(str_or(value_get_str(c, "type"), ""), own_conditions))
-        value_append(arena, conditions, value_copy(arena, c));
+    VALUE_FOREACH (c, value_path(pod, "status", "conditions", NULL))
+        if (!str_in(str_or(value_get_str(c, "type"), ""), own_conditions))
+            value_append(arena, conditions, value_copy(arena, c));
     if ((c = condition_find(old_conditions, "DisruptionTarget")) ||
         (c = condition_find(value_path(pod, "status", "conditions", NULL), "DisruptionTarget")))
         value_append(arena, conditions, value_copy(arena, c));
     condition_set(arena, conditions, old_conditions, "PodReadyToStartContainers", o->sandbox_id != NULL, NULL, NULL,
                   generation, o->now_ns);
     Verdict v = initialized(arena, pod, statuses, old_conditions, phase);
-    condition_set(arena, conditions, old_conditions, "Initialized", v.status, v.reason, v.message, generation, o->now_ns);
+    condition_set(arena, conditions, old_conditions, "Initialized", v.status, v.reason, v.message, generation,
+                  o->now_ns);
     Verdict ready = containers_ready(arena, pod, statuses, phase);
     v = pod_ready(arena, pod, conditions, ready);
     condition_set(arena, conditions, old_conditions, "Ready", v.status, v.reason, v.message, generation, o->now_ns);
@@ -503,7 +512,8 @@ static void set_ips(Arena *arena, Value *status, const char *one, const char *ma
 static void set_phase(Arena *arena, const Value *pod, const Value *old, Value *status, const char *phase,
                       const PodObservation *o) {
     const char *old_phase = str_or(value_get_str(old, "phase"), "");
-    const char *api_phase = str_or(value_path(pod, "status", NULL) ? value_get_str(value_get(pod, "status"), "phase") : NULL, "");
+    const char *api_phase =
+        str_or(value_path(pod, "status", NULL) ? value_get_str(value_get(pod, "status"), "phase") : NULL, "");
     if (!phase_is_terminal(phase))
         phase = phase_is_terminal(old_phase) ? old_phase : phase_is_terminal(api_phase) ? api_phase : phase;
     const char *reason = NULL, *message = NULL;
@@ -529,7 +539,8 @@ Value *pod_status_build(Arena *arena, const Value *pod, const Value *old, const 
     Value *status = value_object(arena), *all = value_array(arena);
     Value *init = container_statuses(arena, pod, value_get(old, "initContainerStatuses"), o, CONTAINER_INIT);
     Value *regular = container_statuses(arena, pod, value_get(old, "containerStatuses"), o, CONTAINER_REGULAR);
-    Value *ephemeral = container_statuses(arena, pod, value_get(old, "ephemeralContainerStatuses"), o, CONTAINER_EPHEMERAL);
+    Value *ephemeral =
+        container_statuses(arena, pod, value_get(old, "ephemeralContainerStatuses"), o, CONTAINER_EPHEMERAL);
     for (uint32_t i = 0; i < init->len; i++)
         value_append(arena, all, init->items[i]);
     for (uint32_t i = 0; i < regular->len; i++)

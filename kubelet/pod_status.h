@@ -19,7 +19,7 @@ typedef struct WaitingReason { /* why a container could not be started last time
 typedef struct PodObservation {
     const ContainerStatus *containers; /* of all its sandboxes, newest first */
     size_t n_containers;
-    const char *sandbox_id; /* the newest, when it is ready; NULL otherwise */
+    const char *sandbox_id;                       /* the newest, when it is ready; NULL otherwise */
     const char *const *pod_ips, *const *host_ips; /* NULL-terminated; NULL: none */
     const char *runtime_name;                     /* of container IDs: NAME://id */
     const WaitingReason *waiting;
@@ -28,7 +28,7 @@ typedef struct PodObservation {
     bool (*started)(void *userdata, const char *container, const char *id);
     bool (*ready)(void *userdata, const char *container, const char *id);
     void *probe_data;
-    bool terminal; /* the pod is ending and nothing of it runs any more */
+    bool terminal;                              /* the pod is ending and nothing of it runs any more */
     const char *failed_reason, *failed_message; /* ends as Failed (deadline, eviction, rejection); NULL: no */
     int64_t now_ns;
 } PodObservation;

@@ -24,12 +24,12 @@ const Value *pod_containers_of(const Value *pod, ContainerKind kind) {
 const Value *pod_find_container(const Value *pod, const char *name, ContainerKind *ret_kind) {
     for (ContainerKind kind = CONTAINER_REGULAR; kind <= CONTAINER_EPHEMERAL; kind++) {
         const Value *list = pod_containers_of(pod, kind), *c;
-        VALUE_FOREACH(c, list)
-        if (streq_null(value_get_str(c, "name"), name)) {
-            if (ret_kind)
-                *ret_kind = kind;
-            return c;
-        }
+        VALUE_FOREACH (c, list)
+            if (streq_null(value_get_str(c, "name"), name)) {
+                if (ret_kind)
+                    *ret_kind = kind;
+                return c;
+            }
     }
     return NULL;
 }
@@ -41,13 +41,13 @@ bool container_is_sidecar(const Value *container) {
 /* The action of the first restart rule that the exit code matches; NULL when none does. */
 static const char *restart_rule_action(const Value *container, int exit_code) {
     const Value *rules = value_get(container, "restartPolicyRules"), *rule;
-    VALUE_FOREACH(rule, rules) {
+    VALUE_FOREACH (rule, rules) {
         const Value *codes = value_get(rule, "exitCodes"), *code;
         bool in = false;
-        VALUE_FOREACH(code, value_get(codes, "values"))
-        if (value_is(code, VALUE_INT) && code->integer == exit_code)
-            in = true;
-        const char *operator = str_or(value_get_str(codes, "operator"), "In");
+        VALUE_FOREACH (code, value_get(codes, "values"))
+            if (value_is(code, VALUE_INT) && code->integer == exit_code)
+                in = true;
+        const char *operator= str_or(value_get_str(codes, "operator"), "In");
         if (streq(operator, "In") ? in : streq(operator, "NotIn") && !in)
             return str_or(value_get_str(rule, "action"), "Restart");
     }
@@ -115,17 +115,17 @@ char *pod_format(Arena *arena, const Value *pod) {
 
 const Value *status_find(const Value *list, const char *name) {
     const Value *s;
-    VALUE_FOREACH(s, list)
-    if (streq_null(value_get_str(s, "name"), name))
-        return s;
+    VALUE_FOREACH (s, list)
+        if (streq_null(value_get_str(s, "name"), name))
+            return s;
     return NULL;
 }
 
 const Value *condition_find(const Value *conditions, const char *type) {
     const Value *c;
-    VALUE_FOREACH(c, conditions)
-    if (streq_null(value_get_str(c, "type"), type))
-        return c;
+    VALUE_FOREACH (c, conditions)
+        if (streq_null(value_get_str(c, "type"), type))
+            return c;
     return NULL;
 }
 
@@ -135,9 +135,9 @@ uint16_t container_port(const Value *container, const Value *v) {
         number = v->integer;
     else if (value_is(v, VALUE_STRING) && str_to_int64(v->string, &number) < 0) {
         const Value *p;
-        VALUE_FOREACH(p, value_get(container, "ports"))
-        if (streq_null(value_get_str(p, "name"), v->string))
-            number = value_get_int(p, "containerPort", 0);
+        VALUE_FOREACH (p, value_get(container, "ports"))
+            if (streq_null(value_get_str(p, "name"), v->string))
+                number = value_get_int(p, "containerPort", 0);
     }
     return number > 0 && number < 65536 ? (uint16_t)number : 0;
 }

@@ -27,7 +27,8 @@ bool container_should_restart(const Value *pod, const Value *container, int exit
 const char *pod_restart_policy(const Value *pod); /* "Always" unless set */
 bool pod_host_network(const Value *pod);
 bool pod_is_deleting(const Value *pod);
-int64_t pod_grace_seconds(const Value *pod); /* deletionGracePeriodSeconds, else terminationGracePeriodSeconds, else 30 */
+int64_t
+pod_grace_seconds(const Value *pod); /* deletionGracePeriodSeconds, else terminationGracePeriodSeconds, else 30 */
 bool phase_is_terminal(const char *phase);
 bool pod_is_static(const Value *pod); /* came from a file of this node */
 /* What of a container's definition makes a restart necessary when it changes: name and image. 8 hex digits. */

@@ -34,8 +34,16 @@ static void pod_free(Pod *p) {
     strmap_free(p->pulls);
     strmap_free(p->hooks);
     strmap_free(p->waiting);
-    char *owned[] = {p->uid, p->ns, p->name, p->dir, p->log_dir, p->status_json, p->sent_json, p->failed_reason,
-                     p->failed_message, p->sandbox_error};
+    char *owned[] = {p->uid,
+                     p->ns,
+                     p->name,
+                     p->dir,
+                     p->log_dir,
+                     p->status_json,
+                     p->sent_json,
+                     p->failed_reason,
+                     p->failed_message,
+                     p->sandbox_error};
     for (size_t i = 0; i < ELEMENTSOF(owned); i++)
         free(owned[i]);
     free(p);
@@ -71,9 +79,9 @@ Pod *pod_find(Kubelet *k, const char *ns, const char *name) {
     pthread_mutex_lock(&k->lock);
     const char *uid;
     Pod *p, *found = NULL;
-    STRMAP_FOREACH(k->pods, uid, p)
-    if (streq(p->ns, ns) && streq(p->name, name) && (!found || found->removed))
-        found = p;
+    STRMAP_FOREACH (k->pods, uid, p)
+        if (streq(p->ns, ns) && streq(p->name, name) && (!found || found->removed))
+            found = p;
     if (found)
         found->refs++;
     pthread_mutex_unlock(&k->lock);
@@ -191,9 +199,9 @@ int pod_runtime_load(Kubelet *k, const Pod *p, PodRuntime *ret) {
     pthread_mutex_lock(&k->lock);
     const char *id;
     char *uid;
-    STRMAP_FOREACH(k->sandbox_owner, id, uid)
-    if (n < ELEMENTSOF(ids) && streq(uid, p->uid))
-        ids[n++] = xstrdup(id);
+    STRMAP_FOREACH (k->sandbox_owner, id, uid)
+        if (n < ELEMENTSOF(ids) && streq(uid, p->uid))
+            ids[n++] = xstrdup(id);
     pthread_mutex_unlock(&k->lock);
     int result = 0;
     for (size_t i = 0; i < n; i++) {

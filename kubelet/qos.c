@@ -67,18 +67,17 @@ QosClass pod_qos_class(const Value *pod) {
     if (!value_is_empty(value_get(own, "requests")) || !value_is_empty(value_get(own, "limits")))
         class_add(&s, own);
     else {
-        VALUE_FOREACH(c, pod_containers(pod))
-        class_add(&s, value_get(c, "resources"));
-        VALUE_FOREACH(c, pod_init_containers(pod))
-        class_add(&s, value_get(c, "resources"));
+        VALUE_FOREACH (c, pod_containers(pod))
+            class_add(&s, value_get(c, "resources"));
+        VALUE_FOREACH (c, pod_init_containers(pod))
+            class_add(&s, value_get(c, "resources"));
     }
     if (!s.any)
         return QOS_BEST_EFFORT;
     if (!s.all_limited)
         return QOS_BURSTABLE;
     for (size_t i = 0; i < 2; i++)
-        if (s.has_request[i] != s.has_limit[i] ||
-            (s.has_limit[i] && quantity_compare(&s.request[i], &s.limit[i]) != 0))
+        if (s.has_request[i] != s.has_limit[i] || (s.has_limit[i] && quantity_compare(&s.request[i], &s.limit[i]) != 0))
             return QOS_BURSTABLE;
     return QOS_GUARANTEED;
 }
@@ -114,20 +113,21 @@ static int64_t request_of(const Value *resources, const char *name, bool milli) 
     return MAX(v, (int64_t)0);
 }
 
-/* The largest demand at any moment: all containers with all sidecars, or one init container with the sidecars before it. */
+/* The largest demand at any moment: all containers with all sidecars, or one init container with the sidecars before
+ * it. */
 static int64_t effective_request(const Value *pod, const char *name, bool milli) {
     const Value *own = value_path(pod, "spec", "resources", NULL), *c;
     int64_t total = 0, sidecars = 0, init_peak = 0;
     int64_t declared = milli ? resource_milli(own, "requests", name) : resource_units(own, "requests", name);
-    VALUE_FOREACH(c, pod_init_containers(pod)) {
+    VALUE_FOREACH (c, pod_init_containers(pod)) {
         int64_t r = request_of(value_get(c, "resources"), name, milli);
         if (container_is_sidecar(c))
             init_peak = MAX(init_peak, sidecars += r);
         else
             init_peak = MAX(init_peak, sidecars + r);
     }
-    VALUE_FOREACH(c, pod_containers(pod))
-    total += request_of(value_get(c, "resources"), name, milli);
+    VALUE_FOREACH (c, pod_containers(pod))
+        total += request_of(value_get(c, "resources"), name, milli);
     total = declared >= 0 ? declared : MAX(total + sidecars, init_peak);
     Quantity overhead;
     const Value *spec = value_get(pod, "spec");
@@ -143,7 +143,7 @@ static int64_t effective_limit(const Value *pod, const char *name, bool milli) {
     if (declared > 0)
         return declared;
     int64_t total = 0, sidecars = 0, init_peak = 0;
-    VALUE_FOREACH(c, pod_init_containers(pod)) {
+    VALUE_FOREACH (c, pod_init_containers(pod)) {
         const Value *resources = value_get(c, "resources");
         int64_t l = milli ? resource_milli(resources, "limits", name) : resource_units(resources, "limits", name);
         if (l <= 0)
@@ -153,7 +153,7 @@ static int64_t effective_limit(const Value *pod, const char *name, bool milli) {
         else
             init_peak = MAX(init_peak, sidecars + l);
     }
-    VALUE_FOREACH(c, pod_containers(pod)) {
+    VALUE_FOREACH (c, pod_containers(pod)) {
         const Value *resources = value_get(c, "resources");
         int64_t l = milli ? resource_milli(resources, "limits", name) : resource_units(resources, "limits", name);
         if (l <= 0)
@@ -197,8 +197,8 @@ int container_oom_score_adj(const Value *pod, const Value *container, uint64_t m
     if (kind == CONTAINER_INIT && container_is_sidecar(container)) {
         /* A sidecar must not die before the containers it serves. */
         const Value *c;
-        VALUE_FOREACH(c, pod_containers(pod))
-        score = MIN(score, burstable_score(c, memory_capacity));
+        VALUE_FOREACH (c, pod_containers(pod))
+            score = MIN(score, burstable_score(c, memory_capacity));
     }
     return score;
 }

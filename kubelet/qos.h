@@ -24,8 +24,8 @@ int64_t resource_milli(const Value *resources, const char *list, const char *nam
 int64_t resource_units(const Value *resources, const char *list, const char *name);
 
 typedef struct PodResources {
-    int64_t cpu_request_milli, memory_request;      /* sums, with init containers and overhead as the scheduler counts */
-    int64_t cpu_limit_milli, memory_limit;          /* 0: some container is unlimited */
+    int64_t cpu_request_milli, memory_request; /* sums, with init containers and overhead as the scheduler counts */
+    int64_t cpu_limit_milli, memory_limit;     /* 0: some container is unlimited */
     int64_t ephemeral_request;
 } PodResources;
 void pod_resources(const Value *pod, PodResources *ret);

@@ -151,7 +151,8 @@ static int swing_link(const char *dir, const char *folder) {
 static bool payload_has_top(const Payload *payload, const char *name) {
     size_t n = strlen(name);
     for (size_t i = 0; i < payload->n; i++)
-        if (strncmp(payload->files[i].path, name, n) == 0 && (!payload->files[i].path[n] || payload->files[i].path[n] == '/'))
+        if (strncmp(payload->files[i].path, name, n) == 0 &&
+            (!payload->files[i].path[n] || payload->files[i].path[n] == '/'))
             return true;
     return false;
 }

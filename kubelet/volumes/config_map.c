@@ -33,7 +33,7 @@ static int add_all(VolumeContext *context, Payload *payload, const Value *object
     static const char *const members[] = {"data", "binaryData"};
     bool found;
     for (size_t i = 0; i < (secret ? 1u : 2u); i++)
-        VALUE_FOREACH_MEMBER(m, value_get(object, members[i])) {
+        VALUE_FOREACH_MEMBER (m, value_get(object, members[i])) {
             int r = add_key(context, payload, object, secret, m->name, m->name, mode, &found);
             if (r < 0)
                 return r;
@@ -58,13 +58,14 @@ int payload_add_object(VolumeContext *context, Payload *payload, bool secret, co
     const Value *object = object_value(o, context->arena), *items = value_get(source, "items"), *item;
     if (value_len(items) == 0)
         r = add_all(context, payload, object, secret, default_mode);
-    VALUE_FOREACH(item, items) {
+    VALUE_FOREACH (item, items) {
         const char *key = str_or(value_get_str(item, "key"), ""), *path = str_or(value_get_str(item, "path"), "");
         bool found = false;
         mode_t mode = (mode_t)value_get_int(item, "mode", default_mode);
         r = add_key(context, payload, object, secret, key, path, mode, &found);
         if (r == 0 && !found && !optional) {
-            *ret_error = secret ? "references non-existent secret key: " : "configmap references non-existent config key: ";
+            *ret_error =
+                secret ? "references non-existent secret key: " : "configmap references non-existent config key: ";
             *ret_error = arena_printf(context->arena, "%s%s", *ret_error, key);
             return -ENOENT;
         }
@@ -72,13 +73,16 @@ int payload_add_object(VolumeContext *context, Payload *payload, bool secret, co
             break;
     }
     if (r < 0)
-        *ret_error = arena_printf(context->arena, "%s %s/%s: %s", secret ? "secret" : "configmap", ns, name, strerror(-r));
+        *ret_error =
+            arena_printf(context->arena, "%s %s/%s: %s", secret ? "secret" : "configmap", ns, name, strerror(-r));
     return r;
 }
 
-static int set_up_object(VolumeContext *context, const Value *source, const char *dir, bool secret, const char **ret_error) {
+static int set_up_object(VolumeContext *context, const Value *source, const char *dir, bool secret,
+                         const char **ret_error) {
     Payload payload = {.arena = context->arena};
-    int r = payload_add_object(context, &payload, secret, source, (mode_t)value_get_int(source, "defaultMode", 0644), ret_error);
+    int r = payload_add_object(context, &payload, secret, source, (mode_t)value_get_int(source, "defaultMode", 0644),
+                               ret_error);
     if (r == 0)
         r = volume_make_dir(dir, 0777);
     if (r == 0 && secret)

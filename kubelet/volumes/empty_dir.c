@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
-static int set_up(VolumeContext *context, const Value *volume, const Value *source, const char *dir, const char **ret_path,
-                  const char **ret_error) {
+static int set_up(VolumeContext *context, const Value *volume, const Value *source, const char *dir,
+                  const char **ret_path, const char **ret_error) {
     (void)volume;
     (void)ret_path;
     const char *medium = str_or(value_get_str(source, "medium"), "");

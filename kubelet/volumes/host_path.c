@@ -15,9 +15,12 @@ typedef struct HostType {
 } HostType;
 
 static const HostType types[] = {
-    {"Directory", S_IFDIR, "is not a directory"},     {"DirectoryOrCreate", S_IFDIR, "is not a directory"},
-    {"File", S_IFREG, "is not a file"},               {"FileOrCreate", S_IFREG, "is not a file"},
-    {"Socket", S_IFSOCK, "is not a socket file"},     {"CharDevice", S_IFCHR, "is not a character device"},
+    {"Directory", S_IFDIR, "is not a directory"},
+    {"DirectoryOrCreate", S_IFDIR, "is not a directory"},
+    {"File", S_IFREG, "is not a file"},
+    {"FileOrCreate", S_IFREG, "is not a file"},
+    {"Socket", S_IFSOCK, "is not a socket file"},
+    {"CharDevice", S_IFCHR, "is not a character device"},
     {"BlockDevice", S_IFBLK, "is not a block device"},
 };
 
@@ -29,8 +32,8 @@ static int create(const char *path, const char *type) {
     return fs_mkdir_p(path, 0755);
 }
 
-static int set_up(VolumeContext *context, const Value *volume, const Value *source, const char *dir, const char **ret_path,
-                  const char **ret_error) {
+static int set_up(VolumeContext *context, const Value *volume, const Value *source, const char *dir,
+                  const char **ret_path, const char **ret_error) {
     (void)volume;
     (void)dir;
     const char *path = str_or(value_get_str(source, "path"), ""), *type = str_or(value_get_str(source, "type"), "");

@@ -10,20 +10,21 @@
 int payload_add_downward(VolumeContext *context, Payload *payload, const Value *items, mode_t default_mode,
                          const char **ret_error) {
     const Value *item;
-    VALUE_FOREACH(item, items) {
+    VALUE_FOREACH (item, items) {
         const char *path = str_or(value_get_str(item, "path"), ""), *text = "";
         const Value *field = value_get(item, "fieldRef"), *resource = value_get(item, "resourceFieldRef");
         int r = 0;
         if (!value_is_empty(field))
-            r = field_reference(context->arena, context->pod, context->facts, value_get_str(field, "fieldPath"), &text, ret_error);
+            r = field_reference(context->arena, context->pod, context->facts, value_get_str(field, "fieldPath"), &text,
+                                ret_error);
         else if (!value_is_empty(resource)) {
             const char *name = value_get_str(resource, "containerName");
             static const char *const lists[] = {"containers", "initContainers"};
             const Value *container = NULL, *c;
             for (size_t i = 0; i < ELEMENTSOF(lists); i++)
-                VALUE_FOREACH(c, value_path(context->pod, "spec", lists[i], NULL))
-            if (streq_null(value_get_str(c, "name"), name))
-                container = c;
+                VALUE_FOREACH (c, value_path(context->pod, "spec", lists[i], NULL))
+                    if (streq_null(value_get_str(c, "name"), name))
+                        container = c;
             if (!container) {
                 *ret_error = arena_printf(context->arena, "container %s not found", str_or(name, ""));
                 return -ENOENT;
@@ -38,7 +39,8 @@ int payload_add_downward(VolumeContext *context, Payload *payload, const Value *
     return 0;
 }
 
-static int add_token(VolumeContext *context, Payload *payload, const Value *source, mode_t default_mode, const char **ret_error) {
+static int add_token(VolumeContext *context, Payload *payload, const Value *source, mode_t default_mode,
+                     const char **ret_error) {
     _cleanup_api_error_ ApiError err = {0};
     const char *token = NULL;
     int r = token_get(context->tokens, context->source, context->pod, value_get_str(source, "audience"),
@@ -49,10 +51,12 @@ static int add_token(VolumeContext *context, Payload *payload, const Value *sour
     }
     /* only the one user or group that needs it can read a token, as the reference sets it */
     mode_t mode = context->fs_user >= 0 || context->fs_group >= 0 ? 0600 : default_mode;
-    return payload_add(payload, str_or(value_get_str(source, "path"), "token"), token, strlen(token), mode, context->fs_user);
+    return payload_add(payload, str_or(value_get_str(source, "path"), "token"), token, strlen(token), mode,
+                       context->fs_user);
 }
 
-static int add_source(VolumeContext *context, Payload *payload, const Value *projection, mode_t mode, const char **ret_error) {
+static int add_source(VolumeContext *context, Payload *payload, const Value *projection, mode_t mode,
+                      const char **ret_error) {
     const Value *source;
     if ((source = value_get(projection, "configMap")))
         return payload_add_object(context, payload, false, source, mode, ret_error);
@@ -81,7 +85,7 @@ static int set_up_projected(VolumeContext *context, const Value *volume, const V
     Payload payload = {.arena = context->arena};
     mode_t mode = (mode_t)value_get_int(source, "defaultMode", 0644);
     const Value *projection;
-    VALUE_FOREACH(projection, value_get(source, "sources")) {
+    VALUE_FOREACH (projection, value_get(source, "sources")) {
         int r = add_source(context, &payload, projection, mode, ret_error);
         if (r < 0)
             return r;

@@ -59,8 +59,10 @@ int field_reference(Arena *arena, const Value *pod, const PodFacts *facts, const
     static const struct {
         const char *path, *of, *member;
     } plain[] = {
-        {"metadata.name", "metadata", "name"},       {"metadata.namespace", "metadata", "namespace"},
-        {"metadata.uid", "metadata", "uid"},         {"spec.nodeName", "spec", "nodeName"},
+        {"metadata.name", "metadata", "name"},
+        {"metadata.namespace", "metadata", "namespace"},
+        {"metadata.uid", "metadata", "uid"},
+        {"spec.nodeName", "spec", "nodeName"},
         {"spec.serviceAccountName", "spec", "serviceAccountName"},
     };
     const Value *meta = value_get(pod, "metadata");
@@ -86,8 +88,10 @@ int field_reference(Arena *arena, const Value *pod, const PodFacts *facts, const
     const struct {
         const char *path, *value;
     } known[] = {
-        {"status.hostIP", facts->host_ip}, {"status.hostIPs", facts->host_ips},
-        {"status.podIP", facts->pod_ip},   {"status.podIPs", facts->pod_ips},
+        {"status.hostIP", facts->host_ip},
+        {"status.hostIPs", facts->host_ips},
+        {"status.podIP", facts->pod_ip},
+        {"status.podIPs", facts->pod_ips},
     };
     for (size_t i = 0; i < ELEMENTSOF(known); i++)
         if (streq(path, known[i].path)) {
@@ -122,10 +126,10 @@ int resource_field_reference(Arena *arena, const Value *container, const PodFact
     if (text && quantity_parse(text, &value) == 0)
         amount = milli ? quantity_milli_value(&value) : quantity_value(&value);
     if (limit && amount == 0)
-        amount = milli                                      ? facts->allocatable_cpu_milli
-                 : streq(resource, "memory")                ? facts->allocatable_memory
-                 : streq(resource, "ephemeral-storage")     ? facts->allocatable_ephemeral
-                                                            : 0;
+        amount = milli                                  ? facts->allocatable_cpu_milli
+                 : streq(resource, "memory")            ? facts->allocatable_memory
+                 : streq(resource, "ephemeral-storage") ? facts->allocatable_ephemeral
+                                                        : 0;
     int64_t by = milli ? quantity_milli_value(&divisor) : quantity_value(&divisor);
     *ret = arena_printf(arena, "%lld", (long long)divide_up(amount, by));
     return 0;

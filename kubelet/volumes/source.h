@@ -19,11 +19,11 @@ typedef struct PodFacts {
     int64_t allocatable_cpu_milli, allocatable_memory, allocatable_ephemeral;
 } PodFacts;
 
-/* "metadata.name", "metadata.labels['k']", "metadata.labels", "status.podIP", ... *ret is "" for a key that is not there.
- * -EINVAL with a sentence in the arena for a path that is not supported. */
+/* "metadata.name", "metadata.labels['k']", "metadata.labels", "status.podIP", ... *ret is "" for a key that is not
+ * there. -EINVAL with a sentence in the arena for a path that is not supported. */
 int field_reference(Arena *arena, const Value *pod, const PodFacts *facts, const char *path, const char **ret,
                     const char **ret_error);
-/* resourceFieldRef of `container` (limits.cpu, requests.memory, ...), rounded up to the divisor; a limit that is not set is
- * the node's allocatable. */
+/* resourceFieldRef of `container` (limits.cpu, requests.memory, ...), rounded up to the divisor; a limit that is not
+ * set is the node's allocatable. */
 int resource_field_reference(Arena *arena, const Value *container, const PodFacts *facts, const Value *reference,
                              const char **ret, const char **ret_error);

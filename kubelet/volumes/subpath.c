@@ -20,8 +20,8 @@ static bool has_dotdot(const char *path) {
     return false;
 }
 
-/* Opens `path` below root, making folders that are not there, one component at a time: each parent is held open, so that
- * nothing can be put in its place meanwhile. */
+/* Opens `path` below root, making folders that are not there, one component at a time: each parent is held open, so
+ * that nothing can be put in its place meanwhile. */
 static int open_or_make(int root, const char *path) {
     int fd = fs_open_beneath(root, path, O_PATH, 0);
     if (fd != -ENOENT)
@@ -52,23 +52,24 @@ static int open_or_make(int root, const char *path) {
     return fs_open_beneath(root, path, O_PATH, 0);
 }
 
-int subpath_prepare(const char *pod_dir, const char *volume, const char *container, size_t index, const char *volume_path,
-                    const char *subpath, char **ret, char **ret_error) {
+int subpath_prepare(const char *pod_dir, const char *volume, const char *container, size_t index,
+                    const char *volume_path, const char *subpath, char **ret, char **ret_error) {
     if (*subpath == '/' || has_dotdot(subpath)) {
         *ret_error = xasprintf("subPath \"%s\" must be relative and must not contain '..'", subpath);
         return -EINVAL;
     }
     _cleanup_close_ int root = open(volume_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0) {
-        *ret_error = xasprintf("failed to prepare subPath for volumeMount \"%s\" of container \"%s\"", volume, container);
+        *ret_error =
+            xasprintf("failed to prepare subPath for volumeMount \"%s\" of container \"%s\"", volume, container);
         return -errno;
     }
     _cleanup_close_ int fd = open_or_make(root, subpath);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0) {
         int r = fd < 0 ? fd : -errno;
-        *ret_error = xasprintf("failed to prepare subPath for volumeMount \"%s\" of container \"%s\": %s", volume, container,
-                               strerror(-r));
+        *ret_error = xasprintf("failed to prepare subPath for volumeMount \"%s\" of container \"%s\": %s", volume,
+                               container, strerror(-r));
         return r;
     }
     _cleanup_free_ char *folder = xasprintf("%s/volume-subpaths/%s/%s", pod_dir, volume, container);
@@ -86,8 +87,8 @@ int subpath_prepare(const char *pod_dir, const char *volume, const char *contain
     if (r == 0 && mount(from, target, NULL, MS_BIND | MS_REC, NULL) < 0)
         r = -errno;
     if (r < 0) {
-        *ret_error = xasprintf("failed to prepare subPath for volumeMount \"%s\" of container \"%s\": %s", volume, container,
-                               strerror(-r));
+        *ret_error = xasprintf("failed to prepare subPath for volumeMount \"%s\" of container \"%s\": %s", volume,
+                               container, strerror(-r));
         return r;
     }
     *ret = TAKE_PTR(target);

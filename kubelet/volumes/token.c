@@ -75,8 +75,8 @@ static Value *token_request(Arena *arena, const Value *pod, const char *audience
     return request;
 }
 
-int token_get(TokenCache *c, const ObjectSource *source, const Value *pod, const char *audience,
-              int64_t seconds, Arena *arena, const char **ret, ApiError *err) {
+int token_get(TokenCache *c, const ObjectSource *source, const Value *pod, const char *audience, int64_t seconds,
+              Arena *arena, const char **ret, ApiError *err) {
     const Value *meta = value_get(pod, "metadata");
     const char *account = str_or(value_get_str(value_get(pod, "spec"), "serviceAccountName"), "default");
     const char *key = arena_printf(arena, "%s/%s/%lld", str_or(value_get_str(meta, "uid"), ""), str_or(audience, ""),
@@ -117,9 +117,9 @@ void token_forget_pod(TokenCache *c, const char *uid) {
         const char *key;
         Token *t;
         _cleanup_free_ char *found = NULL;
-        STRMAP_FOREACH(c->tokens, key, t)
-        if (!found && str_has_prefix(key, uid))
-            found = xstrdup(key);
+        STRMAP_FOREACH (c->tokens, key, t)
+            if (!found && str_has_prefix(key, uid))
+                found = xstrdup(key);
         again = found != NULL;
         if (found)
             strmap_remove(c->tokens, found);

@@ -113,8 +113,9 @@ void volume_context_init(VolumeContext *context) {
     int64_t common = -2;
     static const char *const lists[] = {"initContainers", "containers"};
     for (size_t i = 0; i < ELEMENTSOF(lists); i++)
-        VALUE_FOREACH(c, value_get(spec, lists[i])) {
-            int64_t user = value_get_int(value_get(c, "securityContext"), "runAsUser", value_get_int(security, "runAsUser", -1));
+        VALUE_FOREACH (c, value_get(spec, lists[i])) {
+            int64_t user =
+                value_get_int(value_get(c, "securityContext"), "runAsUser", value_get_int(security, "runAsUser", -1));
             common = common == -2 ? user : common == user ? user : -1;
         }
     context->fs_user = common >= 0 ? common : -1;
@@ -132,9 +133,9 @@ static const VolumePlugin *plugin_for(const Value *volume, const Value **ret_sou
 }
 
 static const char *kind_of(const Value *volume) {
-    VALUE_FOREACH_MEMBER(m, volume)
-    if (!streq(m->name, "name"))
-        return m->name;
+    VALUE_FOREACH_MEMBER (m, volume)
+        if (!streq(m->name, "name"))
+            return m->name;
     return "emptyDir";
 }
 
@@ -142,28 +143,30 @@ static bool volume_is_used(const Value *pod, const char *name) {
     static const char *const lists[] = {"initContainers", "containers", "ephemeralContainers"};
     const Value *c, *m;
     for (size_t i = 0; i < ELEMENTSOF(lists); i++)
-        VALUE_FOREACH(c, value_path(pod, "spec", lists[i], NULL))
-    VALUE_FOREACH(m, value_get(c, "volumeMounts"))
-    if (streq_null(value_get_str(m, "name"), name))
-        return true;
+        VALUE_FOREACH (c, value_path(pod, "spec", lists[i], NULL))
+            VALUE_FOREACH (m, value_get(c, "volumeMounts"))
+                if (streq_null(value_get_str(m, "name"), name))
+                    return true;
     return false;
 }
 
 typedef enum SetUpMode { SET_UP_ALL, SET_UP_FOLLOWERS, SET_UP_NONE } SetUpMode;
 
-static int each_volume(VolumeContext *context, SetUpMode mode, VolumePath **ret, size_t *ret_n, const char **ret_error) {
+static int each_volume(VolumeContext *context, SetUpMode mode, VolumePath **ret, size_t *ret_n,
+                       const char **ret_error) {
     const Value *volumes = value_path(context->pod, "spec", "volumes", NULL), *volume;
     VolumePath *paths = arena_alloc0(context->arena, (value_len(volumes) + 1) * sizeof *paths);
     size_t n = 0;
-    VALUE_FOREACH(volume, volumes) {
+    VALUE_FOREACH (volume, volumes) {
         const char *name = value_get_str(volume, "name"), *why = NULL;
         if (!name || strchr(name, '/') || !volume_is_used(context->pod, name))
             continue;
         const Value *source = NULL;
         const VolumePlugin *plugin = plugin_for(volume, &source);
         if (!plugin) {
-            *ret_error = arena_printf(context->arena, "volume \"%s\": volumes of kind %s are not supported on this node",
-                                      name, kind_of(volume));
+            *ret_error =
+                arena_printf(context->arena, "volume \"%s\": volumes of kind %s are not supported on this node", name,
+                             kind_of(volume));
             return -EOPNOTSUPP;
         }
         const char *dir = arena_printf(context->arena, "%s/volumes/%s/%s", context->pod_dir, plugin->folder, name);

@@ -1,6 +1,6 @@
-/* A pod's volumes: made ready before its containers start, kept up to date while it runs, taken away after it ended. One
- * file a plugin; the table in volumes.c is the only place that names them. State is what lies on disk and is mounted
- * below POD_DIR/volumes: nothing else is remembered. Blocking; one thread a pod at a time. */
+/* A pod's volumes: made ready before its containers start, kept up to date while it runs, taken away after it ended.
+ * One file a plugin; the table in volumes.c is the only place that names them. State is what lies on disk and is
+ * mounted below POD_DIR/volumes: nothing else is remembered. Blocking; one thread a pod at a time. */
 #pragma once
 
 #include "kubelet/volumes/atomic_writer.h"
@@ -22,9 +22,10 @@ typedef struct VolumePlugin {
     const char *field;  /* in the volume source: "configMap" */
     const char *folder; /* below volumes/: "kubernetes.io~configmap" */
     bool follows;       /* its content follows API objects: set up again now and then */
-    /* Idempotent. `dir`: the volume's own folder (not made yet); *ret_path: where it is (dir unless the plugin says so). */
-    int (*set_up)(VolumeContext *context, const Value *volume, const Value *source, const char *dir, const char **ret_path,
-                  const char **ret_error);
+    /* Idempotent. `dir`: the volume's own folder (not made yet); *ret_path: where it is (dir unless the plugin says
+     * so). */
+    int (*set_up)(VolumeContext *context, const Value *volume, const Value *source, const char *dir,
+                  const char **ret_path, const char **ret_error);
 } VolumePlugin;
 
 typedef struct VolumePath {
