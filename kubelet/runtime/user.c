@@ -157,7 +157,7 @@ int user_resolve(const UserFiles *files, const char *text, User *ret, char **ret
     char *group = strchr(name, ':'), *f[7];
     if (group)
         *group++ = 0;
-    uint32_t uid;
+    uint32_t uid = 0;
     bool numeric = parse_id(*name ? name : "0", &uid);
     /* A name made of digits is an id, as in containerd and Docker. */
     bool known = find_line(files->passwd, numeric ? NULL : name, &uid, 6, &line, f);
