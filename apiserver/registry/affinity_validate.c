@@ -105,7 +105,8 @@ static void check_label_keys(FieldErrors *errors, const Value *keys, const Value
     }
 }
 
-/* matchLabelKeys are already merged into the selector as expressions: a key that is there twice was written there too. */
+/* matchLabelKeys are already merged into the selector as expressions: a key that is there twice was written there too.
+ */
 static void check_merged_keys(FieldErrors *errors, const Value *keys, const Value *selector, const FieldPath *path) {
     const Value *expressions = value_get(selector, "matchExpressions");
     for (size_t i = 0; i < value_len(expressions); i++) {

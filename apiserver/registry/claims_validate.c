@@ -46,7 +46,8 @@ static char *claim_names(Arena *arena, const Value *claims) {
     size_t n = 0;
     char *text = arena_strdup(arena, "");
     for (size_t i = 0; i < value_len(claims); i++)
-        if (*text_of(value_at(claims, i), "name") && !seen_before(claims, i, "name", text_of(value_at(claims, i), "name")))
+        if (*text_of(value_at(claims, i), "name") &&
+            !seen_before(claims, i, "name", text_of(value_at(claims, i), "name")))
             names[n++] = text_of(value_at(claims, i), "name");
     qsort(names, n, sizeof *names, by_text);
     for (size_t i = 0; i < n; i++)

@@ -6,7 +6,8 @@
 #define EXIT_CODES_MAX 255
 
 void container_restart_validate(FieldErrors *errors, const Value *container, const FieldPath *path) {
-    static const char *const POLICIES[] = {"Always", "Never", "OnFailure", NULL}, *const OPERATORS[] = {"In", "NotIn", NULL};
+    static const char *const POLICIES[] = {"Always", "Never", "OnFailure", NULL}, *const OPERATORS[] = {"In", "NotIn",
+                                                                                                        NULL};
     static const char *const ACTIONS[] = {"Restart", "RestartAllContainers", NULL};
     const Value *rules = value_get(container, "restartPolicyRules");
     FieldPath policy = FIELD(path, "restartPolicy"), list = FIELD(path, "restartPolicyRules");
@@ -41,13 +42,14 @@ static void check_word(FieldErrors *errors, const char *text, const char *const 
 }
 
 void container_resize_policy_validate(const PodValidation *v, const Value *container, const FieldPath *path) {
-    static const char *const RESOURCES[] = {"cpu", "memory", NULL},
-                             *const POLICIES[] = {"NotRequired", "RestartContainer", NULL};
+    static const char *const RESOURCES[] = {"cpu", "memory", NULL}, *const POLICIES[] = {"NotRequired",
+                                                                                         "RestartContainer", NULL};
     const Value *list = value_get(container, "resizePolicy");
     FieldPath list_at = FIELD(path, "resizePolicy");
     bool never = streq(text_of(v->spec, "restartPolicy"), "Never");
     for (size_t i = 0; i < value_len(list); i++) {
-        const char *resource = text_of(value_at(list, i), "resourceName"), *policy = text_of(value_at(list, i), "restartPolicy");
+        const char *resource = text_of(value_at(list, i), "resourceName"),
+                   *policy = text_of(value_at(list, i), "restartPolicy");
         FieldPath at = FIELD_INDEX(&list_at, i);
         if (seen_before(list, i, "resourceName", resource))
             field_duplicate(v->errors, &at, value_string(v->errors->arena, resource));

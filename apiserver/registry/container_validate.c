@@ -301,9 +301,28 @@ static void validate_init_containers(const PodValidation *v, const FieldPath *sp
     }
 }
 
+/* All that is not for containers that only help to look into a pod, in the order of the Go struct. */
+static void validate_ephemeral_only(FieldErrors *errors, const Value *container, const FieldPath *path) {
+    static const char *const NOT_ALLOWED[] = {"ports",          "resources",          "resizePolicy",
+                                              "restartPolicy",  "restartPolicyRules", "livenessProbe",
+                                              "readinessProbe", "startupProbe",       "lifecycle"};
+    static const char *const SUB_PATHS[] = {"subPath", "subPathExpr"};
+    const Value *mounts = value_get(container, "volumeMounts");
+    FieldPath mounts_at = FIELD(path, "volumeMounts");
+    for (size_t k = 0; k < ELEMENTSOF(NOT_ALLOWED); k++) {
+        FieldPath at = FIELD(path, NOT_ALLOWED[k]);
+        if (!value_is_empty(value_get(container, NOT_ALLOWED[k])))
+            field_forbidden(errors, &at, "cannot be set for an Ephemeral Container");
+    }
+    for (size_t i = 0; i < value_len(mounts); i++)
+        for (size_t k = 0; k < ELEMENTSOF(SUB_PATHS); k++) {
+            FieldPath mount = FIELD_INDEX(&mounts_at, i), at = FIELD(&mount, SUB_PATHS[k]);
+            if (*text_of(value_at(mounts, i), SUB_PATHS[k]))
+                field_forbidden(errors, &at, "cannot be set for an Ephemeral Container");
+        }
+}
+
 static void validate_ephemeral_containers(const PodValidation *v, const FieldPath *spec) {
-    static const char *const NOT_ALLOWED[] = {"ports",        "livenessProbe", "readinessProbe",
-                                              "startupProbe", "lifecycle",     "resizePolicy"};
     const Value *list = value_get(v->spec, "ephemeralContainers"), *regular = value_get(v->spec, "containers"),
                 *init = value_get(v->spec, "initContainers");
     FieldPath path = FIELD(spec, "ephemeralContainers");
@@ -318,14 +337,7 @@ static void validate_ephemeral_containers(const PodValidation *v, const FieldPat
         if (*target && !seen_before(regular, value_len(regular), "name", target) &&
             !seen_before(init, value_len(init), "name", target))
             field_not_found(v->errors, &target_at, value_string(v->errors->arena, target));
-        for (size_t k = 0; k < ELEMENTSOF(NOT_ALLOWED); k++) {
-            FieldPath field = FIELD(&at, NOT_ALLOWED[k]);
-            if (!value_is_empty(value_get(container, NOT_ALLOWED[k])))
-                field_forbidden(v->errors, &field, "cannot be set for an Ephemeral Container");
-        }
-        FieldPath resources = FIELD(&at, "resources");
-        if (value_len(value_get(container, "resources")))
-            field_forbidden(v->errors, &resources, "cannot be set for an Ephemeral Container");
+        validate_ephemeral_only(v->errors, container, &at);
     }
 }
 

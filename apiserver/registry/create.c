@@ -76,6 +76,7 @@ static int validate_create(RegistryCall *call, const Value *object, ApiError *er
     const Resource *resource = call->resource;
     FieldErrors errors = FIELD_ERRORS_INIT(call->context.arena);
     meta_validate(call->strategy, resource, object, true, &errors);
+    meta_validate_finalizers(resource, object, &errors);
     if (call->strategy->validate)
         call->strategy->validate(&call->context, object, &errors);
     return api_error_invalid(err, resource->group, resource->kind, meta_get(object, "name"), &errors);

@@ -12,7 +12,8 @@ typedef struct Bounds {
     const char *const *names; /* the first stands for `min`; NULL: none */
 } Bounds;
 
-static const char *const MONTHS[] = {"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", NULL};
+static const char *const MONTHS[] = {"jan", "feb", "mar", "apr", "may", "jun", "jul",
+                                     "aug", "sep", "oct", "nov", "dec", NULL};
 static const char *const DAYS[] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat", NULL};
 static const Bounds BOUNDS[] = {{0, 59, NULL}, {0, 23, NULL}, {1, 31, NULL}, {1, 12, MONTHS}, {0, 6, DAYS}};
 
@@ -63,11 +64,14 @@ static const char *check_range(Arena *arena, const char *text, const Bounds *bou
     if (wrong)
         return wrong;
     if (start < bounds->min)
-        return arena_printf(arena, "beginning of range (%" PRIu64 ") below minimum (%" PRIu64 "): %s", start, bounds->min, text);
+        return arena_printf(arena, "beginning of range (%" PRIu64 ") below minimum (%" PRIu64 "): %s", start,
+                            bounds->min, text);
     if (end > bounds->max)
-        return arena_printf(arena, "end of range (%" PRIu64 ") above maximum (%" PRIu64 "): %s", end, bounds->max, text);
+        return arena_printf(arena, "end of range (%" PRIu64 ") above maximum (%" PRIu64 "): %s", end, bounds->max,
+                            text);
     if (start > end)
-        return arena_printf(arena, "beginning of range (%" PRIu64 ") beyond end of range (%" PRIu64 "): %s", start, end, text);
+        return arena_printf(arena, "beginning of range (%" PRIu64 ") beyond end of range (%" PRIu64 "): %s", start, end,
+                            text);
     return step ? NULL : arena_printf(arena, "step of range should be a positive number: %s", text);
 }
 

@@ -18,10 +18,11 @@ static bool split_subscript(Arena *arena, const char *text, char **ret_path, cha
 }
 
 static const char *conversion_error(Arena *arena, const char *version, const char *text, const char *path) {
-    static const char *const PLAIN[] = {"metadata.annotations", "metadata.labels",    "metadata.name", "metadata.namespace",
-                                        "metadata.uid",         "spec.nodeName",      "spec.restartPolicy",
-                                        "spec.serviceAccountName", "spec.schedulerName", "status.phase", "status.hostIP",
-                                        "status.hostIPs",       "status.podIP",       "status.podIPs", "spec.host", NULL};
+    static const char *const PLAIN[] = {
+        "metadata.annotations", "metadata.labels", "metadata.name",      "metadata.namespace",
+        "metadata.uid",         "spec.nodeName",   "spec.restartPolicy", "spec.serviceAccountName",
+        "spec.schedulerName",   "status.phase",    "status.hostIP",      "status.hostIPs",
+        "status.podIP",         "status.podIPs",   "spec.host",          NULL};
     if (!streq(version, "v1"))
         return arena_printf(arena, "unsupported pod version: %s", version);
     if (path)
@@ -60,7 +61,7 @@ void field_ref_validate(FieldErrors *errors, const Value *ref, bool volume, cons
 }
 
 static void check_divisor(FieldErrors *errors, const char *resource, const char *divisor, const FieldPath *path) {
-    static const char *const OF_BYTES[] = {"1",  "1k",  "1M",  "1G",  "1T",  "1P", "1E",
+    static const char *const OF_BYTES[] = {"1",   "1k",  "1M",  "1G",  "1T",  "1P",  "1E",
                                            "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei", NULL};
     static const char *const OF_CPU[] = {"1m", "1", NULL};
     static const struct {
@@ -77,10 +78,11 @@ static void check_divisor(FieldErrors *errors, const char *resource, const char 
         field_invalid_str(errors, &at, resource, "only divisor's values 1m and 1 are supported with the cpu resource");
     for (size_t i = 0; i < ELEMENTSOF(BYTES); i++)
         if ((i == 2 ? str_has_prefix(name, BYTES[i].name) : streq(name, BYTES[i].name)) && !str_in(divisor, OF_BYTES))
-            field_invalid_str(errors, &at, resource,
-                              "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported "
-                              "with the %s resource",
-                              BYTES[i].shown);
+            field_invalid_str(
+                errors, &at, resource,
+                "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported "
+                "with the %s resource",
+                BYTES[i].shown);
 }
 
 void resource_ref_validate(FieldErrors *errors, const Value *ref, bool volume, const FieldPath *path) {

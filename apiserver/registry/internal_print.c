@@ -79,9 +79,9 @@ Value *internal_value(Arena *arena, const char *type, const Value *served, const
     return copy ? copy : value_null(arena);
 }
 
-/* difflib's matcher, as the reference uses it: the longest common run of lines first, the earliest of equally long ones,
- * then the same left and right of it. Lines that stand in more than 1 % of a text of 200 lines or more are not where a
- * run starts, only what extends one. */
+/* difflib's matcher, as the reference uses it: the longest common run of lines first, the earliest of equally long
+ * ones, then the same left and right of it. Lines that stand in more than 1 % of a text of 200 lines or more are not
+ * where a run starts, only what extends one. */
 #define POPULAR_FROM 200
 #define CONTEXT 3
 
@@ -93,9 +93,9 @@ typedef struct Matcher {
     Arena *arena;
     char **a, **b;
     size_t n_a, n_b;
-    uint32_t *ids_a, *ids_b;   /* equal lines have equal numbers */
-    uint32_t *first, *places;  /* where lines with a number stand in b: places[first[id]..first[id + 1]), rising */
-    size_t *lengths, *rows;    /* of the run that ends at a place of b, and the row it was counted in */
+    uint32_t *ids_a, *ids_b;  /* equal lines have equal numbers */
+    uint32_t *first, *places; /* where lines with a number stand in b: places[first[id]..first[id + 1]), rising */
+    size_t *lengths, *rows;   /* of the run that ends at a place of b, and the row it was counted in */
     size_t row;
     Run *runs;
     size_t n_runs;

@@ -35,8 +35,8 @@ struct InternalType {
 extern const InternalType *const internal_types; /* gen/internal_types.c */
 extern const size_t internal_types_n;
 
-/* What an object of the served API prints as when it is an internal `type`. `parent`: the object around it; may be NULL.
- * A type without a table is printed as it is served. Never NULL. */
+/* What an object of the served API prints as when it is an internal `type`. `parent`: the object around it; may be
+ * NULL. A type without a table is printed as it is served. Never NULL. */
 Value *internal_value(Arena *arena, const char *type, const Value *served, const Value *parent);
 /* k8s.io/apimachinery/pkg/util/diff: the unified diff (three lines of context) of the two printed with one space of
  * indent; "" when they print alike. */

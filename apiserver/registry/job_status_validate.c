@@ -91,8 +91,8 @@ static void check_finished(const JobStatus *s) {
     FieldPath uncounted_at = FIELD(&s->path, "uncountedTerminatedPods");
     field_error(s, (news || changed(s, "active")) && finished && value_get_int(s->now, "active", 0) > 0, "active",
                 "active>0 is invalid for finished job");
-    required_error(s, (news || changed(s, "startTime")) && !idle && finished && !value_get(s->now, "startTime"), "startTime",
-                   "startTime is required for finished job");
+    required_error(s, (news || changed(s, "startTime")) && !idle && finished && !value_get(s->now, "startTime"),
+                   "startTime", "startTime is required for finished job");
     if ((news || changed(s, "uncountedTerminatedPods")) && finished &&
         value_len(value_get(uncounted, "failed")) + value_len(value_get(uncounted, "succeeded")) > 0)
         field_invalid(s->errors, &uncounted_at,
@@ -102,9 +102,11 @@ static void check_finished(const JobStatus *s) {
 
 static void check_index_lists(const JobStatus *s) {
     Arena *arena = s->errors->arena;
-    const char *completed = text_of(s->now, "completedIndexes"), *failed = value_get_str(s->now, "failedIndexes"), *wrong;
+    const char *completed = text_of(s->now, "completedIndexes"), *failed = value_get_str(s->now, "failedIndexes"),
+               *wrong;
     bool completed_news = changed(s, "completedIndexes"), failed_news = changed(s, "failedIndexes");
-    const Value *completions = value_get(s->spec, "completions"), *per_index = value_get(s->spec, "backoffLimitPerIndex");
+    const Value *completions = value_get(s->spec, "completions"),
+                *per_index = value_get(s->spec, "backoffLimitPerIndex");
     int64_t n = value_get_int(s->spec, "completions", 0), total;
     if (completed_news && completions && (wrong = job_indexes_check(arena, completed, n, &total)))
         field_error(s, true, "completedIndexes", arena_printf(arena, "error parsing completedIndexes: %s", wrong));
@@ -168,24 +170,26 @@ static void check_history(const JobStatus *s) {
                         arena_printf(s->errors->arena, "cannot disable the terminal %s=True condition", TERMINAL[i]));
     field_error(s, value_get_int(s->now, "failed", 0) < value_get_int(s->old, "failed", 0), "failed",
                 "cannot decrease the failed counter");
-    bool elastic = job_is_indexed(s->spec) &&
-                   value_equal(value_get(s->spec, "completions"), value_get(s->spec, "parallelism"));
-    field_error(s, !elastic && value_get_int(s->now, "succeeded", 0) < value_get_int(s->old, "succeeded", 0), "succeeded",
-                "cannot decrease the succeeded counter");
-    field_error(s,
-                value_get(s->now, "completionTime") && value_get(s->old, "completionTime") && changed(s, "completionTime"),
-                "completionTime", MUST_BE_IMMUTABLE);
+    bool elastic =
+        job_is_indexed(s->spec) && value_equal(value_get(s->spec, "completions"), value_get(s->spec, "parallelism"));
+    field_error(s, !elastic && value_get_int(s->now, "succeeded", 0) < value_get_int(s->old, "succeeded", 0),
+                "succeeded", "cannot decrease the succeeded counter");
+    field_error(
+        s, value_get(s->now, "completionTime") && value_get(s->old, "completionTime") && changed(s, "completionTime"),
+        "completionTime", MUST_BE_IMMUTABLE);
     bool resuming = is_true(s->old_job, "Suspended") && job_condition_is(s->job, "Suspended", "False");
     FieldPath start = FIELD(&s->path, "startTime");
     if (changed(s, "startTime") && !resuming && value_get(s->old, "startTime") &&
         !value_get_bool(s->spec, "suspend", false))
-        field_invalid(s->errors, &start, value_get(s->now, "startTime"), "field is immutable for unsuspended job once set");
+        field_invalid(s->errors, &start, value_get(s->now, "startTime"),
+                      "field is immutable for unsuspended job once set");
     condition_error(s, was_met && !met, "cannot disable the SuccessCriteriaMet=True condition");
     condition_error(s, is_true(s->old_job, "Complete") && !was_met && met,
                     "cannot set SuccessCriteriaMet=True for Job already has Complete=true conditions");
 }
 
-void job_validate_status(_unused_ StrategyContext *context, const Value *object, const Value *old, FieldErrors *errors) {
+void job_validate_status(_unused_ StrategyContext *context, const Value *object, const Value *old,
+                         FieldErrors *errors) {
     JobStatus s = {
         .errors = errors,
         .job = object,

@@ -55,17 +55,19 @@ static const char *parse_interval(Arena *arena, const char *text, int64_t comple
     if (n == 0)
         return arena_strdup(arena, "cannot convert string to integer for index: \"\"");
     if (n > 2)
-        return arena_printf(arena,
-                            "the fragment %s violates the requirement that an index interval can have at most two parts "
-                            "separated by '-'",
-                            go_quoted(arena, text));
+        return arena_printf(
+            arena,
+            "the fragment %s violates the requirement that an index interval can have at most two parts "
+            "separated by '-'",
+            go_quoted(arena, text));
     const char *wrong = parse_index(arena, parts[0], completions, &ret->first);
     ret->last = ret->first;
     if (wrong || n == 1)
         return wrong;
     wrong = parse_index(arena, parts[1], completions, &ret->last);
     if (!wrong && ret->first >= ret->last)
-        wrong = arena_printf(arena, "non-increasing order, previous: %" PRId64 ", current: %" PRId64, ret->first, ret->last);
+        wrong = arena_printf(arena, "non-increasing order, previous: %" PRId64 ", current: %" PRId64, ret->first,
+                             ret->last);
     return wrong;
 }
 
@@ -77,7 +79,8 @@ const char *job_indexes_check(Arena *arena, const char *text, int64_t completion
         Interval interval;
         const char *wrong = parse_interval(arena, parts[i], completions, &interval);
         if (!wrong && i && last >= interval.first)
-            wrong = arena_printf(arena, "non-increasing order, previous: %" PRId64 ", current: %" PRId64, last, interval.first);
+            wrong = arena_printf(arena, "non-increasing order, previous: %" PRId64 ", current: %" PRId64, last,
+                                 interval.first);
         if (wrong)
             return wrong;
         total += interval.last - interval.first + 1;
@@ -115,12 +118,14 @@ const char *job_indexes_overlap(Arena *arena, const char *completed, const char 
 
 /* ---- policies ---- */
 
-static void check_exit_codes(FieldErrors *errors, const Value *requirement, const Value *template, const FieldPath *path) {
+static void check_exit_codes(FieldErrors *errors, const Value *requirement, const Value *template,
+                             const FieldPath *path) {
     static const char *const OPERATORS[] = {"In", "NotIn", NULL};
     const char *op = text_of(requirement, "operator"), *name = value_get_str(requirement, "containerName");
     const Value *values = value_get(requirement, "values"), *pod = value_get(template, "spec");
     const Value *regular = value_get(pod, "containers"), *init = value_get(pod, "initContainers");
-    FieldPath op_at = FIELD(path, "operator"), name_at = FIELD(path, "containerName"), values_at = FIELD(path, "values");
+    FieldPath op_at = FIELD(path, "operator"), name_at = FIELD(path, "containerName"),
+              values_at = FIELD(path, "values");
     bool ordered = true;
     if (!*op)
         field_required(errors, &op_at,
@@ -248,7 +253,8 @@ static void check_success_policy(FieldErrors *errors, const Value *spec, const F
 
 static void check_replacement(FieldErrors *errors, const Value *spec, const FieldPath *path) {
     static const char *const ALL[] = {"Failed", "TerminatingOrFailed", NULL}, *const FAILED[] = {"Failed", NULL};
-    member_one_of_if_set(errors, spec, "podReplacementPolicy", value_get(spec, "podFailurePolicy") ? FAILED : ALL, path);
+    member_one_of_if_set(errors, spec, "podReplacementPolicy", value_get(spec, "podFailurePolicy") ? FAILED : ALL,
+                         path);
 }
 
 /* ---- the spec ---- */
@@ -286,12 +292,14 @@ static void check_indexed(FieldErrors *errors, const Value *spec, const FieldPat
         return;
     if (!value_get(spec, "maxFailedIndexes"))
         field_required(errors, &failed_at, "must be specified when completions is above 100000");
-    at_most(errors, spec, "parallelism", HIGH_COMPLETIONS_PARALLELISM_MAX,
-            "must be less than or equal to 10000 when completions are above 100000 and used with backoff limit per index",
-            path);
-    at_most(errors, spec, "maxFailedIndexes", HIGH_COMPLETIONS_FAILED_MAX,
-            "must be less than or equal to 10000 when completions are above 100000 and used with backoff limit per index",
-            path);
+    at_most(
+        errors, spec, "parallelism", HIGH_COMPLETIONS_PARALLELISM_MAX,
+        "must be less than or equal to 10000 when completions are above 100000 and used with backoff limit per index",
+        path);
+    at_most(
+        errors, spec, "maxFailedIndexes", HIGH_COMPLETIONS_FAILED_MAX,
+        "must be less than or equal to 10000 when completions are above 100000 and used with backoff limit per index",
+        path);
 }
 
 static void check_mode(FieldErrors *errors, const Value *spec, const FieldPath *path) {
@@ -322,8 +330,9 @@ static void check_restart(FieldErrors *errors, const Value *spec, const FieldPat
 
 /* A JobSpec but for its selector. */
 static void check_spec(FieldErrors *errors, const Value *spec, const FieldPath *path) {
-    static const char *const COUNTS[] = {"parallelism",          "completions",      "activeDeadlineSeconds", "backoffLimit",
-                                         "ttlSecondsAfterFinished", "backoffLimitPerIndex", "maxFailedIndexes"};
+    static const char *const COUNTS[] = {
+        "parallelism",          "completions",     "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished",
+        "backoffLimitPerIndex", "maxFailedIndexes"};
     FieldPath per_index = FIELD(path, "backoffLimitPerIndex"), template = FIELD(path, "template");
     for (size_t i = 0; i < ELEMENTSOF(COUNTS); i++)
         member_nonnegative(errors, spec, COUNTS[i], path);
@@ -377,7 +386,8 @@ static void check_label(FieldErrors *errors, const Value *labels, const char *ke
 
 /* The labels and the selector that a job without a selector of its own gets from the server. */
 static void check_generated(FieldErrors *errors, const Value *job, bool prefixed) {
-    const Value *spec = value_get(job, "spec"), *selector = value_get(spec, "selector"), *metadata = value_get(job, "metadata");
+    const Value *spec = value_get(job, "spec"), *selector = value_get(spec, "selector"),
+                *metadata = value_get(job, "metadata");
     const Value *labels = value_path(spec, "template", "metadata", "labels", NULL);
     const char *uid = text_of(metadata, "uid"), *name = text_of(metadata, "name");
     FieldPath meta_at = FIELD(NULL, "metadata"), uid_at = FIELD(&meta_at, "uid"), spec_at = FIELD(NULL, "spec"),
@@ -421,10 +431,12 @@ void job_validate(_unused_ StrategyContext *context, const Value *object, FieldE
     check_job(errors, object, true);
 }
 
-/* A suspended job that has not run may be placed elsewhere: the old template with what may change taken from the new. */
+/* A suspended job that has not run may be placed elsewhere: the old template with what may change taken from the new.
+ */
 static const Value *with_new_directives(Arena *arena, const Value *old_template, const Value *template) {
     static const char *const OF_SPEC[] = {"nodeSelector", "tolerations", "schedulingGates"}, *const OF_META[] = {
-                                                                                           "annotations", "labels"};
+                                                                                                 "annotations",
+                                                                                                 "labels"};
     Value *old = value_copy(arena, old_template), *spec = value_ensure_object(arena, old, "spec"),
           *meta = value_ensure_object(arena, old, "metadata");
     const Value *node = value_path(template, "spec", "affinity", "nodeAffinity", NULL);
@@ -451,7 +463,8 @@ static const Value *with_new_resources(Arena *arena, const Value *old_pod, const
         const Value *new = value_get(pod, LISTS[l]);
         for (size_t i = 0; value_len(old) == value_len(new) && i < value_len(new); i++)
             if (streq(text_of(value_at(old, i), "name"), text_of(value_at(new, i), "name")))
-                value_set(arena, value_at(old, i), "resources", value_copy(arena, value_get(value_at(new, i), "resources")));
+                value_set(arena, value_at(old, i), "resources",
+                          value_copy(arena, value_get(value_at(new, i), "resources")));
     }
     return copy;
 }
@@ -487,7 +500,8 @@ static void check_completions(FieldErrors *errors, const Value *spec, const Valu
         field_invalid(errors, &at, completions, "can only be modified in tandem with spec.parallelism");
 }
 
-void job_validate_update(_unused_ StrategyContext *context, const Value *object, const Value *old, FieldErrors *errors) {
+void job_validate_update(_unused_ StrategyContext *context, const Value *object, const Value *old,
+                         FieldErrors *errors) {
     const Value *spec = value_get(object, "spec"), *old_spec = value_get(old, "spec");
     const Value *labels = value_path(old_spec, "template", "metadata", "labels", NULL);
     FieldPath path = FIELD(NULL, "spec");

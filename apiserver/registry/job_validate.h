@@ -6,7 +6,8 @@
 
 bool job_is_indexed(const Value *spec);
 bool job_condition_is(const Value *job, const char *type, const char *status); /* one of its conditions */
-/* A list of indexes ("1,3-5") below `completions`: what is wrong with it, in the arena, or NULL and how many it names. */
+/* A list of indexes ("1,3-5") below `completions`: what is wrong with it, in the arena, or NULL and how many it names.
+ */
 const char *job_indexes_check(Arena *arena, const char *text, int64_t completions, int64_t *ret_total);
 /* Says where two such lists overlap; NULL when they do not. */
 const char *job_indexes_overlap(Arena *arena, const char *completed, const char *failed, int64_t completions);

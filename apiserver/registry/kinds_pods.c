@@ -5,6 +5,7 @@
 #include "apiserver/registry/ip.h"
 #include "apiserver/registry/pod_update.h"
 #include "apiserver/registry/pod_warnings.h"
+#include "apiserver/registry/registry.h"
 #include "apiserver/registry/validate_util.h"
 #include "base/clock.h"
 
@@ -81,7 +82,8 @@ static void apply_apparmor(StrategyContext *context, Value *pod) {
         return;
     for (size_t l = 0; l < ELEMENTSOF(LISTS); l++)
         VALUE_FOREACH (container, value_path(pod, "spec", LISTS[l], NULL)) {
-            char *key = arena_printf(arena, "container.apparmor.security.beta.kubernetes.io/%s", text_of(container, "name"));
+            char *key =
+                arena_printf(arena, "container.apparmor.security.beta.kubernetes.io/%s", text_of(container, "name"));
             const char *annotation = value_get_str(annotations, key);
             if (!annotation || value_path(container, "securityContext", "appArmorProfile", NULL))
                 continue;
@@ -91,7 +93,8 @@ static void apply_apparmor(StrategyContext *context, Value *pod) {
             if (profile)
                 value_set(arena, value_ensure_object(arena, container, "securityContext"), "appArmorProfile", profile);
             strategy_warn(context,
-                          "metadata.annotations[%s]: deprecated since v1.30; use the \"appArmorProfile\" field instead", key);
+                          "metadata.annotations[%s]: deprecated since v1.30; use the \"appArmorProfile\" field instead",
+                          key);
         }
 }
 
@@ -234,6 +237,9 @@ static void pod_validate(_unused_ StrategyContext *context, const Value *pod, Fi
 }
 
 static void pod_validate_update(StrategyContext *context, const Value *pod, const Value *old, FieldErrors *errors) {
+    /* The reference validates the whole pod again, so it lists what is wrong with its metadata once more. */
+    meta_validate(strategy_of(context->resource), context->resource, pod, true, errors);
+    meta_validate_finalizers(context->resource, pod, errors);
     if (is_subresource(context, "ephemeralcontainers"))
         pod_ephemeral_update_validate(errors, pod, old);
     else if (is_subresource(context, "resize"))
@@ -242,7 +248,8 @@ static void pod_validate_update(StrategyContext *context, const Value *pod, cons
         pod_main_update_validate(errors, pod, old);
 }
 
-static void pod_validate_status(_unused_ StrategyContext *context, const Value *pod, const Value *old, FieldErrors *errors) {
+static void pod_validate_status(_unused_ StrategyContext *context, const Value *pod, const Value *old,
+                                FieldErrors *errors) {
     pod_status_validate(errors, pod, old);
 }
 

@@ -45,10 +45,11 @@ static void warn_name(StrategyContext *context, const Value *object) {
     for (size_t i = 0; i < messages.n; i++)
         list = arena_printf(context->arena, "%s%s%s", list, i ? " " : "", messages.items[i]);
     if (messages.n)
-        strategy_warn(context,
-                      "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a "
-                      "DNS label is recommended: [%s]",
-                      list);
+        strategy_warn(
+            context,
+            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a "
+            "DNS label is recommended: [%s]",
+            list);
 }
 
 static void warn_spec_template(StrategyContext *context, const Value *object) {
@@ -116,19 +117,33 @@ static void cronjob_warn_update(StrategyContext *context, const Value *cronjob, 
 
 static void statefulset_warn_history(StrategyContext *context, const Value *set) {
     if (value_get_int(value_get(set, "spec"), "revisionHistoryLimit", 0) < 0)
-        strategy_warn(context, "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is "
-                               "recommended");
+        strategy_warn(context,
+                      "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is "
+                      "recommended");
+}
+
+static void statefulset_warn_claims(StrategyContext *context, const Value *set, bool update) {
+    const Value *claims = value_path(set, "spec", "volumeClaimTemplates", NULL);
+    FieldPath spec = FIELD(NULL, "spec"), list = FIELD(&spec, "volumeClaimTemplates");
+    for (size_t i = 0; i < value_len(claims); i++) {
+        FieldPath at = FIELD_INDEX(&list, i),
+                  claim_spec = FIELD(&at, "Spec"); /* so the reference writes it on updates */
+        claim_spec_warn(context, value_get(value_at(claims, i), "spec"), update ? &claim_spec : &at);
+    }
 }
 
 static void statefulset_warn_create(StrategyContext *context, const Value *set) {
     warn_spec_template(context, set);
+    statefulset_warn_claims(context, set, false);
     statefulset_warn_history(context, set);
 }
 
 static void statefulset_warn_update(StrategyContext *context, const Value *set, const Value *old) {
     warn_changed(context, set, old);
-    if (!context->subresource)
-        statefulset_warn_history(context, set);
+    if (context->subresource)
+        return;
+    statefulset_warn_claims(context, set, true);
+    statefulset_warn_history(context, set);
 }
 
 static void warn_template_create(StrategyContext *context, const Value *object) {
@@ -202,7 +217,8 @@ static void statefulset_prepare_for_update(StrategyContext *context, Value *set,
     drop_max_unavailable(set, old);
 }
 
-/* The generation of a daemon set's template: a field of the reference's internal type that is served as an annotation. */
+/* The generation of a daemon set's template: a field of the reference's internal type that is served as an annotation.
+ */
 static int64_t template_generation(const Value *set) {
     int64_t n = 0;
     const char *text = value_get_str(value_path(set, "metadata", "annotations", NULL), TEMPLATE_GENERATION);
@@ -243,9 +259,12 @@ static void job_prepare_for_create(StrategyContext *context, Value *job) {
     const Value *metadata = value_get(job, "metadata");
     const char *uid = text_of(metadata, "uid"), *name = text_of(metadata, "name");
     prepare_for_create(context, job);
-    if (!value_is(spec, VALUE_OBJECT) || !value_is(template, VALUE_OBJECT) || value_get_bool(spec, "manualSelector", false))
+    if (!value_is(spec, VALUE_OBJECT) || !value_is(template, VALUE_OBJECT) ||
+        value_get_bool(spec, "manualSelector", false))
         return;
     Value *labels = value_ensure_object(arena, value_ensure_object(arena, template, "metadata"), "labels");
+    /* A job without labels of its own has its pods' (defaults.c), with what is added to them here. */
+    bool shared = !value_len(value_get(metadata, "labels")) || value_equal(value_get(metadata, "labels"), labels);
     for (size_t i = 0; i < ELEMENTSOF(NAME_LABELS); i++)
         if (!value_get(labels, NAME_LABELS[i]))
             value_set_str(arena, labels, NAME_LABELS[i], name);
@@ -253,8 +272,7 @@ static void job_prepare_for_create(StrategyContext *context, Value *job) {
         if (!value_get(labels, UID_LABELS[i]))
             value_set_str(arena, labels, UID_LABELS[i], uid);
     qsort(labels->members, labels->len, sizeof(Member), by_member_name);
-    /* Those of its pods are a job's own labels when it has none. */
-    if (!value_len(value_get(metadata, "labels")))
+    if (shared)
         value_set(arena, value_ensure_object(arena, job, "metadata"), "labels", value_copy(arena, labels));
     Value *match = value_ensure_object(arena, value_ensure_object(arena, spec, "selector"), "matchLabels");
     if (!value_get(match, UID_LABELS[1]))

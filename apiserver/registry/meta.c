@@ -166,6 +166,23 @@ void meta_validate(const Strategy *strategy, const Resource *resource, const Val
     validate_managed(value_get(meta, "managedFields"), errors, &managed);
 }
 
+void meta_validate_finalizers(const Resource *resource, const Value *object, FieldErrors *errors) {
+    static const char *const STANDARD[] = {"kubernetes", "orphan", "foregroundDeletion", NULL};
+    /* Their validations use the generic rules alone. */
+    static const char *const GENERIC[] = {"admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io",
+                                          NULL};
+    const Value *list = value_get(value_get(object, "metadata"), "finalizers");
+    FieldPath path = FIELD(NULL, "metadata"), finalizers = FIELD(&path, "finalizers");
+    if (resource->custom || str_in(resource->group, GENERIC))
+        return;
+    for (size_t i = 0; i < value_len(list); i++) {
+        const char *name = str_or(value_str(value_at(list, i)), "");
+        FieldPath at = FIELD_INDEX(&finalizers, i);
+        if (!strchr(name, '/') && !str_in(name, STANDARD))
+            field_invalid_str(errors, &at, name, "name is neither a standard finalizer name nor is it fully qualified");
+    }
+}
+
 static void no_new_finalizers(const Value *now, const Value *old, FieldErrors *errors, const FieldPath *path) {
     _cleanup_buf_ Buf extra = BUF_INIT(64 * 1024);
     const Value *item;

@@ -38,26 +38,36 @@ static void forbid_all(FieldErrors *errors, const Value *object, const char *con
 static void no_windows_options(const PodValidation *v, const Value *container, const FieldPath *path) {
     static const char *const OPTIONS[] = {"windowsOptions", NULL};
     FieldPath context = FIELD(path, "securityContext");
-    forbid_all(v->errors, value_get(container, "securityContext"), OPTIONS, "windows options cannot be set for a linux pod",
-               &context);
+    forbid_all(v->errors, value_get(container, "securityContext"), OPTIONS,
+               "windows options cannot be set for a linux pod", &context);
 }
 
 static void no_linux_options(const PodValidation *v, const Value *container, const FieldPath *path) {
-    static const char *const OPTIONS[] = {"appArmorProfile", "seLinuxOptions", "seccompProfile",           "capabilities",
-                                          "readOnlyRootFilesystem", "privileged", "allowPrivilegeEscalation", "procMount",
-                                          "runAsUser",       "runAsGroup",     NULL};
+    static const char *const OPTIONS[] = {"appArmorProfile",
+                                          "seLinuxOptions",
+                                          "seccompProfile",
+                                          "capabilities",
+                                          "readOnlyRootFilesystem",
+                                          "privileged",
+                                          "allowPrivilegeEscalation",
+                                          "procMount",
+                                          "runAsUser",
+                                          "runAsGroup",
+                                          NULL};
     FieldPath context = FIELD(path, "securityContext");
-    forbid_all(v->errors, value_get(container, "securityContext"), OPTIONS, "cannot be set for a windows pod", &context);
+    forbid_all(v->errors, value_get(container, "securityContext"), OPTIONS, "cannot be set for a windows pod",
+               &context);
 }
 
 static void check_windows(const PodValidation *v, const FieldPath *spec) {
     static const char WHY[] = "cannot be set for a windows pod";
-    static const char *const FIRST[] = {"appArmorProfile", "seLinuxOptions", NULL}, *const HOST[] = {"hostUsers", "hostPID",
+    static const char *const FIRST[] = {"appArmorProfile", "seLinuxOptions", NULL}, *const HOST[] = {"hostUsers",
+                                                                                                     "hostPID",
                                                                                                      "hostIPC", NULL};
     static const char *const SECOND[] = {"seccompProfile", "fsGroup", "fsGroupChangePolicy", "sysctls", NULL},
                              *const SHARE[] = {"shareProcessNamespace", NULL};
-    static const char *const THIRD[] = {"runAsUser", "runAsGroup", "supplementalGroups", "supplementalGroupsPolicy",
-                                        "seLinuxChangePolicy", NULL};
+    static const char *const THIRD[] = {
+        "runAsUser", "runAsGroup", "supplementalGroups", "supplementalGroupsPolicy", "seLinuxChangePolicy", NULL};
     const Value *context = value_get(v->spec, "securityContext");
     FieldPath at = FIELD(spec, "securityContext");
     forbid_all(v->errors, context, FIRST, WHY, &at);
@@ -97,7 +107,8 @@ static void no_devices(const PodValidation *v, const Value *container, const Fie
 
 void host_users_validate(const PodValidation *v, const FieldPath *spec) {
     /* The second as the reference prints its path. */
-    static const char *const NAMES[][2] = {{"hostNetwork", "hostNetwork"}, {"hostPID", "HostPID"}, {"hostIPC", "HostIPC"}};
+    static const char *const NAMES[][2] = {
+        {"hostNetwork", "hostNetwork"}, {"hostPID", "HostPID"}, {"hostIPC", "HostIPC"}};
     if (value_get_bool(v->spec, "hostUsers", true))
         return;
     for (size_t i = 0; i < ELEMENTSOF(NAMES); i++) {
@@ -124,14 +135,16 @@ void host_process_validate(const PodValidation *v, const FieldPath *spec) {
                       options = FIELD(&context, "windowsOptions"), process = FIELD(&options, "hostProcess");
             n++;
             if (own && its && own->boolean != its->boolean)
-                field_invalid(v->errors, &process, its, "pod hostProcess value must be identical if both are specified, was %s",
+                field_invalid(v->errors, &process, its,
+                              "pod hostProcess value must be identical if both are specified, was %s",
                               own->boolean ? "true" : "false");
             n_host += its ? its->boolean : own && own->boolean;
         }
     }
     if (n_host && n_host != n)
-        field_invalid_str(v->errors, spec, "",
-                          "If pod contains any hostProcess containers then all containers must be HostProcess containers");
+        field_invalid_str(
+            v->errors, spec, "",
+            "If pod contains any hostProcess containers then all containers must be HostProcess containers");
     if (n_host && !network)
         field_invalid(v->errors, &network_at, value_bool(v->errors->arena, false),
                       "hostNetwork must be true if pod contains any hostProcess containers");
@@ -151,12 +164,14 @@ static void check_user_parts(FieldErrors *errors, const char *name, const char *
     if (domain && strlen(domain) >= DOMAIN_MAX)
         field_invalid_str(errors, path, name, "runAsUserName's Domain length must be under %d characters", DOMAIN_MAX);
     if (domain && !matches(domain, "^[^\\/:*?\"<>|.][^\\/:*?\"<>|]{0,14}$") &&
-        !matches(domain, "^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$"))
+        !matches(domain,
+                 "^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$"))
         field_invalid_str(errors, path, name, "runAsUserName's Domain doesn't match the NetBios nor the DNS format");
     if (!*user)
         field_invalid_str(errors, path, name, "runAsUserName's User cannot be empty");
     else if (strlen(user) > USER_MAX)
-        field_invalid_str(errors, path, name, "runAsUserName's User length must not be longer than %d characters", USER_MAX);
+        field_invalid_str(errors, path, name, "runAsUserName's User length must not be longer than %d characters",
+                          USER_MAX);
     if (*user && strspn(user, ". ") == strlen(user))
         field_invalid_str(errors, path, name, "runAsUserName's User cannot contain only periods or spaces");
     if (strpbrk(user, "\"/\\:;|=,+*?<>@[]"))
@@ -182,8 +197,8 @@ static void check_user_name(FieldErrors *errors, const char *name, const FieldPa
 
 void windows_options_validate(FieldErrors *errors, const Value *context, const FieldPath *path) {
     const Value *options = value_get(context, "windowsOptions");
-    const char *name = value_get_str(options, "gmsaCredentialSpecName"), *spec = value_get_str(options, "gmsaCredentialSpec"),
-               *user = value_get_str(options, "runAsUserName");
+    const char *name = value_get_str(options, "gmsaCredentialSpecName"),
+               *spec = value_get_str(options, "gmsaCredentialSpec"), *user = value_get_str(options, "runAsUserName");
     FieldPath at = FIELD(path, "windowsOptions"), name_at = FIELD(&at, "gmsaCredentialSpecName"),
               spec_at = FIELD(&at, "gmsaCredentialSpec"), user_at = FIELD(&at, "runAsUserName");
     if (name)
@@ -191,7 +206,8 @@ void windows_options_validate(FieldErrors *errors, const Value *context, const F
     if (spec && !*spec)
         field_invalid_str(errors, &spec_at, spec, "gmsaCredentialSpec cannot be an empty string");
     else if (spec && strlen(spec) > CREDENTIAL_SPEC_MAX_KIB << 10)
-        field_invalid_str(errors, &spec_at, spec, "gmsaCredentialSpec size must be under %d KiB", CREDENTIAL_SPEC_MAX_KIB);
+        field_invalid_str(errors, &spec_at, spec, "gmsaCredentialSpec size must be under %d KiB",
+                          CREDENTIAL_SPEC_MAX_KIB);
     if (user)
         check_user_name(errors, user, &user_at);
 }

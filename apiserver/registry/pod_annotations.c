@@ -39,8 +39,7 @@ static void check_apparmor(FieldErrors *errors, const Value *spec, const Member 
         field_invalid_str(errors, &at, container, "container not found");
     if (*profile && !streq(profile, "runtime/default") && !streq(profile, "unconfined") &&
         !str_has_prefix(profile, "localhost/"))
-        field_invalid_str(errors, &at, profile, "invalid AppArmor profile name: %s",
-                          go_quoted(errors->arena, profile));
+        field_invalid_str(errors, &at, profile, "invalid AppArmor profile name: %s", go_quoted(errors->arena, profile));
 }
 
 void pod_annotations_validate(FieldErrors *errors, const Value *metadata, const Value *spec, const FieldPath *path) {
@@ -89,8 +88,9 @@ static void match_container(FieldErrors *errors, const Value *annotations, const
                              *const APPARMOR_DEFAULTS[] = {"runtime/default", NULL};
     const char *member = apparmor ? "appArmorProfile" : "seccompProfile";
     const Value *profile = value_path(container, "securityContext", member, NULL);
-    const char *annotation = value_get_str(
-        annotations, arena_printf(errors->arena, "%s%s", apparmor ? APPARMOR : SECCOMP_CONTAINER, text_of(container, "name")));
+    const char *annotation =
+        value_get_str(annotations, arena_printf(errors->arena, "%s%s", apparmor ? APPARMOR : SECCOMP_CONTAINER,
+                                                text_of(container, "name")));
     FieldPath context = FIELD(path, "securityContext"), at = FIELD(&context, member);
     if (!profile && apparmor)
         profile = value_path(spec, "securityContext", member, NULL);

@@ -43,7 +43,8 @@ static bool node_resizes(const Value *pod) {
     return true;
 }
 
-static bool same_order(FieldErrors *errors, const Value *spec, const Value *old, const char *list, const FieldPath *path) {
+static bool same_order(FieldErrors *errors, const Value *spec, const Value *old, const char *list,
+                       const FieldPath *path) {
     const Value *now = value_get(spec, list), *was = value_get(old, list);
     FieldPath list_at = FIELD(path, list);
     size_t n = errors->n;
@@ -84,13 +85,14 @@ static void check_pod_level(FieldErrors *errors, Value *spec, const Value *old, 
     value_set(errors->arena, spec, "resources", gone ? NULL : rest);
 }
 
-static void each_removed(FieldErrors *errors, const Value *spec, const Value *old, const char *list, const FieldPath *path) {
+static void each_removed(FieldErrors *errors, const Value *spec, const Value *old, const char *list,
+                         const FieldPath *path) {
     const Value *now = value_get(spec, list), *was = value_get(old, list);
     FieldPath list_at = FIELD(path, list);
     for (size_t i = 0; i < value_len(was); i++) {
         FieldPath at = FIELD_INDEX(&list_at, i), resources = FIELD(&at, "resources");
-        check_removed(errors, value_get(value_at(now, i), "resources"), value_get(value_at(was, i), "resources"), "resource",
-                      &resources);
+        check_removed(errors, value_get(value_at(now, i), "resources"), value_get(value_at(was, i), "resources"),
+                      "resource", &resources);
     }
 }
 

@@ -8,8 +8,8 @@ static bool get_quantity(const Value *object, const char *kind, const char *name
     return text && quantity_parse(text, ret) == 0;
 }
 
-/* What all containers together take of one resource: the regular ones and the sidecars add up; the others run before them,
- * one at a time beside the sidecars that have started by then. False when none names it. */
+/* What all containers together take of one resource: the regular ones and the sidecars add up; the others run before
+ * them, one at a time beside the sidecars that have started by then. False when none names it. */
 static bool aggregate(const Value *spec, const char *kind, const char *name, Quantity *ret) {
     Quantity sum = quantity_from_int(0, QUANTITY_DECIMAL_SI), sidecars = sum, peak = sum, q;
     const Value *container;
@@ -62,7 +62,8 @@ static void check_container_limits(const PodValidation *v, const FieldPath *path
             const char *own = value_get_str(limits, member->name), *text = str_or(value_str(member->value), "0");
             FieldPath name = FIELD_KEY(&at, member->name), limits_at = FIELD(&name, "limits");
             Quantity limit, q;
-            if (own && quantity_parse(own, &limit) == 0 && quantity_parse(text, &q) == 0 && quantity_compare(&q, &limit) > 0)
+            if (own && quantity_parse(own, &limit) == 0 && quantity_parse(text, &q) == 0 &&
+                quantity_compare(&q, &limit) > 0)
                 field_invalid_str(v->errors, &limits_at, text, "must be less than or equal to pod limits of %s", own);
         }
     }

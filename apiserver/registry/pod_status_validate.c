@@ -13,7 +13,8 @@ static void check_conditions(FieldErrors *errors, const Value *conditions, const
         const Value *condition = value_at(conditions, i);
         FieldPath at = FIELD_INDEX(&list, i), type = FIELD(&at, "Type"), generation = FIELD(&at, "observedGeneration");
         if (value_get_int(condition, "observedGeneration", 0) < 0)
-            field_invalid(errors, &generation, value_get(condition, "observedGeneration"), "must be a non-negative integer");
+            field_invalid(errors, &generation, value_get(condition, "observedGeneration"),
+                          "must be a non-negative integer");
         if (!str_in(text_of(condition, "type"), OWN))
             field_check_name(errors, &type, text_of(condition, "type"), name_qualified);
     }
@@ -169,7 +170,8 @@ static void check_health(FieldErrors *errors, const Value *resources, const Fiel
     }
 }
 
-static void check_allocated(FieldErrors *errors, const Value *statuses, const Value *containers, const FieldPath *path) {
+static void check_allocated(FieldErrors *errors, const Value *statuses, const Value *containers,
+                            const FieldPath *path) {
     for (size_t i = 0; i < value_len(statuses); i++) {
         const Value *allocated = value_get(value_at(statuses, i), "allocatedResourcesStatus"),
                     *container = by_name(containers, text_of(value_at(statuses, i), "name"));
@@ -213,7 +215,8 @@ static void check_claims(FieldErrors *errors, const Value *status, const Value *
 
 static void check_placement(FieldErrors *errors, const Value *pod, const Value *old_pod, const FieldPath *path) {
     const Value *status = value_get(pod, "status"), *old = value_get(old_pod, "status");
-    const char *nominated = text_of(status, "nominatedNodeName"), *node = text_of(value_get(old_pod, "spec"), "nodeName");
+    const char *nominated = text_of(status, "nominatedNodeName"),
+               *node = text_of(value_get(old_pod, "spec"), "nodeName");
     FieldPath nominated_at = FIELD(path, "nominatedNodeName"), node_at = FIELD(path, "nodeName"),
               generation = FIELD(path, "observedGeneration");
     bool news = *nominated && !streq(nominated, text_of(old, "nominatedNodeName"));
@@ -245,7 +248,8 @@ void pod_status_validate(FieldErrors *errors, const Value *pod, const Value *old
         paths[l] = FIELD(&path, LISTS[l].statuses);
         if (!LISTS[l].containers || !restarts_all(old_spec))
             check_transitions(errors, value_get(status, LISTS[l].statuses), value_get(old, LISTS[l].statuses),
-                              LISTS[l].containers ? value_get(old_spec, LISTS[l].containers) : NULL, old_spec, &paths[l]);
+                              LISTS[l].containers ? value_get(old_spec, LISTS[l].containers) : NULL, old_spec,
+                              &paths[l]);
     }
     check_claims(errors, status, spec, &path);
     check_addresses(errors, status, old, "podIPs", &path);

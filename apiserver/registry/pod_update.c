@@ -45,8 +45,7 @@ static void check_images(FieldErrors *errors, const Value *spec) {
 void pod_whole_validate(FieldErrors *errors, const Value *pod) {
     const Value *spec = value_get(pod, "spec"), *metadata = value_get(pod, "metadata");
     FieldPath path = FIELD(NULL, "spec"), meta = FIELD(NULL, "metadata"), annotations = FIELD(&meta, "annotations");
-    PodValidation v = {
-        .errors = errors, .spec = spec ? spec : value_object(errors->arena), .metadata = metadata};
+    PodValidation v = {.errors = errors, .spec = spec ? spec : value_object(errors->arena), .metadata = metadata};
     pod_annotations_validate(errors, metadata, v.spec, &annotations);
     pod_spec_validate(&v, &path);
     tokens_need_account(errors, v.spec);
@@ -55,7 +54,8 @@ void pod_whole_validate(FieldErrors *errors, const Value *pod) {
 
 void pod_create_validate(FieldErrors *errors, const Value *pod) {
     const Value *spec = value_get(pod, "spec");
-    FieldPath path = FIELD(NULL, "spec"), ephemeral = FIELD(&path, "ephemeralContainers"), node = FIELD(&path, "nodeName");
+    FieldPath path = FIELD(NULL, "spec"), ephemeral = FIELD(&path, "ephemeralContainers"),
+              node = FIELD(&path, "nodeName");
     pod_whole_validate(errors, pod);
     if (value_len(value_get(spec, "ephemeralContainers")))
         field_forbidden(errors, &ephemeral, "cannot be set on create");
@@ -65,8 +65,8 @@ void pod_create_validate(FieldErrors *errors, const Value *pod) {
 }
 
 void pod_annotations_update_validate(FieldErrors *errors, const Value *pod, const Value *old) {
-    const Value *now = value_path(pod, "metadata", "annotations", NULL), *was = value_path(old, "metadata", "annotations",
-                                                                                           NULL);
+    const Value *now = value_path(pod, "metadata", "annotations", NULL),
+                *was = value_path(old, "metadata", "annotations", NULL);
     FieldPath meta = FIELD(NULL, "metadata"), path = FIELD(&meta, "annotations");
     VALUE_FOREACH_MEMBER (member, was) {
         FieldPath at = FIELD_KEY(&path, member->name);
@@ -267,13 +267,14 @@ void pod_main_update_validate(FieldErrors *errors, const Value *pod, const Value
         return;
     Value *munged = munge(errors, spec, old, &path);
     if (!value_equal(munged, old))
-        field_forbidden(errors, &path,
-                        "pod updates may not change fields other than "
-                        "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
-                        "`spec.tolerations` (only additions to existing tolerations),"
-                        "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n%s",
-                        internal_diff(arena, internal_value(arena, "PodSpec", old, NULL),
-                                      internal_value(arena, "PodSpec", munged, NULL)));
+        field_forbidden(
+            errors, &path,
+            "pod updates may not change fields other than "
+            "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
+            "`spec.tolerations` (only additions to existing tolerations),"
+            "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n%s",
+            internal_diff(arena, internal_value(arena, "PodSpec", old, NULL),
+                          internal_value(arena, "PodSpec", munged, NULL)));
 }
 
 void pod_ephemeral_update_validate(FieldErrors *errors, const Value *pod, const Value *old_pod) {

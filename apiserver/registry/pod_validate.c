@@ -106,8 +106,7 @@ void tolerations_validate(FieldErrors *errors, const Value *list, const FieldPat
                 errors, &op_at, op,
                 "operator must be Exists when `key` is empty, which means \"match all values and all keys\"");
         if (value_get(toleration, "tolerationSeconds") && !streq(effect, "NoExecute"))
-            field_invalid_str(errors, &effect_at, effect,
-                              "effect must be 'NoExecute' when `tolerationSeconds` is set");
+            field_invalid_str(errors, &effect_at, effect, "effect must be 'NoExecute' when `tolerationSeconds` is set");
         check_toleration_value(errors, toleration, &at);
         if (*effect && !str_in(effect, EFFECTS))
             field_not_supported(errors, &effect_at, value_string(errors->arena, effect), EFFECTS);
@@ -147,25 +146,20 @@ static void validate_gates(const PodValidation *v, const FieldPath *path) {
     }
 }
 
-/* With host networking, a container's ports are the host's: they must say so. */
+/* With host networking, a container's ports are the host's: pods must say so; in templates they may yet be unsaid. */
 static void validate_host_network(const PodValidation *v, const FieldPath *path) {
-    static const char *const LISTS[] = {"containers", "initContainers"};
-    if (!value_get_bool(v->spec, "hostNetwork", false))
-        return;
-    for (size_t l = 0; l < ELEMENTSOF(LISTS); l++) {
-        const Value *containers = value_get(v->spec, LISTS[l]);
-        FieldPath list = FIELD(path, LISTS[l]);
-        for (size_t c = 0; c < value_len(containers); c++) {
-            const Value *ports = value_get(value_at(containers, c), "ports");
-            FieldPath container = FIELD_INDEX(&list, c), ports_at = FIELD(&container, "ports");
-            for (size_t i = 0; i < value_len(ports); i++) {
-                int64_t host = value_get_int(value_at(ports, i), "hostPort", 0),
-                        own = value_get_int(value_at(ports, i), "containerPort", 0);
-                FieldPath at = FIELD_INDEX(&ports_at, i), host_at = FIELD(&at, "hostPort");
-                if (host != own)
-                    field_invalid(v->errors, &host_at, value_int(v->errors->arena, host),
-                                  "must match `containerPort` when `hostNetwork` is true");
-            }
+    const Value *containers = value_get(v->spec, "containers");
+    FieldPath list = FIELD(path, "containers");
+    for (size_t c = 0; value_get_bool(v->spec, "hostNetwork", false) && c < value_len(containers); c++) {
+        const Value *ports = value_get(value_at(containers, c), "ports");
+        FieldPath container = FIELD_INDEX(&list, c), ports_at = FIELD(&container, "ports");
+        for (size_t i = 0; i < value_len(ports); i++) {
+            int64_t host = value_get_int(value_at(ports, i), "hostPort", 0),
+                    own = value_get_int(value_at(ports, i), "containerPort", 0);
+            FieldPath at = FIELD_INDEX(&ports_at, i), host_at = FIELD(&at, "hostPort");
+            if (host != own && (host || !v->is_template))
+                field_invalid(v->errors, &host_at, value_int(v->errors->arena, host),
+                              "must match `containerPort` when `hostNetwork` is true");
         }
     }
 }
@@ -225,8 +219,8 @@ static void validate_file_refs(const PodValidation *v, const FieldPath *path) {
             for (size_t i = 0; i < value_len(env); i++) {
                 const Value *ref = value_path(value_at(env, i), "valueFrom", "fileKeyRef", NULL);
                 const char *name = text_of(ref, "volumeName");
-                FieldPath at = FIELD_INDEX(&env_at, i), from = FIELD(&at, "valueFrom"), key = FIELD(&from, "fileKeyRef"),
-                          volume_at = FIELD(&key, "volumeName");
+                FieldPath at = FIELD_INDEX(&env_at, i), from = FIELD(&at, "valueFrom"),
+                          key = FIELD(&from, "fileKeyRef"), volume_at = FIELD(&key, "volumeName");
                 const Value *volume = ref ? pod_volume(v, name) : NULL;
                 if (ref && !volume)
                     field_not_found(v->errors, &volume_at, value_string(v->errors->arena, name));

@@ -20,24 +20,27 @@ void pod_annotations_validate(FieldErrors *errors, const Value *metadata, const 
 /* Seccomp and AppArmor: annotations, where there are any, say what the fields say. `path` is the spec's. */
 void pod_profiles_match_validate(FieldErrors *errors, const Value *metadata, const Value *spec, const FieldPath *path);
 
-/* Removes what this version of the API serves only behind feature gates that are off by default. `old`: what the spec was,
- * whose use of such a field keeps it; NULL. */
-void pod_drop_disabled(Value *spec, const Value *old); /* pod_drop.c */
-void os_validate(const PodValidation *v, const FieldPath *spec);                   /* os_validate.c: spec.os and what it rules out */
-void host_process_validate(const PodValidation *v, const FieldPath *spec);         /* Windows host process containers */
+/* Removes what this version of the API serves only behind feature gates that are off by default. `old`: what the spec
+ * was, whose use of such a field keeps it; NULL. */
+void pod_drop_disabled(Value *spec, const Value *old);           /* pod_drop.c */
+void os_validate(const PodValidation *v, const FieldPath *spec); /* os_validate.c: spec.os and what it rules out */
+void host_process_validate(const PodValidation *v, const FieldPath *spec); /* Windows host process containers */
 void host_users_validate(const PodValidation *v, const FieldPath *spec);
-void windows_options_validate(FieldErrors *errors, const Value *context, const FieldPath *path); /* of a security context */
-void pod_claims_validate(const PodValidation *v, const FieldPath *spec);           /* claims_validate.c */
+void windows_options_validate(FieldErrors *errors, const Value *context,
+                              const FieldPath *path);                    /* of a security context */
+void pod_claims_validate(const PodValidation *v, const FieldPath *spec); /* claims_validate.c */
 void container_claims_validate(const PodValidation *v, const Value *resources, const FieldPath *path);
-void pod_resources_validate(const PodValidation *v, const FieldPath *spec); /* pod_resources_validate.c: of the pod as a whole */
-void container_restart_validate(FieldErrors *errors, const Value *container, const FieldPath *path); /* container_rules.c */
+void pod_resources_validate(const PodValidation *v,
+                            const FieldPath *spec); /* pod_resources_validate.c: of the pod as a whole */
+void container_restart_validate(FieldErrors *errors, const Value *container,
+                                const FieldPath *path); /* container_rules.c */
 void container_resize_policy_validate(const PodValidation *v, const Value *container, const FieldPath *path);
 /* What environment variables and files may take from the pod: `volume` is downward API volumes. field_refs.c */
 void field_ref_validate(FieldErrors *errors, const Value *ref, bool volume, const FieldPath *path);
 void resource_ref_validate(FieldErrors *errors, const Value *ref, bool volume, const FieldPath *path);
 
 /* The parts, one file each. */
-void pod_volumes_validate(const PodValidation *v, const FieldPath *path);    /* volume_validate.c */
+void pod_volumes_validate(const PodValidation *v, const FieldPath *path); /* volume_validate.c */
 void volume_kind_validate(FieldErrors *errors, const char *kind, const Value *source,
                           const FieldPath *path);                            /* volume_kinds_validate.c */
 void pod_containers_validate(const PodValidation *v, const FieldPath *spec); /* container_validate.c */
@@ -58,4 +61,4 @@ void node_selector_validate(FieldErrors *errors, const Value *selector, const Fi
 void port_number_or_name_validate(FieldErrors *errors, const Value *port, const FieldPath *path);
 void relative_path_validate(FieldErrors *errors, const char *text, const FieldPath *path); /* no "..", not absolute */
 void backsteps_validate(FieldErrors *errors, const char *text, const FieldPath *path);     /* no ".." */
-const Value *pod_volume(const PodValidation *v, const char *name); /* NULL: no such volume */
+const Value *pod_volume(const PodValidation *v, const char *name);                         /* NULL: no such volume */

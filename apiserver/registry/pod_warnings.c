@@ -29,7 +29,8 @@ static const char *deprecated_label(const char *key) {
         {"beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"},
         {"failure-domain.beta.kubernetes.io/region",
          "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead"},
-        {"failure-domain.beta.kubernetes.io/zone", "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"},
+        {"failure-domain.beta.kubernetes.io/zone",
+         "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"},
         {"beta.kubernetes.io/instance-type",
          "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"},
         {"app.kubernetes.io/created-by", "deprecated since v1.9"},
@@ -64,7 +65,8 @@ static void warn_term(const Warner *w, const Value *term, bool check_values, con
 
 static void warn_nodes(const Warner *w) {
     const Value *affinity = value_path(w->spec, "affinity", "nodeAffinity", NULL);
-    const Value *terms = value_path(affinity, REQUIRED, "nodeSelectorTerms", NULL), *preferred = value_get(affinity, PREFERRED);
+    const Value *terms = value_path(affinity, REQUIRED, "nodeSelectorTerms", NULL),
+                *preferred = value_get(affinity, PREFERRED);
     FieldPath selector = FIELD(&w->path, "nodeSelector"), affinity_at = FIELD(&w->path, "affinity"),
               node = FIELD(&affinity_at, "nodeAffinity"), required_at = FIELD(&node, REQUIRED),
               terms_at = FIELD(&required_at, "nodeSelectorTerms"), preferred_at = FIELD(&node, PREFERRED);
@@ -88,7 +90,8 @@ static void warn_spread(const Warner *w) {
     FieldPath list_at = FIELD(&w->path, "topologySpreadConstraints");
     for (size_t i = 0; i < value_len(list); i++) {
         const char *key = text_of(value_at(list, i), "topologyKey"), *why = deprecated_label(key);
-        FieldPath at = FIELD_INDEX(&list_at, i), key_at = FIELD(&at, "topologyKey"), selector = FIELD(&at, "labelSelector");
+        FieldPath at = FIELD_INDEX(&list_at, i), key_at = FIELD(&at, "topologyKey"),
+                  selector = FIELD(&at, "labelSelector");
         if (why)
             strategy_warn(w->context, "%s: %s is %s", at_text(w, &key_at), key, why);
         if (!value_get(value_at(list, i), "labelSelector"))
@@ -153,7 +156,8 @@ static void warn_volume_kinds(const Warner *w) {
     for (size_t i = 0; i < value_len(volumes); i++)
         for (size_t k = 0; k < ELEMENTSOF(KINDS); k++) {
             const Value *source = value_get(value_at(volumes, i), KINDS[k].member);
-            FieldPath at = FIELD_INDEX(&list, i), source_at = FIELD(&at, KINDS[k].shown ? KINDS[k].shown : KINDS[k].member);
+            FieldPath at = FIELD_INDEX(&list, i),
+                      source_at = FIELD(&at, KINDS[k].shown ? KINDS[k].shown : KINDS[k].member);
             FieldPath template = FIELD(&source_at, "volumeClaimTemplate"), claim = FIELD(&template, "spec");
             if (source && KINDS[k].since)
                 strategy_warn(w->context, "%s: %s", at_text(w, &source_at), KINDS[k].since);
@@ -210,7 +214,8 @@ static void warn_projected(const Warner *w, const Value *volume, Place *places) 
     VALUE_FOREACH (source, value_path(volume, "projected", "sources", NULL)) {
         const Value *map = value_get(source, "configMap"), *secret = value_get(source, "secret"),
                     *downward = value_get(source, "downwardAPI"), *token = value_get(source, "serviceAccountToken"),
-                    *bundle = value_get(source, "clusterTrustBundle"), *certificate = value_get(source, "podCertificate");
+                    *bundle = value_get(source, "clusterTrustBundle"),
+                    *certificate = value_get(source, "podCertificate");
         if (!value_len(source))
             strategy_warn(w->context, "volume %s (Projected) has no sources provided", go_quoted(arena, name));
         else if (value_get(map, "items"))
@@ -247,8 +252,7 @@ static size_t count_items(const Value *v) {
 }
 
 static void warn_overlaps(const Warner *w) {
-    static const char *const KINDS[][2] = {
-        {"configMap", "name"}, {"secret", "secretName"}, {"downwardAPI", ""}};
+    static const char *const KINDS[][2] = {{"configMap", "name"}, {"secret", "secretName"}, {"downwardAPI", ""}};
     Arena *arena = w->context->arena;
     const Value *volume;
     VALUE_FOREACH (volume, value_get(w->spec, "volumes")) {
@@ -258,7 +262,8 @@ static void warn_overlaps(const Warner *w) {
             Place *places = arena_alloc(arena, (count_items(source) + 1) * sizeof *places);
             const char *kind = "DownwardAPI";
             if (k < 2)
-                kind = arena_printf(arena, k ? "Secret %s" : "ConfigMap %s", go_quoted(arena, text_of(source, KINDS[k][1])));
+                kind = arena_printf(arena, k ? "Secret %s" : "ConfigMap %s",
+                                    go_quoted(arena, text_of(source, KINDS[k][1])));
             add_items(w, places, &n, value_get(source, "items"), "", text_of(volume, "name"), kind);
         }
         if (value_get(volume, "projected"))
@@ -300,10 +305,12 @@ static void warn_lists(const Warner *w) {
 static void warn_profiles(const Warner *w, const Value *container) {
     Arena *arena = w->context->arena;
     const Value *context = value_get(container, "securityContext");
-    char *seccomp = arena_printf(arena, "container.seccomp.security.alpha.kubernetes.io/%s", text_of(container, "name")),
-         *apparmor = arena_printf(arena, "container.apparmor.security.beta.kubernetes.io/%s", text_of(container, "name"));
-    FieldPath meta = FIELD(w->root, "metadata"), list = FIELD(&meta, "annotations"), seccomp_at = FIELD_KEY(&list, seccomp),
-              apparmor_at = FIELD_KEY(&list, apparmor);
+    char *seccomp =
+             arena_printf(arena, "container.seccomp.security.alpha.kubernetes.io/%s", text_of(container, "name")),
+         *apparmor =
+             arena_printf(arena, "container.apparmor.security.beta.kubernetes.io/%s", text_of(container, "name"));
+    FieldPath meta = FIELD(w->root, "metadata"), list = FIELD(&meta, "annotations"),
+              seccomp_at = FIELD_KEY(&list, seccomp), apparmor_at = FIELD_KEY(&list, apparmor);
     if (!value_get(context, "seccompProfile") && value_get(w->annotations, seccomp))
         strategy_warn(w->context, "%s: non-functional in v1.27+; use the \"seccompProfile\" field instead",
                       at_text(w, &seccomp_at));
@@ -321,7 +328,8 @@ static void warn_env(const Warner *w, const Value *container, const FieldPath *p
         char *ref = arena_printf(w->context->arena, "$(%s)", name);
         FieldPath at = FIELD_INDEX(&list, i);
         /* A variable may build on an earlier one of its name: $(PATH):/more. */
-        if (seen_before(env, i, "name", name) && (value_get(variable, "valueFrom") || streq(value, ref) || !strstr(value, ref)))
+        if (seen_before(env, i, "name", name) &&
+            (value_get(variable, "valueFrom") || streq(value, ref) || !strstr(value, ref)))
             strategy_warn(w->context, "%s: hides previous definition of %s, which may be dropped when using apply",
                           at_text(w, &at), go_quoted(w->context->arena, name));
     }
@@ -404,8 +412,9 @@ static void warn_ports(const Warner *w) {
     for (size_t i = 0; i < n; i++) {
         const Value *port = ports[i].port;
         if (*text_of(port, "hostIP") && !value_get_int(port, "hostPort", 0))
-            strategy_warn(w->context, "%s: hostIP set without hostPort: {Name:%s HostPort:0 ContainerPort:%" PRId64
-                                      " Protocol:%s HostIP:%s}",
+            strategy_warn(w->context,
+                          "%s: hostIP set without hostPort: {Name:%s HostPort:0 ContainerPort:%" PRId64
+                          " Protocol:%s HostIP:%s}",
                           ports[i].at, text_of(port, "name"), value_get_int(port, "containerPort", 0),
                           text_of(port, "protocol"), text_of(port, "hostIP"));
         for (size_t j = 0; j < i; j++)
@@ -415,9 +424,10 @@ static void warn_ports(const Warner *w) {
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; *text_of(ports[i].port, "name") && j < i; j++)
             if (streq(text_of(ports[i].port, "name"), text_of(ports[j].port, "name"))) {
-                strategy_warn(w->context,
-                              "%s: duplicate port name %s with %s, services and probes that select ports by name will use %s",
-                              ports[i].at, go_quoted(arena, text_of(ports[i].port, "name")), ports[j].at, ports[j].at);
+                strategy_warn(
+                    w->context,
+                    "%s: duplicate port name %s with %s, services and probes that select ports by name will use %s",
+                    ports[i].at, go_quoted(arena, text_of(ports[i].port, "name")), ports[j].at, ports[j].at);
                 break;
             }
 }
@@ -428,9 +438,10 @@ static void warn_pod_affinity(const Warner *w) {
     static const char *const KINDS[] = {"podAffinity", "podAntiAffinity"};
     FieldPath affinity_at = FIELD(&w->path, "affinity");
     for (size_t k = 0; k < ELEMENTSOF(KINDS); k++) {
-        const Value *affinity = value_path(w->spec, "affinity", KINDS[k], NULL), *required = value_get(affinity, REQUIRED),
-                    *preferred = value_get(affinity, PREFERRED);
-        FieldPath at = FIELD(&affinity_at, KINDS[k]), required_at = FIELD(&at, REQUIRED), preferred_at = FIELD(&at, PREFERRED);
+        const Value *affinity = value_path(w->spec, "affinity", KINDS[k], NULL),
+                    *required = value_get(affinity, REQUIRED), *preferred = value_get(affinity, PREFERRED);
+        FieldPath at = FIELD(&affinity_at, KINDS[k]), required_at = FIELD(&at, REQUIRED),
+                  preferred_at = FIELD(&at, PREFERRED);
         for (size_t i = 0; i < value_len(required); i++) {
             FieldPath item = FIELD_INDEX(&required_at, i), selector = FIELD(&item, "labelSelector");
             if (!value_get(value_at(required, i), "labelSelector"))
@@ -446,7 +457,8 @@ static void warn_pod_affinity(const Warner *w) {
 }
 
 static void warn_addresses(const Warner *w) {
-    const Value *servers = value_path(w->spec, "dnsConfig", "nameservers", NULL), *aliases = value_get(w->spec, "hostAliases");
+    const Value *servers = value_path(w->spec, "dnsConfig", "nameservers", NULL),
+                *aliases = value_get(w->spec, "hostAliases");
     FieldPath dns = FIELD(&w->path, "dnsConfig"), servers_at = FIELD(&dns, "nameservers"),
               aliases_at = FIELD(&w->path, "hostAliases");
     for (size_t i = 0; i < value_len(servers); i++) {
@@ -463,7 +475,8 @@ static void warn_pod_profile(const Warner *w) {
     static const char KEY[] = "seccomp.security.alpha.kubernetes.io/pod";
     FieldPath meta = FIELD(w->root, "metadata"), list = FIELD(&meta, "annotations"), at = FIELD_KEY(&list, KEY);
     if (!value_path(w->spec, "securityContext", "seccompProfile", NULL) && value_get(w->annotations, KEY))
-        strategy_warn(w->context, "%s: non-functional in v1.27+; use the \"seccompProfile\" field instead", at_text(w, &at));
+        strategy_warn(w->context, "%s: non-functional in v1.27+; use the \"seccompProfile\" field instead",
+                      at_text(w, &at));
 }
 
 static void warn_all(StrategyContext *context, const Value *object, const FieldPath *root) {
@@ -485,7 +498,8 @@ static void warn_all(StrategyContext *context, const Value *object, const FieldP
     each_container(&w, warn_container);
     warn_ports(&w);
     if (value_get_int(w.spec, "terminationGracePeriodSeconds", 0) < 0)
-        strategy_warn(context, "%s: must be >= 0; negative values are invalid and will be treated as 1", at_text(&w, &grace));
+        strategy_warn(context, "%s: must be >= 0; negative values are invalid and will be treated as 1",
+                      at_text(&w, &grace));
     warn_pod_affinity(&w);
     warn_addresses(&w);
 }
@@ -497,11 +511,17 @@ void pod_warn(StrategyContext *context, const Value *pod) {
     for (size_t i = 0; i < messages.n; i++)
         list = arena_printf(context->arena, "%s%s%s", list, i ? " " : "", messages.items[i]);
     if (messages.n)
-        strategy_warn(context,
-                      "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label "
-                      "is recommended: [%s]",
-                      list);
+        strategy_warn(
+            context,
+            "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label "
+            "is recommended: [%s]",
+            list);
     warn_all(context, pod, NULL);
+}
+
+void claim_spec_warn(StrategyContext *context, const Value *spec, const FieldPath *path) {
+    Warner w = {.context = context};
+    warn_claim(&w, spec, path);
 }
 
 void pod_template_warn(StrategyContext *context, const Value *template, const FieldPath *path) {

@@ -7,3 +7,5 @@
 void pod_warn(StrategyContext *context, const Value *pod);
 /* A PodTemplateSpec at `path`; NULL: nothing. */
 void pod_template_warn(StrategyContext *context, const Value *template, const FieldPath *path);
+/* A PersistentVolumeClaimSpec at `path`. */
+void claim_spec_warn(StrategyContext *context, const Value *spec, const FieldPath *path);

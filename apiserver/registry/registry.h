@@ -111,6 +111,8 @@ int registry_delete_collection(RegistryCall *call, const DeleteOptions *options,
 void meta_validate(const Strategy *strategy, const Resource *resource, const Value *object, bool strict_name,
                    FieldErrors *errors);
 void meta_validate_update(const Value *object, const Value *old, FieldErrors *errors);
+/* What built-in kinds ask of finalizers besides. */
+void meta_validate_finalizers(const Resource *resource, const Value *object, FieldErrors *errors);
 /* fields.c: how this request's writes are tracked in managedFields. */
 void registry_managed_input(RegistryCall *call, ManagedInput *ret);
 const char *meta_get(const Value *object, const char *name); /* metadata.NAME when a string, else NULL */

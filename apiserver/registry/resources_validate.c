@@ -68,7 +68,8 @@ static void check_pod_name(FieldErrors *errors, const char *name, const FieldPat
 }
 
 /* Huge pages come in whole pages of the size that their name says. */
-static void check_pages(FieldErrors *errors, const char *name, const char *text, const Quantity *q, const FieldPath *path) {
+static void check_pages(FieldErrors *errors, const char *name, const char *text, const Quantity *q,
+                        const FieldPath *path) {
     Quantity size;
     const char *size_text = name + strlen("hugepages-");
     if (!is_huge_page(name) || quantity_parse(size_text, &size) < 0 || quantity_sign(&size) <= 0)

@@ -97,9 +97,9 @@ static bool is_sysctl_name(const char *name) {
 
 /* Sysctls of namespaces that are the host's own. */
 static void check_host_sysctl(const PodValidation *v, const char *name, const FieldPath *path) {
-    static const char *const IPC[] = {"kernel.sem", "kernel/sem", NULL}, *const IPC_PREFIXES[] = {"kernel.shm", "kernel/shm",
-                                                                                                 "kernel.msg", "kernel/msg",
-                                                                                                 "fs.mqueue.", "fs/mqueue/"};
+    static const char *const IPC[] = {"kernel.sem", "kernel/sem", NULL}, *const IPC_PREFIXES[] = {
+                                                                             "kernel.shm", "kernel/shm", "kernel.msg",
+                                                                             "kernel/msg", "fs.mqueue.", "fs/mqueue/"};
     bool net = str_has_prefix(name, "net.") || str_has_prefix(name, "net/"), ipc = str_in(name, IPC);
     for (size_t i = 0; i < ELEMENTSOF(IPC_PREFIXES); i++)
         ipc |= str_has_prefix(name, IPC_PREFIXES[i]);

@@ -127,6 +127,7 @@ static int validate(UpdateState *state, ApiError *err) {
     /* Once for all resources, once by the resource's own validation: the reference lists both. */
     meta_validate_update(state->object, state->old_value, &errors);
     meta_validate_update(state->object, state->old_value, &errors);
+    meta_validate_finalizers(call->resource, state->object, &errors);
     if (status && strategy->validate_status_update)
         strategy->validate_status_update(&call->context, state->object, state->old_value, &errors);
     else if (!status && !is_partial(call->request->subresource)) {

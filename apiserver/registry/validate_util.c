@@ -27,7 +27,7 @@ void member_required(FieldErrors *errors, const Value *object, const char *name,
 }
 
 void member_one_of_if_set(FieldErrors *errors, const Value *object, const char *name, const char *const *values,
-                         const FieldPath *path) {
+                          const FieldPath *path) {
     FieldPath at = FIELD(path, name);
     const char *text = value_get_str(object, name);
     if (text && !str_in(text, values))
@@ -35,14 +35,14 @@ void member_one_of_if_set(FieldErrors *errors, const Value *object, const char *
 }
 
 void member_one_of(FieldErrors *errors, const Value *object, const char *name, const char *const *values,
-                  const FieldPath *path) {
+                   const FieldPath *path) {
     member_required(errors, object, name, path);
     if (*text_of(object, name))
         member_one_of_if_set(errors, object, name, values, path);
 }
 
 void member_name_if_set(FieldErrors *errors, const Value *object, const char *name, name_check check,
-                       const FieldPath *path) {
+                        const FieldPath *path) {
     FieldPath at = FIELD(path, name);
     if (*text_of(object, name))
         field_check_name(errors, &at, text_of(object, name), check);
@@ -55,8 +55,8 @@ void member_nonnegative(FieldErrors *errors, const Value *object, const char *na
         field_invalid(errors, &at, value_int(errors->arena, i), "must be greater than or equal to 0");
 }
 
-void member_not_above(FieldErrors *errors, const Value *object, const char *name, const char *other, const char *message,
-                     const FieldPath *path) {
+void member_not_above(FieldErrors *errors, const Value *object, const char *name, const char *other,
+                      const char *message, const FieldPath *path) {
     FieldPath at = FIELD(path, name);
     int64_t i = value_get_int(object, name, 0);
     if (i > value_get_int(object, other, 0))
@@ -64,7 +64,7 @@ void member_not_above(FieldErrors *errors, const Value *object, const char *name
 }
 
 void member_immutable(FieldErrors *errors, const Value *object, const Value *old, const char *name, const char *type,
-                     const FieldPath *path) {
+                      const FieldPath *path) {
     FieldPath at = FIELD(path, name);
     const Value *now = value_get(object, name);
     if (value_equal(now, value_get(old, name)))

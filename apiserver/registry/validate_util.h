@@ -1,5 +1,5 @@
-/* What the files of semantic validation share: small checks of one member, in the reference's words. `path` is the path of
- * the object that has the member, unless said otherwise. Pure; any thread. */
+/* What the files of semantic validation share: small checks of one member, in the reference's words. `path` is the path
+ * of the object that has the member, unless said otherwise. Pure; any thread. */
 #pragma once
 
 #include "api/names.h"
@@ -21,20 +21,20 @@ bool list_has_text(const Value *list, size_t end, const char *text); /* of a lis
 void member_required(FieldErrors *errors, const Value *object, const char *name, const FieldPath *path); /* not empty */
 /* One of `values`; empty is "required". */
 void member_one_of(FieldErrors *errors, const Value *object, const char *name, const char *const *values,
-                  const FieldPath *path);
+                   const FieldPath *path);
 /* One of `values` when set. */
 void member_one_of_if_set(FieldErrors *errors, const Value *object, const char *name, const char *const *values,
-                         const FieldPath *path);
+                          const FieldPath *path);
 void member_name_if_set(FieldErrors *errors, const Value *object, const char *name, name_check check,
-                       const FieldPath *path);
+                        const FieldPath *path);
 void member_nonnegative(FieldErrors *errors, const Value *object, const char *name, const FieldPath *path);
 /* Member `name` must not be greater than member `other` of the same object. */
-void member_not_above(FieldErrors *errors, const Value *object, const char *name, const char *other, const char *message,
-                     const FieldPath *path);
+void member_not_above(FieldErrors *errors, const Value *object, const char *name, const char *other,
+                      const char *message, const FieldPath *path);
 /* Member `name` is the same in both; what is new is printed as the internal struct `type` (internal_print.h), as it
  * stands when NULL. */
 void member_immutable(FieldErrors *errors, const Value *object, const Value *old, const char *name, const char *type,
-                     const FieldPath *path);
+                      const FieldPath *path);
 /* Invalid without a value (field.OmitValueType). */
 void field_invalid_plain(FieldErrors *errors, const FieldPath *path, const char *message);
 /* metadata.annotations of a template, at the path of the map: keys and total size. */

@@ -1,5 +1,5 @@
-/* The kinds of volumes that are of one vendor each, most of them served by CSI drivers today: what their sources must say.
- * `volume_kind_validate` finds a kind's row; the kinds with more to say are in volume_validate.c. */
+/* The kinds of volumes that are of one vendor each, most of them served by CSI drivers today: what their sources must
+ * say. `volume_kind_validate` finds a kind's row; the kinds with more to say are in volume_validate.c. */
 #include <regex.h>
 
 #include "apiserver/registry/pod_validate.h"
@@ -168,11 +168,13 @@ static void check_flex(FieldErrors *errors, const Value *source, const FieldPath
 }
 
 static void check_azure_disk(FieldErrors *errors, const Value *source, const FieldPath *path) {
-    static const char *const CACHING[] = {"None", "ReadOnly", "ReadWrite", NULL}, *const KINDS[] = {"Dedicated", "Managed",
-                                                                                                  "Shared", NULL};
+    static const char *const CACHING[] = {"None", "ReadOnly", "ReadWrite", NULL}, *const KINDS[] = {"Dedicated",
+                                                                                                    "Managed", "Shared",
+                                                                                                    NULL};
     static const char *const MANAGED[] = {
         "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}", NULL};
-    static const char *const BLOB[] = {"https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd", NULL};
+    static const char *const BLOB[] = {"https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd",
+                                       NULL};
     const char *uri = text_of(source, "diskURI"), *kind = value_get_str(source, "kind");
     FieldPath at = FIELD(path, "diskURI");
     bool managed = kind && streq(kind, "Managed");

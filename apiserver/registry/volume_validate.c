@@ -236,7 +236,8 @@ static void check_nfs(_unused_ const PodValidation *v, FieldErrors *errors, cons
 
 static const struct {
     const char *name;
-    void (*check)(const PodValidation *, FieldErrors *, const Value *, const FieldPath *); /* NULL: volume_kinds_validate.c */
+    void (*check)(const PodValidation *, FieldErrors *, const Value *,
+                  const FieldPath *); /* NULL: volume_kinds_validate.c */
 } SOURCES[] = {
     {"emptyDir", check_empty_dir},
     {"hostPath", check_host_path},

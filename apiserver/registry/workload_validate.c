@@ -166,7 +166,7 @@ static void check_counts(FieldErrors *errors, const Value *status, const char *c
     for (; *names; names++)
         member_not_above(errors, status, *names, "replicas", "cannot be greater than status.replicas", path);
     member_not_above(errors, status, "availableReplicas", "readyReplicas",
-                    arena_printf(errors->arena, "cannot be greater than %s", ready), path);
+                     arena_printf(errors->arena, "cannot be greater than %s", ready), path);
 }
 
 void status_not_decremented(FieldErrors *errors, const Value *status, const Value *old, const char *name) {
@@ -179,8 +179,8 @@ void status_not_decremented(FieldErrors *errors, const Value *status, const Valu
 
 void deployment_validate_status(_unused_ StrategyContext *context, const Value *object, const Value *old,
                                 FieldErrors *errors) {
-    static const char *const COUNTS[] = {"observedGeneration", "replicas",           "updatedReplicas",
-                                         "readyReplicas",      "availableReplicas",  "unavailableReplicas",
+    static const char *const COUNTS[] = {"observedGeneration",  "replicas",          "updatedReplicas",
+                                         "readyReplicas",       "availableReplicas", "unavailableReplicas",
                                          "terminatingReplicas", "collisionCount",    NULL};
     static const char *const BOUNDED[] = {"updatedReplicas", "readyReplicas", "availableReplicas", NULL};
     const Value *status = value_get(object, "status");
@@ -207,8 +207,13 @@ void replicaset_validate_update(StrategyContext *context, const Value *object, c
 
 void replicaset_validate_status(_unused_ StrategyContext *context, const Value *object, _unused_ const Value *old,
                                 FieldErrors *errors) {
-    static const char *const COUNTS[] = {"replicas",           "fullyLabeledReplicas", "readyReplicas", "availableReplicas",
-                                         "observedGeneration", "terminatingReplicas",  NULL};
+    static const char *const COUNTS[] = {"replicas",
+                                         "fullyLabeledReplicas",
+                                         "readyReplicas",
+                                         "availableReplicas",
+                                         "observedGeneration",
+                                         "terminatingReplicas",
+                                         NULL};
     static const char *const BOUNDED[] = {"fullyLabeledReplicas", "readyReplicas", "availableReplicas", NULL};
     const Value *status = value_get(object, "status");
     FieldPath path = FIELD(NULL, "status");
@@ -302,8 +307,8 @@ typedef struct StatefulOptions {
 static void check_stateful_template(FieldErrors *errors, const Value *spec, const StatefulOptions *options,
                                     const FieldPath *path) {
     const Value *selector = value_get(spec, "selector"), *template = stateful_template(errors->arena, spec);
-    FieldPath at = FIELD(path, "selector"), template_at = FIELD(path, "template"), labels = FIELD(&template_at, "labels"),
-              annotations = FIELD(&template_at, "annotations");
+    FieldPath at = FIELD(path, "selector"), template_at = FIELD(path, "template"),
+              labels = FIELD(&template_at, "labels"), annotations = FIELD(&template_at, "annotations");
     if (!label_selector_is_sound(selector)) {
         field_invalid(errors, &at, selector, "%s", "");
         return;
@@ -316,7 +321,8 @@ static void check_stateful_template(FieldErrors *errors, const Value *spec, cons
     pod_annotations_validate(errors, value_get(template, "metadata"), value_get(template, "spec"), &annotations);
 }
 
-static void stateful_spec(FieldErrors *errors, const Value *spec, const StatefulOptions *options, const FieldPath *path) {
+static void stateful_spec(FieldErrors *errors, const Value *spec, const StatefulOptions *options,
+                          const FieldPath *path) {
     FieldPath service = FIELD(path, "serviceName"), template_at = FIELD(path, "template");
     check_management(errors, spec, path);
     check_stateful_strategy(errors, spec, path);
@@ -343,8 +349,12 @@ void statefulset_validate(_unused_ StrategyContext *context, const Value *object
 
 void statefulset_validate_update(_unused_ StrategyContext *context, const Value *object, const Value *old,
                                  FieldErrors *errors) {
-    static const char *const MUTABLE[] = {"replicas", "template",             "updateStrategy",
-                                          "minReadySeconds", "ordinals", "revisionHistoryLimit",
+    static const char *const MUTABLE[] = {"replicas",
+                                          "template",
+                                          "updateStrategy",
+                                          "minReadySeconds",
+                                          "ordinals",
+                                          "revisionHistoryLimit",
                                           "persistentVolumeClaimRetentionPolicy"};
     Arena *arena = errors->arena;
     const Value *spec = value_get(object, "spec"), *old_spec = value_get(old, "spec");
@@ -368,8 +378,9 @@ void statefulset_validate_update(_unused_ StrategyContext *context, const Value 
 
 void statefulset_validate_status(_unused_ StrategyContext *context, const Value *object, const Value *old,
                                  FieldErrors *errors) {
-    static const char *const COUNTS[] = {"replicas",          "readyReplicas",      "currentReplicas", "updatedReplicas",
-                                         "availableReplicas", "observedGeneration", "collisionCount",  NULL};
+    static const char *const COUNTS[] = {
+        "replicas",          "readyReplicas",      "currentReplicas", "updatedReplicas",
+        "availableReplicas", "observedGeneration", "collisionCount",  NULL};
     static const char *const BOUNDED[] = {"readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas",
                                           NULL};
     const Value *status = value_get(object, "status");
@@ -404,7 +415,8 @@ static void check_daemon_strategy(FieldErrors *errors, const Value *spec, const 
     if (streq(type, "OnDelete"))
         return;
     if (!streq(type, "RollingUpdate"))
-        field_not_supported(errors, &at, internal_value(errors->arena, "DaemonSetUpdateStrategy", strategy, NULL), TYPES);
+        field_not_supported(errors, &at, internal_value(errors->arena, "DaemonSetUpdateStrategy", strategy, NULL),
+                            TYPES);
     else if (!rolling)
         field_required(errors, &rolling_at, "");
     else
@@ -414,7 +426,8 @@ static void check_daemon_strategy(FieldErrors *errors, const Value *spec, const 
 void daemonset_validate(_unused_ StrategyContext *context, const Value *object, FieldErrors *errors) {
     const Value *spec = value_get(object, "spec"), *selector = value_get(spec, "selector"),
                 *template = value_get(spec, "template");
-    FieldPath path = FIELD(NULL, "spec"), selector_at = FIELD(&path, "selector"), template_at = FIELD(&path, "template");
+    FieldPath path = FIELD(NULL, "spec"), selector_at = FIELD(&path, "selector"),
+              template_at = FIELD(&path, "template");
     field_check_label_selector(errors, &selector_at, selector);
     if (label_selector_is_sound(selector))
         template_selected_validate(errors, selector, template, false, &template_at);
@@ -435,10 +448,11 @@ void daemonset_validate_update(StrategyContext *context, const Value *object, co
 
 void daemonset_validate_status(_unused_ StrategyContext *context, const Value *object, const Value *old,
                                FieldErrors *errors) {
-    static const char *const COUNTS[] = {"currentNumberScheduled", "numberMisscheduled",     "desiredNumberScheduled",
-                                         "numberReady",            "observedGeneration",     "updatedNumberScheduled",
-                                         "numberAvailable",        "numberUnavailable",      "collisionCount",
-                                         NULL};
+    static const char *const COUNTS[] = {"currentNumberScheduled", "numberMisscheduled",
+                                         "desiredNumberScheduled", "numberReady",
+                                         "observedGeneration",     "updatedNumberScheduled",
+                                         "numberAvailable",        "numberUnavailable",
+                                         "collisionCount",         NULL};
     const Value *status = value_get(object, "status");
     FieldPath path = FIELD(NULL, "status");
     check_all_nonnegative(errors, status, COUNTS, &path);

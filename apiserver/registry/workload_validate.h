@@ -1,5 +1,6 @@
-/* Semantic validation of the kinds that make pods (the reference's pkg/apis/apps/validation and parts of core). Objects are
- * whole, versioned, normalised and defaulted; metadata is the engine's. Pure; errors in the reference's words and order. */
+/* Semantic validation of the kinds that make pods (the reference's pkg/apis/apps/validation and parts of core). Objects
+ * are whole, versioned, normalised and defaulted; metadata is the engine's. Pure; errors in the reference's words and
+ * order. */
 #pragma once
 
 #include "apiserver/registry/strategy.h"
@@ -35,8 +36,8 @@ void job_template_validate(FieldErrors *errors, const Value *template, const Fie
 void cronjob_validate(StrategyContext *context, const Value *object, FieldErrors *errors);
 void cronjob_validate_update(StrategyContext *context, const Value *object, const Value *old, FieldErrors *errors);
 
-/* Does the selector (a LabelSelector; absent selects nothing) select the template's labels? An error at the labels of the
- * template when not. `skip_empty`: a selector that selects everything is not asked. */
+/* Does the selector (a LabelSelector; absent selects nothing) select the template's labels? An error at the labels of
+ * the template when not. `skip_empty`: a selector that selects everything is not asked. */
 void template_selected_validate(FieldErrors *errors, const Value *selector, const Value *template, bool skip_empty,
                                 const FieldPath *template_path);
 bool label_selector_is_sound(const Value *selector); /* LabelSelectorAsSelector gives no error */
