@@ -1,7 +1,7 @@
 /* LimitRanger: what a namespace's LimitRanges set for containers that say nothing, and the bounds for those that do. */
 #include "apiserver/admission/admission.h"
 #include "apiserver/admission/messages.h"
-#include "apiserver/admission/pod_resources.h"
+#include "api/pod_resources.h"
 #include "base/str.h"
 
 #define ANNOTATION "kubernetes.io/limit-ranger"

@@ -1,6 +1,6 @@
 /* PodResizeValidator: a running pod is resized only where that works and only to what its node has. */
 #include "apiserver/admission/admission.h"
-#include "apiserver/admission/pod_resources.h"
+#include "api/pod_resources.h"
 #include "base/str.h"
 
 #include <errno.h>

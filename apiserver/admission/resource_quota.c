@@ -5,7 +5,8 @@
  * limit. A write that fails after it was charged is corrected by the quota controller, which counts what there is.
  * Requests of one namespace wait for each other (admission_lock), so that races are only with that controller. */
 #include "api/managed.h"
-#include "apiserver/admission/quota_evaluator.h"
+#include "api/quota.h"
+#include "apiserver/admission/admission.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -15,7 +16,7 @@
 
 typedef struct Charge {
     AdmissionRequest *request;
-    const QuotaEvaluator *evaluator;
+    const QuotaKind *kind;
     Arena *arena;
     ResourceList usage;
 } Charge;
@@ -24,7 +25,7 @@ typedef struct Charge {
 typedef struct Quota {
     const Object *object;
     Value *value;
-    ResourceList hard, used, accounted; /* accounted: those of hard that the evaluator knows */
+    ResourceList hard, used, accounted; /* accounted: those of hard that are accounted for */
     bool covers;                        /* the request falls under it */
 } Quota;
 
@@ -33,25 +34,17 @@ static void read_quota(const Charge *charge, const Object *object, Quota *ret) {
     ret->value = object_value(object, charge->arena);
     ret->hard = resource_list_read(charge->arena, value_path(ret->value, "status", "hard", NULL));
     ret->used = resource_list_read(charge->arena, value_path(ret->value, "status", "used", NULL));
-    ret->accounted = RESOURCE_LIST_INIT(charge->arena);
-    for (size_t i = 0; i < ret->hard.n; i++)
-        if (charge->evaluator->accounts(charge->request, ret->hard.items[i].name))
-            resource_list_set(&ret->accounted, ret->hard.items[i].name, ret->hard.items[i].quantity);
+    ret->accounted = quota_accounted(charge->kind, charge->request->request->resource, &ret->hard);
 }
 
 static bool covers(const Charge *charge, const Quota *quota, const Value *object) {
-    const Value *item, *spec = value_get(quota->value, "spec");
-    bool (*in_scope)(const Value *, const char *, const char *, const Value *) = charge->evaluator->in_scope;
-    if (!quota->accounted.n)
-        return false;
-    VALUE_FOREACH (item, value_get(spec, "scopes"))
-        if (!in_scope || !in_scope(object, str_or(value_str(item), ""), "Exists", NULL))
-            return false;
-    VALUE_FOREACH (item, value_path(spec, "scopeSelector", "matchExpressions", NULL))
-        if (!in_scope || !in_scope(object, str_or(value_get_str(item, "scopeName"), ""),
-                                   str_or(value_get_str(item, "operator"), ""), value_get(item, "values")))
-            return false;
-    return true;
+    return quota->accounted.n && quota_has_in_scope(charge->kind, value_get(quota->value, "spec"), object);
+}
+
+/* What the object counts for. */
+static ResourceList usage_of(const Charge *charge, const Value *object) {
+    const AdmissionRequest *request = charge->request;
+    return charge->kind->usage(charge->arena, request->request->resource, object, request->strategy->now_ns);
 }
 
 static char *names_text(const ResourceList *list) {
@@ -64,9 +57,8 @@ static char *names_text(const ResourceList *list) {
 /* Whether the quota can be judged at all. */
 static int check_demands(const Charge *charge, const Quota *quota, ApiError *err) {
     const char *name = object_name(quota->object);
-    char *missing = charge->evaluator->missing
-                        ? charge->evaluator->missing(charge->arena, charge->request->object, &quota->accounted)
-                        : NULL;
+    char *missing =
+        charge->kind->missing ? charge->kind->missing(charge->arena, charge->request->object, &quota->accounted) : NULL;
     if (missing)
         return admission_forbid(charge->request, err, "failed quota: %s: %s", name, missing);
     for (size_t i = 0; i < quota->accounted.n; i++)
@@ -82,7 +74,7 @@ static ResourceList added(const Charge *charge, const Quota *quota) {
     ResourceList all = RESOURCE_LIST_INIT(charge->arena);
     resource_list_add(&all, &charge->usage);
     if (request->operation == ADMISSION_UPDATE && covers(charge, quota, request->old)) {
-        ResourceList before = charge->evaluator->usage(request, request->old);
+        ResourceList before = usage_of(charge, request->old);
         all = resource_list_excess(&charge->usage, &before);
     }
     resource_list_drop_zeros(&all);
@@ -182,14 +174,37 @@ static int charge_all(const Charge *charge, StrategyContext *context, const char
     return r;
 }
 
+static bool has_deadline(const Value *pod) {
+    return value_get_int(value_get(pod, "spec"), "activeDeadlineSeconds", -1) >= 0;
+}
+
+/* Whether this kind of request can take anything. */
+static bool is_charged(const AdmissionRequest *request) {
+    static const char *const measured[] = {"services", "persistentvolumeclaims", NULL};
+    const char *subresource = str_or(request->request->subresource, ""), *plural = request->resource->plural;
+    const char *group = request->resource->group;
+    bool update = request->operation == ADMISSION_UPDATE;
+    if (!*group && streq(plural, "pods")) {
+        if (*subresource)
+            return update && streq(subresource, "resize");
+        return !update || has_deadline(request->old) != has_deadline(request->object);
+    }
+    if (!*group && streq(plural, "persistentvolumeclaims") && streq(subresource, "status"))
+        return true;
+    if (*subresource)
+        return false;
+    return !update || (!*group && str_in(plural, measured)) ||
+           (streq(group, "resource.k8s.io") && streq(plural, "resourceclaims"));
+}
+
 static int validate(AdmissionRequest *request, ApiError *err) {
     const Resource *resource = request->request->resource;
     bool namespaces = !*resource->group && streq(resource->plural, "namespaces");
     if (request->operation > ADMISSION_UPDATE || !*request->ns ||
         (namespaces && request->operation == ADMISSION_CREATE))
         return 0;
-    Charge charge = {.request = request, .evaluator = quota_evaluator_of(resource), .arena = request->strategy->arena};
-    if (!charge.evaluator || !charge.evaluator->handles(request))
+    Charge charge = {.request = request, .kind = quota_kind_of(resource), .arena = request->strategy->arena};
+    if (!charge.kind || !is_charged(request))
         return 0;
     /* most namespaces have none */
     _cleanup_object_list_ ObjectList any = {0};
@@ -198,7 +213,7 @@ static int validate(AdmissionRequest *request, ApiError *err) {
         return r;
     size_t n_done = 0, max_done = any.n * QUOTA_ATTEMPTS; /* quotas may come and go between attempts */
     const char **done = arena_alloc(charge.arena, max_done * sizeof *done);
-    charge.usage = charge.evaluator->usage(request, request->object);
+    charge.usage = usage_of(&charge, request->object);
     admission_lock(request);
     for (int i = 0; i < QUOTA_ATTEMPTS; i++) {
         r = charge_all(&charge, request->strategy, done, &n_done, max_done, err);

@@ -1,6 +1,6 @@
 /* RuntimeClass: what a pod's runtime takes on top, and where it can run, become the pod's own. */
 #include "apiserver/admission/admission.h"
-#include "apiserver/admission/resource_list.h"
+#include "api/resource_list.h"
 #include "apiserver/admission/tolerations.h"
 #include "base/str.h"
 

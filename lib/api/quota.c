@@ -1,6 +1,6 @@
-#include "apiserver/admission/quota_evaluator.h"
+#include "api/quota.h"
 #include "api/pod_qos.h"
-#include "apiserver/admission/pod_resources.h"
+#include "api/pod_resources.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -16,13 +16,13 @@ static const char *count_name(Arena *arena, const Resource *resource) {
     return arena_printf(arena, "count/%s%s%s", resource->plural, *resource->group ? "." : "", resource->group);
 }
 
-static bool is_count_name(const AdmissionRequest *request, const char *name) {
-    return streq(name, count_name(request->strategy->arena, request->request->resource));
+static bool is_count_name(Arena *arena, const Resource *resource, const char *name) {
+    return streq(name, count_name(arena, resource));
 }
 
-static ResourceList counted(const AdmissionRequest *request) {
-    ResourceList list = RESOURCE_LIST_INIT(request->strategy->arena);
-    resource_list_set_int(&list, count_name(list.arena, request->request->resource), 1);
+static ResourceList counted(Arena *arena, const Resource *resource) {
+    ResourceList list = RESOURCE_LIST_INIT(arena);
+    resource_list_set_int(&list, count_name(arena, resource), 1);
     return list;
 }
 
@@ -52,19 +52,15 @@ static const char *alias_of(const Resource *resource) {
     return !*resource->group && str_in(resource->plural, aliases) ? resource->plural : NULL;
 }
 
-static bool count_handles(const AdmissionRequest *request) {
-    return !request->request->subresource && request->operation == ADMISSION_CREATE;
+static bool count_accounts(Arena *arena, const Resource *resource, const char *name) {
+    return is_count_name(arena, resource, name) || streq_null(alias_of(resource), name);
 }
 
-static bool count_accounts(const AdmissionRequest *request, const char *name) {
-    return is_count_name(request, name) || streq_null(alias_of(request->request->resource), name);
-}
-
-static ResourceList count_usage(const AdmissionRequest *request, const Value *object) {
-    (void)object;
-    ResourceList list = counted(request);
-    if (alias_of(request->request->resource))
-        resource_list_set_int(&list, alias_of(request->request->resource), 1);
+static ResourceList count_usage(Arena *arena, const Resource *resource, _unused_ const Value *object,
+                                _unused_ int64_t now_ns) {
+    ResourceList list = counted(arena, resource);
+    if (alias_of(resource))
+        resource_list_set_int(&list, alias_of(resource), 1);
     return list;
 }
 
@@ -74,20 +70,11 @@ static bool has_deadline(const Value *pod) {
     return value_get_int(value_get(pod, "spec"), "activeDeadlineSeconds", -1) >= 0;
 }
 
-static bool pod_handles(const AdmissionRequest *request) {
-    const char *subresource = request->request->subresource;
-    if (subresource)
-        return streq(subresource, "resize") && request->operation == ADMISSION_UPDATE;
-    if (request->operation == ADMISSION_UPDATE)
-        return has_deadline(request->old) != has_deadline(request->object);
-    return request->operation == ADMISSION_CREATE;
-}
-
 static bool is_native(const char *name) {
     return !strchr(name, '/') || strstr(name, "kubernetes.io/");
 }
 
-static bool pod_accounts(const AdmissionRequest *request, const char *name) {
+static bool pod_accounts(Arena *arena, const Resource *resource, const char *name) {
     static const char *const names[] = {"cpu",
                                         "memory",
                                         "ephemeral-storage",
@@ -99,7 +86,7 @@ static bool pod_accounts(const AdmissionRequest *request, const char *name) {
                                         "limits.ephemeral-storage",
                                         "pods",
                                         NULL};
-    if (str_in(name, names) || is_count_name(request, name) || str_has_prefix(name, HUGE_PAGES) ||
+    if (str_in(name, names) || is_count_name(arena, resource, name) || str_has_prefix(name, HUGE_PAGES) ||
         str_has_prefix(name, REQUESTS HUGE_PAGES))
         return true;
     return str_has_prefix(name, REQUESTS) && (!is_native(name) || str_has_prefix(name, REQUESTS DEVICE_CLASS));
@@ -143,11 +130,10 @@ static bool pod_counts(const Value *pod, int64_t now_ns) {
     return now_ns <= at + value_get_int(meta, "deletionGracePeriodSeconds", 0) * (int64_t)NS_PER_SEC;
 }
 
-static ResourceList pod_usage(const AdmissionRequest *request, const Value *pod) {
+static ResourceList pod_usage(Arena *arena, const Resource *resource, const Value *pod, int64_t now_ns) {
     const PodResourcesOptions options = {.use_status = true, .overhead = true, .huge_pages = true};
-    Arena *arena = request->strategy->arena;
-    ResourceList list = counted(request);
-    if (!pod_counts(pod, request->strategy->now_ns))
+    ResourceList list = counted(arena, resource);
+    if (!pod_counts(pod, now_ns))
         return list;
     ResourceList requests = pod_requests(arena, pod, options), limits = pod_limits(arena, pod, options);
     ResourceList more = as_quota(&requests, &limits);
@@ -240,16 +226,13 @@ static char *pod_missing(Arena *arena, const Value *pod, const ResourceList *nam
 
 /* Services. */
 
-static bool main_handles(const AdmissionRequest *request) {
-    return !request->request->subresource && request->operation <= ADMISSION_UPDATE;
-}
-
-static bool service_accounts(const AdmissionRequest *request, const char *name) {
+static bool service_accounts(Arena *arena, const Resource *resource, const char *name) {
     static const char *const names[] = {"services", "services.nodeports", "services.loadbalancers", NULL};
-    return str_in(name, names) || is_count_name(request, name);
+    return str_in(name, names) || is_count_name(arena, resource, name);
 }
 
-static ResourceList service_usage(const AdmissionRequest *request, const Value *service) {
+static ResourceList service_usage(Arena *arena, const Resource *resource, const Value *service,
+                                  _unused_ int64_t now_ns) {
     const Value *spec = value_get(service, "spec"), *ports = value_get(spec, "ports"), *port;
     const char *type = str_or(value_get_str(spec, "type"), "");
     bool balancer = streq(type, "LoadBalancer");
@@ -259,7 +242,7 @@ static ResourceList service_usage(const AdmissionRequest *request, const Value *
         VALUE_FOREACH (port, ports)
             node_ports += value_get_int(port, "nodePort", 0) != 0;
     }
-    ResourceList list = counted(request);
+    ResourceList list = counted(arena, resource);
     resource_list_set_int(&list, "services", 1);
     resource_list_set_int(&list, "services.nodeports", node_ports);
     resource_list_set_int(&list, "services.loadbalancers", balancer);
@@ -268,14 +251,9 @@ static ResourceList service_usage(const AdmissionRequest *request, const Value *
 
 /* Claims of storage. */
 
-static bool claim_handles(const AdmissionRequest *request) {
-    const char *subresource = request->request->subresource;
-    return request->operation <= ADMISSION_UPDATE && (!subresource || streq(subresource, "status"));
-}
-
-static bool claim_accounts(const AdmissionRequest *request, const char *name) {
-    return is_count_name(request, name) || streq(name, "persistentvolumeclaims") || streq(name, "requests.storage") ||
-           str_has_suffix(name, CLASS_SUFFIX "persistentvolumeclaims") ||
+static bool claim_accounts(Arena *arena, const Resource *resource, const char *name) {
+    return is_count_name(arena, resource, name) || streq(name, "persistentvolumeclaims") ||
+           streq(name, "requests.storage") || str_has_suffix(name, CLASS_SUFFIX "persistentvolumeclaims") ||
            str_has_suffix(name, CLASS_SUFFIX "requests.storage");
 }
 
@@ -285,9 +263,8 @@ static const char *storage_class(const Value *claim) {
     return str_or(old_way ? old_way : value_get_str(value_get(claim, "spec"), "storageClassName"), "");
 }
 
-static ResourceList claim_usage(const AdmissionRequest *request, const Value *claim) {
-    Arena *arena = request->strategy->arena;
-    ResourceList list = counted(request),
+static ResourceList claim_usage(Arena *arena, const Resource *resource, const Value *claim, _unused_ int64_t now_ns) {
+    ResourceList list = counted(arena, resource),
                  asked = resource_list_read(arena, value_path(claim, "spec", "resources", "requests", NULL));
     ResourceList given = resource_list_read(arena, value_path(claim, "status", "allocatedResources", NULL));
     const Quantity *size = resource_list_get(&asked, "storage"), *allocated = resource_list_get(&given, "storage");
@@ -328,8 +305,8 @@ static bool claim_in_scope(const Value *claim, const char *scope, const char *op
 
 /* Claims of devices. */
 
-static bool device_accounts(const AdmissionRequest *request, const char *name) {
-    return is_count_name(request, name) || str_has_suffix(name, CLASS_DEVICES);
+static bool device_accounts(Arena *arena, const Resource *resource, const char *name) {
+    return is_count_name(arena, resource, name) || str_has_suffix(name, CLASS_DEVICES);
 }
 
 static int64_t devices_of(const Value *request) {
@@ -341,9 +318,8 @@ static const char *device_name(Arena *arena, const Value *request) {
     return arena_printf(arena, "%s" CLASS_DEVICES, str_or(value_get_str(request, "deviceClassName"), ""));
 }
 
-static ResourceList device_usage(const AdmissionRequest *request, const Value *claim) {
-    Arena *arena = request->strategy->arena;
-    ResourceList list = counted(request);
+static ResourceList device_usage(Arena *arena, const Resource *resource, const Value *claim, _unused_ int64_t now_ns) {
+    ResourceList list = counted(arena, resource);
     const Value *item, *sub;
     VALUE_FOREACH (item, value_path(claim, "spec", "devices", "requests", NULL)) {
         const Value *exactly = value_get(item, "exactly");
@@ -362,15 +338,15 @@ static ResourceList device_usage(const AdmissionRequest *request, const Value *c
     return list;
 }
 
-static const QuotaEvaluator evaluators[] = {
-    {"", "pods", pod_handles, pod_accounts, pod_usage, pod_in_scope, pod_missing},
-    {"", "services", main_handles, service_accounts, service_usage, NULL, NULL},
-    {"", "persistentvolumeclaims", claim_handles, claim_accounts, claim_usage, claim_in_scope, NULL},
-    {"resource.k8s.io", "resourceclaims", main_handles, device_accounts, device_usage, NULL, NULL},
-    {NULL, NULL, count_handles, count_accounts, count_usage, NULL, NULL},
+static const QuotaKind kinds[] = {
+    {"", "pods", pod_accounts, pod_usage, pod_in_scope, pod_missing},
+    {"", "services", service_accounts, service_usage, NULL, NULL},
+    {"", "persistentvolumeclaims", claim_accounts, claim_usage, claim_in_scope, NULL},
+    {"resource.k8s.io", "resourceclaims", device_accounts, device_usage, NULL, NULL},
+    {NULL, NULL, count_accounts, count_usage, NULL, NULL},
 };
 
-const QuotaEvaluator *quota_evaluator_of(const Resource *resource) {
+const QuotaKind *quota_kind_of(const Resource *resource) {
     static const char *const reviews[] = {"tokenreviews",
                                           "selfsubjectreviews",
                                           "subjectaccessreviews",
@@ -385,7 +361,26 @@ const QuotaEvaluator *quota_evaluator_of(const Resource *resource) {
         (streq(resource->group, "authorization.k8s.io") && str_in(resource->plural, reviews)))
         return NULL;
     for (size_t i = 0;; i++)
-        if (!evaluators[i].group ||
-            (streq(evaluators[i].group, resource->group) && streq(evaluators[i].plural, resource->plural)))
-            return &evaluators[i];
+        if (!kinds[i].group || (streq(kinds[i].group, resource->group) && streq(kinds[i].plural, resource->plural)))
+            return &kinds[i];
+}
+
+bool quota_has_in_scope(const QuotaKind *kind, const Value *quota_spec, const Value *object) {
+    const Value *item;
+    VALUE_FOREACH (item, value_get(quota_spec, "scopes"))
+        if (!kind->in_scope || !kind->in_scope(object, str_or(value_str(item), ""), "Exists", NULL))
+            return false;
+    VALUE_FOREACH (item, value_path(quota_spec, "scopeSelector", "matchExpressions", NULL))
+        if (!kind->in_scope || !kind->in_scope(object, str_or(value_get_str(item, "scopeName"), ""),
+                                               str_or(value_get_str(item, "operator"), ""), value_get(item, "values")))
+            return false;
+    return true;
+}
+
+ResourceList quota_accounted(const QuotaKind *kind, const Resource *resource, const ResourceList *hard) {
+    ResourceList list = RESOURCE_LIST_INIT(hard->arena);
+    for (size_t i = 0; i < hard->n; i++)
+        if (kind->accounts(hard->arena, resource, hard->items[i].name))
+            resource_list_set(&list, hard->items[i].name, hard->items[i].quantity);
+    return list;
 }

@@ -2,7 +2,7 @@
  * and its overhead (k8s.io/component-helpers/resource). */
 #pragma once
 
-#include "apiserver/admission/resource_list.h"
+#include "api/resource_list.h"
 
 typedef struct PodResourcesOptions {
     bool use_status; /* while a resize is under way the larger of what is asked and what is given counts */

@@ -21,7 +21,7 @@ typedef struct ResourceList {
 ResourceList resource_list_read(Arena *arena, const Value *map);
 Value *resource_list_value(const ResourceList *list);
 const Quantity *resource_list_get(const ResourceList *list, const char *name); /* NULL when absent */
-/* `name` is borrowed. */
+/* `name` is borrowed when it is new; one that is there keeps its own. */
 void resource_list_set(ResourceList *list, const char *name, Quantity quantity);
 void resource_list_set_int(ResourceList *list, const char *name, int64_t value);
 void resource_list_add(ResourceList *list, const ResourceList *other);

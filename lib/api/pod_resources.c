@@ -1,4 +1,4 @@
-#include "apiserver/admission/pod_resources.h"
+#include "api/pod_resources.h"
 #include "base/str.h"
 
 #define HUGE_PAGES "hugepages-"

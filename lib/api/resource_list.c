@@ -1,4 +1,4 @@
-#include "apiserver/admission/resource_list.h"
+#include "api/resource_list.h"
 #include "base/str.h"
 
 /* Where `name` is or belongs. */
@@ -37,8 +37,9 @@ void resource_list_set(ResourceList *list, const char *name, Quantity quantity) 
             grow(list);
         memmove(list->items + i + 1, list->items + i, (list->n - i) * sizeof *list->items);
         list->n++;
+        list->items[i].name = name;
     }
-    list->items[i] = (ResourceAmount){name, quantity};
+    list->items[i].quantity = quantity;
 }
 
 void resource_list_set_int(ResourceList *list, const char *name, int64_t value) {
