@@ -1,6 +1,7 @@
-/* Pods and the kinds that make them, through the engine and a store of its own: requests with what kube-apiserver v1.36.3
- * answered to them (tests/golden/registry/workloads.jsonl: status, causes, warnings, generation), in order, because later
- * ones change what earlier ones made. Answers that admission decides are not among them. Causes are compared as sets: some of the reference's come in the order of a Go map. */
+/* Pods and the kinds that make them, through the engine and a store of its own: requests with what kube-apiserver
+ * v1.36.3 answered to them (tests/golden/registry/workloads.jsonl: status, causes, warnings, generation), in order,
+ * because later ones change what earlier ones made. Answers that admission decides are not among them. Causes are
+ * compared as sets: some of the reference's come in the order of a Go map. */
 #include "apiserver/registry/decode.h"
 #include "apiserver/storage/driver.h"
 #include "base/fs.h"
@@ -61,10 +62,17 @@ typedef struct Patch {
 static int transform(void *userdata, const Value *old, Value **ret, ApiError *err) {
     Patch *patch = userdata;
     const ApiRequest *request = patch->call->request;
-    Value *patched;
+    Value *patched = NULL;
     bool strategic = str_has_prefix(patch->test->type, "application/strategic");
-    int r = strategic ? strategic_merge_apply(request->arena, request->resource->schema, old, request->body, &patched, err)
-                      : merge_patch_apply(request->arena, old, request->body, &patched);
+    int r = 0;
+    if (streq(value_get_str(patch->test->line, "method"), "PUT")) {
+        DecodeInput whole = decode_input(request, value_copy(request->arena, request->body));
+        return registry_decode(patch->call, &whole, ret, err);
+    }
+    if (strategic)
+        r = strategic_merge_apply(request->arena, request->resource->schema, old, request->body, &patched, err);
+    else
+        r = merge_patch_apply(request->arena, old, request->body, &patched);
     if (r < 0)
         return r;
     DecodeInput input = decode_input(request, patched);
@@ -103,7 +111,8 @@ static void run(Registry *registry, Case *c, Answer *ret) {
     ret->status = r < 0 ? ret->err.code : c->request.name ? 200 : 201;
     take_warnings(&call.context, ret);
     if (r == 0)
-        ret->generation = value_get_int(value_get(object_value(result.object, c->request.arena), "metadata"), "generation", 0);
+        ret->generation =
+            value_get_int(value_get(object_value(result.object, c->request.arena), "metadata"), "generation", 0);
 }
 
 /* uids differ from those of the recording: any one is as good as "<uid>". */
