@@ -63,6 +63,21 @@ static void namespace_validate_status_update(_unused_ StrategyContext *context, 
                           deleting ? "not " : "");
 }
 
+/* Shown as the reference's internal struct. */
+static void duplicate_taint(FieldErrors *errors, const Value *taint, const FieldPath *path) {
+    Value *shown = value_object(errors->arena), *added = value_get(taint, "timeAdded");
+    value_set_str(errors->arena, shown, "Key", text_at(taint, "key"));
+    value_set_str(errors->arena, shown, "Value", text_at(taint, "value"));
+    value_set_str(errors->arena, shown, "Effect", text_at(taint, "effect"));
+    value_set(errors->arena, shown, "TimeAdded", added ? added : value_null(errors->arena));
+    field_duplicate(errors, path, shown);
+    if (errors->n > FIELD_ERRORS_MAX)
+        return;
+    struct FieldError *last = &errors->items[errors->n - 1];
+    last->detail = arena_strdup(errors->arena, "taints must be unique by key and effect pair");
+    last->message = arena_printf(errors->arena, "%s: %s", last->message, last->detail);
+}
+
 static void check_taints(FieldErrors *errors, const Value *taints, const FieldPath *path) {
     static const char *const EFFECTS[] = {"NoSchedule", "PreferNoSchedule", "NoExecute", NULL};
     for (size_t i = 0; i < value_len(taints); i++) {
@@ -82,7 +97,7 @@ static void check_taints(FieldErrors *errors, const Value *taints, const FieldPa
         for (size_t j = 0; j < i; j++)
             if (text_is(value_at(taints, j), "effect", effect) &&
                 text_is(value_at(taints, j), "key", text_at(taint, "key"))) {
-                field_duplicate(errors, &at, taint);
+                duplicate_taint(errors, taint, &at);
                 break;
             }
     }

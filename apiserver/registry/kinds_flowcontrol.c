@@ -115,8 +115,7 @@ static void check_urls(FieldErrors *errors, const Value *rule, const FieldPath *
         else if (strstr(url, "//"))
             field_invalid_str(errors, &at, url, "must not contain double slash");
         else if (star && (star[1] || star[-1] != '/'))
-            field_invalid_str(errors, &at, url, star[1] ? "wildcard can only do suffix matching"
-                                                        : "wildcard suffix must match a whole path segment");
+            field_invalid_str(errors, &at, url, "wildcard can only do suffix matching");
     }
 }
 
@@ -182,19 +181,20 @@ static void schema_validate(_unused_ StrategyContext *context, const Value *sche
     }
 }
 
-static void check_share(FieldErrors *errors, const Value *part, const FieldPath *path) {
-    static const char *const ATLEAST_0[][2] = {{"nominalConcurrencyShares", "must be a non-negative integer"},
-                                               {"borrowingLimitPercent", "if specified, must be a non-negative integer"}};
+static void check_at_least_0(FieldErrors *errors, const Value *part, const char *name, const char *message,
+                             const FieldPath *path) {
+    const Value *n = value_get(part, name);
+    FieldPath at = FIELD(path, name);
+    if (value_is(n, VALUE_INT) && n->integer < 0)
+        field_invalid(errors, &at, n, "%s", message);
+}
+
+static void check_percents(FieldErrors *errors, const Value *part, const FieldPath *path) {
     const Value *percent = value_get(part, "lendablePercent");
     FieldPath percent_at = FIELD(path, "lendablePercent");
-    for (size_t i = 0; i < ELEMENTSOF(ATLEAST_0); i++) {
-        const Value *n = value_get(part, ATLEAST_0[i][0]);
-        FieldPath at = FIELD(path, ATLEAST_0[i][0]);
-        if (value_is(n, VALUE_INT) && n->integer < 0)
-            field_invalid(errors, &at, n, "%s", ATLEAST_0[i][1]);
-    }
     if (value_is(percent, VALUE_INT) && (percent->integer < 0 || percent->integer > 100))
         field_invalid(errors, &percent_at, percent, "must be between 0 and 100, inclusive");
+    check_at_least_0(errors, part, "borrowingLimitPercent", "if specified, must be a non-negative integer", path);
 }
 
 static void check_queuing(FieldErrors *errors, const Value *queuing, const FieldPath *path) {
@@ -246,15 +246,17 @@ static void level_validate(_unused_ StrategyContext *context, const Value *level
     if (streq(type, "Exempt")) {
         if (value_is(limited, VALUE_OBJECT))
             field_forbidden(errors, &limited_at, "must be nil if the type is not Limited");
-        check_share(errors, exempt, &exempt_at);
+        check_at_least_0(errors, exempt, "nominalConcurrencyShares", "must be a non-negative integer", &exempt_at);
+        check_percents(errors, exempt, &exempt_at);
     } else if (streq(type, "Limited")) {
         if (value_is(exempt, VALUE_OBJECT))
             field_forbidden(errors, &exempt_at, "must be nil if the type is Limited");
         if (!value_is(limited, VALUE_OBJECT))
             field_required(errors, &limited_at, "must not be empty when type is Limited");
         else {
+            check_at_least_0(errors, limited, "nominalConcurrencyShares", "must be a non-negative integer", &limited_at);
             check_response(errors, value_get(limited, "limitResponse"), &response_at);
-            check_share(errors, limited, &limited_at);
+            check_percents(errors, limited, &limited_at);
         }
     } else if (!*type)
         field_required(errors, &type_at, "");

@@ -117,6 +117,25 @@ static void runtime_validate_update(_unused_ StrategyContext *context, const Val
     check_immutable(errors, class, old, "handler", NULL);
 }
 
+/* Members of coordinated leader election, a feature that is off: kept only where they are already. */
+static void lease_drop(Value *lease, const Value *old) {
+    static const char *const MEMBERS[] = {"strategy", "preferredHolder"};
+    Value *spec = value_get(lease, "spec");
+    const Value *was = value_get(old, "spec");
+    if (!value_is(spec, VALUE_OBJECT) || value_get(was, MEMBERS[0]) || value_get(was, MEMBERS[1]))
+        return;
+    for (size_t i = 0; i < ELEMENTSOF(MEMBERS); i++)
+        value_remove(spec, MEMBERS[i]);
+}
+
+static void lease_prepare_for_create(_unused_ StrategyContext *context, Value *lease) {
+    lease_drop(lease, NULL);
+}
+
+static void lease_prepare_for_update(_unused_ StrategyContext *context, Value *lease, const Value *old) {
+    lease_drop(lease, old);
+}
+
 static void lease_validate(_unused_ StrategyContext *context, const Value *lease, FieldErrors *errors) {
     static const char *const STRATEGIES[] = {"OldestEmulationVersion", NULL};
     const Value *spec = value_get(lease, "spec"), *seconds = value_get(spec, "leaseDurationSeconds");
@@ -165,6 +184,8 @@ static const Strategy ROWS[] = {
         .group = "coordination.k8s.io",
         .plural = "leases",
         .allow_create_on_update = true,
+        .prepare_for_create = lease_prepare_for_create,
+        .prepare_for_update = lease_prepare_for_update,
         .validate = lease_validate,
     },
 };

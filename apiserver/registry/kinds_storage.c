@@ -159,9 +159,21 @@ static void attachment_validate(_unused_ StrategyContext *context, const Value *
         field_check_name(errors, &volume_at, volume, name_dns_subdomain);
 }
 
+/* Shown as the reference's internal struct. */
 static void attachment_validate_update(_unused_ StrategyContext *context, const Value *attachment, const Value *old,
                                        FieldErrors *errors) {
-    check_immutable(errors, attachment, old, "spec", NULL);
+    const Value *spec = value_get(attachment, "spec"), *source = value_get(spec, "source");
+    Value *volume = value_get(source, "persistentVolumeName"), *inlined = value_get(source, "inlineVolumeSpec");
+    Value *shown = value_object(errors->arena), *shown_source = value_object(errors->arena);
+    FieldPath at = FIELD(NULL, "spec");
+    if (same_value(spec, value_get(old, "spec")))
+        return;
+    value_set(errors->arena, shown_source, "PersistentVolumeName", volume ? volume : value_null(errors->arena));
+    value_set(errors->arena, shown_source, "InlineVolumeSpec", inlined ? inlined : value_null(errors->arena));
+    value_set_str(errors->arena, shown, "Attacher", text_at(spec, "attacher"));
+    value_set(errors->arena, shown, "Source", shown_source);
+    value_set_str(errors->arena, shown, "NodeName", text_at(spec, "nodeName"));
+    field_invalid(errors, &at, shown, MUST_NOT_CHANGE);
 }
 
 static void check_node_driver(FieldErrors *errors, const Value *drivers, size_t i, const FieldPath *path) {

@@ -256,14 +256,25 @@ static void claim_sync_sources(Arena *arena, Value *spec) {
         value_set(arena, spec, "dataSource", reference_copy(arena, reference));
 }
 
+/* Through dataSource only claims and snapshots were ever filled from; anything else is as if it were not there. */
+static void claim_drop_source(Value *spec, const Value *was) {
+    const Value *source = value_get(spec, "dataSource");
+    bool core = !*text_at(source, "apiGroup") && text_is(source, "kind", "PersistentVolumeClaim");
+    bool snapshot = text_is(source, "apiGroup", "snapshot.storage.k8s.io") && text_is(source, "kind", "VolumeSnapshot");
+    if (source && !core && !snapshot && !value_get(was, "dataSource") && !value_get(was, "dataSourceRef"))
+        value_remove(spec, "dataSource");
+}
+
 static void claim_prepare_for_create(StrategyContext *context, Value *claim) {
     Value *status = value_object(context->arena);
     value_set_str(context->arena, status, "phase", "Pending");
     value_set(context->arena, claim, "status", status);
+    claim_drop_source(value_get(claim, "spec"), NULL);
     claim_sync_sources(context->arena, value_ensure_object(context->arena, claim, "spec"));
 }
 
-static void claim_prepare_for_update(StrategyContext *context, Value *claim, _unused_ const Value *old) {
+static void claim_prepare_for_update(StrategyContext *context, Value *claim, const Value *old) {
+    claim_drop_source(value_get(claim, "spec"), value_get(old, "spec"));
     claim_sync_sources(context->arena, value_ensure_object(context->arena, claim, "spec"));
 }
 
@@ -295,11 +306,10 @@ static void check_data_sources(FieldErrors *errors, const Value *spec, const Fie
         field_invalid(errors, spec_at, shown, "must match dataSourceRef");
 }
 
-static void claim_validate(_unused_ StrategyContext *context, const Value *claim, FieldErrors *errors) {
-    const Value *spec = value_get(claim, "spec"), *storage = value_path(spec, "resources", "requests", "storage", NULL);
-    FieldPath spec_at = FIELD(NULL, "spec"), modes_at = FIELD(&spec_at, "accessModes"),
-              selector_at = FIELD(&spec_at, "selector"), resources_at = FIELD(&spec_at, "resources"),
-              storage_at = FIELD_KEY(&resources_at, "storage");
+void claim_spec_validate(FieldErrors *errors, const Value *spec, const FieldPath *spec_at) {
+    const Value *storage = value_path(spec, "resources", "requests", "storage", NULL);
+    FieldPath modes_at = FIELD(spec_at, "accessModes"), selector_at = FIELD(spec_at, "selector"),
+              resources_at = FIELD(spec_at, "resources"), storage_at = FIELD_KEY(&resources_at, "storage");
     if (!value_len(value_get(spec, "accessModes")))
         field_required(errors, &modes_at, "at least 1 access mode is required");
     field_check_label_selector(errors, &selector_at, value_get(spec, "selector"));
@@ -308,10 +318,15 @@ static void claim_validate(_unused_ StrategyContext *context, const Value *claim
         field_required(errors, &storage_at, "");
     else
         check_positive_quantity(errors, storage, &storage_at);
-    check_name_member(errors, spec, "storageClassName", name_dns_subdomain, &spec_at);
-    check_member_one_of(errors, spec, "volumeMode", MODES, &spec_at);
-    check_data_sources(errors, spec, &spec_at);
-    check_name_member(errors, spec, "volumeAttributesClassName", name_dns_subdomain, &spec_at);
+    check_name_member(errors, spec, "storageClassName", name_dns_subdomain, spec_at);
+    check_member_one_of(errors, spec, "volumeMode", MODES, spec_at);
+    check_data_sources(errors, spec, spec_at);
+    check_name_member(errors, spec, "volumeAttributesClassName", name_dns_subdomain, spec_at);
+}
+
+static void claim_validate(_unused_ StrategyContext *context, const Value *claim, FieldErrors *errors) {
+    FieldPath spec_at = FIELD(NULL, "spec");
+    claim_spec_validate(errors, value_get(claim, "spec"), &spec_at);
 }
 
 /* The spec as the reference's internal struct encodes: every member, in its order. */

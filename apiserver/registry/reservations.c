@@ -204,21 +204,19 @@ static Ip address_at(const IpRange *range, uint64_t offset) {
 ReservationError ip_reserve(StrategyContext *context, const Holder *holder, const char *text) {
     ServiceRanges ranges = service_ranges(context);
     const IpRange *range = NULL;
-    char name[IP_TEXT_MAX], last_text[IP_TEXT_MAX];
+    char name[IP_TEXT_MAX];
     Ip ip;
     if (!ip_parse(text, &ip))
         return arena_printf(context->arena, "failed to parse service IP %s", go_quoted(context->arena, text));
     for (size_t i = 0; i < ranges.n && !range; i++)
         if (ip_range_contains(&ranges.items[i], &ip))
             range = &ranges.items[i];
-    if (!range)
+    if (!range || range_size(range) == 0)
         return WRONG_NETWORK;
     Ip first = address_at(range, 0), last = address_at(range, range_size(range) - 1);
     ip_format(&ip, name);
-    if (range_size(range) == 0 || ip_compare(&ip, &first) < 0 || ip_compare(&ip, &last) > 0)
-        return arena_printf(context->arena,
-                            "the provided IP (%s) is not in the valid range. The range of valid IPs is %s",
-                            ip_format(&ip, last_text), ip_range_text(context->arena, range));
+    if (ip_compare(&ip, &first) < 0 || ip_compare(&ip, &last) > 0)
+        return WRONG_NETWORK;
     if (context->dry_run)
         return NULL;
     return failure(context, reserve(context, ip_row(), ip_object(context, holder, name, ip.v6), true),
