@@ -39,6 +39,9 @@ void container_resize_policy_validate(const PodValidation *v, const Value *conta
 void field_ref_validate(FieldErrors *errors, const Value *ref, bool volume, const FieldPath *path);
 void resource_ref_validate(FieldErrors *errors, const Value *ref, bool volume, const FieldPath *path);
 
+/* A PersistentVolumeClaimSpec, of a claim or of a template of claims; kinds_volumes.c. */
+void claim_spec_validate(FieldErrors *errors, const Value *spec, const FieldPath *spec_at);
+
 /* The parts, one file each. */
 void pod_volumes_validate(const PodValidation *v, const FieldPath *path); /* volume_validate.c */
 void volume_kind_validate(FieldErrors *errors, const char *kind, const Value *source,

@@ -200,8 +200,11 @@ static void check_ephemeral(_unused_ const PodValidation *v, FieldErrors *errors
     FieldPath meta = FIELD(&at, "metadata");
     if (!value_is(template, VALUE_OBJECT))
         field_required(errors, &at, "");
-    else
+    else {
+        FieldPath spec = FIELD(&at, "spec");
         template_metadata_validate(errors, value_get(template, "metadata"), &meta);
+        claim_spec_validate(errors, value_get(template, "spec"), &spec);
+    }
 }
 
 static void check_csi(_unused_ const PodValidation *v, FieldErrors *errors, const Value *source,

@@ -301,7 +301,7 @@ static const Value *stateful_template(Arena *arena, const Value *spec) {
 }
 
 typedef struct StatefulOptions {
-    bool any_service_name, skip_template;
+    bool any_service_name, skip_template, skip_claims;
 } StatefulOptions;
 
 static void check_stateful_template(FieldErrors *errors, const Value *spec, const StatefulOptions *options,
@@ -323,10 +323,16 @@ static void check_stateful_template(FieldErrors *errors, const Value *spec, cons
 
 static void stateful_spec(FieldErrors *errors, const Value *spec, const StatefulOptions *options,
                           const FieldPath *path) {
-    FieldPath service = FIELD(path, "serviceName"), template_at = FIELD(path, "template");
+    const Value *claims = value_get(spec, "volumeClaimTemplates");
+    FieldPath service = FIELD(path, "serviceName"), template_at = FIELD(path, "template"),
+              claims_at = FIELD(path, "volumeClaimTemplates");
     check_management(errors, spec, path);
     check_stateful_strategy(errors, spec, path);
     check_retention(errors, spec, path);
+    for (size_t i = 0; !options->skip_claims && i < value_len(claims); i++) {
+        FieldPath at = FIELD_INDEX(&claims_at, i), claim_spec = FIELD(&at, "spec");
+        claim_spec_validate(errors, value_get(value_at(claims, i), "spec"), &claim_spec);
+    }
     member_nonnegative(errors, spec, "replicas", path);
     member_nonnegative(errors, spec, "minReadySeconds", path);
     if (value_get_int(value_get(spec, "ordinals"), "start", 0) < 0) {
@@ -358,7 +364,7 @@ void statefulset_validate_update(_unused_ StrategyContext *context, const Value 
                                           "persistentVolumeClaimRetentionPolicy"};
     Arena *arena = errors->arena;
     const Value *spec = value_get(object, "spec"), *old_spec = value_get(old, "spec");
-    StatefulOptions options = {.any_service_name = true};
+    StatefulOptions options = {.any_service_name = true, .skip_claims = true};
     FieldErrors before = FIELD_ERRORS_INIT(arena);
     FieldPath path = FIELD(NULL, "spec");
     stateful_spec(&before, old_spec, &options, &path);
