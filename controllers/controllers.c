@@ -19,7 +19,7 @@ static const ControllerRow *const table[] = {
     &controller_cronjob,
     &controller_ttl_after_finished, &controller_podgc,          &controller_nodelifecycle,
     &controller_taint_eviction,     &controller_nodeipam,       &controller_pvc_protection,
-    &controller_pv_protection,      &controller_vac_protection,
+    &controller_pv_protection,      &controller_vac_protection, &controller_resource_quota,
 };
 
 struct Controller {
