@@ -17,7 +17,12 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 step() {
   local name=$1 start=$EPOCHREALTIME log="$work/step.log"
   shift
-  if (set -e; "$@") >"$log" 2>&1; then
+  # Not as the condition of an `if`: there bash would ignore a failing command inside.
+  set +e
+  (set -e; "$@") >"$log" 2>&1
+  local code=$?
+  set -e
+  if [ $code -eq 0 ]; then
     passed=$((passed + 1))
     printf 'ok   %-52s %6.2f s\n' "$name" "$(bc_sub "$EPOCHREALTIME" "$start")"
   else
