@@ -229,6 +229,10 @@ static void pull_end(PullJob *j, char *error) {
 static void pull_job(void *userdata) {
     PullJob *j = userdata;
     Kubelet *k = j->k;
+    if (k->stopping) {
+        pull_job_free(j);
+        return;
+    }
     _cleanup_arena_ Arena *arena = arena_new(0);
     const Value *pod = object_value(j->object, arena);
     const char *field = container_field_path(arena, pod, j->container);
@@ -239,6 +243,11 @@ static void pull_job(void *userdata) {
     char *error = NULL;
     int r = image_pull(k->images, j->image, auths.list, auths.n, NULL, NULL, &image, &error);
     _cleanup_free_ char *key = xasprintf("%s_%s", j->p->uid, j->image);
+    if (r < 0 && k->stopping) { /* cut short: the next agent pulls it */
+        free(error);
+        pull_job_free(j);
+        return;
+    }
     if (r < 0) {
         if (!error)
             error = xasprintf("%s: %s", j->image, strerror(-r));

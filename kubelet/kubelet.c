@@ -161,6 +161,8 @@ int kubelet_start(const KubeletConfig *config, Kubelet **ret, char **ret_error) 
     k->runtime = config->runtime;
     k->images = config->images;
     k->started_at = now_monotonic_ns();
+    k->runtime->interrupt(k->runtime, false);
+    image_store_interrupt(k->images, false);
     pthread_mutex_init(&k->lock, NULL);
     copy_config(k, config);
     make_workers(k);
@@ -208,6 +210,8 @@ void kubelet_stop(Kubelet *k) {
     if (!k)
         return;
     k->stopping = true;
+    k->runtime->interrupt(k->runtime, true);
+    image_store_interrupt(k->images, true);
     if (k->server)
         http_server_stop(k->server, NS_PER_SEC);
     if (k->informers)

@@ -107,6 +107,12 @@ static struct curl_slist *request_headers(const Value *get, const char *agent) {
     return list;
 }
 
+static int on_progress(void *userdata, _unused_ curl_off_t total, _unused_ curl_off_t now, _unused_ curl_off_t upload_total,
+                       _unused_ curl_off_t upload_now) {
+    const Kubelet *k = userdata;
+    return k->stopping;
+}
+
 /* As Go's http client words its errors. */
 static char *curl_words(CURLcode code, const char *url, const char *host, int port, const char *detail) {
     switch (code) {
@@ -123,7 +129,7 @@ static char *curl_words(CURLcode code, const char *url, const char *host, int po
     }
 }
 
-static int http_once(const char *url, const Value *get, const char *host, int port, uint64_t timeout_ns, const char *agent,
+static int http_once(Kubelet *k, const char *url, const Value *get, const char *host, int port, uint64_t timeout_ns, const char *agent,
                      long *ret_status, CURLcode *ret_code, char **ret_error) {
     CURL *curl = curl_easy_init();
     if (!curl)
@@ -144,6 +150,9 @@ static int http_once(const char *url, const Value *get, const char *host, int po
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, answer_take);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
     curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, k);
     CURLcode code = curl_easy_perform(curl);
     int r = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
@@ -156,7 +165,7 @@ static int http_once(const char *url, const Value *get, const char *host, int po
     return r;
 }
 
-static int run_http(const Value *container, const Value *get, const char *pod_ip, uint64_t timeout_ns, bool hook,
+static int run_http(Kubelet *k, const Value *container, const Value *get, const char *pod_ip, uint64_t timeout_ns, bool hook,
                     char **ret_error) {
     uint16_t port = container_port(container, value_get(get, "port"));
     const char *host = str_or(value_get_str(get, "host"), pod_ip), *path = str_or(value_get_str(get, "path"), "/");
@@ -172,7 +181,7 @@ static int run_http(const Value *container, const Value *get, const char *pod_ip
         _cleanup_free_ char *url = xasprintf("%s://%s%s%s:%u%s%s", tls ? "https" : "http", six ? "[" : "", host, six ? "]" : "",
                                              port, *path == '/' ? "" : "/", path);
         _cleanup_free_ char *why = NULL;
-        int r = http_once(url, get, host, port, timeout_ns, agent, &status, &code, &why);
+        int r = http_once(k, url, get, host, port, timeout_ns, agent, &status, &code, &why);
         if (r < 0 && hook && tls && code == CURLE_SSL_CONNECT_ERROR) {
             tls = false; /* a hook falls back to plain HTTP where the server speaks no TLS */
             continue;
@@ -248,7 +257,7 @@ static int run_sleep(Kubelet *k, const char *container_id, const Value *sleep_, 
         seconds = 0;
     uint64_t wanted = (uint64_t)MIN(seconds, (int64_t)(HOOK_TIMEOUT_NS / NS_PER_SEC)) * NS_PER_SEC;
     uint64_t start = now_monotonic_ns(), end = start + MIN(wanted, timeout_ns);
-    for (uint64_t now = start; now < end; now = now_monotonic_ns()) {
+    for (uint64_t now = start; now < end && !k->stopping; now = now_monotonic_ns()) {
         uint64_t step = MIN(end - now, SLEEP_STEP_NS);
         struct timespec ts = {.tv_sec = (time_t)(step / NS_PER_SEC), .tv_nsec = (long)(step % NS_PER_SEC)};
         nanosleep(&ts, NULL);
@@ -266,7 +275,7 @@ static int handler_do(Kubelet *k, const Value *container, const char *container_
     if ((v = value_get(handler, "exec")))
         return run_exec(k, container_id, v, timeout_ns, out, ret_error);
     if ((v = value_get(handler, "httpGet")))
-        return run_http(container, v, pod_ip, timeout_ns, hook, ret_error);
+        return run_http(k, container, v, pod_ip, timeout_ns, hook, ret_error);
     if ((v = value_get(handler, "tcpSocket")))
         return run_tcp(container, v, pod_ip, timeout_ns, ret_error);
     if ((v = value_get(handler, "sleep")))
@@ -357,6 +366,10 @@ static void hook_job(void *userdata) {
     const Value *handler = value_path(container, "lifecycle", "postStart", NULL);
     if (handler)
         (void)hook_run(j->k, pod, container, j->container_id, handler, j->pod_ip, HOOK_TIMEOUT_NS, &failure);
+    if (j->k->stopping) { /* cut short, not failed */
+        free(failure);
+        failure = NULL;
+    }
     if (failure)
         event_record(j->k->events, j->object, container_field_path(arena, pod, j->container), "Warning", "FailedPostStartHook",
                      "PostStartHook failed");

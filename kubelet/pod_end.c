@@ -57,7 +57,8 @@ static int64_t run_pre_stop(KillJob *j, const Value *pod, const Value *container
         return j->grace;
     _cleanup_free_ char *why = NULL;
     uint64_t start = now_monotonic_ns();
-    if (hook_run(j->k, pod, container, j->container_id, handler, j->pod_ip, (uint64_t)j->grace * NS_PER_SEC, &why) < 0) {
+    if (hook_run(j->k, pod, container, j->container_id, handler, j->pod_ip, (uint64_t)j->grace * NS_PER_SEC, &why) < 0 &&
+        !j->k->stopping) {
         log_warn("pod %s/%s: %s", j->p->ns, j->p->name, str_or(why, "a preStop hook failed"));
         event_record(j->k->events, j->object, container_field_path(arena, pod, j->container), "Warning", "FailedPreStopHook",
                      "PreStopHook failed");
@@ -70,11 +71,16 @@ static void kill_job(void *userdata) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     const Value *pod = object_value(j->object, arena), *container = pod_find_container(pod, j->container, NULL);
     int64_t grace = run_pre_stop(j, pod, container, arena);
+    if (j->k->stopping) { /* the next agent does it over */
+        kill_end(j->k, j->p, j->container_id);
+        kill_job_free(j);
+        return;
+    }
     if (j->hook)
         grace = MAX(grace, (int64_t)GRACE_MINIMUM_SECONDS);
     _cleanup_free_ char *why = NULL;
     int r = j->k->runtime->container_stop(j->k->runtime, j->container_id, (uint64_t)grace * NS_PER_SEC, &why);
-    if (r < 0 && r != -ENOENT) {
+    if (r < 0 && r != -ENOENT && r != -ECANCELED) {
         log_warn("pod %s/%s: container %s cannot be stopped: %s", j->p->ns, j->p->name, j->container, str_or(why, strerror(-r)));
         event_record(j->k->events, j->object, container_field_path(arena, pod, j->container), "Warning", "FailedKillPod",
                      "error killing pod: %s", str_or(why, strerror(-r)));

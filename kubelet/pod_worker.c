@@ -93,16 +93,17 @@ static void read_termination_messages(PodSync *s) {
 
 typedef struct ProbeScope {
     Kubelet *k;
-    const char *uid;
+    Pod *p;
 } ProbeScope;
 
 static bool scope_started(void *userdata, const char *container, const char *id) {
     const ProbeScope *scope = userdata;
-    return probes_started(scope->k, scope->uid, container, id);
+    /* what starts after it waits for its postStart hook, and so does its readiness */
+    return !hook_pending(scope->k, scope->p, id) && probes_started(scope->k, scope->p->uid, container, id);
 }
 static bool scope_ready(void *userdata, const char *container, const char *id) {
     const ProbeScope *scope = userdata;
-    return probes_ready(scope->k, scope->uid, container, id);
+    return probes_ready(scope->k, scope->p->uid, container, id);
 }
 
 static const char *const *observed_ips(PodSync *s) {
@@ -126,7 +127,7 @@ static const char *const *observed_ips(PodSync *s) {
 
 static Value *compute_status(PodSync *s, bool terminal) {
     read_termination_messages(s);
-    ProbeScope scope = {s->k, s->p->uid};
+    ProbeScope scope = {s->k, s->p};
     size_t n = 0;
     WaitingReason *waiting = arena_alloc0(s->arena, (strmap_size(s->p->waiting) + 1) * sizeof *waiting);
     const char *name;

@@ -115,6 +115,8 @@ static int fetch_layers(Pull *p, const json_t *blobs, const json_t *diff_ids, ui
         Descriptor d;
         int r = descriptor_parse(json_array_get(blobs, i), &d);
         r = r == 0 ? fetch_layer(p, &d, json_string_value(json_array_get(diff_ids, i))) : r;
+        if (r == 0 && atomic_load(&p->store->interrupted))
+            r = -ECANCELED;
         if (r < 0)
             return r;
         size += d.size;

@@ -170,6 +170,10 @@ static void free_strings(char **list) {
     free(list);
 }
 
+void image_store_interrupt(ImageStore *store, bool on) {
+    atomic_store(&store->interrupted, on);
+}
+
 void image_store_free(ImageStore *store) {
     if (!store)
         return;

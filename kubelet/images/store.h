@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #define MANIFEST_MAX (4 * 1024 * 1024)
@@ -23,6 +24,7 @@ struct ImageStore {
     pthread_mutex_t mutex; /* index and its stat */
     json_t *index;         /* {"images": {ID: {"tags", "digests", "size", "layers"}}} as last read */
     struct stat index_stat;
+    atomic_bool interrupted;
 };
 
 static inline void json_unrefp(json_t **j) {

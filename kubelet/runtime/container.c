@@ -277,6 +277,18 @@ static void await_start(OciRuntime *rt, Container *c) {
             return;
 }
 
+/* In slices, so that the agent's end ends the wait. */
+static int wait_exit(OciRuntime *rt, int monitor, uint64_t deadline) {
+    for (;;) {
+        if (atomic_load(&rt->interrupted))
+            return -ECANCELED;
+        uint64_t now = now_monotonic_ns();
+        int r = monitor_wait_exit(monitor, MIN(deadline, now + INTERRUPT_CHECK_NS));
+        if (r != -ETIMEDOUT || now_monotonic_ns() >= deadline)
+            return r;
+    }
+}
+
 static int stop(OciRuntime *rt, Container *c, uint64_t timeout_ns, char **ret_error) {
     await_start(rt, c);
     if (!container_is_running(rt, c)) {
@@ -289,7 +301,7 @@ static int stop(OciRuntime *rt, Container *c, uint64_t timeout_ns, char **ret_er
         int32_t signo = signal_number(c->stop_signal);
         r = monitor_request(monitor, 'K', &signo, sizeof signo, NULL, 0);
         if (r == 0)
-            r = monitor_wait_exit(monitor, now_monotonic_ns() + timeout_ns);
+            r = wait_exit(rt, monitor, now_monotonic_ns() + timeout_ns);
     }
     if ((r == 0 && !timeout_ns) || r == -ETIMEDOUT) {
         int32_t signo = SIGKILL;

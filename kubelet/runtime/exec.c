@@ -139,16 +139,18 @@ static bool collect(int fd, Buf *out, size_t limit) {
     return n > 0;
 }
 
-static int exec_wait(const RuntimeIo *io, uint64_t deadline, size_t limit, Buf *out, int *ret_code) {
+static int exec_wait(const OciRuntime *rt, const RuntimeIo *io, uint64_t deadline, size_t limit, Buf *out, int *ret_code) {
     bool open_out = true, ended = false;
     int32_t code = 0;
     while (open_out || !ended) {
         uint64_t now = now_monotonic_ns();
         if (now >= deadline)
             return ended ? (*ret_code = code, 0) : -ETIMEDOUT;
+        if (!ended && atomic_load(&rt->interrupted))
+            return -ECANCELED;
         struct pollfd fds[] = {{.fd = open_out ? io->stdout_fd : -1, .events = POLLIN},
                                {.fd = ended ? -1 : io->exit_fd, .events = POLLIN}};
-        int n = poll(fds, 2, (int)MIN((deadline - now) / NS_PER_MS + 1, (uint64_t)60000));
+        int n = poll(fds, 2, (int)MIN((deadline - now) / NS_PER_MS + 1, (uint64_t)(INTERRUPT_CHECK_NS / NS_PER_MS)));
         if (n < 0 && errno != EINTR)
             return -errno;
         if (n <= 0)
@@ -192,7 +194,7 @@ int oci_exec_sync(Runtime *runtime, const char *id, const char *const *command, 
     if (r < 0)
         return oci_fail(ret_error, r, xasprintf("OCI runtime exec failed: exec failed: %s", why ? why : strerror(-r)));
     /* Closing the exit pipe (ends_done) tells the monitor to kill what still runs. */
-    r = exec_wait(&(RuntimeIo){.stdout_fd = ends.out[0], .exit_fd = ends.exit[0]}, deadline, limit, out, ret_exit_code);
+    r = exec_wait(rt, &(RuntimeIo){.stdout_fd = ends.out[0], .exit_fd = ends.exit[0]}, deadline, limit, out, ret_exit_code);
     if (r == -ETIMEDOUT) {
         char shown[32];
         snprintf(shown, sizeof shown, "%.3gs", (double)timeout_ns / (double)NS_PER_SEC);

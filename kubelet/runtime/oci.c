@@ -189,6 +189,10 @@ static int make_folders(OciRuntime *rt, const OciConfig *config, char **ret_erro
     return 0;
 }
 
+static void oci_interrupt(Runtime *runtime, bool on) {
+    atomic_store(&oci_of(runtime)->interrupted, on);
+}
+
 static const Runtime OPERATIONS = {
     .name = "oci",
     .version = oci_version,
@@ -210,7 +214,8 @@ static const Runtime OPERATIONS = {
     .attach = oci_attach,
     .reopen_log = oci_reopen_log,
     .subscribe = oci_subscribe,
-        .unsubscribe = oci_unsubscribe,
+    .unsubscribe = oci_unsubscribe,
+    .interrupt = oci_interrupt,
     .free = oci_free,
 };
 

@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdatomic.h>
 
 #define ID_BYTES 32
 #define START_ERROR_CODE 128 /* as containerd records a container that could not start */
@@ -72,6 +73,7 @@ typedef struct OciRuntime {
     Source *source;
     Loop *loop;
     Subscription *subscription;
+    atomic_bool interrupted;
 } OciRuntime;
 
 static inline OciRuntime *oci_of(Runtime *runtime) {
@@ -160,6 +162,7 @@ void events_stop(OciRuntime *rt);
 void oci_unsubscribe(Runtime *runtime);
 
 /* monitor_client.c */
+#define INTERRUPT_CHECK_NS (NS_PER_SEC / 2) /* waits look up so often */
 #define MONITOR_FDS_MAX 6
 /* Starts lighter-monitor with descriptor i of `fds` as its descriptor i (-1: /dev/null for 0 to 2, closed above), waits
  * for its answer. *ret_pid is the container's or the exec'd process; *ret_fd (may be NULL) what came along, -1 without.
