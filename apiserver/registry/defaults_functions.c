@@ -35,8 +35,25 @@ static void fill_map(Arena *arena, Value *to, const Value *from) {
             value_set(arena, to, member->name, value_copy(arena, member->value));
 }
 
+/* What the reference's parser refuses, and so sees no tag in: blanks, and capitals in what is not the registry's name.
+ */
+static bool image_parses(const char *image) {
+    const char *slash = strchr(image, '/');
+    bool registry = false;
+    for (const char *p = image; slash && p < slash; p++)
+        registry |= *p == '.' || *p == ':' || (*p >= 'A' && *p <= 'Z');
+    registry |= slash && slash - image == 9 && strncmp(image, "localhost", 9) == 0;
+    const char *name = registry ? slash + 1 : image;
+    for (const char *p = name; *p && *p != ':' && *p != '@'; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            return false;
+    return !image[strcspn(image, " \t\n\v\f\r")];
+}
+
 /* Does the image reference name the tag "latest", or no tag and no digest? */
 static bool image_is_latest(const char *image) {
+    if (!image_parses(image))
+        return false;
     const char *slash = strrchr(image, '/'), *last = slash ? slash + 1 : image;
     const char *digest = strchr(last, '@'), *colon = strchr(last, ':');
     if (colon && (!digest || colon < digest)) {
