@@ -235,8 +235,7 @@ void ip_endpoint_validate(FieldErrors *errors, const FieldPath *path, const char
     if (ip.v6 ? b[0] == 0xfe && (b[1] & 0xc0) == 0x80 : v4[0] == 169 && v4[1] == 254)
         field_invalid_str(errors, path, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
     if (ip.v6 ? b[0] == 0xff && (b[1] & 0x0f) == 0x02 : v4[0] == 224 && v4[1] == 0 && v4[2] == 0)
-        field_invalid_str(errors, path, text,
-                          "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+        field_invalid_str(errors, path, text, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
 }
 
 void ip_warn(StrategyContext *context, const FieldPath *path, const char *text) {

@@ -80,8 +80,10 @@ static void check_resources(FieldErrors *errors, const Value *rule, const FieldP
 }
 
 static void check_rule(FieldErrors *errors, const Value *rule, const FieldPath *path) {
-    static const char *const OPERATIONS[] = {"*", "CONNECT", "CREATE", "DELETE", "UPDATE", NULL},
-                             *const SCOPES[] = {"*", "Cluster", "Namespaced", NULL};
+    static const char *const OPERATIONS[] = {"*", "CONNECT", "CREATE", "DELETE", "UPDATE", NULL}, *const SCOPES[] = {
+                                                                                                      "*", "Cluster",
+                                                                                                      "Namespaced",
+                                                                                                      NULL};
     const Value *operations = value_get(rule, "operations"), *versions = value_get(rule, "apiVersions");
     FieldPath operations_at = FIELD(path, "operations"), versions_at = FIELD(path, "apiVersions");
     check_wildcard_list(errors, rule, "operations", "operations", path);
@@ -118,7 +120,8 @@ static void check_qualified_name(FieldErrors *errors, const Value *hook, const F
 static void check_url(FieldErrors *errors, const char *url, const FieldPath *path) {
     size_t scheme = strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
     bool has_scheme = scheme && url[scheme] == ':';
-    const char *name = has_scheme ? arena_strndup(errors->arena, url, scheme) : "", *rest = url + (has_scheme ? scheme + 1 : 0);
+    const char *name = has_scheme ? arena_strndup(errors->arena, url, scheme) : "",
+               *rest = url + (has_scheme ? scheme + 1 : 0);
     const char *fragment = strchr(rest, '#'), *query = strchr(rest, '?');
     size_t host = 0;
     if (str_has_prefix(rest, "//")) {
@@ -339,9 +342,9 @@ static void check_match(FieldErrors *errors, const Value *match, const FieldPath
 }
 
 static bool is_identifier(const char *name) {
-    static const char *const RESERVED[] = {"true",  "false", "null",      "in",     "as",  "break", "const", "continue",
-                                           "else",  "for",   "function",  "if",     "import", "let", "loop",
-                                           "package", "namespace", "return", "var", "void", "while", NULL};
+    static const char *const RESERVED[] = {
+        "true", "false",  "null", "in",   "as",      "break",     "const",  "continue", "else", "for",   "function",
+        "if",   "import", "let",  "loop", "package", "namespace", "return", "var",      "void", "while", NULL};
     if (isdigit((unsigned char)*name) || str_in(name, RESERVED))
         return false;
     for (const char *p = name; *p; p++)
@@ -388,7 +391,8 @@ static void check_audit(FieldErrors *errors, const Value *annotations, const Fie
     for (size_t i = 0; i < value_len(annotations); i++) {
         const Value *annotation = value_at(annotations, i);
         const char *expression = text_at(annotation, "valueExpression");
-        FieldPath at = FIELD_INDEX(&list_at, i), expression_at = FIELD(&at, "valueExpression"), key_at = FIELD(&at, "key");
+        FieldPath at = FIELD_INDEX(&list_at, i), expression_at = FIELD(&at, "valueExpression"),
+                  key_at = FIELD(&at, "key");
         field_check_name(errors, &key_at, text_at(annotation, "key"), name_qualified);
         if (is_blank(expression))
             field_required(errors, &expression_at, "valueExpression is not specified");
@@ -440,7 +444,8 @@ static void validating_validate(_unused_ StrategyContext *context, const Value *
 }
 
 static void mutating_validate(_unused_ StrategyContext *context, const Value *policy, FieldErrors *errors) {
-    static const char *const TYPES[] = {"ApplyConfiguration", "JSONPatch", NULL}, *const AGAIN[] = {"IfNeeded", "Never", NULL};
+    static const char *const TYPES[] = {"ApplyConfiguration", "JSONPatch", NULL}, *const AGAIN[] = {"IfNeeded", "Never",
+                                                                                                    NULL};
     const Value *spec = value_get(policy, "spec"), *mutations = value_get(spec, "mutations");
     FieldPath spec_at = FIELD(NULL, "spec"), list_at = FIELD(&spec_at, "mutations"),
               again_at = FIELD(&spec_at, "reinvocationPolicy");

@@ -34,8 +34,8 @@ static void check_reference(FieldErrors *errors, const Value *reference, bool co
 }
 
 static void check_target(FieldErrors *errors, const Value *target, const FieldPath *path) {
-    static const char *const TYPES[] = {"Utilization", "Value", "AverageValue", NULL},
-                             *const AMOUNTS[] = {"value", "averageValue"};
+    static const char *const TYPES[] = {"Utilization", "Value", "AverageValue", NULL}, *const AMOUNTS[] = {
+                                                                                           "value", "averageValue"};
     const Value *utilization = value_get(target, "averageUtilization");
     FieldPath type_at = FIELD(path, "type"), utilization_at = FIELD(path, "averageUtilization");
     if (!*text_at(target, "type"))
@@ -162,7 +162,8 @@ static void check_scaling(FieldErrors *errors, const Value *rules, const FieldPa
 static void check_spec(FieldErrors *errors, const Value *scaler, const Value *old) {
     const Value *spec = value_get(scaler, "spec"), *min = value_get(spec, "minReplicas");
     const Value *metrics = value_get(spec, "metrics"), *behavior = value_get(spec, "behavior");
-    const Value *target = value_get(spec, "scaleTargetRef"), *old_target = value_path(old, "spec", "scaleTargetRef", NULL);
+    const Value *target = value_get(spec, "scaleTargetRef"),
+                *old_target = value_path(old, "spec", "scaleTargetRef", NULL);
     int64_t max = value_get_int(spec, "maxReplicas", 0), low = 1;
     FieldPath spec_at = FIELD(NULL, "spec"), min_at = FIELD(&spec_at, "minReplicas"),
               max_at = FIELD(&spec_at, "maxReplicas"), target_at = FIELD(&spec_at, "scaleTargetRef"),

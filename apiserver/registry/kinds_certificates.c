@@ -26,10 +26,10 @@ static const char *request_error(const Value *request) {
         const unsigned char *p = der;
         X509_REQ *parsed = d2i_X509_REQ(NULL, &p, der_len);
         EVP_PKEY *key = parsed ? X509_REQ_get_pubkey(parsed) : NULL;
-        error = !parsed                              ? "asn1: structure error"
-                : !key                               ? "x509: unsupported elliptic curve"
+        error = !parsed                             ? "asn1: structure error"
+                : !key                              ? "x509: unsupported elliptic curve"
                 : X509_REQ_verify(parsed, key) == 1 ? NULL
-                                                     : "x509: certificate signature is not valid";
+                                                    : "x509: certificate signature is not valid";
         EVP_PKEY_free(key);
         X509_REQ_free(parsed);
     }
@@ -41,12 +41,30 @@ static const char *request_error(const Value *request) {
 }
 
 static void check_usages(FieldErrors *errors, const Value *spec, const FieldPath *spec_at) {
-    static const char *const USAGES[] = {
-        "any",         "cert sign",     "client auth",   "code signing",      "content commitment", "crl sign",
-        "data encipherment", "decipher only", "digital signature", "email protection", "encipher only",
-        "ipsec end system",  "ipsec tunnel",  "ipsec user",        "key agreement",    "key encipherment",
-        "microsoft sgc",     "netscape sgc",  "ocsp signing",      "s/mime",           "server auth",
-        "signing",           "timestamping",  NULL};
+    static const char *const USAGES[] = {"any",
+                                         "cert sign",
+                                         "client auth",
+                                         "code signing",
+                                         "content commitment",
+                                         "crl sign",
+                                         "data encipherment",
+                                         "decipher only",
+                                         "digital signature",
+                                         "email protection",
+                                         "encipher only",
+                                         "ipsec end system",
+                                         "ipsec tunnel",
+                                         "ipsec user",
+                                         "key agreement",
+                                         "key encipherment",
+                                         "microsoft sgc",
+                                         "netscape sgc",
+                                         "ocsp signing",
+                                         "s/mime",
+                                         "server auth",
+                                         "signing",
+                                         "timestamping",
+                                         NULL};
     const Value *usages = value_get(spec, "usages");
     FieldPath list_at = FIELD(spec_at, "usages");
     if (!value_len(usages))
@@ -138,8 +156,7 @@ static void validate(_unused_ StrategyContext *context, const Value *request, Fi
     else
         check_signer(errors, text_at(spec, "signerName"), &signer_at);
     if (value_is(seconds, VALUE_INT) && seconds->integer < EXPIRATION_MIN)
-        field_invalid(errors, &seconds_at, seconds,
-                      "may not specify a duration less than 600 seconds (10 minutes)");
+        field_invalid(errors, &seconds_at, seconds, "may not specify a duration less than 600 seconds (10 minutes)");
     check_conditions(errors, value_path(request, "status", "conditions", NULL));
 }
 
@@ -152,10 +169,10 @@ static const Value *condition_of(const Value *request, const char *type) {
 }
 
 /* Verdicts are given through the approval subresource, certificates through status, and nothing is taken back. */
-static void check_change(const Value *request, const Value *old, bool approval, bool certificate,
-                         FieldErrors *errors) {
+static void check_change(const Value *request, const Value *old, bool approval, bool certificate, FieldErrors *errors) {
     static const char *const FINAL[] = {"Approved", "Denied", "Failed"};
-    const char *now = text_at(value_get(request, "status"), "certificate"), *was = text_at(value_get(old, "status"), "certificate");
+    const char *now = text_at(value_get(request, "status"), "certificate"),
+               *was = text_at(value_get(old, "status"), "certificate");
     FieldPath status_at = FIELD(NULL, "status"), conditions_at = FIELD(&status_at, "conditions"),
               certificate_at = FIELD(&status_at, "certificate");
     for (size_t i = 0; i < ELEMENTSOF(FINAL); i++)
@@ -191,7 +208,8 @@ static void validate_status_update(StrategyContext *context, const Value *reques
 static void prepare_for_create(StrategyContext *context, Value *request) {
     static const char *const WIPED[] = {"username", "uid", "groups", "extra"};
     Arena *arena = context->arena;
-    Value *spec = value_ensure_object(arena, request, "spec"), *groups = value_array(arena), *extra = value_object(arena);
+    Value *spec = value_ensure_object(arena, request, "spec"), *groups = value_array(arena),
+          *extra = value_object(arena);
     const UserInfo *user = context->requester;
     for (size_t i = 0; i < ELEMENTSOF(WIPED); i++)
         value_remove(spec, WIPED[i]);

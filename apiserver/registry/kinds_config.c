@@ -17,7 +17,7 @@ static size_t decoded_size(const Value *text) {
 }
 
 static void check_keys(FieldErrors *errors, const Value *data, const Value *other, const FieldPath *path) {
-    VALUE_FOREACH_MEMBER(m, data) {
+    VALUE_FOREACH_MEMBER (m, data) {
         FieldPath at = FIELD_KEY(path, m->name);
         field_check_name(errors, &at, m->name, name_config_key);
         if (value_get(other, m->name))
@@ -31,9 +31,9 @@ static void config_map_validate(_unused_ StrategyContext *context, const Value *
     size_t size = 0;
     check_keys(errors, data, binary, &data_at);
     check_keys(errors, binary, NULL, &binary_at);
-    VALUE_FOREACH_MEMBER(m, data)
+    VALUE_FOREACH_MEMBER (m, data)
         size += m->value->len;
-    VALUE_FOREACH_MEMBER(m, binary)
+    VALUE_FOREACH_MEMBER (m, binary)
         size += decoded_size(m->value);
     if (size > DATA_MAX)
         field_too_long(errors, &whole, DATA_MAX);
@@ -65,7 +65,7 @@ static void secret_set_defaults(Arena *arena, Value *secret) {
     const Value *plain = value_get(secret, "stringData");
     if (value_len(plain)) {
         Value *data = value_ensure_object(arena, secret, "data");
-        VALUE_FOREACH_MEMBER(m, plain) {
+        VALUE_FOREACH_MEMBER (m, plain) {
             _cleanup_buf_ Buf encoded = BUF_INIT(BUF_NO_LIMIT);
             if (!value_str(m->value))
                 continue;
@@ -102,9 +102,11 @@ static void check_docker_config(FieldErrors *errors, const Value *data, const ch
         field_invalid_str(errors, &at, "<secret contents redacted>", "%s", str_or(message, "invalid JSON"));
         return;
     }
-    static const char *const GO_NAMES[] = {
-        [VALUE_BOOL] = "bool", [VALUE_INT] = "number", [VALUE_DOUBLE] = "number", [VALUE_STRING] = "string",
-        [VALUE_ARRAY] = "array"};
+    static const char *const GO_NAMES[] = {[VALUE_BOOL] = "bool",
+                                           [VALUE_INT] = "number",
+                                           [VALUE_DOUBLE] = "number",
+                                           [VALUE_STRING] = "string",
+                                           [VALUE_ARRAY] = "array"};
     if (parsed->type != VALUE_OBJECT && parsed->type != VALUE_NULL)
         field_invalid_str(errors, &at, "<secret contents redacted>",
                           "json: cannot unmarshal %s into Go value of type map[string]interface {}",
@@ -142,7 +144,7 @@ static void secret_validate(_unused_ StrategyContext *context, const Value *secr
     FieldPath data_at = FIELD(NULL, "data");
     size_t size = 0;
     check_keys(errors, data, NULL, &data_at);
-    VALUE_FOREACH_MEMBER(m, data)
+    VALUE_FOREACH_MEMBER (m, data)
         size += decoded_size(m->value);
     if (size > DATA_MAX)
         field_too_long(errors, &data_at, DATA_MAX);
@@ -174,9 +176,9 @@ static void account_prepare_for_update(StrategyContext *context, Value *account,
 
 static void account_warn(StrategyContext *context, const Value *account) {
     if (annotation_of(account, ENFORCE_MOUNTABLE))
-        strategy_warn(context,
-                      "metadata.annotations[" ENFORCE_MOUNTABLE "]: deprecated in v1.32+; prefer separate namespaces to "
-                      "isolate access to mounted secrets");
+        strategy_warn(context, "metadata.annotations[" ENFORCE_MOUNTABLE
+                               "]: deprecated in v1.32+; prefer separate namespaces to "
+                               "isolate access to mounted secrets");
 }
 
 static void account_warn_update(StrategyContext *context, const Value *account, const Value *old) {

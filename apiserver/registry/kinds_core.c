@@ -105,7 +105,7 @@ static void check_taints(FieldErrors *errors, const Value *taints, const FieldPa
 
 static void check_node_amounts(FieldErrors *errors, const Value *node, const char *member) {
     FieldPath status_at = FIELD(NULL, "status"), map_at = FIELD(&status_at, member);
-    VALUE_FOREACH_MEMBER(m, value_path(node, "status", member, NULL)) {
+    VALUE_FOREACH_MEMBER (m, value_path(node, "status", member, NULL)) {
         FieldPath at = FIELD(&map_at, m->name); /* a path, not a key, in the reference */
         resource_quantity_validate(errors, &at, m->name, m->value);
     }

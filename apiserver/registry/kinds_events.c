@@ -85,9 +85,9 @@ static void validate(StrategyContext *context, const Value *event, FieldErrors *
 }
 
 static void validate_update(StrategyContext *context, const Value *event, const Value *old, FieldErrors *errors) {
-    static const char *const FIXED[] = {"involvedObject", "reason", "message",   "source", "firstTimestamp",
-                                        "lastTimestamp",  "count",  "reason",    "type",   "eventTime",
-                                        "action",         "related"};
+    static const char *const FIXED[] = {"involvedObject", "reason",        "message", "source",
+                                        "firstTimestamp", "lastTimestamp", "count",   "reason",
+                                        "type",           "eventTime",     "action",  "related"};
     check_event(context, event, errors);
     if (!is_strict(context))
         return;

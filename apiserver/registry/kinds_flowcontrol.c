@@ -16,35 +16,46 @@ static const char *name_of(const Value *object) {
     return text_at(value_get(object, "metadata"), "name");
 }
 
+static void check_own_member(FieldErrors *errors, const Value *member, const char *name, const char *kind,
+                             const FieldPath *path) {
+    FieldPath at = FIELD(path, name), ns_at = FIELD(&at, "namespace"), name_at = FIELD(&at, "name");
+    if (!value_is(member, VALUE_OBJECT)) {
+        field_required(errors, &at,
+                       arena_printf(errors->arena, "%s is required when subject kind is '%s'", name, kind));
+        return;
+    }
+    check_required(errors, member, "name", &at);
+    if (!streq(kind, "ServiceAccount"))
+        return;
+    if (*text_at(member, "name") && !text_is(member, "name", "*"))
+        field_check_name(errors, &name_at, text_at(member, "name"), name_dns_subdomain);
+    if (!*text_at(member, "namespace"))
+        field_required(errors, &ns_at, "must specify namespace for service account");
+    check_name_member(errors, member, "namespace", name_dns_label, &at);
+}
+
 /* The member of a subject that its kind asks for, and no other. */
 static void check_subject(FieldErrors *errors, const Value *subject, const FieldPath *path) {
-    static const char *const KINDS[] = {"Group", "ServiceAccount", "User", NULL},
-                             *const MEMBERS[] = {"group", "serviceAccount", "user"};
+    static const char *const KINDS[] = {"Group", "ServiceAccount", "User", NULL}, *const MEMBERS[] = {"group",
+                                                                                                      "serviceAccount",
+                                                                                                      "user"};
     const char *kind = text_at(subject, "kind");
     FieldPath kind_at = FIELD(path, "kind");
     if (!str_in(kind, KINDS)) {
         check_one_of(errors, &kind_at, kind, KINDS);
         return;
     }
-    for (size_t i = 0; i < ELEMENTSOF(MEMBERS); i++) {
-        const Value *member = value_get(subject, MEMBERS[i]);
-        FieldPath at = FIELD(path, MEMBERS[i]), ns_at = FIELD(&at, "namespace"), name_at = FIELD(&at, "name");
-        bool is_it = streq(kind, KINDS[i]), there = value_is(member, VALUE_OBJECT);
-        if (!is_it && there)
-            field_forbidden(errors, &at, "%s is forbidden when subject kind is not '%s'", MEMBERS[i], KINDS[i]);
-        if (is_it && !there)
-            field_required(errors, &at, arena_printf(errors->arena, "%s is required when subject kind is '%s'",
-                                                     MEMBERS[i], KINDS[i]));
-        if (!is_it || !there)
-            continue;
-        check_required(errors, member, "name", &at);
-        if (!streq(kind, "ServiceAccount"))
-            continue;
-        if (*text_at(member, "name") && !text_is(member, "name", "*"))
-            field_check_name(errors, &name_at, text_at(member, "name"), name_dns_subdomain);
-        if (!*text_at(member, "namespace"))
-            field_required(errors, &ns_at, "must specify namespace for service account");
-        check_name_member(errors, member, "namespace", name_dns_label, &at);
+    size_t own = 0;
+    while (!streq(kind, KINDS[own]))
+        own++;
+    check_own_member(errors, value_get(subject, MEMBERS[own]), MEMBERS[own], kind, path);
+    /* Of the others the reference names accounts before users before groups. */
+    static const size_t ORDER[] = {1, 2, 0};
+    for (size_t i = 0; i < ELEMENTSOF(ORDER); i++) {
+        size_t other = ORDER[i];
+        FieldPath at = FIELD(path, MEMBERS[other]);
+        if (other != own && value_is(value_get(subject, MEMBERS[other]), VALUE_OBJECT))
+            field_forbidden(errors, &at, "%s is forbidden when subject kind is not '%s'", MEMBERS[other], KINDS[other]);
     }
 }
 
@@ -99,8 +110,8 @@ static void check_namespaces(FieldErrors *errors, const Value *rule, const Field
 static void check_urls(FieldErrors *errors, const Value *rule, const FieldPath *path) {
     const Value *urls = value_get(rule, "nonResourceURLs");
     FieldPath list_at = FIELD(path, "nonResourceURLs");
-    check_list(errors, rule, "nonResourceURLs", "nonResourceURLs must contain at least one value",
-               "non-resource URLs", path);
+    check_list(errors, rule, "nonResourceURLs", "nonResourceURLs must contain at least one value", "non-resource URLs",
+               path);
     for (size_t i = 0; i < value_len(urls) && !list_has(urls, "*"); i++) {
         const char *url = item_text(urls, i), *star = strchr(url, '*');
         FieldPath at = FIELD_INDEX(&list_at, i);
@@ -211,8 +222,8 @@ static void check_queuing(FieldErrors *errors, const Value *queuing, const Field
     if (hand <= 0)
         field_invalid(errors, &hand_at, value_int(errors->arena, hand), "must be positive");
     else if (hand > queues)
-        field_invalid(errors, &hand_at, value_int(errors->arena, hand),
-                      "should not be greater than queues (%d)", (int)queues);
+        field_invalid(errors, &hand_at, value_int(errors->arena, hand), "should not be greater than queues (%d)",
+                      (int)queues);
 }
 
 static void check_response(FieldErrors *errors, const Value *response, const FieldPath *path) {
@@ -237,7 +248,8 @@ static void check_response(FieldErrors *errors, const Value *response, const Fie
 
 static void level_validate(_unused_ StrategyContext *context, const Value *level, FieldErrors *errors) {
     static const char *const TYPES[] = {"Exempt", "Limited", NULL};
-    const Value *spec = value_get(level, "spec"), *limited = value_get(spec, "limited"), *exempt = value_get(spec, "exempt");
+    const Value *spec = value_get(level, "spec"), *limited = value_get(spec, "limited"),
+                *exempt = value_get(spec, "exempt");
     const char *type = text_at(spec, "type");
     FieldPath spec_at = FIELD(NULL, "spec"), type_at = FIELD(&spec_at, "type"), limited_at = FIELD(&spec_at, "limited"),
               exempt_at = FIELD(&spec_at, "exempt"), response_at = FIELD(&limited_at, "limitResponse");
@@ -254,7 +266,8 @@ static void level_validate(_unused_ StrategyContext *context, const Value *level
         if (!value_is(limited, VALUE_OBJECT))
             field_required(errors, &limited_at, "must not be empty when type is Limited");
         else {
-            check_at_least_0(errors, limited, "nominalConcurrencyShares", "must be a non-negative integer", &limited_at);
+            check_at_least_0(errors, limited, "nominalConcurrencyShares", "must be a non-negative integer",
+                             &limited_at);
             check_response(errors, value_get(limited, "limitResponse"), &response_at);
             check_percents(errors, limited, &limited_at);
         }

@@ -184,8 +184,8 @@ static void ingress_validate_status(_unused_ StrategyContext *context, const Val
 
 static void ingress_warn(StrategyContext *context, const Value *ingress) {
     if (annotation_of(ingress, CLASS_ANNOTATION) && !value_path(ingress, "spec", "ingressClassName", NULL))
-        strategy_warn(context, "annotation \"" CLASS_ANNOTATION
-                               "\" is deprecated, please use 'spec.ingressClassName' instead");
+        strategy_warn(context,
+                      "annotation \"" CLASS_ANNOTATION "\" is deprecated, please use 'spec.ingressClassName' instead");
 }
 
 /* IngressClass. */
@@ -240,8 +240,7 @@ static void class_validate(_unused_ StrategyContext *context, const Value *class
         check_class_parameters(errors, parameters, &parameters_at);
 }
 
-static void class_validate_update(StrategyContext *context, const Value *class, const Value *old,
-                                  FieldErrors *errors) {
+static void class_validate_update(StrategyContext *context, const Value *class, const Value *old, FieldErrors *errors) {
     FieldPath spec_at = FIELD(NULL, "spec");
     check_immutable(errors, value_get(class, "spec"), value_get(old, "spec"), "controller", &spec_at);
     class_validate(context, class, errors);

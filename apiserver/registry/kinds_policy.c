@@ -25,7 +25,8 @@ static void budget_validate(_unused_ StrategyContext *context, const Value *budg
     static const char *const POLICIES[] = {"AlwaysAllow", "IfHealthyBudget", NULL};
     const Value *spec = value_get(budget, "spec");
     FieldPath spec_at = FIELD(NULL, "spec"), selector_at = FIELD(&spec_at, "selector");
-    bool has_min = !value_is_empty(value_get(spec, "minAvailable")), has_max = !value_is_empty(value_get(spec, "maxUnavailable"));
+    bool has_min = !value_is_empty(value_get(spec, "minAvailable")),
+         has_max = !value_is_empty(value_get(spec, "maxUnavailable"));
     if (has_min && has_max) {
         static const char *const MEMBERS[][2] = {{"MinAvailable", "minAvailable"},
                                                  {"Selector", "selector"},
@@ -72,7 +73,8 @@ static void priority_prepare_for_create(StrategyContext *context, Value *class) 
 
 static void priority_validate(_unused_ StrategyContext *context, const Value *class, FieldErrors *errors) {
     static const char *const POLICIES[] = {"PreemptLowerPriority", "Never", NULL};
-    const char *name = text_at(value_get(class, "metadata"), "name"), *policy = value_get_str(class, "preemptionPolicy");
+    const char *name = text_at(value_get(class, "metadata"), "name"),
+               *policy = value_get_str(class, "preemptionPolicy");
     FieldPath meta_at = FIELD(NULL, "metadata"), name_at = FIELD(&meta_at, "name"), value_path_ = FIELD(NULL, "value"),
               policy_at = FIELD(NULL, "preemptionPolicy");
     if (str_has_prefix(name, SYSTEM_PREFIX)) {

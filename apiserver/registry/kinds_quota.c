@@ -22,7 +22,7 @@ static void check_names(FieldErrors *errors, const Value *limit, const char *mem
                         const FieldPath *path) {
     bool container = text_is(limit, "type", "Pod") || text_is(limit, "type", "Container");
     FieldPath map = FIELD(path, member);
-    VALUE_FOREACH_MEMBER(m, value_get(limit, member)) {
+    VALUE_FOREACH_MEMBER (m, value_get(limit, member)) {
         FieldPath at = FIELD_KEY(&map, m->name);
         if (container)
             resource_name_validate_for_container(errors, &at, m->name);
@@ -85,8 +85,9 @@ static void check_quantities(FieldErrors *errors, const Value *limit, const char
     check_ratio(errors, &l, &ratio_at);
     bool overcommits = resource_name_is_native(name) && !resource_name_is_huge_page(name);
     if (!overcommits && l.default_text && l.request_text && quantity_compare(&l.defaults, &l.requests))
-        field_invalid(errors, &request_at, l.request_text, "default value %s must equal to defaultRequest value %s in %s",
-                      value_str(l.default_text), value_str(l.request_text), name);
+        field_invalid(errors, &request_at, l.request_text,
+                      "default value %s must equal to defaultRequest value %s in %s", value_str(l.default_text),
+                      value_str(l.request_text), name);
 }
 
 static void check_limit_type(FieldErrors *errors, const char *type, const FieldPath *path) {
@@ -120,7 +121,8 @@ static void check_limit(FieldErrors *errors, const Value *limits, size_t i, cons
     }
     if (streq(type, "PersistentVolumeClaim") && !value_path(limit, "min", "storage", NULL) &&
         !value_path(limit, "max", "storage", NULL))
-        field_required(errors, &limits_at, "either minimum or maximum storage value is required, but neither was provided");
+        field_required(errors, &limits_at,
+                       "either minimum or maximum storage value is required, but neither was provided");
     check_names(errors, limit, "maxLimitRequestRatio", names, path);
     VALUE_FOREACH (name, names)
         check_quantities(errors, limit, value_str(name), path);
@@ -136,23 +138,23 @@ static void limit_range_validate(_unused_ StrategyContext *context, const Value 
 }
 
 static void check_quota_amounts(FieldErrors *errors, const Value *amounts, const FieldPath *path) {
-    VALUE_FOREACH_MEMBER(m, amounts) {
+    VALUE_FOREACH_MEMBER (m, amounts) {
         FieldPath at = FIELD_KEY(path, m->name);
         resource_name_validate_for_quota(errors, &at, m->name);
         resource_quantity_validate(errors, &at, m->name, m->value);
     }
 }
 
-static const char *const POD_SCOPES[] = {"BestEffort",  "NotBestEffort",                 "Terminating",
-                                         "NotTerminating", "CrossNamespacePodAffinity", NULL};
+static const char *const POD_SCOPES[] = {
+    "BestEffort", "NotBestEffort", "Terminating", "NotTerminating", "CrossNamespacePodAffinity", NULL};
 
 static bool scope_is_standard(const char *scope) {
     return str_in(scope, POD_SCOPES) || streq(scope, "PriorityClass") || streq(scope, "VolumeAttributesClass");
 }
 
 static bool scope_fits(const char *scope, const char *resource) {
-    static const char *const COMPUTE[] = {"cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu",
-                                          "requests.memory", NULL};
+    static const char *const COMPUTE[] = {"cpu",          "memory",          "limits.cpu", "limits.memory",
+                                          "requests.cpu", "requests.memory", NULL};
     if (streq(scope, "BestEffort"))
         return streq(resource, "pods");
     if (streq(scope, "VolumeAttributesClass"))
@@ -164,7 +166,7 @@ static bool scope_fits(const char *scope, const char *resource) {
 
 static void check_fit(FieldErrors *errors, const Value *spec, const char *scope, const Value *shown,
                       const FieldPath *path) {
-    VALUE_FOREACH_MEMBER(m, value_get(spec, "hard"))
+    VALUE_FOREACH_MEMBER (m, value_get(spec, "hard"))
         if (resource_name_is_quota(m->name) && !scope_fits(scope, m->name))
             field_invalid(errors, path, shown, "unsupported scope applied to resource");
 }
@@ -226,7 +228,8 @@ static void check_scope_selector(FieldErrors *errors, const Value *spec, const F
 }
 
 static void check_quota_status(FieldErrors *errors, const Value *quota) {
-    FieldPath status_at = FIELD(NULL, "status"), hard_at = FIELD(&status_at, "hard"), used_at = FIELD(&status_at, "used");
+    FieldPath status_at = FIELD(NULL, "status"), hard_at = FIELD(&status_at, "hard"),
+              used_at = FIELD(&status_at, "used");
     check_quota_amounts(errors, value_path(quota, "status", "hard", NULL), &hard_at);
     check_quota_amounts(errors, value_path(quota, "status", "used", NULL), &used_at);
 }

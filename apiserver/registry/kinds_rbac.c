@@ -37,7 +37,8 @@ static void role_validate(StrategyContext *context, const Value *role, FieldErro
     if (!value_is(aggregation, VALUE_OBJECT))
         return;
     if (!value_len(selectors))
-        field_required(errors, &selectors_at, "at least one clusterRoleSelector required if aggregationRule is non-nil");
+        field_required(errors, &selectors_at,
+                       "at least one clusterRoleSelector required if aggregationRule is non-nil");
     for (size_t i = 0; i < value_len(selectors); i++) {
         FieldPath at = FIELD_INDEX(&selectors_at, i);
         field_check_label_selector(errors, &at, value_at(selectors, i));

@@ -47,10 +47,24 @@ static bool has_node_ports(const Value *spec) {
     return service_has_type(spec, "NodePort") || service_has_type(spec, "LoadBalancer");
 }
 
+/* A policy that types without a cluster IP were given by mistake long ago: it is not shown. One that is wrong stays, to
+ * be refused. */
+static void drop_internal_policy(Value *spec) {
+    if (!service_needs_cluster_ip(spec) &&
+        (text_is(spec, "internalTrafficPolicy", "Cluster") || text_is(spec, "internalTrafficPolicy", "Local")))
+        value_remove(spec, "internalTrafficPolicy");
+}
+
+static void prepare_for_create(StrategyContext *context, Value *service) {
+    kinds_reset_status(context, service);
+    drop_internal_policy(value_get(service, "spec"));
+}
+
 /* The type says which members have a meaning: those that lost theirs, and that the client did not change, go. */
 static void prepare_for_update(StrategyContext *context, Value *service, const Value *old_service) {
     Value *spec = value_get(service, "spec"), *port;
     const Value *old = value_get(old_service, "spec");
+    drop_internal_policy(spec);
     if (service_needs_cluster_ip(old) && !service_needs_cluster_ip(spec)) {
         if (same_member(spec, old, "clusterIP") && same_member(spec, old, "clusterIPs")) {
             value_remove(spec, "clusterIP");
@@ -162,7 +176,7 @@ static const Strategy ROWS[] = {
         .allow_create_on_update = true,
         .allow_unconditional_update = true,
         .validate_name = validate_label_name,
-        .prepare_for_create = kinds_reset_status,
+        .prepare_for_create = prepare_for_create,
         .prepare_for_update = prepare_for_update,
         .validate = service_validate,
         .validates_update_alone = true,

@@ -36,7 +36,7 @@ static void check_parameters(FieldErrors *errors, const Value *class, bool may_b
         field_too_long(errors, &at, PARAMETERS_MAX);
         return;
     }
-    VALUE_FOREACH_MEMBER(m, parameters) {
+    VALUE_FOREACH_MEMBER (m, parameters) {
         if (!*m->name)
             field_invalid_str(errors, &at, m->name, "field can not be empty.");
         size += strlen(m->name) + m->value->len;
@@ -75,8 +75,8 @@ static void check_topology(FieldErrors *errors, const Value *terms, size_t i, co
 }
 
 static void class_validate(_unused_ StrategyContext *context, const Value *class, FieldErrors *errors) {
-    static const char *const POLICIES[] = {"Delete", "Retain", NULL},
-                             *const BINDINGS[] = {"Immediate", "WaitForFirstConsumer", NULL};
+    static const char *const POLICIES[] = {"Delete", "Retain", NULL}, *const BINDINGS[] = {
+                                                                          "Immediate", "WaitForFirstConsumer", NULL};
     const Value *topologies = value_get(class, "allowedTopologies");
     FieldPath policy_at = FIELD(NULL, "reclaimPolicy"), mode_at = FIELD(NULL, "volumeBindingMode"),
               topologies_at = FIELD(NULL, "allowedTopologies");
@@ -251,7 +251,8 @@ static void driver_validate(_unused_ StrategyContext *context, const Value *driv
                                            {"storageCapacity", "storageCapacity"}},
                              *const GROUPS[] = {"File", "None", "ReadWriteOnceWithFSType", NULL},
                              *const MODES[] = {"Persistent", "Ephemeral", NULL};
-    const Value *spec = value_get(driver, "spec"), *mode, *period = value_get(spec, "nodeAllocatableUpdatePeriodSeconds");
+    const Value *spec = value_get(driver, "spec"), *mode,
+                *period = value_get(spec, "nodeAllocatableUpdatePeriodSeconds");
     const Value *in_secrets = value_get(spec, "serviceAccountTokenInSecrets");
     FieldPath spec_at = FIELD(NULL, "spec"), tokens_at = FIELD(&spec_at, "tokenRequests"),
               modes_at = FIELD(&spec_at, "volumeLifecycleModes"),

@@ -49,7 +49,7 @@ static void check_capacity(FieldErrors *errors, const Value *spec, const FieldPa
         field_required(errors, &at, "");
     if (!value_get(capacity, "storage") || value_len(capacity) > 1)
         field_not_supported(errors, &at, capacity, STORAGE);
-    VALUE_FOREACH_MEMBER(m, capacity) {
+    VALUE_FOREACH_MEMBER (m, capacity) {
         FieldPath key = FIELD_KEY(&at, m->name);
         check_basic_resource(errors, m->value, &key);
         check_positive_quantity(errors, m->value, &key);
@@ -119,13 +119,27 @@ static const struct VolumeSource {
     const char *name;
     void (*check)(FieldErrors *, const Value *, const FieldPath *); /* NULL: the kind is all that is checked */
 } SOURCES[] = {
-    {"hostPath", check_host_path}, {"gcePersistentDisk", NULL}, {"awsElasticBlockStore", NULL},
-    {"glusterfs", NULL},           {"flocker", NULL},           {"nfs", check_nfs},
-    {"rbd", NULL},                 {"quobyte", NULL},           {"cephfs", NULL},
-    {"iscsi", NULL},               {"cinder", NULL},            {"fc", NULL},
-    {"flexVolume", NULL},          {"azureFile", NULL},         {"vsphereVolume", NULL},
-    {"photonPersistentDisk", NULL}, {"portworxVolume", NULL},   {"azureDisk", NULL},
-    {"scaleIO", NULL},             {"local", check_local},      {"storageos", NULL},
+    {"hostPath", check_host_path},
+    {"gcePersistentDisk", NULL},
+    {"awsElasticBlockStore", NULL},
+    {"glusterfs", NULL},
+    {"flocker", NULL},
+    {"nfs", check_nfs},
+    {"rbd", NULL},
+    {"quobyte", NULL},
+    {"cephfs", NULL},
+    {"iscsi", NULL},
+    {"cinder", NULL},
+    {"fc", NULL},
+    {"flexVolume", NULL},
+    {"azureFile", NULL},
+    {"vsphereVolume", NULL},
+    {"photonPersistentDisk", NULL},
+    {"portworxVolume", NULL},
+    {"azureDisk", NULL},
+    {"scaleIO", NULL},
+    {"local", check_local},
+    {"storageos", NULL},
     {"csi", check_csi},
 };
 
@@ -210,7 +224,8 @@ static void volume_validate_update(_unused_ StrategyContext *context, const Valu
         field_forbidden(errors, &source_at, "spec.persistentvolumesource is immutable after creation\n%s",
                         value_diff(errors->arena, old_sources, now_sources));
     check_immutable(errors, spec, was, "volumeMode", NULL);
-    if (value_str(value_get(was, "volumeAttributesClassName")) && !value_str(value_get(spec, "volumeAttributesClassName")))
+    if (value_str(value_get(was, "volumeAttributesClassName")) &&
+        !value_str(value_get(spec, "volumeAttributesClassName")))
         field_forbidden(errors, &attributes_at, "update from non-nil value to nil is forbidden");
 }
 
@@ -374,7 +389,8 @@ static void check_claim_spec_change(FieldErrors *errors, const Value *claim, con
     Arena *arena = errors->arena;
     Value *now = value_copy(arena, value_get(claim, "spec")), *was = value_copy(arena, value_get(old, "spec"));
     bool bound = text_is(value_get(claim, "status"), "phase", "Bound");
-    const char *annotated = annotation_of(old, STORAGE_CLASS_ANNOTATION), *class = value_get_str(now, "storageClassName");
+    const char *annotated = annotation_of(old, STORAGE_CLASS_ANNOTATION),
+               *class = value_get_str(now, "storageClassName");
     FieldPath spec_at = FIELD(NULL, "spec"), meta_at = FIELD(NULL, "metadata"),
               annotations_at = FIELD(&meta_at, "annotations"),
               annotation_at = FIELD_KEY(&annotations_at, STORAGE_CLASS_ANNOTATION);
@@ -409,8 +425,7 @@ static bool read_storage(const Value *map, Quantity *ret) {
     return text && quantity_parse(text, ret) == 0;
 }
 
-static void claim_validate_update(StrategyContext *context, const Value *claim, const Value *old,
-                                  FieldErrors *errors) {
+static void claim_validate_update(StrategyContext *context, const Value *claim, const Value *old, FieldErrors *errors) {
     const Value *spec = value_get(claim, "spec"), *was = value_get(old, "spec");
     FieldPath spec_at = FIELD(NULL, "spec"), resources_at = FIELD(&spec_at, "resources"),
               requests_at = FIELD(&resources_at, "requests"), storage_at = FIELD(&requests_at, "storage"),
@@ -435,7 +450,7 @@ static void claim_validate_update(StrategyContext *context, const Value *claim, 
 static void claim_validate_status_update(_unused_ StrategyContext *context, const Value *claim,
                                          _unused_ const Value *old, FieldErrors *errors) {
     FieldPath status_at = FIELD(NULL, "status"), capacity_at = FIELD(&status_at, "capacity");
-    VALUE_FOREACH_MEMBER(m, value_path(claim, "status", "capacity", NULL)) {
+    VALUE_FOREACH_MEMBER (m, value_path(claim, "status", "capacity", NULL)) {
         FieldPath at = FIELD_KEY(&capacity_at, m->name);
         check_basic_resource(errors, m->value, &at);
     }

@@ -29,16 +29,9 @@ bool resource_name_is_extended(const char *name) {
 }
 
 bool resource_name_is_integer(const char *name) {
-    static const char *const COUNTED[] = {"pods",
-                                          "resourcequotas",
-                                          "services",
-                                          "replicationcontrollers",
-                                          "secrets",
-                                          "configmaps",
-                                          "persistentvolumeclaims",
-                                          "services.nodeports",
-                                          "services.loadbalancers",
-                                          NULL};
+    static const char *const COUNTED[] = {
+        "pods",       "resourcequotas",         "services",           "replicationcontrollers", "secrets",
+        "configmaps", "persistentvolumeclaims", "services.nodeports", "services.loadbalancers", NULL};
     return str_in(name, COUNTED) || resource_name_is_extended(name);
 }
 

@@ -255,8 +255,8 @@ static bool number_in(const Value *list, int64_t n) {
 }
 
 static ReservationError take_port(Allocation *a, int64_t port) {
-    ReservationError why = number_in(a->ports, port) ? "provided port is already allocated"
-                                                     : port_reserve(a->context, &a->holder, port);
+    ReservationError why =
+        number_in(a->ports, port) ? "provided port is already allocated" : port_reserve(a->context, &a->holder, port);
     if (!why)
         value_append(arena_of(a), a->ports, value_int(arena_of(a), port));
     return why;
@@ -347,8 +347,8 @@ static int allocate_health_port(Allocation *a) {
     int64_t port = value_get_int(a->spec, "healthCheckNodePort", 0);
     ReservationError why = port ? take_port(a, port) : take_any_port(a, &port);
     if (why && value_get_int(a->spec, "healthCheckNodePort", 0))
-        return fail_inside(a, arena_printf(arena_of(a), "failed to allocate requested HealthCheck NodePort %d: %s",
-                                           (int)port, why));
+        return fail_inside(
+            a, arena_printf(arena_of(a), "failed to allocate requested HealthCheck NodePort %d: %s", (int)port, why));
     if (why)
         return fail_inside(a, arena_printf(arena_of(a), "failed to allocate a HealthCheck NodePort 0: %s", why));
     value_set_int(arena_of(a), a->spec, "healthCheckNodePort", port);

@@ -12,8 +12,9 @@
 #define ONCE_SET "may not change once set"
 
 static void validate_given_families(FieldErrors *errors, const Value *spec, const FieldPath *spec_at) {
-    static const char *const FAMILIES[] = {"IPv4", "IPv6", NULL},
-                             *const POLICIES[] = {"PreferDualStack", "RequireDualStack", "SingleStack", NULL};
+    static const char *const FAMILIES[] = {"IPv4", "IPv6", NULL}, *const POLICIES[] = {"PreferDualStack",
+                                                                                       "RequireDualStack",
+                                                                                       "SingleStack", NULL};
     const Value *families = value_get(spec, "ipFamilies");
     FieldPath families_at = FIELD(spec_at, "ipFamilies");
     for (size_t i = 0; i < value_len(families); i++) {
@@ -177,8 +178,7 @@ static void validate_external_ips(FieldErrors *errors, const Value *spec, const 
 }
 
 static bool same_two(const Value *a, const Value *b, const char *number) {
-    return text_is(a, "protocol", text_at(b, "protocol")) &&
-           value_get_int(a, number, 0) == value_get_int(b, number, 0);
+    return text_is(a, "protocol", text_at(b, "protocol")) && value_get_int(a, number, 0) == value_get_int(b, number, 0);
 }
 
 static bool comes_before(const Value *ports, size_t i, const char *number) {
@@ -229,8 +229,7 @@ static char *trimmed(Arena *arena, const char *text) {
     return arena_strndup(arena, text, n);
 }
 
-static void validate_source_annotation(FieldErrors *errors, const Value *service, const Value *old,
-                                       const char *text) {
+static void validate_source_annotation(FieldErrors *errors, const Value *service, const Value *old, const char *text) {
     FieldPath meta_at = FIELD(NULL, "metadata"), annotations_at = FIELD(&meta_at, "annotations"),
               at = FIELD_KEY(&annotations_at, SOURCE_RANGES);
     if (!service_has_type(value_get(service, "spec"), "LoadBalancer"))
@@ -255,7 +254,8 @@ static void validate_source_ranges(FieldErrors *errors, const Value *service, co
     if (!service_has_type(spec, "LoadBalancer"))
         field_forbidden(errors, &ranges_at, ONLY_BALANCER);
     VALUE_FOREACH (item, value_path(old, "spec", "loadBalancerSourceRanges", NULL))
-        value_append(errors->arena, was, value_string(errors->arena, trimmed(errors->arena, str_or(value_str(item), ""))));
+        value_append(errors->arena, was,
+                     value_string(errors->arena, trimmed(errors->arena, str_or(value_str(item), ""))));
     for (size_t i = 0; i < value_len(ranges); i++) {
         FieldPath at = FIELD_INDEX(&ranges_at, i);
         ip_range_legacy_validate(errors, &at, trimmed(errors->arena, str_or(value_str(value_at(ranges, i)), "")), was);
@@ -279,8 +279,9 @@ static void validate_balancer_class(FieldErrors *errors, const Value *spec, cons
 }
 
 static void validate_traffic(FieldErrors *errors, const Value *spec, const FieldPath *spec_at) {
-    static const char *const POLICIES[] = {"Cluster", "Local", NULL},
-                             *const DISTRIBUTIONS[] = {"PreferClose", "PreferSameZone", "PreferSameNode", NULL};
+    static const char *const POLICIES[] = {"Cluster", "Local", NULL}, *const DISTRIBUTIONS[] = {"PreferClose",
+                                                                                                "PreferSameZone",
+                                                                                                "PreferSameNode", NULL};
     const char *policy = text_at(spec, "externalTrafficPolicy");
     int64_t health = value_get_int(spec, "healthCheckNodePort", 0);
     FieldPath policy_at = FIELD(spec_at, "externalTrafficPolicy"), health_at = FIELD(spec_at, "healthCheckNodePort"),
@@ -328,8 +329,7 @@ static void validate_whole(FieldErrors *errors, const Value *service, const Valu
               selector_at = FIELD(&spec_at, "selector"), meta_at = FIELD(NULL, "metadata"),
               annotations_at = FIELD(&meta_at, "annotations"), mode_at = FIELD_KEY(&annotations_at, TOPOLOGY_MODE);
     if (hints && mode && !streq(hints, mode))
-        field_invalid_str(errors, &mode_at, mode, "must match annotations[%s] when both are specified",
-                          TOPOLOGY_HINTS);
+        field_invalid_str(errors, &mode_at, mode, "must match annotations[%s] when both are specified", TOPOLOGY_HINTS);
     validate_type_and_ips(errors, spec, &spec_at);
     for (size_t i = 0; i < value_len(ports); i++) {
         FieldPath at = FIELD_INDEX(&ports_at, i);

@@ -1,7 +1,7 @@
 /* Every kind that makes no pods, through the engine and a store of its own: requests with what kube-apiserver v1.36.3
  * answered to them (tests/golden/registry/kinds.jsonl: status, causes, warnings, generation), in order, because later
- * ones change what earlier ones made. Causes are compared as sets: some of the reference's come in the order of a Go map.
- * And what the store holds for services: addresses and ports are taken once, and given back. */
+ * ones change what earlier ones made. Causes are compared as sets: some of the reference's come in the order of a Go
+ * map. And what the store holds for services: addresses and ports are taken once, and given back. */
 #include "apiserver/registry/convert.h"
 #include "apiserver/registry/decode.h"
 #include "apiserver/registry/ip.h"
@@ -195,10 +195,15 @@ static void recorded(void **state) {
 /* Services of a registry with 14 addresses and 4 node ports. */
 static void service(Fixture *f, const char *name, const char *spec, bool dry_run, Answer *ret) {
     Value *body;
-    char *json = arena_printf(f->arena, "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"%s\"},"
-                                        "\"spec\":{\"ports\":[{\"port\":80}]%s}}", name, spec);
+    char *json = arena_printf(f->arena,
+                              "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"%s\"},"
+                              "\"spec\":{\"ports\":[{\"port\":80}]%s}}",
+                              name, spec);
     assert_int_equal(json_parse(f->arena, json, strlen(json), &body, NULL, NULL), 0);
-    ApiRequest request = {.arena = f->arena, .ns = "n", .resource = resource_find("", "v1", "services"), .body = body,
+    ApiRequest request = {.arena = f->arena,
+                          .ns = "n",
+                          .resource = resource_find("", "v1", "services"),
+                          .body = body,
                           .options = {.dry_run = dry_run}};
     ask(f->registry, &request, ret);
 }
@@ -283,7 +288,8 @@ static void node_ports_run_out_and_come_back(void **state) {
     /* A service that stops being of type NodePort gives its port back. */
     Value *body;
     assert_int_equal(json_parse(f->arena, "{\"spec\":{\"type\":\"ClusterIP\"}}", 29, &body, NULL, NULL), 0);
-    ApiRequest request = {.arena = f->arena, .ns = "n", .name = "s2", .resource = resource_find("", "v1", "services"), .body = body};
+    ApiRequest request = {
+        .arena = f->arena, .ns = "n", .name = "s2", .resource = resource_find("", "v1", "services"), .body = body};
     ask(f->registry, &request, &patched);
     assert_int_equal(patched.status, 200);
     assert_int_equal(node_port_of(&patched), 0);
@@ -314,9 +320,12 @@ static void leftovers_are_taken_over(void **state) {
 }
 
 static void addresses_as_go_prints_them(void **state) {
-    static const char *const TEXTS[][2] = {{"010.1.002.3", "10.1.2.3"},     {"::ffff:1.2.3.4", "1.2.3.4"},
-                                           {"2001:DB8:0:0::1", "2001:db8::1"}, {"1:0:0:2:0:0:0:3", "1:0:0:2::3"},
-                                           {"::", "::"},                    {"::1.2.3.4", "::102:304"}};
+    static const char *const TEXTS[][2] = {{"010.1.002.3", "10.1.2.3"},
+                                           {"::ffff:1.2.3.4", "1.2.3.4"},
+                                           {"2001:DB8:0:0::1", "2001:db8::1"},
+                                           {"1:0:0:2:0:0:0:3", "1:0:0:2::3"},
+                                           {"::", "::"},
+                                           {"::1.2.3.4", "::102:304"}};
     char out[IP_TEXT_MAX];
     Ip ip;
     (void)state;
