@@ -169,8 +169,8 @@ void meta_validate(const Strategy *strategy, const Resource *resource, const Val
 void meta_validate_finalizers(const Resource *resource, const Value *object, FieldErrors *errors) {
     static const char *const STANDARD[] = {"kubernetes", "orphan", "foregroundDeletion", NULL};
     /* Their validations use the generic rules alone. */
-    static const char *const GENERIC[] = {"admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io",
-                                          NULL};
+    static const char *const GENERIC[] = {"admissionregistration.k8s.io", "apiextensions.k8s.io",
+                                          "apiregistration.k8s.io", NULL};
     const Value *list = value_get(value_get(object, "metadata"), "finalizers");
     FieldPath path = FIELD(NULL, "metadata"), finalizers = FIELD(&path, "finalizers");
     if (resource->custom || str_in(resource->group, GENERIC))
