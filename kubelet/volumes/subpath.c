@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #define MOUNTINFO_MAX (16 * 1024 * 1024)
-#define SUBPATH_DIR_MODE 0750 /* as the reference makes them */
 
 static bool has_dotdot(const char *path) {
     for (const char *p = path; p; p = strchr(p, '/'), p = p ? p + 1 : NULL)
@@ -21,11 +20,15 @@ static bool has_dotdot(const char *path) {
 }
 
 /* Opens `path` below root, making folders that are not there, one component at a time: each parent is held open, so
- * that nothing can be put in its place meanwhile. */
+ * that nothing can be put in its place meanwhile. They get the volume's own mode, so that whoever may use the volume may
+ * use them. */
 static int open_or_make(int root, const char *path) {
     int fd = fs_open_beneath(root, path, O_PATH, 0);
     if (fd != -ENOENT)
         return fd;
+    struct stat volume;
+    if (fstat(root, &volume) < 0)
+        return -errno;
     _cleanup_free_ char *copy = xstrdup(path);
     for (char *p = copy;; p++) {
         if (*p && *p != '/')
@@ -40,8 +43,15 @@ static int open_or_make(int root, const char *path) {
             parent = fs_open_beneath(root, name && *copy ? copy : ".", O_PATH | O_DIRECTORY, 0);
             if (parent < 0)
                 return parent;
-            if (mkdirat(parent, name ? name + 1 : copy, SUBPATH_DIR_MODE) < 0 && errno != EEXIST)
+            const char *last = name ? name + 1 : copy;
+            bool made = mkdirat(parent, last, 0700) == 0;
+            if (!made && errno != EEXIST)
                 return -errno;
+            if (made) { /* the umask has no say */
+                _cleanup_close_ int dir = openat(parent, last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                if (dir < 0 || fchmod(dir, volume.st_mode & 07777) < 0)
+                    return -errno;
+            }
             if (name)
                 *name = '/';
         }
