@@ -1,5 +1,5 @@
-/* From a pod's definition to what the runtime is asked for: environment, mounts, resources, security, in the reference's
- * ways (kuberuntime_container_linux.go, security_context.go, kubelet_pods.go). */
+/* From a pod's definition to what the runtime is asked for: environment, mounts, resources, security, in the
+ * reference's ways (kuberuntime_container_linux.go, security_context.go, kubelet_pods.go). */
 #include "kubelet/internal.h"
 
 #include "base/fs.h"
@@ -24,9 +24,9 @@ static const char **string_list(Arena *arena, const Value *list) {
     const Value *v;
     const char **out = arena_alloc0(arena, (value_len(list) + 1) * sizeof *out);
     size_t n = 0;
-    VALUE_FOREACH(v, list)
-    if (value_str(v))
-        out[n++] = value_str(v);
+    VALUE_FOREACH (v, list)
+        if (value_str(v))
+            out[n++] = value_str(v);
     return n ? out : NULL;
 }
 
@@ -40,10 +40,10 @@ static void add_ports(PodSync *s, const Value *containers, bool sidecars_only, S
                       size_t max) {
     (void)s;
     const Value *c, *p;
-    VALUE_FOREACH(c, containers) {
+    VALUE_FOREACH (c, containers) {
         if (sidecars_only && !container_is_sidecar(c))
             continue;
-        VALUE_FOREACH(p, value_get(c, "ports")) {
+        VALUE_FOREACH (p, value_get(c, "ports")) {
             int64_t host = value_get_int(p, "hostPort", 0), own = value_get_int(p, "containerPort", 0);
             if (host <= 0 || host > UINT16_MAX || own <= 0 || own > UINT16_MAX || spec->n_ports == max)
                 continue;
@@ -58,17 +58,17 @@ static void add_ports(PodSync *s, const Value *containers, bool sidecars_only, S
 static size_t count_ports(const Value *containers) {
     const Value *c;
     size_t n = 0;
-    VALUE_FOREACH(c, containers)
-    n += value_len(value_get(c, "ports"));
+    VALUE_FOREACH (c, containers)
+        n += value_len(value_get(c, "ports"));
     return n;
 }
 
 static bool any_privileged(const Value *pod) {
     for (int kind = CONTAINER_REGULAR; kind <= CONTAINER_EPHEMERAL; kind++) {
         const Value *c;
-        VALUE_FOREACH(c, pod_containers_of(pod, (ContainerKind)kind))
-        if (value_get_bool(value_get(c, "securityContext"), "privileged", false))
-            return true;
+        VALUE_FOREACH (c, pod_containers_of(pod, (ContainerKind)kind))
+            if (value_get_bool(value_get(c, "securityContext"), "privileged", false))
+                return true;
     }
     return false;
 }
@@ -76,7 +76,7 @@ static bool any_privileged(const Value *pod) {
 static void add_sysctls(PodSync *s, SandboxSpec *spec) {
     const Value *list = value_path(s->pod, "spec", "securityContext", "sysctls", NULL), *v;
     RuntimePair *pairs = arena_alloc0(s->arena, (value_len(list) + 1) * sizeof *pairs);
-    VALUE_FOREACH(v, list) {
+    VALUE_FOREACH (v, list) {
         char *name = arena_strdup(s->arena, str_or(value_get_str(v, "name"), ""));
         for (char *c = name; *c; c++) /* the API allows slashes; the kernel's names have dots */
             *c = *c == '/' ? '.' : *c;
@@ -86,8 +86,8 @@ static void add_sysctls(PodSync *s, SandboxSpec *spec) {
 }
 
 static void add_members(Arena *arena, const Value *from, RuntimePair *pairs, size_t *n) {
-    VALUE_FOREACH_MEMBER(m, from)
-    pairs[(*n)++] = pair(arena, m->name, value_str(m->value));
+    VALUE_FOREACH_MEMBER (m, from)
+        pairs[(*n)++] = pair(arena, m->name, value_str(m->value));
 }
 
 int sandbox_spec_build(PodSync *s, uint32_t attempt, SandboxSpec *ret) {
@@ -237,8 +237,9 @@ static int add_volume(PodSync *s, const Value *container, const Value *mount, si
         _cleanup_free_ char *pinned = NULL, *why = NULL;
         int r = subpath_prepare(s->p->dir, volume, value_get_str(container, "name"), index, host, sub, &pinned, &why);
         if (r < 0) {
-            *ret_error = arena_printf(s->arena, "failed to prepare subPath for volumeMount \"%s\" of container \"%s\"%s%s", volume,
-                                      value_get_str(container, "name"), why ? ": " : "", str_or(why, ""));
+            *ret_error =
+                arena_printf(s->arena, "failed to prepare subPath for volumeMount \"%s\" of container \"%s\"%s%s",
+                             volume, value_get_str(container, "name"), why ? ": " : "", str_or(why, ""));
             return r;
         }
         host = arena_strdup(s->arena, pinned);
@@ -259,8 +260,8 @@ static bool mounted_at(const MountSpec *mounts, size_t n, const char *path) {
     return false;
 }
 
-static int build_mounts(PodSync *s, const SandboxStatus *sandbox, const Value *container, uint32_t attempt, EnvList *env,
-                        ContainerSpec *out, const char **ret_error) {
+static int build_mounts(PodSync *s, const SandboxStatus *sandbox, const Value *container, uint32_t attempt,
+                        EnvList *env, ContainerSpec *out, const char **ret_error) {
     const Value *list = value_get(container, "volumeMounts"), *m;
     const char *name = value_get_str(container, "name");
     if (value_len(value_get(container, "volumeDevices"))) {
@@ -269,7 +270,11 @@ static int build_mounts(PodSync *s, const SandboxStatus *sandbox, const Value *c
     }
     ObjectSource source;
     kubelet_source(s->k, &source);
-    VolumeContext context = {.arena = s->arena, .pod_dir = s->p->dir, .pod = s->pod, .facts = &s->facts, .source = &source,
+    VolumeContext context = {.arena = s->arena,
+                             .pod_dir = s->p->dir,
+                             .pod = s->pod,
+                             .facts = &s->facts,
+                             .source = &source,
                              .tokens = s->k->tokens};
     volume_context_init(&context);
     VolumePath *paths = NULL;
@@ -278,7 +283,7 @@ static int build_mounts(PodSync *s, const SandboxStatus *sandbox, const Value *c
     if (r < 0)
         return r;
     MountSpec *mounts = arena_alloc0(s->arena, (value_len(list) + 3) * sizeof *mounts);
-    VALUE_FOREACH(m, list) {
+    VALUE_FOREACH (m, list) {
         r = add_volume(s, container, m, index++, paths, n_paths, env, &mounts[n], ret_error);
         if (r < 0)
             return r;
@@ -335,9 +340,9 @@ static bool has_capability(const char *const *list, const char *name) {
 static void build_groups(PodSync *s, const Value *pods, ContainerSpec *out) {
     const Value *list = value_get(pods, "supplementalGroups"), *v, *fs_group = value_get(pods, "fsGroup");
     int64_t *groups = arena_alloc0(s->arena, (value_len(list) + 2) * sizeof *groups);
-    VALUE_FOREACH(v, list)
-    if (value_is(v, VALUE_INT))
-        groups[out->n_supplemental_groups++] = v->integer;
+    VALUE_FOREACH (v, list)
+        if (value_is(v, VALUE_INT))
+            groups[out->n_supplemental_groups++] = v->integer;
     if (value_is(fs_group, VALUE_INT))
         groups[out->n_supplemental_groups++] = fs_group->integer;
     out->supplemental_groups = groups;
@@ -363,9 +368,11 @@ static int check_non_root(PodSync *s, const Value *container, const Value *non_r
                           const Image *image, const char **ret_error) {
     if (!value_is(non_root, VALUE_BOOL) || !non_root->boolean)
         return 0;
-    const char *pod = pod_format(s->arena, s->pod), *name = value_get_str(container, "name"), *user = image->config.user;
+    const char *pod = pod_format(s->arena, s->pod), *name = value_get_str(container, "name"),
+               *user = image->config.user;
     if (out->run_as_user == 0) {
-        *ret_error = arena_printf(s->arena, "container's runAsUser breaks non-root policy (pod: \"%s\", container: %s)", pod, name);
+        *ret_error = arena_printf(s->arena, "container's runAsUser breaks non-root policy (pod: \"%s\", container: %s)",
+                                  pod, name);
         return -EPERM;
     }
     if (out->run_as_user > 0)
@@ -373,24 +380,28 @@ static int check_non_root(PodSync *s, const Value *container, const Value *non_r
     char *own = arena_strndup(s->arena, str_or(user, ""), strcspn(str_or(user, ""), ":"));
     int64_t uid = 0;
     if (*own && str_to_int64(own, &uid) < 0) {
-        *ret_error = arena_printf(s->arena,
-                                  "container has runAsNonRoot and image has non-numeric user (%s), cannot verify user is "
-                                  "non-root (pod: \"%s\", container: %s)",
-                                  own, pod, name);
+        *ret_error =
+            arena_printf(s->arena,
+                         "container has runAsNonRoot and image has non-numeric user (%s), cannot verify user is "
+                         "non-root (pod: \"%s\", container: %s)",
+                         own, pod, name);
         return -EPERM;
     }
     if (uid == 0) {
-        *ret_error = arena_printf(s->arena,
-                                  "container has runAsNonRoot and image will run as root (pod: \"%s\", container: %s)", pod, name);
+        *ret_error = arena_printf(
+            s->arena, "container has runAsNonRoot and image will run as root (pod: \"%s\", container: %s)", pod, name);
         return -EPERM;
     }
     return 0;
 }
 
-static int build_security(PodSync *s, const Value *container, const Image *image, ContainerSpec *out, const char **ret_error) {
-    const Value *own = value_get(container, "securityContext"), *pods = value_path(s->pod, "spec", "securityContext", NULL);
+static int build_security(PodSync *s, const Value *container, const Image *image, ContainerSpec *out,
+                          const char **ret_error) {
+    const Value *own = value_get(container, "securityContext"),
+                *pods = value_path(s->pod, "spec", "securityContext", NULL);
     const Value *user = either(own, pods, "runAsUser"), *group = either(own, pods, "runAsGroup");
-    const Value *escalation = value_get(own, "allowPrivilegeEscalation"), *capabilities = value_get(own, "capabilities");
+    const Value *escalation = value_get(own, "allowPrivilegeEscalation"),
+                *capabilities = value_get(own, "capabilities");
     out->run_as_user = value_is(user, VALUE_INT) ? user->integer : -1;
     out->run_as_group = value_is(group, VALUE_INT) ? group->integer : -1;
     out->privileged = value_get_bool(own, "privileged", false);
@@ -447,8 +458,8 @@ static void build_labels(PodSync *s, const Value *container, const Image *image,
     out->n_annotations = 5;
 }
 
-int container_spec_build(PodSync *s, const SandboxStatus *sandbox, const Value *container, const Image *image, uint32_t attempt,
-                         ContainerSpec *ret, const char **ret_error) {
+int container_spec_build(PodSync *s, const SandboxStatus *sandbox, const Value *container, const Image *image,
+                         uint32_t attempt, ContainerSpec *ret, const char **ret_error) {
     const char *name = str_or(value_get_str(container, "name"), "");
     RuntimePair *env = NULL;
     size_t n_env = 0;

@@ -1,4 +1,5 @@
-/* One container from image to running process, with the events and waiting reasons of the reference's startContainer. */
+/* One container from image to running process, with the events and waiting reasons of the reference's startContainer.
+ */
 #include "kubelet/internal.h"
 
 #include "base/clock.h"
@@ -9,13 +10,14 @@
 
 #define RETRY_NS (5 * NS_PER_SEC) /* what failed may have been mended meanwhile: a missing ConfigMap, say */
 
-static int source_get(void *userdata, const char *plural, const char *ns, const char *name, Object **ret, ApiError *err) {
+static int source_get(void *userdata, const char *plural, const char *ns, const char *name, Object **ret,
+                      ApiError *err) {
     Kubelet *k = userdata;
     return client_get(k->client, RES(plural), ns, name, ret, err);
 }
 
-static int source_token(void *userdata, const char *ns, const char *account, const Value *request, Arena *arena, Value **ret,
-                        ApiError *err) {
+static int source_token(void *userdata, const char *ns, const char *account, const Value *request, Arena *arena,
+                        Value **ret, ApiError *err) {
     Kubelet *k = userdata;
     return client_create_subresource(k->client, RES("serviceaccounts"), ns, account, "token", request, arena, ret, err);
 }
@@ -25,7 +27,8 @@ void kubelet_source(Kubelet *k, ObjectSource *ret) {
 }
 
 static int fail(PodSync *s, const char *name, const char *reason, const char *message) {
-    event_record(s->k->events, s->object, container_field_path(s->arena, s->pod, name), "Warning", "Failed", "Error: %s", message);
+    event_record(s->k->events, s->object, container_field_path(s->arena, s->pod, name), "Warning", "Failed",
+                 "Error: %s", message);
     pod_set_waiting(s->p, name, reason, message);
     sync_again(s, RETRY_NS);
     return -EIO;
@@ -33,8 +36,9 @@ static int fail(PodSync *s, const char *name, const char *reason, const char *me
 
 /* The next attempt's number: what the runtime still has, or else what the status remembers. */
 static uint32_t next_attempt(PodSync *s, const Value *container, ContainerKind kind, const ContainerStatus *last) {
-    static const char *const lists[] = {
-        [CONTAINER_REGULAR] = "containerStatuses", [CONTAINER_INIT] = "initContainerStatuses", [CONTAINER_EPHEMERAL] = "ephemeralContainerStatuses"};
+    static const char *const lists[] = {[CONTAINER_REGULAR] = "containerStatuses",
+                                        [CONTAINER_INIT] = "initContainerStatuses",
+                                        [CONTAINER_EPHEMERAL] = "ephemeralContainerStatuses"};
     if (last)
         return last->state == CONTAINER_CREATED ? last->attempt : last->attempt + 1;
     (void)container;
@@ -57,8 +61,8 @@ static int get_image(PodSync *s, const Value *container, const char *name, Image
     if (r < 0) {
         const Waiting *w = strmap_get(s->p->waiting, name);
         if (!w || !streq(w->reason, reason))
-            event_record(s->k->events, s->object, container_field_path(s->arena, s->pod, name), "Warning", "Failed", "Error: %s",
-                         reason);
+            event_record(s->k->events, s->object, container_field_path(s->arena, s->pod, name), "Warning", "Failed",
+                         "Error: %s", reason);
         pod_set_waiting(s->p, name, reason, message);
         sync_again(s, 2 * RETRY_NS);
     }
@@ -74,7 +78,8 @@ static void remove_unstarted(PodSync *s, const ContainerStatus *last) {
 
 int container_launch(PodSync *s, const SandboxStatus *sandbox, const Value *container, ContainerKind kind) {
     Runtime *rt = s->k->runtime;
-    const char *name = str_or(value_get_str(container, "name"), ""), *field = container_field_path(s->arena, s->pod, name);
+    const char *name = str_or(value_get_str(container, "name"), ""),
+               *field = container_field_path(s->arena, s->pod, name);
     const ContainerStatus *last = pod_runtime_find(&s->rt, name);
     _cleanup_(image_freep) Image *image = NULL;
     int r = get_image(s, container, name, &image);

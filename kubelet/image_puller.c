@@ -1,5 +1,5 @@
-/* Images of containers: pull policies, pull secrets, back-off, in the words of the reference (pkg/kubelet/images). A pull
- * runs on a pool; the pod is queued again when it has ended. */
+/* Images of containers: pull policies, pull secrets, back-off, in the words of the reference (pkg/kubelet/images). A
+ * pull runs on a pool; the pod is queued again when it has ended. */
 #include "kubelet/internal.h"
 
 #include "base/clock.h"
@@ -172,9 +172,9 @@ static void auths_find(Kubelet *k, const Value *pod, const char *image, Auths *r
             list = value_get(object_value(account, arena), "imagePullSecrets");
     }
     size_t n = 0;
-    VALUE_FOREACH(reference, list)
-    if (!str_empty(value_get_str(reference, "name")) && n++ < PULL_SECRETS_MAX)
-        add_secret(k, ret, pod_ns(pod), value_get_str(reference, "name"), host, path);
+    VALUE_FOREACH (reference, list)
+        if (!str_empty(value_get_str(reference, "name")) && n++ < PULL_SECRETS_MAX)
+            add_secret(k, ret, pod_ns(pod), value_get_str(reference, "name"), host, path);
 }
 
 /* ---- the pull ---- */
@@ -251,7 +251,8 @@ static void pull_job(void *userdata) {
     if (r < 0) {
         if (!error)
             error = xasprintf("%s: %s", j->image, strerror(-r));
-        event_record(k->events, j->object, field, "Warning", "Failed", "Failed to pull image \"%s\": %s", j->image, error);
+        event_record(k->events, j->object, field, "Warning", "Failed", "Failed to pull image \"%s\": %s", j->image,
+                     error);
         backoff_next(k->image_backoff, key, now_realtime_ns());
     } else {
         char took[48], all[48];
@@ -259,8 +260,8 @@ static void pull_job(void *userdata) {
         go_milliseconds(now - started, took);
         go_milliseconds(now - j->asked, all);
         event_record(k->events, j->object, field, "Normal", "Pulled",
-                     "Successfully pulled image \"%s\" in %s (%s including waiting). Image size: %llu bytes.", j->image, took, all,
-                     (unsigned long long)image->size);
+                     "Successfully pulled image \"%s\" in %s (%s including waiting). Image size: %llu bytes.", j->image,
+                     took, all, (unsigned long long)image->size);
         backoff_forget_prefix(k->image_backoff, key);
         free(error);
         error = NULL;
@@ -344,14 +345,17 @@ static int after_failure(PodSync *s, const char *image, const char *name, const 
 
 int image_ensure(PodSync *s, const Value *container, Image **ret, const char **ret_reason, const char **ret_message) {
     Kubelet *k = s->k;
-    const char *image = str_or(value_get_str(container, "image"), ""), *name = str_or(value_get_str(container, "name"), "");
+    const char *image = str_or(value_get_str(container, "image"), ""),
+               *name = str_or(value_get_str(container, "name"), "");
     const char *policy = str_or(value_get_str(container, "imagePullPolicy"), "IfNotPresent"), *error = NULL;
     const char *field = container_field_path(s->arena, s->pod, name);
     _cleanup_free_ char *full = NULL;
     if (image_reference_normalize(image, &full) < 0) {
         *ret_reason = "InvalidImageName";
-        *ret_message = arena_printf(s->arena, "Failed to apply default image tag \"%s\": couldn't parse image name \"%s\": invalid reference format",
-                                    image, image);
+        *ret_message = arena_printf(
+            s->arena,
+            "Failed to apply default image tag \"%s\": couldn't parse image name \"%s\": invalid reference format",
+            image, image);
         event_record(k->events, s->object, field, "Warning", "InspectFailed", "%s", *ret_message);
         return -EINVAL;
     }

@@ -1,6 +1,6 @@
 /* What the kubelet's files share. Locks: Kubelet.lock guards the table of pods and the fields of Pod marked (K); fields
- * marked (W) belong to whoever syncs the pod, and the work queue lets one do so at a time. No call out of the kubelet is
- * made under the lock. */
+ * marked (W) belong to whoever syncs the pod, and the work queue lets one do so at a time. No call out of the kubelet
+ * is made under the lock. */
 #pragma once
 
 #define LOG_COMPONENT "kubelet"
@@ -41,26 +41,26 @@ typedef struct Waiting {
 } Waiting;
 
 typedef struct Pod {
-    unsigned refs;                     /* (K) */
-    char *uid, *ns, *name;             /* immutable */
-    char *dir, *log_dir;               /* immutable */
-    Object *object;                    /* (K) the newest from the API server */
-    bool removed;                      /* (K) gone from the API server */
-    char *status_json, *sent_json;     /* (K) last computed, last accepted */
-    bool delete_ready;                 /* (K) nothing is left of it: the object may go */
-    StrMap *kills;                     /* (K) container id -> Kill, while one is being ended */
-    StrMap *pulls;                     /* (K) image -> Pull */
-    StrMap *hooks;                     /* (K) container id -> Hook, while postStart runs or after it failed */
-    StrMap *waiting;                   /* (W) container -> Waiting */
-    bool prepared, volumes_ready;      /* (W) */
-    uint64_t volumes_at;               /* (W) monotonic: last refresh */
-    uint64_t mount_delay_ns;           /* (W) */
+    unsigned refs;                        /* (K) */
+    char *uid, *ns, *name;                /* immutable */
+    char *dir, *log_dir;                  /* immutable */
+    Object *object;                       /* (K) the newest from the API server */
+    bool removed;                         /* (K) gone from the API server */
+    char *status_json, *sent_json;        /* (K) last computed, last accepted */
+    bool delete_ready;                    /* (K) nothing is left of it: the object may go */
+    StrMap *kills;                        /* (K) container id -> Kill, while one is being ended */
+    StrMap *pulls;                        /* (K) image -> Pull */
+    StrMap *hooks;                        /* (K) container id -> Hook, while postStart runs or after it failed */
+    StrMap *waiting;                      /* (W) container -> Waiting */
+    bool prepared, volumes_ready;         /* (W) */
+    uint64_t volumes_at;                  /* (W) monotonic: last refresh */
+    uint64_t mount_delay_ns;              /* (W) */
     char *failed_reason, *failed_message; /* (W) ends as Failed */
-    PodEnding ending;                  /* (W) */
-    uint64_t end_started;              /* (W) monotonic */
-    bool torn_down;                    /* (W) */
-    bool admitted;                     /* (W) */
-    char *sandbox_error;               /* (W) last one, to say it once */
+    PodEnding ending;                     /* (W) */
+    uint64_t end_started;                 /* (W) monotonic */
+    bool torn_down;                       /* (W) */
+    bool admitted;                        /* (W) */
+    char *sandbox_error;                  /* (W) last one, to say it once */
 } Pod;
 
 struct Kubelet {
@@ -85,10 +85,10 @@ struct Kubelet {
     Pool *pull_pool, *kill_pool, *hook_pool, *request_pool;
     HttpServer *server;
     struct ProbeTable *probes;
-    Object *node_ref;        /* (K) what events about the node name */
+    Object *node_ref; /* (K) what events about the node name */
     pthread_mutex_t lock;
-    StrMap *pods;            /* (K) uid -> Pod */
-    StrMap *sandbox_owner;   /* (K) sandbox id -> uid (owned string) */
+    StrMap *pods;          /* (K) uid -> Pod */
+    StrMap *sandbox_owner; /* (K) sandbox id -> uid (owned string) */
     atomic_bool stopping;
     atomic_int syncs; /* pod syncs under way */
     uint64_t started_at;
@@ -138,8 +138,8 @@ typedef struct PodSync {
 int pod_sync(const char *key, void *userdata); /* pod_worker.c; the queue's function */
 void sync_again(PodSync *s, uint64_t delay_ns);
 void sync_facts(PodSync *s);
-void pod_run_step(PodSync *s);                                            /* pod_run.c */
-void pod_end_step(PodSync *s);                                            /* pod_end.c */
+void pod_run_step(PodSync *s);                                                                         /* pod_run.c */
+void pod_end_step(PodSync *s);                                                                         /* pod_end.c */
 void kill_container(PodSync *s, const ContainerStatus *c, int64_t grace_seconds, const char *message); /* pod_end.c */
 bool kill_pending(Kubelet *k, Pod *p, const char *container_id);
 /* Starts to end what runs: sidecars once the others are gone. grace < 0: the pod's. False when nothing runs. */
@@ -150,8 +150,8 @@ bool hook_pending(Kubelet *k, Pod *p, const char *container_id);
 void kubelet_source(Kubelet *k, ObjectSource *ret);
 
 /* container_spec.c */
-int container_spec_build(PodSync *s, const SandboxStatus *sandbox, const Value *container, const Image *image, uint32_t attempt,
-                         ContainerSpec *ret, const char **ret_error);
+int container_spec_build(PodSync *s, const SandboxStatus *sandbox, const Value *container, const Image *image,
+                         uint32_t attempt, ContainerSpec *ret, const char **ret_error);
 char *termination_log_path(Arena *arena, const Pod *p, const char *container, uint32_t attempt);
 int sandbox_spec_build(PodSync *s, uint32_t attempt, SandboxSpec *ret);
 int write_hosts_file(PodSync *s, const SandboxStatus *sandbox);

@@ -48,12 +48,13 @@ static const char **command_of(Arena *arena, const Value *exec) {
     const Value *list = value_get(exec, "command"), *v;
     const char **command = arena_alloc0(arena, (value_len(list) + 1) * sizeof *command);
     size_t n = 0;
-    VALUE_FOREACH(v, list)
-    command[n++] = str_or(value_str(v), "");
+    VALUE_FOREACH (v, list)
+        command[n++] = str_or(value_str(v), "");
     return command;
 }
 
-static int run_exec(Kubelet *k, const char *container_id, const Value *exec, uint64_t timeout_ns, Buf *out, char **ret_error) {
+static int run_exec(Kubelet *k, const char *container_id, const Value *exec, uint64_t timeout_ns, Buf *out,
+                    char **ret_error) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     const char **command = command_of(arena, exec);
     if (!command[0])
@@ -89,7 +90,7 @@ static struct curl_slist *request_headers(const Value *get, const char *agent) {
     const Value *h;
     bool has_agent = false, has_accept = false;
     size_t n = 0;
-    VALUE_FOREACH(h, value_get(get, "httpHeaders")) {
+    VALUE_FOREACH (h, value_get(get, "httpHeaders")) {
         const char *name = value_get_str(h, "name"), *value = str_or(value_get_str(h, "value"), "");
         if (str_empty(name) || strpbrk(name, "\r\n:") || strpbrk(value, "\r\n") || n++ >= HANDLER_HEADERS_MAX)
             continue;
@@ -107,8 +108,8 @@ static struct curl_slist *request_headers(const Value *get, const char *agent) {
     return list;
 }
 
-static int on_progress(void *userdata, _unused_ curl_off_t total, _unused_ curl_off_t now, _unused_ curl_off_t upload_total,
-                       _unused_ curl_off_t upload_now) {
+static int on_progress(void *userdata, _unused_ curl_off_t total, _unused_ curl_off_t now,
+                       _unused_ curl_off_t upload_total, _unused_ curl_off_t upload_now) {
     const Kubelet *k = userdata;
     return k->stopping;
 }
@@ -129,8 +130,8 @@ static char *curl_words(CURLcode code, const char *url, const char *host, int po
     }
 }
 
-static int http_once(Kubelet *k, const char *url, const Value *get, const char *host, int port, uint64_t timeout_ns, const char *agent,
-                     long *ret_status, CURLcode *ret_code, char **ret_error) {
+static int http_once(Kubelet *k, const char *url, const Value *get, const char *host, int port, uint64_t timeout_ns,
+                     const char *agent, long *ret_status, CURLcode *ret_code, char **ret_error) {
     CURL *curl = curl_easy_init();
     if (!curl)
         return refuse(ret_error, -ENOMEM, xstrdup("no memory for an HTTP request"));
@@ -158,15 +159,16 @@ static int http_once(Kubelet *k, const char *url, const Value *get, const char *
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
     *ret_code = code;
     if (code != CURLE_OK)
-        r = refuse(ret_error, code == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : -EIO, curl_words(code, url, host, port, detail));
+        r = refuse(ret_error, code == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : -EIO,
+                   curl_words(code, url, host, port, detail));
     curl_slist_free_all(headers);
     curl_easy_cleanup(curl);
     buf_done(&answer.body);
     return r;
 }
 
-static int run_http(Kubelet *k, const Value *container, const Value *get, const char *pod_ip, uint64_t timeout_ns, bool hook,
-                    char **ret_error) {
+static int run_http(Kubelet *k, const Value *container, const Value *get, const char *pod_ip, uint64_t timeout_ns,
+                    bool hook, char **ret_error) {
     uint16_t port = container_port(container, value_get(get, "port"));
     const char *host = str_or(value_get_str(get, "host"), pod_ip), *path = str_or(value_get_str(get, "path"), "/");
     if (str_empty(host))
@@ -178,8 +180,8 @@ static int run_http(Kubelet *k, const Value *container, const Value *get, const 
     long status = 0;
     CURLcode code = CURLE_OK;
     for (;;) {
-        _cleanup_free_ char *url = xasprintf("%s://%s%s%s:%u%s%s", tls ? "https" : "http", six ? "[" : "", host, six ? "]" : "",
-                                             port, *path == '/' ? "" : "/", path);
+        _cleanup_free_ char *url = xasprintf("%s://%s%s%s:%u%s%s", tls ? "https" : "http", six ? "[" : "", host,
+                                             six ? "]" : "", port, *path == '/' ? "" : "/", path);
         _cleanup_free_ char *why = NULL;
         int r = http_once(k, url, get, host, port, timeout_ns, agent, &status, &code, &why);
         if (r < 0 && hook && tls && code == CURLE_SSL_CONNECT_ERROR) {
@@ -223,7 +225,8 @@ static int connect_within(const struct addrinfo *ai, uint64_t timeout_ns) {
     }
 }
 
-static int run_tcp(const Value *container, const Value *tcp, const char *pod_ip, uint64_t timeout_ns, char **ret_error) {
+static int run_tcp(const Value *container, const Value *tcp, const char *pod_ip, uint64_t timeout_ns,
+                   char **ret_error) {
     uint16_t port = container_port(container, value_get(tcp, "port"));
     const char *host = str_or(value_get_str(tcp, "host"), pod_ip);
     if (str_empty(host) || !port)
@@ -269,8 +272,8 @@ static int run_sleep(Kubelet *k, const char *container_id, const Value *sleep_, 
 
 /* ---- any handler ---- */
 
-static int handler_do(Kubelet *k, const Value *container, const char *container_id, const Value *handler, const char *pod_ip,
-                      uint64_t timeout_ns, bool hook, Buf *out, char **ret_error) {
+static int handler_do(Kubelet *k, const Value *container, const char *container_id, const Value *handler,
+                      const char *pod_ip, uint64_t timeout_ns, bool hook, Buf *out, char **ret_error) {
     const Value *v;
     if ((v = value_get(handler, "exec")))
         return run_exec(k, container_id, v, timeout_ns, out, ret_error);
@@ -289,15 +292,17 @@ static int handler_do(Kubelet *k, const Value *container, const char *container_
 static void go_list(Buf *out, const Value *list) {
     const Value *v;
     buf_putc(out, '[');
-    VALUE_FOREACH(v, list)
-    buf_printf(out, "%s%s", _i_v ? " " : "", str_or(value_str(v), ""));
+    VALUE_FOREACH (v, list)
+        buf_printf(out, "%s%s", _i_v ? " " : "", str_or(value_str(v), ""));
     buf_putc(out, ']');
 }
 
-static char *hook_words(const Value *pod, const Value *container, const Value *handler, const char *why, const Buf *out) {
+static char *hook_words(const Value *pod, const Value *container, const Value *handler, const char *why,
+                        const Buf *out) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     _cleanup_buf_ Buf text = BUF_INIT(64 * 1024);
-    const Value *exec = value_get(handler, "exec"), *http = value_get(handler, "httpGet"), *sleep_ = value_get(handler, "sleep");
+    const Value *exec = value_get(handler, "exec"), *http = value_get(handler, "httpGet"),
+                *sleep_ = value_get(handler, "sleep");
     if (exec) {
         buf_puts(&text, "Exec lifecycle hook (");
         go_list(&text, value_get(exec, "command"));
@@ -307,8 +312,8 @@ static char *hook_words(const Value *pod, const Value *container, const Value *h
         buf_printf(&text, "Sleep lifecycle hook (%lld", (long long)value_get_int(sleep_, "seconds", 0));
     else
         return xasprintf("Cannot run handler: %s", why);
-    buf_printf(&text, ") for Container \"%s\" in Pod \"%s\" failed - error: %s", str_or(value_get_str(container, "name"), ""),
-               pod_format(arena, pod), why);
+    buf_printf(&text, ") for Container \"%s\" in Pod \"%s\" failed - error: %s",
+               str_or(value_get_str(container, "name"), ""), pod_format(arena, pod), why);
     if (exec) {
         buf_puts(&text, ", message: ");
         go_quote_n(&text, out->data ? out->data : "", out->len);
@@ -371,8 +376,8 @@ static void hook_job(void *userdata) {
         failure = NULL;
     }
     if (failure)
-        event_record(j->k->events, j->object, container_field_path(arena, pod, j->container), "Warning", "FailedPostStartHook",
-                     "PostStartHook failed");
+        event_record(j->k->events, j->object, container_field_path(arena, pod, j->container), "Warning",
+                     "FailedPostStartHook", "PostStartHook failed");
     hook_end(j->k, j->p, j->container_id, failure);
     object_unref(j->object);
     pod_unref(j->k, j->p);

@@ -57,11 +57,12 @@ static int64_t run_pre_stop(KillJob *j, const Value *pod, const Value *container
         return j->grace;
     _cleanup_free_ char *why = NULL;
     uint64_t start = now_monotonic_ns();
-    if (hook_run(j->k, pod, container, j->container_id, handler, j->pod_ip, (uint64_t)j->grace * NS_PER_SEC, &why) < 0 &&
+    if (hook_run(j->k, pod, container, j->container_id, handler, j->pod_ip, (uint64_t)j->grace * NS_PER_SEC, &why) <
+            0 &&
         !j->k->stopping) {
         log_warn("pod %s/%s: %s", j->p->ns, j->p->name, str_or(why, "a preStop hook failed"));
-        event_record(j->k->events, j->object, container_field_path(arena, pod, j->container), "Warning", "FailedPreStopHook",
-                     "PreStopHook failed");
+        event_record(j->k->events, j->object, container_field_path(arena, pod, j->container), "Warning",
+                     "FailedPreStopHook", "PreStopHook failed");
     }
     return j->grace - (int64_t)((now_monotonic_ns() - start) / NS_PER_SEC);
 }
@@ -81,9 +82,10 @@ static void kill_job(void *userdata) {
     _cleanup_free_ char *why = NULL;
     int r = j->k->runtime->container_stop(j->k->runtime, j->container_id, (uint64_t)grace * NS_PER_SEC, &why);
     if (r < 0 && r != -ENOENT && r != -ECANCELED) {
-        log_warn("pod %s/%s: container %s cannot be stopped: %s", j->p->ns, j->p->name, j->container, str_or(why, strerror(-r)));
-        event_record(j->k->events, j->object, container_field_path(arena, pod, j->container), "Warning", "FailedKillPod",
-                     "error killing pod: %s", str_or(why, strerror(-r)));
+        log_warn("pod %s/%s: container %s cannot be stopped: %s", j->p->ns, j->p->name, j->container,
+                 str_or(why, strerror(-r)));
+        event_record(j->k->events, j->object, container_field_path(arena, pod, j->container), "Warning",
+                     "FailedKillPod", "error killing pod: %s", str_or(why, strerror(-r)));
     }
     kill_end(j->k, j->p, j->container_id);
     kill_job_free(j);
@@ -122,8 +124,8 @@ void kill_container(PodSync *s, const ContainerStatus *c, int64_t grace_seconds,
     if (!kill_begin(s, c->id, grace, &first))
         return;
     if (first)
-        event_record(s->k->events, s->object, container_field_path(s->arena, s->pod, c->name), "Normal", "Killing", "%s",
-                     message ? message : arena_printf(s->arena, "Stopping container %s", c->name));
+        event_record(s->k->events, s->object, container_field_path(s->arena, s->pod, c->name), "Normal", "Killing",
+                     "%s", message ? message : arena_printf(s->arena, "Stopping container %s", c->name));
     KillJob *j = NEW0(KillJob);
     *j = (KillJob){.k = s->k,
                    .p = pod_ref(s->k, s->p),

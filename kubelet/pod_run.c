@@ -1,5 +1,5 @@
-/* What a running pod needs next: cgroup, volumes, sandbox, init containers in their order, sidecars, containers; restarts
- * with back-off. The decisions are those of the reference's computePodActions. */
+/* What a running pod needs next: cgroup, volumes, sandbox, init containers in their order, sidecars, containers;
+ * restarts with back-off. The decisions are those of the reference's computePodActions. */
 #include "kubelet/internal.h"
 
 #include "base/clock.h"
@@ -30,7 +30,8 @@ static bool prepare(PodSync *s) {
     if (r == 0)
         r = fs_mkdir_p(s->p->log_dir, 0755);
     if (r < 0) {
-        event_record(s->k->events, s->object, NULL, "Warning", "Failed", "error making pod data directories: %s", strerror(-r));
+        event_record(s->k->events, s->object, NULL, "Warning", "Failed", "error making pod data directories: %s",
+                     strerror(-r));
         sync_again(s, SANDBOX_RETRY_NS);
         return false;
     }
@@ -41,7 +42,11 @@ static bool prepare(PodSync *s) {
 static bool volumes_step(PodSync *s) {
     ObjectSource source;
     kubelet_source(s->k, &source);
-    VolumeContext context = {.arena = s->arena, .pod_dir = s->p->dir, .pod = s->pod, .facts = &s->facts, .source = &source,
+    VolumeContext context = {.arena = s->arena,
+                             .pod_dir = s->p->dir,
+                             .pod = s->pod,
+                             .facts = &s->facts,
+                             .source = &source,
                              .tokens = s->k->tokens};
     volume_context_init(&context);
     const char *error = NULL;
@@ -65,7 +70,8 @@ static bool volumes_step(PodSync *s) {
     s->p->volumes_at = now;
     if (r < 0) {
         event_record(s->k->events, s->object, NULL, "Warning", "FailedMount", "%s", str_or(error, strerror(-r)));
-        s->p->mount_delay_ns = s->p->mount_delay_ns ? MIN(s->p->mount_delay_ns * 2, MOUNT_DELAY_MAX_NS) : MOUNT_DELAY_FIRST_NS;
+        s->p->mount_delay_ns =
+            s->p->mount_delay_ns ? MIN(s->p->mount_delay_ns * 2, MOUNT_DELAY_MAX_NS) : MOUNT_DELAY_FIRST_NS;
         sync_again(s, s->p->mount_delay_ns);
         return false;
     }
@@ -83,7 +89,7 @@ static bool wants_sandbox(const PodSync *s) {
         return true;
     const char *policy = pod_restart_policy(s->pod);
     const Value *c;
-    VALUE_FOREACH(c, pod_containers(s->pod)) {
+    VALUE_FOREACH (c, pod_containers(s->pod)) {
         const ContainerStatus *status = pod_runtime_find(&s->rt, str_or(value_get_str(c, "name"), ""));
         if (status ? container_will_start(s->pod, c, status) : !streq(policy, "Never"))
             return true;
@@ -97,7 +103,8 @@ static void remove_old_sandboxes(PodSync *s) {
         _cleanup_free_ char *why = NULL;
         if (s->k->runtime->sandbox_stop(s->k->runtime, s->rt.sandboxes[i].id, &why) < 0 ||
             s->k->runtime->sandbox_remove(s->k->runtime, s->rt.sandboxes[i].id, &why) < 0)
-            log_warn("pod %s/%s: an old sandbox cannot be removed: %s", s->p->ns, s->p->name, str_or(why, "no reason given"));
+            log_warn("pod %s/%s: an old sandbox cannot be removed: %s", s->p->ns, s->p->name,
+                     str_or(why, "no reason given"));
     }
 }
 
@@ -108,7 +115,8 @@ static void sandbox_failed(PodSync *s, int r, const char *why) {
         s->p->sandbox_error = xstrdup(text);
         log_warn("pod %s/%s: no sandbox: %s", s->p->ns, s->p->name, text);
     }
-    event_record(s->k->events, s->object, NULL, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", text);
+    event_record(s->k->events, s->object, NULL, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: %s",
+                 text);
     sync_again(s, SANDBOX_RETRY_NS);
 }
 
@@ -141,7 +149,8 @@ static void create_sandbox(PodSync *s) {
 /* Go's Duration of whole seconds: "10s", "1m20s", "5m0s". */
 static const char *go_seconds(Arena *arena, int64_t ns) {
     long long seconds = ns / (int64_t)NS_PER_SEC;
-    return seconds < 60 ? arena_printf(arena, "%llds", seconds) : arena_printf(arena, "%lldm%llds", seconds / 60, seconds % 60);
+    return seconds < 60 ? arena_printf(arena, "%llds", seconds)
+                        : arena_printf(arena, "%lldm%llds", seconds / 60, seconds % 60);
 }
 
 /* True: too early to start it again. */
@@ -156,8 +165,9 @@ static bool in_backoff(PodSync *s, const Value *container, const ContainerStatus
         return false;
     }
     const Waiting *w = strmap_get(s->p->waiting, name);
-    const char *message = arena_printf(s->arena, "back-off %s restarting failed container=%s pod=%s",
-                                       go_seconds(s->arena, backoff_get(s->k->restarts, key)), name, pod_format(s->arena, s->pod));
+    const char *message =
+        arena_printf(s->arena, "back-off %s restarting failed container=%s pod=%s",
+                     go_seconds(s->arena, backoff_get(s->k->restarts, key)), name, pod_format(s->arena, s->pod));
     if (!w || !streq(w->reason, REASON_CRASH_LOOP) || !streq(w->message, message))
         event_record(s->k->events, s->object, container_field_path(s->arena, s->pod, name), "Warning", "BackOff",
                      "Back-off restarting failed container %s in pod %s", name, pod_format(s->arena, s->pod));
@@ -190,7 +200,8 @@ static int64_t probe_grace(const PodSync *s, const Value *container, const char 
     return own >= 0 ? own : pod_grace_seconds(s->pod);
 }
 
-/* Looks after one that runs: ends it when its definition changed or a probe or its hook condemned it. True: it stays. */
+/* Looks after one that runs: ends it when its definition changed or a probe or its hook condemned it. True: it stays.
+ */
 static bool tend(PodSync *s, const Value *container, ContainerKind kind, const ContainerStatus *c) {
     const char *name = c->name, *hash = annotation(c, "io.kubernetes.container.hash"), *message = NULL;
     if (kill_pending(s->k, s->p, c->id))
@@ -207,11 +218,12 @@ static bool tend(PodSync *s, const Value *container, ContainerKind kind, const C
     int64_t grace = -1;
     const char *condemned = probes_condemned(s->k, s->p->uid, name, c->id);
     if (hash && !streq(hash, container_hash(s->arena, container))) {
-        message = arena_printf(s->arena, "%s %s definition changed", kind == CONTAINER_INIT ? "Init container" : "Container", name);
+        message = arena_printf(s->arena, "%s %s definition changed",
+                               kind == CONTAINER_INIT ? "Init container" : "Container", name);
         restarts = true;
     } else if (condemned) {
-        message = arena_printf(s->arena, "%s %s failed %s probe", kind == CONTAINER_INIT ? "Init container" : "Container", name,
-                               condemned);
+        message = arena_printf(s->arena, "%s %s failed %s probe",
+                               kind == CONTAINER_INIT ? "Init container" : "Container", name, condemned);
         grace = probe_grace(s, container, streq(condemned, "startup") ? "startupProbe" : "livenessProbe");
     }
     if (message) {
@@ -297,15 +309,15 @@ static bool will_run(PodSync *s, const Value *container) {
 /* All containers have ended for good: what still runs beside them ends too. */
 static bool is_over(PodSync *s) {
     const Value *c;
-    VALUE_FOREACH(c, pod_containers(s->pod))
-    if (will_run(s, c))
-        return false;
+    VALUE_FOREACH (c, pod_containers(s->pod))
+        if (will_run(s, c))
+            return false;
     return true;
 }
 
 static void regular_containers_step(PodSync *s, const SandboxStatus *sandbox) {
     const Value *container;
-    VALUE_FOREACH(container, pod_containers(s->pod)) {
+    VALUE_FOREACH (container, pod_containers(s->pod)) {
         const char *name = str_or(value_get_str(container, "name"), "");
         const ContainerStatus *c = pod_runtime_find(&s->rt, name);
         if (c && kill_pending(s->k, s->p, c->id))
@@ -324,7 +336,7 @@ static void regular_containers_step(PodSync *s, const SandboxStatus *sandbox) {
 
 static void ephemeral_containers_step(PodSync *s, const SandboxStatus *sandbox) {
     const Value *container;
-    VALUE_FOREACH(container, pod_ephemeral_containers(s->pod)) {
+    VALUE_FOREACH (container, pod_ephemeral_containers(s->pod)) {
         const char *name = str_or(value_get_str(container, "name"), "");
         const ContainerStatus *c = pod_runtime_find(&s->rt, name);
         if (c && c->state == CONTAINER_RUNNING)
@@ -345,7 +357,8 @@ static void remove_dead(PodSync *s) {
             continue;
         _cleanup_free_ char *why = NULL;
         if (s->k->runtime->container_remove(s->k->runtime, c->id, &why) < 0)
-            log_warn("pod %s/%s: container %s cannot be removed: %s", s->p->ns, s->p->name, c->id, str_or(why, "no reason given"));
+            log_warn("pod %s/%s: container %s cannot be removed: %s", s->p->ns, s->p->name, c->id,
+                     str_or(why, "no reason given"));
         else
             (void)fs_remove_tree(termination_log_path(s->arena, s->p, c->name, c->attempt));
     }

@@ -1,6 +1,6 @@
-/* One sync of one pod: read what is wanted (API) and what is (runtime), take the next steps that do not wait, publish the
- * status, and say when to look again. Everything that takes long (pulls, hooks, grace periods) runs elsewhere and queues
- * the pod when it is done. */
+/* One sync of one pod: read what is wanted (API) and what is (runtime), take the next steps that do not wait, publish
+ * the status, and say when to look again. Everything that takes long (pulls, hooks, grace periods) runs elsewhere and
+ * queues the pod when it is done. */
 #include "kubelet/internal.h"
 
 #include "api/json.h"
@@ -21,7 +21,8 @@ void sync_again(PodSync *s, uint64_t delay_ns) {
 void sync_facts(PodSync *s) {
     const SandboxStatus *sandbox = pod_runtime_sandbox(&s->rt);
     s->facts.host_ip = s->facts.host_ips = s->k->node_ip;
-    node_allocatable(s->k, &s->facts.allocatable_cpu_milli, &s->facts.allocatable_memory, &s->facts.allocatable_ephemeral);
+    node_allocatable(s->k, &s->facts.allocatable_cpu_milli, &s->facts.allocatable_memory,
+                     &s->facts.allocatable_ephemeral);
     if (pod_host_network(s->pod)) {
         s->facts.pod_ip = s->facts.pod_ips = s->k->node_ip;
         return;
@@ -118,9 +119,9 @@ static const char *const *observed_ips(PodSync *s) {
             list[n++] = sandbox->ips[i];
     } else { /* the address it had stays in the status of a pod that ended */
         const Value *ip;
-        VALUE_FOREACH(ip, value_get(s->old_status, "podIPs"))
-        if (n < 16 && value_get_str(ip, "ip"))
-            list[n++] = value_get_str(ip, "ip");
+        VALUE_FOREACH (ip, value_get(s->old_status, "podIPs"))
+            if (n < 16 && value_get_str(ip, "ip"))
+                list[n++] = value_get_str(ip, "ip");
     }
     return list;
 }
@@ -132,8 +133,8 @@ static Value *compute_status(PodSync *s, bool terminal) {
     WaitingReason *waiting = arena_alloc0(s->arena, (strmap_size(s->p->waiting) + 1) * sizeof *waiting);
     const char *name;
     Waiting *w;
-    STRMAP_FOREACH(s->p->waiting, name, w)
-    waiting[n++] = (WaitingReason){name, w->reason, w->message};
+    STRMAP_FOREACH (s->p->waiting, name, w)
+        waiting[n++] = (WaitingReason){name, w->reason, w->message};
     const SandboxStatus *sandbox = pod_runtime_sandbox(&s->rt);
     const char *hosts[] = {s->k->node_ip, NULL};
     PodObservation o = {
@@ -191,14 +192,15 @@ static void check_admission(PodSync *s) {
     _cleanup_object_ Object *node = informer_lookup(s->k->nodes_informer, NULL, s->k->config.node_name);
     if (!node)
         return;
-    VALUE_FOREACH_MEMBER(m, selector)
-    if (!streq_null(object_label(node, m->name), value_str(m->value))) {
-        s->p->failed_reason = xstrdup("NodeAffinity");
-        s->p->failed_message = xstrdup("Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector");
-        event_record(s->k->events, s->object, NULL, "Warning", "NodeAffinity", "%s",
-                     "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector");
-        return;
-    }
+    VALUE_FOREACH_MEMBER (m, selector)
+        if (!streq_null(object_label(node, m->name), value_str(m->value))) {
+            s->p->failed_reason = xstrdup("NodeAffinity");
+            s->p->failed_message = xstrdup(
+                "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector");
+            event_record(s->k->events, s->object, NULL, "Warning", "NodeAffinity", "%s",
+                         "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector");
+            return;
+        }
 }
 
 static void decide(PodSync *s, bool removed) {

@@ -127,11 +127,12 @@ static void forward_connect(void *userdata) {
         int first = f->fd;
         f->fd = connect_family(s->netns, AF_INET6, f->port);
         if (f->fd < 0)
-            f->error = xasprintf("error forwarding port %u to pod %s, uid %s: failed to connect to localhost:%u inside "
-                                 "namespace \"%s\", IPv4: dial tcp4 127.0.0.1:%u: connect: %s IPv6: dial tcp6 [::1]:%u: "
-                                 "connect: %s",
-                                 f->port, s->pod, s->uid, f->port, str_or(s->netns, "host"), f->port, strerror(-first),
-                                 f->port, strerror(-f->fd));
+            f->error =
+                xasprintf("error forwarding port %u to pod %s, uid %s: failed to connect to localhost:%u inside "
+                          "namespace \"%s\", IPv4: dial tcp4 127.0.0.1:%u: connect: %s IPv6: dial tcp6 [::1]:%u: "
+                          "connect: %s",
+                          f->port, s->pod, s->uid, f->port, str_or(s->netns, "host"), f->port, strerror(-first),
+                          f->port, strerror(-f->fd));
     }
     loop_post(http_request_loop(s->call->http), on_connected, f);
 }
@@ -209,7 +210,12 @@ static void on_port_open(Remote *remote, uint32_t stream, uint16_t port, void *u
     ForwardSession *s = userdata;
     s->remote = remote; /* the first call may come before remote_accept has returned */
     Forward *f = NEW0(Forward);
-    *f = (Forward){.session = s, .next = s->forwards, .at = &s->forwards, .stream = stream, .port = port, .fd = -1,
+    *f = (Forward){.session = s,
+                   .next = s->forwards,
+                   .at = &s->forwards,
+                   .stream = stream,
+                   .port = port,
+                   .fd = -1,
                    .early = BUF_INIT(DUPLEX_WRITE_MAX)};
     if (f->next)
         f->next->at = &f->next;
@@ -311,7 +317,10 @@ void serve_forward(Call *call) {
         call_free(call);
     } else {
         ForwardSession *s = NEW0(ForwardSession);
-        *s = (ForwardSession){.call = call, .refs = 1, .pod = xstrdup(sandbox->id), .uid = xstrdup(p->uid),
+        *s = (ForwardSession){.call = call,
+                              .refs = 1,
+                              .pod = xstrdup(sandbox->id),
+                              .uid = xstrdup(p->uid),
                               .netns = str_empty(sandbox->netns_path) ? NULL : xstrdup(sandbox->netns_path)};
         s->n_ports = read_ports(call, s->ports);
         loop_post(http_request_loop(call->http), session_accept, s);

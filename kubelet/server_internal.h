@@ -1,5 +1,5 @@
-/* What the files of the kubelet's HTTPS server share. A Call is one request while it is being answered: it is made on the
- * request's loop thread and then belongs to one thread of k->request_pool at a time. */
+/* What the files of the kubelet's HTTPS server share. A Call is one request while it is being answered: it is made on
+ * the request's loop thread and then belongs to one thread of k->request_pool at a time. */
 #pragma once
 
 #include "kubelet/internal.h"
@@ -35,11 +35,11 @@ Pod *call_pod(Call *call, const char *uid, const char *missing);
 int server_submit(Kubelet *k, void (*fn)(void *userdata), void *userdata);
 
 /* Each runs on the request pool and takes the call. */
-void serve_logs(Call *call);       /* server_logs.c */
-void serve_exec(Call *call);       /* server_exec.c */
-void serve_attach(Call *call);     /* server_exec.c */
-void serve_run(Call *call);        /* server_exec.c */
-void serve_forward(Call *call);    /* server_forward.c */
-void serve_summary(Call *call);    /* server_stats.c */
-void serve_metrics(Call *call);    /* server_stats.c */
-void serve_resources(Call *call);  /* server_stats.c */
+void serve_logs(Call *call);      /* server_logs.c */
+void serve_exec(Call *call);      /* server_exec.c */
+void serve_attach(Call *call);    /* server_exec.c */
+void serve_run(Call *call);       /* server_exec.c */
+void serve_forward(Call *call);   /* server_forward.c */
+void serve_summary(Call *call);   /* server_stats.c */
+void serve_metrics(Call *call);   /* server_stats.c */
+void serve_resources(Call *call); /* server_stats.c */

@@ -1,5 +1,5 @@
-/* GET /containerLogs/{namespace}/{pod}/{container}. The file is read by the reply's own source on the loop thread, a piece
- * at a time; whether the container still runs is asked on the pool, once a second while the log is followed. */
+/* GET /containerLogs/{namespace}/{pod}/{container}. The file is read by the reply's own source on the loop thread, a
+ * piece at a time; whether the container still runs is asked on the pool, once a second while the log is followed. */
 #include "kubelet/server_internal.h"
 
 #include "api/json.h"
@@ -145,7 +145,8 @@ static const char *choose_instance(Call *call, Pod *p, const char *container) {
         if (value_get(state, "waiting"))
             call_error(call, 400, "container \"%s\" in pod \"%s\" is waiting to start: %s", container, p->name, reason);
         else
-            call_error(call, 400, "container \"%s\" in pod \"%s\" is waiting to start - no logs yet", container, p->name);
+            call_error(call, 400, "container \"%s\" in pod \"%s\" is waiting to start - no logs yet", container,
+                       p->name);
     }
     const char *bare = id ? strstr(id, "://") : NULL;
     return bare ? bare + 3 : id;
@@ -166,8 +167,10 @@ static bool read_number(Call *call, const char *name, int64_t least, int64_t *re
 }
 
 static bool read_options(Call *call, LogOptions *ret) {
-    LogOptions o = {.follow = call_flag(call, "follow"), .timestamps = call_flag(call, "timestamps"),
-                    .tail_lines = -1, .limit_bytes = -1};
+    LogOptions o = {.follow = call_flag(call, "follow"),
+                    .timestamps = call_flag(call, "timestamps"),
+                    .tail_lines = -1,
+                    .limit_bytes = -1};
     bool ok = true;
     int64_t n;
     if (read_number(call, "tailLines", 0, &n, &ok))

@@ -102,7 +102,7 @@ static void find_containers(Kubelet *k, Samples *s) {
     pthread_mutex_lock(&k->lock);
     size_t n = 0;
     Pod **pods = NEWN0(Pod *, strmap_size(k->pods) + 1);
-    STRMAP_FOREACH(k->pods, uid, p) {
+    STRMAP_FOREACH (k->pods, uid, p) {
         p->refs++;
         pods[n++] = p;
     }
@@ -286,12 +286,10 @@ void serve_resources(Call *call) {
                        "container_memory_working_set_bytes{container=\"%s\",namespace=\"%s\",pod=\"%s\"} %llu %lld\n",
                        s.items[i].name, s.items[i].ns, s.items[i].pod,
                        (unsigned long long)s.items[i].stats.memory_working_set, (long long)ms);
-    put_type(&out, "container_start_time_seconds", "gauge",
-             "Start time of the container since unix epoch in seconds");
+    put_type(&out, "container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds");
     for (size_t i = 0; i < s.n; i++)
         buf_printf(&out, "container_start_time_seconds{container=\"%s\",namespace=\"%s\",pod=\"%s\"} %.9f\n",
-                   s.items[i].name, s.items[i].ns, s.items[i].pod,
-                   (double)s.items[i].started_ns / (double)NS_PER_SEC);
+                   s.items[i].name, s.items[i].ns, s.items[i].pod, (double)s.items[i].started_ns / (double)NS_PER_SEC);
     put_type(&out, "node_cpu_usage_seconds_total", "counter",
              "Cumulative cpu time consumed by the node in core-seconds");
     buf_printf(&out, "node_cpu_usage_seconds_total %.9f %lld\n", (double)s.node.cpu_ns / (double)NS_PER_SEC,
@@ -320,7 +318,8 @@ void serve_resources(Call *call) {
                            first->pod, (unsigned long long)all.working_set, (long long)ms);
         }
     }
-    put_type(&out, "resource_scrape_error", "gauge", "1 if there was an error while getting container metrics, 0 otherwise");
+    put_type(&out, "resource_scrape_error", "gauge",
+             "1 if there was an error while getting container metrics, 0 otherwise");
     buf_puts(&out, "resource_scrape_error 0\n");
     samples_done(&s);
     call_reply(call, 200, METRICS_TYPE, &out);
@@ -339,8 +338,9 @@ void serve_metrics(Call *call) {
     for (size_t i = 0; i < s.n; i++)
         pods += i == 0 || !streq(s.items[i].uid, s.items[i - 1].uid);
     Buf out = BUF_INIT(STATS_MAX);
-    buf_printf(&out, "# HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.\n"
-                     "# TYPE kubelet_node_name gauge\nkubelet_node_name{node=\"%s\"} 1\n",
+    buf_printf(&out,
+               "# HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.\n"
+               "# TYPE kubelet_node_name gauge\nkubelet_node_name{node=\"%s\"} 1\n",
                k->config.node_name);
     put_gauge(&out, "kubelet_running_pods", "Number of pods that have a running pod sandbox", (double)pods);
     buf_printf(&out,
@@ -356,8 +356,8 @@ void serve_metrics(Call *call) {
     const struct {
         const char *name;
         WorkQueue *queue;
-    } queues[] = {{"pods", k->pod_queue}, {"status", k->status_queue}, {"node", k->node_queue},
-                  {"probes", k->probe_queue}};
+    } queues[] = {
+        {"pods", k->pod_queue}, {"status", k->status_queue}, {"node", k->node_queue}, {"probes", k->probe_queue}};
     for (size_t i = 0; i < ELEMENTSOF(queues); i++)
         buf_printf(&out, "workqueue_depth{name=\"%s\"} %zu\n", queues[i].name, workqueue_depth(queues[i].queue));
     samples_done(&s);

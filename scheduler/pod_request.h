@@ -1,4 +1,5 @@
-/* Compiles API objects to what the placement core works on. Names are interned into the snapshot. Scheduler thread only. */
+/* Compiles API objects to what the placement core works on. Names are interned into the snapshot. Scheduler thread
+ * only. */
 #pragma once
 
 #include "api/object.h"

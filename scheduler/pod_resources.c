@@ -96,8 +96,8 @@ static Amounts sum(Placement *placement, Arena *arena, const Value *spec, bool s
     return total;
 }
 
-void pod_request_amounts(Placement *placement, Arena *arena, const Value *spec, const ResourceAmount **ret, size_t *ret_n,
-                   int64_t *ret_scored_cpu, int64_t *ret_scored_memory) {
+void pod_request_amounts(Placement *placement, Arena *arena, const Value *spec, const ResourceAmount **ret,
+                         size_t *ret_n, int64_t *ret_scored_cpu, int64_t *ret_scored_memory) {
     Amounts exact = sum(placement, arena, spec, false), scored = sum(placement, arena, spec, true);
     *ret = exact.items;
     *ret_n = exact.n;

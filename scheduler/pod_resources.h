@@ -5,9 +5,9 @@
 #include "api/value.h"
 #include "scheduler/placement/snapshot.h"
 
-/* The amounts, in `arena`, columns of `placement`. scored_*: with the defaults that scoring assumes for containers without
- * requests. */
-void pod_request_amounts(Placement *placement, Arena *arena, const Value *spec, const ResourceAmount **ret, size_t *ret_n,
-                   int64_t *ret_scored_cpu, int64_t *ret_scored_memory);
+/* The amounts, in `arena`, columns of `placement`. scored_*: with the defaults that scoring assumes for containers
+ * without requests. */
+void pod_request_amounts(Placement *placement, Arena *arena, const Value *spec, const ResourceAmount **ret,
+                         size_t *ret_n, int64_t *ret_scored_cpu, int64_t *ret_scored_memory);
 /* Of a map of resource name to quantity: cpu in thousandths, all else in units. */
 size_t resource_amounts(Placement *placement, Arena *arena, const Value *quantities, const ResourceAmount **ret);

@@ -1,12 +1,12 @@
-/* The scheduling queue: pods that wait, most important first (priority, then age), pods that back off after a failure, and
- * pods no node had room for, which wait for the cluster to change. Not thread-safe: the scheduler thread's. */
+/* The scheduling queue: pods that wait, most important first (priority, then age), pods that back off after a failure,
+ * and pods no node had room for, which wait for the cluster to change. Not thread-safe: the scheduler thread's. */
 #pragma once
 
 #include "api/object.h"
 
-#define QUEUE_BACKOFF_FIRST_NS 1000000000ull  /* the reference's podInitialBackoffSeconds */
-#define QUEUE_BACKOFF_MAX_NS 10000000000ull   /* podMaxBackoffSeconds */
-#define QUEUE_FLUSH_AFTER_NS 300000000000ull  /* unschedulable pods are tried again after 5 minutes at the latest */
+#define QUEUE_BACKOFF_FIRST_NS 1000000000ull /* the reference's podInitialBackoffSeconds */
+#define QUEUE_BACKOFF_MAX_NS 10000000000ull  /* podMaxBackoffSeconds */
+#define QUEUE_FLUSH_AFTER_NS 300000000000ull /* unschedulable pods are tried again after 5 minutes at the latest */
 
 typedef struct SchedulingQueue SchedulingQueue;
 

@@ -1,6 +1,7 @@
-/* The scheduler: watches pods, nodes and namespaces, asks the placement core where each waiting pod goes, and binds. One
- * thread decides (it owns the snapshot and the queue); a small pool talks to the API server, so that many bindings share
- * one commit. A pod is assumed on its node the moment it is decided; what the API server then says corrects that. */
+/* The scheduler: watches pods, nodes and namespaces, asks the placement core where each waiting pod goes, and binds.
+ * One thread decides (it owns the snapshot and the queue); a small pool talks to the API server, so that many bindings
+ * share one commit. A pod is assumed on its node the moment it is decided; what the API server then says corrects that.
+ */
 #pragma once
 
 #include "client/client.h"

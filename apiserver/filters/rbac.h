@@ -1,5 +1,5 @@
-/* Role based access control: the roles and bindings of the store and the built-in ones, read once and again whenever one
- * changes. Any thread. */
+/* Role based access control: the roles and bindings of the store and the built-in ones, read once and again whenever
+ * one changes. Any thread. */
 #pragma once
 
 #include "apiserver/filters/authz.h"

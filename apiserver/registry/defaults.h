@@ -1,6 +1,7 @@
-/* Defaulting: what the reference's SetDefaults functions do beyond the markers in the published API. They are attached to
- * types, not resources, so a probe is defaulted alike in a Pod and in a Deployment's template: one walk of the tree along
- * its schema, parents first, applies the published defaults, the simple rows of defaults.c, and its functions. Pure. */
+/* Defaulting: what the reference's SetDefaults functions do beyond the markers in the published API. They are attached
+ * to types, not resources, so a probe is defaulted alike in a Pod and in a Deployment's template: one walk of the tree
+ * along its schema, parents first, applies the published defaults, the simple rows of defaults.c, and its functions.
+ * Pure. */
 #pragma once
 
 #include "api/codec.h"

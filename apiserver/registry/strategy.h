@@ -1,11 +1,12 @@
-/* What a resource does that the generic engine (registry.h) does not know: its strategy. One file a group of kinds; each
- * file exports one table of rows, and strategies.c lists the tables. Every function may be NULL: the generic behaviour.
+/* What a resource does that the generic engine (registry.h) does not know: its strategy. One file a group of kinds;
+ * each file exports one table of rows, and strategies.c lists the tables. Every function may be NULL: the generic
+ * behaviour.
  *
  * Order of a create: decode and normalise (schema) -> set_defaults -> admission -> prepare_for_create -> validate ->
  * begin_create -> store -> reply; of an update: ... -> prepare_for_update -> validate (of the whole new object) and
  * validate_update -> begin_update -> store. The generic parts (ObjectMeta rules, uid, timestamps, generation where
- * `has_generation`, immutable metadata, managedFields, status kept on main updates and spec kept on status updates where
- * the resource has a status subresource) are the engine's.
+ * `has_generation`, immutable metadata, managedFields, status kept on main updates and spec kept on status updates
+ * where the resource has a status subresource) are the engine's.
  *
  * set_defaults, prepare_* and validate* are pure: no I/O, no clock of their own. Messages are the reference's. */
 #pragma once
@@ -25,10 +26,10 @@ typedef struct StrategyContext {
     const Resource *resource;  /* the storage row, whose form objects have */
     const Resource *requested; /* the row of the request; NULL: the same */
     const char *ns;
-    const char *subresource; /* NULL: the main resource */
-    const char *user;        /* the requester's name */
+    const char *subresource;          /* NULL: the main resource */
+    const char *user;                 /* the requester's name */
     const struct UserInfo *requester; /* client/api.h; NULL: nobody */
-    Store *store;            /* for begin_* and checks against other objects */
+    Store *store;                     /* for begin_* and checks against other objects */
     bool dry_run;
     int64_t now_ns;
     char **warnings; /* in the arena; strategy_warn */
@@ -43,8 +44,8 @@ void strategy_warn(StrategyContext *context, const char *format, ...) _printf_(2
 typedef struct Strategy {
     const char *group, *plural; /* all versions of it, unless `version` is set */
     const char *version;
-    bool has_generation;         /* metadata.generation follows spec changes */
-    bool allow_create_on_update; /* PUT of an absent object creates it */
+    bool has_generation;             /* metadata.generation follows spec changes */
+    bool allow_create_on_update;     /* PUT of an absent object creates it */
     bool allow_unconditional_update; /* PUT without resourceVersion is allowed */
     void (*set_defaults)(Arena *arena, Value *object);
     void (*prepare_for_create)(StrategyContext *context, Value *object);
@@ -53,13 +54,14 @@ typedef struct Strategy {
     void (*validate)(StrategyContext *context, const Value *object, FieldErrors *errors);
     void (*validate_update)(StrategyContext *context, const Value *object, const Value *old, FieldErrors *errors);
     bool validates_update_alone; /* an update runs validate_update only, not validate before it */
-    void (*validate_status_update)(StrategyContext *context, const Value *object, const Value *old, FieldErrors *errors);
+    void (*validate_status_update)(StrategyContext *context, const Value *object, const Value *old,
+                                   FieldErrors *errors);
     /* Checks metadata.name; returns a message list through errors. NULL: DNS-1123 subdomain. */
     void (*validate_name)(const char *name, bool prefix, FieldErrors *errors, const FieldPath *path);
     void (*warn_create)(StrategyContext *context, const Value *object);
     void (*warn_update)(StrategyContext *context, const Value *object, const Value *old);
-    /* Work against other objects just before the write (cluster IPs, node ports). May change the object. rollback undoes it
-     * when the write fails. */
+    /* Work against other objects just before the write (cluster IPs, node ports). May change the object. rollback
+     * undoes it when the write fails. */
     int (*begin_create)(StrategyContext *context, Value *object, ApiError *err);
     int (*begin_update)(StrategyContext *context, Value *object, const Value *old, ApiError *err);
     void (*rollback)(StrategyContext *context, const Value *object);

@@ -95,8 +95,8 @@ int store_watch(Store *store, const WatchQuery *query, Watch **ret);
 int watch_next(Watch *watch, WatchEvent *ret);
 /* The oldest `since` that a watch on this resource may start from now (for the text of a 410). */
 uint64_t store_oldest_revision(Store *store, const Resource *resource);
-/* The revision of the last change of this resource (or of the store when it was opened): what was derived from it before
- * is stale. */
+/* The revision of the last change of this resource (or of the store when it was opened): what was derived from it
+ * before is stale. */
 uint64_t store_changed_revision(Store *store, const Resource *resource);
 /* How far this watch has looked: what a bookmark may say. */
 uint64_t watch_revision(const Watch *watch);

@@ -8,7 +8,8 @@
 typedef struct Agents Agents;
 
 /* Starts what the plan says; returns once all are started (not ready). */
-int agents_start(const Cluster *cluster, LocalNode *nodes, ApiServer *server, Loop *loop, Agents **ret, char **ret_error);
+int agents_start(const Cluster *cluster, LocalNode *nodes, ApiServer *server, Loop *loop, Agents **ret,
+                 char **ret_error);
 /* Ends the agents; containers stay. */
 void agents_stop(Agents *agents);
 DEFINE_CLEANUP(Agents, agents_stop)

@@ -11,7 +11,7 @@
 #define MAX_NODES 64
 
 typedef struct Cluster {
-    char *dir; /* absolute */
+    char *dir;                   /* absolute */
     char id[CLUSTER_ID_LEN + 1]; /* lower-case letters and digits; made once */
     char *cidr;                  /* of all pods, "10.244.0.0/16" */
     char *node_cidr;             /* of nodes in namespaces of their own; NULL with a single node */
@@ -24,8 +24,8 @@ void cluster_done(Cluster *cluster);
 #define _cleanup_cluster_ _cleanup_(cluster_done)
 /* Reads DIR/cluster.json. -ENOENT: there is no cluster. */
 int cluster_load(const char *dir, Cluster *ret);
-/* The one in DIR, or a new one with an id and address ranges that nothing else on this machine routes. Nothing is written
- * yet. */
+/* The one in DIR, or a new one with an id and address ranges that nothing else on this machine routes. Nothing is
+ * written yet. */
 int cluster_load_or_plan(const char *dir, Cluster *ret);
 int cluster_save(const Cluster *cluster);
 

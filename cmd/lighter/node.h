@@ -1,4 +1,5 @@
-/* The nodes of this machine: where each lives, what its runtime is, how its agent is started and what it leaves behind. */
+/* The nodes of this machine: where each lives, what its runtime is, how its agent is started and what it leaves behind.
+ */
 #pragma once
 
 #include "cmd/lighter/layout.h"
@@ -8,10 +9,10 @@
 
 typedef struct LocalNode {
     unsigned index;
-    char *name;       /* the node object's */
-    char *root;       /* DIR/nodes/NAME */
-    char *cni_dir;    /* its network list */
-    char *address;    /* where its agent listens */
+    char *name;    /* the node object's */
+    char *root;    /* DIR/nodes/NAME */
+    char *cni_dir; /* its network list */
+    char *address; /* where its agent listens */
     char *pod_cidr;
     char *netns_path; /* NULL: the machine's own namespace */
     char *bridge;     /* of its pods */
@@ -21,7 +22,8 @@ typedef struct LocalNode {
 void local_nodes_free(LocalNode *nodes, size_t n);
 /* Names and paths alone; nothing is made. */
 LocalNode *local_nodes_plan(const Cluster *cluster);
-/* Makes the network of all nodes (namespaces, bridge, rules, network lists) and fills address, pod_cidr and netns_path. */
+/* Makes the network of all nodes (namespaces, bridge, rules, network lists) and fills address, pod_cidr and netns_path.
+ */
 int local_nodes_network(const Cluster *cluster, LocalNode *nodes, char **ret_error);
 /* The runtime over what the node has on disk; `images` is borrowed for its life. */
 int local_node_runtime(const LocalNode *node, ImageStore *images, Runtime **ret, char **ret_error);

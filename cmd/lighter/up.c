@@ -70,7 +70,8 @@ static int plan(Up *up, const UpOptions *options) {
     int r = cluster_load_or_plan(options->dir, &up->cluster);
     Cluster *c = &up->cluster;
     if (r < 0)
-        return fail("use the data directory", r == -EADDRINUSE ? "every range of pod addresses is routed already" : NULL, r);
+        return fail("use the data directory",
+                    r == -EADDRINUSE ? "every range of pod addresses is routed already" : NULL, r);
     if (c->nodes && options->nodes && c->nodes != options->nodes)
         return fail("change the number of nodes", "run 'lighter down' first", -EINVAL);
     if (options->nodes)
@@ -91,7 +92,8 @@ static int plan(Up *up, const UpOptions *options) {
     return r < 0 ? fail("lock the data directory", NULL, r) : 0;
 }
 
-/* With nodes in namespaces of their own, the server listens where they reach it: the machine's address on their bridge. */
+/* With nodes in namespaces of their own, the server listens where they reach it: the machine's address on their bridge.
+ */
 static int choose_address(Up *up) {
     char gateway[CIDR_TEXT_MAX];
     Cluster *c = &up->cluster;
@@ -122,7 +124,8 @@ static int start_server(Up *up, const UpOptions *options) {
     };
     int r = apiserver_start(&config, &up->server);
     if (r < 0)
-        return fail("start the API server", r == -EADDRINUSE ? "its port is taken; choose another with --port" : NULL, r);
+        return fail("start the API server", r == -EADDRINUSE ? "its port is taken; choose another with --port" : NULL,
+                    r);
     c->port = apiserver_port(up->server);
     return cluster_save(c);
 }
@@ -133,7 +136,8 @@ static int start_control(Up *up) {
         log_warn("%s cannot be read; kube-root-ca.crt will not be published", ca_file);
     up->controller_client = apiserver_local_client(up->server, &CONTROLLER_USER, "lighter-controllers");
     up->scheduler_client = apiserver_local_client(up->server, &SCHEDULER_USER, "lighter-scheduler");
-    const ControllersConfig controllers = {.client = up->controller_client, .root_ca_pem = ca, .cluster_cidr = up->cluster.cidr};
+    const ControllersConfig controllers = {
+        .client = up->controller_client, .root_ca_pem = ca, .cluster_cidr = up->cluster.cidr};
     int r = controllers_start(&controllers, &up->controllers);
     if (r < 0)
         return fail("start the controllers", NULL, r);
@@ -162,7 +166,7 @@ static bool node_ready(Up *up, const char *name) {
     const Value *condition;
     if (client_get(up->controller_client, resource_find("", "v1", "nodes"), NULL, name, &node, NULL) < 0)
         return false;
-    VALUE_FOREACH(condition, value_path(object_value(node, arena), "status", "conditions", NULL))
+    VALUE_FOREACH (condition, value_path(object_value(node, arena), "status", "conditions", NULL))
         if (streq(str_or(value_get_str(condition, "type"), ""), "Ready"))
             return streq(str_or(value_get_str(condition, "status"), ""), "True");
     return false;
@@ -197,8 +201,10 @@ static int run(const UpOptions *options, int ready_fd, uint64_t begin) {
     }
     if (start(&up, options) < 0 || wait_ready(&up) < 0)
         return 1;
-    _cleanup_free_ char *kubeconfig = options->kubeconfig ? xstrdup(options->kubeconfig) : cluster_path(&up.cluster, "kubeconfig");
-    _cleanup_free_ char *line = xasprintf("ready in %.2f s; kubeconfig %s\n", (double)(now_monotonic_ns() - begin) / 1e9, kubeconfig);
+    _cleanup_free_ char *kubeconfig =
+        options->kubeconfig ? xstrdup(options->kubeconfig) : cluster_path(&up.cluster, "kubeconfig");
+    _cleanup_free_ char *line =
+        xasprintf("ready in %.2f s; kubeconfig %s\n", (double)(now_monotonic_ns() - begin) / 1e9, kubeconfig);
     fputs(line, stdout);
     fflush(stdout);
     if (ready_fd >= 0)
@@ -214,16 +220,19 @@ int verb_up(int argc, char **argv) {
         {"bind", FLAG_STRING, &options.bind, "ADDRESS", "the API server listens here (127.0.0.1)"},
         {"nodes", FLAG_INT, &options.nodes, "N", "nodes on this machine (1); several get network namespaces"},
         {"kubeconfig", FLAG_STRING, &options.kubeconfig, "FILE", "write the administrator's kubeconfig here too"},
-        {"token-auth-file", FLAG_STRING, &options.token_auth_file, "FILE", "static tokens: token,user,uid,\"groups\" a line"},
-        {"service-cluster-ip-range", FLAG_STRING, &options.service_range, "CIDR", "addresses of Services (10.96.0.0/16)"},
+        {"token-auth-file", FLAG_STRING, &options.token_auth_file, "FILE",
+         "static tokens: token,user,uid,\"groups\" a line"},
+        {"service-cluster-ip-range", FLAG_STRING, &options.service_range, "CIDR",
+         "addresses of Services (10.96.0.0/16)"},
         {"detach", FLAG_BOOL, &options.detach, NULL, "go to the background once ready; the log is DIR/log"},
     };
-    const Command command = {.name = "lighter up",
-                             .usage = "lighter up [flags]",
-                             .about = "Starts the cluster of the data directory, or a new one: API server, controllers, scheduler, nodes.\n"
-                                      "SIGTERM and SIGINT stop it and leave containers running; the next 'lighter up' adopts them.",
-                             .flags = flags,
-                             .n_flags = ELEMENTSOF(flags)};
+    const Command command = {
+        .name = "lighter up",
+        .usage = "lighter up [flags]",
+        .about = "Starts the cluster of the data directory, or a new one: API server, controllers, scheduler, nodes.\n"
+                 "SIGTERM and SIGINT stop it and leave containers running; the next 'lighter up' adopts them.",
+        .flags = flags,
+        .n_flags = ELEMENTSOF(flags)};
     uint64_t begin = now_monotonic_ns();
     int n, ready_fd = -1;
     FlagsResult parsed = flags_parse(&command, argc, argv, &n);

@@ -1,5 +1,5 @@
-/* The verbs of `lighter`: one file each, one row each in main.c. A verb gets its own argv (argv[0] is the verb) and returns
- * the exit status: 0 done, 1 failed (it said why), 2 used wrongly. */
+/* The verbs of `lighter`: one file each, one row each in main.c. A verb gets its own argv (argv[0] is the verb) and
+ * returns the exit status: 0 done, 1 failed (it said why), 2 used wrongly. */
 #pragma once
 
 int verb_up(int argc, char **argv);

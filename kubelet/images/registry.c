@@ -188,8 +188,8 @@ static int error_of_curl(Registry *g, CURLcode code, const char *url, const Resp
         xasprintf("%s: %s", host ? host : url, *g->curl_error ? g->curl_error : curl_easy_strerror(code)));
 }
 
-static int on_progress(void *userdata, _unused_ curl_off_t total, _unused_ curl_off_t now, _unused_ curl_off_t upload_total,
-                       _unused_ curl_off_t upload_now) {
+static int on_progress(void *userdata, _unused_ curl_off_t total, _unused_ curl_off_t now,
+                       _unused_ curl_off_t upload_total, _unused_ curl_off_t upload_now) {
     const ImageStore *store = userdata;
     return atomic_load(&store->interrupted);
 }

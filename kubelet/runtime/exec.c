@@ -139,7 +139,8 @@ static bool collect(int fd, Buf *out, size_t limit) {
     return n > 0;
 }
 
-static int exec_wait(const OciRuntime *rt, const RuntimeIo *io, uint64_t deadline, size_t limit, Buf *out, int *ret_code) {
+static int exec_wait(const OciRuntime *rt, const RuntimeIo *io, uint64_t deadline, size_t limit, Buf *out,
+                     int *ret_code) {
     bool open_out = true, ended = false;
     int32_t code = 0;
     while (open_out || !ended) {
@@ -194,7 +195,8 @@ int oci_exec_sync(Runtime *runtime, const char *id, const char *const *command, 
     if (r < 0)
         return oci_fail(ret_error, r, xasprintf("OCI runtime exec failed: exec failed: %s", why ? why : strerror(-r)));
     /* Closing the exit pipe (ends_done) tells the monitor to kill what still runs. */
-    r = exec_wait(rt, &(RuntimeIo){.stdout_fd = ends.out[0], .exit_fd = ends.exit[0]}, deadline, limit, out, ret_exit_code);
+    r = exec_wait(rt, &(RuntimeIo){.stdout_fd = ends.out[0], .exit_fd = ends.exit[0]}, deadline, limit, out,
+                  ret_exit_code);
     if (r == -ETIMEDOUT) {
         char shown[32];
         snprintf(shown, sizeof shown, "%.3gs", (double)timeout_ns / (double)NS_PER_SEC);

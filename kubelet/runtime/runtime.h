@@ -163,8 +163,8 @@ struct Runtime {
                      void *userdata);
     /* fn is not called again; once the loop has ended, before it is freed, and when no other call is under way. */
     void (*unsubscribe)(Runtime *runtime);
-    /* While on, calls that wait for a container or a command (container_stop, exec_sync) give up within half a second with
-     * -ECANCELED: the agent ends, the containers stay. A stop signal that was sent stays sent. Any thread. */
+    /* While on, calls that wait for a container or a command (container_stop, exec_sync) give up within half a second
+     * with -ECANCELED: the agent ends, the containers stay. A stop signal that was sent stays sent. Any thread. */
     void (*interrupt)(Runtime *runtime, bool on);
     void (*free)(Runtime *runtime);
 };

@@ -16,11 +16,12 @@ typedef struct UnknownFields {
 #define UNKNOWN_FIELDS_MAX 100 /* as the reference: further ones are not listed */
 /* Objects are changed in place. A schema without go_type (custom resources) knows no Go struct: there types are not
  * checked (the validator does that), nulls stay, nothing is added, and members are put in alphabetical order, as the
- * reference encodes maps; typed parts inside (metadata) are still normalised as theirs. On failure: -EINVAL, and err has
- * the decoder's message alone ("json: cannot unmarshal ..."). */
+ * reference encodes maps; typed parts inside (metadata) are still normalised as theirs. On failure: -EINVAL, and err
+ * has the decoder's message alone ("json: cannot unmarshal ..."). */
 int schema_normalize(Arena *arena, const Schema *schema, Value *v, UnknownFields *unknown, ApiError *err);
 /* The same for what strategic_merge_apply gave, which the reference converts without going through JSON: other messages
- * ("unrecognized type: int32", without a place), integral doubles become integers, unknown members in alphabetical order. */
+ * ("unrecognized type: int32", without a place), integral doubles become integers, unknown members in alphabetical
+ * order. */
 int schema_from_unstructured(Arena *arena, const Schema *schema, Value *v, UnknownFields *unknown, ApiError *err);
 /* What a trip through protobuf storage changes besides: lists and maps that Go always writes become null when empty,
  * null bytes in maps become "". For a normalised tree. */
@@ -35,7 +36,9 @@ int protobuf_decode_message(Arena *arena, const Schema *schema, const void *data
 int protobuf_encode(Buf *out, const Schema *schema, const Value *v, const char *api_version, const char *kind);
 
 /* Patches: each returns a new tree in *ret; `original` is not changed. */
-int json_patch_apply(Arena *arena, const Value *original, const Value *patch, Value **ret, ApiError *err);   /* RFC 6902 */
-int merge_patch_apply(Arena *arena, const Value *original, const Value *patch, Value **ret);                 /* RFC 7396 */
-int strategic_merge_apply(Arena *arena, const Schema *schema, const Value *original, const Value *patch, Value **ret, ApiError *err);
+int json_patch_apply(Arena *arena, const Value *original, const Value *patch, Value **ret,
+                     ApiError *err);                                                         /* RFC 6902 */
+int merge_patch_apply(Arena *arena, const Value *original, const Value *patch, Value **ret); /* RFC 7396 */
+int strategic_merge_apply(Arena *arena, const Schema *schema, const Value *original, const Value *patch, Value **ret,
+                          ApiError *err);
 #define JSON_PATCH_OPERATIONS_MAX 10000 /* as the reference */

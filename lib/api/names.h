@@ -1,5 +1,5 @@
-/* The formats of names, keys and values (k8s.io/apimachinery/pkg/util/validation), each as a check that says what is wrong
- * in the reference's words. Pure; any thread. */
+/* The formats of names, keys and values (k8s.io/apimachinery/pkg/util/validation), each as a check that says what is
+ * wrong in the reference's words. Pure; any thread. */
 #pragma once
 
 #include "api/status.h"
@@ -24,11 +24,11 @@ void name_label_value(const char *value, NameMessages *messages);        /* IsVa
 void name_port(const char *value, NameMessages *messages);               /* IsValidPortName */
 void name_percent(const char *value, NameMessages *messages);            /* IsValidPercent */
 void name_http_header(const char *value, NameMessages *messages);        /* IsHTTPHeaderName */
-void name_env_var(const char *value, NameMessages *messages);            /* IsRelaxedEnvVarName, the default since 1.34 */
-void name_env_var_strict(const char *value, NameMessages *messages);     /* IsEnvVarName */
-void name_config_key(const char *value, NameMessages *messages);         /* IsConfigMapKey */
-void name_c_identifier(const char *value, NameMessages *messages);       /* IsCIdentifier */
-void name_path_segment(const char *value, NameMessages *messages);       /* path.IsValidPathSegmentName */
+void name_env_var(const char *value, NameMessages *messages);        /* IsRelaxedEnvVarName, the default since 1.34 */
+void name_env_var_strict(const char *value, NameMessages *messages); /* IsEnvVarName */
+void name_config_key(const char *value, NameMessages *messages);     /* IsConfigMapKey */
+void name_c_identifier(const char *value, NameMessages *messages);   /* IsCIdentifier */
+void name_path_segment(const char *value, NameMessages *messages);   /* path.IsValidPathSegmentName */
 void name_path_segment_prefix(const char *value, NameMessages *messages); /* path.IsValidPathSegmentPrefix */
 
 /* True when `value` passes. */

@@ -1,24 +1,31 @@
 /* The resource table: the only place a resource is named. Routes, discovery, OpenAPI, RBAC, storage keys and printing
- * derive from its rows. Built-in rows are generated into gen/resources.c and immutable; a CustomResourceDefinition makes a
- * row at run time (apiserver/registry owns and reference-counts those). */
+ * derive from its rows. Built-in rows are generated into gen/resources.c and immutable; a CustomResourceDefinition
+ * makes a row at run time (apiserver/registry owns and reference-counts those). */
 #pragma once
 
 #include "api/schema.h"
 
 enum {
-    VERB_GET = 1 << 0, VERB_LIST = 1 << 1, VERB_WATCH = 1 << 2, VERB_CREATE = 1 << 3, VERB_UPDATE = 1 << 4,
-    VERB_PATCH = 1 << 5, VERB_DELETE = 1 << 6, VERB_DELETE_COLLECTION = 1 << 7,
+    VERB_GET = 1 << 0,
+    VERB_LIST = 1 << 1,
+    VERB_WATCH = 1 << 2,
+    VERB_CREATE = 1 << 3,
+    VERB_UPDATE = 1 << 4,
+    VERB_PATCH = 1 << 5,
+    VERB_DELETE = 1 << 6,
+    VERB_DELETE_COLLECTION = 1 << 7,
 };
 #define VERBS_ALL 0xFF
 
 typedef struct Subresource {
-    const char *name; /* "status" */
+    const char *name;                   /* "status" */
     const char *group, *version, *kind; /* the kind it takes and gives; group NULL: the resource's own */
     uint16_t verbs;
     const Schema *schema;
 } Subresource;
 
-/* A column of the Table form. Values come from a printer function in apiserver/registry (built-in) or a JSONPath (CRD). */
+/* A column of the Table form. Values come from a printer function in apiserver/registry (built-in) or a JSONPath (CRD).
+ */
 typedef struct Column {
     const char *name, *type, *format;
     int priority;
@@ -46,8 +53,8 @@ typedef struct Resource {
 } Resource;
 
 const Resource *resource_builtin(size_t index); /* NULL past the end; in the order of discovery */
-const Resource *resource_find(const char *group, const char *version, const char *plural);           /* built-in only */
-const Resource *resource_find_kind(const char *group, const char *version, const char *kind);        /* built-in only */
+const Resource *resource_find(const char *group, const char *version, const char *plural);    /* built-in only */
+const Resource *resource_find_kind(const char *group, const char *version, const char *kind); /* built-in only */
 const Subresource *resource_subresource(const Resource *resource, const char *name);
 /* "apps/v1" or "v1". */
 char *resource_api_version(Arena *arena, const Resource *resource);

@@ -30,16 +30,17 @@ typedef enum SchemaType {
 typedef enum ListKind { LIST_ATOMIC, LIST_SET, LIST_MAP } ListKind; /* x-kubernetes-list-type */
 
 enum {
-    FIELD_OMIT_EMPTY = 1 << 0, /* Go drops the zero value (json omitempty on a non-pointer, or omitzero) */
-    FIELD_POINTER = 1 << 1,    /* a Go pointer: zero is kept, null and absent are dropped */
-    FIELD_IS_REQUIRED = 1 << 2,   /* in OpenAPI's required list */
-    FIELD_MERGE = 1 << 3,      /* strategic patchStrategy merge */
+    FIELD_OMIT_EMPTY = 1 << 0,  /* Go drops the zero value (json omitempty on a non-pointer, or omitzero) */
+    FIELD_POINTER = 1 << 1,     /* a Go pointer: zero is kept, null and absent are dropped */
+    FIELD_IS_REQUIRED = 1 << 2, /* in OpenAPI's required list */
+    FIELD_MERGE = 1 << 3,       /* strategic patchStrategy merge */
     FIELD_RETAIN_KEYS = 1 << 4,
     FIELD_REPLACE = 1 << 5,
-    FIELD_ATOMIC = 1 << 6,     /* x-kubernetes-map-type: atomic, or an atomic list */
-    FIELD_INLINE = 1 << 7,     /* comes from an embedded Go struct: flattened in JSON, see Schema.inlines for protobuf */
-    FIELD_WRITE_NULL = 1 << 8, /* Go writes null when it is absent (nil pointer, slice, map or time without omitempty) */
-    FIELD_OMIT_ZERO = 1 << 9,  /* json omitzero on a struct: dropped when all of it is zero */
+    FIELD_ATOMIC = 1 << 6, /* x-kubernetes-map-type: atomic, or an atomic list */
+    FIELD_INLINE = 1 << 7, /* comes from an embedded Go struct: flattened in JSON, see Schema.inlines for protobuf */
+    FIELD_WRITE_NULL =
+        1 << 8,               /* Go writes null when it is absent (nil pointer, slice, map or time without omitempty) */
+    FIELD_OMIT_ZERO = 1 << 9, /* json omitzero on a struct: dropped when all of it is zero */
 };
 
 typedef struct Schema Schema;
@@ -47,14 +48,14 @@ typedef struct Schema Schema;
 typedef struct SchemaField {
     const char *name; /* interned: compare by content, store by pointer */
     const Schema *schema;
-    const char *default_json;   /* OpenAPI default, as JSON text; NULL: none */
+    const char *default_json;    /* OpenAPI default, as JSON text; NULL: none */
     const char *patch_merge_key; /* strategic merge; NULL: none */
-    uint16_t number;            /* protobuf; 0: not in the message */
+    uint16_t number;             /* protobuf; 0: not in the message */
     uint16_t flags;
 } SchemaField;
 
-/* An embedded struct: flattened into fields[first .. first+count) of the outer one (with number 0 there), but in protobuf a
- * message of its own, numbered in `schema`. */
+/* An embedded struct: flattened into fields[first .. first+count) of the outer one (with number 0 there), but in
+ * protobuf a message of its own, numbered in `schema`. */
 typedef struct SchemaInline {
     const Schema *schema;
     const char *go_name; /* as the decoder's messages name it: VolumeSource */
@@ -64,8 +65,8 @@ typedef struct SchemaInline {
 
 struct Schema {
     SchemaType type;
-    const char *name;          /* io.k8s.api.core.v1.PodSpec; NULL for anonymous */
-    const char *go_type;       /* as the reference's messages print it: v1.PodSpec, []string; NULL for custom resources */
+    const char *name;    /* io.k8s.api.core.v1.PodSpec; NULL for anonymous */
+    const char *go_type; /* as the reference's messages print it: v1.PodSpec, []string; NULL for custom resources */
     const SchemaField *fields; /* SCHEMA_STRUCT: in Go's order of declaration (the order of encoded JSON) */
     const uint16_t *by_name;   /* indexes into fields, sorted by name, for binary search */
     uint16_t n_fields;
@@ -74,9 +75,9 @@ struct Schema {
     uint16_t n_by_number;
     const uint16_t *by_number; /* what protobuf has, by number: i < n_fields is fields[i], else inlines[i - n_fields] */
     bool has_defaults;         /* some field below has default_json (set in the static tables only) */
-    bool list_wrapped;         /* SCHEMA_LIST: in protobuf a message { repeated T items = 1; } (authentication's ExtraValue) */
-    const Schema *element;     /* SCHEMA_MAP and SCHEMA_LIST */
-    bool element_pointer;      /* null elements are kept */
+    bool list_wrapped; /* SCHEMA_LIST: in protobuf a message { repeated T items = 1; } (authentication's ExtraValue) */
+    const Schema *element; /* SCHEMA_MAP and SCHEMA_LIST */
+    bool element_pointer;  /* null elements are kept */
     ListKind list_kind;
     const char *const *list_map_keys; /* LIST_MAP; NULL-terminated */
     bool map_atomic;                  /* struct or map with x-kubernetes-map-type: atomic */

@@ -52,7 +52,8 @@ size_t arena_used(const Arena *arena) {
 
 void *arena_alloc(Arena *arena, size_t size) {
     Chunk *c = arena->chunks;
-    /* A type that wants 16 bytes (one with an __int128) has a size that is a multiple of them; others pay no padding. */
+    /* A type that wants 16 bytes (one with an __int128) has a size that is a multiple of them; others pay no padding.
+     */
     if (size && size % 16 == 0 && c && c->used % 16 && c->used < c->size)
         c->used += 8;
     size = (size + 7) & ~(size_t)7;

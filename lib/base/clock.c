@@ -77,7 +77,8 @@ int rfc3339_parse(const char *s, int64_t *ret) {
         literal(&s, 'T') || digits(&s, 2, &hour) || literal(&s, ':') || digits(&s, 2, &minute) || literal(&s, ':') ||
         digits(&s, 2, &second))
         return -EINVAL;
-    if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 59)
+    if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 ||
+        second > 59)
         return -EINVAL;
     int64_t fraction = 0;
     if (*s == '.') {
@@ -99,7 +100,12 @@ int rfc3339_parse(const char *s, int64_t *ret) {
     }
     if (*s)
         return -EINVAL;
-    struct tm tm = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = hour, .tm_min = minute, .tm_sec = second};
+    struct tm tm = {.tm_year = year - 1900,
+                    .tm_mon = month - 1,
+                    .tm_mday = day,
+                    .tm_hour = hour,
+                    .tm_min = minute,
+                    .tm_sec = second};
     int64_t seconds = (int64_t)timegm(&tm) - offset, ns;
     if (__builtin_mul_overflow(seconds, (int64_t)NS_PER_SEC, &ns)) /* outside 1678..2262 */
         ns = seconds < 0 ? INT64_MIN : INT64_MAX;

@@ -7,11 +7,11 @@
 #include <stdio.h>
 
 typedef enum FlagKind {
-    FLAG_STRING, /* const char **: points into argv */
-    FLAG_BOOL,   /* bool * */
-    FLAG_INT,    /* int64_t * */
+    FLAG_STRING,   /* const char **: points into argv */
+    FLAG_BOOL,     /* bool * */
+    FLAG_INT,      /* int64_t * */
     FLAG_DURATION, /* int64_t *, nanoseconds, Go syntax */
-    FLAG_LIST,   /* FlagList *: may be repeated */
+    FLAG_LIST,     /* FlagList *: may be repeated */
 } FlagKind;
 
 #define FLAG_LIST_MAX 64
@@ -37,7 +37,7 @@ typedef struct Command {
 } Command;
 
 typedef enum FlagsResult { FLAGS_OK, FLAGS_HELP, FLAGS_ERROR } FlagsResult;
-/* Reads argv[1..]. Positional arguments are moved to argv[1..]; *ret_n counts them. FLAGS_HELP: --help was printed, exit 0.
- * FLAGS_ERROR: the mistake was printed, exit 2. */
+/* Reads argv[1..]. Positional arguments are moved to argv[1..]; *ret_n counts them. FLAGS_HELP: --help was printed,
+ * exit 0. FLAGS_ERROR: the mistake was printed, exit 2. */
 FlagsResult flags_parse(const Command *command, int argc, char **argv, int *ret_n);
 void flags_help(const Command *command, FILE *to);

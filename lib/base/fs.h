@@ -8,7 +8,8 @@
 
 /* Reads a whole file (or /proc file) of at most `limit` bytes; -EFBIG past it. NUL-terminated, owned by the caller. */
 int fs_read_file(const char *path, size_t limit, char **ret, size_t *ret_len);
-/* Writes beside and renames over: a reader sees the old or the new content, also after a crash (fsync of file and folder). */
+/* Writes beside and renames over: a reader sees the old or the new content, also after a crash (fsync of file and
+ * folder). */
 int fs_write_atomic(const char *path, const void *data, size_t n, mode_t mode);
 /* A plain write to an existing control file (/proc, /sys, cgroup). */
 int fs_write_control(const char *path, const char *text);

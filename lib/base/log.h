@@ -1,6 +1,6 @@
-/* Logging: one line per message on standard error, `time LEVEL component: message`. Secrets are never logged: pass names,
- * not values. Thread-safe (one write per line). The level is a process setting, read from LIGHTER_LOG (error, warn, info,
- * debug) at first use or set by log_set_level. */
+/* Logging: one line per message on standard error, `time LEVEL component: message`. Secrets are never logged: pass
+ * names, not values. Thread-safe (one write per line). The level is a process setting, read from LIGHTER_LOG (error,
+ * warn, info, debug) at first use or set by log_set_level. */
 #pragma once
 
 #include "base/mem.h"

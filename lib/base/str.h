@@ -26,7 +26,8 @@ char **str_split(Arena *arena, const char *s, char separator, size_t *ret_n);
 int str_to_int64(const char *s, int64_t *ret);
 int str_to_uint64(const char *s, uint64_t *ret);
 
-/* Standard base64 with padding. Decoding refuses any other byte (-EINVAL); *ret is NUL-terminated, owned by the caller. */
+/* Standard base64 with padding. Decoding refuses any other byte (-EINVAL); *ret is NUL-terminated, owned by the caller.
+ */
 void base64_encode(Buf *out, const void *data, size_t n);
 int base64_decode(const char *s, size_t n, uint8_t **ret, size_t *ret_n);
 /* base64url without padding, as in JWTs and SPKI pins. */
@@ -34,7 +35,7 @@ void base64url_encode(Buf *out, const void *data, size_t n);
 int base64url_decode(const char *s, size_t n, uint8_t **ret, size_t *ret_n);
 void hex_encode(Buf *out, const void *data, size_t n);
 
-/* RFC 3986 percent-coding. `plus_is_space` for query strings. Decoding is in place and returns the new length, -EINVAL on
- * a bad escape or a NUL. */
+/* RFC 3986 percent-coding. `plus_is_space` for query strings. Decoding is in place and returns the new length, -EINVAL
+ * on a bad escape or a NUL. */
 void percent_encode(Buf *out, const char *s, const char *also_safe);
 int percent_decode(char *s, bool plus_is_space);

@@ -85,8 +85,8 @@ typedef struct HttpHeader {
 } HttpHeader;
 
 /* One whole reply. Takes `body`. gzip is applied when the client accepts it and the body is larger than 128 KiB (the
- * reference's threshold; compressed by the calling thread). content-type is among `headers`; content-length, date and the
- * fields of the connection are the front door's own and dropped from them. */
+ * reference's threshold; compressed by the calling thread). content-type is among `headers`; content-length, date and
+ * the fields of the connection are the front door's own and dropped from them. */
 void http_reply(HttpRequest *request, int status, const HttpHeader *headers, size_t n_headers, HttpBytes body);
 
 /* A reply of unknown length (watch, logs): head first, then the source is asked for bytes whenever the client can take

@@ -1,5 +1,5 @@
-/* What is to be placed, compiled to integers: a pod, or anything that asks for room as a pod does. Everything lives in one
- * arena that the request owns. The same structure describes what already runs on a node. Immutable once built. */
+/* What is to be placed, compiled to integers: a pod, or anything that asks for room as a pod does. Everything lives in
+ * one arena that the request owns. The same structure describes what already runs on a node. Immutable once built. */
 #pragma once
 
 #include "base/arena.h"
@@ -14,7 +14,14 @@ typedef struct LabelSet {
     size_t n;
 } LabelSet;
 
-typedef enum RequirementOp { REQUIRE_IN, REQUIRE_NOT_IN, REQUIRE_EXISTS, REQUIRE_NOT_EXISTS, REQUIRE_GT, REQUIRE_LT } RequirementOp;
+typedef enum RequirementOp {
+    REQUIRE_IN,
+    REQUIRE_NOT_IN,
+    REQUIRE_EXISTS,
+    REQUIRE_NOT_EXISTS,
+    REQUIRE_GT,
+    REQUIRE_LT
+} RequirementOp;
 
 typedef struct Requirement {
     Id key;
@@ -73,8 +80,8 @@ typedef struct AffinityTerms {
 typedef struct SpreadConstraint {
     int32_t max_skew, min_domains; /* min_domains 0: not given */
     Id topology_key;
-    bool hard;                    /* DoNotSchedule */
-    bool by_default;              /* a default constraint: nodes without the label count too */
+    bool hard;       /* DoNotSchedule */
+    bool by_default; /* a default constraint: nodes without the label count too */
     bool honor_affinity, honor_taints;
     Requirements selector;
 } SpreadConstraint;

@@ -1,5 +1,5 @@
-/* The snapshot the placement core decides on: nodes as columns of integers, residents by node. Kept up to date in steps by
- * its owner (the scheduler's cache), one thread at a time; deciding only reads it. */
+/* The snapshot the placement core decides on: nodes as columns of integers, residents by node. Kept up to date in steps
+ * by its owner (the scheduler's cache), one thread at a time; deciding only reads it. */
 #pragma once
 
 #include "scheduler/placement/request.h"
@@ -42,7 +42,8 @@ Id placement_owner_key(Placement *placement);
 void placement_set_node(Placement *placement, const PlacementNode *node); /* adds or replaces */
 void placement_remove_node(Placement *placement, const char *name);       /* its residents are kept for its return */
 size_t placement_node_count(const Placement *placement);
-void placement_set_namespace(Placement *placement, const char *ns, const Label *labels, size_t n); /* n 0: none or gone */
+void placement_set_namespace(Placement *placement, const char *ns, const Label *labels,
+                             size_t n); /* n 0: none or gone */
 
 /* Takes the request. A resident of an unknown node waits for the node. Replaces one with the same uid. */
 void placement_add_resident(Placement *placement, PlacementRequest *request, const char *node);

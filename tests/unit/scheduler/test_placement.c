@@ -41,20 +41,25 @@ static Value *parse(World *w, const char *json) {
 }
 
 static void node(World *w, const char *name, const char *zone, const char *cpu, const char *spec) {
-    char *json = arena_printf(w->arena,
-                              "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"kubernetes.io/hostname\":\"%s\",\"zone\":\"%s\"}},"
-                              "\"spec\":%s,\"status\":{\"allocatable\":{\"cpu\":\"%s\",\"memory\":\"8Gi\",\"pods\":\"3\"}}}",
-                              name, name, zone, spec ? spec : "{}", cpu);
+    char *json =
+        arena_printf(w->arena,
+                     "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"kubernetes.io/hostname\":\"%s\",\"zone\":\"%s\"}},"
+                     "\"spec\":%s,\"status\":{\"allocatable\":{\"cpu\":\"%s\",\"memory\":\"8Gi\",\"pods\":\"3\"}}}",
+                     name, name, zone, spec ? spec : "{}", cpu);
     node_row_set(w->placement, parse(w, json));
 }
 
 static Value *pod(World *w, const char *name, const char *labels, const char *spec) {
-    return parse(w, arena_printf(w->arena, "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"d\",\"uid\":\"u-%s\",\"labels\":%s},\"spec\":%s}",
-                                 name, name, labels, spec));
+    return parse(
+        w,
+        arena_printf(w->arena,
+                     "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"d\",\"uid\":\"u-%s\",\"labels\":%s},\"spec\":%s}",
+                     name, name, labels, spec));
 }
 
 #define PLAIN "{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}"
-#define WANTS(cpu) "{\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"resources\":{\"requests\":{\"cpu\":\"" cpu "\"}}}]}"
+#define WANTS(cpu)                                                                                                     \
+    "{\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"resources\":{\"requests\":{\"cpu\":\"" cpu "\"}}}]}"
 
 static PlacementDecision decide(World *w, const Value *p, uint64_t seed) {
     PlacementDecision decision;
@@ -80,9 +85,14 @@ static void test_reasons(void **state) {
     node(w, "b", "z1", "4", "{\"unschedulable\":true}");
     node(w, "c", "z2", "4", "{\"taints\":[{\"key\":\"k\",\"value\":\"v\",\"effect\":\"NoSchedule\"}]}");
     expect_explanation(w, pod(w, "p", "{}", WANTS("2")),
-                       "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable.");
-    PlacementDecision tolerated = decide(w, pod(w, "q", "{}",
-        "{\"tolerations\":[{\"key\":\"k\",\"operator\":\"Equal\",\"value\":\"v\"}],\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"2\"}}}]}"), 1);
+                       "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s), 1 node(s) "
+                       "were unschedulable.");
+    PlacementDecision tolerated =
+        decide(w,
+               pod(w, "q", "{}",
+                   "{\"tolerations\":[{\"key\":\"k\",\"operator\":\"Equal\",\"value\":\"v\"}],\"containers\":[{"
+                   "\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"2\"}}}]}"),
+               1);
     assert_string_equal(tolerated.node, "c");
 }
 
@@ -115,15 +125,21 @@ static void test_node_selector_and_affinity(void **state) {
     node(w, "a", "z1", "4", NULL);
     node(w, "b", "z2", "4", NULL);
     assert_string_equal(decide(w, pod(w, "p", "{}", "{\"nodeSelector\":{\"zone\":\"z2\"}}"), 3).node, "b");
-    assert_string_equal(decide(w, pod(w, "q", "{}",
-        "{\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{\"nodeSelectorTerms\":["
-        "{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"In\",\"values\":[\"a\"]}]}]}}}}"), 3).node, "a");
+    assert_string_equal(
+        decide(w,
+               pod(w, "q", "{}",
+                   "{\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"
+                   "\"nodeSelectorTerms\":["
+                   "{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"In\",\"values\":[\"a\"]}]}]}}}}"),
+               3)
+            .node,
+        "a");
     expect_explanation(w, pod(w, "r", "{}", "{\"nodeSelector\":{\"zone\":\"z3\"}}"),
                        "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.");
 }
 
 #define ANTI                                                                                                           \
-    "{\"affinity\":{\"podAntiAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{\"labelSelector\":"       \
+    "{\"affinity\":{\"podAntiAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{\"labelSelector\":"      \
     "{\"matchLabels\":{\"app\":\"x\"}},\"topologyKey\":\"kubernetes.io/hostname\"}]}}}"
 
 static void test_anti_affinity(void **state) {
@@ -142,8 +158,9 @@ static void test_anti_affinity(void **state) {
 
 static void test_affinity_finds_company_or_founds_it(void **state) {
     World *w = *state;
-    const char *near = "{\"affinity\":{\"podAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{\"labelSelector\":"
-                       "{\"matchLabels\":{\"app\":\"x\"}},\"topologyKey\":\"zone\"}]}}}";
+    const char *near =
+        "{\"affinity\":{\"podAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{\"labelSelector\":"
+        "{\"matchLabels\":{\"app\":\"x\"}},\"topologyKey\":\"zone\"}]}}}";
     node(w, "a", "z1", "4", NULL);
     node(w, "b", "z2", "4", NULL);
     expect_explanation(w, pod(w, "p", "{\"app\":\"y\"}", near),
@@ -155,22 +172,27 @@ static void test_affinity_finds_company_or_founds_it(void **state) {
 
 static void test_hard_spread(void **state) {
     World *w = *state;
-    const char *spread = "{\"topologySpreadConstraints\":[{\"maxSkew\":1,\"topologyKey\":\"zone\",\"whenUnsatisfiable\":\"DoNotSchedule\","
+    const char *spread = "{\"topologySpreadConstraints\":[{\"maxSkew\":1,\"topologyKey\":\"zone\","
+                         "\"whenUnsatisfiable\":\"DoNotSchedule\","
                          "\"labelSelector\":{\"matchLabels\":{\"app\":\"x\"}}}]}";
     node(w, "a", "z1", "4", NULL);
     node(w, "b", "z2", "1", NULL);
     resident(w, pod(w, "r", "{\"app\":\"x\"}", PLAIN), "a");
     assert_string_equal(decide(w, pod(w, "p", "{\"app\":\"x\"}", spread), 1).node, "b");
     resident(w, pod(w, "big", "{}", WANTS("1")), "b");
-    const char *both = "{\"topologySpreadConstraints\":[{\"maxSkew\":1,\"topologyKey\":\"zone\",\"whenUnsatisfiable\":\"DoNotSchedule\","
-                       "\"labelSelector\":{\"matchLabels\":{\"app\":\"x\"}}}],\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]}";
-    expect_explanation(w, pod(w, "p", "{\"app\":\"x\"}", both),
-                       "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match pod topology spread constraints.");
+    const char *both = "{\"topologySpreadConstraints\":[{\"maxSkew\":1,\"topologyKey\":\"zone\",\"whenUnsatisfiable\":"
+                       "\"DoNotSchedule\","
+                       "\"labelSelector\":{\"matchLabels\":{\"app\":\"x\"}}}],\"containers\":[{\"name\":\"c\","
+                       "\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]}";
+    expect_explanation(
+        w, pod(w, "p", "{\"app\":\"x\"}", both),
+        "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match pod topology spread constraints.");
 }
 
 static void test_soft_default_spread_by_owner(void **state) {
     World *w = *state;
-    static const char json[] = "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"d\",\"uid\":\"%s\",\"ownerReferences\":[{\"uid\":\"rs\",\"controller\":true}]},\"spec\":{}}";
+    static const char json[] = "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"d\",\"uid\":\"%s\",\"ownerReferences\":["
+                               "{\"uid\":\"rs\",\"controller\":true}]},\"spec\":{}}";
     node(w, "a", "z", "4", NULL);
     node(w, "b", "z", "4", NULL);
     resident(w, parse(w, arena_printf(w->arena, json, "r", "r")), "a");
@@ -196,10 +218,18 @@ static void test_preemption(void **state) {
     World *w = *state;
     node(w, "a", "z", "2", NULL);
     node(w, "b", "z", "2", NULL);
-    resident(w, pod(w, "low", "{}", "{\"priority\":1,\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"2\"}}}]}"), "a");
-    resident(w, pod(w, "mid", "{}", "{\"priority\":5,\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"2\"}}}]}"), "b");
-    PlacementRequest *high = pod_request_new(w->placement,
-        pod(w, "p", "{}", "{\"priority\":10,\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]}"));
+    resident(w,
+             pod(w, "low", "{}",
+                 "{\"priority\":1,\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"2\"}}}]}"),
+             "a");
+    resident(w,
+             pod(w, "mid", "{}",
+                 "{\"priority\":5,\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"2\"}}}]}"),
+             "b");
+    PlacementRequest *high = pod_request_new(
+        w->placement,
+        pod(w, "p", "{}",
+            "{\"priority\":10,\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]}"));
     PlacementDecision decision;
     PlacementPreemption preemption;
     placement_decide(w->placement, high, 1, w->arena, &decision);
@@ -213,18 +243,22 @@ static void test_preemption(void **state) {
     assert_string_equal(placement_resident_node(w->placement, "u-mid"), "b");
     placement_request_free(high);
 
-    PlacementRequest *equal = pod_request_new(w->placement,
-        pod(w, "q", "{}", "{\"priority\":1,\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]}"));
+    PlacementRequest *equal = pod_request_new(
+        w->placement,
+        pod(w, "q", "{}",
+            "{\"priority\":1,\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]}"));
     placement_decide(w->placement, equal, 1, w->arena, &decision);
     placement_preempt(w->placement, equal, &decision, w->arena, &preemption);
     assert_null(preemption.node);
-    assert_string_equal(preemption.message, "preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.");
+    assert_string_equal(preemption.message,
+                        "preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.");
     placement_request_free(equal);
 }
 
 static void test_sidecars_and_init_containers_count(void **state) {
     World *w = *state;
-    const char *spec = "{\"initContainers\":[{\"name\":\"s\",\"restartPolicy\":\"Always\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}},"
+    const char *spec = "{\"initContainers\":[{\"name\":\"s\",\"restartPolicy\":\"Always\",\"resources\":{\"requests\":{"
+                       "\"cpu\":\"1\"}}},"
                        "{\"name\":\"i\",\"resources\":{\"requests\":{\"cpu\":\"2\"}}}],"
                        "\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"500m\"}}}]}";
     node(w, "a", "z", "2900m", NULL); /* the init container beside the sidecar needs 3 */
@@ -236,9 +270,16 @@ static void test_sidecars_and_init_containers_count(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_reasons), TEST(test_too_many_pods_and_ports), TEST(test_least_allocated_wins), TEST(test_node_selector_and_affinity),
-        TEST(test_anti_affinity), TEST(test_affinity_finds_company_or_founds_it), TEST(test_hard_spread),
-        TEST(test_soft_default_spread_by_owner), TEST(test_same_seed_same_answer), TEST(test_preemption),
+        TEST(test_reasons),
+        TEST(test_too_many_pods_and_ports),
+        TEST(test_least_allocated_wins),
+        TEST(test_node_selector_and_affinity),
+        TEST(test_anti_affinity),
+        TEST(test_affinity_finds_company_or_founds_it),
+        TEST(test_hard_spread),
+        TEST(test_soft_default_spread_by_owner),
+        TEST(test_same_seed_same_answer),
+        TEST(test_preemption),
         TEST(test_sidecars_and_init_containers_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

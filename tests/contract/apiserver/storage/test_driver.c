@@ -37,7 +37,8 @@ typedef struct Rows {
     int stop_with; /* what the callback answers */
 } Rows;
 
-static int keep_row(const char *key, const void *value, size_t len, uint64_t revision, uint64_t create_revision, void *userdata) {
+static int keep_row(const char *key, const void *value, size_t len, uint64_t revision, uint64_t create_revision,
+                    void *userdata) {
     Rows *rows = userdata;
     if (rows->stop_with)
         return rows->stop_with;
@@ -139,8 +140,8 @@ static void deletes_and_remembers_the_revision(void **state) {
 static void commits_a_group_in_order(void **state) {
     Fixture *fixture = *state;
     StorePut group[] = {
-        {"/registry/a/1", "one", 3, 1, 1},   {"/registry/a/2", "two", 3, 2, 2},    {"/registry/a/1", "uno", 3, 3, 1},
-        {"/registry/a/2", NULL, 0, 4, 2},    {"/registry/a/3", "three", 5, 5, 5}, {"/registry/a/3", NULL, 0, 6, 5},
+        {"/registry/a/1", "one", 3, 1, 1},  {"/registry/a/2", "two", 3, 2, 2},   {"/registry/a/1", "uno", 3, 3, 1},
+        {"/registry/a/2", NULL, 0, 4, 2},   {"/registry/a/3", "three", 5, 5, 5}, {"/registry/a/3", NULL, 0, 6, 5},
         {"/registry/a/3", "drei", 4, 7, 7},
     };
     assert_int_equal(fixture->driver->commit(fixture->driver, group, ELEMENTSOF(group)), 0);
@@ -248,18 +249,24 @@ static void is_for_its_owner_alone(void **state) {
     assert_true(seen >= 1);
 }
 
-#define CASE(test, driver) {#test, test, set_up, tear_down, (void *)(driver)}
+#define CASE(test, driver)                                                                                             \
+    { #test, test, set_up, tear_down, (void *)(driver) }
 
 int main(void) {
     int failed = 0;
     for (size_t i = 0; i < ELEMENTSOF(drivers); i++) {
         const DriverCase *driver = &drivers[i];
         const struct CMUnitTest tests[] = {
-            CASE(is_empty_at_first, driver),       CASE(keeps_what_is_put, driver),
-            CASE(deletes_and_remembers_the_revision, driver), CASE(commits_a_group_in_order, driver),
-            CASE(keeps_any_bytes, driver),         CASE(loads_in_key_order, driver),
-            CASE(stops_loading_when_told, driver), CASE(belongs_to_one_server, driver),
-            CASE(idles_without_harm, driver),      CASE(is_for_its_owner_alone, driver),
+            CASE(is_empty_at_first, driver),
+            CASE(keeps_what_is_put, driver),
+            CASE(deletes_and_remembers_the_revision, driver),
+            CASE(commits_a_group_in_order, driver),
+            CASE(keeps_any_bytes, driver),
+            CASE(loads_in_key_order, driver),
+            CASE(stops_loading_when_told, driver),
+            CASE(belongs_to_one_server, driver),
+            CASE(idles_without_harm, driver),
+            CASE(is_for_its_owner_alone, driver),
         };
         failed += cmocka_run_group_tests_name(driver->name, tests, NULL, NULL);
     }

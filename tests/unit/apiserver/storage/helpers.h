@@ -17,22 +17,41 @@
 #include <cmocka.h>
 
 static const char *const pod_fields[] = {"spec.nodeName", "status.phase", NULL};
-static const Resource pods = {.group = "", .version = "v1", .plural = "pods", .singular = "pod", .kind = "Pod",
-                              .list_kind = "PodList", .namespaced = true, .storage = &pods, .storage_prefix = "pods",
+static const Resource pods = {.group = "",
+                              .version = "v1",
+                              .plural = "pods",
+                              .singular = "pod",
+                              .kind = "Pod",
+                              .list_kind = "PodList",
+                              .namespaced = true,
+                              .storage = &pods,
+                              .storage_prefix = "pods",
                               .selectable_fields = pod_fields};
-static const Resource config_maps = {.group = "", .version = "v1", .plural = "configmaps", .singular = "configmap",
-                                     .kind = "ConfigMap", .list_kind = "ConfigMapList", .namespaced = true,
-                                     .storage = &config_maps, .storage_prefix = "configmaps"};
-static const Resource nodes = {.group = "", .version = "v1", .plural = "nodes", .singular = "node", .kind = "Node",
-                               .list_kind = "NodeList", .storage = &nodes, .storage_prefix = "minions"};
+static const Resource config_maps = {.group = "",
+                                     .version = "v1",
+                                     .plural = "configmaps",
+                                     .singular = "configmap",
+                                     .kind = "ConfigMap",
+                                     .list_kind = "ConfigMapList",
+                                     .namespaced = true,
+                                     .storage = &config_maps,
+                                     .storage_prefix = "configmaps"};
+static const Resource nodes = {.group = "",
+                               .version = "v1",
+                               .plural = "nodes",
+                               .singular = "node",
+                               .kind = "Node",
+                               .list_kind = "NodeList",
+                               .storage = &nodes,
+                               .storage_prefix = "minions"};
 
 /* `metadata`: more members of metadata, beginning with a comma; `rest`: more members of the object, likewise. */
 static inline Object *make_object(const Resource *resource, const char *ns, const char *name, const char *metadata,
                                   const char *rest) {
     _cleanup_free_ char *in_ns = *ns ? xasprintf("\"namespace\":\"%s\",", ns) : xstrdup("");
     _cleanup_free_ char *json =
-        xasprintf("{\"kind\":\"%s\",\"apiVersion\":\"v1\",\"metadata\":{%s\"name\":\"%s\"%s}%s}", resource->kind, in_ns, name,
-                  metadata, rest);
+        xasprintf("{\"kind\":\"%s\",\"apiVersion\":\"v1\",\"metadata\":{%s\"name\":\"%s\"%s}%s}", resource->kind, in_ns,
+                  name, metadata, rest);
     Object *object = NULL;
     assert_int_equal(object_from_json(resource, json, strlen(json), 0, &object), 0);
     return object;

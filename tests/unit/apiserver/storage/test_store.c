@@ -41,7 +41,7 @@ static uint64_t update(Store *store, Object *object) { /* takes it */
     return object_revision(stored);
 }
 
-static uint64_t delete(Store *store, const Resource *resource, const char *ns, const char *name) {
+static uint64_t delete (Store *store, const Resource *resource, const char *ns, const char *name) {
     _cleanup_object_ Object *last = NULL;
     assert_int_equal(store_delete(store, resource, ns, name, 0, NULL, &last), 0);
     return object_revision(last);
@@ -250,19 +250,24 @@ static void assert_bad_token(Store *store, const char *token, const char *messag
 static void refuses_bad_tokens(void **state) {
     Store *store = ((Fixture *)*state)->store;
     /* answers recorded from the reference */
-    assert_bad_token(store, "zzz", "invalid continue token: continue key is not valid: invalid character '\xc3\x8f' looking for "
-                                   "beginning of value");
+    assert_bad_token(store, "zzz",
+                     "invalid continue token: continue key is not valid: invalid character '\xc3\x8f' looking for "
+                     "beginning of value");
     assert_bad_token(store, "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MSwic3RhcnQiOiIuLi94In0",
                      "invalid continue token: continue key is not valid: ../x");
-    assert_bad_token(store, "ab*d", "invalid continue token: continue key is not valid: illegal base64 data at input byte 2");
+    assert_bad_token(store, "ab*d",
+                     "invalid continue token: continue key is not valid: illegal base64 data at input byte 2");
     /* {"v":"v2","rv":1,"start":"x"}, then rv 0, then no start */
-    assert_bad_token(store, "eyJ2IjoidjIiLCJydiI6MSwic3RhcnQiOiJ4In0",
-                     "invalid continue token: continue key is not valid: server does not recognize this encoded version v2");
-    assert_bad_token(store, "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MCwic3RhcnQiOiJ4In0",
-                     "invalid continue token: continue key is not valid: incorrect encoded start resourceVersion (version "
-                     "meta.k8s.io/v1)");
-    assert_bad_token(store, "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MX0",
-                     "invalid continue token: continue key is not valid: encoded start key empty (version meta.k8s.io/v1)");
+    assert_bad_token(
+        store, "eyJ2IjoidjIiLCJydiI6MSwic3RhcnQiOiJ4In0",
+        "invalid continue token: continue key is not valid: server does not recognize this encoded version v2");
+    assert_bad_token(
+        store, "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MCwic3RhcnQiOiJ4In0",
+        "invalid continue token: continue key is not valid: incorrect encoded start resourceVersion (version "
+        "meta.k8s.io/v1)");
+    assert_bad_token(
+        store, "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MX0",
+        "invalid continue token: continue key is not valid: encoded start key empty (version meta.k8s.io/v1)");
 }
 
 /* One token kept while more is written than the ring holds. */
@@ -287,7 +292,8 @@ static void expires_old_pages(void **state) {
     assert_int_equal(store_list(store, &query, &second, &err), -EKEYEXPIRED);
     assert_int_equal(err.code, 410);
     assert_string_equal(err.reason, "Expired");
-    assert_non_null(strstr(err.message, "The provided continue parameter is too old to display a consistent list result."));
+    assert_non_null(
+        strstr(err.message, "The provided continue parameter is too old to display a consistent list result."));
     assert_non_null(second.continue_token);
     query.continue_token = second.continue_token;
     api_error_done(&err);
@@ -462,7 +468,8 @@ static void says_what_is_damaged(void **state) {
     Fixture *fixture = *state;
     create(fixture->store, make_map("d", "a", "1"));
     memory_put(fixture->driver, "/registry/configmaps/d/bad", "{\"kind\":", 8, 2, 2);
-    static const char other[] = "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"q\",\"namespace\":\"d\"}}";
+    static const char other[] =
+        "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"q\",\"namespace\":\"d\"}}";
     memory_put(fixture->driver, "/registry/configmaps/d/moved", other, strlen(other), 2, 2);
     reopen(fixture);
     _cleanup_object_ Object *good = NULL, *bad = NULL, *new = make_map("d", "bad", "1");
