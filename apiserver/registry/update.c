@@ -83,7 +83,7 @@ static void carry_over(Arena *arena, Value *object, const Value *old, const char
 /* Subresources that write a part of the object the main strategy would refuse: their handlers let nothing else through.
  */
 static bool is_partial(const char *subresource) {
-    static const char *const partial[] = {"binding", "approval", NULL};
+    static const char *const partial[] = {"binding", NULL};
     return subresource && str_in(subresource, partial);
 }
 
