@@ -314,6 +314,13 @@ static PullState pull_take(PodSync *s, const char *image, const char **ret_error
     return state;
 }
 
+bool image_awaited(Kubelet *k, Pod *p, const char *image) {
+    pthread_mutex_lock(&k->lock);
+    bool awaited = strmap_get(p->pulls, image);
+    pthread_mutex_unlock(&k->lock);
+    return awaited;
+}
+
 static const char *waiting_reason(const PodSync *s, const char *container) {
     const Waiting *w = strmap_get(s->p->waiting, container);
     return w ? w->reason : NULL;

@@ -159,6 +159,8 @@ int write_hosts_file(PodSync *s, const SandboxStatus *sandbox);
 /* image_puller.c: 0 with an image, -EINPROGRESS while it is pulled, else *ret_reason and *ret_message (arena). */
 int image_ensure(PodSync *s, const Value *container, Image **ret, const char **ret_reason, const char **ret_message);
 void pull_free(void *pull);
+/* A pull for it runs, or its result was not used yet: this start has been let through already. */
+bool image_awaited(Kubelet *k, Pod *p, const char *image);
 
 /* lifecycle.c: runs a hook or probe handler; blocking. */
 int handler_run(Kubelet *k, const Value *pod, const Value *container, const char *container_id, const Value *handler,

@@ -176,16 +176,13 @@ static bool in_backoff(PodSync *s, const Value *container, const ContainerStatus
     return true;
 }
 
-/* The container whose start was tried last and has yet to be tried again: a pull that runs must not count a second
- * failure of the same end. */
+/* A start that was let through and waits for its image must not count the same end a second time. */
 static bool launch(PodSync *s, const SandboxStatus *sandbox, const Value *container, ContainerKind kind,
                    const ContainerStatus *last) {
-    const Waiting *w = last ? strmap_get(s->p->waiting, last->name) : NULL;
-    bool image_trouble = w && (str_has_prefix(w->reason, "ErrImage") || streq(w->reason, "ImagePullBackOff"));
-    if (!image_trouble && in_backoff(s, container, last))
+    bool waits = image_awaited(s->k, s->p, str_or(value_get_str(container, "image"), ""));
+    if (!waits && in_backoff(s, container, last))
         return false;
-    int r = container_launch(s, sandbox, container, kind);
-    return r == 0;
+    return container_launch(s, sandbox, container, kind) == 0;
 }
 
 static const char *annotation(const ContainerStatus *c, const char *key) {
