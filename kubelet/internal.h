@@ -91,6 +91,7 @@ struct Kubelet {
     StrMap *sandbox_owner; /* (K) sandbox id -> uid (owned string) */
     atomic_bool stopping;
     atomic_int syncs; /* pod syncs under way */
+    atomic_int requests; /* of the server, on request_pool */
     uint64_t started_at;
 };
 
@@ -200,3 +201,4 @@ const char *probes_condemned(Kubelet *k, const char *uid, const char *container,
 
 /* server.c */
 int kubelet_server_start(Kubelet *k, char **ret_error);
+void kubelet_server_stop(Kubelet *k); /* k->stopping is set: waits for the requests under way */

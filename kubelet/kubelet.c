@@ -213,7 +213,7 @@ void kubelet_stop(Kubelet *k) {
     k->runtime->interrupt(k->runtime, true);
     image_store_interrupt(k->images, true);
     if (k->server)
-        http_server_stop(k->server, NS_PER_SEC);
+        kubelet_server_stop(k);
     if (k->informers)
         informer_set_stop(k->informers);
     if (k->loop_running) {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 #define SERVER_THREADS 2
 #define BODY_MAX (64 * 1024 * 1024)
@@ -60,8 +61,29 @@ Pod *call_pod(Call *call, const char *uid, const char *missing) {
     return p;
 }
 
+typedef struct Work {
+    Kubelet *k;
+    void (*fn)(void *userdata);
+    void *userdata;
+} Work;
+
+static void work_run(void *userdata) {
+    Work work = *(Work *)userdata;
+    free(userdata);
+    work.fn(work.userdata);
+    atomic_fetch_sub(&work.k->requests, 1);
+}
+
 int server_submit(Kubelet *k, void (*fn)(void *userdata), void *userdata) {
-    return k->stopping ? -ESHUTDOWN : pool_submit(k->request_pool, fn, userdata);
+    atomic_fetch_add(&k->requests, 1); /* before the look at `stopping`, which kubelet_server_stop does the other way round */
+    Work *work = NEW(Work);
+    *work = (Work){k, fn, userdata};
+    int r = k->stopping ? -ESHUTDOWN : pool_submit(k->request_pool, work_run, work);
+    if (r < 0) {
+        free(work);
+        atomic_fetch_sub(&k->requests, 1);
+    }
+    return r;
 }
 
 /* ---- simple answers ---- */
@@ -244,4 +266,12 @@ int kubelet_server_start(Kubelet *k, char **ret_error) {
     if (r < 0)
         *ret_error = xasprintf("cannot serve on %s:%d: %s", server.bind, port, strerror(-r));
     return r;
+}
+
+/* Work on the pool posts to the server's loops: they go when it has ended. */
+void kubelet_server_stop(Kubelet *k) {
+    while (atomic_load(&k->requests) > 0)
+        nanosleep(&(struct timespec){.tv_nsec = (long)NS_PER_MS}, NULL);
+    http_server_stop(k->server, NS_PER_SEC);
+    k->server = NULL;
 }

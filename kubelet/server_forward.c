@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -119,20 +120,29 @@ static int connect_family(const char *netns, int family, uint16_t port) {
 
 static void on_connected(void *userdata);
 
+/* Go's words for the same error begin in lower case. */
+static const char *connect_error(int r, char out[64]) {
+    snprintf(out, 64, "%s", strerror(-r));
+    if (out[0] >= 'A' && out[0] <= 'Z' && out[1] >= 'a' && out[1] <= 'z')
+        out[0] = (char)(out[0] + 'a' - 'A');
+    return out;
+}
+
 static void forward_connect(void *userdata) {
     Forward *f = userdata;
     const ForwardSession *s = f->session;
     f->fd = connect_family(s->netns, AF_INET, f->port);
     if (f->fd < 0) {
-        int first = f->fd;
+        char first[64], second[64];
+        connect_error(f->fd, first);
         f->fd = connect_family(s->netns, AF_INET6, f->port);
         if (f->fd < 0)
             f->error =
                 xasprintf("error forwarding port %u to pod %s, uid %s: failed to connect to localhost:%u inside "
                           "namespace \"%s\", IPv4: dial tcp4 127.0.0.1:%u: connect: %s IPv6: dial tcp6 [::1]:%u: "
                           "connect: %s",
-                          f->port, s->pod, s->uid, f->port, str_or(s->netns, "host"), f->port, strerror(-first),
-                          f->port, strerror(-f->fd));
+                          f->port, s->pod, s->uid, f->port, str_or(s->netns, "host"), f->port, first, f->port,
+                          connect_error(f->fd, second));
     }
     loop_post(http_request_loop(s->call->http), on_connected, f);
 }

@@ -187,6 +187,15 @@ static int on_head(http_parser *parser) {
     return 0;
 }
 
+/* A refused upgrade goes to the client as it is: kubectl words its own message around the text. */
+static void pass_refusal_on(Relay *relay) {
+    static const char *const hop[] = {"content-length", "transfer-encoding", "connection", "date", "keep-alive", "upgrade", NULL};
+    HttpHeader headers[UPSTREAM_HEADERS_MAX];
+    size_t n = reply_headers(relay, headers, hop);
+    http_reply(relay->exchange->http, (int)relay->parser.status_code, headers, n,
+               http_bytes_copy(str_or(relay->body.data, ""), relay->body.len));
+}
+
 /* Anything else is an answer to pass on: a Status already, or text that becomes one's message. */
 static void pass_error_on(Relay *relay) {
     ApiError err = {0};
@@ -194,6 +203,10 @@ static void pass_error_on(Relay *relay) {
     if (relay->answered)
         return;
     relay->answered = true;
+    if (relay->target.upgrade && code >= 300) {
+        pass_refusal_on(relay);
+        return;
+    }
     if (relay->body.len && relay->body.data[0] == '{') {
         HttpHeader headers[] = {{"content-type", "application/json"}};
         http_reply(relay->exchange->http, (int)code, headers, 1, http_bytes_copy(relay->body.data, relay->body.len));
@@ -205,8 +218,9 @@ static void pass_error_on(Relay *relay) {
     if (code == 400)
         api_error_bad_request(&err, "%s", text);
     else if (code == 404)
-        api_error_set(&err, 404, "NotFound", "the server could not find the requested resource ( %s %s)",
-                      relay->exchange->route.subresource, text);
+        api_error_set(&err, 404, "NotFound", "the server could not find the requested resource ( %s %s)", relay->exchange->route.subresource, text);
+    else if (code == 500)
+        api_error_set(&err, 500, "InternalError", "Internal error occurred: %s", text);
     else
         api_error_set(&err, code < 400 ? 500 : (int)code, "InternalError", "%s", text);
     http_reply_error(relay->exchange->http, NULL, &err);
