@@ -134,8 +134,12 @@ static void serve_jwks(ServerPaths *paths, HttpRequest *http, Arena *arena) {
     http_reply_text(http, 200, "application/jwk-set+json", str_or(out.data, ""));
 }
 
-static void serve_root(HttpRequest *http, Arena *arena) {
-    Value *v = value_object(arena), *list = discovery_root_paths(arena);
+static struct CustomResources *custom_of(const ServerPaths *paths) {
+    return registry_custom(api_core_registry(api_http_config(paths->config.api)->core));
+}
+
+static void serve_root(ServerPaths *paths, HttpRequest *http, Arena *arena) {
+    Value *v = value_object(arena), *list = discovery_root_paths(arena, custom_of(paths));
     value_set(arena, v, "paths", list);
     Media media = {.form = MEDIA_JSON, .pretty = true};
     http_reply_value(http, &media, 200, NULL, v);
@@ -161,9 +165,9 @@ void server_paths_serve(ServerPaths *paths, HttpRequest *http, Arena *arena, con
     else if (starts_path(path, "/openapi"))
         openapi_serve(paths->openapi, http, arena, path);
     else if (starts_path(path, "/api") || starts_path(path, "/apis"))
-        discovery_serve(http, arena, path, paths->config.server_address);
+        discovery_serve(http, arena, custom_of(paths), path, paths->config.server_address);
     else if (streq(path, "/"))
-        serve_root(http, arena);
+        serve_root(paths, http, arena);
     else
         not_found(http);
 }

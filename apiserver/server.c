@@ -3,6 +3,7 @@
 #include "apiserver/admission/admission.h"
 #include "apiserver/bootstrap.h"
 #include "apiserver/cluster_pki.h"
+#include "apiserver/custom_definitions.h"
 #include "apiserver/event_ttl.h"
 #include "apiserver/metrics.h"
 #include "apiserver/paths.h"
@@ -30,6 +31,8 @@ struct ApiServer {
     Authorizer *authorizer;
     Reviews reviews;
     Admission *admission;
+    CustomResources *custom;
+    CustomDefinitions *definitions;
     ApiCore *core;
     ApiHttp *api;
     Metrics *metrics;
@@ -108,6 +111,10 @@ static void on_request(HttpRequest *http, void *userdata) {
     exchange->userdata = server;
     query_parse(arena, http_query(http), &exchange->query);
     route_parse(arena, method, http_path(http), query_bool(&exchange->query, "watch"), &exchange->route);
+    Route *route = &exchange->route;
+    if (route->kind == ROUTE_RESOURCE && !route->resource)
+        route_resolve(route, method,
+                      custom_resources_find(server->custom, route->group, route->version, route->plural));
     if (filter(server, exchange, &err) < 0) {
         Media media = {0};
         ApiError ignored = {0};
@@ -196,8 +203,10 @@ static int open_admission(ApiServer *server, const ApiServerConfig *config) {
 }
 
 static void open_core(ApiServer *server) {
+    server->custom = custom_resources_new();
     ApiCoreConfig core = {
         .store = server->store,
+        .custom = server->custom,
         .settings = {.service_cluster_ip_range = server->service_range,
                      .node_port_first = 30000,
                      .node_port_last = 32767},
@@ -301,6 +310,7 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     if (r < 0)
         return r;
     open_core(server);
+    server->definitions = custom_definitions_start(api_core_registry(server->core), server->custom);
     open_paths(server, config->port);
     r = open_door(server, config);
     if (r < 0)
@@ -335,6 +345,7 @@ void apiserver_stop(ApiServer *server) {
     if (server->http)
         http_server_stop(server->http, APISERVER_STOP_NS);
     event_ttl_stop(server->event_ttl);
+    custom_definitions_stop(server->definitions);
     api_http_free(server->api);
     server_paths_free(server->paths);
     metrics_free(server->metrics);
@@ -345,6 +356,7 @@ void apiserver_stop(ApiServer *server) {
     jwt_key_free(server->token_key);
     if (server->store)
         store_close(server->store);
+    custom_resources_free(server->custom);
     cluster_pki_done(&server->pki);
     free(server->data_dir);
     free(server->advertise);

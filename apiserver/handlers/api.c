@@ -11,7 +11,8 @@ struct ApiCore {
 ApiCore *api_core_new(const ApiCoreConfig *config) {
     ApiCore *core = NEW0(ApiCore);
     core->config = *config;
-    RegistryConfig registry = {.store = config->store, .settings = config->settings, .admission = config->admission};
+    RegistryConfig registry = {
+        .store = config->store, .settings = config->settings, .admission = config->admission, .custom = config->custom};
     core->registry = registry_new(&registry);
     return core;
 }

@@ -10,6 +10,7 @@ typedef struct ApiCore ApiCore;
 
 typedef struct ApiCoreConfig {
     Store *store; /* borrowed, as all below */
+    struct CustomResources *custom; /* registry/custom_resources.h; NULL: none are served */
     StrategySettings settings;
     AdmissionHooks admission;
     const JwtKey *token_key; /* signs what TokenRequest asks for; NULL: 404 */

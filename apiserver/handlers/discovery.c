@@ -1,4 +1,5 @@
 #include "apiserver/handlers/discovery.h"
+#include "apiserver/registry/custom_resources.h"
 #include "base/str.h"
 
 static const struct {
@@ -19,6 +20,18 @@ static Value *verbs_of(Arena *arena, uint16_t verbs) {
     return list;
 }
 
+/* Custom resources list them in an order of their own. */
+static Value *verbs_of_row(Arena *arena, const Resource *resource) {
+    static const char *const custom[] = {"delete", "deletecollection", "get",    "list",
+                                         "patch",  "create",           "update", "watch"};
+    if (!resource->custom)
+        return verbs_of(arena, resource->verbs);
+    Value *list = value_array(arena);
+    for (size_t i = 0; i < ELEMENTSOF(custom); i++)
+        value_append(arena, list, value_string(arena, custom[i]));
+    return list;
+}
+
 static void set_strings(Arena *arena, Value *v, const char *name, const char *const *strings) {
     if (!strings)
         return;
@@ -28,10 +41,18 @@ static void set_strings(Arena *arena, Value *v, const char *name, const char *co
     value_set(arena, v, name, list);
 }
 
-/* Custom resources will join here: everything below walks the table through this one function. */
-static const Resource *next_resource(size_t *cursor, const char *group, const char *version) {
+/* Built-in rows, then `custom`, which ends with NULL. */
+static const Resource *row_at(const Resource **custom, size_t i) {
+    size_t n = 0;
+    while (resource_builtin(n))
+        n++;
+    return i < n ? resource_builtin(i) : custom[i - n];
+}
+
+/* Everything below walks the resources through this one function. */
+static const Resource *next_resource(size_t *cursor, const Resource **rows, const char *group, const char *version) {
     const Resource *resource;
-    while ((resource = resource_builtin((*cursor)++)))
+    while ((resource = row_at(rows, (*cursor)++)))
         if (streq(resource->group, group) && (!version || streq(resource->version, version)))
             return resource;
     return NULL;
@@ -57,7 +78,7 @@ static Value *resource_entry(Arena *arena, const Resource *resource) {
     value_set_str(arena, v, "singularName", resource->singular);
     value_set_bool(arena, v, "namespaced", resource->namespaced);
     value_set_str(arena, v, "kind", resource->kind);
-    value_set(arena, v, "verbs", verbs_of(arena, resource->verbs));
+    value_set(arena, v, "verbs", verbs_of_row(arena, resource));
     set_strings(arena, v, "shortNames", resource->short_names);
     set_strings(arena, v, "categories", resource->categories);
     if (resource->storage_version_hash)
@@ -65,7 +86,7 @@ static Value *resource_entry(Arena *arena, const Resource *resource) {
     return v;
 }
 
-static Value *resource_list(Arena *arena, const char *group, const char *version) {
+static Value *resource_list(Arena *arena, const Resource **rows, const char *group, const char *version) {
     Value *list = value_object(arena), *resources = value_array(arena);
     size_t cursor = 0;
     const Resource *resource;
@@ -74,7 +95,7 @@ static Value *resource_list(Arena *arena, const char *group, const char *version
         value_set_str(arena, list, "apiVersion", "v1");
     value_set(arena, list, "groupVersion",
               *group ? value_printf(arena, "%s/%s", group, version) : value_string(arena, version));
-    while ((resource = next_resource(&cursor, group, version))) {
+    while ((resource = next_resource(&cursor, rows, group, version))) {
         value_append(arena, resources, resource_entry(arena, resource));
         for (size_t i = 0; i < resource->n_subresources; i++)
             value_append(arena, resources, subresource_entry(arena, resource, &resource->subresources[i]));
@@ -92,11 +113,11 @@ static bool contains(const Value *list, const char *name, const char *text) {
 }
 
 /* Versions of a group, in the order of the table. */
-static Value *versions_of(Arena *arena, const char *group) {
+static Value *versions_of(Arena *arena, const Resource **rows, const char *group) {
     Value *versions = value_array(arena);
     size_t cursor = 0;
     const Resource *resource;
-    while ((resource = next_resource(&cursor, group, NULL))) {
+    while ((resource = next_resource(&cursor, rows, group, NULL))) {
         if (contains(versions, "version", resource->version))
             continue;
         Value *v = value_object(arena);
@@ -107,8 +128,8 @@ static Value *versions_of(Arena *arena, const char *group) {
     return versions;
 }
 
-static Value *group_entry(Arena *arena, const char *group, bool alone) {
-    Value *v = value_object(arena), *versions = versions_of(arena, group);
+static Value *group_entry(Arena *arena, const Resource **rows, const char *group, bool alone) {
+    Value *v = value_object(arena), *versions = versions_of(arena, rows, group);
     if (!versions->len)
         return NULL;
     if (alone) {
@@ -122,22 +143,23 @@ static Value *group_entry(Arena *arena, const char *group, bool alone) {
 }
 
 /* Names of groups but the core one, in the order of the table. */
-static Value *group_names(Arena *arena) {
+static Value *group_names(Arena *arena, const Resource **rows) {
     Value *names = value_array(arena);
-    for (size_t i = 0; resource_builtin(i); i++) {
-        const char *group = resource_builtin(i)->group;
+    const Resource *row;
+    for (size_t i = 0; (row = row_at(rows, i)); i++) {
+        const char *group = row->group;
         if (*group && !contains(names, NULL, group))
             value_append(arena, names, value_string(arena, group));
     }
     return names;
 }
 
-static Value *group_list(Arena *arena) {
+static Value *group_list(Arena *arena, const Resource **rows) {
     Value *list = value_object(arena), *groups = value_array(arena), *name;
     value_set_str(arena, list, "kind", "APIGroupList");
     value_set_str(arena, list, "apiVersion", "v1");
-    VALUE_FOREACH (name, group_names(arena))
-        value_append(arena, groups, group_entry(arena, value_str(name), false));
+    VALUE_FOREACH (name, group_names(arena, rows))
+        value_append(arena, groups, group_entry(arena, rows, value_str(name), false));
     value_set(arena, list, "groups", groups);
     return list;
 }
@@ -169,7 +191,7 @@ static Value *aggregated_resource(Arena *arena, const Resource *resource) {
     value_set(arena, v, "responseKind", response_kind(arena, NULL, NULL, resource->kind));
     value_set_str(arena, v, "scope", resource->namespaced ? "Namespaced" : "Cluster");
     value_set_str(arena, v, "singularResource", resource->singular);
-    value_set(arena, v, "verbs", verbs_of(arena, resource->verbs));
+    value_set(arena, v, "verbs", verbs_of_row(arena, resource));
     set_strings(arena, v, "shortNames", resource->short_names);
     set_strings(arena, v, "categories", resource->categories);
     for (size_t i = 0; i < resource->n_subresources; i++) {
@@ -185,16 +207,16 @@ static Value *aggregated_resource(Arena *arena, const Resource *resource) {
     return v;
 }
 
-static Value *aggregated_group(Arena *arena, const char *group) {
+static Value *aggregated_group(Arena *arena, const Resource **rows, const char *group) {
     Value *v = value_object(arena), *meta = value_object(arena), *versions = value_array(arena), *version;
     if (*group)
         value_set_str(arena, meta, "name", group);
-    VALUE_FOREACH (version, versions_of(arena, group)) {
+    VALUE_FOREACH (version, versions_of(arena, rows, group)) {
         Value *entry = value_object(arena), *resources = value_array(arena);
         const char *name = value_get_str(version, "version");
         size_t cursor = 0;
         const Resource *resource;
-        while ((resource = next_resource(&cursor, group, name)))
+        while ((resource = next_resource(&cursor, rows, group, name)))
             value_append(arena, resources, aggregated_resource(arena, resource));
         value_set_str(arena, entry, "version", name);
         value_set(arena, entry, "resources", resources);
@@ -206,22 +228,22 @@ static Value *aggregated_group(Arena *arena, const char *group) {
     return v;
 }
 
-static Value *aggregated(Arena *arena, bool core) {
+static Value *aggregated(Arena *arena, const Resource **rows, bool core) {
     Value *v = api_value_new(arena, "apidiscovery.k8s.io/v2", "APIGroupDiscoveryList"), *items = value_array(arena),
           *name;
     value_set(arena, v, "metadata", value_object(arena));
     if (core)
-        value_append(arena, items, aggregated_group(arena, ""));
+        value_append(arena, items, aggregated_group(arena, rows, ""));
     else
-        VALUE_FOREACH (name, group_names(arena))
-            value_append(arena, items, aggregated_group(arena, value_str(name)));
+        VALUE_FOREACH (name, group_names(arena, rows))
+            value_append(arena, items, aggregated_group(arena, rows, value_str(name)));
     value_set(arena, v, "items", items);
     return v;
 }
 
-static void serve_aggregated(HttpRequest *http, Arena *arena, bool core) {
+static void serve_aggregated(HttpRequest *http, Arena *arena, const Resource **rows, bool core) {
     Buf out = BUF_INIT(16 * 1024 * 1024);
-    value_write_json(&out, aggregated(arena, core));
+    value_write_json(&out, aggregated(arena, rows, core));
     buf_putc(&out, '\n');
     HttpHeader headers[] = {
         {"cache-control", "no-cache, private"},
@@ -231,27 +253,29 @@ static void serve_aggregated(HttpRequest *http, Arena *arena, bool core) {
     http_reply(http, 200, headers, ELEMENTSOF(headers), http_bytes_take(&out));
 }
 
-static Value *classic(Arena *arena, const char *path, const char *server_address) {
+static Value *classic(Arena *arena, const Resource **rows, const char *path, const char *server_address) {
     size_t n = 0;
     char **parts = str_split(arena, path + 1, '/', &n);
     if (n && !*parts[n - 1])
         n--;
     if (streq(parts[0], "api"))
-        return n == 1 ? api_versions(arena, server_address) : n == 2 ? resource_list(arena, "", parts[1]) : NULL;
-    return n == 1   ? group_list(arena)
-           : n == 2 ? group_entry(arena, parts[1], true)
-           : n == 3 ? resource_list(arena, parts[1], parts[2])
+        return n == 1 ? api_versions(arena, server_address) : n == 2 ? resource_list(arena, rows, "", parts[1]) : NULL;
+    return n == 1   ? group_list(arena, rows)
+           : n == 2 ? group_entry(arena, rows, parts[1], true)
+           : n == 3 ? resource_list(arena, rows, parts[1], parts[2])
                     : NULL;
 }
 
-void discovery_serve(HttpRequest *http, Arena *arena, const char *path, const char *server_address) {
+void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *custom, const char *path,
+                     const char *server_address) {
+    const Resource **rows = custom_resources_all(custom, arena);
     bool core = streq(path, "/api") || streq(path, "/api/"), unsupported = false;
     ApiError err = {0};
     Media media = {0};
     Query query = {0};
     if (core || streq(path, "/apis") || streq(path, "/apis/")) {
         if (media_wants_aggregated(http, &unsupported))
-            return serve_aggregated(http, arena, core);
+            return serve_aggregated(http, arena, rows, core);
         if (unsupported)
             api_error_set(&err, 406, "NotAcceptable",
                           "only the following media types are accepted: application/json, application/yaml, "
@@ -260,7 +284,7 @@ void discovery_serve(HttpRequest *http, Arena *arena, const char *path, const ch
     } else if (media_negotiate(arena, http, &query, false, &media, &err) < 0)
         goto fail;
     if (!err.code) {
-        Value *v = classic(arena, path, server_address);
+        Value *v = classic(arena, rows, path, server_address);
         if (v) {
             media.form = media.form == MEDIA_PROTOBUF ? MEDIA_JSON : media.form;
             http_reply_value(http, &media, 200, NULL, v);
@@ -278,7 +302,8 @@ static int compare_strings(const void *a, const void *b) {
     return strcmp(value_str(*(Value *const *)a), value_str(*(Value *const *)b));
 }
 
-Value *discovery_root_paths(Arena *arena) {
+Value *discovery_root_paths(Arena *arena, struct CustomResources *custom) {
+    const Resource **rows = custom_resources_all(custom, arena);
     static const char *const fixed[] = {
         "/.well-known/openid-configuration",
         "/api",
@@ -307,9 +332,9 @@ Value *discovery_root_paths(Arena *arena) {
     Value *list = value_array(arena), *name, *version;
     for (size_t i = 0; i < ELEMENTSOF(fixed); i++)
         value_append(arena, list, value_string(arena, fixed[i]));
-    VALUE_FOREACH (name, group_names(arena)) {
+    VALUE_FOREACH (name, group_names(arena, rows)) {
         value_append(arena, list, value_printf(arena, "/apis/%s", value_str(name)));
-        VALUE_FOREACH (version, versions_of(arena, value_str(name)))
+        VALUE_FOREACH (version, versions_of(arena, rows, value_str(name)))
             value_append(arena, list, value_printf(arena, "/apis/%s", value_get_str(version, "groupVersion")));
     }
     qsort(list->items, list->len, sizeof *list->items, compare_strings);

@@ -3,6 +3,8 @@
 
 #include "apiserver/handlers/http.h"
 
-void discovery_serve(HttpRequest *http, Arena *arena, const char *path, const char *server_address);
+struct CustomResources; /* registry/custom_resources.h; NULL: none */
+
+void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *custom, const char *path, const char *server_address);
 /* The list at /, sorted. */
-Value *discovery_root_paths(Arena *arena);
+Value *discovery_root_paths(Arena *arena, struct CustomResources *custom);

@@ -1,6 +1,7 @@
 #include "apiserver/handlers/encode.h"
 #include "api/codec.h"
 #include "apiserver/registry/convert.h"
+#include "apiserver/registry/custom_resources.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -63,13 +64,18 @@ int encode_value(Arena *arena, const Media *media, const Schema *schema, const V
     return finish(&out, ret);
 }
 
+/* Custom resources never: what is stored may be from before a change of their definition. */
 static bool is_stored_form(const Resource *resource) {
-    return resource == resource->storage;
+    return resource == resource->storage && !resource->custom;
 }
 
 /* The tree of an object in the version asked for. */
 static Value *tree_of(Arena *arena, const Resource *resource, const Object *object) {
-    return convert_object(arena, resource->storage, resource, object_value(object, arena));
+    Value *v = object_value(object, arena);
+    if (!resource->custom)
+        return convert_object(arena, resource->storage, resource, v);
+    custom_resource_read(arena, resource, v);
+    return v;
 }
 
 static Value *view_of(Arena *arena, const Media *media, const Resource *resource, const Object *object,
@@ -158,9 +164,11 @@ static Value *list_tree(Arena *arena, const Media *media, const Resource *resour
                        : api_value_new(arena, resource_api_version(arena, resource), resource->list_kind);
     Value *items = value_array(arena);
     value_set(arena, v, "metadata", list_meta(arena, list));
+    if (resource->custom && !list->continue_token)
+        value_set_str(arena, value_get(v, "metadata"), "continue", "");
     for (size_t i = 0; i < list->n; i++) {
         Value *item = partial ? partial_of(arena, list->items[i]) : tree_of(arena, resource, list->items[i]);
-        if (!partial) {
+        if (!partial && !resource->custom) {
             value_remove(item, "kind");
             value_remove(item, "apiVersion");
         }

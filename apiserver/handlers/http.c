@@ -1,3 +1,4 @@
+#include "apiserver/registry/custom_resources.h"
 #include "apiserver/handlers/http.h"
 #include "apiserver/handlers/encode.h"
 #include "base/clock.h"
@@ -176,7 +177,8 @@ static const char *deprecation_of(const Resource *resource) {
 }
 
 static void warn_deprecated(Exchange *exchange, ApiResponse *response) {
-    const char *text = deprecation_of(exchange->request.resource);
+    const Resource *resource = exchange->request.resource;
+    const char *text = resource->custom ? custom_version(resource)->deprecation : deprecation_of(resource);
     if (!text)
         return;
     char **warnings = arena_alloc(exchange->arena, (response->n_warnings + 1) * sizeof *warnings);
@@ -335,8 +337,22 @@ static void run_exchange(void *userdata) {
     execute(userdata);
 }
 
+/* A group and version without a built-in resource: the paths below it exist only while a definition makes them. */
+static bool is_unknown_version(const Route *route) {
+    const Resource *row;
+    for (size_t i = 0; (row = resource_builtin(i)); i++)
+        if (streq(row->group, route->group) && streq(row->version, route->version))
+            return false;
+    return true;
+}
+
 static void not_found(Exchange *exchange) {
     ApiError err = {0};
+    if (is_unknown_version(&exchange->route)) {
+        http_reply_text(exchange->http, 404, "text/plain; charset=utf-8", "404 page not found\n");
+        finish(exchange, 404);
+        return;
+    }
     api_error_set(&err, 404, "NotFound", "the server could not find the requested resource");
     api_error_details(&err, "", "", "", "");
     fail(exchange, &err);
@@ -371,6 +387,8 @@ void api_http_serve(Exchange *exchange) {
     r = r < 0 ? r : options_read(exchange->arena, &exchange->query, route->verb, &request->options, &err);
     if (r < 0)
         return fail(exchange, &err);
+    if (request->resource->custom && exchange->media.form == MEDIA_PROTOBUF && exchange->media.as == AS_OBJECT)
+        exchange->media.form = MEDIA_JSON; /* custom resources have no messages */
     if (stream)
         return watch_serve(exchange);
     if (route->verb == API_GET || route->verb == API_LIST)

@@ -103,6 +103,17 @@ static bool is_method_ok(const char *method, const Route *route) {
     return (resource->verbs & verb_bit(route->verb)) != 0;
 }
 
+void route_resolve(Route *ret, const char *method, const Resource *resource) {
+    ret->resource = resource;
+    if (!ret->resource || (ret->resource->namespaced ? false : ret->ns != NULL) ||
+        (ret->subresource && !resource_subresource(ret->resource, ret->subresource)) ||
+        (*ret->rest && ret->subresource && !streq(ret->subresource, "proxy"))) {
+        ret->resource = NULL;
+        return;
+    }
+    ret->method_ok = is_method_ok(method, ret);
+}
+
 void route_parse(Arena *arena, const char *method, const char *path, bool query_watch, Route *ret) {
     Parts parts = split(arena, path);
     *ret = (Route){.kind = ROUTE_PATH, .path = path, .prefix = "", .group = "", .version = "", .rest = ""};
@@ -126,11 +137,5 @@ void route_parse(Arena *arena, const char *method, const char *path, bool query_
     ret->resource = resource_find(ret->group, ret->version, ret->plural);
     ret->verb =
         verb_of(method, ret, (watch || (query_watch && !ret->name)) && (streq(method, "GET") || streq(method, "HEAD")));
-    if (!ret->resource || (ret->resource->namespaced ? false : ret->ns != NULL) ||
-        (ret->subresource && !resource_subresource(ret->resource, ret->subresource)) ||
-        (*ret->rest && ret->subresource && !streq(ret->subresource, "proxy"))) {
-        ret->resource = NULL;
-        return;
-    }
-    ret->method_ok = is_method_ok(method, ret);
+    route_resolve(ret, method, ret->resource);
 }

@@ -18,4 +18,6 @@ typedef struct Route {
 } Route;
 
 /* `query_watch`: the query asks to watch. Never fails: an unknown path is a ROUTE_PATH. */
+/* Gives a route that names no resource of the table this one (a custom resource). */
+void route_resolve(Route *route, const char *method, const Resource *resource);
 void route_parse(Arena *arena, const char *method, const char *path, bool query_watch, Route *ret);

@@ -1,5 +1,6 @@
 #include "apiserver/registry/decode.h"
 #include "apiserver/registry/convert.h"
+#include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/defaults.h"
 #include "base/str.h"
 
@@ -100,6 +101,18 @@ static int decode_error(RegistryCall *call, const DecodeInput *input, const char
                                  input->kind, why);
 }
 
+static int check_custom_kind(RegistryCall *call, const DecodeInput *input, const char *want, ApiError *err) {
+    Arena *arena = call->context.arena;
+    const char *version = value_get_str(input->body, "apiVersion"), *kind = value_get_str(input->body, "kind");
+    FieldErrors errors = FIELD_ERRORS_INIT(arena);
+    FieldPath at = FIELD(NULL, "kind");
+    if (!streq(version, want))
+        return api_error_bad_request(
+            err, "the API version in the data (%s) does not match the expected API version (%s)", version, want);
+    field_invalid_str(&errors, &at, kind, "must be %s", input->kind);
+    return api_error_invalid(err, input->group, kind, str_or(meta_get(input->body, "name"), ""), &errors);
+}
+
 /* Absent kind and apiVersion are the expected ones, as the reference's decoder takes its default from the route. */
 static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *err) {
     Arena *arena = call->context.arena;
@@ -111,6 +124,8 @@ static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *er
         value_set_str(arena, input->body, "kind", kind = input->kind);
     if (streq(version, want) && streq(kind, input->kind))
         return 0;
+    if (input->resource->custom && input->schema == input->resource->schema)
+        return check_custom_kind(call, input, want, err);
     const char *slash = strchr(version, '/');
     const char *group = slash ? arena_strndup(arena, version, (size_t)(slash - version)) : "";
     const char *only_version = slash ? slash + 1 : version;
@@ -163,6 +178,10 @@ static int strictness(RegistryCall *call, const DecodeInput *input, const Unknow
     return decode_error(call, input, input->kind, why, err);
 }
 
+static int compare_texts(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **ret, ApiError *err) {
     Arena *arena = call->context.arena;
     if (!value_is(input->body, VALUE_OBJECT))
@@ -182,6 +201,8 @@ int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **r
         api_error_done(&inner);
         return code;
     }
+    if (input->resource->custom && unknown.n)
+        qsort(unknown.messages, unknown.n, sizeof *unknown.messages, compare_texts);
     r = strictness(call, &pristine, &unknown, err);
     if (r == 0)
         *ret = input->body;
@@ -190,6 +211,10 @@ int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **r
 
 void registry_set_defaults(Arena *arena, const Resource *resource, Value *object) {
     const Strategy *strategy = strategy_of(resource);
+    if (resource->custom) {
+        custom_resource_default(arena, resource, object);
+        return;
+    }
     convert_aliases(arena, resource, object);
     defaults_apply(arena, resource->schema, object);
     if (strategy->set_defaults)

@@ -17,7 +17,7 @@ void registry_managed_input(RegistryCall *call, ManagedInput *ret) {
     Arena *arena = call->context.arena;
     *ret = (ManagedInput){
         .schema = call->resource->schema,
-        .api_version = resource_api_version(arena, call->resource),
+        .api_version = resource_api_version(arena, call->resource->custom ? request->resource : call->resource),
         .manager = managed_name(arena, request->options.field_manager, request->user_agent),
         .subresource = request->subresource,
         .now_ns = call->context.now_ns,

@@ -10,11 +10,13 @@ struct Registry {
     StrategySettings settings;
     char *service_range;
     AdmissionHooks admission;
+    struct CustomResources *custom;
 };
 
 Registry *registry_new(const RegistryConfig *config) {
     Registry *registry = NEW0(Registry);
     registry->store = config->store;
+    registry->custom = config->custom;
     registry->settings = config->settings;
     registry->service_range = xstrdup(config->settings.service_cluster_ip_range);
     registry->settings.service_cluster_ip_range = registry->service_range;
@@ -31,6 +33,10 @@ void registry_free(Registry *registry) {
 
 Store *registry_store(Registry *registry) {
     return registry->store;
+}
+
+struct CustomResources *registry_custom(Registry *registry) {
+    return registry->custom;
 }
 
 const StrategySettings *registry_settings(Registry *registry) {

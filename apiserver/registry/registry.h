@@ -39,8 +39,11 @@ typedef struct AdmissionHooks {
     void *userdata;
 } AdmissionHooks;
 
+struct CustomResources;
+
 typedef struct RegistryConfig {
     Store *store;
+    struct CustomResources *custom; /* borrowed; NULL: none */
     StrategySettings settings;
     AdmissionHooks admission; /* functions may be NULL */
 } RegistryConfig;
@@ -49,6 +52,7 @@ Registry *registry_new(const RegistryConfig *config);
 void registry_free(Registry *registry);
 DEFINE_CLEANUP(Registry, registry_free)
 Store *registry_store(Registry *registry);
+struct CustomResources *registry_custom(Registry *registry); /* custom_resources.h; may be NULL */
 const StrategySettings *registry_settings(Registry *registry);
 
 /* The state of one request in the engine: made once, then passed to one of the functions below. */

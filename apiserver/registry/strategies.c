@@ -1,4 +1,5 @@
 #include "apiserver/registry/strategy.h"
+#include "apiserver/registry/custom_strategy.h"
 #include "base/str.h"
 
 #include <stdarg.h>
@@ -22,6 +23,8 @@ static bool row_matches(const Strategy *row, const Resource *resource) {
 
 const Strategy *strategy_of(const Resource *resource) {
     static const Strategy none = {.group = "", .plural = "", .allow_unconditional_update = true};
+    if (resource->custom)
+        return &custom_resource_strategy;
     for (size_t i = 0; tables[i]; i++)
         for (size_t j = 0; j < tables[i]->n; j++)
             if (row_matches(&tables[i]->rows[j], resource))

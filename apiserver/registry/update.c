@@ -1,4 +1,5 @@
 #include "apiserver/registry/engine.h"
+#include "apiserver/registry/custom_resources.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -243,6 +244,8 @@ static int attempt(UpdateState *state, RegistryResult *ret, ApiError *err) {
     if (r < 0 && !(absent && (state->update->create_absent || call->strategy->allow_create_on_update)))
         return registry_store_error(call, request->name, r, err);
     state->old_value = absent ? NULL : object_value(state->old, call->context.arena);
+    if (!absent && call->resource->custom)
+        custom_resource_read(call->context.arena, call->resource, state->old_value);
     r = state->update->transform(state->update->userdata, state->old_value, &state->object, err);
     if (r < 0)
         return r;

@@ -1,0 +1,52 @@
+/* Custom resources: the rows that CustomResourceDefinitions make. A row is immutable and lives as long as the set,
+ * since objects, requests and watches borrow it; a definition that did not change keeps its rows, so what stays behind
+ * grows only with changes of definitions. Who is served now is the current set, swapped under a lock. Any thread. */
+#pragma once
+
+#include "api/json_schema.h"
+#include "api/resource.h"
+
+typedef struct CustomResources CustomResources;
+
+/* Resource.custom of a row that a definition made. */
+typedef struct CustomVersion {
+    Resource resource;
+    const Value *schema;       /* openAPIV3Schema; NULL: none */
+    JsonSchema *validator;     /* of schema */
+    Column *columns;           /* beside Name; without any: Age */
+    const char **descriptions; /* one a column */
+    size_t n_columns;
+    const char *spec_replicas, *status_replicas, *label_selector; /* ".spec.replicas"; NULL: no scale, no selector */
+    const char *deprecation;                                      /* the warning; NULL: not deprecated */
+    bool has_status;
+} CustomVersion;
+
+static inline const CustomVersion *custom_version(const Resource *resource) {
+    return resource->custom;
+}
+
+CustomResources *custom_resources_new(void);
+void custom_resources_free(CustomResources *set); /* after every object and watch is gone */
+DEFINE_CLEANUP(CustomResources, custom_resources_free)
+
+/* Serves exactly these definitions (trees of CustomResourceDefinition) that are established. Borrows nothing. */
+void custom_resources_serve(CustomResources *set, const Value *const *definitions, size_t n);
+/* NULL when it is not served. `set` may be NULL. */
+const Resource *custom_resources_find(CustomResources *set, const char *group, const char *version, const char *plural);
+/* The storage row of a definition served or once served, by its storage_prefix ("group/plural"); NULL: unknown. */
+const Resource *custom_resources_stored(CustomResources *set, const char *storage_prefix);
+/* What is served, in the order of discovery: by group, versions of a group by priority. The array is in the arena and
+ * ends with NULL. */
+const Resource **custom_resources_all(CustomResources *set, Arena *arena);
+/* Grows with every change of what is served. */
+uint64_t custom_resources_generation(CustomResources *set);
+
+/* An object as stored to the form of `resource`: its version, pruned and defaulted by its schema. In place. */
+void custom_resource_read(Arena *arena, const Resource *resource, Value *object);
+void custom_resource_default(Arena *arena, const Resource *resource, Value *object);
+/* What is at a simple JSON path (".spec.list[0].name", ".metadata.labels['a.b/c']"); NULL: nothing. */
+Value *custom_resource_at(const Value *object, const char *path);
+/* Whether a path is of that form. */
+bool custom_resource_path_ok(const char *path);
+/* Negative when `a` comes before `b`: kube-aware order, v2, v1, v1beta1, v1alpha1, others. */
+int custom_version_compare(const char *a, const char *b);

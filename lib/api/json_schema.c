@@ -1,0 +1,462 @@
+#include "api/json_schema.h"
+#include "api/typed.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "base/strmap.h"
+#include "api/schema_format.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <regex.h>
+#include <stdio.h>
+
+struct JsonSchema {
+    const Value *root;
+    StrMap *patterns; /* pattern to regex_t */
+    bool has_rules;
+};
+
+typedef struct Check {
+    const JsonSchema *schema;
+    Arena *arena;
+    const FieldPath *prefix;
+    FieldErrors *errors;
+    int depth;
+} Check;
+
+static void free_regex(void *p) {
+    regfree(p);
+    free(p);
+}
+
+/* The members of a schema that hold schemas. */
+static int visit(JsonSchema *schema, const Value *node, int depth, const char **ret_pattern);
+
+static int visit_all(JsonSchema *schema, const Value *nodes, int depth, const char **ret_pattern) {
+    const Value *item;
+    VALUE_FOREACH (item, nodes) {
+        int r = visit(schema, item, depth, ret_pattern);
+        if (r < 0)
+            return r;
+    }
+    VALUE_FOREACH_MEMBER (m, nodes) {
+        int r = visit(schema, m->value, depth, ret_pattern);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int visit(JsonSchema *schema, const Value *node, int depth, const char **ret_pattern) {
+    static const char *const single[] = {"items", "not", "additionalProperties"};
+    static const char *const several[] = {"properties", "allOf", "anyOf", "oneOf", "patternProperties"};
+    const char *pattern = value_get_str(node, "pattern");
+    int r = 0;
+    if (!value_is(node, VALUE_OBJECT) || depth > JSON_SCHEMA_DEPTH_MAX)
+        return 0;
+    if (value_len(value_get(node, "x-kubernetes-validations")))
+        schema->has_rules = true;
+    if (!str_empty(pattern) && !strmap_get(schema->patterns, pattern)) {
+        regex_t *regex = NEW0(regex_t);
+        r = schema_pattern_compile(pattern, regex);
+        if (r < 0) {
+            free(regex);
+            *ret_pattern = pattern;
+            return r;
+        }
+        strmap_put(schema->patterns, pattern, regex);
+    }
+    for (size_t i = 0; r == 0 && i < ELEMENTSOF(single); i++)
+        r = visit(schema, value_get(node, single[i]), depth + 1, ret_pattern);
+    for (size_t i = 0; r == 0 && i < ELEMENTSOF(several); i++)
+        r = visit_all(schema, value_get(node, several[i]), depth + 1, ret_pattern);
+    return r;
+}
+
+int json_schema_new(const Value *root, JsonSchema **ret, const char **ret_pattern) {
+    _cleanup_(json_schema_freep) JsonSchema *schema = NEW0(JsonSchema);
+    schema->root = root;
+    schema->patterns = strmap_new(free_regex);
+    int r = visit(schema, root, 0, ret_pattern);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(schema);
+    return 0;
+}
+
+void json_schema_free(JsonSchema *schema) {
+    if (!schema)
+        return;
+    strmap_free(schema->patterns);
+    free(schema);
+}
+
+bool json_schema_has_rules(const JsonSchema *schema) {
+    return schema->has_rules;
+}
+
+/* ---- errors ---- */
+
+/* Paths are texts here, as in the reference: "spec.list[3].k"; "" is the value itself. */
+static FieldPath at_path(const Check *check, const char *path) {
+    return FIELD(check->prefix, path);
+}
+
+#define REPORT_PATH(check, path) (*(path) ? &(FieldPath){.parent = (check)->prefix, .name = (path)} : (check)->prefix)
+
+static const char *in_body(const Check *check, const char *path) {
+    return arena_printf(check->arena, "%s in body", path);
+}
+
+static void invalid(const Check *check, const char *path, const Value *v, const char *what) {
+    field_invalid(check->errors, REPORT_PATH(check, path), v, "%s %s", in_body(check, path), what);
+}
+
+static void wrong_type(const Check *check, const char *path, const char *wanted, const char *have) {
+    _cleanup_buf_ Buf quoted = BUF_INIT(BUF_NO_LIMIT);
+    go_quote(&quoted, have);
+    field_type_invalid(
+        check->errors, REPORT_PATH(check, path), value_string(check->arena, have),
+        arena_printf(check->arena, "%s must be of type %s: %s", in_body(check, path), wanted, quoted.data));
+}
+
+static const char *number_text(const Check *check, const Value *v) {
+    _cleanup_buf_ Buf text = BUF_INIT(128);
+    value_write_json(&text, v);
+    return arena_strdup(check->arena, str_or(text.data, ""));
+}
+
+/* ---- values ---- */
+
+static void validate(Check *check, const Value *schema, const char *path, const Value *v, const Value *old);
+
+static const char *type_of(const Value *v) {
+    static const char *const names[] = {"null", "boolean", "integer", "number", "string", "array", "object"};
+    return names[v->type];
+}
+
+static bool type_fits(const char *type, const Value *v) {
+    if (streq(type, type_of(v)) || (streq(type, "number") && v->type == VALUE_INT))
+        return true;
+    return streq(type, "integer") && v->type == VALUE_DOUBLE && v->number == floor(v->number);
+}
+
+static void check_type(Check *check, const Value *schema, const char *path, const Value *v) {
+    const char *type = str_or(value_get_str(schema, "type"), ""), *format = value_get_str(schema, "format");
+    bool either = value_get_bool(schema, "x-kubernetes-int-or-string", false);
+    if (either ? type_fits("integer", v) || type_fits("string", v) : !*type || type_fits(type, v))
+        return;
+    if (v->type == VALUE_NULL && value_get_bool(schema, "nullable", false))
+        return;
+    if (!either && !str_empty(format) && schema_format_known(format) && !streq(type, "integer") &&
+        !streq(type, "number") && (v->type == VALUE_STRING || v->type == VALUE_ARRAY))
+        return;
+    wrong_type(check, path, either ? "integer,string" : type, type_of(v));
+}
+
+static size_t rune_count(const Value *v) {
+    size_t n = 0;
+    for (uint32_t i = 0; i < v->len; i++)
+        n += ((unsigned char)v->string[i] & 0xC0) != 0x80;
+    return n;
+}
+
+static bool limit_of(const Value *schema, const char *name, int64_t *ret) {
+    const Value *v = value_get(schema, name);
+    if (value_is(v, VALUE_INT))
+        *ret = v->integer;
+    return value_is(v, VALUE_INT);
+}
+
+/* The first of these that fails is the one that is told. */
+static void check_text(Check *check, const Value *schema, const char *path, const Value *v) {
+    const char *pattern = value_get_str(schema, "pattern");
+    const regex_t *regex = str_empty(pattern) ? NULL : strmap_get(check->schema->patterns, pattern);
+    int64_t limit;
+    if (limit_of(schema, "maxLength", &limit) && (int64_t)rune_count(v) > limit)
+        field_too_long(check->errors, REPORT_PATH(check, path), limit);
+    else if (limit_of(schema, "minLength", &limit) && (int64_t)rune_count(v) < limit)
+        invalid(check, path, v, arena_printf(check->arena, "should be at least %" PRId64 " chars long", limit));
+    else if (regex && regexec(regex, v->string, 0, NULL, 0) != 0)
+        invalid(check, path, v, arena_printf(check->arena, "should match '%s'", pattern));
+}
+
+static void check_string(Check *check, const Value *schema, const char *path, const Value *v) {
+    const char *format = value_get_str(schema, "format");
+    check_text(check, schema, path, v);
+    if (str_empty(format) || schema_format_fits(format, v->string))
+        return;
+    _cleanup_buf_ Buf quoted = BUF_INIT(BUF_NO_LIMIT);
+    go_quote_n(&quoted, v->string, v->len);
+    field_type_invalid(
+        check->errors, REPORT_PATH(check, path), v,
+        arena_printf(check->arena, "%s must be of type %s: %s", in_body(check, path), format, quoted.data));
+}
+
+static bool number_of(const Value *v, double *ret) {
+    if (!value_is(v, VALUE_INT) && !value_is(v, VALUE_DOUBLE))
+        return false;
+    *ret = v->type == VALUE_INT ? (double)v->integer : v->number;
+    return true;
+}
+
+static void check_number(Check *check, const Value *schema, const char *path, const Value *v) {
+    const Value *factor = value_get(schema, "multipleOf"), *max = value_get(schema, "maximum"),
+                *min = value_get(schema, "minimum");
+    double n = 0, limit;
+    number_of(v, &n);
+    if (number_of(factor, &limit) && limit > 0 && fabs(n / limit - round(n / limit)) > 1e-9)
+        invalid(check, path, v, arena_printf(check->arena, "should be a multiple of %s", number_text(check, factor)));
+    if (number_of(max, &limit)) {
+        bool exclusive = value_get_bool(schema, "exclusiveMaximum", false);
+        if (exclusive ? n >= limit : n > limit)
+            invalid(check, path, v,
+                    arena_printf(check->arena, "should be less than %s%s", exclusive ? "" : "or equal to ",
+                                 number_text(check, max)));
+    }
+    if (number_of(min, &limit)) {
+        bool exclusive = value_get_bool(schema, "exclusiveMinimum", false);
+        if (exclusive ? n <= limit : n < limit)
+            invalid(check, path, v,
+                    arena_printf(check->arena, "should be greater than %s%s", exclusive ? "" : "or equal to ",
+                                 number_text(check, min)));
+    }
+}
+
+static bool has_twice(const Value *list) {
+    for (size_t i = 0; i < list->len; i++)
+        for (size_t j = 0; j < i; j++)
+            if (typed_equal(list->items[i], list->items[j]))
+                return true;
+    return false;
+}
+
+static bool same_keys(const Value *keys, const Value *a, const Value *b) {
+    const Value *key;
+    VALUE_FOREACH (key, keys) {
+        const Value *x = value_get(a, str_or(value_str(key), "")), *y = value_get(b, str_or(value_str(key), ""));
+        if (!(x ? y && typed_equal(x, y) : !y))
+            return false;
+    }
+    return value_len(keys) > 0;
+}
+
+/* The item of a keyed list as it was. */
+static const Value *old_item(const Value *schema, const Value *old, const Value *item) {
+    const Value *keys = value_get(schema, "x-kubernetes-list-map-keys"), *candidate;
+    VALUE_FOREACH (candidate, old)
+        if (same_keys(keys, candidate, item))
+            return candidate;
+    return NULL;
+}
+
+static void check_list(Check *check, const Value *schema, const char *path, const Value *v, const Value *old) {
+    const Value *items = value_get(schema, "items");
+    int64_t limit;
+    for (size_t i = 0; value_is(items, VALUE_OBJECT) && i < v->len; i++)
+        validate(check, items, arena_printf(check->arena, "%s[%zu]", path, i), v->items[i],
+                 old_item(schema, old, v->items[i]));
+    if (limit_of(schema, "minItems", &limit) && (int64_t)v->len < limit)
+        invalid(check, path, value_int(check->arena, v->len),
+                arena_printf(check->arena, "should have at least %" PRId64 " items", limit));
+    if (limit_of(schema, "maxItems", &limit) && (int64_t)v->len > limit)
+        field_too_many(check->errors, REPORT_PATH(check, path), v->len, limit);
+    if (value_get_bool(schema, "uniqueItems", false) && has_twice(v))
+        invalid(check, path, v, "shouldn't contain duplicates");
+}
+
+static const char *below(const Check *check, const char *path, const char *name) {
+    return *path ? arena_printf(check->arena, "%s.%s", path, name) : name;
+}
+
+static void check_object(Check *check, const Value *schema, const char *path, const Value *v, const Value *old) {
+    const Value *properties = value_get(schema, "properties"), *more = value_get(schema, "additionalProperties"), *name;
+    int64_t limit;
+    if (limit_of(schema, "minProperties", &limit) && (int64_t)v->len < limit)
+        invalid(check, path, value_int(check->arena, v->len),
+                arena_printf(check->arena, "should have at least %" PRId64 " properties", limit));
+    if (limit_of(schema, "maxProperties", &limit) && (int64_t)v->len > limit)
+        field_too_many(check->errors, REPORT_PATH(check, path), v->len, limit);
+    VALUE_FOREACH_MEMBER (m, v) {
+        const Value *inner = value_get(properties, m->name);
+        if (!inner && value_is(more, VALUE_BOOL) && !more->boolean)
+            field_invalid_str(check->errors, REPORT_PATH(check, path), m->name, "%s.%s in body is a forbidden property",
+                              path, m->name);
+        inner = inner ? inner : more;
+        if (value_is(inner, VALUE_OBJECT))
+            validate(check, inner, below(check, path, m->name), m->value, value_get(old, m->name));
+    }
+    VALUE_FOREACH (name, value_get(schema, "required"))
+        if (value_str(name) && !value_get(v, value_str(name))) {
+            FieldPath at = at_path(check, below(check, path, value_str(name)));
+            field_required(check->errors, &at, "");
+        }
+}
+
+/* ---- combinations ---- */
+
+static size_t failures(Check *check, const Value *schema, const char *path, const Value *v, FieldErrors *ret) {
+    *ret = FIELD_ERRORS_INIT(check->arena);
+    Check inner = *check;
+    inner.errors = ret;
+    validate(&inner, schema, path, v, NULL);
+    return ret->n;
+}
+
+static void merge(Check *check, const FieldErrors *errors) {
+    for (size_t i = 0; i < errors->n; i++) {
+        FieldErrors *to = check->errors;
+        struct FieldError *items = arena_alloc(check->arena, (to->n + 1) * sizeof *items);
+        if (to->n)
+            memcpy(items, to->items, to->n * sizeof *items);
+        items[to->n++] = errors->items[i];
+        to->items = items;
+    }
+}
+
+static void not_met(Check *check, const char *path, const char *what) {
+    _cleanup_buf_ Buf quoted = BUF_INIT(BUF_NO_LIMIT);
+    go_quote(&quoted, path);
+    field_invalid_str(check->errors, check->prefix, "", "%s %s", quoted.data, what);
+}
+
+static void check_some(Check *check, const Value *schema, const char *path, const Value *v, const char *name,
+                       bool exactly_one) {
+    const Value *choices = value_get(schema, name), *choice;
+    FieldErrors first = FIELD_ERRORS_INIT(check->arena), errors;
+    size_t passed = 0;
+    if (!value_len(choices))
+        return;
+    VALUE_FOREACH (choice, choices) {
+        if (!failures(check, choice, path, v, &errors))
+            passed++;
+        else if (!first.n)
+            first = errors;
+    }
+    if (passed == 1 || (passed && !exactly_one))
+        return;
+    if (!exactly_one)
+        not_met(check, path, "must validate at least one schema (anyOf)");
+    else if (passed)
+        not_met(check, path,
+                arena_printf(check->arena,
+                             "must validate one and only one schema (oneOf). Found %zu valid alternatives", passed));
+    else
+        not_met(check, path, "must validate one and only one schema (oneOf). Found none valid");
+    if (!passed)
+        merge(check, &first);
+}
+
+static void check_combinations(Check *check, const Value *schema, const char *path, const Value *v) {
+    const Value *all = value_get(schema, "allOf"), *not = value_get(schema, "not"), *part;
+    FieldErrors errors;
+    size_t failed = 0;
+    check_some(check, schema, path, v, "anyOf", false);
+    check_some(check, schema, path, v, "oneOf", true);
+    VALUE_FOREACH (part, all)
+        if (failures(check, part, path, v, &errors)) {
+            failed++;
+            merge(check, &errors);
+        }
+    if (failed)
+        not_met(check, path,
+                failed == value_len(all) ? "must validate all the schemas (allOf). None validated"
+                                         : "must validate all the schemas (allOf)");
+    if (value_is(not, VALUE_OBJECT) && !failures(check, not, path, v, &errors))
+        not_met(check, path, "must not validate the schema (not)");
+}
+
+static void check_enum(Check *check, const Value *schema, const char *path, const Value *v) {
+    const Value *allowed = value_get(schema, "enum"), *item;
+    if (!value_len(allowed))
+        return;
+    const char **names = arena_alloc0(check->arena, (allowed->len + 1u) * sizeof *names);
+    VALUE_FOREACH (item, allowed) {
+        if (typed_equal(item, v))
+            return;
+        names[_i_item] = value_str(item) ? value_str(item) : number_text(check, item);
+    }
+    field_not_supported(check->errors, REPORT_PATH(check, path), v, names);
+}
+
+static void validate(Check *check, const Value *schema, const char *path, const Value *v, const Value *old) {
+    if (!value_is(schema, VALUE_OBJECT) || check->depth > JSON_SCHEMA_DEPTH_MAX || (old && typed_equal(old, v)))
+        return;
+    check->depth++;
+    check_type(check, schema, path, v);
+    if (v->type != VALUE_NULL)
+        check_combinations(check, schema, path, v);
+    if (v->type == VALUE_STRING)
+        check_string(check, schema, path, v);
+    else if (v->type == VALUE_INT || v->type == VALUE_DOUBLE)
+        check_number(check, schema, path, v);
+    else if (v->type == VALUE_ARRAY)
+        check_list(check, schema, path, v, old);
+    if (v->type != VALUE_NULL || !value_get_bool(schema, "nullable", false))
+        check_enum(check, schema, path, v);
+    if (v->type == VALUE_OBJECT)
+        check_object(check, schema, path, v, old);
+    check->depth--;
+}
+
+/* ---- x-kubernetes-list-type ---- */
+
+static Value *keys_of(Arena *arena, const Value *keys, const Value *item) {
+    Value *out = value_object(arena);
+    const Value *key;
+    VALUE_FOREACH (key, keys) {
+        const Value *v = value_get(item, str_or(value_str(key), ""));
+        if (v)
+            value_set(arena, out, value_str(key), value_copy(arena, v));
+    }
+    return out;
+}
+
+static void check_list_type(Check *check, const Value *schema, const char *path, const Value *v) {
+    const char *kind = str_or(value_get_str(schema, "x-kubernetes-list-type"), "");
+    const Value *keys = value_get(schema, "x-kubernetes-list-map-keys");
+    bool map = streq(kind, "map");
+    for (size_t i = 0; (map || streq(kind, "set")) && i < v->len; i++) {
+        const Value *name = map ? keys_of(check->arena, keys, v->items[i]) : v->items[i];
+        for (size_t j = 0; j < i; j++)
+            if (typed_equal(name, map ? keys_of(check->arena, keys, v->items[j]) : v->items[j])) {
+                FieldPath at = at_path(check, arena_printf(check->arena, "%s[%zu]", path, i));
+                field_duplicate(check->errors, &at, name);
+                break;
+            }
+    }
+}
+
+static void check_list_types(Check *check, const Value *schema, const char *path, const Value *v) {
+    const Value *properties = value_get(schema, "properties"), *more = value_get(schema, "additionalProperties");
+    if (!value_is(schema, VALUE_OBJECT) || check->depth > JSON_SCHEMA_DEPTH_MAX)
+        return;
+    check->depth++;
+    VALUE_FOREACH_MEMBER (m, v) {
+        const Value *inner = value_get(properties, m->name);
+        check_list_types(check, inner ? inner : more, below(check, path, m->name), m->value);
+    }
+    if (value_is(v, VALUE_ARRAY)) {
+        check_list_type(check, schema, path, v);
+        for (size_t i = 0; i < v->len; i++)
+            check_list_types(check, value_get(schema, "items"), arena_printf(check->arena, "%s[%zu]", path, i),
+                             v->items[i]);
+    }
+    check->depth--;
+}
+
+void json_schema_validate(const JsonSchema *schema, const char *property, const FieldPath *prefix, const Value *v,
+                          const Value *old, FieldErrors *errors) {
+    const Value *root = property ? value_get(value_get(schema->root, "properties"), property) : schema->root;
+    Check check = {.schema = schema, .arena = errors->arena, .prefix = prefix, .errors = errors};
+    if (!root || !v)
+        return;
+    validate(&check, root, "", v, old);
+    FieldErrors before = FIELD_ERRORS_INIT(errors->arena);
+    Check past = {.schema = schema, .arena = errors->arena, .prefix = prefix, .errors = &before};
+    if (old)
+        check_list_types(&past, root, "", old);
+    if (!before.n)
+        check_list_types(&check, root, "", v);
+}

@@ -1,0 +1,24 @@
+/* Validation of custom resources against an OpenAPI v3 schema, in the words of the reference (kube-openapi's
+ * validator): types, required, enum, pattern, bounds, lengths, items, formats, allOf, anyOf, oneOf, not, nullable,
+ * x-kubernetes-int-or-string, and the promises of x-kubernetes-list-type. Immutable once made; any thread. */
+#pragma once
+
+#include "api/status.h"
+
+#define JSON_SCHEMA_DEPTH_MAX 128
+#define JSON_SCHEMA_PATTERN_MAX 4096 /* bytes of one regular expression */
+
+typedef struct JsonSchema JsonSchema;
+
+/* Borrows `schema`, which may be NULL (everything passes). Patterns are compiled now: -EINVAL and *ret_pattern
+ * (borrowed from the schema) for one that is wrong or beyond what this engine knows. */
+int json_schema_new(const Value *schema, JsonSchema **ret, const char **ret_pattern);
+void json_schema_free(JsonSchema *schema);
+DEFINE_CLEANUP(JsonSchema, json_schema_free)
+
+/* Checks `v` (of the part of the schema at `property`; NULL: all of it) with paths below `prefix` (NULL: the root).
+ * `old`: the value before an update; parts that did not change are not held against it. NULL: all is checked. */
+void json_schema_validate(const JsonSchema *schema, const char *property, const FieldPath *prefix, const Value *v,
+                          const Value *old, FieldErrors *errors);
+/* Whether x-kubernetes-validations (CEL) appear in it; they are not evaluated. */
+bool json_schema_has_rules(const JsonSchema *schema);

@@ -1,0 +1,150 @@
+#include "api/structural.h"
+
+#include "api/gen/schemas.h"
+#include "base/str.h"
+
+static const Schema any = {.type = SCHEMA_JSON};
+static const Schema string = {.type = SCHEMA_STRING};
+
+static const Schema *node(Arena *arena, const Value *schema, bool resource, int depth);
+
+static bool flag(const Value *schema, const char *name) {
+    return value_get_bool(schema, name, false);
+}
+
+static const char *default_of(Arena *arena, const Value *schema) {
+    const Value *v = value_get(schema, "default");
+    if (!v || v->type == VALUE_NULL)
+        return NULL;
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    value_write_json(&text, v);
+    return arena_strndup(arena, text.data, text.len);
+}
+
+static int compare_fields(const void *a, const void *b) {
+    return strcmp(((const SchemaField *)a)->name, ((const SchemaField *)b)->name);
+}
+
+static const char *const of_every_resource[] = {"apiVersion", "kind", "metadata", NULL};
+
+static void add_properties(Arena *arena, const Value *properties, bool resource, int depth, SchemaField *fields,
+                           uint16_t *n) {
+    VALUE_FOREACH_MEMBER (m, properties) {
+        if ((resource && str_in(m->name, of_every_resource)) || *n == UINT16_MAX)
+            continue;
+        fields[(*n)++] = (SchemaField){
+            .name = m->name,
+            .schema = node(arena, m->value, false, depth + 1),
+            .default_json = default_of(arena, m->value),
+        };
+    }
+}
+
+static void fill_struct(Arena *arena, const Value *schema, bool resource, int depth, Schema *out) {
+    const Value *properties = value_get(schema, "properties");
+    SchemaField *fields = arena_alloc0(arena, (value_len(properties) + 3) * sizeof *fields);
+    uint16_t n = 0;
+    if (resource) {
+        fields[n++] = (SchemaField){.name = "apiVersion", .schema = &string};
+        fields[n++] = (SchemaField){.name = "kind", .schema = &string};
+        fields[n++] = (SchemaField){.name = "metadata", .schema = &schema_meta_v1_ObjectMeta};
+    }
+    add_properties(arena, properties, resource, depth, fields, &n);
+    qsort(fields, n, sizeof *fields, compare_fields);
+    uint16_t *by_name = arena_alloc(arena, (n + 1u) * sizeof *by_name);
+    for (uint16_t i = 0; i < n; i++)
+        by_name[i] = i;
+    out->type = SCHEMA_STRUCT;
+    out->fields = fields;
+    out->by_name = by_name;
+    out->n_fields = n;
+    out->preserve_unknown = flag(schema, "x-kubernetes-preserve-unknown-fields");
+    out->map_atomic = streq_null(value_get_str(schema, "x-kubernetes-map-type"), "atomic");
+}
+
+static void fill_list(Arena *arena, const Value *schema, int depth, Schema *out) {
+    const char *kind = value_get_str(schema, "x-kubernetes-list-type");
+    const Value *keys = value_get(schema, "x-kubernetes-list-map-keys");
+    out->type = SCHEMA_LIST;
+    out->element = node(arena, value_get(schema, "items"), false, depth + 1);
+    out->element_pointer = true;
+    out->list_kind = streq_null(kind, "set") ? LIST_SET : streq_null(kind, "map") ? LIST_MAP : LIST_ATOMIC;
+    if (out->list_kind != LIST_MAP)
+        return;
+    const char **names = arena_alloc0(arena, (value_len(keys) + 1) * sizeof *names);
+    for (size_t i = 0; i < value_len(keys); i++)
+        names[i] = str_or(value_str(value_at(keys, i)), "");
+    out->list_map_keys = names;
+}
+
+static void fill_object(Arena *arena, const Value *schema, bool resource, int depth, Schema *out) {
+    const Value *more = value_get(schema, "additionalProperties");
+    bool map = value_is(more, VALUE_OBJECT) || (value_is(more, VALUE_BOOL) && more->boolean);
+    if (!map || resource) {
+        fill_struct(arena, schema, resource, depth, out);
+        return;
+    }
+    out->type = SCHEMA_MAP;
+    out->element = value_is(more, VALUE_OBJECT) ? node(arena, more, false, depth + 1) : &any;
+    out->element_pointer = true;
+    out->map_atomic = streq_null(value_get_str(schema, "x-kubernetes-map-type"), "atomic");
+}
+
+static const Schema *node(Arena *arena, const Value *schema, bool resource, int depth) {
+    static const struct {
+        const char *type;
+        SchemaType schema;
+    } scalars[] = {
+        {"string", SCHEMA_STRING}, {"boolean", SCHEMA_BOOL}, {"integer", SCHEMA_INT64}, {"number", SCHEMA_DOUBLE}};
+    const char *type = str_or(value_get_str(schema, "type"), "");
+    if (depth > STRUCTURAL_DEPTH_MAX)
+        return &any;
+    Schema *out = ARENA_NEW0(arena, Schema);
+    out->type = SCHEMA_JSON;
+    if (resource || streq(type, "object"))
+        fill_object(arena, schema, resource || flag(schema, "x-kubernetes-embedded-resource"), depth, out);
+    else if (streq(type, "array"))
+        fill_list(arena, schema, depth, out);
+    else if (flag(schema, "x-kubernetes-int-or-string"))
+        out->type = SCHEMA_INT_OR_STRING;
+    for (size_t i = 0; i < ELEMENTSOF(scalars); i++)
+        if (streq(scalars[i].type, type))
+            out->type = scalars[i].schema;
+    return out;
+}
+
+const Schema *structural_schema(Arena *arena, const Value *schema) {
+    const Schema *root = node(arena, schema, true, 0);
+    if (!schema)
+        ((Schema *)(uintptr_t)root)->preserve_unknown = true;
+    return root;
+}
+
+static bool drops_null(const Value *schema, const Value *v) {
+    const Value *otherwise = value_get(schema, "default");
+    return value_is(v, VALUE_NULL) && otherwise && otherwise->type != VALUE_NULL && !flag(schema, "nullable");
+}
+
+static void drop_below(const Value *schema, Value *v, int depth) {
+    const Value *properties = value_get(schema, "properties"), *more = value_get(schema, "additionalProperties");
+    if (depth > STRUCTURAL_DEPTH_MAX || !value_is(schema, VALUE_OBJECT))
+        return;
+    if (value_is(v, VALUE_OBJECT)) {
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < v->len; i++) {
+            const Value *inner = value_get(properties, v->members[i].name);
+            inner = inner ? inner : more;
+            if (drops_null(inner, v->members[i].value))
+                continue;
+            drop_below(inner, v->members[i].value, depth + 1);
+            v->members[kept++] = v->members[i];
+        }
+        v->len = kept;
+    } else if (value_is(v, VALUE_ARRAY))
+        for (uint32_t i = 0; i < v->len; i++)
+            drop_below(value_get(schema, "items"), v->items[i], depth + 1);
+}
+
+void structural_drop_nulls(const Value *schema, Value *v) {
+    drop_below(schema, v, 0);
+}
