@@ -20,6 +20,8 @@ static const ControllerRow *const table[] = {
     &controller_ttl_after_finished, &controller_podgc,          &controller_nodelifecycle,
     &controller_taint_eviction,     &controller_nodeipam,       &controller_pvc_protection,
     &controller_pv_protection,      &controller_vac_protection, &controller_resource_quota,
+    &controller_account_tokens,     &controller_clusterrole_aggregation,
+    &controller_endpointslice_mirroring,
 };
 
 struct Controller {
@@ -225,6 +227,7 @@ int controllers_start(const ControllersConfig *config, Controllers **ret) {
     controllers->config.enabled = xstrdup(config->enabled);
     controllers->config.root_ca_pem = xstrdup(config->root_ca_pem);
     controllers->config.cluster_cidr = xstrdup(config->cluster_cidr);
+    controllers->config.service_account_key_file = xstrdup(config->service_account_key_file);
     controllers->informers = informer_set_new(config->client);
     pthread_mutex_init(&controllers->lock, NULL);
     pthread_condattr_init(&attr);
@@ -285,5 +288,6 @@ void controllers_stop(Controllers *controllers) {
     free((char *)controllers->config.enabled);
     free((char *)controllers->config.root_ca_pem);
     free((char *)controllers->config.cluster_cidr);
+    free((char *)controllers->config.service_account_key_file);
     free(controllers);
 }

@@ -116,6 +116,8 @@ int main(int argc, char **argv) {
         {"controllers", FLAG_STRING, &daemon.config.enabled, "LIST",
          "\"*\" all, \"foo\" this one, \"-foo\" not this one; comma separated (*)"},
         {"root-ca-file", FLAG_STRING, &ca, "FILE", "CA for kube-root-ca.crt in every namespace (the kubeconfig's)"},
+        {"service-account-private-key-file", FLAG_STRING, &daemon.config.service_account_key_file, "FILE",
+         "signs the tokens of service account token secrets (none are made)"},
         {"cluster-cidr", FLAG_STRING, &daemon.config.cluster_cidr, "CIDR",
          "give each node a part of it as its podCIDR"},
         {"node-cidr-mask-size", FLAG_INT, &mask, "BITS", "size of a node's part (24)"},

@@ -149,6 +149,7 @@ int authenticate_token(Authenticator *authenticator, const char *token, const ch
         authenticator->keys,
         authenticator->n_keys,
         now_realtime_ns() / (int64_t)NS_PER_SEC,
+        own,
     };
     if (!user)
         user = service_account_user(&accounts, token, wanted, arena, &good, &detail);

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "api/status.h"
-#include "apiserver/registry/jwt.h"
+#include "auth/jwt.h"
 #include "apiserver/storage/store.h"
 #include "client/api.h"
 #include "http/server.h"

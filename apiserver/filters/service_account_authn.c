@@ -4,8 +4,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <openssl/crypto.h>
 
 #define EXTRA_MAX 5
+#define LEGACY_INVALID_SINCE                                                                                           \
+    "kubernetes.io/legacy-token-invalid-since" /* a label, set by the controller that cleans up */
 
 const char *const *audience_common(Arena *arena, const char *const *a, const char *const *b) {
     size_t n = 0;
@@ -107,12 +110,104 @@ static char *quoted_list(Arena *arena, const char *const *list) {
     return arena_strdup(arena, out.data);
 }
 
+/* The account of a kept token, still the same and not being deleted. */
+static bool has_living_account(const ServiceAccountAuthn *authn, const char *ns, const char *name, const char *uid,
+                               Arena *arena, const char **ret_detail) {
+    _cleanup_object_ Object *account = NULL;
+    if (store_get(authn->store, resource_find("", "v1", "serviceaccounts"), ns, name, &account) < 0)
+        *ret_detail = arena_printf(arena, "serviceaccounts \"%s\" not found", name);
+    else if (object_is_deleting(account))
+        *ret_detail = arena_printf(arena, "ServiceAccount %s/%s has been deleted", ns, name);
+    else if (!streq(object_uid(account), uid))
+        *ret_detail =
+            arena_printf(arena, "ServiceAccount UID (%s) does not match claim (%s)", object_uid(account), uid);
+    else
+        return true;
+    return false;
+}
+
+/* Does the secret still hold just this token? */
+static bool is_kept_in(const Object *secret, const char *token, Arena *arena) {
+    _cleanup_free_ uint8_t *kept = NULL;
+    size_t n_kept = 0;
+    const char *text = value_str(value_path(object_value(secret, arena), "data", "token", NULL));
+    if (!text || base64_decode(text, strlen(text), &kept, &n_kept) < 0)
+        return false;
+    bool same = n_kept == strlen(token) && CRYPTO_memcmp(kept, token, n_kept) == 0;
+    wipe(kept, n_kept);
+    return same;
+}
+
+/* The secret is there, holds the token, and the account is the same. */
+static bool is_still_good(const ServiceAccountAuthn *authn, const char *token, const Value *claims, Arena *arena,
+                          const char **ret_detail) {
+    const char *ns = value_get_str(claims, LEGACY_CLAIM_NAMESPACE), *name = value_get_str(claims, LEGACY_CLAIM_SECRET);
+    const char *account = value_get_str(claims, LEGACY_CLAIM_ACCOUNT);
+    _cleanup_object_ Object *secret = NULL;
+    if (store_get(authn->store, resource_find("", "v1", "secrets"), ns, name, &secret) < 0 ||
+        object_is_deleting(secret)) {
+        *ret_detail = "Token has been invalidated";
+        return false;
+    }
+    if (!is_kept_in(secret, token, arena)) {
+        *ret_detail = "Token does not match server's copy";
+        return false;
+    }
+    if (!has_living_account(authn, ns, account, value_get_str(claims, LEGACY_CLAIM_ACCOUNT_UID), arena, ret_detail))
+        return false;
+    if (str_empty(object_label(secret, LEGACY_INVALID_SINCE)))
+        return true;
+    *ret_detail =
+        arena_printf(arena,
+                     "the token in secret %s/%s for service account %s/%s has been marked invalid. Use tokens "
+                     "from the TokenRequest API or manually created secret-based tokens, or remove the '%s' "
+                     "label from the secret to temporarily allow use of this token",
+                     ns, name, ns, account, LEGACY_INVALID_SINCE);
+    return false;
+}
+
+/* A token kept in a secret (LEGACY_TOKEN_ISSUER). It names no audience: it is for this server. */
+static UserInfo *legacy_user(const ServiceAccountAuthn *authn, const char *token, const Value *claims, Arena *arena,
+                             const char **ret_detail) {
+    const char *ns = value_get_str(claims, LEGACY_CLAIM_NAMESPACE),
+               *secret = value_get_str(claims, LEGACY_CLAIM_SECRET);
+    const char *name = value_get_str(claims, LEGACY_CLAIM_ACCOUNT),
+               *uid = value_get_str(claims, LEGACY_CLAIM_ACCOUNT_UID);
+    const char *subject = value_get_str(claims, "sub");
+    if (str_empty(subject) || str_empty(ns) || str_empty(secret) || str_empty(name) || str_empty(uid)) {
+        *ret_detail = str_empty(subject)  ? "sub claim is missing"
+                      : str_empty(ns)     ? "namespace claim is missing"
+                      : str_empty(secret) ? "secretName claim is missing"
+                      : str_empty(name)   ? "serviceAccountName claim is missing"
+                                          : "serviceAccountUID claim is missing";
+        return NULL;
+    }
+    char *user_name = arena_printf(arena, "system:serviceaccount:%s:%s", ns, name);
+    if (!streq(subject, user_name)) {
+        *ret_detail = "sub claim is invalid";
+        return NULL;
+    }
+    if (!is_still_good(authn, token, claims, arena, ret_detail))
+        return NULL;
+    const char *groups[] = {"system:serviceaccounts", arena_printf(arena, "system:serviceaccounts:%s", ns), NULL};
+    return user_info_new(arena, user_name, uid, groups);
+}
+
 UserInfo *service_account_user(const ServiceAccountAuthn *authn, const char *token, const char *const *audiences,
                                Arena *arena, const char *const **ret_audiences, const char **ret_detail) {
     Value *claims;
     if (jwt_verify(authn->keys, authn->n_keys, token, arena, &claims) < 0)
         return NULL;
-    if (!streq(str_or(value_get_str(claims, "iss"), ""), authn->issuer) || !is_in_time(claims, authn->now_seconds))
+    const char *issuer = str_or(value_get_str(claims, "iss"), "");
+    if (streq(issuer, LEGACY_TOKEN_ISSUER)) {
+        *ret_audiences = audience_common(arena, authn->audiences, audiences);
+        if (**ret_audiences)
+            return legacy_user(authn, token, claims, arena, ret_detail);
+        *ret_detail = arena_printf(arena, "token audiences %s is invalid for the target audiences %s",
+                                   quoted_list(arena, authn->audiences), quoted_list(arena, audiences));
+        return NULL;
+    }
+    if (!streq(issuer, authn->issuer) || !is_in_time(claims, authn->now_seconds))
         return NULL;
     const char *const *own = audiences_of(arena, claims);
     const char *const *common = audience_common(arena, own, audiences);

@@ -18,6 +18,7 @@ typedef struct ServiceAccountAuthn {
     JwtKey *const *keys;
     size_t n_keys;
     int64_t now_seconds;
+    const char *const *audiences; /* of this server: what tokens that name none are good for */
 } ServiceAccountAuthn;
 UserInfo *service_account_user(const ServiceAccountAuthn *authn, const char *token, const char *const *audiences,
                                Arena *arena, const char *const **ret_audiences, const char **ret_detail);

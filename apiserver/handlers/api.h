@@ -3,7 +3,7 @@
 #pragma once
 
 #include "apiserver/registry/decode.h"
-#include "apiserver/registry/jwt.h"
+#include "auth/jwt.h"
 #include "apiserver/registry/registry.h"
 
 typedef struct ApiCore ApiCore;

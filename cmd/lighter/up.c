@@ -132,12 +132,17 @@ static int start_server(Up *up, const UpOptions *options) {
 
 static int start_control(Up *up) {
     _cleanup_free_ char *ca_file = cluster_path(&up->cluster, "pki/ca.crt"), *ca = NULL;
+    _cleanup_free_ char *token_key = cluster_path(&up->cluster, "pki/sa.key");
     if (fs_read_file(ca_file, CA_FILE_MAX, &ca, NULL) < 0)
         log_warn("%s cannot be read; kube-root-ca.crt will not be published", ca_file);
     up->controller_client = apiserver_local_client(up->server, &CONTROLLER_USER, "lighter-controllers");
     up->scheduler_client = apiserver_local_client(up->server, &SCHEDULER_USER, "lighter-scheduler");
     const ControllersConfig controllers = {
-        .client = up->controller_client, .root_ca_pem = ca, .cluster_cidr = up->cluster.cidr};
+        .client = up->controller_client,
+        .root_ca_pem = ca,
+        .service_account_key_file = token_key,
+        .cluster_cidr = up->cluster.cidr,
+    };
     int r = controllers_start(&controllers, &up->controllers);
     if (r < 0)
         return fail("start the controllers", NULL, r);

@@ -115,6 +115,20 @@ int client_patch(Client *client, const Resource *resource, const char *ns, const
                        ret, err);
 }
 
+int client_apply(Client *client, const Resource *resource, const char *ns, const char *name, const char *manager,
+                 const Value *v, Object **ret, ApiError *err) {
+    return call_object(
+        client,
+        &(ApiRequest){
+            .verb = API_PATCH,
+            .resource = resource,
+            .ns = ns,
+            .name = name,
+            .options = {.patch_type = PATCH_APPLY, .field_manager = manager, .force = true, .force_set = true},
+            .body = v},
+        ret, err);
+}
+
 static Value *delete_options(Arena *arena, const ClientDelete *options) {
     Value *body = value_object(arena);
     value_set_str(arena, body, "kind", "DeleteOptions");

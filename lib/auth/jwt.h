@@ -41,3 +41,14 @@ typedef struct ServiceAccountToken {
 } ServiceAccountToken;
 /* The claims the reference puts into it: aud, exp, iat, iss, jti (a fresh uuid), kubernetes.io, nbf, sub. */
 Value *service_account_claims(Arena *arena, const ServiceAccountToken *token);
+
+/* A token kept in a secret of type kubernetes.io/service-account-token: it does not expire, and is good for as long as
+ * the secret holds it. */
+#define LEGACY_TOKEN_ISSUER "kubernetes/serviceaccount"
+#define LEGACY_CLAIM "kubernetes.io/serviceaccount/"
+#define LEGACY_CLAIM_NAMESPACE LEGACY_CLAIM "namespace"
+#define LEGACY_CLAIM_SECRET LEGACY_CLAIM "secret.name"
+#define LEGACY_CLAIM_ACCOUNT LEGACY_CLAIM "service-account.name"
+#define LEGACY_CLAIM_ACCOUNT_UID LEGACY_CLAIM "service-account.uid"
+Value *legacy_token_claims(Arena *arena, const char *ns, const char *account, const char *account_uid,
+                           const char *secret);

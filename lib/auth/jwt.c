@@ -1,4 +1,4 @@
-#include "apiserver/registry/jwt.h"
+#include "auth/jwt.h"
 #include "api/json.h"
 #include "base/fs.h"
 #include "base/random.h"
@@ -273,5 +273,17 @@ Value *service_account_claims(Arena *arena, const ServiceAccountToken *token) {
     value_set(arena, claims, "kubernetes.io", private);
     value_set_int(arena, claims, "nbf", token->now_seconds);
     value_set(arena, claims, "sub", value_printf(arena, "system:serviceaccount:%s:%s", token->ns, token->name));
+    return claims;
+}
+
+Value *legacy_token_claims(Arena *arena, const char *ns, const char *account, const char *account_uid,
+                           const char *secret) {
+    Value *claims = value_object(arena);
+    value_set_str(arena, claims, "iss", LEGACY_TOKEN_ISSUER);
+    value_set_str(arena, claims, LEGACY_CLAIM_NAMESPACE, ns);
+    value_set_str(arena, claims, LEGACY_CLAIM_SECRET, secret);
+    value_set_str(arena, claims, LEGACY_CLAIM_ACCOUNT, account);
+    value_set_str(arena, claims, LEGACY_CLAIM_ACCOUNT_UID, account_uid);
+    value_set(arena, claims, "sub", value_printf(arena, "system:serviceaccount:%s:%s", ns, account));
     return claims;
 }
