@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 static const char *const v1_controllers[] = {"cpu", "memory", "pids", NULL};
 static const char *const class_folders[] = {"/kubepods", "/kubepods/burstable", "/kubepods/besteffort"};
 #define CGROUP_HIERARCHIES_MAX 24
+#define CGROUP_PROCS_MAX (4 * 1024 * 1024)
 
 struct Cgroups {
     bool v2;
@@ -52,8 +54,8 @@ int cgroups_open(const char *mount_root, const char *root, Cgroups **ret, char *
         }
         for (struct dirent *e; c->n < CGROUP_HIERARCHIES_MAX && (e = readdir(d));) {
             struct stat st;
-            /* cpu -> cpu,cpuacct are links to one hierarchy; "unified" is v2's mount on hybrid machines */
-            if (e->d_name[0] == '.' || streq(e->d_name, "unified"))
+            /* cpu -> cpu,cpuacct are links to one hierarchy; "unified", v2's mount on hybrid machines, is cleared too */
+            if (e->d_name[0] == '.')
                 continue;
             _cleanup_free_ char *path = xasprintf("%s/%s", mount_root, e->d_name);
             if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
@@ -215,6 +217,35 @@ int cgroups_pod_remove(Cgroups *c, const char *uid) {
                 worst = r;
         }
     return worst;
+}
+
+static void kill_cgroup(const char *path, int depth) {
+    _cleanup_free_ char *procs = xasprintf("%s/cgroup.procs", path), *text = NULL;
+    char *save = NULL;
+    if (fs_read_file(procs, CGROUP_PROCS_MAX, &text, NULL) == 0)
+        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+            int64_t pid = 0;
+            if (str_to_int64(line, &pid) == 0 && pid > 1)
+                (void)kill((pid_t)pid, SIGKILL);
+        }
+    DIR *d = depth > 8 ? NULL : opendir(path);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (e->d_type != DT_DIR || streq(e->d_name, ".") || streq(e->d_name, ".."))
+            continue;
+        _cleanup_free_ char *child = xasprintf("%s/%s", path, e->d_name);
+        kill_cgroup(child, depth + 1);
+    }
+    if (d)
+        closedir(d);
+}
+
+void cgroups_pod_kill(Cgroups *c, const char *uid) {
+    for (size_t h = 0; h < c->n; h++)
+        for (QosClass class = QOS_GUARANTEED; class <= QOS_BEST_EFFORT; class ++) {
+            _cleanup_free_ char *below = cgroups_pod_path(class, uid);
+            _cleanup_free_ char *path = xasprintf("%s%s%s", c->hierarchies[h], c->root, below);
+            kill_cgroup(path, 0);
+        }
 }
 
 char **cgroups_pod_list(Cgroups *c) {

@@ -20,5 +20,7 @@ char *cgroups_pod_path(QosClass class, const char *uid);
 int cgroups_pod_apply(Cgroups *cgroups, const Value *pod, char **ret_error);
 /* Removes the pod's cgroup whatever its class was. -EBUSY while something lives in it; absent is fine. */
 int cgroups_pod_remove(Cgroups *cgroups, const char *uid);
+/* SIGKILL to whatever still runs in the pod's cgroup: what outlived its containers. */
+void cgroups_pod_kill(Cgroups *cgroups, const char *uid);
 /* Pod uids that have a cgroup; the array ends with NULL, owned by the caller (free each). */
 char **cgroups_pod_list(Cgroups *cgroups);

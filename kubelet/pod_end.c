@@ -1,5 +1,6 @@
 /* The end of a pod and of single containers: preStop hooks, stop signals and grace periods run on a pool; a sync only
- * starts them, and looks again when one is done. Sidecars end last, in the reverse of the order they started in. */
+ * starts them, and looks again when one is done. All preStop hooks run at once; sidecars are signalled last, in the
+ * reverse of the order they started in. */
 #include "kubelet/internal.h"
 
 #include "base/clock.h"
@@ -23,8 +24,10 @@ typedef struct KillJob {
     Object *object;
     char *container_id, *container, *pod_ip;
     int64_t grace;
-    bool hook;
+    bool hook, hook_only;
 } KillJob;
+
+#define HOOK_MARK "/preStop" /* in Pod.kills after a container's id: its hook runs (jobs 1) or has run (0) */
 
 void kill_free(void *kill) {
     free(kill);
@@ -43,9 +46,21 @@ static void kill_end(Kubelet *k, Pod *p, const char *container_id) {
     pthread_mutex_lock(&k->lock);
     Kill *kill = strmap_get(p->kills, container_id);
     if (kill && --kill->jobs == 0) {
+        _cleanup_free_ char *mark = xasprintf("%s" HOOK_MARK, container_id);
         strmap_remove(p->kills, container_id);
+        strmap_remove(p->kills, mark);
         strmap_remove(p->hooks, container_id);
     }
+    pthread_mutex_unlock(&k->lock);
+    workqueue_add(k->pod_queue, p->uid);
+}
+
+static void hook_mark_end(Kubelet *k, Pod *p, const char *container_id) {
+    _cleanup_free_ char *mark = xasprintf("%s" HOOK_MARK, container_id);
+    pthread_mutex_lock(&k->lock);
+    Kill *kill = strmap_get(p->kills, mark);
+    if (kill)
+        kill->jobs = 0;
     pthread_mutex_unlock(&k->lock);
     workqueue_add(k->pod_queue, p->uid);
 }
@@ -72,13 +87,17 @@ static void kill_job(void *userdata) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     const Value *pod = object_value(j->object, arena), *container = pod_find_container(pod, j->container, NULL);
     int64_t grace = run_pre_stop(j, pod, container, arena);
+    if (j->hook_only) {
+        hook_mark_end(j->k, j->p, j->container_id);
+        kill_job_free(j);
+        return;
+    }
     if (j->k->stopping) { /* the next agent does it over */
         kill_end(j->k, j->p, j->container_id);
         kill_job_free(j);
         return;
     }
-    if (j->hook)
-        grace = MAX(grace, (int64_t)GRACE_MINIMUM_SECONDS);
+    grace = MAX(grace, MIN(j->grace, (int64_t)GRACE_MINIMUM_SECONDS));
     _cleanup_free_ char *why = NULL;
     int r = j->k->runtime->container_stop(j->k->runtime, j->container_id, (uint64_t)grace * NS_PER_SEC, &why);
     if (r < 0 && r != -ENOENT && r != -ECANCELED) {
@@ -117,6 +136,50 @@ static bool kill_begin(PodSync *s, const char *id, int64_t grace, bool *ret_firs
     return start;
 }
 
+static KillJob *kill_job_new(PodSync *s, const ContainerStatus *c, int64_t grace) {
+    KillJob *j = NEW0(KillJob);
+    *j = (KillJob){.k = s->k,
+                   .p = pod_ref(s->k, s->p),
+                   .object = object_ref(s->object),
+                   .container_id = xstrdup(c->id),
+                   .container = xstrdup(c->name),
+                   .pod_ip = xstrdup(str_or(s->facts.pod_ip, "")),
+                   .grace = grace};
+    return j;
+}
+
+/* Was its preStop hook started ahead of its turn? */
+static bool hook_marked(PodSync *s, const ContainerStatus *c, bool *ret_runs) {
+    const char *mark = arena_printf(s->arena, "%s" HOOK_MARK, c->id);
+    pthread_mutex_lock(&s->k->lock);
+    const Kill *kill = strmap_get(s->p->kills, mark);
+    if (ret_runs)
+        *ret_runs = kill && kill->jobs > 0;
+    pthread_mutex_unlock(&s->k->lock);
+    return kill;
+}
+
+/* A sidecar whose turn to end has not come: its hook need not wait for that. */
+static void run_hook_ahead(PodSync *s, const ContainerStatus *c, int64_t grace) {
+    const Value *container = pod_find_container(s->pod, c->name, NULL);
+    if (grace <= 0 || !value_path(container, "lifecycle", "preStop", NULL) || hook_marked(s, c, NULL) ||
+        kill_pending(s->k, s->p, c->id))
+        return;
+    Kill *kill = NEW0(Kill);
+    kill->jobs = 1;
+    pthread_mutex_lock(&s->k->lock);
+    strmap_put(s->p->kills, arena_printf(s->arena, "%s" HOOK_MARK, c->id), kill);
+    pthread_mutex_unlock(&s->k->lock);
+    KillJob *j = kill_job_new(s, c, grace);
+    j->hook = j->hook_only = true;
+    if (pool_submit(s->k->kill_pool, kill_job, j) < 0) { /* it runs when its turn comes */
+        pthread_mutex_lock(&s->k->lock);
+        strmap_remove(s->p->kills, arena_printf(s->arena, "%s" HOOK_MARK, c->id));
+        pthread_mutex_unlock(&s->k->lock);
+        kill_job_free(j);
+    }
+}
+
 void kill_container(PodSync *s, const ContainerStatus *c, int64_t grace_seconds, const char *message) {
     int64_t grace = grace_seconds < 0 ? pod_grace_seconds(s->pod) : grace_seconds;
     grace = MIN(MAX(grace, (int64_t)0), (int64_t)GRACE_MAXIMUM_SECONDS);
@@ -126,15 +189,8 @@ void kill_container(PodSync *s, const ContainerStatus *c, int64_t grace_seconds,
     if (first)
         event_record(s->k->events, s->object, container_field_path(s->arena, s->pod, c->name), "Normal", "Killing",
                      "%s", message ? message : arena_printf(s->arena, "Stopping container %s", c->name));
-    KillJob *j = NEW0(KillJob);
-    *j = (KillJob){.k = s->k,
-                   .p = pod_ref(s->k, s->p),
-                   .object = object_ref(s->object),
-                   .container_id = xstrdup(c->id),
-                   .container = xstrdup(c->name),
-                   .pod_ip = xstrdup(str_or(s->facts.pod_ip, "")),
-                   .grace = grace,
-                   .hook = first && grace > 0};
+    KillJob *j = kill_job_new(s, c, grace);
+    j->hook = first && grace > 0 && !hook_marked(s, c, NULL);
     if (pool_submit(s->k->kill_pool, kill_job, j) < 0) { /* the next sync tries again */
         kill_end(s->k, s->p, c->id);
         kill_job_free(j);
@@ -189,7 +245,10 @@ static bool kill_last_sidecar(PodSync *s, int64_t grace) {
             if (c->state != CONTAINER_RUNNING || !streq(c->name, str_or(value_get_str(container, "name"), "")))
                 continue;
             any = true;
-            kill_container(s, c, grace, NULL);
+            bool hook_runs = false;
+            (void)hook_marked(s, c, &hook_runs);
+            if (!hook_runs) /* its end brings us here again */
+                kill_container(s, c, grace, NULL);
         }
         if (any)
             return true;
@@ -197,7 +256,14 @@ static bool kill_last_sidecar(PodSync *s, int64_t grace) {
     return false;
 }
 
+static void run_sidecar_hooks(PodSync *s, int64_t grace) {
+    for (size_t i = 0; i < s->rt.n_containers; i++)
+        if (s->rt.containers[i].state == CONTAINER_RUNNING && is_sidecar(s, s->rt.containers[i].name))
+            run_hook_ahead(s, &s->rt.containers[i], grace < 0 ? pod_grace_seconds(s->pod) : grace);
+}
+
 bool pod_kill_containers(PodSync *s, int64_t grace) {
+    run_sidecar_hooks(s, grace);
     return kill_all_but_sidecars(s, grace) || kill_last_sidecar(s, grace);
 }
 
@@ -245,6 +311,10 @@ static bool remove_sandboxes(PodSync *s) {
 
 static bool remove_cgroup(PodSync *s) {
     int r = cgroups_pod_remove(s->k->cgroups, s->p->uid);
+    if (r == -EBUSY) { /* its containers are gone: what is left has no business there */
+        cgroups_pod_kill(s->k->cgroups, s->p->uid);
+        r = cgroups_pod_remove(s->k->cgroups, s->p->uid);
+    }
     if (r < 0 && r != -EBUSY)
         log_warn("pod %s/%s: its cgroup cannot be removed: %s", s->p->ns, s->p->name, strerror(-r));
     return r >= 0;
