@@ -105,6 +105,49 @@ static int access_review(Reviews *reviews, const ApiRequest *request, Value *obj
     return 0;
 }
 
+static Value *list_or_empty(Arena *arena, const Value *rule, const char *name) {
+    const Value *list = value_get(rule, name);
+    return list ? value_copy(arena, list) : value_array(arena);
+}
+
+static void add_rule(Arena *arena, const Value *rule, const char *const *members, Value *list) {
+    Value *v = value_object(arena);
+    for (; *members; members++) {
+        Value *items = list_or_empty(arena, rule, *members);
+        if (items->len || streq(*members, "verbs"))
+            value_set(arena, v, *members, items);
+    }
+    value_append(arena, list, v);
+}
+
+static int rules_review(Reviews *reviews, const ApiRequest *request, Value *object, ApiError *err) {
+    static const char *const of_resources[] = {"verbs", "apiGroups", "resources", "resourceNames", NULL};
+    static const char *const of_paths[] = {"verbs", "nonResourceURLs", NULL};
+    Arena *arena = request->arena;
+    Value *status = value_object(arena), *resources = value_array(arena), *paths = value_array(arena), *rules;
+    const char *ns = value_get_str(value_get(object, "spec"), "namespace"), *error;
+    const Value *rule;
+    if (str_empty(ns))
+        return api_error_bad_request(err, "no namespace on request");
+    bool complete = authorizer_user_rules(reviews->authorizer, request->user, ns, arena, &rules, &error);
+    VALUE_FOREACH (rule, rules) {
+        if (value_len(value_get(rule, "resources")))
+            add_rule(arena, rule, of_resources, resources);
+        if (value_len(value_get(rule, "nonResourceURLs")))
+            add_rule(arena, rule, of_paths, paths);
+    }
+    value_set(arena, status, "resourceRules", resources);
+    value_set(arena, status, "nonResourceRules", paths);
+    value_set_bool(arena, status, "incomplete", !complete);
+    if (error)
+        value_set_str(arena, status, "evaluationError", error);
+    /* the reference answers with a new object: nothing of what was sent is in it */
+    value_set(arena, object, "metadata", value_object(arena));
+    value_set(arena, object, "spec", value_object(arena));
+    value_set(arena, object, "status", status);
+    return 0;
+}
+
 int reviews_answer(void *userdata, const ApiRequest *request, Value *object, ApiError *err) {
     Reviews *reviews = userdata;
     const char *plural = request->resource->plural;
@@ -123,5 +166,7 @@ int reviews_answer(void *userdata, const ApiRequest *request, Value *object, Api
         return access_review(reviews, request, object, false, err);
     if (streq(plural, "selfsubjectaccessreviews"))
         return access_review(reviews, request, object, true, err);
+    if (streq(plural, "selfsubjectrulesreviews"))
+        return rules_review(reviews, request, object, err);
     return api_error_set(err, 501, "NotImplemented", "%s are not answered yet", plural);
 }

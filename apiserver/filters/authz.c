@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#define PROBLEMS_MAX (16 * 1024)
+
 struct Authorizer {
     Store *store;
     Rbac *rbac;
@@ -57,6 +59,18 @@ static bool nodes_allow(Authorizer *authorizer, const AuthzAttributes *attribute
 static bool roles_allow(Authorizer *authorizer, const AuthzAttributes *attributes, Arena *arena,
                         const char **ret_reason) {
     return rbac_allows(authorizer->rbac, attributes, arena, ret_reason);
+}
+
+bool authorizer_user_rules(Authorizer *authorizer, const UserInfo *user, const char *ns, Arena *arena, Value **ret,
+                           const char **ret_error) {
+    _cleanup_buf_ Buf problems = BUF_INIT(PROBLEMS_MAX);
+    bool is_node = node_identity(user) != NULL;
+    if (is_node)
+        buf_puts(&problems, "node authorizer does not support user rule resolution");
+    *ret = rbac_user_rules(authorizer->rbac, user, ns, arena, &problems);
+    bool several = problems.len > 0 && strstr(problems.data, ", ");
+    *ret_error = problems.len == 0 ? NULL : arena_printf(arena, several ? "[%s]" : "%s", problems.data);
+    return !is_node;
 }
 
 static bool (*const authorizers[])(Authorizer *, const AuthzAttributes *, Arena *, const char **) = {

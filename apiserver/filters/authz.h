@@ -31,6 +31,10 @@ int authorize(Authorizer *authorizer, const AuthzAttributes *attributes, ApiErro
  */
 bool authorizer_allows(Authorizer *authorizer, const AuthzAttributes *attributes, Arena *arena,
                        const char **ret_reason);
+/* For SelfSubjectRulesReview: the rules that hold for the user in `ns`, as in ClusterRole.rules, in the arena. False:
+ * they are not all (a node's rights are no fixed rules). *ret_error is in the arena, NULL when there is none. */
+bool authorizer_user_rules(Authorizer *authorizer, const UserInfo *user, const char *ns, Arena *arena, Value **ret,
+                           const char **ret_error);
 /* The verb of an API request as authorization names it. */
 const char *authz_verb(ApiVerb verb);
 

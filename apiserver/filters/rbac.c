@@ -221,12 +221,15 @@ static bool bindings_allow(const Rbac *rbac, const Value *bindings, const char *
     return false;
 }
 
+static bool built_in_applies(const PolicyBinding *binding, const UserInfo *user) {
+    return streq(binding->kind, "User") ? streq(binding->subject, user->name) : user_in_group(user, binding->subject);
+}
+
 static bool built_in_allows(const Rbac *rbac, const AuthzAttributes *attributes) {
     for (size_t i = 0; i < policy_n_bindings; i++) {
         const PolicyBinding *binding = &policy_bindings[i];
-        bool applies = streq(binding->kind, "User") ? streq(binding->subject, attributes->user->name)
-                                                    : user_in_group(attributes->user, binding->subject);
-        if (applies && rbac_rules_allow(strmap_get(rbac->built_in_roles, binding->role), attributes))
+        if (built_in_applies(binding, attributes->user) &&
+            rbac_rules_allow(strmap_get(rbac->built_in_roles, binding->role), attributes))
             return true;
     }
     return false;
@@ -246,4 +249,31 @@ bool rbac_allows(Rbac *rbac, const AuthzAttributes *attributes, Arena *arena, co
         *ret_reason = problems.len == 0 ? "" : arena_printf(arena, several ? "RBAC: [%s]" : "RBAC: %s", problems.data);
     }
     return allowed;
+}
+
+static void add_rules(Arena *arena, Value *all, const Value *rules) {
+    const Value *rule;
+    VALUE_FOREACH (rule, rules)
+        value_append(arena, all, value_copy(arena, rule));
+}
+
+static void add_bound_rules(const Rbac *rbac, const Value *bindings, const char *ns, const UserInfo *user, Arena *arena,
+                            Value *all, Buf *problems) {
+    const Value *binding;
+    VALUE_FOREACH (binding, bindings)
+        if (applies_to(binding, ns, user))
+            add_rules(arena, all, rules_of(rbac, binding, ns, problems));
+}
+
+Value *rbac_user_rules(Rbac *rbac, const UserInfo *user, const char *ns, Arena *arena, Buf *problems) {
+    Value *all = value_array(arena);
+    for (size_t i = 0; i < policy_n_bindings; i++)
+        if (built_in_applies(&policy_bindings[i], user))
+            add_rules(arena, all, strmap_get(rbac->built_in_roles, policy_bindings[i].role));
+    lock_fresh(rbac);
+    add_bound_rules(rbac, rbac->cluster_role_bindings, "", user, arena, all, problems);
+    if (*ns)
+        add_bound_rules(rbac, strmap_get(rbac->role_bindings, ns), ns, user, arena, all, problems);
+    pthread_rwlock_unlock(&rbac->lock);
+    return all;
 }

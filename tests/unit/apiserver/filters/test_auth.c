@@ -140,6 +140,56 @@ static void knows_service_accounts(void **state) {
     assert_null(who(fixture, good));
 }
 
+static void put_token_secret(Fixture *fixture, const char *token, const char *labels) {
+    _cleanup_buf_ Buf data = BUF_INIT(BUF_NO_LIMIT);
+    base64_encode(&data, token, strlen(token));
+    store_delete(fixture->store, resource_find("", "v1", "secrets"), "d", "t", 0, NULL, NULL);
+    add(fixture, "", "secrets",
+        arena_printf(fixture->arena,
+                     "{\"kind\":\"Secret\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"t\",\"namespace\":\"d\","
+                     "\"uid\":\"u-t\",\"labels\":{%s}},\"data\":{\"token\":\"%s\"}}",
+                     labels, data.data));
+}
+
+/* Why TokenReview says a token is not good. */
+static const char *why_not(Fixture *fixture, const char *token) {
+    const char *const *audiences;
+    const char *error = NULL;
+    UserInfo *user;
+    assert_int_equal(authenticate_token(fixture->authenticator, token, NULL, fixture->arena, &user, &audiences, &error),
+                     -EPERM);
+    return error;
+}
+
+static void knows_tokens_kept_in_secrets(void **state) {
+    static const char account[] = "{\"kind\":\"ServiceAccount\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"sa\","
+                                  "\"namespace\":\"d\",\"uid\":\"u-sa\"}}";
+    Fixture *fixture = *state;
+    _cleanup_free_ char *token = NULL, *other = NULL, *forged = NULL;
+    assert_int_equal(jwt_sign(fixture->key, legacy_token_claims(fixture->arena, "d", "sa", "u-sa", "t"), &token), 0);
+    assert_int_equal(jwt_sign(fixture->key, legacy_token_claims(fixture->arena, "d", "sa", "u-old", "t"), &other), 0);
+    assert_int_equal(jwt_sign(fixture->other_key, legacy_token_claims(fixture->arena, "d", "sa", "u-sa", "t"), &forged),
+                     0);
+    assert_string_equal(why_not(fixture, token), "[invalid bearer token, Token has been invalidated]");
+    put_token_secret(fixture, other, "");
+    assert_string_equal(why_not(fixture, token), "[invalid bearer token, Token does not match server's copy]");
+    put_token_secret(fixture, token, "");
+    assert_string_equal(why_not(fixture, token), "[invalid bearer token, serviceaccounts \"sa\" not found]");
+    add(fixture, "", "serviceaccounts", account);
+    UserInfo *user = who(fixture, token);
+    assert_non_null(user);
+    assert_string_equal(user->name, "system:serviceaccount:d:sa");
+    assert_string_equal(user->uid, "u-sa");
+    assert_true(user_in_group(user, "system:serviceaccounts:d"));
+    put_token_secret(fixture, other, "");
+    assert_string_equal(why_not(fixture, other),
+                        "[invalid bearer token, ServiceAccount UID (u-sa) does not match claim (u-old)]");
+    put_token_secret(fixture, forged, "");
+    assert_string_equal(why_not(fixture, forged), "invalid bearer token");
+    put_token_secret(fixture, token, "\"kubernetes.io/legacy-token-invalid-since\":\"2026-01-01\"");
+    assert_null(who(fixture, token));
+}
+
 static const UserInfo *named_user(Fixture *fixture, const char *name, const char *group) {
     const char *groups[] = {group, NULL};
     return user_info_new(fixture->arena, name, NULL, groups);
@@ -228,6 +278,35 @@ static void follows_roles_and_bindings(void **state) {
                                   "b", 0, NULL, NULL),
                      0);
     assert_false(may(fixture, alice, "list", "", "pods", NULL, "d", NULL, NULL));
+}
+
+static void lists_the_rules_of_a_user(void **state) {
+    Fixture *fixture = *state;
+    Value *rules;
+    const char *error;
+    add(fixture, "rbac.authorization.k8s.io", "roles",
+        "{\"kind\":\"Role\",\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"metadata\":{\"name\":\"r\","
+        "\"namespace\":\"d\"},\"rules\":[{\"verbs\":[\"get\"],\"apiGroups\":[\"\"],\"resources\":[\"pods\"]}]}");
+    static const char *const bindings[] = {"r", "absent"};
+    for (size_t i = 0; i < ELEMENTSOF(bindings); i++)
+        add(fixture, "rbac.authorization.k8s.io", "rolebindings",
+            arena_printf(fixture->arena,
+                         "{\"kind\":\"RoleBinding\",\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"metadata\":{"
+                         "\"name\":\"%s\",\"namespace\":\"d\"},\"roleRef\":{\"apiGroup\":"
+                         "\"rbac.authorization.k8s.io\",\"kind\":\"Role\",\"name\":\"%s\"},\"subjects\":[{\"kind\":"
+                         "\"User\",\"name\":\"zoe\"}]}",
+                         bindings[i], bindings[i]));
+    const UserInfo *zoe = named_user(fixture, "zoe", "g");
+    assert_true(authorizer_user_rules(fixture->authorizer, zoe, "e", fixture->arena, &rules, &error));
+    size_t elsewhere = value_len(rules);
+    assert_null(error);
+    assert_true(authorizer_user_rules(fixture->authorizer, zoe, "d", fixture->arena, &rules, &error));
+    assert_int_equal(value_len(rules), elsewhere + 1);
+    assert_string_equal(error, "role.rbac.authorization.k8s.io \"absent\" not found");
+    assert_string_equal(value_str(value_at(value_get(value_at(rules, elsewhere), "resources"), 0)), "pods");
+    assert_false(authorizer_user_rules(fixture->authorizer, named_user(fixture, "system:node:n1", "system:nodes"), "d",
+                                       fixture->arena, &rules, &error));
+    assert_string_equal(error, "node authorizer does not support user rule resolution");
 }
 
 static void keeps_nodes_to_their_pods(void **state) {
@@ -344,7 +423,9 @@ int main(void) {
         CASE(knows_static_tokens),
         CASE(knows_service_accounts),
         CASE(refuses_in_the_reference_words),
+        CASE(knows_tokens_kept_in_secrets),
         CASE(follows_roles_and_bindings),
+        CASE(lists_the_rules_of_a_user),
         CASE(keeps_nodes_to_their_pods),
         CASE(impersonates),
         CASE(keeps_keys),
