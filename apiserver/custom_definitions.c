@@ -272,7 +272,9 @@ static void on_change(uint64_t rows, uint64_t revision, void *userdata) {
 
 static void *run(void *userdata) {
     CustomDefinitions *keeper = userdata;
+    const Resource *definitions = resource_find("apiextensions.k8s.io", "v1", "customresourcedefinitions");
     bool again = true;
+    uint64_t seen = 0;
     while (!atomic_load(&keeper->stopping)) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
@@ -282,8 +284,11 @@ static void *run(void *userdata) {
             continue;
         while (sem_trywait(&keeper->wake) == 0)
             ;
-        if (!atomic_load(&keeper->stopping))
-            sync_all(keeper, &again);
+        uint64_t changed = store_changed_revision(registry_store(keeper->registry), definitions);
+        if (atomic_load(&keeper->stopping) || (!again && changed == seen)) /* other rows share the bit */
+            continue;
+        seen = changed;
+        sync_all(keeper, &again);
     }
     return NULL;
 }

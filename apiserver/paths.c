@@ -18,10 +18,14 @@ struct ServerPaths {
     OpenApi *openapi;
 };
 
+static struct CustomResources *custom_of(const ServerPaths *paths) {
+    return registry_custom(api_core_registry(api_http_config(paths->config.api)->core));
+}
+
 ServerPaths *server_paths_new(const ServerPathsConfig *config) {
     ServerPaths *paths = NEW0(ServerPaths);
     paths->config = *config;
-    paths->openapi = openapi_new();
+    paths->openapi = openapi_new(custom_of(paths));
     return paths;
 }
 
@@ -132,10 +136,6 @@ static void serve_jwks(ServerPaths *paths, HttpRequest *http, Arena *arena) {
     _cleanup_buf_ Buf out = BUF_INIT(1024 * 1024);
     value_write_json(&out, jwt_key_set(arena, paths->config.token_keys, paths->config.n_token_keys));
     http_reply_text(http, 200, "application/jwk-set+json", str_or(out.data, ""));
-}
-
-static struct CustomResources *custom_of(const ServerPaths *paths) {
-    return registry_custom(api_core_registry(api_http_config(paths->config.api)->core));
 }
 
 static void serve_root(ServerPaths *paths, HttpRequest *http, Arena *arena) {

@@ -1,5 +1,6 @@
 #include "apiserver/handlers/openapi.h"
 #include "apiserver/handlers/openapi_schema.h"
+#include "apiserver/registry/custom_resources.h"
 #include "base/str.h"
 
 #include <openssl/sha.h>
@@ -12,6 +13,7 @@ typedef struct Document {
     char *path; /* "apis/apps/v1" */
     Buf json;
     char hash[65];
+    bool custom; /* of definitions: written anew when they change */
 } Document;
 
 struct OpenApi {
@@ -20,10 +22,13 @@ struct OpenApi {
     Document v3[OPENAPI_GROUPS_MAX];
     size_t n_v3;
     bool built;
+    CustomResources *custom;
+    uint64_t generation; /* of the definitions in the documents */
 };
 
-OpenApi *openapi_new(void) {
+OpenApi *openapi_new(CustomResources *custom) {
     OpenApi *openapi = NEW0(OpenApi);
+    openapi->custom = custom;
     pthread_mutex_init(&openapi->lock, NULL);
     return openapi;
 }
@@ -51,7 +56,19 @@ static void seal(Document *document) {
     memcpy(document->hash, hex.data, sizeof document->hash);
 }
 
-static void add_group(OpenApi *openapi, const Resource *resource) {
+/* The rows of one group and version. */
+static const Resource **rows_of(Arena *arena, const Resource **all, const Resource *like) {
+    size_t n = 0, kept = 0;
+    while (all[n])
+        n++;
+    const Resource **out = arena_alloc0(arena, (n + 1) * sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        if (streq(all[i]->group, like->group) && streq(all[i]->version, like->version))
+            out[kept++] = all[i];
+    return out;
+}
+
+static void add_group(OpenApi *openapi, const Resource *resource, const Resource **custom) {
     char *path = *resource->group ? xasprintf("apis/%s/%s", resource->group, resource->version)
                                   : xasprintf("api/%s", resource->version);
     for (size_t i = 0; i < openapi->n_v3; i++)
@@ -64,14 +81,38 @@ static void add_group(OpenApi *openapi, const Resource *resource) {
         return;
     }
     Document *document = &openapi->v3[openapi->n_v3++];
-    *document = (Document){.path = path, .json = BUF_INIT(OPENAPI_MAX)};
-    openapi_write_v3(&document->json, resource->group, resource->version);
+    *document = (Document){.path = path, .json = BUF_INIT(OPENAPI_MAX), .custom = custom != NULL};
+    openapi_write_v3(&document->json, resource->group, resource->version, custom);
     seal(document);
 }
 
+/* Forgets what older definitions left. */
+static void drop_stale(OpenApi *openapi) {
+    uint64_t generation = custom_resources_generation(openapi->custom);
+    size_t kept = 0;
+    if (generation == openapi->generation)
+        return;
+    for (size_t i = 0; i < openapi->n_v3; i++)
+        if (openapi->v3[i].custom)
+            document_done(&openapi->v3[i]);
+        else
+            openapi->v3[kept++] = openapi->v3[i];
+    openapi->n_v3 = kept;
+    document_done(&openapi->v2);
+    openapi->v2 = (Document){0};
+    openapi->built = false;
+    openapi->generation = generation;
+}
+
 static void build_v3(OpenApi *openapi) {
-    for (size_t i = 0; !openapi->built && resource_builtin(i); i++)
-        add_group(openapi, resource_builtin(i));
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    if (openapi->built)
+        return;
+    for (size_t i = 0; resource_builtin(i); i++)
+        add_group(openapi, resource_builtin(i), NULL);
+    const Resource **custom = custom_resources_all(openapi->custom, arena);
+    for (size_t i = 0; custom[i]; i++)
+        add_group(openapi, custom[i], rows_of(arena, custom, custom[i]));
     openapi->built = true;
     for (size_t i = 1; i < openapi->n_v3; i++) /* few: sorted by path */
         for (size_t j = i; j && strcmp(openapi->v3[j - 1].path, openapi->v3[j].path) > 0; j--) {
@@ -114,7 +155,8 @@ static void serve_v2(OpenApi *openapi, HttpRequest *http) {
     Document *document = &openapi->v2;
     if (!document->json.data) {
         document->json = BUF_INIT(OPENAPI_MAX);
-        openapi_write_v2(&document->json);
+        _cleanup_arena_ Arena *arena = arena_new(0);
+        openapi_write_v2(&document->json, custom_resources_all(openapi->custom, arena));
         seal(document);
     }
     reply_json(http, &document->json, document->hash);
@@ -129,6 +171,7 @@ static bool is_other(const char *path) {
 void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *path) {
     (void)arena;
     pthread_mutex_lock(&openapi->lock);
+    drop_stale(openapi);
     if (streq(path, "/openapi/v2"))
         serve_v2(openapi, http);
     else if (str_has_prefix(path, "/openapi/v3")) {

@@ -5,7 +5,8 @@
 #include "apiserver/handlers/http.h"
 
 typedef struct OpenApi OpenApi;
-OpenApi *openapi_new(void);
+struct CustomResources; /* registry/custom_resources.h; borrowed, NULL: none */
+OpenApi *openapi_new(struct CustomResources *custom);
 void openapi_free(OpenApi *openapi);
 /* Any thread. */
 void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *path);

@@ -1,4 +1,5 @@
 #include "apiserver/handlers/openapi_schema.h"
+#include "apiserver/registry/custom_resources.h"
 #include "base/str.h"
 #include "base/strmap.h"
 
@@ -12,6 +13,9 @@ typedef struct Writer {
     const Schema **queue; /* SCHEMAS_MAX */
     size_t n, next;
     bool comma;
+    const Resource **custom; /* rows of definitions to be written; ends with NULL */
+    bool custom_only;
+    Arena *arena;
 } Writer;
 
 static const char *ref_root(const Writer *w) {
@@ -188,6 +192,92 @@ static void write_definition(Writer *w, const Schema *schema) {
     buf_putc(w->out, '}');
 }
 
+/* com.example.v1.Widget, from the group example.com. */
+static const char *definition_name(Writer *w, const Resource *r) {
+    if (!r->custom)
+        return r->schema->name;
+    size_t n = 0;
+    char **parts = str_split(w->arena, r->group, '.', &n);
+    const char *name = "";
+    for (size_t i = n; i-- > 0;)
+        name = arena_printf(w->arena, "%s%s.", name, parts[i]);
+    return arena_printf(w->arena, "%s%s.%s", name, r->version, r->kind);
+}
+
+/* What Swagger 2 has no words for goes. */
+static void simplify(Value *v) {
+    static const char *const beyond[] = {"oneOf", "anyOf", "allOf", "not", "nullable"};
+    Value *items = value_get(v, "items"), *more = value_get(v, "additionalProperties");
+    for (size_t i = 0; i < ELEMENTSOF(beyond); i++)
+        value_remove(v, beyond[i]);
+    VALUE_FOREACH_MEMBER (m, value_get(v, "properties"))
+        if (value_is(m->value, VALUE_OBJECT))
+            simplify(m->value);
+    if (value_is(items, VALUE_OBJECT))
+        simplify(items);
+    if (value_is(more, VALUE_OBJECT))
+        simplify(more);
+}
+
+static Value *kind_mark(Writer *w, const Resource *r, const char *kind) {
+    Value *list = value_array(w->arena), *mark = value_object(w->arena);
+    value_set_str(w->arena, mark, "group", r->group);
+    value_set_str(w->arena, mark, "kind", kind);
+    value_set_str(w->arena, mark, "version", r->version);
+    value_append(w->arena, list, mark);
+    return list;
+}
+
+static Value *reference_to(Writer *w, const char *name) {
+    Value *v = value_object(w->arena), *ref = value_object(w->arena), *all = value_array(w->arena);
+    value_set(w->arena, ref, "$ref", value_printf(w->arena, "%s%s", ref_root(w), name));
+    if (!w->v3)
+        return ref;
+    value_append(w->arena, all, ref);
+    value_set(w->arena, v, "allOf", all);
+    return v;
+}
+
+static Value *text_property(Writer *w) {
+    Value *v = value_object(w->arena);
+    value_set_str(w->arena, v, "type", "string");
+    return v;
+}
+
+static Value *custom_properties(Writer *w, Value *schema, const char *meta) {
+    Value *properties = value_ensure_object(w->arena, schema, "properties");
+    value_set_str(w->arena, schema, "type", "object");
+    value_set(w->arena, properties, "apiVersion", text_property(w));
+    value_set(w->arena, properties, "kind", text_property(w));
+    value_set(w->arena, properties, "metadata", reference_to(w, meta));
+    enqueue(w, schema_by_name(meta));
+    return properties;
+}
+
+static void write_custom_kind(Writer *w, const Resource *r) {
+    const char *name = definition_name(w, r);
+    Value *schema = value_copy(w->arena, custom_version(r)->schema), *list = value_object(w->arena);
+    Value *items = value_object(w->arena), *required = value_array(w->arena);
+    schema = schema ? schema : value_object(w->arena);
+    if (!w->v3)
+        simplify(schema);
+    custom_properties(w, schema, META "ObjectMeta");
+    value_set(w->arena, schema, "x-kubernetes-group-version-kind", kind_mark(w, r, r->kind));
+    begin_definition(w, name);
+    value_write_json(w->out, schema);
+    value_set_str(w->arena, items, "type", "array");
+    value_set(w->arena, items, "items", reference_to(w, name));
+    value_set(w->arena, custom_properties(w, list, META "ListMeta"), "items", items);
+    value_append(w->arena, required, value_string(w->arena, "items"));
+    value_set(w->arena, list, "required", required);
+    value_set(w->arena, list, "x-kubernetes-group-version-kind", kind_mark(w, r, r->list_kind));
+    begin_definition(w, arena_printf(w->arena, "%sList", name));
+    value_write_json(w->out, list);
+    for (size_t i = 0; i < r->n_subresources; i++)
+        if (r->subresources[i].group)
+            enqueue(w, r->subresources[i].schema);
+}
+
 /* PodList and its like: made of the item's schema. */
 static void write_list_kind(Writer *w, const Resource *r) {
     const Schema *list_meta = schema_by_name(META "ListMeta");
@@ -211,9 +301,9 @@ static void write_list_kind(Writer *w, const Resource *r) {
 static void write_schemas(Writer *w, const char *group, const char *version) {
     static const char *const always[] = {META "DeleteOptions", META "Status", META "APIResourceList", META "WatchEvent",
                                          NULL};
-    for (size_t i = 0; always[i]; i++)
+    for (size_t i = 0; always[i] && !(w->custom_only && i == 2); i++)
         enqueue(w, schema_by_name(always[i]));
-    for (size_t i = 0; resource_builtin(i); i++) {
+    for (size_t i = 0; !w->custom_only && resource_builtin(i); i++) {
         const Resource *r = resource_builtin(i);
         if (group && (!streq(r->group, group) || !streq(r->version, version)))
             continue;
@@ -222,6 +312,8 @@ static void write_schemas(Writer *w, const char *group, const char *version) {
         for (size_t j = 0; j < r->n_subresources; j++)
             enqueue(w, r->subresources[j].schema);
     }
+    for (size_t i = 0; w->custom[i]; i++)
+        write_custom_kind(w, w->custom[i]);
     for (; w->next < w->n; w->next++)
         write_definition(w, w->queue[w->next]);
     begin_definition(w, META "Patch"); /* any JSON: it has no Go struct */
@@ -274,9 +366,9 @@ static void write_operations(Writer *w, const Resource *r, const char *kind, con
         write_parameters(w, &operations[i]);
         buf_printf(w->out, ",\"responses\":{\"200\":{\"description\":\"OK\"%s",
                    w->v3 ? ",\"content\":{\"application/json\":{\"schema\":{" : ",\"schema\":{");
-        if (r->schema->name)
-            buf_printf(w->out, "\"$ref\":\"%s%s%s\"", ref_root(w), r->schema->name,
-                       operations[i].verb == VERB_LIST ? "List" : "");
+        const char *name = definition_name(w, r);
+        if (name)
+            buf_printf(w->out, "\"$ref\":\"%s%s%s\"", ref_root(w), name, operations[i].verb == VERB_LIST ? "List" : "");
         buf_puts(w->out, w->v3 ? "}}}}}}" : "}}}}");
     }
 }
@@ -313,7 +405,7 @@ static void write_resource_paths(Writer *w, const Resource *r, const char *root)
                          on_one, ELEMENTSOF(on_one));
         buf_putc(w->out, '}');
     }
-    if (r->verbs & VERB_WATCH) {
+    if ((r->verbs & VERB_WATCH) && !r->custom) {
         static const char *const forms[] = {"", "/{name}"};
         for (size_t i = 0; i < 2; i++) {
             begin_path(w, root, arena_printf(arena, "/watch%s/%s%s", inside + strlen(root), r->plural, forms[i]));
@@ -330,7 +422,7 @@ static void write_resource_paths(Writer *w, const Resource *r, const char *root)
 static void write_paths(Writer *w, const char *group, const char *version) {
     Arena *arena = arena_new(0);
     const char *last = "";
-    for (size_t i = 0; resource_builtin(i); i++) {
+    for (size_t i = 0; !w->custom_only && resource_builtin(i); i++) {
         const Resource *r = resource_builtin(i);
         if (group && (!streq(r->group, group) || !streq(r->version, version)))
             continue;
@@ -343,11 +435,21 @@ static void write_paths(Writer *w, const char *group, const char *version) {
         }
         write_resource_paths(w, r, root);
     }
+    for (size_t i = 0; w->custom[i]; i++)
+        write_resource_paths(w, w->custom[i],
+                             arena_printf(arena, "/apis/%s/%s", w->custom[i]->group, w->custom[i]->version));
     arena_free(arena);
 }
 
-static void write_document(Buf *out, bool v3, const char *group, const char *version) {
-    Writer w = {.out = out, .v3 = v3, .seen = strmap_new(NULL), .queue = xcalloc(SCHEMAS_MAX, sizeof(const Schema *))};
+static void write_document(Buf *out, bool v3, const char *group, const char *version, const Resource **custom) {
+    static const Resource *none[] = {NULL};
+    Writer w = {.out = out,
+                .v3 = v3,
+                .seen = strmap_new(NULL),
+                .queue = xcalloc(SCHEMAS_MAX, sizeof(const Schema *)),
+                .custom = custom ? custom : none,
+                .custom_only = v3 && custom,
+                .arena = arena_new(0)};
     buf_printf(out, "{\"%s\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"v1.36.3\"},\"paths\":{",
                v3 ? "openapi\":\"3.0.0" : "swagger\":\"2.0");
     write_paths(&w, group, version);
@@ -360,12 +462,13 @@ static void write_document(Buf *out, bool v3, const char *group, const char *ver
                        "\"in\":\"header\"}},\"security\":[{\"BearerToken\":[]}]}");
     strmap_free(w.seen);
     free(w.queue);
+    arena_free(w.arena);
 }
 
-void openapi_write_v2(Buf *out) {
-    write_document(out, false, NULL, NULL);
+void openapi_write_v2(Buf *out, const Resource **custom) {
+    write_document(out, false, NULL, NULL, custom);
 }
 
-void openapi_write_v3(Buf *out, const char *group, const char *version) {
-    write_document(out, true, group, version);
+void openapi_write_v3(Buf *out, const char *group, const char *version, const Resource **custom) {
+    write_document(out, true, group, version, custom);
 }
