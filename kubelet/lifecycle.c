@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "base/version.h"
+#include "grpc/health.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
@@ -245,6 +247,59 @@ static int run_tcp(const Value *container, const Value *tcp, const char *pod_ip,
     return r < 0 ? refuse(ret_error, r, xasprintf("dial tcp %s:%u: connect: %s", host, port, strerror(-r))) : 0;
 }
 
+/* ---- grpc ---- */
+
+/* Go's %v of a time.Duration of whole seconds: "1m30s". */
+static char *go_seconds(uint64_t ns) {
+    unsigned long long s = ns / NS_PER_SEC;
+    if (s < 60)
+        return xasprintf("%llus", s);
+    return s < 3600 ? xasprintf("%llum%llus", s / 60, s % 60)
+                    : xasprintf("%lluh%llum%llus", s / 3600, s / 60 % 60, s % 60);
+}
+
+static char *grpc_words(const GrpcStatus *status, const char *timeout) {
+    if (status->code == GRPC_UNIMPLEMENTED)
+        return xasprintf("error: this server does not implement the grpc health protocol (grpc.health.v1.Health): %s",
+                         str_or(status->message, ""));
+    if (status->code == GRPC_DEADLINE_EXCEEDED)
+        return xasprintf("timeout: health rpc did not complete within %s", timeout);
+    _cleanup_free_ char *words = grpc_status_words(status);
+    return xasprintf("error: health rpc probe failed: %s", words);
+}
+
+/* As the reference: a port where nobody listens yet is tried until the time is over. */
+static int run_grpc(const Value *grpc, const char *pod_ip, uint64_t timeout_ns, char **ret_error) {
+    int64_t port = value_get_int(grpc, "port", 0);
+    if (str_empty(pod_ip) || port < 1 || port > UINT16_MAX)
+        return refuse(ret_error, -EINVAL, xstrdup("the handler has no address or port to connect to"));
+    bool six = strchr(pod_ip, ':');
+    uint64_t deadline = now_monotonic_ns() + timeout_ns;
+    _cleanup_free_ char *timeout = go_seconds(timeout_ns);
+    _cleanup_free_ char *address = xasprintf("%s%s%s:%u", six ? "[" : "", pod_ip, six ? "]" : "", (unsigned)port);
+    const GrpcOptions options = {
+        .user_agent = "kube-probe/" KUBERNETES_MAJOR "." KUBERNETES_MINOR, .linger_seconds = 1, .wait = true};
+    _cleanup_(grpc_closep) GrpcConnection *connection = NULL;
+    int r = grpc_open(address, &options, deadline, &connection);
+    if (r == -ETIMEDOUT)
+        return refuse(ret_error, r,
+                      xasprintf("timeout: failed to connect service \"%s\" within %s: context deadline exceeded",
+                                address, timeout));
+    if (r < 0)
+        return refuse(ret_error, r, xasprintf("error: failed to connect service at \"%s\": %s", address, strerror(-r)));
+    _cleanup_grpc_status_ GrpcStatus status = {0};
+    int32_t health = HEALTH_UNKNOWN;
+    health_check(connection, value_get_str(grpc, "service"), deadline, &health, &status);
+    if (status.code != GRPC_OK)
+        return refuse(ret_error, status.code == GRPC_DEADLINE_EXCEEDED ? -ETIMEDOUT : -EPROTO,
+                      grpc_words(&status, timeout));
+    char number[HEALTH_NAME_MAX];
+    if (health != HEALTH_SERVING)
+        return refuse(ret_error, -EPROTO,
+                      xasprintf("service unhealthy (responded with \"%s\")", health_name(health, number)));
+    return 0;
+}
+
 /* ---- sleep ---- */
 
 static bool container_runs(Kubelet *k, const char *id) {
@@ -283,8 +338,8 @@ static int handler_do(Kubelet *k, const Value *container, const char *container_
         return run_tcp(container, v, pod_ip, timeout_ns, ret_error);
     if ((v = value_get(handler, "sleep")))
         return run_sleep(k, container_id, v, timeout_ns, ret_error);
-    if (value_get(handler, "grpc"))
-        return refuse(ret_error, -EOPNOTSUPP, xstrdup("grpc handlers are not supported on this node"));
+    if (!hook && (v = value_get(handler, "grpc"))) /* hooks have no such action */
+        return run_grpc(v, pod_ip, timeout_ns, ret_error);
     return refuse(ret_error, -EINVAL, xstrdup("invalid handler: it names no action"));
 }
 
