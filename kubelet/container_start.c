@@ -41,7 +41,6 @@ static uint32_t next_attempt(PodSync *s, const Value *container, ContainerKind k
                                         [CONTAINER_EPHEMERAL] = "ephemeralContainerStatuses"};
     if (last)
         return last->state == CONTAINER_CREATED ? last->attempt : last->attempt + 1;
-    (void)container;
     const Value *old = status_find(value_get(s->old_status, lists[kind]), value_get_str(container, "name"));
     int64_t count = value_get_int(old, "restartCount", 0);
     bool ran = !str_empty(value_get_str(old, "containerID"));
