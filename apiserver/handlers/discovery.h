@@ -5,6 +5,7 @@
 
 struct CustomResources; /* registry/custom_resources.h; NULL: none */
 
-void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *custom, const char *path, const char *server_address);
+void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *custom, const char *path,
+                     const char *server_address);
 /* The list at /, sorted. */
 Value *discovery_root_paths(Arena *arena, struct CustomResources *custom);
