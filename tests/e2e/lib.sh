@@ -10,8 +10,22 @@ registry_pid=
 
 say() { printf '%s\n' "$*"; }
 
-# A free TCP port on loopback.
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# A free TCP port on loopback, below those that the kernel gives to clients: a client that tries again and again to reach a
+# server that is down would otherwise be given the server's own port one day.
+free_port() {
+  python3 - <<'P'
+import random, socket
+while True:
+    port = random.randrange(20000, 32000)
+    try:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+        print(port)
+        break
+    except OSError:
+        pass
+P
+}
 
 # step NAME COMMAND...: runs the command (a function, mostly) and counts.
 step() {
