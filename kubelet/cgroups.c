@@ -54,7 +54,8 @@ int cgroups_open(const char *mount_root, const char *root, Cgroups **ret, char *
         }
         for (struct dirent *e; c->n < CGROUP_HIERARCHIES_MAX && (e = readdir(d));) {
             struct stat st;
-            /* cpu -> cpu,cpuacct are links to one hierarchy; "unified", v2's mount on hybrid machines, is cleared too */
+            /* cpu -> cpu,cpuacct are links to one hierarchy; "unified", v2's mount on hybrid machines, is cleared too
+             */
             if (e->d_name[0] == '.')
                 continue;
             _cleanup_free_ char *path = xasprintf("%s/%s", mount_root, e->d_name);

@@ -75,7 +75,8 @@ static void work_run(void *userdata) {
 }
 
 int server_submit(Kubelet *k, void (*fn)(void *userdata), void *userdata) {
-    atomic_fetch_add(&k->requests, 1); /* before the look at `stopping`, which kubelet_server_stop does the other way round */
+    atomic_fetch_add(&k->requests,
+                     1); /* before the look at `stopping`, which kubelet_server_stop does the other way round */
     Work *work = NEW(Work);
     *work = (Work){k, fn, userdata};
     int r = k->stopping ? -ESHUTDOWN : pool_submit(k->request_pool, work_run, work);
@@ -98,9 +99,9 @@ static void serve_pods(Call *call) {
     pthread_mutex_lock(&k->lock);
     size_t n = 0;
     Object **objects = NEWN0(Object *, strmap_size(k->pods) + 1);
-    STRMAP_FOREACH(k->pods, uid, p)
-    if (!p->removed)
-        objects[n++] = object_ref(p->object);
+    STRMAP_FOREACH (k->pods, uid, p)
+        if (!p->removed)
+            objects[n++] = object_ref(p->object);
     pthread_mutex_unlock(&k->lock);
     for (size_t i = 0; i < n; i++) {
         size_t len;
@@ -131,12 +132,9 @@ typedef struct Route {
 } Route;
 
 static const Route routes[] = {
-    {"pods", false, false, 1, 1, serve_pods},
-    {"metrics", false, false, 1, 1, serve_metrics},
-    {"containerLogs", false, false, 4, 4, serve_logs},
-    {"exec", true, false, 4, 5, serve_exec},
-    {"attach", true, false, 4, 5, serve_attach},
-    {"run", true, true, 4, 5, serve_run},
+    {"pods", false, false, 1, 1, serve_pods},          {"metrics", false, false, 1, 1, serve_metrics},
+    {"containerLogs", false, false, 4, 4, serve_logs}, {"exec", true, false, 4, 5, serve_exec},
+    {"attach", true, false, 4, 5, serve_attach},       {"run", true, true, 4, 5, serve_run},
     {"portForward", true, false, 3, 4, serve_forward},
 };
 

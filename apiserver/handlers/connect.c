@@ -189,7 +189,8 @@ static int on_head(http_parser *parser) {
 
 /* A refused upgrade goes to the client as it is: kubectl words its own message around the text. */
 static void pass_refusal_on(Relay *relay) {
-    static const char *const hop[] = {"content-length", "transfer-encoding", "connection", "date", "keep-alive", "upgrade", NULL};
+    static const char *const hop[] = {"content-length", "transfer-encoding", "connection", "date",
+                                      "keep-alive",     "upgrade",           NULL};
     HttpHeader headers[UPSTREAM_HEADERS_MAX];
     size_t n = reply_headers(relay, headers, hop);
     http_reply(relay->exchange->http, (int)relay->parser.status_code, headers, n,
@@ -218,7 +219,8 @@ static void pass_error_on(Relay *relay) {
     if (code == 400)
         api_error_bad_request(&err, "%s", text);
     else if (code == 404)
-        api_error_set(&err, 404, "NotFound", "the server could not find the requested resource ( %s %s)", relay->exchange->route.subresource, text);
+        api_error_set(&err, 404, "NotFound", "the server could not find the requested resource ( %s %s)",
+                      relay->exchange->route.subresource, text);
     else if (code == 500)
         api_error_set(&err, 500, "InternalError", "Internal error occurred: %s", text);
     else

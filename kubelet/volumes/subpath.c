@@ -20,8 +20,8 @@ static bool has_dotdot(const char *path) {
 }
 
 /* Opens `path` below root, making folders that are not there, one component at a time: each parent is held open, so
- * that nothing can be put in its place meanwhile. They get the volume's own mode, so that whoever may use the volume may
- * use them. */
+ * that nothing can be put in its place meanwhile. They get the volume's own mode, so that whoever may use the volume
+ * may use them. */
 static int open_or_make(int root, const char *path) {
     int fd = fs_open_beneath(root, path, O_PATH, 0);
     if (fd != -ENOENT)
