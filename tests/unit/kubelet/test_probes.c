@@ -26,7 +26,7 @@ static char last_event[256];
 static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void probe_event(EventRecorder *recorder, const Object *about, const char *field_path, const char *type,
-                  const char *reason, const char *format, ...) {
+                        const char *reason, const char *format, ...) {
     (void)recorder;
     (void)about;
     va_list ap;
@@ -40,8 +40,8 @@ static void probe_event(EventRecorder *recorder, const Object *about, const char
     atomic_fetch_add(&unhealthy, 1);
 }
 
-static int fake_exec_sync(Runtime *runtime, const char *id, const char *const *command, uint64_t timeout_ns, size_t limit,
-                          Buf *out, int *ret_exit_code, char **ret_error) {
+static int fake_exec_sync(Runtime *runtime, const char *id, const char *const *command, uint64_t timeout_ns,
+                          size_t limit, Buf *out, int *ret_exit_code, char **ret_error) {
     (void)runtime;
     (void)id;
     (void)command;
@@ -57,8 +57,11 @@ static int fake_exec_sync(Runtime *runtime, const char *id, const char *const *c
 
 static int fake_container_status(Runtime *runtime, const char *id, ContainerStatus *ret) {
     (void)runtime;
-    *ret = (ContainerStatus){.id = xstrdup(id), .sandbox_id = xstrdup("s"), .name = xstrdup("c"),
-                             .state = CONTAINER_RUNNING, .started_ns = now_realtime_ns()};
+    *ret = (ContainerStatus){.id = xstrdup(id),
+                             .sandbox_id = xstrdup("s"),
+                             .name = xstrdup("c"),
+                             .state = CONTAINER_RUNNING,
+                             .started_ns = now_realtime_ns()};
     return 0;
 }
 
@@ -111,8 +114,8 @@ static bool becomes(Kubelet *k, bool (*what)(Kubelet *k)) {
 
 static void test_life(void **state) {
     (void)state;
-    Runtime runtime = {.exec_sync = fake_exec_sync, .container_status = fake_container_status,
-                       .sandbox_status = fake_sandbox_status};
+    Runtime runtime = {
+        .exec_sync = fake_exec_sync, .container_status = fake_container_status, .sandbox_status = fake_sandbox_status};
     Kubelet k = {.runtime = &runtime, .node_ip = (char *)"192.0.2.2"};
     k.config.root_dir = k.config.log_dir = "/nonexistent";
     pthread_mutex_init(&k.lock, NULL);
@@ -127,8 +130,8 @@ static void test_life(void **state) {
     pods_added(object, &k);
     PodSync s = {.k = &k, .p = pod_get(&k, "u"), .arena = arena, .object = object, .pod = object_value(object, arena)};
     const Value *c = pod_find_container(s.pod, "c", NULL);
-    ContainerStatus status = {.id = (char *)"id1", .name = (char *)"c", .state = CONTAINER_RUNNING,
-                              .started_ns = now_realtime_ns()};
+    ContainerStatus status = {
+        .id = (char *)"id1", .name = (char *)"c", .state = CONTAINER_RUNNING, .started_ns = now_realtime_ns()};
 
     /* not followed yet: the definition decides */
     assert_false(is_started(&k));
