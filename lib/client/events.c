@@ -38,9 +38,10 @@ typedef struct Known { /* an event that was sent */
     int64_t count, first_ns;
 } Known;
 
-typedef struct Group { /* events that differ in their message only */
+typedef struct Group {                  /* events that differ in their message only */
+    uint64_t messages[SIMILAR_MAX - 1]; /* hashes of the distinct messages seen */
     unsigned n;
-    int64_t since_ns;
+    int64_t last_ns;
 } Group;
 
 typedef struct Bucket {
@@ -185,19 +186,27 @@ static bool spam_allows(EventRecorder *recorder, const Pending *pending) {
     return true;
 }
 
-/* True when this event is one of too many that differ only in the message. */
+/* True when this event is one of too many that differ only in the message: the SIMILAR_MAX-th message and all after it.
+ * Messages known by then stay events of their own; a group that was silent for SIMILAR_SECONDS begins anew. */
 static bool is_one_of_many(EventRecorder *recorder, Arena *arena, const Pending *pending) {
     limit_cache(recorder->groups);
     const char *key = arena_printf(arena, "%s\n%s\n%s", object_uid(pending->about), pending->type, pending->reason);
     Group *group = strmap_get(recorder->groups, key);
     if (!group) {
         group = NEW0(Group);
-        group->since_ns = pending->at_ns;
         strmap_put(recorder->groups, key, group);
     }
-    if (pending->at_ns - group->since_ns > (int64_t)(SIMILAR_SECONDS * NS_PER_SEC))
-        *group = (Group){.since_ns = pending->at_ns};
-    return ++group->n > SIMILAR_MAX;
+    if (pending->at_ns - group->last_ns > (int64_t)(SIMILAR_SECONDS * NS_PER_SEC))
+        group->n = 0;
+    group->last_ns = pending->at_ns;
+    uint64_t message = hash_bytes(pending->message, strlen(pending->message));
+    for (unsigned i = 0; i < group->n; i++)
+        if (group->messages[i] == message)
+            return false;
+    if (group->n == ELEMENTSOF(group->messages))
+        return true;
+    group->messages[group->n++] = message;
+    return false;
 }
 
 static Value *event_value(EventRecorder *recorder, Arena *arena, const Pending *pending, const char *ns,
