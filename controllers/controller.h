@@ -39,6 +39,9 @@ EventRecorder *controller_events(Controller *controller, const char *component);
 /* Work queue keys: "namespace/name", or "name" for cluster-scoped objects. */
 void controller_enqueue(WorkQueue *queue, const Object *object);
 void controller_enqueue_after(WorkQueue *queue, const Object *object, uint64_t delay_ns);
+/* The object of this informer's kind that controls `owned`, by name and uid; NULL when it has no such controller. The
+ * caller's reference. */
+Object *controller_owner(Informer *owners, const Object *owned);
 typedef struct KeyParts {
     char ns[256], name[256];
 } KeyParts;

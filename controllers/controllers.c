@@ -114,6 +114,14 @@ void controller_enqueue_after(WorkQueue *queue, const Object *object, uint64_t d
     workqueue_add_after(queue, key, delay_ns);
 }
 
+Object *controller_owner(Informer *owners, const Object *owned) {
+    const OwnerRef *owner = object_controller(owned);
+    if (!owner || !streq(owner->kind, informer_resource(owners)->kind))
+        return NULL;
+    Object *object = informer_lookup(owners, object_namespace(owned), owner->name);
+    return object && streq(object_uid(object), owner->uid) ? object : object_unref(object);
+}
+
 bool controller_key_split(const char *key, KeyParts *ret) {
     const char *slash = strchr(key, '/'), *name = slash ? slash + 1 : key;
     size_t n = slash ? (size_t)(slash - key) : 0;

@@ -44,11 +44,8 @@ static void cron_updated(_unused_ Object *old, Object *cron, void *userdata) {
 
 static void job_changed(Object *job, void *userdata) {
     CronJobs *all = userdata;
-    const OwnerRef *owner = object_controller(job);
-    if (!owner || !streq(owner->kind, "CronJob"))
-        return;
-    _cleanup_object_ Object *cron = informer_lookup(all->crons, object_namespace(job), owner->name);
-    if (cron && streq(object_uid(cron), owner->uid))
+    _cleanup_object_ Object *cron = controller_owner(all->crons, job);
+    if (cron)
         controller_enqueue(all->queue, cron);
 }
 

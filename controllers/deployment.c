@@ -19,16 +19,8 @@ typedef struct Deployments {
     WorkQueue *queue;
 } Deployments;
 
-static Object *owner_of(Informer *informer, const Object *owned) {
-    const OwnerRef *owner = object_controller(owned);
-    if (!owner || !streq(owner->kind, informer_resource(informer)->kind))
-        return NULL;
-    Object *object = informer_lookup(informer, object_namespace(owned), owner->name);
-    return object && streq(object_uid(object), owner->uid) ? object : object_unref(object);
-}
-
 static void wake_owner(Deployments *all, const Object *set) {
-    _cleanup_object_ Object *deployment = owner_of(all->deployments, set);
+    _cleanup_object_ Object *deployment = controller_owner(all->deployments, set);
     if (deployment)
         controller_enqueue(all->queue, deployment);
 }
@@ -67,7 +59,7 @@ static void set_deleted(Object *set, void *userdata) {
 /* Only Recreate waits for pods to be gone. */
 static void pod_deleted(Object *pod, void *userdata) {
     Deployments *all = userdata;
-    _cleanup_object_ Object *set = owner_of(all->sets, pod);
+    _cleanup_object_ Object *set = controller_owner(all->sets, pod);
     if (set)
         wake_owner(all, set);
 }

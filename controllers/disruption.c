@@ -60,24 +60,15 @@ static void pod_updated(Object *old, Object *pod, void *userdata) {
 
 /* ---- how many pods there should be ---- */
 
-static Object *owner_in(Informer *informer, const char *ns, const OwnerRef *owner) {
-    if (!streq(owner->kind, informer_resource(informer)->kind))
-        return NULL;
-    Object *object = informer_lookup(informer, ns, owner->name);
-    return object && streq(object_uid(object), owner->uid) ? object : object_unref(object);
-}
-
 /* The scale of what controls this pod; -ENOENT when nothing that has a scale does. *ret_uid in the arena. */
 static int64_t scale_of(Sync *sync, const Object *pod, const char **ret_uid) {
     Informer *kinds[] = {sync->all->sets, sync->all->statefuls, sync->all->controllers};
-    const OwnerRef *owner = object_controller(pod);
-    for (size_t i = 0; owner && i < ELEMENTSOF(kinds); i++) {
-        _cleanup_object_ Object *set = owner_in(kinds[i], object_namespace(pod), owner), *deployment = NULL;
+    for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+        _cleanup_object_ Object *set = controller_owner(kinds[i], pod), *deployment = NULL;
         if (!set)
             continue;
-        const OwnerRef *above = object_controller(set);
-        if (above && kinds[i] == sync->all->sets)
-            deployment = owner_in(sync->all->deployments, object_namespace(pod), above);
+        if (kinds[i] == sync->all->sets)
+            deployment = controller_owner(sync->all->deployments, set);
         Object *scaled = deployment ? deployment : set;
         *ret_uid = arena_strdup(sync->arena, object_uid(scaled));
         return value_get_int(value_get(object_value(scaled, sync->arena), "spec"), "replicas", 1);

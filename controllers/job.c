@@ -26,14 +26,6 @@ typedef struct Jobs {
     StrMap *backoffs; /* key to JobBackoff */
 } Jobs;
 
-static Object *owner_of(Jobs *all, const Object *pod) {
-    const OwnerRef *owner = object_controller(pod);
-    if (!owner || !streq(owner->kind, "Job"))
-        return NULL;
-    Object *job = informer_lookup(all->jobs, object_namespace(pod), owner->name);
-    return job && streq(object_uid(job), owner->uid) ? job : object_unref(job);
-}
-
 static void remove_orphan_finalizer(Jobs *all, const Object *pod) {
     if (!object_has_finalizers(pod))
         return;
@@ -44,7 +36,7 @@ static void remove_orphan_finalizer(Jobs *all, const Object *pod) {
 
 static void pod_changed(Object *pod, void *userdata) {
     Jobs *all = userdata;
-    _cleanup_object_ Object *job = owner_of(all, pod);
+    _cleanup_object_ Object *job = controller_owner(all->jobs, pod);
     if (job)
         controller_enqueue(all->queue, job);
     else
@@ -60,7 +52,7 @@ static void pod_updated(Object *old, Object *pod, void *userdata) {
 
 static void pod_deleted(Object *pod, void *userdata) {
     Jobs *all = userdata;
-    _cleanup_object_ Object *job = owner_of(all, pod);
+    _cleanup_object_ Object *job = controller_owner(all->jobs, pod);
     if (job)
         controller_enqueue(all->queue, job);
 }

@@ -42,14 +42,6 @@ typedef struct Sync {
 
 /* ---- what wakes a set ---- */
 
-static Object *owner_of(ReplicaSets *all, const Object *pod) {
-    const OwnerRef *owner = object_controller(pod);
-    if (!owner || !streq(owner->kind, all->resource->kind))
-        return NULL;
-    Object *set = informer_lookup(all->sets, object_namespace(pod), owner->name);
-    return set && streq(object_uid(set), owner->uid) ? set : object_unref(set);
-}
-
 static Selector *selector_of(const ReplicaSets *all, const Value *spec) {
     Selector *selector = NULL;
     if (!*all->resource->group)
@@ -72,7 +64,7 @@ static void wake_selecting(ReplicaSets *all, const Object *orphan) {
 }
 
 static void wake_owner(ReplicaSets *all, const Object *pod) {
-    _cleanup_object_ Object *set = owner_of(all, pod);
+    _cleanup_object_ Object *set = controller_owner(all->sets, pod);
     if (set)
         controller_enqueue(all->queue, set);
 }

@@ -61,11 +61,8 @@ static void set_updated(_unused_ Object *old, Object *set, void *userdata) {
 
 static void pod_changed(Object *pod, void *userdata) {
     StatefulSets *all = userdata;
-    const OwnerRef *owner = object_controller(pod);
-    if (!owner || !streq(owner->kind, "StatefulSet"))
-        return;
-    _cleanup_object_ Object *set = informer_lookup(all->sets, object_namespace(pod), owner->name);
-    if (set && streq(object_uid(set), owner->uid))
+    _cleanup_object_ Object *set = controller_owner(all->sets, pod);
+    if (set)
         controller_enqueue(all->queue, set);
 }
 

@@ -1,6 +1,6 @@
 #include "kubelet/pod_status.h"
-#include "kubelet/qos.h"
 
+#include "api/pod_qos.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -557,7 +557,7 @@ Value *pod_status_build(Arena *arena, const Value *pod, const Value *old, const 
     const char *start = value_get_str(old, "startTime");
     char now[RFC3339_MAX];
     value_set_str(arena, status, "startTime", str_empty(start) ? rfc3339_format(o->now_ns, now) : start);
-    value_set_str(arena, status, "qosClass", qos_class_name(pod_qos_class(pod)));
+    value_set_str(arena, status, "qosClass", pod_qos(pod));
     if (init->len)
         value_set(arena, status, "initContainerStatuses", init);
     if (regular->len)

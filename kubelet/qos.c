@@ -1,5 +1,6 @@
 #include "kubelet/qos.h"
 
+#include "api/pod_qos.h"
 #include "api/quantity.h"
 #include "base/str.h"
 
@@ -26,64 +27,9 @@ int64_t resource_units(const Value *resources, const char *list, const char *nam
     return quantity_of(resources, list, name, &q) ? quantity_value(&q) : -1;
 }
 
-/* One resources struct seen by the class: which of cpu and memory are set, and are requests equal to limits? */
-typedef struct ClassState {
-    bool any, all_limited;
-    Quantity request[2], limit[2];
-    bool has_request[2], has_limit[2];
-} ClassState;
-
-static const char *const class_resources[] = {"cpu", "memory"};
-
-static void class_add(ClassState *s, const Value *resources) {
-    size_t limits = 0;
-    for (size_t i = 0; i < 2; i++) {
-        Quantity q;
-        if (quantity_of(resources, "requests", class_resources[i], &q) && quantity_sign(&q) > 0) {
-            s->any = true;
-            if (s->has_request[i])
-                quantity_add(&s->request[i], &q);
-            else
-                s->request[i] = q;
-            s->has_request[i] = true;
-        }
-        if (quantity_of(resources, "limits", class_resources[i], &q) && quantity_sign(&q) > 0) {
-            s->any = true;
-            limits++;
-            if (s->has_limit[i])
-                quantity_add(&s->limit[i], &q);
-            else
-                s->limit[i] = q;
-            s->has_limit[i] = true;
-        }
-    }
-    if (limits != 2)
-        s->all_limited = false;
-}
-
 QosClass pod_qos_class(const Value *pod) {
-    ClassState s = {.all_limited = true};
-    const Value *own = value_path(pod, "spec", "resources", NULL), *c;
-    if (!value_is_empty(value_get(own, "requests")) || !value_is_empty(value_get(own, "limits")))
-        class_add(&s, own);
-    else {
-        VALUE_FOREACH (c, pod_containers(pod))
-            class_add(&s, value_get(c, "resources"));
-        VALUE_FOREACH (c, pod_init_containers(pod))
-            class_add(&s, value_get(c, "resources"));
-    }
-    if (!s.any)
-        return QOS_BEST_EFFORT;
-    if (!s.all_limited)
-        return QOS_BURSTABLE;
-    for (size_t i = 0; i < 2; i++)
-        if (s.has_request[i] != s.has_limit[i] || (s.has_limit[i] && quantity_compare(&s.request[i], &s.limit[i]) != 0))
-            return QOS_BURSTABLE;
-    return QOS_GUARANTEED;
-}
-
-const char *qos_class_name(QosClass class) {
-    return class == QOS_GUARANTEED ? "Guaranteed" : class == QOS_BURSTABLE ? "Burstable" : "BestEffort";
+    const char *name = pod_qos(pod);
+    return streq(name, "Guaranteed") ? QOS_GUARANTEED : streq(name, "Burstable") ? QOS_BURSTABLE : QOS_BEST_EFFORT;
 }
 
 int64_t cpu_shares_from_milli(int64_t milli) {

@@ -6,8 +6,7 @@
 
 typedef enum QosClass { QOS_GUARANTEED, QOS_BURSTABLE, QOS_BEST_EFFORT } QosClass;
 
-QosClass pod_qos_class(const Value *pod);
-const char *qos_class_name(QosClass class);
+QosClass pod_qos_class(const Value *pod); /* pod_qos, as cgroups and scores need it */
 
 #define CPU_PERIOD_US 100000 /* cfs period of the reference */
 #define CPU_MIN_SHARES 2

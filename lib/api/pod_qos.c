@@ -11,11 +11,15 @@ typedef struct Sums {
     bool has_request[KINDS], has_limit[KINDS];
 } Sums;
 
-/* Adds an amount that is set and not zero. */
+/* Adds an amount that is set and not zero; a bare number, as files may have it, is a quantity too. */
 static bool add(const Value *list, const char *name, Quantity *sum, bool *has) {
     Quantity q;
-    const char *text = value_get_str(list, name);
-    if (!text || quantity_parse(text, &q) < 0 || quantity_sign(&q) <= 0)
+    const Value *amount = value_get(list, name);
+    if (value_is(amount, VALUE_INT))
+        q = quantity_from_int(amount->integer, QUANTITY_DECIMAL_SI);
+    else if (!value_str(amount) || quantity_parse(value_str(amount), &q) < 0)
+        return false;
+    if (quantity_sign(&q) <= 0)
         return false;
     if (*has)
         quantity_add(sum, &q);
@@ -41,9 +45,9 @@ const char *pod_qos(const Value *pod) {
     if (value_len(value_get(own, "requests")) || value_len(value_get(own, "limits")))
         add_resources(&sums, own);
     else {
-        VALUE_FOREACH(container, value_get(spec, "containers"))
+        VALUE_FOREACH (container, value_get(spec, "containers"))
             add_resources(&sums, value_get(container, "resources"));
-        VALUE_FOREACH(container, value_get(spec, "initContainers"))
+        VALUE_FOREACH (container, value_get(spec, "initContainers"))
             add_resources(&sums, value_get(container, "resources"));
     }
     if (!sums.any)
