@@ -30,8 +30,17 @@ int service_range_first(const char *range, char out[64]) {
     return inet_ntop(AF_INET6, &v6, out, 64) ? 0 : -errno;
 }
 
-static int ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
-                  const char *name, const char *json, bool replace) {
+/* Does the object have every member that is wanted, as it is wanted? */
+static bool is_as_wanted(const ApiResponse *response, const Value *wanted, Arena *arena) {
+    const Value *have = response->object ? object_value(response->object, arena) : NULL;
+    VALUE_FOREACH_MEMBER (member, wanted)
+        if (!streq(member->name, "metadata") && !value_equal(member->value, value_get(have, member->name)))
+            return false;
+    return true;
+}
+
+int bootstrap_ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
+                     const char *name, const char *json, bool replace) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     _cleanup_api_response_ ApiResponse response = {0};
     _cleanup_api_error_ ApiError err = {0};
@@ -50,7 +59,7 @@ static int ensure(ApiCore *core, const char *group, const char *version, const c
         return r < 0 ? r : -EINVAL;
     request.body = body;
     r = api_execute(core, &request, NULL, &response, &err);
-    if (r == 0 && !replace)
+    if (r == 0 && (!replace || is_as_wanted(&response, body, arena)))
         return 0;
     request.verb = r == 0 ? API_UPDATE : API_CREATE;
     request.name = r == 0 ? name : NULL;
@@ -69,7 +78,7 @@ static int namespaces(ApiCore *core) {
         char json[256];
         snprintf(json, sizeof json, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"%s\"}}",
                  names[i]);
-        r = ensure(core, "", "v1", "namespaces", NULL, names[i], json, false);
+        r = bootstrap_ensure(core, "", "v1", "namespaces", NULL, names[i], json, false);
     }
     return r;
 }
@@ -92,7 +101,7 @@ static int priority_classes(ApiCore *core) {
                  "{\"apiVersion\":\"scheduling.k8s.io/"
                  "v1\",\"kind\":\"PriorityClass\",\"metadata\":{\"name\":\"%s\"},\"value\":%d,\"description\":\"%s\"}",
                  classes[i].name, classes[i].value, classes[i].about);
-        r = ensure(core, "scheduling.k8s.io", "v1", "priorityclasses", NULL, classes[i].name, json, false);
+        r = bootstrap_ensure(core, "scheduling.k8s.io", "v1", "priorityclasses", NULL, classes[i].name, json, false);
     }
     return r;
 }
@@ -138,7 +147,7 @@ static int ensure_api_service(ApiCore *core, size_t i, const char *now) {
         "\"message\":\"Local APIServices are always available\"}]}}",
         name, *group ? "\"group\":\"" : "", group, *group ? "\"," : "", version, api_services[i].group_priority,
         api_services[i].version_priority, now);
-    return ensure(core, "apiregistration.k8s.io", "v1", "apiservices", NULL, name, json, false);
+    return bootstrap_ensure(core, "apiregistration.k8s.io", "v1", "apiservices", NULL, name, json, false);
 }
 
 static int ensure_api_services(ApiCore *core) {
@@ -150,44 +159,8 @@ static int ensure_api_services(ApiCore *core) {
     return r;
 }
 
-static bool is_loopback(const char *address) {
-    return str_has_prefix(address, "127.") || streq(address, "::1");
-}
-
-static int kubernetes_service(ApiCore *core, const BootstrapSpec *spec) {
-    char *service = xasprintf(
-        "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"kubernetes\",\"labels\":{\"component\":"
-        "\"apiserver\",\"provider\":\"kubernetes\"}},"
-        "\"spec\":{\"type\":\"ClusterIP\",\"clusterIP\":\"%s\",\"clusterIPs\":[\"%s\"],\"ipFamilies\":[\"%s\"],"
-        "\"ipFamilyPolicy\":\"SingleStack\",\"sessionAffinity\":\"None\",\"internalTrafficPolicy\":\"Cluster\","
-        "\"ports\":[{\"name\":\"https\",\"protocol\":\"TCP\",\"port\":443,\"targetPort\":%u}]}}",
-        spec->service_ip, spec->service_ip, strchr(spec->service_ip, ':') ? "IPv6" : "IPv4", spec->port);
-    char *endpoints = xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"Endpoints\",\"metadata\":{\"name\":\"kubernetes\","
-                                "\"labels\":{\"endpointslice.kubernetes.io/skip-mirror\":\"true\"}},"
-                                "\"subsets\":[{\"addresses\":[{\"ip\":\"%s\"}],\"ports\":[{\"name\":\"https\",\"port\":"
-                                "%u,\"protocol\":\"TCP\"}]}]}",
-                                spec->advertise, spec->port);
-    char *slice = xasprintf("{\"apiVersion\":\"discovery.k8s.io/"
-                            "v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"kubernetes\",\"labels\":{"
-                            "\"kubernetes.io/service-name\":\"kubernetes\"}},"
-                            "\"addressType\":\"%s\",\"endpoints\":[{\"addresses\":[\"%s\"],\"conditions\":{\"ready\":"
-                            "true}}],\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":\"TCP\"}]}",
-                            strchr(spec->advertise, ':') ? "IPv6" : "IPv4", spec->advertise, spec->port);
-    int r = ensure(core, "", "v1", "services", "default", "kubernetes", service, false);
-    /* a loopback address is no endpoint that a pod could reach: the Service stays without any */
-    if (r == 0 && !is_loopback(spec->advertise))
-        r = ensure(core, "", "v1", "endpoints", "default", "kubernetes", endpoints, true);
-    if (r == 0 && !is_loopback(spec->advertise))
-        r = ensure(core, "discovery.k8s.io", "v1", "endpointslices", "default", "kubernetes", slice, true);
-    free(service);
-    free(endpoints);
-    free(slice);
-    return r;
-}
-
-int bootstrap_cluster(ApiCore *core, const BootstrapSpec *spec) {
+int bootstrap_cluster(ApiCore *core) {
     int r = namespaces(core);
     r = r < 0 ? r : priority_classes(core);
-    r = r < 0 ? r : ensure_api_services(core);
-    return r < 0 ? r : kubernetes_service(core, spec);
+    return r < 0 ? r : ensure_api_services(core);
 }

@@ -1,14 +1,18 @@
-/* What a cluster has from its first start: namespaces, priority classes, the Service of the API itself. Written through
- * the core as system:apiserver, and only what is missing (the Service's endpoints follow the server's address). */
+/* What a cluster has from its first start: namespaces, priority classes, the local API services. Written through the
+ * core as system:apiserver, and only what is missing. */
 #pragma once
 
 #include "apiserver/handlers/api.h"
 
 typedef struct BootstrapSpec {
-    const char *advertise;
+    const char *advertise; /* where pods reach this server */
     uint16_t port;
     const char *service_ip; /* the first of the service range */
 } BootstrapSpec;
-int bootstrap_cluster(ApiCore *core, const BootstrapSpec *spec);
+int bootstrap_cluster(ApiCore *core);
+/* Makes the object of this JSON unless it is there; with `replace`, one that differs in a member besides its metadata
+ * is overwritten. Errors are logged. */
+int bootstrap_ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
+                     const char *name, const char *json, bool replace);
 /* The first address of a range such as 10.96.0.0/16: 10.96.0.1. -EINVAL. */
 int service_range_first(const char *range, char out[64]);

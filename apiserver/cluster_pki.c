@@ -48,16 +48,14 @@ static int server_cert(const ClusterPkiSpec *spec, const ClusterPki *pki) {
     char host[256] = "";
     if (gethostname(host, sizeof host - 1) == 0 && *host)
         add_once(dns, &n_dns, host);
-    add_once(ips, &n_ips, spec->service_ip);
-    if (is_address(spec->advertise))
-        add_once(ips, &n_ips, spec->advertise);
-    else
-        add_once(dns, &n_dns, spec->advertise);
-    for (size_t i = 0; spec->extra_names && spec->extra_names[i]; i++)
-        if (is_address(spec->extra_names[i]))
-            add_once(ips, &n_ips, spec->extra_names[i]);
-        else
-            add_once(dns, &n_dns, spec->extra_names[i]);
+    const char *const known[] = {spec->service_ip, spec->advertise, spec->cluster_address, NULL},
+                      *const * lists[] = {known, spec->extra_names};
+    for (size_t l = 0; l < ELEMENTSOF(lists); l++)
+        for (size_t i = 0; lists[l] && lists[l][i]; i++)
+            if (is_address(lists[l][i]))
+                add_once(ips, &n_ips, lists[l][i]);
+            else
+                add_once(dns, &n_dns, lists[l][i]);
     PkiCertSpec cert = {.common_name = "kube-apiserver", .dns_names = dns, .ip_addresses = ips, .server = true};
     return pki_cert_ensure(pki->ca, pki->server_cert, pki->server_key, &cert, NULL);
 }

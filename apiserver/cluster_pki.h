@@ -10,6 +10,7 @@ typedef struct ClusterPki {
 
 typedef struct ClusterPkiSpec {
     const char *data_dir, *advertise, *service_ip;
+    const char *cluster_address;    /* as in server.h */
     const char *const *extra_names; /* NULL-terminated; NULL: none */
 } ClusterPkiSpec;
 int cluster_pki_open(const ClusterPkiSpec *spec, ClusterPki *ret);

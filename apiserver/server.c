@@ -5,6 +5,7 @@
 #include "apiserver/cluster_pki.h"
 #include "apiserver/custom_definitions.h"
 #include "apiserver/event_ttl.h"
+#include "apiserver/kubernetes_service.h"
 #include "apiserver/metrics.h"
 #include "apiserver/paths.h"
 #include "apiserver/reviews.h"
@@ -21,7 +22,7 @@
 #define ISSUER "https://kubernetes.default.svc"
 
 struct ApiServer {
-    char *data_dir, *advertise, *service_range, *url, *address, *jwks_uri;
+    char *data_dir, *advertise, *cluster_address, *service_range, *url, *cluster_url, *address, *jwks_uri;
     char service_ip[64];
     const char *audiences[2];
     Store *store;
@@ -37,6 +38,7 @@ struct ApiServer {
     ApiHttp *api;
     Metrics *metrics;
     EventTtl *event_ttl;
+    KubernetesService *kubernetes_service;
     ServerPaths *paths;
     HttpServer *http;
     atomic_bool ready;
@@ -228,9 +230,15 @@ static void open_core(ApiServer *server) {
     server->api = api_http_new(&api);
 }
 
+static bool is_wildcard(const char *address) {
+    return streq(address, "0.0.0.0") || streq(address, "::");
+}
+
 static int open_door(ApiServer *server, const ApiServerConfig *config) {
+    const char *bind = str_or(config->bind, "127.0.0.1");
     HttpServerConfig http = {
-        .bind = config->bind,
+        .bind = bind,
+        .also = is_wildcard(bind) || streq(bind, server->cluster_address) ? NULL : config->cluster_address,
         .port = config->port,
         .cert_file = server->pki.server_cert,
         .key_file = server->pki.server_key,
@@ -241,14 +249,15 @@ static int open_door(ApiServer *server, const ApiServerConfig *config) {
     };
     int r = http_server_start(&http, &server->http);
     if (r < 0)
-        log_error("cannot listen on %s port %u: %s", str_or(config->bind, "127.0.0.1"), config->port, strerror(-r));
+        log_error("cannot listen on %s%s%s port %u: %s", bind, http.also ? " and " : "", str_or(http.also, ""),
+                  config->port, strerror(-r));
     return r;
 }
 
 /* Before the door opens: a request may come at once. With port 0 the kernel chooses, so addresses follow. */
 static void open_paths(ApiServer *server, uint16_t port) {
     server->address = xasprintf("%s:%u", server->advertise, port);
-    server->jwks_uri = xasprintf("https://%s/openid/v1/jwks", server->address);
+    server->jwks_uri = xasprintf("https://%s:%u/openid/v1/jwks", server->cluster_address, port); /* pods read it */
     ServerPathsConfig paths = {
         .api = server->api,
         .issuer = ISSUER,
@@ -284,14 +293,16 @@ static int write_kubeconfigs(ApiServer *server, const ApiServerConfig *config) {
     return r;
 }
 
-static bool is_wildcard(const char *address) {
-    return streq(address, "0.0.0.0") || streq(address, "::");
+static char *url_of(const ApiServer *server, const char *address) {
+    bool v6 = strchr(address, ':') != NULL;
+    return xasprintf("https://%s%s%s:%u", v6 ? "[" : "", address, v6 ? "]" : "", apiserver_port(server));
 }
 
 static int start(ApiServer *server, const ApiServerConfig *config) {
     const char *bind = str_or(config->bind, "127.0.0.1");
     server->data_dir = xstrdup(config->data_dir);
     server->advertise = xstrdup(config->advertise ? config->advertise : is_wildcard(bind) ? "127.0.0.1" : bind);
+    server->cluster_address = xstrdup(str_or(config->cluster_address, server->advertise));
     server->service_range = xstrdup(str_or(config->service_cluster_ip_range, APISERVER_SERVICE_RANGE));
     server->audiences[0] = ISSUER;
     int r = service_range_first(server->service_range, server->service_ip);
@@ -301,6 +312,7 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     }
     ClusterPkiSpec pki = {.data_dir = server->data_dir,
                           .advertise = server->advertise,
+                          .cluster_address = server->cluster_address,
                           .service_ip = server->service_ip,
                           .extra_names = config->extra_names};
     r = open_store(server);
@@ -315,11 +327,12 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     r = open_door(server, config);
     if (r < 0)
         return r;
-    server->url = xasprintf("https://%s%s%s:%u", strchr(server->advertise, ':') ? "[" : "", server->advertise,
-                            strchr(server->advertise, ':') ? "]" : "", apiserver_port(server));
+    server->url = url_of(server, server->advertise);
+    server->cluster_url = url_of(server, server->cluster_address);
     BootstrapSpec bootstrap = {
-        .advertise = server->advertise, .port = apiserver_port(server), .service_ip = server->service_ip};
-    r = bootstrap_cluster(server->core, &bootstrap);
+        .advertise = server->cluster_address, .port = apiserver_port(server), .service_ip = server->service_ip};
+    r = bootstrap_cluster(server->core);
+    r = r < 0 ? r : kubernetes_service_start(server->core, &bootstrap, &server->kubernetes_service);
     r = r < 0 ? r : write_kubeconfigs(server, config);
     if (r == 0)
         atomic_store(&server->ready, true);
@@ -345,6 +358,7 @@ void apiserver_stop(ApiServer *server) {
     if (server->http)
         http_server_stop(server->http, APISERVER_STOP_NS);
     event_ttl_stop(server->event_ttl);
+    kubernetes_service_stop(server->kubernetes_service);
     custom_definitions_stop(server->definitions);
     api_http_free(server->api);
     server_paths_free(server->paths);
@@ -362,6 +376,8 @@ void apiserver_stop(ApiServer *server) {
     free(server->advertise);
     free(server->service_range);
     free(server->url);
+    free(server->cluster_url);
+    free(server->cluster_address);
     free(server->address);
     free(server->jwks_uri);
     free(server);
@@ -406,7 +422,8 @@ int apiserver_node_credentials(ApiServer *server, const char *node, const char *
                         .client = true};
     int r = pki_cert_ensure(server->pki.ca, c.cert_file, c.key_file, &spec, NULL);
     r = r < 0 ? r
-              : cluster_pki_write_kubeconfig(&server->pki, server->url, user, c.cert_file, c.key_file, c.kubeconfig);
+              : cluster_pki_write_kubeconfig(&server->pki, server->cluster_url, user, c.cert_file, c.key_file,
+                                             c.kubeconfig);
     if (r < 0) {
         node_credentials_done(&c);
         return r;

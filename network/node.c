@@ -69,10 +69,10 @@ int cidr_subnet(const char *cidr, unsigned index, char ret[CIDR_TEXT_MAX]) {
     return 0;
 }
 
-int cluster_network_gateway(const char *node_cidr, char ret[CIDR_TEXT_MAX]) {
+int cluster_network_gateway(const char *cidr, char ret[CIDR_TEXT_MAX]) {
     uint32_t network;
     unsigned bits;
-    int r = cidr_parse(node_cidr, &network, &bits);
+    int r = cidr_parse(cidr, &network, &bits);
     if (r == 0)
         address_text(network + 1, ret);
     return r;
@@ -153,7 +153,25 @@ static int masquerade(const char *cluster, const char *sources, char **ret_error
     return tool_run(NFT_FILE, &script, 0, ret_error);
 }
 
-int cluster_network_create_host(const char *cluster, const char *pod_cidr, char **ret_error) {
+/* The bridge as the CNI plugin would make it with the first pod. An address of its own for the link, or it would take
+ * and lose those of pods. */
+static int make_pod_bridge(const char *bridge, const char *pod_cidr, char **ret_error) {
+    uint32_t network;
+    unsigned bits;
+    char gateway[CIDR_TEXT_MAX];
+    if (cidr_parse(pod_cidr, &network, &bits) < 0)
+        return fail(ret_error, -EINVAL, xasprintf("cluster network: invalid pod CIDR %s", pod_cidr));
+    address_text(++network, gateway);
+    _cleanup_buf_ Buf script = BUF_INIT(SCRIPT_MAX);
+    if (!link_exists(bridge))
+        buf_printf(&script, "link add %s address 0a:58:%02x:%02x:%02x:%02x type bridge\n", bridge, network >> 24,
+                   network >> 16 & 255, network >> 8 & 255, network & 255);
+    buf_printf(&script, "addr replace %s/%u dev %s\nlink set %s up\n", gateway, bits, bridge, bridge);
+    return tool_run(IP_BATCH, &script, 0, ret_error);
+}
+
+int cluster_network_create_host(const char *cluster, const char *pod_cidr, const char *pod_bridge,
+                                const char *node_pod_cidr, char **ret_error) {
     uint32_t network;
     unsigned bits;
     if (!cluster_is_valid(cluster) || cidr_parse(pod_cidr, &network, &bits) < 0)
@@ -162,7 +180,8 @@ int cluster_network_create_host(const char *cluster, const char *pod_cidr, char 
     int r = fs_write_control("/proc/sys/net/ipv4/ip_forward", "1");
     if (r < 0)
         return fail(ret_error, r, xasprintf("/proc/sys/net/ipv4/ip_forward: %s", strerror(-r)));
-    return masquerade(cluster, pod_cidr, ret_error);
+    r = make_pod_bridge(pod_bridge, node_pod_cidr, ret_error);
+    return r < 0 ? r : masquerade(cluster, pod_cidr, ret_error);
 }
 
 /* The machine's side: the bridge, a link into each node, routes to the nodes' pods. */

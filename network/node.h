@@ -28,14 +28,18 @@ typedef struct ClusterNetwork {
  * cluster is masqueraded. *ret: n_nodes entries, for cluster_network_free. -EINVAL, -ENOENT (no ip or nft), -EIO with
  * the tool's message. */
 int cluster_network_create(const ClusterNetwork *spec, NodeNetwork **ret, char **ret_error);
-/* One node in the machine's own namespace: forwarding, and masquerading of what its pods send out of the cluster. */
-int cluster_network_create_host(const char *cluster, const char *pod_cidr, char **ret_error);
+/* One node in the machine's own namespace: forwarding, masquerading of what its pods send out of the cluster, and the
+ * bridge its pods will be on with the first address of `node_pod_cidr` (the share of the node), so that servers for
+ * pods can listen there before the first pod comes. */
+int cluster_network_create_host(const char *cluster, const char *pod_cidr, const char *pod_bridge,
+                                const char *node_pod_cidr, char **ret_error);
 /* Removes either kind, and the chains of portmap when no mapping of anybody is left. `pod_bridge`: of a node in the
  * machine's own namespace (NULL: none). Idempotent. */
 int cluster_network_remove(const char *cluster, const char *netns_dir, const char *pod_bridge, char **ret_error);
 void cluster_network_free(NodeNetwork *nodes, unsigned n_nodes);
-/* The machine's address on the nodes' bridge (.1 of node_cidr), where servers for nodes listen. */
-int cluster_network_gateway(const char *node_cidr, char ret[CIDR_TEXT_MAX]);
+/* The first address of a range: of node_cidr, the machine's on the nodes' bridge, where servers for nodes listen; of a
+ * node's pod addresses, the node's on the bridge of its pods. */
+int cluster_network_gateway(const char *cidr, char ret[CIDR_TEXT_MAX]);
 
 /* Writes DIR/10-lighter.conflist for cni.h: a bridge with host-local addresses of `pod_cidr` (kept in `ipam_dir`) and
  * portmap. Bridge names are per namespace: at most 15 bytes. */

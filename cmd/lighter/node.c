@@ -99,7 +99,7 @@ int local_nodes_network(const Cluster *cluster, LocalNode *nodes, char **ret_err
         return r;
     nodes[0].address = machine_address();
     nodes[0].pod_cidr = xstrdup(pod_cidr);
-    r = cluster_network_create_host(cluster->id, cluster->cidr, ret_error);
+    r = cluster_network_create_host(cluster->id, cluster->cidr, nodes[0].bridge, pod_cidr, ret_error);
     return r < 0 ? r : write_network_list(&nodes[0], ret_error);
 }
 

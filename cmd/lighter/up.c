@@ -92,37 +92,34 @@ static int plan(Up *up, const UpOptions *options) {
     return r < 0 ? fail("lock the data directory", NULL, r) : 0;
 }
 
-/* With nodes in namespaces of their own, the server listens where they reach it: the machine's address on their bridge.
- */
-static int choose_address(Up *up) {
-    char gateway[CIDR_TEXT_MAX];
+/* Users reach the server on loopback; nodes and pods where the machine is on the network of the nodes, or of the pods
+ * when the only node is the machine itself. */
+static int choose_addresses(Up *up, char ret_cluster[CIDR_TEXT_MAX]) {
     Cluster *c = &up->cluster;
-    if (c->bind)
-        return 0;
-    if (c->nodes == 1)
+    if (!c->bind)
         c->bind = xstrdup("127.0.0.1");
-    else {
-        int r = cluster_network_gateway(c->node_cidr, gateway);
-        if (r < 0)
-            return fail("work out the nodes' addresses", NULL, r);
-        c->bind = xstrdup(gateway);
-    }
-    return 0;
+    int r = cluster_network_gateway(c->nodes == 1 ? up->nodes[0].pod_cidr : c->node_cidr, ret_cluster);
+    return r < 0 ? fail("work out the nodes' addresses", NULL, r) : 0;
 }
 
 static int start_server(Up *up, const UpOptions *options) {
     static const char *const LOOPBACK[] = {"127.0.0.1", "localhost", NULL};
     Cluster *c = &up->cluster;
+    char cluster_address[CIDR_TEXT_MAX];
+    int r = choose_addresses(up, cluster_address);
+    if (r < 0)
+        return r;
     const ApiServerConfig config = {
         .data_dir = c->dir,
         .bind = c->bind,
+        .cluster_address = cluster_address,
         .port = (uint16_t)c->port,
         .extra_names = LOOPBACK,
         .token_auth_file = options->token_auth_file,
         .service_cluster_ip_range = options->service_range,
         .kubeconfig = options->kubeconfig,
     };
-    int r = apiserver_start(&config, &up->server);
+    r = apiserver_start(&config, &up->server);
     if (r < 0)
         return fail("start the API server", r == -EADDRINUSE ? "its port is taken; choose another with --port" : NULL,
                     r);
@@ -159,7 +156,7 @@ static int start(Up *up, const UpOptions *options) {
     r = local_nodes_network(&up->cluster, up->nodes, &error);
     if (r < 0)
         return fail("make the network", error, r);
-    if ((r = choose_address(up)) < 0 || (r = start_server(up, options)) < 0 || (r = start_control(up)) < 0)
+    if ((r = start_server(up, options)) < 0 || (r = start_control(up)) < 0)
         return r;
     r = agents_start(&up->cluster, up->nodes, up->server, up->loop, &up->agents, &error);
     return r < 0 ? fail("start the node agents", error, r) : 0;

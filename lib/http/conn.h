@@ -168,7 +168,7 @@ struct Worker {
     Loop *loop;
     pthread_t thread;
     bool started;
-    Source *listen_source, *sweep_timer, *stop_timer, *accept_timer;
+    Source *listen_sources[HTTP_LISTEN_MAX], *sweep_timer, *stop_timer, *accept_timer;
     Conn *conns, *dirty;
     Duplex *duplexes;
     atomic_uint n_conns;
@@ -192,7 +192,8 @@ struct HttpServer {
     HttpServerConfig config;
     pthread_mutex_t tls_lock;
     SSL_CTX *tls; /* under tls_lock; a connection keeps its own reference */
-    int listen_fd;
+    int listen_fds[HTTP_LISTEN_MAX];
+    unsigned n_listen;
     uint16_t port;
     Worker **workers;
     unsigned n_workers;

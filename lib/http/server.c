@@ -140,6 +140,11 @@ static void accept_one(Worker *self, int fd) {
     atomic_fetch_sub(&worker->n_conns, 1);
 }
 
+static void worker_deafen(Worker *worker) {
+    for (unsigned i = 0; i < HTTP_LISTEN_MAX; i++)
+        worker->listen_sources[i] = source_unref(worker->listen_sources[i]);
+}
+
 static void on_listen(Source *source, int fd, uint32_t revents, void *userdata) {
     (void)source, (void)revents;
     Worker *worker = userdata;
@@ -151,7 +156,7 @@ static void on_listen(Source *source, int fd, uint32_t revents, void *userdata) 
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             log_warn("cannot accept connections: %s", strerror(errno));
-            worker->listen_source = source_unref(worker->listen_source);
+            worker_deafen(worker);
             timer_set(worker->accept_timer, now_monotonic_ns() + ACCEPT_RETRY_NS);
         }
         if (errno != ECONNABORTED && errno != EINTR)
@@ -160,13 +165,18 @@ static void on_listen(Source *source, int fd, uint32_t revents, void *userdata) 
 }
 
 static int worker_listen(Worker *worker) {
-    return loop_add_io(worker->loop, worker->server->listen_fd, EPOLLIN | EPOLLEXCLUSIVE, on_listen, worker,
-                       &worker->listen_source);
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < worker->server->n_listen; i++)
+        r = loop_add_io(worker->loop, worker->server->listen_fds[i], EPOLLIN | EPOLLEXCLUSIVE, on_listen, worker,
+                        &worker->listen_sources[i]);
+    if (r < 0)
+        worker_deafen(worker);
+    return r;
 }
 
 static void on_accept_timer(Source *source, void *userdata) {
     Worker *worker = userdata;
-    if (!worker->stopping && !worker->listen_source && worker_listen(worker) < 0)
+    if (!worker->stopping && !worker->listen_sources[0] && worker_listen(worker) < 0)
         timer_set(source, now_monotonic_ns() + ACCEPT_RETRY_NS);
 }
 
@@ -205,24 +215,24 @@ static int worker_start(Worker *worker) {
     return -r;
 }
 
-static int server_listen(HttpServer *server) {
+static int server_listen(HttpServer *server, const char *bind_to, uint16_t port) {
     struct sockaddr_storage address = {0};
     struct sockaddr_in *in = (struct sockaddr_in *)&address;
     struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&address;
-    const char *bind_to = server->config.bind ? server->config.bind : "127.0.0.1";
     socklen_t len = sizeof *in;
     if (inet_pton(AF_INET, bind_to, &in->sin_addr) == 1) {
         in->sin_family = AF_INET;
-        in->sin_port = htons(server->config.port);
+        in->sin_port = htons(port);
     } else if (inet_pton(AF_INET6, bind_to, &in6->sin6_addr) == 1) {
         in6->sin6_family = AF_INET6;
-        in6->sin6_port = htons(server->config.port);
+        in6->sin6_port = htons(port);
         len = sizeof *in6;
     } else
         return -EINVAL;
-    int fd = server->listen_fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
     if (fd < 0)
         return -errno;
+    server->listen_fds[server->n_listen++] = fd;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&address, len) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
         return -errno;
@@ -234,7 +244,7 @@ static int server_listen(HttpServer *server) {
 }
 
 static void worker_discard(Worker *worker) {
-    source_unref(worker->listen_source);
+    worker_deafen(worker);
     source_unref(worker->sweep_timer);
     source_unref(worker->stop_timer);
     source_unref(worker->accept_timer);
@@ -245,7 +255,8 @@ static void server_free(HttpServer *server) {
     for (unsigned i = 0; i < server->n_workers; i++)
         worker_discard(server->workers[i]);
     free(server->workers);
-    closep(&server->listen_fd);
+    for (unsigned i = 0; i < server->n_listen; i++)
+        close(server->listen_fds[i]);
     SSL_CTX_free(server->tls);
     pthread_mutex_destroy(&server->tls_lock);
     free(server);
@@ -254,7 +265,6 @@ static void server_free(HttpServer *server) {
 int http_server_start(const HttpServerConfig *config, HttpServer **ret) {
     HttpServer *server = NEW0(HttpServer);
     server->config = *config;
-    server->listen_fd = -1;
     pthread_mutex_init(&server->tls_lock, NULL);
     HttpServerConfig *c = &server->config;
     c->max_body = c->max_body ? c->max_body : HTTP_MAX_BODY;
@@ -263,14 +273,16 @@ int http_server_start(const HttpServerConfig *config, HttpServer **ret) {
         c->threads = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
     int r = c->cert_file ? tls_server_context(c->cert_file, c->key_file, c->client_ca_file, &server->tls) : 0;
     if (r == 0)
-        r = server_listen(server);
+        r = server_listen(server, c->bind ? c->bind : "127.0.0.1", c->port);
+    if (r == 0 && c->also)
+        r = server_listen(server, c->also, server->port);
     server->workers = NEWN0(Worker *, c->threads);
     for (unsigned i = 0; i < c->threads && r == 0; i++)
         r = worker_new(server, &server->workers[server->n_workers++]);
     for (unsigned i = 0; i < server->n_workers && r == 0; i++)
         r = worker_start(server->workers[i]);
     /* The files are not needed any more, and the strings are the caller's. */
-    c->bind = c->cert_file = c->key_file = c->client_ca_file = NULL;
+    c->bind = c->also = c->cert_file = c->key_file = c->client_ca_file = NULL;
     if (r == 0) {
         *ret = server;
         return 0;
@@ -314,7 +326,7 @@ static void worker_kill(Source *source, void *userdata) {
 static void worker_stop(void *userdata) {
     Worker *worker = userdata;
     worker->stopping = true;
-    worker->listen_source = source_unref(worker->listen_source);
+    worker_deafen(worker);
     for (Conn *conn = worker->conns; conn; conn = conn->next) {
         conn->stopping = true;
         if (conn->broken || conn->lingering)

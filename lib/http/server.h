@@ -29,6 +29,7 @@ HttpBytes http_bytes_copy(const void *data, size_t len); /* copies */
 
 typedef struct HttpServerConfig {
     const char *bind;                 /* address; NULL: 127.0.0.1 */
+    const char *also;                 /* one more address, on the same port; NULL: none */
     uint16_t port;                    /* 0: any free one, see http_server_port */
     const char *cert_file, *key_file; /* PEM chain and key, read at start (see http_server_reload); NULL: plain HTTP */
     const char *client_ca_file;       /* asks for (does not require) client certificates of this CA; NULL: never asks */
@@ -39,6 +40,7 @@ typedef struct HttpServerConfig {
     void *userdata;
 } HttpServerConfig;
 
+#define HTTP_LISTEN_MAX 2 /* bind and also */
 #define HTTP_MAX_BODY (3 * 1024 * 1024)
 #define HTTP_MAX_HEADERS (64 * 1024) /* bytes of header fields in all */
 #define HTTP_MAX_CONNECTIONS 20000

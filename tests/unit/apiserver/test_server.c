@@ -345,6 +345,65 @@ static void test_events_expire(void **state) {
     assert_int_equal(client_get(world->local, events, "default", "f", &there, &err), 0);
 }
 
+static void expect_endpoint(ApiServer *server, const char *address) {
+    _cleanup_(client_freep) Client *client = apiserver_local_client(server, &admin, "unit/1");
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_object_ Object *endpoints = NULL, *slice = NULL;
+    assert_int_equal(
+        client_get(client, resource_find("", "v1", "endpoints"), "default", "kubernetes", &endpoints, NULL), 0);
+    assert_int_equal(client_get(client, resource_find("discovery.k8s.io", "v1", "endpointslices"), "default",
+                                "kubernetes", &slice, NULL),
+                     0);
+    const Value *subset = value_at(value_get(object_value(endpoints, arena), "subsets"), 0),
+                *endpoint = value_at(value_get(object_value(slice, arena), "endpoints"), 0);
+    assert_string_equal(value_get_str(value_at(value_get(subset, "addresses"), 0), "ip"), address);
+    assert_int_equal(value_get_int(value_at(value_get(subset, "ports"), 0), "port", 0), apiserver_port(server));
+    assert_string_equal(value_str(value_at(value_get(endpoint, "addresses"), 0)), address);
+    assert_string_equal(object_label(endpoints, "endpointslice.kubernetes.io/skip-mirror"), "true");
+}
+
+/* Where pods find the server follows its address. */
+static void test_endpoints_of_the_server(void **state) {
+    (void)state;
+    char dir[] = "/tmp/lighter-apiserver-XXXXXX";
+    static const char *const addresses[] = {"192.0.2.7", "192.0.2.8"};
+    assert_non_null(mkdtemp(dir));
+    for (size_t i = 0; i < ELEMENTSOF(addresses); i++) {
+        ApiServerConfig config = {.data_dir = dir, .advertise = addresses[i], .threads = 1};
+        ApiServer *server;
+        assert_int_equal(apiserver_start(&config, &server), 0);
+        expect_endpoint(server, addresses[i]);
+        apiserver_stop(server);
+    }
+    assert_int_equal(fs_remove_tree(dir), 0);
+}
+
+/* Nodes are given the cluster's address, and it answers there with a certificate for it. */
+static void test_cluster_address(void **state) {
+    (void)state;
+    char dir[] = "/tmp/lighter-apiserver-XXXXXX";
+    static const char *const none[] = {NULL};
+    assert_non_null(mkdtemp(dir));
+    ApiServerConfig config = {.data_dir = dir, .cluster_address = "127.0.0.2", .threads = 1};
+    ApiServer *server;
+    NodeCredentials credentials;
+    _cleanup_free_ char *text = NULL, *error = NULL, *url = NULL;
+    assert_int_equal(apiserver_start(&config, &server), 0);
+    assert_int_equal(apiserver_node_credentials(server, "n1", none, &credentials), 0);
+    assert_int_equal(fs_read_file(credentials.kubeconfig, 65536, &text, NULL), 0);
+    url = xasprintf("server: https://127.0.0.2:%u\n", apiserver_port(server));
+    assert_non_null(strstr(text, url));
+    Client *client;
+    assert_int_equal(client_http_from_kubeconfig(credentials.kubeconfig, "unit/1", &client, &error), 0);
+    _cleanup_client_list_ ClientList list = {0};
+    assert_int_equal(client_list(client, resource_find("", "v1", "services"), NULL, &(ApiOptions){0}, &list, NULL), 0);
+    assert_int_equal(list.n, 1);
+    client_free(client);
+    node_credentials_done(&credentials);
+    apiserver_stop(server);
+    assert_int_equal(fs_remove_tree(dir), 0);
+}
+
 static void test_restart(void **state) {
     World *world = *state;
     _cleanup_arena_ Arena *arena = arena_new(0);
@@ -370,6 +429,8 @@ int main(void) {
         cmocka_unit_test(test_binding_and_scale),
         cmocka_unit_test(test_delete_collection),
         cmocka_unit_test(test_events_expire),
+        cmocka_unit_test(test_endpoints_of_the_server),
+        cmocka_unit_test(test_cluster_address),
         cmocka_unit_test(test_restart),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

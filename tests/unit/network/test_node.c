@@ -62,7 +62,8 @@ static void names_are_checked(void **state) {
         char *error = NULL;
         assert_int_equal(cluster_network_remove(bad[i], "/tmp", NULL, &error), -EINVAL);
         free(error);
-        assert_int_equal(cluster_network_create_host(bad[i], "10.1.0.0/16", &error), -EINVAL);
+        assert_int_equal(cluster_network_create_host(bad[i], "10.1.0.0/16", "no-bridge", "10.1.0.0/24", &error),
+                         -EINVAL);
         free(error);
     }
     char *error = NULL;
@@ -168,13 +169,17 @@ static void a_node_in_the_machines_own_namespace(void **state) {
         skip();
     char cluster[CLUSTER_NAME_MAX + 1], *error = NULL;
     snprintf(cluster, sizeof cluster, "h%u", (unsigned)getpid() % 1000000);
+    _cleanup_free_ char *bridge = xasprintf("lb-%s", cluster),
+                        *address = xasprintf("ip -4 -o addr show dev %s | grep -q 'inet 10.197.0.1/24 '", bridge);
     for (int i = 0; i < 2; i++)
-        if (cluster_network_create_host(cluster, "10.197.0.0/16", &error) < 0)
+        if (cluster_network_create_host(cluster, "10.197.0.0/16", bridge, "10.197.0.0/24", &error) < 0)
             fail_msg("%s", error);
+    assert_int_equal(shell(address, 0), 0);
     _cleanup_free_ char *there = xasprintf("test $(nft list table ip lighter_%s | grep -c masquerade) = 1", cluster);
     assert_int_equal(shell(there, 0), 0);
-    assert_int_equal(cluster_network_remove(cluster, NULL, "no-such-bridge", &error), 0);
+    assert_int_equal(cluster_network_remove(cluster, NULL, bridge, &error), 0);
     assert_int_not_equal(shell(there, 0), 0);
+    assert_int_not_equal(shell(address, 0), 0);
 }
 
 /* A plugin of the test's own shows what plugins are given, and DEL uses what ADD was made with. */

@@ -1,0 +1,12 @@
+/* The Service default/kubernetes, by which pods reach the API, and its endpoint, this server: written when the server
+ * starts and put right every KUBERNETES_SERVICE_SECONDS, as the reference's controller of the same name does. */
+#pragma once
+
+#include "apiserver/bootstrap.h"
+
+#define KUBERNETES_SERVICE_SECONDS 10
+
+typedef struct KubernetesService KubernetesService;
+/* The first write happens before it returns; its error is the caller's to report. Strings of `spec` are copied. */
+int kubernetes_service_start(ApiCore *core, const BootstrapSpec *spec, KubernetesService **ret);
+void kubernetes_service_stop(KubernetesService *service); /* NULL is fine */
