@@ -34,8 +34,8 @@ struct Duplex {
     size_t out_done;
     bool closing, ending, ended, flush_posted;
     Transport transport;
-    Source *source, *linger_timer;
-    Buf in; /* came before start */
+    Source *source, *linger_timer, *end; /* end: of a loop that has no worker to end its connections */
+    Buf in;                              /* came before start */
     const DuplexOps *ops;
     void *userdata;
     bool attached, started, paused, write_ended, lingering, blocked;
@@ -100,6 +100,7 @@ static void duplex_call_closed(Duplex *duplex) {
 static void duplex_finish(Duplex *duplex) {
     duplex->source = source_unref(duplex->source);
     duplex->linger_timer = source_unref(duplex->linger_timer);
+    duplex->end = source_unref(duplex->end);
     transport_done(&duplex->transport);
     if (!duplex->attached)
         return;
@@ -365,6 +366,11 @@ void duplex_pause(Duplex *duplex, bool paused) {
         duplex_post(duplex, begin_posted);
 }
 
+static void on_loop_end(Source *source, void *userdata) {
+    (void)source;
+    duplex_abort(userdata, -ESHUTDOWN);
+}
+
 typedef struct PostedStart {
     Duplex *duplex;
     const DuplexOps *ops;
@@ -378,6 +384,8 @@ static void start_posted(void *userdata) {
     duplex->userdata = start->userdata;
     duplex->started = true;
     free(start);
+    if (duplex->attached && !duplex->worker)
+        loop_add_end(duplex->loop, on_loop_end, duplex, &duplex->end);
     if (duplex->attached && !duplex->ended)
         duplex_begin(duplex);
     else {

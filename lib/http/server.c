@@ -184,6 +184,7 @@ static void *worker_run(void *userdata) {
     Worker *worker = userdata;
     pthread_setname_np(pthread_self(), "http");
     loop_run(worker->loop);
+    loop_end(worker->loop);
     return NULL;
 }
 

@@ -20,20 +20,21 @@
 #define LOOP_EVENTS_PER_ROUND 256
 #define NOT_IN_HEAP SIZE_MAX
 
-typedef enum SourceType { SOURCE_IO, SOURCE_TIMER, SOURCE_SIGNAL, SOURCE_CHILD } SourceType;
+typedef enum SourceType { SOURCE_IO, SOURCE_TIMER, SOURCE_SIGNAL, SOURCE_CHILD, SOURCE_END } SourceType;
 
 struct Source {
     Loop *loop; /* NULL once the loop is gone */
     Source *prev, *next;
     SourceType type;
     bool dead;
-    int fd; /* borrowed for io; owned for signal and child; -1 for timers */
+    int fd; /* borrowed for io; owned for signal and child; -1 for timers and ends */
     void *userdata;
     union {
         void (*io)(Source *source, int fd, uint32_t revents, void *userdata);
         void (*timer)(Source *source, void *userdata);
         void (*signal)(Source *source, int signo, void *userdata);
         void (*child)(Source *source, pid_t pid, int wait_status, void *userdata);
+        void (*end)(Source *source, void *userdata);
     } fn;
     union {
         struct {
@@ -43,6 +44,7 @@ struct Source {
         pid_t pid;
         int signo;
         uint32_t events;
+        bool ended;
     };
 };
 
@@ -301,6 +303,13 @@ int loop_add_child(Loop *loop, pid_t pid, void (*fn)(Source *source, pid_t pid, 
     return 0;
 }
 
+int loop_add_end(Loop *loop, void (*fn)(Source *source, void *userdata), void *userdata, Source **ret) {
+    Source *source = source_new(loop, SOURCE_END, -1, userdata);
+    source->fn.end = fn;
+    *ret = source;
+    return 0;
+}
+
 Source *source_unref(Source *source) {
     if (!source)
         return NULL;
@@ -345,6 +354,7 @@ static void source_dispatch(Source *source, uint32_t revents) {
         break;
     }
     case SOURCE_TIMER:
+    case SOURCE_END:
         break;
     }
 }
@@ -417,4 +427,22 @@ int loop_run(Loop *loop) {
     }
     atomic_store(&loop->exiting, false);
     return atomic_load(&loop->exit_code);
+}
+
+/* A callback may drop other sources: the list is walked anew after each. */
+static bool loop_run_one_end(Loop *loop) {
+    for (Source *source = loop->sources; source; source = source->next)
+        if (source->type == SOURCE_END && !source->ended) {
+            source->ended = true;
+            source->fn.end(source, source->userdata);
+            return true;
+        }
+    return false;
+}
+
+void loop_end(Loop *loop) {
+    loop_run_posted(loop);
+    while (loop_run_one_end(loop))
+        loop_run_posted(loop);
+    loop_bury(loop);
 }

@@ -41,6 +41,11 @@ int loop_add_signal(Loop *loop, int signo, void (*fn)(Source *source, int signo,
 int loop_add_child(Loop *loop, pid_t pid, void (*fn)(Source *source, pid_t pid, int wait_status, void *userdata),
                    void *userdata, Source **ret);
 
+/* fn runs once, in loop_end: for what would wait for an event that never comes then. */
+int loop_add_end(Loop *loop, void (*fn)(Source *source, void *userdata), void *userdata, Source **ret);
+/* The loop runs no more: runs what is still posted, then what waits for the end. On the thread that ran it. */
+void loop_end(Loop *loop);
+
 Source *source_unref(Source *source); /* NULL is fine; returns NULL */
 static inline void source_unrefp(Source **s) {
     source_unref(*s);

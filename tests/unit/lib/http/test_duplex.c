@@ -195,6 +195,28 @@ static void test_plain_pause_and_half_close(void **state) {
     assert_int_equal(duplex_connect(f->loop, &to, &none), -ECONNREFUSED);
 }
 
+/* One that waits for its peer to read the end must not outlive its loop; leaks are the address sanitizer's to find. */
+static void test_the_loops_end_ends_one_that_lingers(void **state) {
+    Fixture *f = *state;
+    uint16_t port = 0;
+    int listener = listen_any(&port);
+    DuplexConnect to = {.host = "127.0.0.1", .port = port, .timeout_ns = 5 * NS_PER_SEC};
+    Duplex *lingering = NULL, *open_ = NULL;
+    assert_int_equal(duplex_connect(f->loop, &to, &lingering), 0);
+    assert_int_equal(duplex_connect(f->loop, &to, &open_), 0);
+    duplex_start(lingering, &ops, f);
+    duplex_start(open_, &ops, f);
+    duplex_close(lingering);
+    loop_run(f->loop); /* until `closed` */
+    assert_int_equal(f->closed, 1);
+    duplex_unref(lingering);
+    duplex_unref(open_);
+    loop_end(f->loop);
+    assert_int_equal(f->closed, 2);
+    assert_int_equal(f->error, -ESHUTDOWN);
+    close(listener);
+}
+
 static void test_a_handshake_that_hangs_times_out(void **state) {
     Fixture *f = *state;
     uint16_t port = 0;
@@ -212,6 +234,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_tls),
         TEST(test_plain_pause_and_half_close),
+        TEST(test_the_loops_end_ends_one_that_lingers),
         TEST(test_a_handshake_that_hangs_times_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,6 +180,41 @@ static void test_sources_outlive_the_loop(void **state) {
     source_unref(seen.a);
 }
 
+static void on_end(Source *source, void *userdata) {
+    Seen *seen = userdata;
+    seen->order[seen->count++] = source == seen->a ? 1 : 2;
+    if (source == seen->a) { /* ends itself and brings another */
+        seen->a = source_unref(source);
+        loop_add_end(seen->loop, on_end, seen, &seen->b);
+    }
+}
+
+static void on_last_post(void *userdata) {
+    Seen *seen = userdata;
+    seen->order[seen->count++] = 3;
+}
+
+static void test_the_end_comes_once_after_what_was_posted(void **state) {
+    (void)state;
+    _cleanup_(loop_freep) Loop *loop = NULL;
+    assert_int_equal(loop_new(&loop), 0);
+    Seen seen = {.loop = loop};
+    Source *dropped = NULL;
+    loop_add_end(loop, on_end, &seen, &seen.a);
+    loop_add_end(loop, on_end, &seen, &dropped);
+    source_unref(dropped);
+    loop_exit(loop, 0);
+    loop_run(loop);
+    assert_int_equal(seen.count, 0);
+    loop_post(loop, on_last_post, &seen);
+    loop_end(loop);
+    loop_end(loop);
+    const int expected[] = {3, 1, 2};
+    assert_int_equal(seen.count, 3);
+    assert_memory_equal(seen.order, expected, sizeof expected);
+    source_unref(seen.b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_timers_fire_in_order),
@@ -187,6 +222,7 @@ int main(void) {
         cmocka_unit_test(test_source_dropped_in_the_same_round_does_not_fire),
         cmocka_unit_test(test_signal_and_child),
         cmocka_unit_test(test_sources_outlive_the_loop),
+        cmocka_unit_test(test_the_end_comes_once_after_what_was_posted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
