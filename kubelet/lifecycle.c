@@ -69,7 +69,7 @@ static int run_exec(Kubelet *k, const char *container_id, const Value *exec, uin
                       xasprintf("command timed out: \"%s\" timed out after %.9gs", command[0],
                                 (double)timeout_ns / (double)NS_PER_SEC));
     if (r < 0)
-        return refuse(ret_error, r, why ? TAKE_PTR(why) : xstrdup(strerror(-r)));
+        return refuse(ret_error, -EINVAL, why ? TAKE_PTR(why) : xstrdup(strerror(-r)));
     if (code != 0)
         return refuse(ret_error, -EPROTO, xasprintf("command '%s' exited with %d", command[0], code));
     return 0;
@@ -231,8 +231,10 @@ static int run_tcp(const Value *container, const Value *tcp, const char *pod_ip,
                    char **ret_error) {
     uint16_t port = container_port(container, value_get(tcp, "port"));
     const char *host = str_or(value_get_str(tcp, "host"), pod_ip);
-    if (str_empty(host) || !port)
-        return refuse(ret_error, -EINVAL, xstrdup("the handler has no address or port to connect to"));
+    if (!port)
+        return refuse(ret_error, -EINVAL, xstrdup("couldn't find the port that the handler names"));
+    if (str_empty(host))
+        return refuse(ret_error, -EHOSTUNREACH, xstrdup("the pod has no address to connect to"));
     char service[8];
     snprintf(service, sizeof service, "%u", port);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
@@ -244,7 +246,7 @@ static int run_tcp(const Value *container, const Value *tcp, const char *pod_ip,
         return refuse(ret_error, r, xasprintf("dial tcp %s:%u: i/o timeout", host, port));
     if (r == -ECONNREFUSED)
         return refuse(ret_error, r, xasprintf("dial tcp %s:%u: connect: connection refused", host, port));
-    return r < 0 ? refuse(ret_error, r, xasprintf("dial tcp %s:%u: connect: %s", host, port, strerror(-r))) : 0;
+    return r < 0 ? refuse(ret_error, -EIO, xasprintf("dial tcp %s:%u: connect: %s", host, port, strerror(-r))) : 0;
 }
 
 /* ---- grpc ---- */
@@ -272,7 +274,7 @@ static char *grpc_words(const GrpcStatus *status, const char *timeout) {
 static int run_grpc(const Value *grpc, const char *pod_ip, uint64_t timeout_ns, char **ret_error) {
     int64_t port = value_get_int(grpc, "port", 0);
     if (str_empty(pod_ip) || port < 1 || port > UINT16_MAX)
-        return refuse(ret_error, -EINVAL, xstrdup("the handler has no address or port to connect to"));
+        return refuse(ret_error, -EHOSTUNREACH, xstrdup("the handler has no address or port to connect to"));
     bool six = strchr(pod_ip, ':');
     uint64_t deadline = now_monotonic_ns() + timeout_ns;
     _cleanup_free_ char *timeout = go_seconds(timeout_ns);
@@ -286,7 +288,8 @@ static int run_grpc(const Value *grpc, const char *pod_ip, uint64_t timeout_ns, 
                       xasprintf("timeout: failed to connect service \"%s\" within %s: context deadline exceeded",
                                 address, timeout));
     if (r < 0)
-        return refuse(ret_error, r, xasprintf("error: failed to connect service at \"%s\": %s", address, strerror(-r)));
+        return refuse(ret_error, -EIO,
+                      xasprintf("error: failed to connect service at \"%s\": %s", address, strerror(-r)));
     _cleanup_grpc_status_ GrpcStatus status = {0};
     int32_t health = HEALTH_UNKNOWN;
     health_check(connection, value_get_str(grpc, "service"), deadline, &health, &status);

@@ -12,6 +12,7 @@
 #define PROBE_PERIOD 10 /* the API's defaults, for objects that were stored without them */
 #define PROBE_FAILURES 3
 #define PROBE_KEY_MAX 512
+#define PROBE_TRIES 3 /* of one that cannot be run at all, as the reference */
 
 typedef enum ProbeKind { PROBE_LIVENESS, PROBE_READINESS, PROBE_STARTUP, PROBE_KINDS } ProbeKind;
 typedef enum ProbeResult { PROBE_UNKNOWN, PROBE_SUCCESS, PROBE_FAILURE } ProbeResult;
@@ -156,11 +157,11 @@ static void forget_in(StrMap *map, const char *prefix) {
         const char *key, *found = NULL;
         void *value;
         again = false;
-        STRMAP_FOREACH(map, key, value)
-        if (str_has_prefix(key, prefix)) {
-            found = key;
-            break;
-        }
+        STRMAP_FOREACH (map, key, value)
+            if (str_has_prefix(key, prefix)) {
+                found = key;
+                break;
+            }
         if (found) {
             char copy[PROBE_KEY_MAX];
             snprintf(copy, sizeof copy, "%s", found);
@@ -216,8 +217,7 @@ bool probes_started(Kubelet *k, const char *uid, const char *container, const ch
 }
 
 bool probes_ready(Kubelet *k, const char *uid, const char *container, const char *id) {
-    return probes_started(k, uid, container, id) &&
-           result_of(k, uid, container, id, PROBE_READINESS) == PROBE_SUCCESS;
+    return probes_started(k, uid, container, id) && result_of(k, uid, container, id, PROBE_READINESS) == PROBE_SUCCESS;
 }
 
 const char *probes_condemned(Kubelet *k, const char *uid, const char *container, const char *id) {
@@ -366,15 +366,22 @@ static void probe_now(ProbeRun *run, const ContainerStatus *c) {
         }
     }
     uint64_t timeout = (uint64_t)MAX(value_get_int(run->probe, "timeoutSeconds", 1), (int64_t)1) * NS_PER_SEC;
-    int r = handler_run(k, run->pod, run->definition, run->id, run->probe, str_or(ip, ""), timeout, &error);
-    if (r < 0) {
+    int r = -EINVAL;
+    for (int i = 0; i < PROBE_TRIES && r == -EINVAL && !k->stopping; i++) {
+        error = (free(error), NULL);
+        r = handler_run(k, run->pod, run->definition, run->id, run->probe, str_or(ip, ""), timeout, &error);
+    }
+    bool unknown = r == -EINVAL; /* what was known stays */
+    if (r < 0 && !k->stopping) {
         char *path = container_field_path(run->arena, run->pod, run->container);
-        event_record(k->events, run->object, path, "Warning", "Unhealthy", "%s probe failed: %s",
+        event_record(k->events, run->object, path, "Warning", "Unhealthy",
+                     unknown ? "%s probe errored and resulted in unknown state: %s" : "%s probe failed: %s",
                      kinds[run->kind].title, str_or(error, strerror(-r)));
         log_debug("%s probe of %s/%s %s failed: %s", kinds[run->kind].name, run->p->ns, run->p->name, run->container,
                   str_or(error, strerror(-r)));
     }
-    count_result(run, r < 0 ? PROBE_FAILURE : PROBE_SUCCESS);
+    if (!unknown)
+        count_result(run, r < 0 ? PROBE_FAILURE : PROBE_SUCCESS);
 }
 
 /* Returns whether to probe again. */

@@ -47,8 +47,11 @@ static int fake_exec_sync(Runtime *runtime, const char *id, const char *const *c
     (void)command;
     (void)timeout_ns;
     (void)limit;
-    (void)ret_error;
     atomic_fetch_add(&execs, 1);
+    if (atomic_load(&exit_code) < 0) {
+        *ret_error = xstrdup("no such runtime");
+        return -EIO;
+    }
     *ret_exit_code = atomic_load(&exit_code);
     if (*ret_exit_code)
         buf_puts(out, "boo");
@@ -153,6 +156,19 @@ static void test_life(void **state) {
     assert_true(becomes(&k, is_started));
     assert_true(becomes(&k, is_ready));
     assert_true(atomic_load(&pod_syncs) > before);
+
+    /* a probe that cannot be run at all is tried three times, says so, and changes nothing */
+    int tries = atomic_load(&execs);
+    atomic_store(&unhealthy, 0);
+    atomic_store(&exit_code, -1);
+    assert_true(becomes(&k, has_event));
+    pthread_mutex_lock(&last_lock);
+    assert_non_null(strstr(last_event, "probe errored and resulted in unknown state: no such runtime"));
+    pthread_mutex_unlock(&last_lock);
+    assert_true(atomic_load(&execs) >= tries + 3);
+    nanosleep(&(struct timespec){.tv_sec = 1}, NULL); /* one period */
+    assert_true(is_ready(&k));
+    assert_false(is_condemned(&k));
 
     /* readiness goes with the first failure, liveness with the third */
     atomic_store(&exit_code, 1);
