@@ -110,7 +110,7 @@ static Container *container_new(OciRuntime *rt, const Sandbox *s, const Containe
                      .tty = spec->tty,
                      .stdin_ = spec->stdin_,
                      .stdin_once = spec->stdin_once,
-                     .own_pid_namespace = !s->host_pid && !s->share_process_namespace,
+                     .own_pid_namespace = !s->host_pid && !s->share_process_namespace && !spec->pid_target,
                      .created_ns = now_realtime_ns(),
                      .labels = pairs_copy(spec->labels, spec->n_labels),
                      .n_labels = spec->n_labels,
@@ -128,6 +128,22 @@ static Container *container_new(OciRuntime *rt, const Sandbox *s, const Containe
     return c;
 }
 
+/* The first process of the container whose process namespace the new one shares. */
+static int find_pid_target(OciRuntime *rt, const Sandbox *s, const ContainerSpec *spec, pid_t *ret, char **ret_error) {
+    *ret = 0;
+    if (str_empty(spec->pid_target))
+        return 0;
+    _cleanup_(container_unrefp) Container *target = container_find(rt, spec->pid_target);
+    if (!target || !streq(target->sandbox_id, s->id))
+        return oci_fail(ret_error, -ENOENT, xasprintf("there is no target container %s", spec->pid_target));
+    if (!container_is_running(rt, target))
+        return oci_fail(ret_error, -ESRCH, xasprintf("target container %s is not running", spec->pid_target));
+    pthread_mutex_lock(&target->mutex);
+    *ret = target->pid;
+    pthread_mutex_unlock(&target->mutex);
+    return 0;
+}
+
 static int container_set_up(OciRuntime *rt, Container *c, const Sandbox *s, const ContainerSpec *spec,
                             const Image *image, char **ret_error) {
     int r = make_folders(c, image);
@@ -140,6 +156,10 @@ static int container_set_up(OciRuntime *rt, Container *c, const Sandbox *s, cons
     r = resolve_user(rt, c, spec, image, &user, ret_error);
     if (r < 0)
         return r;
+    pid_t pid_target;
+    r = find_pid_target(rt, s, spec, &pid_target, ret_error);
+    if (r < 0)
+        return r;
     _cleanup_json_ json_t *config = NULL;
     r = spec_build(&(SpecInput){.rt = rt,
                                 .sandbox = s,
@@ -147,7 +167,8 @@ static int container_set_up(OciRuntime *rt, Container *c, const Sandbox *s, cons
                                 .image = image,
                                 .user = &user,
                                 .container_dir = c->dir,
-                                .cgroup = c->cgroup},
+                                .cgroup = c->cgroup,
+                                .pid_target = pid_target},
                    &config, ret_error);
     if (r < 0)
         return r;

@@ -187,6 +187,7 @@ typedef struct SpecInput {
     const Image *image;
     const User *user;
     const char *container_dir, *cgroup;
+    pid_t pid_target; /* whose process namespace it joins; 0: the sandbox's, or its own */
 } SpecInput;
 int spec_build(const SpecInput *in, json_t **ret, char **ret_error);
 /* The process of an exec in a container whose process is `base`. */

@@ -73,6 +73,9 @@ typedef struct ContainerSpec {
     const RuntimePair *labels, *annotations;
     size_t n_labels, n_annotations;
     const char *stop_signal; /* NULL: the image's or SIGTERM */
+    /* Runs in the process namespace of this running container (CRI's NamespaceMode TARGET); NULL: as the sandbox says.
+     */
+    const char *pid_target;
 } ContainerSpec;
 
 typedef enum ContainerState {

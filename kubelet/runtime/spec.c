@@ -320,8 +320,12 @@ static json_t *build_namespaces(const SpecInput *in) {
     json_t *list = json_array();
     _cleanup_free_ char *net = sandbox_file(sandbox, "ns/net"), *ipc = sandbox_file(sandbox, "ns/ipc");
     _cleanup_free_ char *uts = sandbox_file(sandbox, "ns/uts"), *pid = sandbox_file(sandbox, "ns/pid");
+    char target[64];
+    snprintf(target, sizeof target, "/proc/%d/ns/pid", (int)in->pid_target);
     add_namespace(list, "mount", NULL);
-    if (!sandbox->host_pid)
+    if (in->pid_target)
+        add_namespace(list, "pid", target);
+    else if (!sandbox->host_pid)
         add_namespace(list, "pid", sandbox->share_process_namespace ? pid : NULL);
     if (!sandbox->host_ipc)
         add_namespace(list, "ipc", ipc);

@@ -267,6 +267,26 @@ static void namespaces_are_shared_as_asked(void **state) {
         assert_true(i < 100);
     }
     assert_int_equal(f->runtime->sandbox_remove(f->runtime, shared, &error), 0);
+    /* A container in the process namespace of another, which alone would be by itself. */
+    _cleanup_free_ char *single = sandbox_new_with(f, (SandboxSpec){0});
+    spec = container_spec(f, ARGV("/bin/sleep", "94"));
+    _cleanup_free_ char *target = container_run(f, single, &spec);
+    spec = container_spec(f, ARGV("/bin/sleep", "95"));
+    _cleanup_free_ char *apart = container_run(f, single, &spec);
+    spec.pid_target = target;
+    _cleanup_free_ char *debugger = container_run(f, single, &spec);
+    _cleanup_free_ char *seen = exec_text(f, debugger, ARGV("/bin/ps"), &code);
+    assert_non_null(strstr(seen, "sleep 94"));
+    assert_non_null(strstr(seen, "sleep 95"));
+    _cleanup_free_ char *unseen = exec_text(f, apart, ARGV("/bin/ps"), &code);
+    assert_null(strstr(unseen, "sleep 94"));
+    assert_int_equal(f->runtime->container_stop(f->runtime, target, 0, &error), 0);
+    spec.attempt = 1;
+    char *none = NULL;
+    assert_int_equal(f->runtime->container_create(f->runtime, single, &spec, &none, &error), -ESRCH);
+    assert_non_null(strstr(error, "is not running"));
+    free(error), error = NULL;
+    assert_int_equal(f->runtime->sandbox_remove(f->runtime, single, &error), 0);
     /* The machine's namespaces. */
     _cleanup_free_ char *host =
         sandbox_new_with(f, (SandboxSpec){.host_network = true, .host_pid = true, .host_ipc = true});
