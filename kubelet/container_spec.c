@@ -458,6 +458,20 @@ static void build_labels(PodSync *s, const Value *container, const Image *image,
     out->n_annotations = 5;
 }
 
+/* `kubectl debug --target`: the container whose processes an ephemeral one sees. */
+static int find_pid_target(PodSync *s, const Value *container, ContainerSpec *out, const char **ret_error) {
+    const char *name = value_get_str(container, "targetContainerName");
+    if (str_empty(name))
+        return 0;
+    const ContainerStatus *target = pod_runtime_find(&s->rt, name);
+    if (!target) {
+        *ret_error = arena_printf(s->arena, "unable to find target container %s", name);
+        return -ENOENT;
+    }
+    out->pid_target = target->id;
+    return 0;
+}
+
 int container_spec_build(PodSync *s, const SandboxStatus *sandbox, const Value *container, const Image *image,
                          uint32_t attempt, ContainerSpec *ret, const char **ret_error) {
     const char *name = str_or(value_get_str(container, "name"), "");
@@ -482,6 +496,9 @@ int container_spec_build(PodSync *s, const SandboxStatus *sandbox, const Value *
         .tty = value_get_bool(container, "tty", false),
         .stop_signal = value_get_str(value_get(container, "lifecycle"), "stopSignal"),
     };
+    r = find_pid_target(s, container, &out, ret_error);
+    if (r < 0)
+        return r;
     build_resources(s, container, &out);
     build_labels(s, container, image, attempt, &out);
     r = build_security(s, container, image, &out, ret_error);

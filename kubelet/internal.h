@@ -26,7 +26,7 @@
 
 #define POD_WORKERS 8
 #define STATUS_WORKERS 4
-#define PROBE_WORKERS 16
+#define PROBE_WORKERS 512 /* started on demand: a probe that is held must not hold up those of other pods */
 #define PULL_THREADS 4
 #define KILL_THREADS 256 /* each waits for one container's grace period */
 #define HOOK_THREADS 64
@@ -84,13 +84,14 @@ struct Kubelet {
     WorkQueue *pod_queue, *status_queue, *node_queue, *probe_queue;
     Pool *pull_pool, *kill_pool, *hook_pool, *request_pool;
     HttpServer *server;
+    struct AuthCache *auth; /* server_auth.h */
     struct ProbeTable *probes;
     Object *node_ref; /* (K) what events about the node name */
     pthread_mutex_t lock;
     StrMap *pods;          /* (K) uid -> Pod */
     StrMap *sandbox_owner; /* (K) sandbox id -> uid (owned string) */
     atomic_bool stopping;
-    atomic_int syncs; /* pod syncs under way */
+    atomic_int syncs;    /* pod syncs under way */
     atomic_int requests; /* of the server, on request_pool */
     uint64_t started_at;
 };
@@ -163,7 +164,8 @@ void pull_free(void *pull);
 /* A pull for it runs, or its result was not used yet: this start has been let through already. */
 bool image_awaited(Kubelet *k, Pod *p, const char *image);
 
-/* lifecycle.c: runs a hook or probe handler; blocking. */
+/* lifecycle.c: runs a hook or probe handler; blocking. 0: it went well; -EINVAL: it could not be run at all, so that
+ * nothing is known of the container; others: it failed. */
 int handler_run(Kubelet *k, const Value *pod, const Value *container, const char *container_id, const Value *handler,
                 const char *pod_ip, uint64_t timeout_ns, char **ret_error);
 void hook_start(PodSync *s, const Value *container, const char *container_id, const char *pod_ip);

@@ -1,4 +1,4 @@
-#include "kubelet/internal.h"
+#include "kubelet/server_auth.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -226,6 +226,7 @@ void kubelet_stop(Kubelet *k) {
     informer_set_free(k->informers);
     event_recorder_free(k->events);
     probes_free(k->probes);
+    auth_cache_free(k->auth);
     free_pods(k);
     token_cache_free(k->tokens);
     backoff_free(k->restarts);

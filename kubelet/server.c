@@ -1,4 +1,5 @@
 /* The kubelet's HTTPS server: who may ask, and which path is whose. Every answer is made on k->request_pool. */
+#include "kubelet/server_auth.h"
 #include "kubelet/server_internal.h"
 
 #include "api/json.h"
@@ -121,6 +122,11 @@ static void serve_pods(Call *call) {
     call_free(call);
 }
 
+static void serve_health(Call *call) {
+    call_error(call, 200, "ok");
+    call_free(call);
+}
+
 /* ---- routes ---- */
 
 typedef struct Route {
@@ -132,10 +138,10 @@ typedef struct Route {
 } Route;
 
 static const Route routes[] = {
-    {"pods", false, false, 1, 1, serve_pods},          {"metrics", false, false, 1, 1, serve_metrics},
-    {"containerLogs", false, false, 4, 4, serve_logs}, {"exec", true, false, 4, 5, serve_exec},
-    {"attach", true, false, 4, 5, serve_attach},       {"run", true, true, 4, 5, serve_run},
-    {"portForward", true, false, 3, 4, serve_forward},
+    {"healthz", false, false, 1, 2, serve_health},  {"pods", false, false, 1, 1, serve_pods},
+    {"metrics", false, false, 1, 1, serve_metrics}, {"containerLogs", false, false, 4, 4, serve_logs},
+    {"exec", true, false, 4, 5, serve_exec},        {"attach", true, false, 4, 5, serve_attach},
+    {"run", true, true, 4, 5, serve_run},           {"portForward", true, false, 3, 4, serve_forward},
 };
 
 static const Route *route_find(const Call *call) {
@@ -182,41 +188,11 @@ static bool split_query(Call *call) {
     return true;
 }
 
-/* The API server and administrators; the CA of the cluster signed their certificates. */
-static bool is_allowed(const HttpRequest *http) {
-    size_t n;
-    const char *const *organizations = http_peer_organizations(http, &n);
-    for (size_t i = 0; i < n; i++)
-        if (streq(organizations[i], "system:masters"))
-            return true;
-    return false;
-}
-
-typedef struct Task {
-    Call *call;
-    void (*serve)(Call *call);
-} Task;
-
-static void run_task(void *userdata) {
-    Task task = *(Task *)userdata;
-    free(userdata);
-    task.serve(task.call);
-}
-
-static void dispatch(Call *call) {
+/* The row that answers; NULL: an error was replied. */
+static const Route *route_of(Call *call) {
     const char *method = http_method(call->http);
-    if (streq(http_path(call->http), "/healthz")) {
-        call_error(call, 200, "ok");
-        call_free(call);
-        return;
-    }
     const Route *route = NULL;
-    if (!http_peer_cn(call->http))
-        call_error(call, 401, "Unauthorized");
-    else if (!is_allowed(call->http))
-        call_error(call, 403, "Forbidden (user=%s, verb=%s, resource=nodes, subresource=proxy)",
-                   http_peer_cn(call->http), streq(method, "POST") ? "create" : "get");
-    else if (!split_path(call) || !split_query(call))
+    if (!split_path(call) || !split_query(call))
         call_error(call, 400, "the path or the query is not well-formed");
     else if (!(route = route_find(call)))
         call_error(call, 404, "404 page not found\n");
@@ -224,23 +200,26 @@ static void dispatch(Call *call) {
         call_error(call, 405, "405: Method Not Allowed");
         route = NULL;
     }
-    if (!route) {
+    return route;
+}
+
+/* On the request pool: the API server may have to be asked who this is. */
+static void answer(void *userdata) {
+    Call *call = userdata;
+    const Route *route = auth_check(call) ? route_of(call) : NULL;
+    if (route)
+        route->serve(call);
+    else
         call_free(call);
-        return;
-    }
-    Task *task = NEW(Task);
-    *task = (Task){call, route->serve};
-    if (server_submit(call->k, run_task, task) < 0) {
-        free(task);
-        call_error(call, 503, "too many requests are waiting");
-        call_free(call);
-    }
 }
 
 static void handle(HttpRequest *request, void *userdata) {
     Call *call = NEW0(Call);
     *call = (Call){.k = userdata, .http = http_request_ref(request), .arena = arena_new(0)};
-    dispatch(call);
+    if (server_submit(call->k, answer, call) < 0) {
+        call_error(call, 503, "too many requests are waiting");
+        call_free(call);
+    }
 }
 
 int kubelet_server_start(Kubelet *k, char **ret_error) {
@@ -260,6 +239,7 @@ int kubelet_server_start(Kubelet *k, char **ret_error) {
         .handler = handle,
         .userdata = k,
     };
+    k->auth = auth_cache_new();
     int r = http_server_start(&server, &k->server);
     if (r < 0)
         *ret_error = xasprintf("cannot serve on %s:%d: %s", server.bind, port, strerror(-r));
