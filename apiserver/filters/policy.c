@@ -20,6 +20,11 @@ const PolicyRow policy_rows[] = {
     {"cluster-admin", "*", "*", "*"},
     {"cluster-admin", "*", NULL, NULL, NULL, "*"},
 
+    {"system:kubelet-api-admin", READ, "", "nodes"},
+    {"system:kubelet-api-admin", "proxy", "", "nodes"},
+    {"system:kubelet-api-admin", "*", "", "nodes/proxy,nodes/metrics,nodes/stats,nodes/log"},
+    {"system:kubelet-api-admin", "*", "", "nodes/pods,nodes/healthz,nodes/configz"},
+
     {"system:kube-scheduler", "create,patch,update", ",events.k8s.io", "events"},
     {"system:kube-scheduler", "create", "coordination.k8s.io", "leases"},
     {"system:kube-scheduler", "get,update,list,watch", "coordination.k8s.io", "leases", "kube-scheduler"},
