@@ -68,11 +68,12 @@ expect() {
 
 start_registry() {
   registry_port=$(free_port)
-  mkdir -p "$work/registry"
+  local storage=${registry_storage:-$work/registry}
+  mkdir -p "$storage"
   cat >"$work/registry.yml" <<Y
 version: 0.1
 log: {level: error}
-storage: {filesystem: {rootdirectory: $work/registry}}
+storage: {filesystem: {rootdirectory: $storage}}
 http: {addr: "127.0.0.1:$registry_port"}
 Y
   docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
