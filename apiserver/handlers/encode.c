@@ -275,10 +275,11 @@ int encode_event_value(Arena *arena, const Media *media, const Schema *schema, c
     return finish(&out, ret);
 }
 
-int encode_event(Arena *arena, const Media *media, const Resource *resource, const char *type, Object *object,
-                 bool first_of_watch, HttpBytes ret[3], size_t *ret_n) {
+int encode_event(const Media *media, const Resource *resource, const char *type, Object *object, bool first_of_watch,
+                 HttpBytes ret[3], size_t *ret_n) {
     if (media->form == MEDIA_JSON && media->as == AS_OBJECT && is_stored_form(resource))
         return event_by_bytes(type, object, ret, ret_n);
+    _cleanup_arena_ Arena *arena = arena_new(0);
     const Schema *schema;
     Value *v;
     if (media->as == AS_TABLE) {

@@ -12,8 +12,8 @@ int encode_object(Arena *arena, const Media *media, const Resource *resource, Ob
 int encode_value(Arena *arena, const Media *media, const Schema *schema, const Value *v, HttpBytes *ret);
 int encode_list(Arena *arena, const Media *media, const Resource *resource, const ObjectList *list, HttpBytes *ret);
 /* One line (frame) of a watch. `type` is ADDED and so on. */
-int encode_event(Arena *arena, const Media *media, const Resource *resource, const char *type, Object *object,
-                 bool first_of_watch, HttpBytes ret[3], size_t *ret_n);
+int encode_event(const Media *media, const Resource *resource, const char *type, Object *object, bool first_of_watch,
+                 HttpBytes ret[3], size_t *ret_n);
 int encode_event_value(Arena *arena, const Media *media, const Schema *schema, const char *type, const Value *v,
                        HttpBytes *ret);
 

@@ -148,14 +148,10 @@ static void stream_free(Stream *stream) {
 }
 
 static void send_event(Stream *stream, const char *type, Object *object) {
-    _cleanup_arena_ Arena *arena = NULL;
     const Media *media = &stream->exchange->media;
     HttpBytes parts[3];
     size_t n = 0;
-    if (media->form != MEDIA_JSON || media->as != AS_OBJECT ||
-        stream->exchange->request.resource != object_resource(object))
-        arena = arena_new(0);
-    if (encode_event(arena, media, stream->exchange->request.resource, type, object, !stream->sent_any, parts, &n) < 0)
+    if (encode_event(media, stream->exchange->request.resource, type, object, !stream->sent_any, parts, &n) < 0)
         return;
     stream->sent_any = true;
     for (size_t i = 0; i < n; i++)
