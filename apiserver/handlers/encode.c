@@ -158,6 +158,16 @@ static Value *list_meta(Arena *arena, const ObjectList *list) {
     return meta;
 }
 
+/* An item within a list names no kind, except of a custom resource. */
+static Value *item_tree(Arena *arena, const Resource *resource, const Object *object) {
+    Value *item = tree_of(arena, resource, object);
+    if (!resource->custom) {
+        value_remove(item, "kind");
+        value_remove(item, "apiVersion");
+    }
+    return item;
+}
+
 static Value *list_tree(Arena *arena, const Media *media, const Resource *resource, const ObjectList *list) {
     bool partial = media->as == AS_PARTIAL;
     Value *v = partial ? api_value_new(arena, "meta.k8s.io/v1", "PartialObjectMetadataList")
@@ -166,14 +176,9 @@ static Value *list_tree(Arena *arena, const Media *media, const Resource *resour
     value_set(arena, v, "metadata", list_meta(arena, list));
     if (resource->custom && !list->continue_token)
         value_set_str(arena, value_get(v, "metadata"), "continue", "");
-    for (size_t i = 0; i < list->n; i++) {
-        Value *item = partial ? partial_of(arena, list->items[i]) : tree_of(arena, resource, list->items[i]);
-        if (!partial && !resource->custom) {
-            value_remove(item, "kind");
-            value_remove(item, "apiVersion");
-        }
-        value_append(arena, items, item);
-    }
+    for (size_t i = 0; i < list->n; i++)
+        value_append(arena, items,
+                     partial ? partial_of(arena, list->items[i]) : item_tree(arena, resource, list->items[i]));
     value_set(arena, v, "items", items);
     return v;
 }
@@ -187,14 +192,41 @@ static Value *list_table(Arena *arena, const Media *media, const Resource *resou
     return table;
 }
 
+typedef struct ListItems {
+    const Resource *resource;
+    const ObjectList *list;
+    size_t next;
+    Arena *scratch; /* of one item */
+} ListItems;
+
+static const Value *next_item(void *userdata) {
+    ListItems *items = userdata;
+    if (items->next == items->list->n)
+        return NULL;
+    arena_reset(items->scratch);
+    return item_tree(items->scratch, items->resource, items->list->items[items->next++]);
+}
+
 /* The schema of the list stands beside its items' in the tables: io.k8s.api.core.v1.Pod has io.k8s.api.core.v1.PodList.
  */
-static int encode_list_protobuf(Arena *arena, const Resource *resource, const Value *v, HttpBytes *ret) {
+static int encode_list_protobuf(Arena *arena, const Resource *resource, const ObjectList *list, HttpBytes *ret) {
     const char *name = str_or(resource->schema->name, ""), *dot = strrchr(name, '.');
     const Schema *schema =
         dot ? schema_by_name(arena_printf(arena, "%.*s.%s", (int)(dot - name), name, resource->list_kind)) : NULL;
-    Media media = {.form = MEDIA_PROTOBUF};
-    return schema ? encode_value(arena, &media, schema, v, ret) : -EPROTONOSUPPORT;
+    if (!schema)
+        return -EPROTONOSUPPORT;
+    _cleanup_arena_ Arena *scratch = arena_new(0);
+    Buf out = BUF_INIT(ENCODE_MAX);
+    ListItems items = {.resource = resource, .list = list, .scratch = scratch};
+    Value *v = value_object(arena);
+    value_set(arena, v, "metadata", list_meta(arena, list));
+    int r = protobuf_encode_list(&out, schema, v, &(ProtobufItems){.next = next_item, .userdata = &items},
+                                 resource_api_version(arena, resource), resource->list_kind);
+    if (r < 0) {
+        buf_done(&out);
+        return r;
+    }
+    return finish(&out, ret);
 }
 
 int encode_list(Arena *arena, const Media *media, const Resource *resource, const ObjectList *list, HttpBytes *ret) {
@@ -205,10 +237,9 @@ int encode_list(Arena *arena, const Media *media, const Resource *resource, cons
         json.form = media->form == MEDIA_PROTOBUF ? MEDIA_JSON : media->form;
         return encode_value(arena, &json, NULL, list_table(arena, media, resource, list), ret);
     }
-    Value *v = list_tree(arena, media, resource, list);
     if (media->form == MEDIA_PROTOBUF && media->as == AS_OBJECT)
-        return encode_list_protobuf(arena, resource, v, ret);
-    return encode_value(arena, media, NULL, v, ret);
+        return encode_list_protobuf(arena, resource, list, ret);
+    return encode_value(arena, media, NULL, list_tree(arena, media, resource, list), ret);
 }
 
 static int event_by_bytes(const char *type, Object *object, HttpBytes ret[3], size_t *ret_n) {

@@ -34,6 +34,15 @@ int protobuf_decode(Arena *arena, const void *data, size_t n, const char **ret_a
                     const void **ret_raw, size_t *ret_raw_len);
 int protobuf_decode_message(Arena *arena, const Schema *schema, const void *data, size_t n, Value **ret);
 int protobuf_encode(Buf *out, const Schema *schema, const Value *v, const char *api_version, const char *kind);
+/* The items of a list, one at a time, so that a long list never stands as one tree: `next` gives an item, valid until
+ * the next call, and NULL after the last. */
+typedef struct ProtobufItems {
+    const Value *(*next)(void *userdata);
+    void *userdata;
+} ProtobufItems;
+/* As protobuf_encode, of a list whose `v` holds everything but its items. `items` NULL: they are in `v` too. */
+int protobuf_encode_list(Buf *out, const Schema *schema, const Value *v, const ProtobufItems *items,
+                         const char *api_version, const char *kind);
 
 /* Patches: each returns a new tree in *ret; `original` is not changed. */
 int json_patch_apply(Arena *arena, const Value *original, const Value *patch, Value **ret,

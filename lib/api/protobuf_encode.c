@@ -12,6 +12,7 @@ typedef struct Writer {
     Buf *out;
     int error; /* the first thing that has no encoding */
     int depth;
+    const ProtobufItems *items; /* of the list that is the outermost message; NULL: they are in the tree */
 } Writer;
 
 static void write_message(Writer *w, const Schema *schema, const Value *v);
@@ -278,25 +279,38 @@ static bool is_left_out(const SchemaField *field, const Value *v) {
                    field->schema->type == SCHEMA_MAP || (field->schema->type == SCHEMA_BYTES));
 }
 
-/* Members stand in the order of the struct, or nearly: each search begins where the last one ended. */
-static const Value *member_from(const Value *object, const char *name, size_t *at) {
-    size_t n = value_len(object);
-    for (size_t k = 0, i = *at < n ? *at : 0; k < n; k++, i = i + 1 < n ? i + 1 : 0) {
-        const char *there = object->members[i].name;
-        if (there == name || streq(there, name)) {
-            *at = i + 1;
-            return object->members[i].value;
+/* Finds the member of each field: values[i] is of schema->fields[i], or NULL. Members stand in the order of the struct,
+ * or nearly, so each search goes on where the last one ended, and all of them together pass the fields about once. */
+static void place_members(const Schema *schema, const Value *object, const Value **values) {
+    size_t n = schema->n_fields, at = 0;
+    memset(values, 0, n * sizeof(*values));
+    for (size_t m = 0; m < value_len(object); m++) {
+        const char *name = object->members[m].name;
+        for (size_t k = 0; k < n; k++, at = at + 1 < n ? at + 1 : 0) {
+            const char *field = schema->fields[at].name;
+            if (field == name || (field[0] == name[0] && streq(field, name))) {
+                values[at] = object->members[m].value;
+                break;
+            }
         }
     }
-    return NULL;
+}
+
+static void write_items(Writer *w, const SchemaField *field) {
+    const ProtobufItems *items = w->items;
+    const Value *item;
+    w->items = NULL; /* an item's own members are in its tree */
+    while (w->error == 0 && !w->out->failed && (item = items->next(items->userdata)))
+        write_field(w, field->number, field->schema->element, item);
 }
 
 static void write_message(Writer *w, const Schema *schema, const Value *v) {
-    if (v && v->type != VALUE_OBJECT && v->type != VALUE_NULL) {
+    const Value *values[SCHEMA_FIELDS_MAX];
+    if ((v && v->type != VALUE_OBJECT && v->type != VALUE_NULL) || schema->n_fields > SCHEMA_FIELDS_MAX) {
         w->error = w->error ? w->error : -EINVAL;
         return;
     }
-    size_t at = 0;
+    place_members(schema, v && v->type == VALUE_OBJECT ? v : NULL, values);
     for (size_t i = 0; i < schema->n_by_number && w->error == 0; i++) {
         size_t index = schema->by_number[i];
         if (index >= schema->n_fields) {
@@ -305,14 +319,16 @@ static void write_message(Writer *w, const Schema *schema, const Value *v) {
             continue;
         }
         const SchemaField *field = &schema->fields[index];
-        const Value *member = member_from(v, field->name, &at);
-        if (!is_left_out(field, member))
-            write_field(w, field->number, field->schema, member);
+        if (w->items && w->depth == 1 && streq(field->name, "items"))
+            write_items(w, field);
+        else if (!is_left_out(field, values[index]))
+            write_field(w, field->number, field->schema, values[index]);
     }
 }
 
-int protobuf_encode(Buf *out, const Schema *schema, const Value *v, const char *api_version, const char *kind) {
-    Writer w = {.out = out};
+int protobuf_encode_list(Buf *out, const Schema *schema, const Value *v, const ProtobufItems *items,
+                         const char *api_version, const char *kind) {
+    Writer w = {.out = out, .items = items};
     size_t before = out->len;
     buf_append(out, PROTOBUF_MAGIC, PROTOBUF_MAGIC_LEN);
     size_t meta = begin_message(&w, 1);
@@ -331,4 +347,8 @@ int protobuf_encode(Buf *out, const Schema *schema, const Value *v, const char *
         out->data[before] = 0;
     }
     return w.error;
+}
+
+int protobuf_encode(Buf *out, const Schema *schema, const Value *v, const char *api_version, const char *kind) {
+    return protobuf_encode_list(out, schema, v, NULL, api_version, kind);
 }

@@ -43,6 +43,8 @@ enum {
     FIELD_OMIT_ZERO = 1 << 9, /* json omitzero on a struct: dropped when all of it is zero */
 };
 
+enum { SCHEMA_FIELDS_MAX = 64 }; /* fields of one struct of the published API; the largest has 44 */
+
 typedef struct Schema Schema;
 
 typedef struct SchemaField {

@@ -240,6 +240,35 @@ static void what_does_not_fit_is_an_error(void **state) {
     assert_string_equal(out.data, "kept");
 }
 
+static const Value *next_of(void *userdata) {
+    const Value *const **at = userdata;
+    return **at ? *(*at)++ : NULL;
+}
+
+/* A list written item by item is the list written whole, empty ones and items with items of their own too. */
+static void a_list_is_the_same_item_by_item(void **state) {
+    (void)state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Schema *schema = schema_by_name("io.k8s.api.core.v1.ConfigMapList");
+    const char *text = "{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[{\"metadata\":{\"name\":\"a\"},\"data\":"
+                       "{\"items\":\"1\"}},{\"metadata\":{\"name\":\"b\"}}]}";
+    for (size_t n = 0; n <= 2; n++) {
+        Value *v, *items;
+        assert_int_equal(json_parse(arena, text, strlen(text), &v, NULL, NULL), 0);
+        items = value_get(v, "items");
+        items->len = (uint32_t)n;
+        const Value *list[3] = {n > 0 ? items->items[0] : NULL, n > 1 ? items->items[1] : NULL, NULL};
+        const Value *const *at = list;
+        _cleanup_buf_ Buf whole = BUF_INIT(4096), parts = BUF_INIT(4096);
+        assert_int_equal(protobuf_encode(&whole, schema, v, "v1", "ConfigMapList"), 0);
+        value_remove(v, "items");
+        assert_int_equal(protobuf_encode_list(&parts, schema, v, &(ProtobufItems){next_of, &at}, "v1", "ConfigMapList"),
+                         0);
+        assert_int_equal(parts.len, whole.len);
+        assert_memory_equal(parts.data, whole.data, whole.len);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_is_coded_as_the_reference_does),
@@ -248,6 +277,7 @@ int main(void) {
         cmocka_unit_test(unlawful_encodings_are_refused),
         cmocka_unit_test(memory_and_depth_are_bounded),
         cmocka_unit_test(what_does_not_fit_is_an_error),
+        cmocka_unit_test(a_list_is_the_same_item_by_item),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
