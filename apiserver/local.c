@@ -2,6 +2,8 @@
  * cursors in the store, drained by one thread per client that the store's commits wake. The identity is a component of
  * this very process, so nothing is authorized again. */
 #include "apiserver/local.h"
+#include "apiserver/handlers/discovery.h"
+#include "apiserver/registry/custom_resources.h"
 #include "apiserver/server.h"
 #include "base/clock.h"
 #include "base/str.h"
@@ -46,19 +48,34 @@ struct LocalTransport {
 
 #define BOOKMARK_NS (60 * NS_PER_SEC)
 
-static ApiRequest as_user(const LocalTransport *transport, const ApiRequest *request) {
-    ApiRequest own = *request;
-    own.user = transport->user;
-    return own;
+/* The request as this server's own: by its user, and on the server's row of a resource that the client discovered. */
+static int own_request(const LocalTransport *transport, const ApiRequest *request, ApiRequest *ret, ApiError *err) {
+    *ret = *request;
+    ret->user = transport->user;
+    if (!request->resource || !request->resource->discovered)
+        return 0;
+    const Resource *row = request->resource;
+    ret->resource = custom_resources_find(registry_custom(api_core_registry(apiserver_core(transport->server))),
+                                          row->group, row->version, row->plural);
+    if (ret->resource)
+        return 0;
+    return api_error_set(err, 404, "NotFound", "the server could not find the requested resource");
 }
 
 static int local_execute(ClientTransport *base, const ApiRequest *request, Object **ret_object, Value **ret_value,
                          ApiError *err) {
     LocalTransport *transport = (LocalTransport *)base;
-    ApiRequest own = as_user(transport, request);
+    ApiRequest own;
     _cleanup_api_response_ ApiResponse response = {0};
     _cleanup_api_error_ ApiError ours = {0};
-    int r = api_execute(apiserver_core(transport->server), &own, NULL, &response, err ? err : &ours);
+    if (request->document) {
+        *ret_value =
+            discovery_aggregated(request->arena, registry_custom(api_core_registry(apiserver_core(transport->server))),
+                                 streq(request->document, "/api"));
+        return 0;
+    }
+    int r = own_request(transport, request, &own, err ? err : &ours);
+    r = r < 0 ? r : api_execute(apiserver_core(transport->server), &own, NULL, &response, err ? err : &ours);
     if (r < 0)
         return r;
     if (ret_object)
@@ -70,10 +87,11 @@ static int local_execute(ClientTransport *base, const ApiRequest *request, Objec
 
 static int local_list(ClientTransport *base, const ApiRequest *request, ClientList *ret, ApiError *err) {
     LocalTransport *transport = (LocalTransport *)base;
-    ApiRequest own = as_user(transport, request);
+    ApiRequest own;
     _cleanup_api_response_ ApiResponse response = {0};
     _cleanup_api_error_ ApiError ours = {0};
-    int r = api_execute(apiserver_core(transport->server), &own, NULL, &response, err ? err : &ours);
+    int r = own_request(transport, request, &own, err ? err : &ours);
+    r = r < 0 ? r : api_execute(apiserver_core(transport->server), &own, NULL, &response, err ? err : &ours);
     if (r < 0)
         return r;
     *ret = (ClientList){.items = response.list.items, .n = response.list.n, .revision = response.list.revision};
@@ -242,6 +260,11 @@ static int local_watch(ClientTransport *base, const ApiRequest *request,
                        void *userdata, ClientWatch **ret, ApiError *err) {
     LocalTransport *transport = (LocalTransport *)base;
     _cleanup_api_error_ ApiError ours = {0};
+    ApiRequest own;
+    int r = own_request(transport, request, &own, err ? err : &ours);
+    if (r < 0)
+        return r;
+    request = &own;
     ClientWatch *watch = NEW0(ClientWatch);
     watch->transport = transport;
     watch->event = event;
@@ -250,7 +273,7 @@ static int local_watch(ClientTransport *base, const ApiRequest *request,
     watch->bookmarks = request->options.allow_watch_bookmarks;
     watch->next_bookmark_ns = now_monotonic_ns() + BOOKMARK_NS;
     watch->row_bit = store_row_bit(request->resource->storage);
-    int r = list_parameters_read(request, true, &watch->parameters, err ? err : &ours);
+    r = list_parameters_read(request, true, &watch->parameters, err ? err : &ours);
     r = r < 0 ? r : open_watch(transport, watch, request, err ? err : &ours);
     if (r < 0) {
         watch_free(watch);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "client/client.h"
+#include "client/discovery.h"
 #include "client/events.h"
 #include "client/informer.h"
 #include "client/workqueue.h"
@@ -30,6 +31,16 @@ Informer *controller_informer(Controller *controller, const char *group, const c
 Informer *controller_informer_selected(Controller *controller, const char *group, const char *version,
                                        const char *plural, const char *field_selector);
 Informer *controller_informer_metadata(Controller *controller, const Resource *resource);
+/* What the server serves, custom and aggregated resources included: shared, and looked at again when definitions change
+ * and every CONTROLLER_DISCOVERY_SECONDS. */
+Discovery *controller_discovery(const Controller *controller);
+#define CONTROLLER_DISCOVERY_SECONDS 30 /* as the reference's garbage collector and quota controller */
+/* Calls `changed` after each look, on one thread, also when it shows nothing new. From init only. */
+void controller_on_discovery(Controller *controller, void (*changed)(Discovery *discovery, void *userdata),
+                             void *userdata);
+/* While the controllers run: as informer_add_metadata. */
+Informer *controller_add_informer(const Controller *controller, const Resource *resource,
+                                  const InformerHandler *handler, void *userdata);
 WorkQueue *controller_queue(Controller *controller, const char *name, unsigned workers,
                             int (*sync)(const char *key, void *userdata), void *userdata);
 /* The recorder with the reference's component name ("replicaset-controller"); the frame frees it. */

@@ -33,11 +33,15 @@ struct Controller {
     WorkQueue *queues[CONTROLLER_QUEUES_MAX];
     size_t n_queues;
     EventRecorder *events;
+    void (*discovered)(Discovery *discovery, void *userdata);
+    void *discovered_userdata;
 };
 
 struct Controllers {
     ControllersConfig config;
     InformerSet *informers;
+    Discovery *discovery;
+    WorkQueue *discoveries; /* one key: look again */
     Controller items[ELEMENTSOF(table)];
     size_t n;
     pthread_t starter;
@@ -80,6 +84,21 @@ Informer *controller_informer_selected(Controller *controller, const char *group
 
 Informer *controller_informer_metadata(Controller *controller, const Resource *resource) {
     return need(controller, informer_get_metadata(controller->owner->informers, resource));
+}
+
+Informer *controller_add_informer(const Controller *controller, const Resource *resource,
+                                  const InformerHandler *handler, void *userdata) {
+    return informer_add_metadata(controller->owner->informers, resource, handler, userdata);
+}
+
+Discovery *controller_discovery(const Controller *controller) {
+    return controller->owner->discovery;
+}
+
+void controller_on_discovery(Controller *controller, void (*changed)(Discovery *discovery, void *userdata),
+                             void *userdata) {
+    controller->discovered = changed;
+    controller->discovered_userdata = userdata;
 }
 
 WorkQueue *controller_queue(Controller *controller, const char *name, unsigned workers,
@@ -131,6 +150,52 @@ bool controller_key_split(const char *key, KeyParts *ret) {
     ret->ns[n] = 0;
     strcpy(ret->name, name);
     return true;
+}
+
+/* ---- discovery ---- */
+
+#define LOOK_AGAIN "discovery"
+
+static int look_again(const char *key, void *userdata) {
+    Controllers *controllers = userdata;
+    _cleanup_api_error_ ApiError err = {0};
+    int r = discovery_refresh(controllers->discovery, &err);
+    if (r < 0) {
+        log_warn("cannot discover what the server serves: %s", str_or(err.message, strerror(-r)));
+        return r;
+    }
+    for (size_t i = 0; i < controllers->n; i++)
+        if (controllers->items[i].discovered)
+            controllers->items[i].discovered(controllers->discovery, controllers->items[i].discovered_userdata);
+    workqueue_add_after(controllers->discoveries, key, CONTROLLER_DISCOVERY_SECONDS * NS_PER_SEC);
+    return 0;
+}
+
+static void definition_changed(_unused_ Object *object, void *userdata) {
+    workqueue_add(((Controllers *)userdata)->discoveries, LOOK_AGAIN);
+}
+
+static void definition_updated(_unused_ Object *old, Object *object, void *userdata) {
+    definition_changed(object, userdata);
+}
+
+/* What makes resources come and go. */
+static void follow_definitions(Controllers *controllers) {
+    static const struct {
+        const char *group, *plural;
+    } sources[] = {{"apiextensions.k8s.io", "customresourcedefinitions"}, {"apiregistration.k8s.io", "apiservices"}};
+    controllers->discoveries = workqueue_new("discovery", 1, look_again, controllers);
+    workqueue_hold(controllers->discoveries);
+    workqueue_add(controllers->discoveries, LOOK_AGAIN);
+    bool wanted = false;
+    for (size_t i = 0; i < controllers->n; i++)
+        wanted = wanted || controllers->items[i].discovered;
+    for (size_t i = 0; wanted && i < ELEMENTSOF(sources); i++)
+        informer_add_handler(
+            informer_get_metadata(controllers->informers, resource_find(sources[i].group, "v1", sources[i].plural)),
+            &(InformerHandler){definition_changed, definition_updated, definition_changed}, controllers);
+    if (!wanted)
+        workqueue_free(TAKE_PTR(controllers->discoveries));
 }
 
 /* ---- which ones ---- */
@@ -202,6 +267,8 @@ static void *starter_main(void *userdata) {
             return NULL;
         release(controller);
     }
+    if (controllers->discoveries)
+        workqueue_release(controllers->discoveries);
     pthread_mutex_lock(&controllers->lock);
     controllers->ready = true;
     pthread_cond_broadcast(&controllers->changed);
@@ -242,7 +309,9 @@ int controllers_start(const ControllersConfig *config, Controllers **ret) {
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&controllers->changed, &attr);
     pthread_condattr_destroy(&attr);
+    controllers->discovery = discovery_new(config->client);
     init_rows(controllers);
+    follow_definitions(controllers);
     informer_set_start(controllers->informers);
     pthread_attr_init(&thread_attr);
     pthread_attr_setstacksize(&thread_attr, 256 * 1024);
@@ -278,6 +347,7 @@ void controllers_stop(Controllers *controllers) {
     informer_set_stop(controllers->informers); /* also ends the starter's wait */
     if (controllers->started)
         pthread_join(controllers->starter, NULL);
+    workqueue_free(controllers->discoveries);
     for (size_t i = 0; i < controllers->n; i++)
         for (size_t k = 0; k < controllers->items[i].n_queues; k++)
             workqueue_free(controllers->items[i].queues[k]);
@@ -290,6 +360,7 @@ void controllers_stop(Controllers *controllers) {
         event_recorder_free(controller->events);
     }
     informer_set_free(controllers->informers);
+    discovery_free(controllers->discovery);
     pthread_cond_destroy(&controllers->changed);
     pthread_mutex_destroy(&controllers->lock);
     free((char *)controllers->config.host);

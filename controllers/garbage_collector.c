@@ -16,39 +16,63 @@
 #include <stdio.h>
 
 #define GC_WORKERS 4
-#define ABSENT_OWNERS_MAX 500 /* uids known to be gone, as the reference's cache */
+#define ABSENT_OWNERS_MAX 500 /* owners known to be gone, as the reference's cache */
 
-typedef struct Collector {
+typedef struct Collector Collector;
+
+/* Follows the objects of one resource, whatever its version. Never freed while the collector lives, so keys may name it
+ * by its index; one whose resource is not served any more rests. */
+typedef struct Monitor {
+    Collector *all;
+    size_t index;
+    const Resource *resource; /* these three under the collector's lock */
+    Informer *informer;
+    bool active; /* false: rests */
+} Monitor;
+
+struct Collector {
     Client *client;
-    Informer *informers[CONTROLLER_NEEDS_MAX];
-    size_t n_informers;
+    Controller *controller;
+    EventRecorder *events;
     GcGraph *graph;
-    WorkQueue *to_delete, *to_orphan; /* keys: informer/namespace/name/uid */
+    WorkQueue *to_delete, *to_orphan; /* keys: monitor/namespace/name/uid */
     pthread_mutex_t lock;
-    StrMap *absent; /* "namespace/uid" */
-} Collector;
+    Monitor **monitors;
+    size_t n_monitors;
+    StrMap *absent; /* owner_key */
+};
 
-/* ---- keys ---- */
+/* ---- monitors and keys ---- */
 
-static size_t index_of(const Collector *all, const Resource *resource) {
-    for (size_t i = 0; i < all->n_informers; i++)
-        if (informer_resource(all->informers[i])->storage == resource->storage)
-            return i;
-    return SIZE_MAX;
+/* Under the lock. */
+static Monitor *find_monitor(Collector *all, const Resource *resource) {
+    for (size_t i = 0; i < all->n_monitors; i++) {
+        const Resource *row = all->monitors[i]->resource;
+        if (row == resource || (streq(row->plural, resource->plural) && streq(row->group, resource->group)))
+            return all->monitors[i];
+    }
+    return NULL;
 }
 
-static void enqueue(Collector *all, WorkQueue *queue, const Object *object) {
+/* The informer of a resource; NULL when it is not followed. */
+static Informer *informer_of(Collector *all, const Resource *resource) {
+    pthread_mutex_lock(&all->lock);
+    const Monitor *monitor = find_monitor(all, resource);
+    Informer *informer = monitor ? monitor->informer : NULL;
+    pthread_mutex_unlock(&all->lock);
+    return informer;
+}
+
+static void enqueue_at(size_t monitor, WorkQueue *queue, const Object *object) {
     char key[CONTROLLER_KEY_MAX + 80];
-    size_t index = index_of(all, object_resource(object));
-    if (index == SIZE_MAX)
-        return;
-    snprintf(key, sizeof key, "%zu/%s/%s/%s", index, object_namespace(object), object_name(object), object_uid(object));
+    snprintf(key, sizeof key, "%zu/%s/%s/%s", monitor, object_namespace(object), object_name(object),
+             object_uid(object));
     workqueue_add(queue, key);
 }
 
 typedef struct Item {
+    size_t monitor;
     const Resource *resource;
-    Informer *informer;
     const char *ns, *name, *uid;
 } Item;
 
@@ -59,70 +83,109 @@ static bool item_parse(Collector *all, char *key, Item *ret) {
     if (!uid)
         return false;
     *ns = *name = *uid = 0;
-    if (str_to_uint64(key, &index) < 0 || index >= all->n_informers)
+    if (str_to_uint64(key, &index) < 0)
         return false;
-    *ret = (Item){.resource = informer_resource(all->informers[index]),
-                  .informer = all->informers[index],
-                  .ns = ns + 1,
-                  .name = name + 1,
-                  .uid = uid + 1};
-    return true;
+    pthread_mutex_lock(&all->lock);
+    const Monitor *monitor = index < all->n_monitors ? all->monitors[index] : NULL;
+    bool followed = monitor && monitor->active;
+    if (followed)
+        *ret = (Item){.monitor = index, .resource = monitor->resource, .ns = ns + 1, .name = name + 1, .uid = uid + 1};
+    pthread_mutex_unlock(&all->lock);
+    return followed;
 }
 
 /* ---- events ---- */
 
 static void enqueue_dependents(Collector *all, const char *owner_uid) {
-    Object **dependents;
-    size_t n = gc_graph_dependents(all->graph, owner_uid, &dependents);
-    for (size_t i = 0; i < n; i++) {
-        enqueue(all, all->to_delete, dependents[i]);
-        object_unref(dependents[i]);
-    }
-    free(dependents);
+    _cleanup_gc_dependents_ GcDependents dependents = gc_graph_dependents(all->graph, owner_uid);
+    for (size_t i = 0; i < dependents.n; i++)
+        enqueue_at(dependents.items[i].source, all->to_delete, dependents.items[i].object);
+}
+
+/* The row that holds the owner's kind; NULL when it is not known (any more, or yet). */
+static const Resource *owner_resource(const Collector *all, const OwnerRef *ref) {
+    const char *slash = strchr(ref->api_version, '/');
+    Discovery *discovery = controller_discovery(all->controller);
+    char group[256] = "";
+    if (slash)
+        snprintf(group, sizeof group, "%.*s", (int)(slash - ref->api_version), ref->api_version);
+    const Resource *resource = discovery_find_kind(discovery, group, slash ? slash + 1 : ref->api_version, ref->kind);
+    return resource ? discovery_preferred_of(discovery, resource) : NULL;
 }
 
 /* The owner in its cache; NULL when it is not there (or of a kind that is not known). */
 static Object *cached_owner(Collector *all, const char *ns, const OwnerRef *ref, const Resource **ret_resource) {
-    const char *slash = strchr(ref->api_version, '/');
-    char group[256] = "";
-    if (slash)
-        snprintf(group, sizeof group, "%.*s", (int)(slash - ref->api_version), ref->api_version);
-    const Resource *resource = resource_find_kind(group, slash ? slash + 1 : ref->api_version, ref->kind);
+    const Resource *resource = owner_resource(all, ref);
+    Informer *informer = resource ? informer_of(all, resource) : NULL;
     *ret_resource = resource;
-    size_t index = resource ? index_of(all, resource) : SIZE_MAX;
-    if (index == SIZE_MAX)
+    if (!informer)
         return NULL;
-    Object *owner = informer_lookup(all->informers[index], resource->namespaced ? ns : NULL, ref->name);
+    Object *owner = informer_lookup(informer, resource->namespaced ? ns : NULL, ref->name);
     return owner && streq(object_uid(owner), ref->uid) ? owner : object_unref(owner);
+}
+
+static void report_other_namespace(Collector *all, const Object *object, const OwnerRef *ref) {
+    const char *ns = object_namespace(object);
+    log_info("%s %s/%s names an owner of another namespace", object_resource(object)->plural, ns, object_name(object));
+    event_record(all->events, object, NULL, "Warning", "OwnerRefInvalidNamespace",
+                 "ownerRef [%s/%s, namespace: %s, name: %s, uid: %s] does not exist in namespace \"%s\"",
+                 ref->api_version, ref->kind, ns, ref->name, ref->uid, ns);
 }
 
 static bool has_doubtful_owner(Collector *all, const Object *object) {
     size_t n;
     const OwnerRef *owners = object_owners(object, &n);
     const Resource *resource;
+    bool doubtful = false;
     for (size_t i = 0; i < n; i++) {
         _cleanup_object_ Object *owner = cached_owner(all, object_namespace(object), &owners[i], &resource);
-        if (!owner || object_is_deleting(owner))
-            return true;
+        if (owner && !object_is_deleting(owner))
+            continue;
+        doubtful = true;
+        Informer *informer = resource && resource->namespaced ? informer_of(all, resource) : NULL;
+        _cleanup_object_ Object *elsewhere = informer ? informer_lookup_uid(informer, owners[i].uid) : NULL;
+        if (elsewhere && !streq(object_namespace(elsewhere), object_namespace(object)))
+            report_other_namespace(all, object, &owners[i]);
     }
-    return false;
+    return doubtful;
 }
 
-static void look_at_deletion(Collector *all, const Object *object) {
+/* Those that came before their owner and are of another namespace. */
+static void look_at_strangers(Collector *all, const Object *owner) {
+    if (!*object_namespace(owner))
+        return;
+    _cleanup_gc_dependents_ GcDependents dependents = gc_graph_dependents(all->graph, object_uid(owner));
+    for (size_t i = 0; i < dependents.n; i++) {
+        size_t n;
+        const Object *object = dependents.items[i].object;
+        const OwnerRef *owners = object_owners(object, &n);
+        if (streq(object_namespace(object), object_namespace(owner)))
+            continue;
+        for (size_t k = 0; k < n; k++)
+            if (streq(owners[k].uid, object_uid(owner)))
+                report_other_namespace(all, object, &owners[k]);
+        enqueue_at(dependents.items[i].source, all->to_delete, object);
+    }
+}
+
+static void look_at_deletion(const Monitor *monitor, const Object *object) {
+    Collector *all = monitor->all;
     if (gc_is_orphaning(object))
-        enqueue(all, all->to_orphan, object);
+        enqueue_at(monitor->index, all->to_orphan, object);
     else if (gc_is_deleting_dependents(object)) {
         enqueue_dependents(all, object_uid(object));
-        enqueue(all, all->to_delete, object);
+        enqueue_at(monitor->index, all->to_delete, object);
     }
 }
 
 static void on_added(Object *object, void *userdata) {
-    Collector *all = userdata;
-    gc_graph_change(all->graph, NULL, object);
+    const Monitor *monitor = userdata;
+    Collector *all = monitor->all;
+    gc_graph_change(all->graph, monitor->index, NULL, object);
     if (has_doubtful_owner(all, object))
-        enqueue(all, all->to_delete, object);
-    look_at_deletion(all, object);
+        enqueue_at(monitor->index, all->to_delete, object);
+    look_at_strangers(all, object);
+    look_at_deletion(monitor, object);
 }
 
 static bool owners_differ(const Object *a, const Object *b) {
@@ -143,32 +206,37 @@ static void enqueue_owners(Collector *all, const Object *object) {
     const Resource *resource;
     for (size_t i = 0; i < n; i++) {
         _cleanup_object_ Object *owner = cached_owner(all, object_namespace(object), &owners[i], &resource);
-        if (owner && gc_is_deleting_dependents(owner))
-            enqueue(all, all->to_delete, owner);
+        if (!owner || !gc_is_deleting_dependents(owner))
+            continue;
+        pthread_mutex_lock(&all->lock);
+        const Monitor *monitor = find_monitor(all, resource);
+        pthread_mutex_unlock(&all->lock);
+        enqueue_at(monitor->index, all->to_delete, owner);
     }
 }
 
 static void on_deleted(Object *object, void *userdata) {
-    Collector *all = userdata;
-    gc_graph_change(all->graph, object, NULL);
-    enqueue_dependents(all, object_uid(object));
-    enqueue_owners(all, object);
+    const Monitor *monitor = userdata;
+    gc_graph_change(monitor->all->graph, monitor->index, object, NULL);
+    enqueue_dependents(monitor->all, object_uid(object));
+    enqueue_owners(monitor->all, object);
 }
 
 static void on_updated(Object *old, Object *object, void *userdata) {
-    Collector *all = userdata;
+    const Monitor *monitor = userdata;
     if (!streq(object_uid(old), object_uid(object))) {
         on_deleted(old, userdata);
         on_added(object, userdata);
         return;
     }
-    gc_graph_change(all->graph, old, object);
+    gc_graph_change(monitor->all->graph, monitor->index, old, object);
     if (owners_differ(old, object)) {
-        enqueue(all, all->to_delete, object);
-        enqueue_owners(all, old);
+        has_doubtful_owner(monitor->all, object);
+        enqueue_at(monitor->index, monitor->all->to_delete, object);
+        enqueue_owners(monitor->all, old);
     }
     if (object_is_deleting(object))
-        look_at_deletion(all, object);
+        look_at_deletion(monitor, object);
 }
 
 /* ---- what the server says ---- */
@@ -190,25 +258,31 @@ static void remember_absent(Collector *all, const char *key) {
 
 typedef enum OwnerState { OWNER_SOLID, OWNER_DANGLING, OWNER_WAITING } OwnerState;
 
-/* What an owner reference leads to. An unknown kind counts as solid: nothing is deleted on a guess. */
+/* What an owner reference leads to: the whole of it, since two may give one uid to different coordinates. -EAGAIN while
+ * its kind is not served (nothing is deleted on a guess); -EINVAL for what can never be: an owner with a namespace for
+ * an object without. */
 static int owner_state(Collector *all, Arena *arena, const Item *item, const OwnerRef *ref, OwnerState *ret) {
-    const Resource *resource;
-    const char *absent_key = arena_printf(arena, "%s/%s", item->ns, ref->uid);
+    const Resource *resource = owner_resource(all, ref);
     _cleanup_object_ Object *owner = NULL;
+    if (!resource) {
+        log_debug("%s %s/%s: nobody serves the owner's kind, %s %s", item->resource->plural, item->ns, item->name,
+                  ref->api_version, ref->kind);
+        return -EAGAIN;
+    }
+    const char *absent_key = arena_printf(arena, "%s/%s/%s/%s/%s", resource->namespaced ? item->ns : "",
+                                          ref->api_version, ref->kind, ref->name, ref->uid);
     if (known_absent(all, absent_key)) {
         *ret = OWNER_DANGLING;
         return 0;
     }
-    owner = cached_owner(all, item->ns, ref, &resource);
-    if (!resource || (resource->namespaced && !*item->ns)) {
-        log_debug("%s %s/%s: the owner %s %s cannot be resolved", item->resource->plural, item->ns, item->name,
-                  ref->api_version, ref->kind);
-        *ret = OWNER_SOLID;
-        return 0;
+    if (resource->namespaced && !*item->ns) {
+        log_info("%s %s has an owner with a namespace, %s %s", item->resource->plural, item->name, ref->kind,
+                 ref->name);
+        return -EINVAL;
     }
+    owner = cached_owner(all, item->ns, ref, &resource);
     if (!owner) {
-        int r =
-            client_get(all->client, resource->storage, resource->namespaced ? item->ns : NULL, ref->name, &owner, NULL);
+        int r = client_get(all->client, resource, resource->namespaced ? item->ns : NULL, ref->name, &owner, NULL);
         if (r < 0 && r != -ENOENT)
             return r;
         if (r == -ENOENT || !streq(object_uid(owner), ref->uid)) {
@@ -229,11 +303,37 @@ static int patch_item(Collector *all, const Item *item, PatchType type, Value *p
     return r == -ENOENT ? 0 : r;
 }
 
-static void add_removed_owner(Arena *arena, Value *metadata, const char *uid) {
-    Value *gone = value_object(arena);
-    value_set_str(arena, gone, "$patch", "delete");
-    value_set_str(arena, gone, "uid", uid);
-    value_append(arena, value_ensure_array(arena, metadata, "ownerReferences"), gone);
+/* A change of an object's owner references: `gone` (uids, NULL-terminated) are taken out; with `unblock` the others no
+ * longer block. A merge by uid where the kind has one, else the whole list as it was read. */
+static Value *owners_patch(Arena *arena, const Resource *resource, const Object *live, const char *const *gone,
+                           bool unblock) {
+    Value *metadata, *patch = patch_for_uid(arena, object_uid(live), &metadata), *refs = value_array(arena), *ref;
+    VALUE_FOREACH (ref, value_path(object_value(live, arena), "metadata", "ownerReferences", NULL)) {
+        const char *uid = str_or(value_get_str(ref, "uid"), "");
+        bool drop = gone && str_in(uid, gone), change = unblock && value_get_bool(ref, "blockOwnerDeletion", false);
+        if (!resource->discovered && !drop && !change)
+            continue;
+        if (resource->discovered && drop)
+            continue;
+        Value *out = resource->discovered ? value_copy(arena, ref) : value_object(arena);
+        value_set_str(arena, out, "uid", uid);
+        if (drop)
+            value_set_str(arena, out, "$patch", "delete");
+        else if (change)
+            value_set_bool(arena, out, "blockOwnerDeletion", false);
+        value_append(arena, refs, out);
+    }
+    value_set(arena, metadata, "ownerReferences", refs);
+    if (resource->discovered)
+        value_set(arena, metadata, "resourceVersion",
+                  value_printf(arena, "%llu", (unsigned long long)object_revision(live)));
+    return patch;
+}
+
+static int patch_owners(Collector *all, Arena *arena, const Item *item, const Object *live, const char *const *gone,
+                        bool unblock) {
+    Value *patch = owners_patch(arena, item->resource, live, gone, unblock);
+    return patch_item(all, item, item->resource->discovered ? PATCH_MERGE : PATCH_STRATEGIC, patch);
 }
 
 static int delete_item(Collector *all, const Item *item, const Object *live, const char *propagation) {
@@ -275,45 +375,35 @@ static const OwnerRef *owner_ref_of(const Object *object, const char *owner_uid)
 
 /* An owner in foreground deletion: waits for the dependents that block it, then lets go of its finalizer. */
 static int wait_for_dependents(Collector *all, Arena *arena, const Item *item, const Object *live) {
-    Object **dependents;
-    size_t n = gc_graph_dependents(all->graph, item->uid, &dependents), n_blocking = 0;
-    for (size_t i = 0; i < n; i++) {
-        const OwnerRef *ref = owner_ref_of(dependents[i], item->uid);
-        if (ref && ref->block_owner_deletion) {
-            n_blocking++;
-            if (!gc_is_deleting_dependents(dependents[i]))
-                enqueue(all, all->to_delete, dependents[i]);
-        }
-        object_unref(dependents[i]);
+    _cleanup_gc_dependents_ GcDependents dependents = gc_graph_dependents(all->graph, item->uid);
+    size_t n_blocking = 0;
+    for (size_t i = 0; i < dependents.n; i++) {
+        const GcDependent *dependent = &dependents.items[i];
+        const OwnerRef *ref = owner_ref_of(dependent->object, item->uid);
+        if (!ref || !ref->block_owner_deletion)
+            continue;
+        n_blocking++;
+        if (!gc_is_deleting_dependents(dependent->object))
+            enqueue_at(dependent->source, all->to_delete, dependent->object);
     }
-    free(dependents);
     return n_blocking > 0 ? 0 : remove_finalizer(all, arena, item, live, "foregroundDeletion");
 }
 
 /* A dependent of this item is itself in foreground deletion: they would wait for each other, so this one stops
- * blocking. */
+ * blocking. 1: it was changed. */
 static int unblock_cycle(Collector *all, Arena *arena, const Item *item, const Object *live) {
-    Object **dependents;
-    size_t n = gc_graph_dependents(all->graph, item->uid, &dependents), n_owners;
-    bool cycle = false;
-    for (size_t i = 0; i < n; i++) {
-        cycle |= gc_is_deleting_dependents(dependents[i]);
-        object_unref(dependents[i]);
-    }
-    free(dependents);
-    if (!cycle)
+    _cleanup_gc_dependents_ GcDependents dependents = gc_graph_dependents(all->graph, item->uid);
+    bool cycle = false, blocks = false;
+    size_t n;
+    for (size_t i = 0; i < dependents.n; i++)
+        cycle |= gc_is_deleting_dependents(dependents.items[i].object);
+    const OwnerRef *owners = object_owners(live, &n);
+    for (size_t i = 0; i < n; i++)
+        blocks |= owners[i].block_owner_deletion;
+    if (!cycle || !blocks)
         return 0;
-    const OwnerRef *owners = object_owners(live, &n_owners);
-    Value *metadata, *patch = patch_for_uid(arena, item->uid, &metadata);
-    for (size_t i = 0; i < n_owners; i++) {
-        if (!owners[i].block_owner_deletion)
-            continue;
-        Value *ref = value_object(arena);
-        value_set_str(arena, ref, "uid", owners[i].uid);
-        value_set_bool(arena, ref, "blockOwnerDeletion", false);
-        value_append(arena, value_ensure_array(arena, metadata, "ownerReferences"), ref);
-    }
-    return value_get(metadata, "ownerReferences") ? patch_item(all, item, PATCH_STRATEGIC, patch) : 0;
+    int r = patch_owners(all, arena, item, live, NULL, true);
+    return r < 0 ? r : 1;
 }
 
 static const char *own_policy(const Object *live) {
@@ -326,38 +416,33 @@ static const char *own_policy(const Object *live) {
                                                         : "Background";
 }
 
-static size_t count_dependents(Collector *all, const char *uid) {
-    Object **dependents;
-    size_t n = gc_graph_dependents(all->graph, uid, &dependents);
-    for (size_t i = 0; i < n; i++)
-        object_unref(dependents[i]);
-    free(dependents);
-    return n;
+static bool has_dependents(Collector *all, const char *uid) {
+    _cleanup_gc_dependents_ GcDependents dependents = gc_graph_dependents(all->graph, uid);
+    return dependents.n > 0;
 }
 
 static int judge_by_owners(Collector *all, Arena *arena, const Item *item, const Object *live) {
-    size_t n, n_solid = 0, n_waiting = 0, n_dangling = 0;
+    size_t n, n_solid = 0, n_waiting = 0, n_gone = 0;
     const OwnerRef *owners = object_owners(live, &n);
-    Value *metadata, *patch = patch_for_uid(arena, item->uid, &metadata);
+    const char **gone = arena_alloc0(arena, (n + 1) * sizeof *gone);
     for (size_t i = 0; i < n; i++) {
         OwnerState state;
         int r = owner_state(all, arena, item, &owners[i], &state);
         if (r < 0)
-            return r;
+            return r == -EINVAL ? 0 : r;
         n_solid += state == OWNER_SOLID;
         n_waiting += state == OWNER_WAITING;
-        n_dangling += state == OWNER_DANGLING;
         if (state != OWNER_SOLID)
-            add_removed_owner(arena, metadata, owners[i].uid);
+            gone[n_gone++] = owners[i].uid;
     }
-    if (n == 0 || (n_solid > 0 && n_waiting + n_dangling == 0))
+    if (n == 0 || (n_solid > 0 && n_gone == 0))
         return 0;
     if (n_solid > 0)
-        return patch_item(all, item, PATCH_STRATEGIC, patch);
-    if (n_waiting > 0 && count_dependents(all, item->uid) > 0) {
+        return patch_owners(all, arena, item, live, gone, false);
+    if (n_waiting > 0 && has_dependents(all, item->uid)) {
         int r = unblock_cycle(all, arena, item, live);
-        /* The patch may have made a new revision: the next try reads it. */
-        return r < 0 ? r : delete_item(all, item, live, "Foreground");
+        /* The patch made a new revision: the next try reads it. */
+        return r < 0 ? r : r > 0 ? -EAGAIN : delete_item(all, item, live, "Foreground");
     }
     return delete_item(all, item, live, own_policy(live));
 }
@@ -381,34 +466,42 @@ static int attempt_to_delete(const char *key, void *userdata) {
 
 /* ---- attempt to orphan ---- */
 
-static int disown(Collector *all, Arena *arena, const Object *dependent, const char *owner_uid) {
-    Value *metadata, *patch = patch_for_uid(arena, object_uid(dependent), &metadata);
-    const char *ns = object_namespace(dependent);
+static int disown(Collector *all, const GcDependent *dependent, const char *owner_uid) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_object_ Object *live = NULL;
     _cleanup_api_error_ ApiError err = {0};
-    add_removed_owner(arena, metadata, owner_uid);
-    int r = client_patch(all->client, object_resource(dependent), *ns ? ns : NULL, object_name(dependent), NULL,
-                         PATCH_STRATEGIC, patch, NULL, &err);
+    const char *gone[] = {owner_uid, NULL};
+    pthread_mutex_lock(&all->lock);
+    const Resource *resource = all->monitors[dependent->source]->resource;
+    pthread_mutex_unlock(&all->lock);
+    const char *ns = resource->namespaced ? object_namespace(dependent->object) : NULL,
+               *name = object_name(dependent->object);
+    int r = resource->discovered ? client_get(all->client, resource, ns, name, &live, NULL) : 0;
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    if (live && !streq(object_uid(live), object_uid(dependent->object)))
+        return 0;
+    Value *patch = owners_patch(arena, resource, live ? live : dependent->object, gone, false);
+    r = client_patch(all->client, resource, ns, name, NULL, resource->discovered ? PATCH_MERGE : PATCH_STRATEGIC, patch,
+                     NULL, &err);
     /* Gone, or another object of that name by now. */
-    return r == -ENOENT || err.code == 409 || err.code == 422 ? 0 : r;
+    return r == -ENOENT || err.code == 422 || (err.code == 409 && !resource->discovered) ? 0 : r;
 }
 
 static int attempt_to_orphan(const char *key, void *userdata) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     _cleanup_object_ Object *live = NULL;
     Collector *all = userdata;
-    Object **dependents;
     Item item;
     if (!item_parse(all, arena_strdup(arena, key), &item))
         return 0;
-    size_t n = gc_graph_dependents(all->graph, item.uid, &dependents);
+    _cleanup_gc_dependents_ GcDependents dependents = gc_graph_dependents(all->graph, item.uid);
     int result = 0;
-    for (size_t i = 0; i < n; i++) {
-        int r = disown(all, arena, dependents[i], item.uid);
+    for (size_t i = 0; i < dependents.n; i++) {
+        int r = disown(all, &dependents.items[i], item.uid);
         if (r < 0)
             result = r;
-        object_unref(dependents[i]);
     }
-    free(dependents);
     if (result < 0)
         return result;
     int r = client_get(all->client, item.resource, *item.ns ? item.ns : NULL, item.name, &live, NULL);
@@ -417,29 +510,98 @@ static int attempt_to_orphan(const char *key, void *userdata) {
     return streq(object_uid(live), item.uid) ? remove_finalizer(all, arena, &item, live, "orphan") : 0;
 }
 
-/* ---- the row ---- */
+/* ---- which resources ---- */
 
 static bool is_collected(const Resource *resource) {
     uint16_t needed = VERB_LIST | VERB_WATCH | VERB_DELETE;
-    return resource->storage == resource && (resource->verbs & needed) == needed && !streq(resource->plural, "events");
+    bool event = !resource->discovered && streq(resource->plural, "events");
+    return (resource->verbs & needed) == needed && !event;
+}
+
+static const InformerHandler handlers = {on_added, on_updated, on_deleted};
+
+/* Under the lock. */
+static Monitor *add_monitor(Collector *all, const Resource *resource) {
+    Monitor *monitor = NEW0(Monitor);
+    *monitor = (Monitor){.all = all, .index = all->n_monitors, .resource = resource};
+    all->monitors = xreallocn(all->monitors, all->n_monitors + 1, sizeof *all->monitors);
+    all->monitors[all->n_monitors++] = monitor;
+    return monitor;
+}
+
+/* Its objects are not known any more: owners do not wait for them. */
+static void rest(Monitor *monitor) {
+    Collector *all = monitor->all;
+    pthread_mutex_lock(&all->lock);
+    Informer *informer = TAKE_PTR(monitor->informer);
+    monitor->active = false;
+    pthread_mutex_unlock(&all->lock);
+    if (informer)
+        informer_remove_handler(informer, monitor);
+    _cleanup_gc_dependents_ GcDependents lost = gc_graph_forget(all->graph, monitor->index);
+    for (size_t i = 0; i < lost.n; i++)
+        enqueue_owners(all, lost.items[i].object);
+}
+
+static void follow(Collector *all, const Resource *resource) {
+    pthread_mutex_lock(&all->lock);
+    Monitor *monitor = find_monitor(all, resource);
+    if (!monitor)
+        monitor = add_monitor(all, resource);
+    bool active = monitor->active, same = active && monitor->resource == resource;
+    pthread_mutex_unlock(&all->lock);
+    if (same)
+        return;
+    if (active)
+        rest(monitor);
+    pthread_mutex_lock(&all->lock);
+    monitor->resource = resource;
+    monitor->active = true; /* the informer's first objects may be judged before it is noted below */
+    pthread_mutex_unlock(&all->lock);
+    Informer *informer = controller_add_informer(all->controller, resource, &handlers, monitor);
+    pthread_mutex_lock(&all->lock);
+    monitor->informer = informer;
+    pthread_mutex_unlock(&all->lock);
+    log_debug("follows %s.%s %s", resource->plural, resource->group, resource->version);
+}
+
+static void on_discovery(Discovery *discovery, void *userdata) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Collector *all = userdata;
+    const Resource **served = discovery_preferred(discovery, arena);
+    for (size_t i = 0; served[i]; i++)
+        if (served[i]->discovered && is_collected(served[i]))
+            follow(all, served[i]);
+    for (size_t i = 0; i < all->n_monitors; i++) {
+        Monitor *monitor = all->monitors[i];
+        bool found = !monitor->resource->discovered || !monitor->active;
+        for (size_t k = 0; served[k] && !found; k++)
+            found = served[k] == monitor->resource;
+        if (!found)
+            rest(monitor);
+    }
 }
 
 static void *init(Controller *controller) {
     Collector *all = NEW0(Collector);
     const Resource *resource;
     all->client = controller_client(controller);
+    all->controller = controller;
+    all->events = controller_events(controller, "garbage-collector-controller");
     all->graph = gc_graph_new();
     all->absent = strmap_new(NULL);
     pthread_mutex_init(&all->lock, NULL);
     all->to_delete = controller_queue(controller, "gc-delete", GC_WORKERS, attempt_to_delete, all);
     all->to_orphan = controller_queue(controller, "gc-orphan", 1, attempt_to_orphan, all);
     for (size_t i = 0; (resource = resource_builtin(i)); i++) {
-        if (!is_collected(resource) || all->n_informers == CONTROLLER_NEEDS_MAX)
+        if (resource->storage != resource || !is_collected(resource))
             continue;
-        size_t index = all->n_informers++;
-        all->informers[index] = controller_informer_metadata(controller, resource);
-        informer_add_handler(all->informers[index], &(InformerHandler){on_added, on_updated, on_deleted}, all);
+        Monitor *monitor = add_monitor(all, resource);
+        monitor->active = true;
+        monitor->informer = controller_informer_metadata(controller, resource);
+        informer_add_handler(monitor->informer, &handlers, monitor);
     }
+    controller_on_discovery(controller, on_discovery, all);
     return all;
 }
 
@@ -447,6 +609,9 @@ static void free_all(void *data) {
     Collector *all = data;
     gc_graph_free(all->graph);
     strmap_free(all->absent);
+    for (size_t i = 0; i < all->n_monitors; i++)
+        free(all->monitors[i]);
+    free(all->monitors);
     pthread_mutex_destroy(&all->lock);
     free(all);
 }

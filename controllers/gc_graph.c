@@ -7,7 +7,7 @@
 #include <pthread.h>
 
 typedef struct Dependents {
-    Object **items;
+    GcDependent *items;
     size_t n, cap;
 } Dependents;
 
@@ -19,7 +19,7 @@ struct GcGraph {
 static void dependents_free(void *p) {
     Dependents *dependents = p;
     for (size_t i = 0; i < dependents->n; i++)
-        object_unref(dependents->items[i]);
+        object_unref(dependents->items[i].object);
     free(dependents->items);
     free(dependents);
 }
@@ -39,26 +39,30 @@ void gc_graph_free(GcGraph *graph) {
     free(graph);
 }
 
-static void add(GcGraph *graph, const char *owner_uid, Object *object) {
+static void append(Dependents *dependents, Object *object, size_t source) {
+    if (dependents->n == dependents->cap) {
+        dependents->cap = MAX(dependents->cap * 2, (size_t)2);
+        dependents->items = xreallocn(dependents->items, dependents->cap, sizeof(*dependents->items));
+    }
+    dependents->items[dependents->n++] = (GcDependent){.object = object_ref(object), .source = source};
+}
+
+static void add(GcGraph *graph, const char *owner_uid, size_t source, Object *object) {
     Dependents *dependents = strmap_get(graph->by_owner, owner_uid);
     if (!dependents) {
         dependents = NEW0(Dependents);
         strmap_put(graph->by_owner, owner_uid, dependents);
     }
-    if (dependents->n == dependents->cap) {
-        dependents->cap = MAX(dependents->cap * 2, (size_t)2);
-        dependents->items = xreallocn(dependents->items, dependents->cap, sizeof(*dependents->items));
-    }
-    dependents->items[dependents->n++] = object_ref(object);
+    append(dependents, object, source);
 }
 
 /* By uid: after a list the caller's old object may be another instance of the same. */
 static void drop(GcGraph *graph, const char *owner_uid, const char *uid) {
     Dependents *dependents = strmap_get(graph->by_owner, owner_uid);
     for (size_t i = 0; dependents && i < dependents->n; i++) {
-        if (!streq(object_uid(dependents->items[i]), uid))
+        if (!streq(object_uid(dependents->items[i].object), uid))
             continue;
-        object_unref(dependents->items[i]);
+        object_unref(dependents->items[i].object);
         dependents->items[i] = dependents->items[--dependents->n];
         if (dependents->n == 0)
             strmap_remove(graph->by_owner, owner_uid);
@@ -66,7 +70,7 @@ static void drop(GcGraph *graph, const char *owner_uid, const char *uid) {
     }
 }
 
-void gc_graph_change(GcGraph *graph, const Object *old, Object *object) {
+void gc_graph_change(GcGraph *graph, size_t source, const Object *old, Object *object) {
     size_t n_old = 0, n = 0;
     const OwnerRef *before = old ? object_owners(old, &n_old) : NULL,
                    *after = object ? object_owners(object, &n) : NULL;
@@ -76,22 +80,44 @@ void gc_graph_change(GcGraph *graph, const Object *old, Object *object) {
     for (size_t i = 0; i < n_old; i++)
         drop(graph, before[i].uid, object_uid(old));
     for (size_t i = 0; i < n; i++)
-        add(graph, after[i].uid, object);
+        add(graph, after[i].uid, source, object);
     pthread_mutex_unlock(&graph->lock);
 }
 
-size_t gc_graph_dependents(GcGraph *graph, const char *owner_uid, Object ***ret) {
-    size_t n = 0;
-    *ret = NULL;
+void gc_dependents_done(GcDependents *dependents) {
+    for (size_t i = 0; i < dependents->n; i++)
+        object_unref(dependents->items[i].object);
+    free(dependents->items);
+    *dependents = (GcDependents){0};
+}
+
+GcDependents gc_graph_dependents(GcGraph *graph, const char *owner_uid) {
+    Dependents copy = {0};
     pthread_mutex_lock(&graph->lock);
     const Dependents *dependents = strmap_get(graph->by_owner, owner_uid);
-    if (dependents) {
-        *ret = xreallocn(NULL, dependents->n, sizeof(**ret));
-        for (; n < dependents->n; n++)
-            (*ret)[n] = object_ref(dependents->items[n]);
+    for (size_t i = 0; dependents && i < dependents->n; i++)
+        append(&copy, dependents->items[i].object, dependents->items[i].source);
+    pthread_mutex_unlock(&graph->lock);
+    return (GcDependents){.items = copy.items, .n = copy.n};
+}
+
+GcDependents gc_graph_forget(GcGraph *graph, size_t source) {
+    Dependents found = {0};
+    const char *uid;
+    Dependents *dependents;
+    pthread_mutex_lock(&graph->lock);
+    STRMAP_FOREACH (graph->by_owner, uid, dependents)
+        for (size_t i = 0; i < dependents->n; i++)
+            if (dependents->items[i].source == source)
+                append(&found, dependents->items[i].object, source);
+    for (size_t i = 0; i < found.n; i++) {
+        size_t n;
+        const OwnerRef *owners = object_owners(found.items[i].object, &n);
+        for (size_t k = 0; k < n; k++)
+            drop(graph, owners[k].uid, object_uid(found.items[i].object));
     }
     pthread_mutex_unlock(&graph->lock);
-    return n;
+    return (GcDependents){.items = found.items, .n = found.n};
 }
 
 size_t gc_graph_count(GcGraph *graph) {

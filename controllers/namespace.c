@@ -1,5 +1,5 @@
 /* Namespaces that are being deleted: their content goes first, pods before everything else, then the finalizer
- * "kubernetes". What remains and why stands in the conditions. */
+ * "kubernetes". What remains and why stands in the conditions (k8s.io/kubernetes/pkg/controller/namespace/deletion). */
 #define LOG_COMPONENT "namespace"
 #include "controllers/controller.h"
 
@@ -17,6 +17,7 @@
 
 typedef struct Namespaces {
     Client *client;
+    Discovery *discovery;
     Informer *namespaces, *pods;
     WorkQueue *queue;
 } Namespaces;
@@ -24,9 +25,10 @@ typedef struct Namespaces {
 typedef struct Remaining { /* one sync's findings; texts in the arena */
     Arena *arena;
     const char *ns;
+    int64_t deleted_ns;        /* when the namespace's deletion began */
     Value *resources, *errors; /* arrays of texts */
     StrMap *finalizers;        /* name to a count (int64_t *) */
-    bool any;
+    const char *undiscovered;  /* why discovery is not complete; NULL: it is */
     int64_t estimate_seconds;
 } Remaining;
 
@@ -62,14 +64,14 @@ static int64_t pods_estimate(const ClientList *pods, Arena *arena) {
 }
 
 static void add_error(Remaining *remaining, const Resource *resource, int error, const ApiError *err) {
-    value_append(remaining->arena, remaining->errors,
-                 value_string(remaining->arena, err->message ? err->message : strerror(-error)));
-    log_debug("%s: %s: %s", remaining->ns, resource->plural, err->message ? err->message : strerror(-error));
+    const char *message = str_or(err->message, strerror(-error));
+    value_append(remaining->arena, remaining->errors, value_string(remaining->arena, message));
+    log_debug("%s: %s: %s", remaining->ns, resource->plural, message);
 }
 
-static void count_finalizers(Remaining *remaining, const Object *object) {
-    Value *finalizer;
-    VALUE_FOREACH (finalizer, value_path(object_value(object, remaining->arena), "metadata", "finalizers", NULL)) {
+static size_t count_finalizers(Remaining *remaining, const Object *object) {
+    Value *finalizer, *finalizers = value_path(object_value(object, remaining->arena), "metadata", "finalizers", NULL);
+    VALUE_FOREACH (finalizer, finalizers) {
         int64_t *count = strmap_get(remaining->finalizers, value_str(finalizer));
         if (!count) {
             count = NEW0(int64_t);
@@ -77,60 +79,113 @@ static void count_finalizers(Remaining *remaining, const Object *object) {
         }
         ++*count;
     }
+    return value_len(finalizers);
+}
+
+/* What the server does not do for a resource, or does not serve any more, holds nothing up. */
+static bool is_unsupported(int r, const ApiError *err) {
+    return r == -ENOENT || err->code == 404 || err->code == 405;
 }
 
 static int delete_all(Namespaces *all, const Resource *resource, const char *ns, const ClientList *list,
                       ApiError *err) {
     ClientDelete options = {.grace_seconds = -1, .propagation = "Background"};
-    int result = 0;
-    if (resource->verbs & VERB_DELETE_COLLECTION)
-        return client_delete_collection(all->client, resource, ns, NULL, &options, err);
+    if (resource->verbs & VERB_DELETE_COLLECTION) {
+        int r = client_delete_collection(all->client, resource, ns, NULL, &options, err);
+        if (r >= 0 || !is_unsupported(r, err))
+            return r;
+        api_error_done(err);
+    }
     for (size_t i = 0; i < list->n; i++) {
         int r = client_delete(all->client, resource, ns, object_name(list->items[i]), &options, err);
-        if (r < 0 && r != -ENOENT)
-            result = r;
+        if (r < 0 && !is_unsupported(r, err))
+            return r;
+        api_error_done(err);
     }
-    return result;
+    return 0;
+}
+
+static int list_all(Namespaces *all, const Resource *resource, const char *ns, bool whole, ClientList *ret,
+                    ApiError *err) {
+    ApiOptions options = {.metadata_only = !whole};
+    int r = client_list(all->client, resource, ns, &options, ret, err);
+    if (r < 0 && is_unsupported(r, err)) {
+        api_error_done(err);
+        return 0;
+    }
+    return r;
+}
+
+static void note_remaining(Remaining *remaining, const Resource *resource, const ClientList *left, int64_t estimate) {
+    size_t n_finalizers = 0;
+    value_append(
+        remaining->arena, remaining->resources,
+        value_printf(remaining->arena, "%s.%s has %zu resource instances", resource->plural, resource->group, left->n));
+    for (size_t i = 0; i < left->n; i++)
+        if (object_has_finalizers(left->items[i]))
+            n_finalizers += count_finalizers(remaining, left->items[i]);
+    if (!estimate && n_finalizers)
+        estimate = FINALIZER_ESTIMATE_SECONDS;
+    else if (!estimate)
+        value_append(remaining->arena, remaining->errors,
+                     value_printf(remaining->arena,
+                                  "unexpected items still remain in namespace: %s for gvr: %s/%s, Resource=%s",
+                                  remaining->ns, resource->group, resource->version, resource->plural));
+    remaining->estimate_seconds = MAX(remaining->estimate_seconds, estimate);
 }
 
 static void delete_content_of(Namespaces *all, const Resource *resource, Remaining *remaining) {
     _cleanup_api_error_ ApiError err = {0};
     _cleanup_client_list_ ClientList before = {0}, after = {0};
-    int r = client_list(all->client, resource, remaining->ns, NULL, &before, &err);
+    bool pods = resource == informer_resource(all->pods);
+    int r = list_all(all, resource, remaining->ns, pods, &before, &err);
     if (r >= 0 && before.n == 0)
         return;
+    int64_t estimate = pods && r >= 0 ? pods_estimate(&before, remaining->arena) : 0;
+    if (now_realtime_ns() - remaining->deleted_ns >= estimate * (int64_t)NS_PER_SEC)
+        estimate = 0;
     if (r >= 0)
         r = delete_all(all, resource, remaining->ns, &before, &err);
     if (r >= 0)
-        r = client_list(all->client, resource, remaining->ns, NULL, &after, &err);
+        r = list_all(all, resource, remaining->ns, false, &after, &err);
     if (r < 0) {
         add_error(remaining, resource, r, &err);
-        return;
-    }
-    if (after.n == 0)
-        return;
-    remaining->any = true;
-    value_append(
-        remaining->arena, remaining->resources,
-        value_printf(remaining->arena, "%s.%s has %zu resource instances", resource->plural, resource->group, after.n));
-    int64_t estimate = streq(resource->plural, "pods") ? pods_estimate(&after, remaining->arena) : 0;
-    for (size_t i = 0; i < after.n; i++)
-        if (object_has_finalizers(after.items[i])) {
-            count_finalizers(remaining, after.items[i]);
-            estimate = MAX(estimate, (int64_t)FINALIZER_ESTIMATE_SECONDS);
-        }
-    remaining->estimate_seconds = MAX(remaining->estimate_seconds, estimate);
+        remaining->estimate_seconds = MAX(remaining->estimate_seconds, estimate);
+    } else if (after.n)
+        note_remaining(remaining, resource, &after, estimate);
 }
 
-static void delete_content(Namespaces *all, Remaining *remaining) {
-    const Resource *pods = informer_resource(all->pods), *resource;
-    delete_content_of(all, pods, remaining);
-    if (remaining->any)
+static void discover(Namespaces *all, Remaining *remaining) {
+    _cleanup_api_error_ ApiError err = {0};
+    size_t n;
+    int r = discovery_refresh(all->discovery, &err);
+    if (r < 0) {
+        remaining->undiscovered = arena_strdup(remaining->arena, str_or(err.message, strerror(-r)));
         return;
-    for (size_t i = 0; (resource = resource_builtin(i)); i++)
-        if (resource->namespaced && resource->storage == resource && resource != pods &&
-            (resource->verbs & VERB_DELETE) && (resource->verbs & VERB_LIST))
-            delete_content_of(all, resource, remaining);
+    }
+    const char *failure = discovery_failure(all->discovery, remaining->arena, &n);
+    if (!failure)
+        return;
+    remaining->undiscovered =
+        arena_printf(remaining->arena, "Discovery failed for some groups, %zu failing: %s", n, failure);
+}
+
+/* Pods before everything else (OrderedNamespaceDeletion): what they use, policies above all, outlives them. */
+static void delete_content(Namespaces *all, Remaining *remaining) {
+    const Resource *pods = informer_resource(all->pods);
+    discover(all, remaining);
+    delete_content_of(all, pods, remaining);
+    if (value_len(remaining->resources) > 0) {
+        /* As the reference, which counts what remains only after it has looked at everything. */
+        remaining->resources = value_array(remaining->arena);
+        strmap_clear(remaining->finalizers);
+        return;
+    }
+    const Resource **served = discovery_preferred(all->discovery, remaining->arena);
+    for (size_t i = 0; served[i]; i++)
+        if (served[i]->namespaced && served[i] != pods && (served[i]->verbs & VERB_DELETE) &&
+            (served[i]->verbs & VERB_LIST))
+            delete_content_of(all, served[i], remaining);
 }
 
 /* ---- conditions ---- */
@@ -183,8 +238,10 @@ static bool set_conditions(Remaining *remaining, Value *ns) {
     Value *conditions = value_ensure_array(arena, value_ensure_object(arena, ns, "status"), "conditions");
     Value *finalizers = finalizer_texts(remaining);
     size_t n_errors = value_len(remaining->errors);
-    bool changed = set_condition(arena, conditions, "NamespaceDeletionDiscoveryFailure", false, "ResourcesDiscovered",
-                                 "All resources successfully discovered");
+    bool changed =
+        set_condition(arena, conditions, "NamespaceDeletionDiscoveryFailure", remaining->undiscovered != NULL,
+                      remaining->undiscovered ? "DiscoveryFailed" : "ResourcesDiscovered",
+                      str_or(remaining->undiscovered, "All resources successfully discovered"));
     changed |= set_condition(arena, conditions, "NamespaceDeletionGroupVersionParsingFailure", false,
                              "ParsedGroupVersions", "All legacy kube types successfully parsed");
     if (n_errors > 0)
@@ -194,7 +251,7 @@ static bool set_conditions(Remaining *remaining, Value *ns) {
     else
         changed |= set_condition(arena, conditions, "NamespaceDeletionContentFailure", false, "ContentDeleted",
                                  "All content successfully deleted, may be waiting on finalization");
-    if (remaining->any)
+    if (value_len(remaining->resources) > 0)
         changed |= set_condition(
             arena, conditions, "NamespaceContentRemaining", true, "SomeResourcesRemain",
             arena_printf(arena, "Some resources are remaining: %s", join_sorted(arena, remaining->resources)));
@@ -252,14 +309,12 @@ static int sync_namespace(Namespaces *all, Remaining *remaining, const Object *o
         int r = client_update(all->client, informer_resource(all->namespaces), NULL, remaining->ns, "status", ns,
                               &updated, NULL);
         if (r < 0)
-            return r == -ENOENT ? 0 : r;
+            log_debug("cannot update the conditions of namespace %s: %s", remaining->ns, strerror(-r));
     }
-    if (value_len(remaining->errors) > 0)
+    if (value_len(remaining->errors) > 0 || remaining->undiscovered)
         return -EIO;
-    if (!remaining->any)
-        return finalize(all, arena, remaining->ns);
     if (remaining->estimate_seconds == 0)
-        return -EBUSY; /* it should be gone: look again soon */
+        return finalize(all, arena, remaining->ns);
     workqueue_add_after(all->queue, remaining->ns, (uint64_t)(remaining->estimate_seconds / 2 + 1) * NS_PER_SEC);
     return 0;
 }
@@ -271,8 +326,12 @@ static int sync_key(const char *name, void *userdata) {
     int r = client_get(all->client, informer_resource(all->namespaces), NULL, name, &object, NULL);
     if (r < 0 || !object_is_deleting(object))
         return r == -ENOENT ? 0 : r;
+    Value *metadata = value_get(object_value(object, arena), "metadata");
+    int64_t deleted_ns = 0;
+    rfc3339_parse(str_or(value_get_str(metadata, "deletionTimestamp"), ""), &deleted_ns);
     Remaining remaining = {.arena = arena,
                            .ns = name,
+                           .deleted_ns = deleted_ns,
                            .resources = value_array(arena),
                            .errors = value_array(arena),
                            .finalizers = strmap_new(free)};
@@ -284,6 +343,7 @@ static int sync_key(const char *name, void *userdata) {
 static void *init(Controller *controller) {
     Namespaces *all = NEW0(Namespaces);
     all->client = controller_client(controller);
+    all->discovery = controller_discovery(controller);
     all->namespaces = controller_informer(controller, "", "v1", "namespaces");
     all->pods = controller_informer(controller, "", "v1", "pods");
     all->queue = controller_queue(controller, "namespace", 2, sync_key, all);

@@ -241,6 +241,10 @@ static Value *aggregated(Arena *arena, const Resource **rows, bool core) {
     return v;
 }
 
+Value *discovery_aggregated(Arena *arena, struct CustomResources *custom, bool core) {
+    return aggregated(arena, custom_resources_all(custom, arena), core);
+}
+
 static void serve_aggregated(HttpRequest *http, Arena *arena, const Resource **rows, bool core) {
     Buf out = BUF_INIT(16 * 1024 * 1024);
     value_write_json(&out, aggregated(arena, rows, core));

@@ -7,5 +7,7 @@ struct CustomResources; /* registry/custom_resources.h; NULL: none */
 
 void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *custom, const char *path,
                      const char *server_address);
+/* Aggregated discovery of /api (`core`) or /apis: an APIGroupDiscoveryList. */
+Value *discovery_aggregated(Arena *arena, struct CustomResources *custom, bool core);
 /* The list at /, sorted. */
 Value *discovery_root_paths(Arena *arena, struct CustomResources *custom);

@@ -50,6 +50,9 @@ typedef struct Resource {
     const char *const *selectable_fields; /* beyond metadata.name and metadata.namespace: "spec.nodeName", ... */
     const char *storage_version_hash;
     void *custom; /* the registry's own data for a custom resource; NULL for built-in ones */
+    /* A client's row (client/discovery.h): names only, no schema. An API server in the same process looks its own row
+     * up. */
+    bool discovered;
 } Resource;
 
 const Resource *resource_builtin(size_t index); /* NULL past the end; in the order of discovery */

@@ -45,7 +45,10 @@ typedef struct ApiRequest {
     const char *ns;          /* NULL: cluster-scoped or all namespaces */
     const char *name;        /* NULL: the collection */
     const char *subresource; /* NULL: none */
-    const UserInfo *user;    /* in process: the component's identity */
+    /* API_GET of a document of the server's instead of an object (`resource` is NULL): "/api" or "/apis" give
+     * aggregated discovery (apidiscovery.k8s.io/v2). NULL: an object. */
+    const char *document;
+    const UserInfo *user; /* in process: the component's identity */
     const char *user_agent;
     ApiOptions options;
     const Value *body; /* decoded, or NULL */

@@ -57,6 +57,20 @@ int client_get(Client *client, const Resource *resource, const char *ns, const c
     return call_object(client, &(ApiRequest){.verb = API_GET, .resource = resource, .ns = ns, .name = name}, ret, err);
 }
 
+int client_get_document(Client *client, const char *path, Arena *arena, Value **ret, ApiError *err) {
+    _cleanup_api_error_ ApiError own = {0};
+    ApiRequest request = {.verb = API_GET, .document = path, .user_agent = client->user_agent, .arena = arena};
+    _cleanup_object_ Object *object = NULL;
+    Value *value = NULL;
+    int r = client->transport->execute(client->transport, &request, &object, &value, err ? err : &own);
+    if (r < 0)
+        return r;
+    if (!value)
+        return api_error_set(err ? err : &own, 500, "InternalError", "the server answered %s without a document", path);
+    *ret = value;
+    return 0;
+}
+
 int client_list(Client *client, const Resource *resource, const char *ns, const ApiOptions *options, ClientList *ret,
                 ApiError *err) {
     _cleanup_api_error_ ApiError own = {0};

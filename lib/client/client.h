@@ -45,6 +45,8 @@ int client_http_from_kubeconfig(const char *path, const char *user_agent, Client
 /* The in-process transport is made by apiserver (apiserver/local.h). */
 
 int client_get(Client *client, const Resource *resource, const char *ns, const char *name, Object **ret, ApiError *err);
+/* The server's aggregated discovery at "/api" or "/apis", in the arena (discovery.h reads it). */
+int client_get_document(Client *client, const char *path, Arena *arena, Value **ret, ApiError *err);
 int client_list(Client *client, const Resource *resource, const char *ns, const ApiOptions *options, ClientList *ret,
                 ApiError *err);
 int client_create(Client *client, const Resource *resource, const char *ns, const Value *v, Object **ret,

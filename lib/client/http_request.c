@@ -41,6 +41,8 @@ const char *http_request_content_type(const ApiRequest *request) {
 }
 
 const char *http_request_accept(const ApiRequest *request) {
+    if (request->document)
+        return "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
     if (!request->options.metadata_only)
         return "application/json";
     if (request->verb == API_LIST)
@@ -73,6 +75,10 @@ void http_request_path(Buf *out, const ApiRequest *request) {
     const Resource *resource = request->resource;
     const ApiOptions *options = &request->options;
     char separator = '?';
+    if (request->document) {
+        buf_puts(out, request->document);
+        return;
+    }
     if (*resource->group)
         buf_printf(out, "/apis/%s/%s", resource->group, resource->version);
     else

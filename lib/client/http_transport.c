@@ -202,7 +202,7 @@ static int transport_execute(ClientTransport *base, const ApiRequest *request, O
     int r = exchange(transport, request, &v, err);
     if (r < 0)
         return r;
-    if (http_answer_is_object(request->arena, request->resource, v))
+    if (request->resource && http_answer_is_object(request->arena, request->resource, v))
         *ret_object = http_answer_object(request->arena, request->resource, v, false);
     else
         *ret_value = v;

@@ -25,11 +25,12 @@
 #define INFORMER_FIELDS_MAX 4
 #define KEEPER_STACK_SIZE (256 * 1024)
 
-typedef enum InformerState { STATE_LIST, STATE_WATCH, STATE_WATCHING, STATE_ENDED } InformerState;
+typedef enum InformerState { STATE_LIST, STATE_WATCH, STATE_WATCHING, STATE_ENDED, STATE_OFF } InformerState;
 
 typedef struct Handler {
     InformerHandler ops;
     void *userdata;
+    bool leaving; /* of a pending one: to be taken away, not added */
 } Handler;
 
 struct Informer {
@@ -56,7 +57,9 @@ struct Informer {
     /* Under the set's lock. */
     InformerState state;
     int end_error;
-    bool synced;
+    bool synced, changing_handlers;
+    Handler *pending; /* changes of the handlers that wait for the keeper */
+    size_t n_pending;
 };
 
 struct InformerSet {
@@ -132,6 +135,34 @@ Informer *informer_get_metadata(InformerSet *set, const Resource *resource) {
     return informer;
 }
 
+/* Under the set's lock. */
+static void pend(Informer *informer, Handler handler) {
+    informer->pending = xreallocn(informer->pending, informer->n_pending + 1, sizeof(*informer->pending));
+    informer->pending[informer->n_pending++] = handler;
+    pthread_cond_signal(&informer->set->wake);
+}
+
+Informer *informer_add_metadata(InformerSet *set, const Resource *resource, const InformerHandler *handler,
+                                void *userdata) {
+    Informer *informer = NULL;
+    pthread_mutex_lock(&set->lock);
+    if (!set->stopping) {
+        informer = informer_get_metadata(set, resource);
+        pend(informer, (Handler){.ops = *handler, .userdata = userdata});
+    }
+    pthread_mutex_unlock(&set->lock);
+    return informer;
+}
+
+void informer_remove_handler(Informer *informer, const void *userdata) {
+    InformerSet *set = informer->set;
+    pthread_mutex_lock(&set->lock);
+    pend(informer, (Handler){.userdata = (void *)(uintptr_t)userdata, .leaving = true});
+    while ((informer->n_pending > 0 || informer->changing_handlers) && !set->stopping)
+        pthread_cond_wait(&set->changed, &set->lock);
+    pthread_mutex_unlock(&set->lock);
+}
+
 static void informer_free(Informer *informer) {
     object_index_done(&informer->by_key);
     object_index_done(&informer->by_uid);
@@ -142,6 +173,7 @@ static void informer_free(Informer *informer) {
     }
     pthread_mutex_destroy(&informer->lock);
     free(informer->handlers);
+    free(informer->pending);
     free(informer->field_selector);
     free(informer->ns);
     free(informer);
@@ -361,12 +393,70 @@ static void keeper_ended(Informer *informer, int error) {
     set_state(informer, error == -EKEYEXPIRED || error == -ERANGE ? STATE_LIST : STATE_WATCH);
 }
 
+static void empty_cache(Informer *informer) {
+    _cleanup_client_list_ ClientList all = {0};
+    informer_list(informer, NULL, NULL, &all);
+    pthread_mutex_lock(&informer->lock);
+    for (size_t i = 0; i < all.n; i++)
+        cache_remove(informer, all.items[i]);
+    pthread_mutex_unlock(&informer->lock);
+}
+
+static void change_handler(Informer *informer, const Handler *change) {
+    if (!change->leaving) {
+        _cleanup_client_list_ ClientList all = {0};
+        informer_add_handler(informer, &change->ops, change->userdata);
+        informer_list(informer, NULL, NULL, &all);
+        for (size_t i = 0; change->ops.added && i < all.n; i++)
+            change->ops.added(all.items[i], change->userdata);
+        return;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < informer->n_handlers; i++)
+        if (informer->handlers[i].userdata != change->userdata)
+            informer->handlers[kept++] = informer->handlers[i];
+    informer->n_handlers = kept;
+}
+
+/* Handlers come and go while no watch is open. A new one is told of what is in the cache. Without any, the informer is
+ * off: it forgets what it had, and nobody is told that it is gone. */
+static void keeper_handlers(Informer *informer) {
+    InformerSet *set = informer->set;
+    client_watch_stop(set->client, TAKE_PTR(informer->watch));
+    pthread_mutex_lock(&set->lock);
+    _cleanup_free_ Handler *pending = TAKE_PTR(informer->pending);
+    size_t n = informer->n_pending;
+    informer->n_pending = 0;
+    informer->changing_handlers = true;
+    pthread_mutex_unlock(&set->lock);
+    for (size_t i = 0; i < n; i++)
+        change_handler(informer, &pending[i]);
+    bool off = informer->n_handlers == 0;
+    if (off) {
+        empty_cache(informer);
+        informer->revision = 0;
+        informer->failures = 0;
+        informer->due = 0;
+    }
+    pthread_mutex_lock(&set->lock);
+    informer->changing_handlers = false;
+    if (off)
+        informer->state = STATE_OFF;
+    else
+        informer->state = informer->synced ? STATE_WATCH : STATE_LIST;
+    informer->synced = informer->synced && !off;
+    pthread_cond_broadcast(&set->changed);
+    pthread_mutex_unlock(&set->lock);
+}
+
 /* An informer that needs the keeper now, or NULL and the instant when the next one will (0: none). Under the lock. */
 static Informer *keeper_next(InformerSet *set, uint64_t *ret_due) {
     uint64_t now = now_monotonic_ns(), due = 0;
     for (size_t i = 0; i < set->n; i++) {
         Informer *informer = set->informers[i];
-        if (informer->state == STATE_WATCHING)
+        if (informer->n_pending > 0)
+            return informer;
+        if (informer->state == STATE_WATCHING || informer->state == STATE_OFF)
             continue;
         if (informer->state == STATE_ENDED || informer->due <= now)
             return informer;
@@ -394,8 +484,11 @@ static void *keeper_main(void *userdata) {
         }
         InformerState state = informer->state;
         int error = informer->end_error;
+        bool handlers_change = informer->n_pending > 0;
         pthread_mutex_unlock(&set->lock);
-        if (state == STATE_LIST)
+        if (handlers_change)
+            keeper_handlers(informer);
+        else if (state == STATE_LIST)
             keeper_list(informer);
         else if (state == STATE_WATCH)
             keeper_watch(informer);

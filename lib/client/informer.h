@@ -45,6 +45,13 @@ void informer_list_by_field(Informer *informer, const char *field, const char *v
 /* As informer_get for all namespaces, for a user content with metadata: over HTTP only that is fetched and kept, unless
  * another user of the set asks for whole objects (before or after). */
 Informer *informer_get_metadata(InformerSet *set, const Resource *resource);
+/* The same while the set runs, from any thread: the handler is told of every object in turn. NULL when the set is
+ * stopping. The informer stays until the set is freed; without handlers it neither lists nor watches. */
+Informer *informer_add_metadata(InformerSet *set, const Resource *resource, const InformerHandler *handler,
+                                void *userdata);
+/* Of one that informer_add_metadata gave. Waits for the handler to end (not from a handler). When it was the last, the
+ * cache is emptied. */
+void informer_remove_handler(Informer *informer, const void *userdata);
 const Resource *informer_resource(const Informer *informer);
 /* Ends the watches and the set's thread: no handler runs after it returns. Lookups keep answering. */
 void informer_set_stop(InformerSet *set);

@@ -151,6 +151,134 @@ static void test_unknown_owner_kind_is_kept(void **state) {
     assert_non_null(kept);
 }
 
+/* ---- custom resources ---- */
+
+static const char widgets_discovery[] =
+    "{\"metadata\":{\"name\":\"example.com\"},\"versions\":[{\"version\":\"v1\",\"freshness\":\"Current\","
+    "\"resources\":["
+    "{\"resource\":\"widgets\",\"responseKind\":{\"kind\":\"Widget\"},\"scope\":\"Namespaced\",\"singularResource\":"
+    "\"widget\",\"verbs\":[\"delete\",\"deletecollection\",\"get\",\"list\",\"patch\",\"create\",\"update\",\"watch\"]}"
+    "]}]}";
+
+static const Resource widgets = {.group = "example.com",
+                                 .version = "v1",
+                                 .plural = "widgets",
+                                 .singular = "widget",
+                                 .kind = "Widget",
+                                 .namespaced = true,
+                                 .verbs = VERBS_ALL,
+                                 .storage = &widgets,
+                                 .storage_prefix = "example.com/widgets"};
+
+static Object *put_widget(Cluster *cluster, const char *name, const char *owner_kind, const Object *owner) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    char json[1024];
+    Object *object = NULL;
+    Value *v = NULL;
+    snprintf(
+        json, sizeof json,
+        "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":\"%s\",\"ownerReferences\":["
+        "{\"apiVersion\":\"%s\",\"kind\":\"%s\",\"name\":\"%s\",\"uid\":\"%s\",\"blockOwnerDeletion\":true}]}}",
+        name, streq(owner_kind, "Widget") ? "example.com/v1" : "v1", owner_kind, owner ? object_name(owner) : "none",
+        owner ? object_uid(owner) : "gone");
+    assert_int_equal(json_parse(arena, json, strlen(json), &v, NULL, NULL), 0);
+    if (!owner)
+        value_remove(value_get(v, "metadata"), "ownerReferences");
+    assert_int_equal(client_create(cluster->client, &widgets, "default", v, &object, NULL), 0);
+    return object;
+}
+
+static void put_owned_by_widget(Cluster *cluster, const char *ns, const char *name, const Object *widget) {
+    char json[1024];
+    snprintf(json, sizeof json,
+             "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"%s\",\"ownerReferences\":["
+             "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"name\":\"%s\",\"uid\":\"%s\","
+             "\"blockOwnerDeletion\":true}]}}",
+             name, object_name(widget), object_uid(widget));
+    object_unref(fake_put_json(cluster->client, "", "configmaps", ns, json));
+}
+
+static size_t count_widgets(Cluster *cluster) {
+    _cleanup_client_list_ ClientList list = {0};
+    client_list(cluster->client, &widgets, "default", NULL, &list, NULL);
+    return list.n;
+}
+
+static bool nothing_left(void *u) {
+    return no_maps(u) && count_widgets(u) == 0;
+}
+
+/* widget <- map <- widget: each goes with its owner, whatever the kinds. */
+static void family_goes(Cluster *cluster, const char *propagation) {
+    cluster->api->discovery = widgets_discovery;
+    cluster_start(cluster, "garbage-collector-controller", NULL);
+    _cleanup_object_ Object *root = put_widget(cluster, "root", "Widget", NULL);
+    put_owned_by_widget(cluster, "default", "child", root);
+    _cleanup_object_ Object *child = get_map(cluster, "default", "child");
+    object_unref(put_widget(cluster, "grandchild", "ConfigMap", child));
+    ClientDelete options = {.grace_seconds = -1, .propagation = propagation};
+    assert_int_equal(client_delete(cluster->client, &widgets, "default", "root", &options, NULL), 0);
+    assert_true(fake_eventually(nothing_left, cluster, 10));
+}
+
+static void test_custom_background(void **state) {
+    family_goes(*state, "Background");
+}
+
+static void test_custom_foreground(void **state) {
+    family_goes(*state, "Foreground");
+}
+
+static bool widget_disowned(void *u) {
+    _cleanup_object_ Object *child = NULL;
+    size_t n = 1;
+    if (client_get(((Cluster *)u)->client, &widgets, "default", "child", &child, NULL) == 0)
+        object_owners(child, &n);
+    return n == 0 && count_widgets(u) == 1;
+}
+
+static void test_custom_orphan(void **state) {
+    Cluster *cluster = *state;
+    cluster->api->discovery = widgets_discovery;
+    cluster_start(cluster, "garbage-collector-controller", NULL);
+    _cleanup_object_ Object *root = put_widget(cluster, "root", "Widget", NULL);
+    object_unref(put_widget(cluster, "child", "Widget", root));
+    ClientDelete options = {.grace_seconds = -1, .propagation = "Orphan"};
+    assert_int_equal(client_delete(cluster->client, &widgets, "default", "root", &options, NULL), 0);
+    assert_true(fake_eventually(widget_disowned, cluster, 10));
+}
+
+static bool told_of_namespace(void *u) {
+    _cleanup_client_list_ ClientList events = {0};
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    client_list(((Cluster *)u)->client, fake_resource("", "events"), NULL, NULL, &events, NULL);
+    for (size_t i = 0; i < events.n; i++) {
+        Value *v = object_value(events.items[i], arena);
+        if (streq_null(value_get_str(v, "reason"), "OwnerRefInvalidNamespace") &&
+            strstr(str_or(value_get_str(v, "message"), ""),
+                   "ownerRef [example.com/v1/Widget, namespace: other, name: root, uid: ") &&
+            strstr(value_get_str(v, "message"), "] does not exist in namespace \"other\""))
+            return true;
+    }
+    return false;
+}
+
+static bool other_gone(void *u) {
+    return fake_count(((Cluster *)u)->client, "", "configmaps", "other") == 0;
+}
+
+/* An owner of another namespace is no owner: the dependent goes, and an event says why. */
+static void test_owner_of_another_namespace(void **state) {
+    Cluster *cluster = *state;
+    cluster->api->discovery = widgets_discovery;
+    _cleanup_object_ Object *root = put_widget(cluster, "root", "Widget", NULL);
+    put_owned_by_widget(cluster, "other", "lost", root);
+    cluster_start(cluster, "garbage-collector-controller", NULL);
+    assert_true(fake_eventually(other_gone, cluster, 10));
+    assert_true(fake_eventually(told_of_namespace, cluster, 10));
+    assert_int_equal(count_widgets(cluster), 1);
+}
+
 /* ---- namespaces ---- */
 
 static void put_namespace(Cluster *cluster, const char *name) {
@@ -192,6 +320,64 @@ static void test_namespace_pods_first(void **state) {
     assert_int_equal(fake_count(cluster->client, "", "configmaps", "doomed"), 0);
 }
 
+static const char *condition_message(Cluster *cluster, Arena *arena, const char *type, const char *status) {
+    _cleanup_object_ Object *ns = NULL;
+    Value *condition;
+    if (client_get(cluster->client, fake_resource("", "namespaces"), NULL, "default", &ns, NULL) < 0)
+        return "";
+    VALUE_FOREACH (condition, value_path(object_value(ns, arena), "status", "conditions", NULL))
+        if (streq_null(value_get_str(condition, "type"), type) &&
+            streq_null(value_get_str(condition, "status"), status))
+            return value_get_str(condition, "message");
+    return "";
+}
+
+static bool says_what_remains(void *u) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    return streq(condition_message(u, arena, "NamespaceContentRemaining", "True"),
+                 "Some resources are remaining: widgets.example.com has 1 resource instances") &&
+           streq(condition_message(u, arena, "NamespaceFinalizersRemaining", "True"),
+                 "Some content in the namespace has finalizers remaining: example.com/f in 1 resource instances");
+}
+
+static void test_namespace_custom_content(void **state) {
+    Cluster *cluster = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    cluster->api->discovery = widgets_discovery;
+    put_namespace(cluster, "default");
+    _cleanup_object_ Object *widget = put_widget(cluster, "w", "Widget", NULL), *live = NULL;
+    Value *v = object_value(widget, arena);
+    value_append(arena, value_ensure_array(arena, value_get(v, "metadata"), "finalizers"),
+                 value_string(arena, "example.com/f"));
+    assert_int_equal(client_update(cluster->client, &widgets, "default", "w", NULL, v, NULL, NULL), 0);
+    cluster_start(cluster, "namespace-controller", NULL);
+    client_delete(cluster->client, fake_resource("", "namespaces"), NULL, "default", NULL, NULL);
+    assert_true(fake_eventually(says_what_remains, cluster, 10));
+    assert_int_equal(client_get(cluster->client, &widgets, "default", "w", &live, NULL), 0);
+    assert_true(object_is_deleting(live));
+}
+
+static const char stale_discovery[] =
+    "{\"metadata\":{\"name\":\"metrics.example.com\"},\"versions\":[{\"version\":\"v1\",\"freshness\":\"Stale\"}]}";
+
+static bool says_what_is_stale(void *u) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    return streq(condition_message(u, arena, "NamespaceDeletionDiscoveryFailure", "True"),
+                 "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: "
+                 "metrics.example.com/v1: stale GroupVersion discovery: metrics.example.com/v1");
+}
+
+/* While a group does not answer, a namespace may hold objects of it, so it stays. */
+static void test_namespace_waits_for_discovery(void **state) {
+    Cluster *cluster = *state;
+    cluster->api->discovery = stale_discovery;
+    put_namespace(cluster, "default");
+    cluster_start(cluster, "namespace-controller", NULL);
+    client_delete(cluster->client, fake_resource("", "namespaces"), NULL, "default", NULL, NULL);
+    assert_true(fake_eventually(says_what_is_stale, cluster, 10));
+    assert_int_equal(fake_count(cluster->client, "", "namespaces", NULL), 1);
+}
+
 static bool has_both(void *u) {
     Cluster *cluster = u;
     _cleanup_object_ Object *account = NULL, *map = get_map(cluster, "new", "kube-root-ca.crt");
@@ -226,6 +412,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_absent_owner, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_one_of_two_owners_goes, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_unknown_owner_kind_is_kept, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_custom_background, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_custom_foreground, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_custom_orphan, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_owner_of_another_namespace, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_namespace_custom_content, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_namespace_waits_for_discovery, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_namespace_pods_first, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_new_namespace_gets_its_things, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_unknown_controller_is_refused, cluster_setup, cluster_teardown),

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "api/codec.h"
+#include "api/json.h"
 #include "api/selector.h"
 #include "base/clock.h"
 #include "base/random.h"
@@ -34,6 +35,7 @@ typedef struct FakeApi {
     size_t n_events, first_event; /* events before first_event are forgotten: 410 */
     uint64_t revision;
     int64_t clock_skew_ns; /* added to creation times */
+    const char *discovery; /* JSON of an APIGroupDiscovery to be served besides what is built in; NULL: none */
     bool graceful_pods;    /* pods with a node stay, marked, until fake_kill */
     /* The next calls of this verb on this plural fail with this code. */
     const char *fail_plural;
@@ -55,9 +57,14 @@ struct ClientWatch {
     void *userdata;
 };
 
+/* Whether two rows are one resource: a test's row and the one a client discovered are. */
+static bool fake_same(const Resource *a, const Resource *b) {
+    return a->storage == b->storage || (streq(a->plural, b->plural) && streq(a->group, b->group));
+}
+
 static ssize_t fake_find(FakeApi *api, const Resource *resource, const char *ns, const char *name) {
     for (size_t i = 0; i < api->n; i++)
-        if (object_resource(api->objects[i]) == resource->storage && streq(object_name(api->objects[i]), name) &&
+        if (fake_same(object_resource(api->objects[i]), resource) && streq(object_name(api->objects[i]), name) &&
             streq(object_namespace(api->objects[i]), ns ? ns : ""))
             return (ssize_t)i;
     return -1;
@@ -204,7 +211,7 @@ static int fake_delete_slot(FakeApi *api, Arena *arena, const Resource *resource
 }
 
 static bool fake_should_fail(FakeApi *api, const ApiRequest *request, ApiError *err) {
-    if (!api->fail_plural || api->fail_times == 0 || api->fail_verb != request->verb ||
+    if (!api->fail_plural || api->fail_times == 0 || api->fail_verb != request->verb || !request->resource ||
         !streq(api->fail_plural, request->resource->plural))
         return false;
     api->fail_times--;
@@ -217,7 +224,7 @@ static int fake_execute_locked(FakeApi *api, const ApiRequest *request, Object *
         return fake_create(api, request, ret, err);
     if (request->verb == API_DELETE_COLLECTION) {
         for (size_t i = api->n; i-- > 0;)
-            if (object_resource(api->objects[i]) == request->resource &&
+            if (fake_same(object_resource(api->objects[i]), request->resource) &&
                 streq(object_namespace(api->objects[i]), request->ns))
                 fake_delete_slot(api, request->arena, request->resource, (ssize_t)i, request->body, err);
         return 0;
@@ -240,9 +247,35 @@ static int fake_execute_locked(FakeApi *api, const ApiRequest *request, Object *
     }
 }
 
-static int fake_execute(ClientTransport *base, const ApiRequest *request, Object **ret_object,
-                        _unused_ Value **ret_value, ApiError *err) {
+/* Aggregated discovery of what is built in, and of what a test added (fake_discovery). */
+static Value *fake_document(FakeApi *api, const ApiRequest *request) {
+    Arena *arena = request->arena;
+    Value *list = value_object(arena), *items = value_ensure_array(arena, list, "items"), *more = NULL;
+    bool core = streq(request->document, "/api");
+    if (!core && api->discovery && json_parse(arena, api->discovery, strlen(api->discovery), &more, NULL, NULL) == 0)
+        value_append(arena, items, more);
+    const Resource *row;
+    for (size_t i = 0; (row = resource_builtin(i)); i++) {
+        Value *group = value_object(arena), *version = value_object(arena), *entry = value_object(arena);
+        if ((*row->group == 0) != core)
+            continue;
+        value_set_str(arena, value_ensure_object(arena, group, "metadata"), "name", row->group);
+        value_append(arena, value_ensure_array(arena, group, "versions"), version);
+        value_set_str(arena, version, "version", row->version);
+        value_append(arena, value_ensure_array(arena, version, "resources"), entry);
+        value_set_str(arena, entry, "resource", row->plural);
+        value_append(arena, items, group);
+    }
+    return list;
+}
+
+static int fake_execute(ClientTransport *base, const ApiRequest *request, Object **ret_object, Value **ret_value,
+                        ApiError *err) {
     FakeApi *api = CONTAINER_OF(base, FakeApi, base);
+    if (request->document) {
+        *ret_value = fake_document(api, request);
+        return 0;
+    }
     pthread_mutex_lock(&api->lock);
     api->calls[request->verb]++;
     int r = fake_should_fail(api, request, err) ? -EIO : fake_execute_locked(api, request, ret_object, err);
@@ -266,7 +299,7 @@ static int fake_list(ClientTransport *base, const ApiRequest *request, ClientLis
     list.items = xcalloc(api->n + 1, sizeof(*list.items));
     for (size_t i = 0; i < api->n; i++) {
         Object *object = api->objects[i];
-        if (object_resource(object) == request->resource->storage &&
+        if (fake_same(object_resource(object), request->resource) &&
             (!request->ns || streq(object_namespace(object), request->ns)) && label_selector_matches(labels, object) &&
             field_selector_matches(fields, object))
             list.items[list.n++] = object_ref(object);
@@ -289,7 +322,7 @@ static void *fake_watch_main(void *userdata) {
             pthread_cond_wait(&api->changed, &api->lock);
         else {
             FakeEvent event = api->events[watch->position++];
-            if (object_resource(event.object) != watch->resource->storage ||
+            if (!fake_same(object_resource(event.object), watch->resource) ||
                 (watch->ns && !streq(watch->ns, object_namespace(event.object))) ||
                 !field_selector_matches(watch->fields, event.object))
                 continue;
@@ -370,8 +403,6 @@ static const Resource *fake_resource(const char *group, const char *plural) {
 
 _unused_ static Object *fake_put_json(Client *client, const char *group, const char *plural, const char *ns,
                                       const char *json);
-
-#include "api/json.h"
 
 /* Creates from JSON; fails the test on error. */
 static Object *fake_put_json(Client *client, const char *group, const char *plural, const char *ns, const char *json) {
