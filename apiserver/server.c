@@ -66,6 +66,16 @@ static char *lower(Arena *arena, const char *s) {
     return out;
 }
 
+/* Connections are authorized by their method, as if they were requests for the object. */
+static const char *connect_verb(const char *method) {
+    static const char *const verbs[][2] = {{"GET", "get"},    {"HEAD", "get"},    {"POST", "create"},
+                                           {"PUT", "update"}, {"PATCH", "patch"}, {"DELETE", "delete"}};
+    for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+        if (streq(verbs[i][0], method))
+            return verbs[i][1];
+    return "";
+}
+
 /* Authentication, impersonation, authorization: what a request must pass before anything looks at it. */
 static int filter(ApiServer *server, Exchange *exchange, ApiError *err) {
     const Route *route = &exchange->route;
@@ -89,7 +99,7 @@ static int filter(ApiServer *server, Exchange *exchange, ApiError *err) {
         .is_resource = resource,
         .path = route->path,
         .verb = !resource                    ? lower(arena, method)
-                : route->verb == API_CONNECT ? (streq(method, "POST") ? "create" : "get")
+                : route->verb == API_CONNECT ? connect_verb(method)
                                              : authz_verb(route->verb),
         .group = route->group,
         .version = route->version,

@@ -13,7 +13,7 @@
 
 struct ApiHttp {
     ApiHttpConfig config;
-    Pool *pool;
+    Pool *pool, *connect_pool;
     WatchHub *hub;
 };
 
@@ -21,6 +21,7 @@ ApiHttp *api_http_new(const ApiHttpConfig *config) {
     ApiHttp *api = NEW0(ApiHttp);
     api->config = *config;
     api->pool = pool_new("api", API_POOL_THREADS, API_POOL_QUEUE);
+    api->connect_pool = pool_new("connect", API_CONNECT_THREADS, API_CONNECT_QUEUE);
     api->hub = watch_hub_new(registry_store(api_core_registry(config->core)));
     return api;
 }
@@ -28,6 +29,7 @@ ApiHttp *api_http_new(const ApiHttpConfig *config) {
 void api_http_free(ApiHttp *api) {
     if (!api)
         return;
+    pool_free(api->connect_pool);
     pool_free(api->pool);
     watch_hub_free(api->hub);
     free(api);
@@ -35,6 +37,10 @@ void api_http_free(ApiHttp *api) {
 
 Pool *api_http_pool(ApiHttp *api) {
     return api->pool;
+}
+
+Pool *api_http_connect_pool(ApiHttp *api) {
+    return api->connect_pool;
 }
 
 WatchHub *api_http_watch_hub(ApiHttp *api) {

@@ -10,8 +10,10 @@
 
 typedef struct ApiHttp ApiHttp;
 
-#define API_POOL_THREADS 64              /* writes that wait for the disk together */
-#define API_POOL_QUEUE 4096              /* writes that wait for a thread; past it 429 */
+#define API_POOL_THREADS 64    /* writes that wait for the disk together */
+#define API_POOL_QUEUE 4096    /* writes that wait for a thread; past it 429 */
+#define API_CONNECT_THREADS 32 /* connections to others being made at once */
+#define API_CONNECT_QUEUE 1024
 #define API_TREE_MAX (256 * 1024 * 1024) /* memory of one request's trees */
 
 typedef struct ApiHttpConfig {
@@ -23,6 +25,7 @@ ApiHttp *api_http_new(const ApiHttpConfig *config);
 void api_http_free(ApiHttp *api); /* after the HTTP server has stopped */
 DEFINE_CLEANUP(ApiHttp, api_http_free)
 Pool *api_http_pool(ApiHttp *api);
+Pool *api_http_connect_pool(ApiHttp *api); /* for connections to others, which may take long */
 
 /* A request that filters let through. */
 typedef struct Exchange {

@@ -5,7 +5,8 @@
 
 #define AGENT_PORT 10250
 
-static int load(Exchange *exchange, const char *plural, const char *ns, const char *name, Value **ret, ApiError *err) {
+int core_object_load(Exchange *exchange, const char *plural, const char *ns, const char *name, Value **ret,
+                     ApiError *err) {
     _cleanup_object_ Object *object = NULL;
     Store *store = registry_store(api_core_registry(api_http_config(exchange->api)->core));
     int r = store_get(store, resource_find("", "v1", plural), ns, name, &object);
@@ -145,30 +146,48 @@ static int check_log_options(Exchange *exchange, ApiError *err) {
     return api_error_invalid(err, "", "PodLogOptions", exchange->route.name, &errors);
 }
 
+int node_agent_find(Exchange *exchange, const char *name, NodeAgent *ret, ApiError *err) {
+    Value *node;
+    int r = core_object_load(exchange, "nodes", "", name, &node, err);
+    if (r < 0)
+        return r;
+    const char *host = address_of(node);
+    if (!host)
+        return api_error_set(err, 500, "", "no preferred addresses found; known addresses: []");
+    int64_t port =
+        value_get_int(value_path(node, "status", "daemonEndpoints", "kubeletEndpoint", NULL), "Port", AGENT_PORT);
+    *ret = (NodeAgent){host, (uint16_t)(port > 0 && port < 65536 ? port : AGENT_PORT), name};
+    return 0;
+}
+
+DuplexConnect node_agent_connect(ApiHttp *api, const NodeAgent *agent) {
+    const ApiHttpConfig *config = api_http_config(api);
+    return (DuplexConnect){
+        .host = agent->host,
+        .port = agent->port,
+        .tls = true,
+        .server_name = agent->server_name,
+        .ca_file = config->node_ca_file,
+        .cert_file = config->node_cert_file,
+        .key_file = config->node_key_file,
+    };
+}
+
 int node_target_find(Exchange *exchange, NodeTarget *ret, ApiError *err) {
     const Route *route = &exchange->route;
-    Value *pod, *node;
+    Value *pod;
     NodeTarget target = {0};
-    if (!streq(route->plural, "pods") || streq(route->subresource, "proxy"))
-        return api_error_set(err, 501, "NotImplemented", "%s/%s is not served yet", route->plural, route->subresource);
     int r = streq(route->subresource, "log") ? check_log_options(exchange, err) : 0;
-    r = r < 0 ? r : load(exchange, "pods", route->ns, route->name, &pod, err);
+    r = r < 0 ? r : core_object_load(exchange, "pods", route->ns, route->name, &pod, err);
     r = r < 0 ? r : build_path(exchange, pod, &target, err);
     if (r < 0)
         return r;
     const char *name = value_get_str(value_get(pod, "spec"), "nodeName");
     if (str_empty(name))
         return api_error_bad_request(err, "pod %s does not have a host assigned", route->name);
-    r = load(exchange, "nodes", "", name, &node, err);
+    r = node_agent_find(exchange, name, &target.agent, err);
     if (r < 0)
         return r;
-    target.host = address_of(node);
-    if (!target.host)
-        return api_error_set(err, 500, "InternalError", "no preferred addresses found; known addresses: []");
-    int64_t port =
-        value_get_int(value_path(node, "status", "daemonEndpoints", "kubeletEndpoint", NULL), "Port", AGENT_PORT);
-    target.port = (uint16_t)(port > 0 && port < 65536 ? port : AGENT_PORT);
-    target.server_name = name;
     *ret = target;
     return 0;
 }

@@ -2,14 +2,27 @@
 #pragma once
 
 #include "apiserver/handlers/http.h"
+#include "http/duplex.h"
 
-typedef struct NodeTarget {
-    const char *host; /* address of the agent; in the arena */
+typedef struct NodeAgent {
+    const char *host; /* in the arena */
     uint16_t port;
     const char *server_name; /* the node's name, for its certificate */
-    const char *path;        /* with query */
-    bool upgrade;            /* exec, attach, portforward */
+} NodeAgent;
+
+typedef struct NodeTarget {
+    NodeAgent agent;
+    const char *path; /* with query */
+    bool upgrade;     /* exec, attach, portforward */
 } NodeTarget;
 
-/* For pods/log, exec, attach, portforward. 400, 404, 501 in *err. On the loop thread (reads the store only). */
+/* The agent of the node of this name, as the node's status says. 404, 500 in *err. */
+int node_agent_find(Exchange *exchange, const char *name, NodeAgent *ret, ApiError *err);
+/* A connection to it with this server's own credentials. */
+DuplexConnect node_agent_connect(ApiHttp *api, const NodeAgent *agent);
+/* Reads an object of the core group into the exchange's arena; 404 in *err. */
+int core_object_load(Exchange *exchange, const char *plural, const char *ns, const char *name, Value **ret,
+                     ApiError *err);
+
+/* For pods/log, exec, attach, portforward. 400, 404 in *err. On the loop thread (reads the store only). */
 int node_target_find(Exchange *exchange, NodeTarget *ret, ApiError *err);

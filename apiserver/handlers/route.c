@@ -28,15 +28,17 @@ static Parts split(Arena *arena, const char *path) {
     return (Parts){raw, n};
 }
 
-static const char *join_from(Arena *arena, const Parts *parts, size_t i) {
-    const char *out = "";
-    for (; i < parts->n; i++)
-        out = *out ? arena_printf(arena, "%s/%s", out, parts->items[i]) : parts->items[i];
-    return out;
+/* What is left of the path past the first `i` parts, not decoded. */
+static const char *rest_from(const char *path, size_t i) {
+    while (*path == '/')
+        path++;
+    for (; i && (path = strchr(path, '/')); i--)
+        path++;
+    return path ? path : "";
 }
 
 /* namespaces/NAME and its own subresources are the namespace; anything below is inside it. */
-static void read_object(Arena *arena, const Parts *parts, size_t i, Route *ret) {
+static void read_object(const Parts *parts, size_t i, Route *ret) {
     const char *first = part(parts, i), *third = part(parts, i + 2);
     if (first && streq(first, "namespaces") && third && !streq(third, "status") && !streq(third, "finalize")) {
         ret->ns = part(parts, i + 1);
@@ -45,7 +47,7 @@ static void read_object(Arena *arena, const Parts *parts, size_t i, Route *ret) 
     ret->plural = part(parts, i);
     ret->name = part(parts, i + 1);
     ret->subresource = part(parts, i + 2);
-    ret->rest = join_from(arena, parts, i + 3);
+    ret->rest = rest_from(ret->path, i + 3);
 }
 
 static ApiVerb verb_of(const char *method, const Route *route, bool watch) {
@@ -86,6 +88,8 @@ static uint16_t method_bit(const char *method) {
 
 static bool is_method_ok(const char *method, const Route *route) {
     const Resource *resource = route->resource;
+    if (route->subresource && streq(route->subresource, "proxy") && streq(method, "OPTIONS"))
+        return true; /* what the other side allows; discovery has no verb for it */
     if (!method_bit(method))
         return false;
     if (route->subresource) {
@@ -130,7 +134,7 @@ void route_parse(Arena *arena, const char *method, const char *path, bool query_
     bool watch = streq(parts.items[i], "watch") && parts.n > i + 1;
     if (watch)
         i++;
-    read_object(arena, &parts, i, ret);
+    read_object(&parts, i, ret);
     if (!ret->plural)
         return;
     ret->kind = ROUTE_RESOURCE;

@@ -11,7 +11,7 @@ typedef struct Route {
     const char *prefix;                   /* "api" or "apis"; "" for others */
     const char *group, *version, *plural; /* as asked, known or not */
     const char *ns, *name, *subresource;  /* NULL: absent */
-    const char *rest;                     /* what follows a subresource ("" or "a/b"), for proxies */
+    const char *rest;                     /* what follows a subresource, as it was sent ("" or "a/b%20c/") */
     const Resource *resource;             /* NULL: not in the table */
     ApiVerb verb;
     bool method_ok; /* the table allows this verb here */

@@ -16,3 +16,10 @@ typedef struct ServiceEndpoint {
  * when it has any there. Errors, in the reference's words: 404 `service "x" not found`, 503 `no service port 1 found
  * for service "x"` and `no endpoints available for service "x"`, 500 `unsupported service type "x"`. */
 int service_resolve(Store *store, const char *ns, const char *name, uint16_t port, ServiceEndpoint *ret, ApiError *err);
+
+/* The same for services/proxy (pkg/registry/core/service/storage, ResourceLocation): `port` is the name of a port, a
+ * port's number, or "" for the port without a name; only addresses that are those of pods of the namespace count, so
+ * that nobody reaches other hosts by writing endpoints. `id` is what the request named, for messages. 404 `endpoints
+ * "x" not found` (with a number: `services "x" not found`), 503 as above. */
+int service_resolve_pod(Store *store, const char *ns, const char *name, const char *port, const char *id,
+                        ServiceEndpoint *ret, ApiError *err);

@@ -211,6 +211,7 @@ static void info_read_certificate(ConnInfo *info, SSL *ssl) {
         return;
     for (unsigned i = 0; i < n && i < 32; i++)
         snprintf(info->fingerprint + 2 * i, 3, "%02x", digest[i]);
+    info->is_front = tls_peer_is_front(ssl);
     X509_NAME *subject = X509_get_subject_name(cert);
     info_add_name(info, subject, NID_commonName);
     info_add_name(info, subject, NID_organizationName);

@@ -36,6 +36,7 @@ typedef struct ConnInfo {
     char *cn;
     char **organizations;
     size_t n_organizations;
+    bool is_front;
     char fingerprint[65];
 } ConnInfo;
 ConnInfo *conn_info_ref(ConnInfo *info);
@@ -59,6 +60,9 @@ struct HttpRequest {
     atomic_bool woken;
     bool h2, is_head, ready, deferred;
     bool stream_ended; /* no more pulls */
+    bool aborted;      /* ended before its time: the connection (HTTP/1.1) or the stream is cut */
+    bool sized;        /* the stream said how long it is */
+    uint64_t left;     /* of that, bytes still to come */
     bool in_pull, received;
     RequestState state;
     int status;
@@ -77,6 +81,8 @@ struct HttpRequest {
     size_t queued, offset; /* bytes waiting; bytes of the first chunk already taken */
     const HttpStreamOps *ops;
     void *userdata;
+    void (*gone)(HttpRequest *request, void *userdata);
+    void *gone_userdata;
 };
 
 /* `head` collected as name NUL value NUL ..., with ":path" among them when h2. */
@@ -99,7 +105,8 @@ void bytes_release(HttpBytes *bytes);
 
 struct Reply {
     int status;
-    bool is_stream;
+    bool is_stream, sized; /* sized: a stream of `length` bytes */
+    uint64_t length;
     Buf fields; /* name NUL value NUL ... */
     HttpBytes body;
     const HttpStreamOps *ops;

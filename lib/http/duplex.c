@@ -483,11 +483,12 @@ static int connect_one(const struct addrinfo *address, uint64_t deadline) {
     return fd;
 }
 
-static int connect_any(const char *host, uint16_t port, uint64_t deadline) {
+static int connect_any(const char *host, uint16_t port, uint64_t deadline, bool *ret_unknown) {
     char service[8];
     snprintf(service, sizeof service, "%u", port);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
     int r = getaddrinfo(host, service, &hints, &list);
+    *ret_unknown = r != 0;
     if (r != 0)
         return r == EAI_SYSTEM ? -errno : -EHOSTUNREACH;
     r = -EHOSTUNREACH;
@@ -498,6 +499,48 @@ static int connect_any(const char *host, uint16_t port, uint64_t deadline) {
     }
     freeaddrinfo(list);
     return r;
+}
+
+/* As Go's resolver, net.OpError and crypto/tls say it: clients and people search for these words. */
+static char *dial_error(const DuplexConnect *to, int error, bool unknown) {
+    bool six = strchr(to->host, ':') != NULL;
+    if (unknown)
+        return xasprintf("dial tcp: lookup %s: no such host", to->host);
+    if (error == -ETIMEDOUT)
+        return xasprintf("dial tcp %s%s%s:%u: i/o timeout", six ? "[" : "", to->host, six ? "]" : "", to->port);
+    char *text = xasprintf("dial tcp %s%s%s:%u: connect: %s", six ? "[" : "", to->host, six ? "]" : "", to->port,
+                           strerror(-error));
+    char *why = text + strlen(text) - strlen(strerror(-error));
+    if (*why >= 'A' && *why <= 'Z')
+        *why = (char)(*why + 32);
+    return text;
+}
+
+static char *handshake_error(const DuplexConnect *to, int error, long verify) {
+    static const char prefix[] = "tls: failed to verify certificate: x509:";
+    switch (verify) {
+    case X509_V_OK:
+        break;
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+        return xasprintf("%s certificate signed by unknown authority", prefix);
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return xasprintf("%s certificate has expired or is not yet valid", prefix);
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return xasprintf("%s certificate is not valid for %s", prefix, to->server_name ? to->server_name : to->host);
+    default:
+        return xasprintf("%s %s", prefix, X509_verify_cert_error_string(verify));
+    }
+    return error == -ETIMEDOUT    ? xstrdup("net/http: TLS handshake timeout")
+           : error == -ECONNRESET ? xstrdup("EOF")
+           : error == -EPROTO     ? xstrdup("tls: first record does not look like a TLS handshake")
+                                  : xasprintf("tls: %s", strerror(-error));
 }
 
 static int client_handshake(Transport *t, const DuplexConnect *to, uint64_t deadline) {
@@ -530,15 +573,25 @@ int duplex_connect(Loop *loop, const DuplexConnect *to, Duplex **ret) {
     if (!to->timeout_ns)
         deadline = UINT64_MAX;
     SSL_CTX *ctx = NULL;
-    int r = to->tls ? tls_client_context(to->ca_file, to->cert_file, to->key_file, &ctx) : 0;
-    if (r < 0)
+    bool unknown;
+    TlsTrust trust = {.ca_file = to->ca_file, .ca_pem = to->ca_pem, .system = to->system_ca};
+    int r = to->tls ? tls_client_context(&trust, to->cert_file, to->key_file, &ctx) : 0;
+    if (r < 0) {
+        if (to->ret_error)
+            *to->ret_error = xstrdup("unable to load root certificates");
         return r;
-    int fd = connect_any(to->host, to->port, deadline);
+    }
+    int fd = connect_any(to->host, to->port, deadline, &unknown);
     Transport transport = {.fd = -1};
     r = fd < 0 ? fd : transport_init(&transport, fd, ctx, false);
     SSL_CTX_free(ctx);
-    if (r == 0 && to->tls)
+    if (r < 0 && to->ret_error)
+        *to->ret_error = dial_error(to, r, unknown);
+    if (r == 0 && to->tls) {
         r = client_handshake(&transport, to, deadline);
+        if (r < 0 && to->ret_error)
+            *to->ret_error = handshake_error(to, r, SSL_get_verify_result(transport.ssl));
+    }
     ERR_clear_error();
     if (r < 0) {
         transport_done(&transport);

@@ -35,14 +35,18 @@ Loop *duplex_loop(const Duplex *duplex);
 /* Takes a connected descriptor (plain TCP, unix socket, pipe pair is not one). */
 int duplex_from_fd(Loop *loop, int fd, Duplex **ret);
 
-/* Connects (blocking, call from a pool thread, `timeout_ns`), with TLS when `tls`; verifies the peer against ca_file
- * unless NULL; presents the client certificate when given. The duplex belongs to `loop`. */
+/* Connects (blocking, call from a pool thread, `timeout_ns`), with TLS when `tls`; verifies the peer against ca_file,
+ * ca_pem or what the system trusts, unless none is given; presents the client certificate when given. The duplex
+ * belongs to `loop`. -EACCES: the peer is not who it should be. */
 typedef struct DuplexConnect {
     const char *host;
     uint16_t port;
     bool tls;
     const char *server_name; /* for verification; NULL: host */
     const char *ca_file, *cert_file, *key_file;
+    const char *ca_pem;
+    bool system_ca;
     uint64_t timeout_ns;
+    char **ret_error; /* why it failed, in the words of Go's net and crypto/tls; owned by the caller; may be NULL */
 } DuplexConnect;
 int duplex_connect(Loop *loop, const DuplexConnect *to, Duplex **ret);

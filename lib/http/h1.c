@@ -214,8 +214,9 @@ static int h1_input(Conn *conn, const char *p, size_t n) {
 
 static void h1_eof(Conn *conn) {
     H1 *h1 = conn->state;
-    /* A client may close its half after a whole request and still read the reply; a watch is over. */
-    if (h1->complete && h1->request && !h1->request->ops) {
+    /* A client may close its half after a whole request and still read the reply; a watch is over, and so is what asked
+     * to be told. */
+    if (h1->complete && h1->request && !h1->request->ops && !h1->request->gone) {
         h1->keep_alive = false;
         conn_pause_reading(conn, true);
     } else
@@ -224,7 +225,7 @@ static void h1_eof(Conn *conn) {
 
 static void h1_respond(HttpRequest *request, Reply *reply) {
     H1 *h1 = request->conn->state;
-    bool body = status_has_body(reply->status), sized = !reply->is_stream;
+    bool body = status_has_body(reply->status), sized = !reply->is_stream || reply->sized;
     bool old = h1->parser.http_minor == 0 && h1->parser.http_major == 1;
     if (request->conn->stopping || (!sized && old))
         h1->keep_alive = false;
@@ -237,7 +238,8 @@ static void h1_respond(HttpRequest *request, Reply *reply) {
     }
     buf_printf(out, "date: %s\r\n", worker_date(request->worker));
     if (body && sized)
-        buf_printf(out, "content-length: %zu\r\n", reply->body.len);
+        buf_printf(out, "content-length: %llu\r\n",
+                   (unsigned long long)(reply->sized ? reply->length : reply->body.len));
     h1->chunked = body && !sized && !old;
     if (h1->chunked)
         buf_puts(out, "transfer-encoding: chunked\r\n");
@@ -252,9 +254,9 @@ static void h1_respond(HttpRequest *request, Reply *reply) {
     if (request->is_head || !body) {
         h1->chunked = false;
         request->stream_ended = true;
-    } else if (sized)
+    } else if (!reply->is_stream)
         request->stream_ended = true;
-    if (sized && body && !request->is_head)
+    if (!reply->is_stream && body && !request->is_head)
         request_enqueue(request, reply->body);
     else
         bytes_release(&reply->body);
@@ -309,6 +311,8 @@ static int h1_fill(Conn *conn, Buf *out) {
             request_take(request, out, n);
             if (h1->chunked)
                 buf_puts(out, "\r\n");
+        } else if (request->aborted) {
+            return -ECONNABORTED;
         } else if (request->stream_ended) {
             if (h1->chunked)
                 buf_puts(out, "0\r\n\r\n");

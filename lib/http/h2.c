@@ -191,8 +191,10 @@ static ssize_t read_data(nghttp2_session *session, int32_t stream_id, uint8_t *b
         request->deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }
+    if (n == 0 && request->aborted)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* the stream is reset */
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (request->stream_ended && n == request->queued)
+    if (!request->aborted && request->stream_ended && n == request->queued)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t)n;
 }
@@ -315,8 +317,8 @@ static size_t reply_headers(HttpRequest *request, const Reply *reply, nghttp2_nv
         p = value + strlen(value) + 1;
     }
     ADD("date", worker_date(request->worker));
-    if (!reply->is_stream && status_has_body(reply->status)) {
-        snprintf(length, 32, "%zu", reply->body.len);
+    if ((!reply->is_stream || reply->sized) && status_has_body(reply->status)) {
+        snprintf(length, 32, "%llu", (unsigned long long)(reply->sized ? reply->length : reply->body.len));
         ADD("content-length", length);
     }
 #undef ADD

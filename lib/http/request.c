@@ -139,10 +139,20 @@ static void stream_closed(HttpRequest *request) {
         ops->closed(request, request->userdata);
 }
 
+void http_request_on_gone(HttpRequest *request, void (*gone)(HttpRequest *request, void *userdata), void *userdata) {
+    request->gone = gone;
+    request->gone_userdata = userdata;
+    if (gone && !request->conn) {
+        request->gone = NULL;
+        gone(request, userdata);
+    }
+}
+
 void request_detach(HttpRequest *request) {
     Conn *conn = TAKE_PTR(request->conn);
     if (!conn)
         return;
+    void (*gone)(HttpRequest *, void *) = TAKE_PTR(request->gone);
     if (request->prev)
         request->prev->next = request->next;
     else
@@ -154,6 +164,8 @@ void request_detach(HttpRequest *request) {
     request->charged = 0;
     request_drop_queue(request);
     stream_closed(request);
+    if (gone)
+        gone(request, request->gone_userdata);
     http_request_unref(request);
 }
 
@@ -195,9 +207,13 @@ void request_pull(HttpRequest *request, size_t want) {
         request->in_pull = true;
         HttpStreamResult result = request->ops->pull(request, request->userdata);
         request->in_pull = false;
-        if (result == HTTP_STREAM_END)
+        size_t came = request->queued - before;
+        if (request->sized)
+            request->left -= MIN((uint64_t)came, request->left);
+        if (result == HTTP_STREAM_END || result == HTTP_STREAM_ABORT) {
             request->stream_ended = true;
-        else if (result == HTTP_STREAM_WAIT)
+            request->aborted = result == HTTP_STREAM_ABORT || (request->sized && request->left > 0);
+        } else if (result == HTTP_STREAM_WAIT)
             return;
         else if (request->queued == before) {
             http_stream_wake(request); /* said more and gave none: others first */
@@ -215,8 +231,11 @@ void request_end_stream(HttpRequest *request) {
 }
 
 static void reply_apply(HttpRequest *request, Reply *reply) {
+    request->gone = NULL;
     if (request->conn) {
         request->status = reply->status;
+        request->sized = reply->sized;
+        request->left = reply->length;
         request->conn->protocol->respond(request, reply);
         conn_mark_dirty(request->conn);
     } else {
@@ -278,6 +297,8 @@ static void reply_set_fields(Reply *reply, const HttpHeader *headers, size_t n_h
     for (size_t i = 0; i < n_headers; i++) {
         if (!field_is_safe(&headers[i]))
             log_warn("a reply header was dropped: it has a line break or no name");
+        else if (reply->is_stream && strcasecmp(headers[i].name, "content-length") == 0)
+            reply->sized = str_to_uint64(headers[i].value, &reply->length) == 0;
         else if (!field_is_ours(&headers[i]))
             fields_add(&reply->fields, headers[i].name, headers[i].value);
     }
@@ -460,6 +481,10 @@ const char *http_peer_cn(const HttpRequest *request) {
 const char *const *http_peer_organizations(const HttpRequest *request, size_t *ret_n) {
     *ret_n = request->info->n_organizations;
     return (const char *const *)request->info->organizations;
+}
+
+bool http_peer_is_front(const HttpRequest *request) {
+    return request->info->is_front;
 }
 
 const char *http_peer_fingerprint(const HttpRequest *request) {

@@ -272,7 +272,9 @@ int http_server_start(const HttpServerConfig *config, HttpServer **ret) {
     c->max_connections = c->max_connections ? c->max_connections : HTTP_MAX_CONNECTIONS;
     if (c->threads == 0)
         c->threads = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
-    int r = c->cert_file ? tls_server_context(c->cert_file, c->key_file, c->client_ca_file, &server->tls) : 0;
+    int r = c->cert_file
+                ? tls_server_context(c->cert_file, c->key_file, c->client_ca_file, c->front_ca_file, &server->tls)
+                : 0;
     if (r == 0)
         r = server_listen(server, c->bind ? c->bind : "127.0.0.1", c->port);
     if (r == 0 && c->also)
@@ -283,7 +285,7 @@ int http_server_start(const HttpServerConfig *config, HttpServer **ret) {
     for (unsigned i = 0; i < server->n_workers && r == 0; i++)
         r = worker_start(server->workers[i]);
     /* The files are not needed any more, and the strings are the caller's. */
-    c->bind = c->also = c->cert_file = c->key_file = c->client_ca_file = NULL;
+    c->bind = c->also = c->cert_file = c->key_file = c->client_ca_file = c->front_ca_file = NULL;
     if (r == 0) {
         *ret = server;
         return 0;
@@ -298,9 +300,10 @@ int http_server_start(const HttpServerConfig *config, HttpServer **ret) {
     return r;
 }
 
-int http_server_reload(HttpServer *server, const char *cert_file, const char *key_file, const char *client_ca_file) {
+int http_server_reload(HttpServer *server, const char *cert_file, const char *key_file, const char *client_ca_file,
+                       const char *front_ca_file) {
     SSL_CTX *fresh = NULL;
-    int r = tls_server_context(cert_file, key_file, client_ca_file, &fresh);
+    int r = tls_server_context(cert_file, key_file, client_ca_file, front_ca_file, &fresh);
     if (r < 0)
         return r;
     pthread_mutex_lock(&server->tls_lock);

@@ -33,6 +33,7 @@ typedef struct HttpServerConfig {
     uint16_t port;                    /* 0: any free one, see http_server_port */
     const char *cert_file, *key_file; /* PEM chain and key, read at start (see http_server_reload); NULL: plain HTTP */
     const char *client_ca_file;       /* asks for (does not require) client certificates of this CA; NULL: never asks */
+    const char *front_ca_file;        /* and of this one, whose certificates are no users'; NULL: none */
     unsigned threads;                 /* loop threads; 0: one per core */
     size_t max_body;                  /* bytes; 0: HTTP_MAX_BODY */
     size_t max_connections;           /* 0: HTTP_MAX_CONNECTIONS */
@@ -56,7 +57,8 @@ int http_server_start(const HttpServerConfig *config, HttpServer **ret);
 uint16_t http_server_port(const HttpServer *server);
 /* New certificate files (after a renewal) for the connections accepted from now on. On failure the old ones stay. Any
  * thread. */
-int http_server_reload(HttpServer *server, const char *cert_file, const char *key_file, const char *client_ca_file);
+int http_server_reload(HttpServer *server, const char *cert_file, const char *key_file, const char *client_ca_file,
+                       const char *front_ca_file);
 /* Graceful: stops accepting, sends GOAWAY / Connection: close, ends streams (their `closed` runs), waits at most
  * `timeout_ns` for replies under way, joins the threads. */
 void http_server_stop(HttpServer *server, uint64_t timeout_ns);
@@ -78,9 +80,14 @@ const char *http_peer(const HttpRequest *request); /* "127.0.0.1:51234" */
 /* The verified client certificate's subject: CN, and each O; NULL and 0 when there is none. */
 const char *http_peer_cn(const HttpRequest *request);
 const char *const *http_peer_organizations(const HttpRequest *request, size_t *ret_n);
+/* That certificate is of front_ca_file: its holder speaks for others. */
+bool http_peer_is_front(const HttpRequest *request);
 /* SHA-256 of the certificate in hex; NULL without one. */
 const char *http_peer_fingerprint(const HttpRequest *request);
 Loop *http_request_loop(const HttpRequest *request);
+/* Runs `gone` once, on the request's loop thread, should the client go away before a reply has begun; a client that
+ * ends its own direction is gone then. NULL takes it back. On the loop thread. */
+void http_request_on_gone(HttpRequest *request, void (*gone)(HttpRequest *request, void *userdata), void *userdata);
 
 typedef struct HttpHeader {
     const char *name, *value; /* name in lower case */
@@ -93,9 +100,16 @@ void http_reply(HttpRequest *request, int status, const HttpHeader *headers, siz
 
 /* A reply of unknown length (watch, logs): head first, then the source is asked for bytes whenever the client can take
  * some. `pull` runs on the request's loop thread: it may call http_stream_write any number of times and returns
- * HTTP_STREAM_MORE (call again when drained), HTTP_STREAM_WAIT (nothing now; http_stream_wake asks again) or
- * HTTP_STREAM_END. `closed` runs once at the end on the loop thread, whoever ended it. */
-typedef enum HttpStreamResult { HTTP_STREAM_MORE, HTTP_STREAM_WAIT, HTTP_STREAM_END } HttpStreamResult;
+ * HTTP_STREAM_MORE (call again when drained), HTTP_STREAM_WAIT (nothing now; http_stream_wake asks again),
+ * HTTP_STREAM_END, or HTTP_STREAM_ABORT (what went out is not all there was: the client must see that it was cut).
+ * `closed` runs once at the end on the loop thread, whoever ended it. A content-length among the headers says how long
+ * the body will be; an end before that is an abort. */
+typedef enum HttpStreamResult {
+    HTTP_STREAM_MORE,
+    HTTP_STREAM_WAIT,
+    HTTP_STREAM_END,
+    HTTP_STREAM_ABORT
+} HttpStreamResult;
 typedef struct HttpStreamOps {
     HttpStreamResult (*pull)(HttpRequest *request, void *userdata);
     void (*closed)(HttpRequest *request, void *userdata);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -12,6 +13,10 @@
 
 /* Forward secrecy and authenticated encryption only; these are also what Go offers by default. */
 #define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+static void bio_freep(BIO **bio) {
+    BIO_free(*bio);
+}
 
 char *tls_errors(char *out, size_t size) {
     size_t used = 0;
@@ -72,7 +77,77 @@ static int context_use_cert(SSL_CTX *ctx, const char *cert_file, const char *key
     return 0;
 }
 
-int tls_server_context(const char *cert_file, const char *key_file, const char *client_ca_file, SSL_CTX **ret) {
+/* The names of the CAs, those of client_ca_file first; how many these are is the context's app data, which needs no
+ * freeing. A name in both files counts as the front's, which trusts less. */
+static int trust_client_cas(SSL_CTX *ctx, const char *client_ca_file, const char *front_ca_file) {
+    const char *const files[] = {client_ca_file, front_ca_file};
+    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+    for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+        STACK_OF(X509_NAME) *some = files[i] ? SSL_load_client_CA_file(files[i]) : NULL;
+        if (files[i] && (!some || SSL_CTX_load_verify_locations(ctx, files[i], NULL) != 1)) {
+            sk_X509_NAME_pop_free(some, X509_NAME_free);
+            sk_X509_NAME_pop_free(names, X509_NAME_free);
+            return context_failed(ctx, files[i]);
+        }
+        while (some && sk_X509_NAME_num(some) > 0)
+            sk_X509_NAME_push(names, sk_X509_NAME_shift(some));
+        sk_X509_NAME_free(some);
+        if (i == 0)
+            SSL_CTX_set_app_data(ctx, (void *)(intptr_t)sk_X509_NAME_num(names));
+    }
+    SSL_CTX_set_client_CA_list(ctx, names);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    return 0;
+}
+
+static bool root_is_front(SSL *ssl) {
+    SSL_CTX *ctx = SSL_get_SSL_CTX(ssl);
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+    const STACK_OF(X509_NAME) *names = SSL_CTX_get_client_CA_list(ctx);
+    int own = (int)(intptr_t)SSL_CTX_get_app_data(ctx);
+    if (!chain || sk_X509_num(chain) == 0)
+        return true;
+    X509_NAME *root = X509_get_subject_name(sk_X509_value(chain, sk_X509_num(chain) - 1));
+    bool of_clients = false;
+    for (int i = 0; i < sk_X509_NAME_num(names); i++)
+        if (X509_NAME_cmp(sk_X509_NAME_value(names, i), root) == 0) {
+            if (i >= own)
+                return true;
+            of_clients = true;
+        }
+    return !of_clients;
+}
+
+/* A resumed session has no chain any more: what was found goes into its ticket. */
+static int ticket_made(SSL *ssl, void *userdata) {
+    (void)userdata;
+    char front = SSL_get0_peer_certificate(ssl) && root_is_front(ssl);
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), &front, 1);
+}
+
+static SSL_TICKET_RETURN ticket_read(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_len,
+                                     SSL_TICKET_STATUS status, void *userdata) {
+    (void)ssl, (void)session, (void)name, (void)name_len, (void)userdata;
+    switch (status) {
+    case SSL_TICKET_SUCCESS:
+        return SSL_TICKET_RETURN_USE;
+    case SSL_TICKET_SUCCESS_RENEW:
+        return SSL_TICKET_RETURN_USE_RENEW;
+    default:
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    }
+}
+
+bool tls_peer_is_front(SSL *ssl) {
+    void *data = NULL;
+    size_t n = 0;
+    if (!SSL_session_reused(ssl))
+        return root_is_front(ssl);
+    return SSL_SESSION_get0_ticket_appdata(SSL_get_session(ssl), &data, &n) != 1 || n != 1 || *(char *)data;
+}
+
+int tls_server_context(const char *cert_file, const char *key_file, const char *client_ca_file,
+                       const char *front_ca_file, SSL_CTX **ret) {
     SSL_CTX *ctx = context_new(TLS_server_method());
     if (!ctx)
         return context_failed(ctx, "TLS");
@@ -86,20 +161,31 @@ int tls_server_context(const char *cert_file, const char *key_file, const char *
     SSL_CTX_set_num_tickets(ctx, 1);
     static const unsigned char session_context[] = "lighter";
     SSL_CTX_set_session_id_context(ctx, session_context, sizeof session_context - 1);
-    if (client_ca_file) {
-        STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(client_ca_file);
-        if (!names || SSL_CTX_load_verify_locations(ctx, client_ca_file, NULL) != 1) {
-            sk_X509_NAME_pop_free(names, X509_NAME_free);
-            return context_failed(ctx, client_ca_file);
-        }
-        SSL_CTX_set_client_CA_list(ctx, names);
-        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_session_ticket_cb(ctx, ticket_made, ticket_read, NULL);
+    if (client_ca_file || front_ca_file) {
+        r = trust_client_cas(ctx, client_ca_file, front_ca_file);
+        if (r < 0)
+            return r;
     }
     *ret = ctx;
     return 0;
 }
 
-int tls_client_context(const char *ca_file, const char *cert_file, const char *key_file, SSL_CTX **ret) {
+static int trust_pem(SSL_CTX *ctx, const char *pem) {
+    _cleanup_(bio_freep) BIO *bio = BIO_new_mem_buf(pem, -1);
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    int n = 0;
+    for (X509 *cert; bio && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)); n++) {
+        int added = X509_STORE_add_cert(store, cert);
+        X509_free(cert);
+        if (added != 1)
+            return -EINVAL;
+    }
+    ERR_clear_error(); /* the end of the text is one */
+    return n > 0 ? 0 : -EINVAL;
+}
+
+int tls_client_context(const TlsTrust *trust, const char *cert_file, const char *key_file, SSL_CTX **ret) {
     SSL_CTX *ctx = context_new(TLS_client_method());
     if (!ctx)
         return context_failed(ctx, "TLS");
@@ -108,11 +194,14 @@ int tls_client_context(const char *ca_file, const char *cert_file, const char *k
         if (r < 0)
             return r;
     }
-    if (ca_file) {
-        if (SSL_CTX_load_verify_locations(ctx, ca_file, NULL) != 1)
-            return context_failed(ctx, ca_file);
+    if (trust->ca_file && SSL_CTX_load_verify_locations(ctx, trust->ca_file, NULL) != 1)
+        return context_failed(ctx, trust->ca_file);
+    if (trust->ca_pem && trust_pem(ctx, trust->ca_pem) < 0)
+        return context_failed(ctx, "the CA bundle");
+    if (trust->system && SSL_CTX_set_default_verify_paths(ctx) != 1)
+        return context_failed(ctx, "the system's CAs");
+    if (trust->ca_file || trust->ca_pem || trust->system)
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-    }
     *ret = ctx;
     return 0;
 }

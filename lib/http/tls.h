@@ -6,10 +6,20 @@
 #include <openssl/ssl.h>
 
 /* Server side: TLS 1.2 and later, ALPN h2 and http/1.1, stateless session tickets; asks for client certificates of
- * client_ca_file when given. -ENOENT, -EINVAL (logged with OpenSSL's reason). */
-int tls_server_context(const char *cert_file, const char *key_file, const char *client_ca_file, SSL_CTX **ret);
-/* Client side; files may be NULL (no ca_file: the peer is not verified). */
-int tls_client_context(const char *ca_file, const char *cert_file, const char *key_file, SSL_CTX **ret);
+ * client_ca_file and of front_ca_file when given. -ENOENT, -EINVAL (logged with OpenSSL's reason). */
+int tls_server_context(const char *cert_file, const char *key_file, const char *client_ca_file,
+                       const char *front_ca_file, SSL_CTX **ret);
+/* The peer's certificate, which was verified, is of front_ca_file. Holds for resumed sessions too. */
+bool tls_peer_is_front(SSL *ssl);
+
+/* Whom a client trusts. None of them: the peer is not verified. */
+typedef struct TlsTrust {
+    const char *ca_file;
+    const char *ca_pem; /* the certificates themselves */
+    bool system;        /* what the system trusts */
+} TlsTrust;
+/* Client side; files may be NULL. */
+int tls_client_context(const TlsTrust *trust, const char *cert_file, const char *key_file, SSL_CTX **ret);
 /* OpenSSL's queued errors as one text, for logs. Empties the queue. */
 char *tls_errors(char *out, size_t size);
 

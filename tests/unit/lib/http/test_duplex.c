@@ -129,8 +129,8 @@ static void test_tls(void **state) {
     to.ca_file = f->other_cert;
     assert_int_equal(duplex_connect(f->loop, &to, &none), -EACCES);
     /* After a reload the server shows the other CA's certificate. */
-    assert_true(http_server_reload(f->server, "/nowhere", f->key, NULL) < 0);
-    assert_int_equal(http_server_reload(f->server, f->other_cert, f->other_key, NULL), 0);
+    assert_true(http_server_reload(f->server, "/nowhere", f->key, NULL, NULL) < 0);
+    assert_int_equal(http_server_reload(f->server, f->other_cert, f->other_key, NULL, NULL), 0);
     to.cert_file = to.key_file = NULL;
     to.ca_file = f->ca_cert;
     assert_int_equal(duplex_connect(f->loop, &to, &none), -EACCES);
