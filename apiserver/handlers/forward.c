@@ -44,7 +44,7 @@ char *forward_clean_path(Arena *arena, const char *encoded) {
         else if (*parts[i] && !streq(parts[i], "."))
             buf_printf(&clean, "/%s", parts[i]);
     }
-    if (len > 0 && path[len - 1] == '/')
+    if (len > 0 && (path[len - 1] == '/' || clean.len == 0))
         buf_putc(&clean, '/');
     percent_encode(&out, str_or(clean.data, ""), safe);
     return out.failed || clean.failed ? NULL : arena_strndup(arena, str_or(out.data, ""), out.len);
