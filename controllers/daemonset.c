@@ -9,7 +9,7 @@
 #include "controllers/claim.h"
 #include "controllers/expectations.h"
 #include "controllers/meta.h"
-#include "controllers/node_affinity.h"
+#include "api/node_affinity.h"
 #include "controllers/pods.h"
 #include "controllers/revisions.h"
 #include "controllers/taints.h"

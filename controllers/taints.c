@@ -24,19 +24,6 @@ Value *taint_new(Arena *arena, const char *key, const char *effect) {
     return taint;
 }
 
-bool toleration_tolerates(const Value *toleration, const Value *taint) {
-    const char *effect = value_get_str(toleration, "effect"), *key = value_get_str(toleration, "key");
-    const char *op = str_or(value_get_str(toleration, "operator"), "Equal");
-    if (!str_empty(effect) && !streq(effect, str_or(value_get_str(taint, "effect"), "")))
-        return false;
-    if (!str_empty(key) && !streq(key, str_or(value_get_str(taint, "key"), "")))
-        return false;
-    if (streq(op, "Exists"))
-        return true;
-    return streq(op, "Equal") && !str_empty(key) &&
-           streq(str_or(value_get_str(toleration, "value"), ""), str_or(value_get_str(taint, "value"), ""));
-}
-
 /* The least time of all tolerations that match: < 0 forever. *tolerated: any matches. */
 static int64_t tolerated_seconds(const Value *taint, const Value *tolerations, bool *tolerated) {
     int64_t least = -1;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/object.h"
+#include "api/toleration.h"
 
 #define TAINT_NOT_READY "node.kubernetes.io/not-ready"
 #define TAINT_UNREACHABLE "node.kubernetes.io/unreachable"
@@ -11,8 +12,6 @@
 bool taint_exists(const Value *taints, const char *key, const char *effect);
 Value *taint_new(Arena *arena, const char *key, const char *effect);
 bool taint_is(const Value *taint, const char *key, const char *effect);
-/* v1.Toleration.ToleratesTaint: the key, effect and value match. */
-bool toleration_tolerates(const Value *toleration, const Value *taint);
 
 /* What NoExecute taints mean for a pod: */
 typedef enum TaintVerdict { TAINT_STAY, TAINT_EVICT_NOW, TAINT_EVICT_LATER } TaintVerdict;

@@ -187,6 +187,29 @@ int cgroups_pod_apply(Cgroups *c, const Value *pod, char **ret_error) {
     return apply_v2(folder, &resources, ret_error);
 }
 
+static int raise_value(const char *folder, const char *file, int64_t wanted, char **ret_error) {
+    _cleanup_free_ char *path = xasprintf("%s/%s", folder, file), *text = NULL;
+    int64_t have;
+    if (wanted <= 0 || fs_read_file(path, 64, &text, NULL) < 0)
+        return 0;
+    text[strcspn(text, "\n")] = 0;
+    if (str_to_int64(text, &have) < 0 || have < 0 || have >= wanted)
+        return 0; /* no limit, or a higher one */
+    return write_int(folder, file, wanted, true, ret_error);
+}
+
+int cgroups_pod_raise(Cgroups *c, const Value *pod, char **ret_error) {
+    if (c->v2)
+        return 0; /* there a child may have more than its parent: the lesser holds */
+    _cleanup_free_ char *below = cgroups_pod_path(pod_qos_class(pod), pod_uid(pod));
+    _cleanup_free_ char *cpu = xasprintf("%s/cpu%s%s", c->mount_root, c->root, below);
+    _cleanup_free_ char *memory = xasprintf("%s/memory%s%s", c->mount_root, c->root, below);
+    PodResources r;
+    pod_resources(pod, &r);
+    int e = raise_value(cpu, "cpu.cfs_quota_us", cpu_quota_from_milli(r.cpu_limit_milli), ret_error);
+    return e < 0 ? e : raise_value(memory, "memory.limit_in_bytes", r.memory_limit, ret_error);
+}
+
 /* Children first; only directories can be removed in a cgroup file system. */
 static int remove_cgroup(const char *path, int depth) {
     if (rmdir(path) == 0 || errno == ENOENT)

@@ -18,6 +18,9 @@ int cgroups_setup(Cgroups *cgroups, char **ret_error);
 char *cgroups_pod_path(QosClass class, const char *uid);
 /* Makes the pod's cgroup and sets its limits; again on change. */
 int cgroups_pod_apply(Cgroups *cgroups, const Value *pod, char **ret_error);
+/* Before its containers are given more: raises the limits of the pod's cgroup where they would be in the way, and
+ * lowers none (cgroup v1 refuses a child more than its parent has). */
+int cgroups_pod_raise(Cgroups *cgroups, const Value *pod, char **ret_error);
 /* Removes the pod's cgroup whatever its class was. -EBUSY while something lives in it; absent is fine. */
 int cgroups_pod_remove(Cgroups *cgroups, const char *uid);
 /* SIGKILL to whatever still runs in the pod's cgroup: what outlived its containers. */

@@ -126,12 +126,14 @@ int sandbox_spec_build(PodSync *s, uint32_t attempt, SandboxSpec *ret) {
     add_sysctls(s, &out);
     const Value *labels = value_get(metadata, "labels"), *annotations = value_get(metadata, "annotations");
     RuntimePair *l = arena_alloc0(s->arena, (value_len(labels) + 4) * sizeof *l);
-    RuntimePair *a = arena_alloc0(s->arena, (value_len(annotations) + 1) * sizeof *a);
+    RuntimePair *a = arena_alloc0(s->arena, (value_len(annotations) + 2) * sizeof *a);
     add_members(s->arena, labels, l, &out.n_labels);
     add_members(s->arena, annotations, a, &out.n_annotations);
     l[out.n_labels++] = pair(s->arena, "io.kubernetes.pod.name", s->p->name);
     l[out.n_labels++] = pair(s->arena, "io.kubernetes.pod.namespace", s->p->ns);
     l[out.n_labels++] = pair(s->arena, "io.kubernetes.pod.uid", s->p->uid);
+    a[out.n_annotations++] =
+        pair(s->arena, RESOURCES_ANNOTATION, resources_json(s->arena, value_get(spec, "resources")));
     out.labels = l;
     out.annotations = a;
     *ret = out;
@@ -312,7 +314,7 @@ static int build_mounts(PodSync *s, const SandboxStatus *sandbox, const Value *c
 
 /* ---- resources ---- */
 
-static void build_resources(PodSync *s, const Value *container, ContainerSpec *out) {
+void container_resources_build(PodSync *s, const Value *container, ContainerSpec *out) {
     const Value *resources = value_get(container, "resources");
     int64_t request = resource_milli(resources, "requests", "cpu"), limit = resource_milli(resources, "limits", "cpu");
     int64_t memory = resource_units(resources, "limits", "memory");
@@ -455,7 +457,8 @@ static void build_labels(PodSync *s, const Value *container, const Image *image,
     out->labels = labels;
     out->n_labels = 4;
     out->annotations = annotations;
-    out->n_annotations = 5;
+    annotations[5] = pair(a, RESOURCES_ANNOTATION, resources_json(a, value_get(container, "resources")));
+    out->n_annotations = 6;
 }
 
 /* `kubectl debug --target`: the container whose processes an ephemeral one sees. */
@@ -499,7 +502,7 @@ int container_spec_build(PodSync *s, const SandboxStatus *sandbox, const Value *
     r = find_pid_target(s, container, &out, ret_error);
     if (r < 0)
         return r;
-    build_resources(s, container, &out);
+    container_resources_build(s, container, &out);
     build_labels(s, container, image, attempt, &out);
     r = build_security(s, container, image, &out, ret_error);
     if (r < 0)

@@ -40,6 +40,18 @@ typedef struct Waiting {
     char *reason, *message;
 } Waiting;
 
+typedef struct HostPort {
+    char protocol[8], ip[48]; /* "0.0.0.0": any */
+    uint16_t port;
+} HostPort;
+
+/* What a pod takes of the node while it is there. */
+typedef struct PodDemand {
+    PodResources resources;
+    HostPort *ports;
+    size_t n_ports;
+} PodDemand;
+
 typedef struct Pod {
     unsigned refs;                        /* (K) */
     char *uid, *ns, *name;                /* immutable */
@@ -47,6 +59,9 @@ typedef struct Pod {
     Object *object;                       /* (K) the newest from the API server */
     bool removed;                         /* (K) gone from the API server */
     char *status_json, *sent_json;        /* (K) last computed, last accepted */
+    bool holds;                           /* (K) it was let in, and something of it may run */
+    PodDemand demand;                     /* (K) what it holds */
+    bool resize_waits;                    /* (K) for room */
     bool delete_ready;                    /* (K) nothing is left of it: the object may go */
     StrMap *kills;                        /* (K) container id -> Kill, while one is being ended */
     StrMap *pulls;                        /* (K) image -> Pull */
@@ -59,8 +74,11 @@ typedef struct Pod {
     PodEnding ending;                     /* (W) */
     uint64_t end_started;                 /* (W) monotonic */
     bool torn_down;                       /* (W) */
-    bool admitted;                        /* (W) */
+    bool admitted, rejected;              /* (W) */
     char *sandbox_error;                  /* (W) last one, to say it once */
+    bool record_loaded;                   /* (W) */
+    char *record;                         /* (W) what was allocated and given since the start: resize.c */
+    ResizeConditions resize;              /* (W) strings owned */
 } Pod;
 
 struct Kubelet {
@@ -131,6 +149,7 @@ typedef struct PodSync {
     Object *object;
     Value *pod;
     const Value *old_status;
+    Value *record; /* of resizes; NULL: none, or not read yet */
     PodRuntime rt;
     PodFacts facts;
     uint64_t again_ns; /* sync again after so long; 0: no need */
@@ -151,7 +170,33 @@ int container_launch(PodSync *s, const SandboxStatus *sandbox, const Value *cont
 bool hook_pending(Kubelet *k, Pod *p, const char *container_id);
 void kubelet_source(Kubelet *k, ObjectSource *ret);
 
+/* admission.c: what the pods hold of the node. Any thread. */
+/* Asked once, before anything of the pod exists: false while the node is not known (the pod is queued again); a pod
+ * that is turned away has a failed_reason. */
+bool pod_admit(PodSync *s);
+void pod_hold(Kubelet *k, Pod *p, const Value *pod); /* without asking */
+void pod_release(Kubelet *k, Pod *p);
+/* Holds what the changed pod asks for; false, and a sentence in the arena, when the others leave too little. */
+bool pod_hold_resized(PodSync *s, const Value *desired, const char **ret_message);
+void resizes_retry(Kubelet *k); /* room was made */
+void demand_done(PodDemand *demand);
+
+/* resize.c: in-place resize */
+#define RESOURCES_ANNOTATION "lighter.io/resources" /* what a container or a pod was made with, as JSON */
+/* What was asked for and what was let in may differ: makes s->pod the latter, having let in (while it runs) what there
+ * is room for. */
+void resize_consider(PodSync *s, bool runs);
+/* Gives what runs what it was allocated. False: it did not work, and the pod is queued again. */
+bool resize_step(PodSync *s, const SandboxStatus *sandbox);
+/* Must it restart to get what it was allocated? */
+bool resize_wants_restart(PodSync *s, const Value *container, const ContainerStatus *c);
+const Value *resize_given(PodSync *s, const ContainerStatus *c); /* NULL: as its definition says */
+const char *resources_json(Arena *arena, const Value *resources);
+void resize_done(Pod *p);
+
 /* container_spec.c */
+/* The part of a ContainerSpec that can change while it runs. */
+void container_resources_build(PodSync *s, const Value *container, ContainerSpec *out);
 int container_spec_build(PodSync *s, const SandboxStatus *sandbox, const Value *container, const Image *image,
                          uint32_t attempt, ContainerSpec *ret, const char **ret_error);
 char *termination_log_path(Arena *arena, const Pod *p, const char *container, uint32_t attempt);

@@ -218,6 +218,9 @@ static bool tend(PodSync *s, const Value *container, ContainerKind kind, const C
         message = arena_printf(s->arena, "%s %s definition changed",
                                kind == CONTAINER_INIT ? "Init container" : "Container", name);
         restarts = true;
+    } else if (resize_wants_restart(s, container, c)) {
+        kill_container(s, c, -1, arena_printf(s->arena, "Container %s resize requires restart", name));
+        return false;
     } else if (condemned) {
         message = arena_printf(s->arena, "%s %s failed %s probe",
                                kind == CONTAINER_INIT ? "Init container" : "Container", name, condemned);
@@ -386,6 +389,7 @@ void pod_run_step(PodSync *s) {
         (void)pod_kill_containers(s, -1);
         return;
     }
+    (void)resize_step(s, sandbox);
     ephemeral_containers_step(s, sandbox);
     if (init_containers_step(s, sandbox) && !s->changed)
         regular_containers_step(s, sandbox);

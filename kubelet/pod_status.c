@@ -165,6 +165,8 @@ static void fill_from_runtime(Arena *arena, Value *status, const Value *containe
         const Value *resources = value_get(container, "resources"), *requests = value_get(resources, "requests");
         if (!value_is_empty(requests))
             value_set(arena, status, "allocatedResources", value_copy(arena, requests));
+        const Value *given = c->state == CONTAINER_RUNNING && o->resources ? o->resources(o->resources_data, c) : NULL;
+        resources = given ? given : resources;
         value_set(arena, status, "resources", resources ? value_copy(arena, resources) : value_object(arena));
         /* lastState: what the status said of the container before this one */
         const char *old_id = value_get_str(old, "containerID");
@@ -466,8 +468,25 @@ static Verdict initialized(Arena *arena, const Value *pod, const Value *statuses
     return (Verdict){false, "ContainersNotInitialized", arena_strdup(arena, text.data)};
 }
 
-static const char *const own_conditions[] = {
-    "PodScheduled", "Ready", "Initialized", "ContainersReady", "PodReadyToStartContainers", "DisruptionTarget", NULL};
+static const char *const own_conditions[] = {"PodScheduled",
+                                             "Ready",
+                                             "Initialized",
+                                             "ContainersReady",
+                                             "PodReadyToStartContainers",
+                                             "DisruptionTarget",
+                                             "PodResizePending",
+                                             "PodResizeInProgress",
+                                             NULL};
+
+static void add_resize(Arena *arena, Value *conditions, const Value *old, const PodObservation *o) {
+    const ResizeConditions *r = o->resize;
+    if (r && r->pending_reason)
+        condition_set(arena, conditions, old, "PodResizePending", true, r->pending_reason, r->pending_message,
+                      r->pending_generation, o->now_ns);
+    if (r && r->in_progress)
+        condition_set(arena, conditions, old, "PodResizeInProgress", true, r->error ? "Error" : NULL, r->error,
+                      r->progress_generation, o->now_ns);
+}
 
 static Value *build_conditions(Arena *arena, const Value *pod, const Value *old, const Value *statuses,
                                const char *phase, const PodObservation *o) {
@@ -480,6 +499,7 @@ static Value *build_conditions(Arena *arena, const Value *pod, const Value *old,
     if ((c = condition_find(old_conditions, "DisruptionTarget")) ||
         (c = condition_find(value_path(pod, "status", "conditions", NULL), "DisruptionTarget")))
         value_append(arena, conditions, value_copy(arena, c));
+    add_resize(arena, conditions, old_conditions, o);
     condition_set(arena, conditions, old_conditions, "PodReadyToStartContainers", o->sandbox_id != NULL, NULL, NULL,
                   generation, o->now_ns);
     Verdict v = initialized(arena, pod, statuses, old_conditions, phase);
@@ -535,7 +555,29 @@ static void set_phase(Arena *arena, const Value *pod, const Value *old, Value *s
         value_set_str(arena, status, "message", message);
 }
 
+/* As the reference leaves it: what the API server knows stays, and what ends a pod's readiness is said. */
+static Value *rejected_status(Arena *arena, const Value *pod, const Value *old, const PodObservation *o) {
+    Value *status = value_object(arena), *conditions = value_array(arena);
+    const Value *have = value_path(pod, "status", "conditions", NULL), *c;
+    int64_t generation = value_get_int(value_get(pod, "metadata"), "generation", 0);
+    char now[RFC3339_MAX];
+    VALUE_FOREACH (c, have)
+        value_append(arena, conditions, value_copy(arena, c));
+    condition_set(arena, conditions, have, "Ready", false, "PodFailed", NULL, generation, o->now_ns);
+    condition_set(arena, conditions, have, "ContainersReady", false, "PodFailed", NULL, generation, o->now_ns);
+    if (generation)
+        value_set_int(arena, status, "observedGeneration", generation);
+    set_phase(arena, pod, old, status, "Failed", o);
+    value_set(arena, status, "conditions", conditions);
+    const char *start = value_get_str(old, "startTime");
+    value_set_str(arena, status, "startTime", str_empty(start) ? rfc3339_format(o->now_ns, now) : start);
+    value_set_str(arena, status, "qosClass", pod_qos(pod));
+    return status;
+}
+
 Value *pod_status_build(Arena *arena, const Value *pod, const Value *old, const PodObservation *o) {
+    if (o->rejected)
+        return rejected_status(arena, pod, old, o);
     Value *status = value_object(arena), *all = value_array(arena);
     Value *init = container_statuses(arena, pod, value_get(old, "initContainerStatuses"), o, CONTAINER_INIT);
     Value *regular = container_statuses(arena, pod, value_get(old, "containerStatuses"), o, CONTAINER_REGULAR);

@@ -16,6 +16,15 @@ typedef struct WaitingReason { /* why a container could not be started last time
     const char *container, *reason, *message;
 } WaitingReason;
 
+/* How an in-place resize stands (PodResizePending, PodResizeInProgress). Strings are owned by whoever keeps it. */
+typedef struct ResizeConditions {
+    char *pending_reason, *pending_message; /* NULL: none waits */
+    int64_t pending_generation;
+    bool in_progress;
+    char *error; /* why it does not get on; NULL: it does */
+    int64_t progress_generation;
+} ResizeConditions;
+
 typedef struct PodObservation {
     const ContainerStatus *containers; /* of all its sandboxes, newest first */
     size_t n_containers;
@@ -28,7 +37,12 @@ typedef struct PodObservation {
     bool (*started)(void *userdata, const char *container, const char *id);
     bool (*ready)(void *userdata, const char *container, const char *id);
     void *probe_data;
+    /* What a running container has been given, when that may differ from its definition; NULL: it does not. */
+    const Value *(*resources)(void *userdata, const ContainerStatus *container);
+    void *resources_data;
+    const ResizeConditions *resize;             /* NULL: none */
     bool terminal;                              /* the pod is ending and nothing of it runs any more */
+    bool rejected;                              /* was never let in: the status has no containers */
     const char *failed_reason, *failed_message; /* ends as Failed (deadline, eviction, rejection); NULL: no */
     int64_t now_ns;
 } PodObservation;

@@ -107,6 +107,10 @@ static bool scope_ready(void *userdata, const char *container, const char *id) {
     return probes_ready(scope->k, scope->p->uid, container, id);
 }
 
+static const Value *scope_resources(void *userdata, const ContainerStatus *c) {
+    return resize_given(userdata, c);
+}
+
 static const char *const *observed_ips(PodSync *s) {
     const SandboxStatus *sandbox = pod_runtime_sandbox(&s->rt);
     const char **list = arena_alloc0(s->arena, 18 * sizeof *list);
@@ -149,7 +153,11 @@ static Value *compute_status(PodSync *s, bool terminal) {
         .started = scope_started,
         .ready = scope_ready,
         .probe_data = &scope,
+        .resources = scope_resources,
+        .resources_data = s,
+        .resize = &s->p->resize,
         .terminal = terminal,
+        .rejected = s->p->rejected,
         .failed_reason = s->p->failed_reason,
         .failed_message = s->p->failed_message,
         .now_ns = now_realtime_ns(),
@@ -181,29 +189,8 @@ static void check_deadline(PodSync *s) {
     event_record(s->k->events, s->object, NULL, "Normal", "DeadlineExceeded", "%s", s->p->failed_message);
 }
 
-/* Does what the pod asks for fit on the node? Asked once, before anything of it exists. */
-static void check_admission(PodSync *s) {
-    if (s->p->admitted)
-        return;
-    s->p->admitted = true;
-    if (s->rt.n_containers || s->rt.n_sandboxes)
-        return;
-    const Value *selector = value_path(s->pod, "spec", "nodeSelector", NULL);
-    _cleanup_object_ Object *node = informer_lookup(s->k->nodes_informer, NULL, s->k->config.node_name);
-    if (!node)
-        return;
-    VALUE_FOREACH_MEMBER (m, selector)
-        if (!streq_null(object_label(node, m->name), value_str(m->value))) {
-            s->p->failed_reason = xstrdup("NodeAffinity");
-            s->p->failed_message = xstrdup(
-                "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector");
-            event_record(s->k->events, s->object, NULL, "Warning", "NodeAffinity", "%s",
-                         "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector");
-            return;
-        }
-}
-
-static void decide(PodSync *s, bool removed) {
+/* False: there is nothing to do yet. */
+static bool decide(PodSync *s, bool removed) {
     Pod *p = s->p;
     const char *phase = value_get_str(s->old_status, "phase");
     if (removed || pod_is_deleting(s->pod)) {
@@ -211,16 +198,23 @@ static void decide(PodSync *s, bool removed) {
             p->ending = POD_DELETED;
             p->end_started = now_monotonic_ns();
         }
-        return;
+        resize_consider(s, false);
+        return true;
     }
     if (p->ending == POD_RUNS && !phase_is_terminal(phase)) {
-        check_admission(s);
+        if (!pod_admit(s))
+            return false;
+        resize_consider(s, true);
         check_deadline(s);
-    }
+    } else
+        resize_consider(s, false);
+    if (streq_null(phase, "Failed") && !s->rt.n_sandboxes && !value_get(s->old_status, "containerStatuses"))
+        p->rejected = true; /* by an agent before this one */
     if (p->ending == POD_RUNS && (phase_is_terminal(phase) || p->failed_reason)) {
         p->ending = POD_FINISHED;
         p->end_started = now_monotonic_ns();
     }
+    return true;
 }
 
 static void load_old_status(PodSync *s) {
@@ -236,7 +230,8 @@ static void load_old_status(PodSync *s) {
 }
 
 static void sync_one(PodSync *s, bool removed) {
-    decide(s, removed);
+    if (!decide(s, removed))
+        return;
     sync_facts(s);
     /* Steps that change the runtime are followed by another look, so that each starts from what is. */
     for (int round = 0; round < 16; round++) {
@@ -256,6 +251,8 @@ static void sync_one(PodSync *s, bool removed) {
         s->rt = fresh;
         sync_facts(s);
     }
+    if (s->p->ending != POD_RUNS && !anything_runs(&s->rt))
+        pod_release(s->k, s->p);
     if (s->p->torn_down)
         return; /* its last status was published before its containers were removed */
     Value *status = compute_status(s, s->p->ending != POD_RUNS && !anything_runs(&s->rt));

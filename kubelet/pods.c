@@ -29,6 +29,8 @@ static Pod *pod_new(Kubelet *k, Object *object) {
 }
 
 static void pod_free(Pod *p) {
+    demand_done(&p->demand);
+    resize_done(p);
     object_unref(p->object);
     strmap_free(p->kills);
     strmap_free(p->pulls);
@@ -97,11 +99,20 @@ Object *pod_object(Kubelet *k, Pod *p, bool *ret_removed) {
     return o;
 }
 
+/* An agent before this one let it in: what it holds must count from the start, before new pods are asked in. */
+static void hold_if_known(Kubelet *k, Pod *p, const Object *object) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Value *pod = object_value(object, arena), *status = value_get(pod, "status");
+    if (!str_empty(value_get_str(status, "startTime")) && !phase_is_terminal(value_get_str(status, "phase")))
+        pod_hold(k, p, pod);
+}
+
 static void pods_set(Kubelet *k, Object *object, bool removed) {
     const char *uid = object_uid(object);
     pthread_mutex_lock(&k->lock);
     Pod *p = strmap_get(k->pods, uid);
-    if (!p && !removed) {
+    bool fresh = !p && !removed;
+    if (fresh) {
         p = pod_new(k, object);
         strmap_put(k->pods, uid, p);
     } else if (p) {
@@ -110,6 +121,8 @@ static void pods_set(Kubelet *k, Object *object, bool removed) {
         p->removed = removed;
     }
     pthread_mutex_unlock(&k->lock);
+    if (fresh)
+        hold_if_known(k, p, object);
     if (p)
         workqueue_add(k->pod_queue, uid);
 }

@@ -27,10 +27,25 @@ void status_publish(Kubelet *k, Pod *p, Value *status) {
 }
 
 /* Conditions this agent owns; the others are their writers'. */
+static const char *const PASSING_CONDITIONS[] = {"PodResizePending", "PodResizeInProgress", NULL};
+
 static bool own_condition(const char *type) {
-    static const char *const OWN[] = {"PodReadyToStartContainers", "Initialized",  "Ready",
-                                      "ContainersReady",           "PodScheduled", NULL};
-    return str_in(type, OWN);
+    static const char *const OWN[] = {
+        "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled",
+        "DisruptionTarget",          NULL};
+    return str_in(type, OWN) || str_in(type, PASSING_CONDITIONS);
+}
+
+/* Conditions that come and go: one that the API server has and we do not is taken away. */
+static void delete_passed(Arena *arena, Value *own, const Value *have) {
+    for (const char *const *type = PASSING_CONDITIONS; *type; type++) {
+        if (!condition_find(have, *type) || condition_find(own, *type))
+            continue;
+        Value *directive = value_object(arena);
+        value_set_str(arena, directive, "type", *type);
+        value_set_str(arena, directive, "$patch", "delete");
+        value_append(arena, own, directive);
+    }
 }
 
 /* Members that are gone must be said to be gone in a merge. */
@@ -61,6 +76,7 @@ static Value *patch_of(Arena *arena, const Object *pod, Value *status) {
         null_when_absent(arena, condition, CONDITION);
         value_append(arena, own, condition);
     }
+    delete_passed(arena, own, value_path(object_value(pod, arena), "status", "conditions", NULL));
     value_set(arena, status, "conditions", own);
     value_remove(status, "nominatedNodeName");
     null_when_absent(arena, status, OPTIONAL);

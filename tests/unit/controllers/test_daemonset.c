@@ -1,6 +1,6 @@
 /* DaemonSets over an API server in memory. */
 #include "../support/fake_cluster.h"
-#include "controllers/node_affinity.h"
+#include "api/node_affinity.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

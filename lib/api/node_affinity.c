@@ -1,4 +1,4 @@
-#include "controllers/node_affinity.h"
+#include "api/node_affinity.h"
 
 #include "base/str.h"
 
