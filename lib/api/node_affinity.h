@@ -1,5 +1,4 @@
-/* Does a pod's nodeSelector and required node affinity admit a node? For those who decide on nodes without the scheduler.
- */
+/* Does a pod's nodeSelector and required node affinity admit a node? For those who decide without the scheduler. */
 #pragma once
 
 #include "api/object.h"
