@@ -226,7 +226,8 @@ static Verdict check_placement(PodSync *s, const Object *node, bool matches, boo
 }
 
 static Verdict check(PodSync *s, const Object *node) {
-    Verdict v = check_sysctls(s);
+    const char *refusal = eviction_refusal(s);
+    Verdict v = refusal ? (Verdict){"Evicted", refusal} : check_sysctls(s);
     if (!v.reason)
         v = check_os(s->pod, node);
     if (v.reason)

@@ -34,6 +34,9 @@
 #define STATUS_JSON_MAX (1024 * 1024)
 #define PREFERRED_IMAGE_LIST 50 /* images in the node's status, as the reference */
 
+#define NODE_WORKERS 4 /* one duty that takes long must not hold up the lease */
+#define IMAGE_GC_EVERY_NS (300 * NS_PER_SEC)
+
 typedef enum PodEnding { POD_RUNS, POD_FINISHED, POD_DELETED } PodEnding;
 
 typedef struct Waiting {
@@ -62,6 +65,8 @@ typedef struct Pod {
     bool holds;                           /* (K) it was let in, and something of it may run */
     PodDemand demand;                     /* (K) what it holds */
     bool resize_waits;                    /* (K) for room */
+    char *evict_message;                  /* (K) it is to be evicted, and why */
+    bool evict_disrupts;                  /* (K) the node's doing, not its own: DisruptionTarget says so */
     bool delete_ready;                    /* (K) nothing is left of it: the object may go */
     StrMap *kills;                        /* (K) container id -> Kill, while one is being ended */
     StrMap *pulls;                        /* (K) image -> Pull */
@@ -71,6 +76,7 @@ typedef struct Pod {
     uint64_t volumes_at;                  /* (W) monotonic: last refresh */
     uint64_t mount_delay_ns;              /* (W) */
     char *failed_reason, *failed_message; /* (W) ends as Failed */
+    bool evicted, disrupted;              /* (W) */
     PodEnding ending;                     /* (W) */
     uint64_t end_started;                 /* (W) monotonic */
     bool torn_down;                       /* (W) */
@@ -104,6 +110,8 @@ struct Kubelet {
     HttpServer *server;
     struct AuthCache *auth; /* server_auth.h */
     struct ProbeTable *probes;
+    struct Eviction *eviction;
+    struct ImageGc *image_gc;
     Object *node_ref; /* (K) what events about the node name */
     pthread_mutex_t lock;
     StrMap *pods;          /* (K) uid -> Pod */
@@ -229,7 +237,26 @@ int status_sync(const char *key, void *userdata);
 int node_facts_load(Kubelet *k, char **ret_error);
 int node_sync(const char *key, void *userdata);
 void node_facts_done(Kubelet *k);
+typedef struct NodeMemory { /* bytes */
+    uint64_t total, available, unused, anonymous;
+} NodeMemory;
+void node_memory_read(NodeMemory *ret); /* zeros when it cannot be read */
 void node_allocatable(const Kubelet *k, int64_t *ret_cpu_milli, int64_t *ret_memory, int64_t *ret_disk);
+
+/* eviction.c: pods that take more than they may, and a node that runs short */
+typedef enum Pressure { PRESSURE_MEMORY, PRESSURE_DISK, PRESSURES } Pressure;
+struct Eviction *eviction_new(const char *thresholds, char **ret_error); /* NULL: the reference's */
+void eviction_free(struct Eviction *e);
+bool eviction_pressure(const struct Eviction *e, Pressure pressure); /* any thread */
+int eviction_sync(Kubelet *k);
+/* Why a new pod must not come while the node is short (in the arena); NULL: it may. */
+const char *eviction_refusal(PodSync *s);
+
+/* image_gc.c */
+struct ImageGc *image_gc_new(void);
+void image_gc_free(struct ImageGc *gc);
+int image_gc_sync(Kubelet *k);                        /* when the disk is fuller than the high threshold */
+int image_gc_unused(Kubelet *k, uint64_t *ret_bytes); /* every image that nothing uses */
 
 /* housekeeping.c */
 int housekeeping(Kubelet *k);

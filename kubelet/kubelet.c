@@ -74,6 +74,9 @@ static void copy_config(Kubelet *k, const KubeletConfig *from) {
     c->labels = copy_list(from->labels);
     c->taints = copy_list(from->taints);
     c->max_pods = from->max_pods ? from->max_pods : KUBELET_MAX_PODS;
+    c->eviction_hard = xstrdup(from->eviction_hard);
+    c->image_gc_high = from->image_gc_high ? from->image_gc_high : IMAGE_GC_HIGH;
+    c->image_gc_low = from->image_gc_low ? from->image_gc_low : IMAGE_GC_LOW;
     c->bind = xstrdup(str_or(from->bind, "0.0.0.0"));
     c->cert_file = xstrdup(from->cert_file);
     c->key_file = xstrdup(from->key_file);
@@ -83,9 +86,9 @@ static void copy_config(Kubelet *k, const KubeletConfig *from) {
 
 static void free_config(Kubelet *k) {
     KubeletConfig *c = &k->config;
-    const char *strings[] = {c->node_name,    c->root_dir,       c->log_dir,       c->cgroup_root,
-                             c->cgroup_mount, c->cluster_domain, c->pod_cidr,      c->bind,
-                             c->cert_file,    c->key_file,       c->client_ca_file};
+    const char *strings[] = {c->node_name,    c->root_dir,       c->log_dir,        c->cgroup_root,
+                             c->cgroup_mount, c->cluster_domain, c->pod_cidr,       c->bind,
+                             c->cert_file,    c->key_file,       c->client_ca_file, c->eviction_hard};
     for (size_t i = 0; i < ELEMENTSOF(strings); i++)
         free((char *)(uintptr_t)strings[i]);
     free_list(c->cluster_dns);
@@ -109,12 +112,13 @@ static void make_workers(Kubelet *k) {
     k->restarts = backoff_new(BACKOFF_FIRST_NS, BACKOFF_MAX_NS);
     k->image_backoff = backoff_new(BACKOFF_FIRST_NS, BACKOFF_MAX_NS);
     k->probes = probes_new();
+    k->image_gc = image_gc_new();
     k->pods = strmap_new(NULL);
     k->sandbox_owner = strmap_new(free);
     k->events = event_recorder_new(k->client, "kubelet", k->config.node_name);
     k->pod_queue = workqueue_new("pods", POD_WORKERS, pod_sync, k);
     k->status_queue = workqueue_new("statuses", STATUS_WORKERS, status_sync, k);
-    k->node_queue = workqueue_new("node", 1, node_sync, k);
+    k->node_queue = workqueue_new("node", NODE_WORKERS, node_sync, k);
     k->probe_queue = workqueue_new("probes", PROBE_WORKERS, probe_sync, k);
     k->pull_pool = pool_new("pull", PULL_THREADS, 1024);
     k->kill_pool = pool_new("kill", KILL_THREADS, 4096);
@@ -135,6 +139,8 @@ static void make_informers(Kubelet *k) {
 
 static int start_parts(Kubelet *k, char **ret_error) {
     int r = make_folders(k, ret_error);
+    if (r == 0 && !(k->eviction = eviction_new(k->config.eviction_hard, ret_error)))
+        r = -EINVAL;
     if (r == 0)
         r = cgroups_open(k->config.cgroup_mount, k->config.cgroup_root, &k->cgroups, ret_error);
     if (r == 0)
@@ -177,6 +183,8 @@ int kubelet_start(const KubeletConfig *config, Kubelet **ret, char **ret_error) 
     workqueue_add(k->node_queue, "status");
     workqueue_add(k->node_queue, "lease");
     workqueue_add_after(k->node_queue, "housekeeping", 5 * NS_PER_SEC);
+    workqueue_add_after(k->node_queue, "eviction", 10 * NS_PER_SEC);
+    workqueue_add_after(k->node_queue, "images", IMAGE_GC_EVERY_NS);
     informer_set_start(k->informers);
     *ret = k;
     return 0;
@@ -226,6 +234,8 @@ void kubelet_stop(Kubelet *k) {
     informer_set_free(k->informers);
     event_recorder_free(k->events);
     probes_free(k->probes);
+    image_gc_free(k->image_gc);
+    eviction_free(k->eviction);
     auth_cache_free(k->auth);
     free_pods(k);
     token_cache_free(k->tokens);

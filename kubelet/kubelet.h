@@ -8,26 +8,30 @@
 
 #define KUBELET_PORT 10250
 #define KUBELET_MAX_PODS 110
+#define IMAGE_GC_HIGH 85 /* percent, as the reference */
+#define IMAGE_GC_LOW 80
 
 typedef struct KubeletConfig { /* strings are copied; client, runtime and images are borrowed for the kubelet's life */
     Client *client;
     Runtime *runtime;
     ImageStore *images;
     const char *node_name;
-    const char *node_ip;      /* NULL: the machine's first address */
-    const char *root_dir;     /* pods' folders, volumes */
-    const char *log_dir;      /* pod logs; NULL: ROOT_DIR/log */
-    const char *cgroup_root;  /* as the runtime's; NULL: "/" */
-    const char *cgroup_mount; /* NULL: /sys/fs/cgroup */
+    const char *node_ip;            /* NULL: the machine's first address */
+    const char *root_dir;           /* pods' folders, volumes */
+    const char *log_dir;            /* pod logs; NULL: ROOT_DIR/log */
+    const char *cgroup_root;        /* as the runtime's; NULL: "/" */
+    const char *cgroup_mount;       /* NULL: /sys/fs/cgroup */
     const char *const *cluster_dns; /* NULL-terminated; NULL: none */
     const char *cluster_domain;     /* NULL: cluster.local */
     const char *pod_cidr;           /* for the node's status only; NULL: none */
     const char *const *labels;      /* "key=value", NULL-terminated; NULL: none */
     const char *const *taints;      /* "key=value:Effect", set when the node registers; NULL: none */
     int64_t max_pods;               /* 0: KUBELET_MAX_PODS */
+    const char *eviction_hard;      /* "memory.available<100Mi,nodefs.available<10%"; NULL: the reference's defaults */
+    int64_t image_gc_high, image_gc_low; /* percent of the disk; 0: 85 and 80 */
     /* The HTTPS server: none when cert_file is NULL. */
-    const char *bind;  /* NULL: 0.0.0.0 */
-    int port;          /* 0: KUBELET_PORT; negative: any free one */
+    const char *bind; /* NULL: 0.0.0.0 */
+    int port;         /* 0: KUBELET_PORT; negative: any free one */
     const char *cert_file, *key_file, *client_ca_file;
 } KubeletConfig;
 

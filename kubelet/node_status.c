@@ -1,5 +1,5 @@
-/* The node object and its lease: registration, capacity, conditions, heartbeat. Keys of the queue: "lease" and
- * "status", each putting itself back. */
+/* The node object and its lease: registration, capacity, conditions, heartbeat. Keys of the queue are the agent's
+ * regular duties, each putting itself back. */
 #include "kubelet/internal.h"
 
 #include <errno.h>
@@ -20,6 +20,7 @@
 #define STATUS_EVERY_NS (10 * NS_PER_SEC)
 #define MEMORY_RESERVED (100ll << 20) /* the default hard eviction threshold */
 #define FACT_FILE_MAX 8192
+#define MEMINFO_MAX (64 * 1024)
 
 static char *first_line(const char *path) {
     char *text = NULL;
@@ -39,6 +40,23 @@ static char *os_name(void) {
     name += strlen("PRETTY_NAME=");
     name += *name == '"';
     return xstrndup(name, strcspn(name, "\"\n"));
+}
+
+static uint64_t meminfo(const char *text, const char *name) {
+    const char *at = strstr(text, name);
+    unsigned long long kib = 0;
+    return at && sscanf(at + strlen(name), " %llu", &kib) == 1 ? kib * 1024 : 0;
+}
+
+void node_memory_read(NodeMemory *ret) {
+    _cleanup_free_ char *text = NULL;
+    *ret = (NodeMemory){0};
+    if (fs_read_file("/proc/meminfo", MEMINFO_MAX, &text, NULL) < 0)
+        return;
+    *ret = (NodeMemory){.total = meminfo(text, "MemTotal:"),
+                        .available = meminfo(text, "MemAvailable:"),
+                        .unused = meminfo(text, "MemFree:"),
+                        .anonymous = meminfo(text, "AnonPages:")};
 }
 
 int node_facts_load(Kubelet *k, char **ret_error) {
@@ -126,11 +144,20 @@ static void add_condition(Arena *arena, Value *list, const Value *old, const cha
     value_append(arena, list, v);
 }
 
-static Value *conditions(Arena *arena, const Value *old) {
+static void add_pressure(Arena *arena, Value *list, const Value *old, const char *type, bool pressure,
+                         const char *const reasons[2], const char *const messages[2]) {
+    add_condition(arena, list, old, type, pressure, reasons[pressure], messages[pressure]);
+}
+
+static Value *conditions(const Kubelet *k, Arena *arena, const Value *old) {
     Value *list = value_array(arena);
-    add_condition(arena, list, old, "MemoryPressure", false, "KubeletHasSufficientMemory",
-                  "kubelet has sufficient memory available");
-    add_condition(arena, list, old, "DiskPressure", false, "KubeletHasNoDiskPressure", "kubelet has no disk pressure");
+    add_pressure(
+        arena, list, old, "MemoryPressure", eviction_pressure(k->eviction, PRESSURE_MEMORY),
+        (const char *const[]){"KubeletHasSufficientMemory", "KubeletHasInsufficientMemory"},
+        (const char *const[]){"kubelet has sufficient memory available", "kubelet has insufficient memory available"});
+    add_pressure(arena, list, old, "DiskPressure", eviction_pressure(k->eviction, PRESSURE_DISK),
+                 (const char *const[]){"KubeletHasNoDiskPressure", "KubeletHasDiskPressure"},
+                 (const char *const[]){"kubelet has no disk pressure", "kubelet has disk pressure"});
     add_condition(arena, list, old, "PIDPressure", false, "KubeletHasSufficientPID",
                   "kubelet has sufficient PID available");
     add_condition(arena, list, old, "Ready", true, "KubeletReady", "kubelet is posting ready status");
@@ -183,7 +210,7 @@ static Value *status_of(Kubelet *k, Arena *arena, const Value *old) {
     value_set(arena, endpoints, "kubeletEndpoint", port);
     value_set(arena, status, "capacity", capacity(k, arena, false));
     value_set(arena, status, "allocatable", capacity(k, arena, true));
-    value_set(arena, status, "conditions", conditions(arena, value_get(old, "conditions")));
+    value_set(arena, status, "conditions", conditions(k, arena, value_get(old, "conditions")));
     value_set(arena, status, "addresses", addresses);
     value_set(arena, status, "daemonEndpoints", endpoints);
     value_set(arena, status, "nodeInfo", node_info(k, arena));
@@ -312,11 +339,24 @@ static int sync_lease(Kubelet *k) {
     return r == -ENOENT ? client_create(k->client, leases, LEASE_NAMESPACE, lease, NULL, NULL) : r;
 }
 
+static const struct {
+    const char *key;
+    int (*sync)(Kubelet *k);
+    uint64_t every_ns;
+} duties[] = {
+    {"lease", sync_lease, LEASE_EVERY_NS},           {"status", sync_status, STATUS_EVERY_NS},
+    {"housekeeping", housekeeping, STATUS_EVERY_NS}, {"eviction", eviction_sync, STATUS_EVERY_NS},
+    {"images", image_gc_sync, IMAGE_GC_EVERY_NS},
+};
+
 int node_sync(const char *key, void *userdata) {
     Kubelet *k = userdata;
-    bool lease = streq(key, "lease");
-    int r = streq(key, "housekeeping") ? housekeeping(k) : lease ? sync_lease(k) : sync_status(k);
-    if (r == 0)
-        workqueue_add_after(k->node_queue, key, lease ? LEASE_EVERY_NS : STATUS_EVERY_NS);
+    int r = 0;
+    for (size_t i = 0; i < ELEMENTSOF(duties); i++)
+        if (streq(key, duties[i].key)) {
+            r = duties[i].sync(k);
+            if (r == 0)
+                workqueue_add_after(k->node_queue, key, duties[i].every_ns);
+        }
     return r;
 }

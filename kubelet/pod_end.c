@@ -202,7 +202,7 @@ void kill_container(PodSync *s, const ContainerStatus *c, int64_t grace_seconds,
 
 /* Seconds left of the pod's grace period. A pod that is gone from the API server has none to claim but the least. */
 static int64_t grace_left(const PodSync *s) {
-    int64_t grace = pod_grace_seconds(s->pod);
+    int64_t grace = s->p->evicted && s->p->ending == POD_FINISHED ? 0 : pod_grace_seconds(s->pod);
     int64_t used = (int64_t)((now_monotonic_ns() - s->p->end_started) / NS_PER_SEC);
     if (grace <= 0)
         return 1; /* as the reference: never quite at once */

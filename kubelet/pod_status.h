@@ -40,9 +40,10 @@ typedef struct PodObservation {
     /* What a running container has been given, when that may differ from its definition; NULL: it does not. */
     const Value *(*resources)(void *userdata, const ContainerStatus *container);
     void *resources_data;
-    const ResizeConditions *resize;             /* NULL: none */
-    bool terminal;                              /* the pod is ending and nothing of it runs any more */
-    bool rejected;                              /* was never let in: the status has no containers */
+    const ResizeConditions *resize; /* NULL: none */
+    bool terminal;                  /* the pod is ending and nothing of it runs any more */
+    bool disrupted;                 /* the node ended it for its own sake: DisruptionTarget, with failed_message */
+    bool rejected;                  /* was never let in: the status has no containers */
     const char *failed_reason, *failed_message; /* ends as Failed (deadline, eviction, rejection); NULL: no */
     int64_t now_ns;
 } PodObservation;

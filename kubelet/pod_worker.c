@@ -158,6 +158,7 @@ static Value *compute_status(PodSync *s, bool terminal) {
         .resize = &s->p->resize,
         .terminal = terminal,
         .rejected = s->p->rejected,
+        .disrupted = s->p->disrupted,
         .failed_reason = s->p->failed_reason,
         .failed_message = s->p->failed_message,
         .now_ns = now_realtime_ns(),
@@ -189,6 +190,19 @@ static void check_deadline(PodSync *s) {
     event_record(s->k->events, s->object, NULL, "Normal", "DeadlineExceeded", "%s", s->p->failed_message);
 }
 
+static void check_eviction(PodSync *s) {
+    pthread_mutex_lock(&s->k->lock);
+    const char *message = s->p->evict_message ? arena_strdup(s->arena, s->p->evict_message) : NULL;
+    bool disrupts = s->p->evict_disrupts;
+    pthread_mutex_unlock(&s->k->lock);
+    if (!message || s->p->failed_reason)
+        return;
+    s->p->failed_reason = xstrdup("Evicted");
+    s->p->failed_message = xstrdup(message);
+    s->p->evicted = true;
+    s->p->disrupted = disrupts;
+}
+
 /* False: there is nothing to do yet. */
 static bool decide(PodSync *s, bool removed) {
     Pod *p = s->p;
@@ -206,6 +220,7 @@ static bool decide(PodSync *s, bool removed) {
             return false;
         resize_consider(s, true);
         check_deadline(s);
+        check_eviction(s);
     } else
         resize_consider(s, false);
     if (streq_null(phase, "Failed") && !s->rt.n_sandboxes && !value_get(s->old_status, "containerStatuses"))

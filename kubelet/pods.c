@@ -45,6 +45,7 @@ static void pod_free(Pod *p) {
                      p->sent_json,
                      p->failed_reason,
                      p->failed_message,
+                     p->evict_message,
                      p->sandbox_error};
     for (size_t i = 0; i < ELEMENTSOF(owned); i++)
         free(owned[i]);

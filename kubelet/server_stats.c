@@ -55,23 +55,13 @@ static uint64_t node_cpu_ns(void) {
     return (user + nice + system + irq + soft + steal) * (NS_PER_SEC / (uint64_t)MAX(hz, 1L));
 }
 
-static uint64_t meminfo(const char *text, const char *name) {
-    const char *at = strstr(text, name);
-    unsigned long long kib = 0;
-    return at && sscanf(at + strlen(name), " %llu", &kib) == 1 ? kib * 1024 : 0;
-}
-
 static void node_memory(Samples *s) {
-    _cleanup_free_ char *text = NULL;
-    size_t n;
-    if (fs_read_file("/proc/meminfo", 64 * 1024, &text, &n) < 0)
-        return;
-    uint64_t total = meminfo(text, "MemTotal:"), available = meminfo(text, "MemAvailable:"),
-             unused = meminfo(text, "MemFree:");
-    s->available = available;
-    s->node.working_set = total > available ? total - available : 0;
-    s->node.used = total > unused ? total - unused : 0;
-    s->node.rss = meminfo(text, "AnonPages:");
+    NodeMemory m;
+    node_memory_read(&m);
+    s->available = m.available;
+    s->node.working_set = m.total > m.available ? m.total - m.available : 0;
+    s->node.used = m.total > m.unused ? m.total - m.unused : 0;
+    s->node.rss = m.anonymous;
 }
 
 static void add_pod(Kubelet *k, Pod *p, Samples *s) {

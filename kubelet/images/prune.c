@@ -36,22 +36,6 @@ static int keep_leased(const ImageStore *store, StrMap *layers) {
     return 0;
 }
 
-static uint64_t tree_size(int dir_fd, const char *name) {
-    struct stat st;
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0;
-    uint64_t bytes = (uint64_t)st.st_blocks * 512;
-    int fd = S_ISDIR(st.st_mode) ? openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!dir)
-        return bytes;
-    for (struct dirent *e; (e = readdir(dir));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            bytes += tree_size(fd, e->d_name);
-    closedir(dir);
-    return bytes;
-}
-
 /* Out of its place in one step, then removed: half a layer must never be where a whole one is looked for. */
 static int drop(const ImageStore *store, const char *path, const char *name) {
     _cleanup_free_ char *away = xasprintf("%s/tmp/drop-%s", store->root, name);
@@ -70,7 +54,7 @@ static int drop_unnamed(const ImageStore *store, const char *folder, const StrMa
         if (e->d_name[0] == '.' || strmap_get(names, e->d_name))
             continue;
         _cleanup_free_ char *path = xasprintf("%s/%s", folder, e->d_name);
-        *bytes += tree_size(dirfd(dir), e->d_name);
+        *bytes += fs_tree_bytes(dirfd(dir), e->d_name);
         r = drop(store, path, e->d_name);
     }
     closedir(dir);

@@ -433,23 +433,6 @@ int oci_container_list(Runtime *runtime, const char *sandbox_id, ContainerStatus
     return 0;
 }
 
-static uint64_t tree_bytes(int dir_fd, const char *name, int depth) {
-    int fd = depth < 512 ? openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    uint64_t bytes = 0;
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        struct stat st;
-        if (streq(e->d_name, ".") || streq(e->d_name, "..") || fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            continue;
-        bytes += (uint64_t)st.st_blocks * 512;
-        if (S_ISDIR(st.st_mode))
-            bytes += tree_bytes(fd, e->d_name, depth + 1);
-    }
-    if (dir)
-        closedir(dir);
-    return bytes;
-}
-
 int oci_container_stats(Runtime *runtime, const char *id, ContainerStats *ret) {
     OciRuntime *rt = oci_of(runtime);
     _cleanup_(container_unrefp) Container *c = container_find(rt, id);
@@ -460,7 +443,7 @@ int oci_container_stats(Runtime *runtime, const char *id, ContainerStats *ret) {
     if (r < 0)
         return r;
     _cleanup_free_ char *upper = container_file(c, "upper");
-    stats.rootfs_bytes = tree_bytes(AT_FDCWD, upper, 0);
+    stats.rootfs_bytes = fs_tree_bytes(AT_FDCWD, upper);
     *ret = stats;
     return 0;
 }

@@ -135,3 +135,29 @@ int fs_open_beneath(int root, const char *path, int flags, mode_t mode) {
     long fd = syscall(SYS_openat2, root, path, &how, sizeof how);
     return fd < 0 ? -errno : (int)fd;
 }
+
+#define TREE_DEPTH_MAX 512 /* descriptors that one walk holds open */
+
+static uint64_t tree_bytes(int dir_fd, const char *path, int depth) {
+    struct stat st;
+    if (fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    uint64_t bytes = (uint64_t)st.st_blocks * 512;
+    int fd = S_ISDIR(st.st_mode) && depth < TREE_DEPTH_MAX
+                 ? openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                 : -1;
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        closep(&fd);
+        return bytes;
+    }
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            bytes += tree_bytes(fd, e->d_name, depth + 1);
+    closedir(dir);
+    return bytes;
+}
+
+uint64_t fs_tree_bytes(int dir_fd, const char *path) {
+    return tree_bytes(dir_fd, path, 0);
+}
