@@ -12,12 +12,17 @@ static const char *const *reset_fields(const RegistryCall *call) {
     return !subresource && resource_subresource(call->resource, "status") ? status : NULL;
 }
 
+const Resource *registry_managed_version(const RegistryCall *call) {
+    return call->resource->custom ? call->request->resource : call->resource;
+}
+
 void registry_managed_input(RegistryCall *call, ManagedInput *ret) {
     const ApiRequest *request = call->request;
     Arena *arena = call->context.arena;
+    const Resource *at = registry_managed_version(call);
     *ret = (ManagedInput){
-        .schema = call->resource->schema,
-        .api_version = resource_api_version(arena, call->resource->custom ? request->resource : call->resource),
+        .schema = at->schema,
+        .api_version = resource_api_version(arena, at),
         .manager = managed_name(arena, request->options.field_manager, request->user_agent),
         .subresource = request->subresource,
         .now_ns = call->context.now_ns,

@@ -119,6 +119,9 @@ void meta_validate_update(const Value *object, const Value *old, FieldErrors *er
 void meta_validate_finalizers(const Resource *resource, const Value *object, FieldErrors *errors);
 /* fields.c: how this request's writes are tracked in managedFields. */
 void registry_managed_input(RegistryCall *call, ManagedInput *ret);
+/* The version that fields are merged and their owners recorded in: the request's of custom resources, else the stored.
+ */
+const Resource *registry_managed_version(const RegistryCall *call);
 const char *meta_get(const Value *object, const char *name); /* metadata.NAME when a string, else NULL */
 Value *meta_ensure(Arena *arena, Value *object);
 
