@@ -130,7 +130,7 @@ static void on_request(HttpRequest *http, void *userdata) {
     if (filter(server, exchange, &err) < 0) {
         Media media = {0};
         ApiError ignored = {0};
-        media_negotiate(arena, http, &exchange->query, false, &media, &ignored);
+        media_negotiate(arena, http, &exchange->query, MEDIA_VIEWS, &media, &ignored);
         api_error_done(&ignored);
         http_reply_error(http, &media, &err);
         exchange_done(exchange, err.code, server);

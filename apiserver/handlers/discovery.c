@@ -285,7 +285,7 @@ void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *cu
                           "only the following media types are accepted: application/json, application/yaml, "
                           "application/vnd.kubernetes.protobuf, "
                           "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
-    } else if (media_negotiate(arena, http, &query, false, &media, &err) < 0)
+    } else if (media_negotiate(arena, http, &query, 0, &media, &err) < 0)
         goto fail;
     if (!err.code) {
         Value *v = classic(arena, rows, path, server_address);

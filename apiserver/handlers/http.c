@@ -389,7 +389,9 @@ void api_http_serve(Exchange *exchange) {
     if (route->verb == API_CONNECT)
         return connect_serve(exchange);
     bool stream = route->verb == API_WATCH;
-    int r = media_negotiate(exchange->arena, exchange->http, &exchange->query, stream, &exchange->media, &err);
+    /* What is answered and not kept (reviews) has no other views. */
+    unsigned endpoint = (stream ? MEDIA_STREAM : 0u) | (request->resource->verbs == VERB_CREATE ? 0u : MEDIA_VIEWS);
+    int r = media_negotiate(exchange->arena, exchange->http, &exchange->query, endpoint, &exchange->media, &err);
     r = r < 0 ? r : options_read(exchange->arena, &exchange->query, route->verb, &request->options, &err);
     if (r < 0)
         return fail(exchange, &err);

@@ -1,4 +1,5 @@
 #include "apiserver/handlers/verbs.h"
+#include "apiserver/registry/convert.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -90,6 +91,7 @@ int list_parameters_read(const ApiRequest *request, bool watch, ListParameters *
     r = r < 0 ? r : read_revision(request, &p, err);
     if (r < 0)
         return r;
+    convert_field_selector(request->resource, p.fields);
     p.exact = streq_null(request->options.resource_version_match, "Exact");
     p.not_older = streq_null(request->options.resource_version_match, "NotOlderThan");
     *ret = p;

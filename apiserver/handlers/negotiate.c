@@ -110,15 +110,16 @@ static bool is_browser(const HttpRequest *request) {
     return str_has_prefix(agent, "curl") || str_has_prefix(agent, "Wget") || str_has_prefix(agent, "Mozilla/5.0");
 }
 
-int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query, bool stream, Media *ret,
+int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query, unsigned endpoint, Media *ret,
                     ApiError *err) {
+    bool stream = endpoint & MEDIA_STREAM;
     size_t n = 0;
     Clause *clauses = parse_accept(arena, http_header(request, "accept"), &n);
     for (size_t i = 0; i < n; i++) {
         Media media = {.include_object = str_or(query_get(query, "includeObject"), "")};
         if (!form_of(clauses[i].type, &media.form) || !as_of(&clauses[i], &media.as))
             continue;
-        if (stream && media.form == MEDIA_YAML)
+        if ((stream && media.form == MEDIA_YAML) || (media.as != AS_OBJECT && !(endpoint & MEDIA_VIEWS)))
             continue;
         media.pretty = query_get(query, "pretty") ? query_bool(query, "pretty") : is_browser(request);
         *ret = media;

@@ -16,8 +16,12 @@ typedef struct Media {
     const char *include_object; /* of Tables: "", "None", "Metadata", "Object" */
 } Media;
 
-/* -EPROTONOSUPPORT with the 406 Status. */
-int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query, bool stream, Media *ret,
+enum {
+    MEDIA_STREAM = 1 << 0, /* a watch */
+    MEDIA_VIEWS = 1 << 1,  /* there are Tables and partial metadata of it */
+};
+/* `endpoint`: of the flags above, what the path offers. -EPROTONOSUPPORT with the 406 Status. */
+int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query, unsigned endpoint, Media *ret,
                     ApiError *err);
 const char *media_content_type(const Media *media, bool stream);
 

@@ -81,12 +81,11 @@ static int check_applied(Patch *patch, const Value *applied, ApiError *err) {
     if (!streq(kind, resource->kind) || !streq(version, resource_api_version(call->context.arena, resource)))
         return api_error_bad_request(err, "invalid object type: %s%s, Kind=%s", strchr(version, '/') ? "" : "/",
                                      version, kind);
-    for (size_t i = 0; duplicates && i < duplicates->n && how != FIELD_VALIDATION_IGNORE; i++) {
-        if (how == FIELD_VALIDATION_STRICT)
-            return api_error_bad_request(err, "error strict decoding YAML: duplicate field \"%s\"",
-                                         duplicates->paths[i]);
-        strategy_warn(&call->context, "duplicate field \"%s\"", duplicates->paths[i]);
-    }
+    if (duplicates && duplicates->n && how == FIELD_VALIDATION_STRICT)
+        return api_error_bad_request(err, "error strict decoding YAML: error converting YAML to JSON: %s",
+                                     duplicates->yaml_message);
+    for (size_t i = 0; duplicates && i < duplicates->n && how == FIELD_VALIDATION_WARN; i++)
+        strategy_warn(&call->context, "%s", duplicates->messages[i]);
     return 0;
 }
 

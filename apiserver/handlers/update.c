@@ -39,17 +39,14 @@ static Value *masked(Arena *arena, const Value *old, const Value *object, ...) {
     return out;
 }
 
-/* Pods' own subresources (ephemeralcontainers, resize) are their strategy's: it says what is refused and what ignored.
- */
+/* Of ephemeralcontainers, resize and approval the strategy says what is refused and what ignored. */
 Value *subresource_mask(Arena *arena, const char *subresource, const Value *old, Value *object) {
     Value *out = object;
     if (!subresource || !old || streq(subresource, "status") || streq(subresource, "ephemeralcontainers") ||
-        streq(subresource, "resize"))
+        streq(subresource, "resize") || streq(subresource, "approval"))
         return object;
     if (streq(subresource, "finalize"))
         out = masked(arena, old, object, "spec", "finalizers", NULL);
-    else if (streq(subresource, "approval"))
-        out = masked(arena, old, object, "status", "conditions", NULL);
     const char *revision = meta_get(object, "resourceVersion");
     value_set_str(arena, meta_ensure(arena, out), "resourceVersion", revision);
     return out;

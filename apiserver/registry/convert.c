@@ -32,6 +32,13 @@ static Value *convert_event(Arena *arena, const Resource *from, const Resource *
     return out;
 }
 
+void convert_field_selector(const Resource *from, Selector *fields) {
+    if (from == from->storage || !streq(from->kind, "Event"))
+        return;
+    for (size_t i = 0; i < ELEMENTSOF(event_names); i++)
+        field_selector_rename(fields, event_names[i].b, event_names[i].a);
+}
+
 static bool is_cpu_utilization(const Value *metric) {
     const Value *resource = value_get(metric, "resource");
     return streq_null(value_get_str(metric, "type"), "Resource") && streq_null(value_get_str(resource, "name"), "cpu");

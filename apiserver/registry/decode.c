@@ -157,16 +157,29 @@ static void list_strict(Buf *text, const char *what) {
     buf_printf(text, "%s%s", text->len ? ", " : "", what);
 }
 
+/* As the text goes, except of custom resources, whose unknown fields are found later; and of YAML, likewise. */
+static bool comes_first(const DecodeInput *input, const UnknownFields *unknown, size_t duplicate, size_t other) {
+    const DuplicateFields *duplicates = input->duplicates;
+    return input->resource->custom || !duplicates->at || duplicates->at[duplicate] < unknown->at[other];
+}
+
 static int strictness(RegistryCall *call, const DecodeInput *input, const UnknownFields *unknown, ApiError *err) {
     FieldValidation how = field_validation_of(call->request->options.field_validation);
     size_t duplicates = input->duplicates ? input->duplicates->n : 0;
     if (how == FIELD_VALIDATION_IGNORE || duplicates + unknown->n == 0)
         return 0;
+    char **messages = duplicates ? input->duplicates->messages : NULL;
+    if (duplicates && how == FIELD_VALIDATION_STRICT && input->duplicates->yaml_message) {
+        messages = (char *[]){input->duplicates->yaml_message};
+        duplicates = 1;
+    }
     _cleanup_buf_ Buf text = BUF_INIT(256 * 1024);
-    for (size_t i = 0; i < duplicates + unknown->n; i++) {
-        const char *what =
-            i < duplicates ? arena_printf(call->context.arena, "duplicate field \"%s\"", input->duplicates->paths[i])
-                           : unknown->messages[i - duplicates];
+    for (size_t i = 0, d = 0, u = 0; i < duplicates + unknown->n; i++) {
+        const char *what;
+        if (d < duplicates && (u == unknown->n || comes_first(input, unknown, d, u)))
+            what = messages[d++];
+        else
+            what = unknown->messages[u++];
         if (how == FIELD_VALIDATION_WARN)
             strategy_warn(&call->context, "%s", what);
         else

@@ -1,4 +1,5 @@
 /* Deletion: preconditions, grace, finalizers, propagation (registry/rest/delete.go and the store's Delete). */
+#include "apiserver/registry/convert.h"
 #include "apiserver/registry/engine.h"
 #include "base/clock.h"
 #include "base/str.h"
@@ -254,6 +255,7 @@ int registry_delete_collection(RegistryCall *call, const DeleteOptions *options,
     r = r < 0 ? r : field_selector_parse(request->options.field_selector, &fields, err);
     if (r < 0)
         return r;
+    convert_field_selector(request->resource, fields);
     ListQuery query = {
         .resource = request->resource->storage,
         .ns = request->ns,

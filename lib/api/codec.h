@@ -11,6 +11,7 @@
  * (unknown field "spec.foo"). */
 typedef struct UnknownFields {
     char **messages; /* in the arena */
+    uint32_t *at;    /* Value.at of each */
     size_t n;
 } UnknownFields;
 #define UNKNOWN_FIELDS_MAX 100 /* as the reference: further ones are not listed */

@@ -322,20 +322,23 @@ static void path_write(Buf *out, const Frame *frame) {
         buf_printf(out, "[%zu]", frame->index);
 }
 
-static void report_duplicate(Parser *parser, const Frame *up, const char *name) {
+static void report_duplicate(Parser *parser, const Frame *up, const char *name, uint32_t at) {
     DuplicateFields *d = parser->duplicates;
     if (!d || d->n >= DUPLICATES_MAX)
         return;
     _cleanup_buf_ Buf path = BUF_INIT(65536);
     Frame here = {.up = up, .name = name};
     path_write(&path, &here);
-    const char *text = path.data ? path.data : "";
+    char *text = arena_printf(parser->arena, "duplicate field \"%s\"", path.data ? path.data : "");
     for (size_t i = 0; i < d->n; i++)
-        if (strcmp(d->paths[i], text) == 0)
+        if (strcmp(d->messages[i], text) == 0)
             return;
-    if (d->n == 0)
-        d->paths = arena_alloc(parser->arena, DUPLICATES_MAX * sizeof(char *));
-    d->paths[d->n++] = arena_strdup(parser->arena, text);
+    if (d->n == 0) {
+        d->messages = arena_alloc(parser->arena, DUPLICATES_MAX * sizeof(char *));
+        d->at = arena_alloc(parser->arena, DUPLICATES_MAX * sizeof *d->at);
+    }
+    d->at[d->n] = at;
+    d->messages[d->n++] = text;
 }
 
 /* Names of one open object with many members: an open-addressed table of scratch indexes plus one. */
@@ -406,6 +409,8 @@ static int parse_member_name(Parser *parser, char **ret, size_t *ret_len) {
 static int parse_member(Parser *parser, const Frame *up, NameTable *table, size_t base) {
     char *name;
     size_t len;
+    skip_space(parser);
+    uint32_t at = (uint32_t)(parser->p - parser->text);
     int r = parse_member_name(parser, &name, &len);
     if (r < 0)
         return r;
@@ -414,6 +419,7 @@ static int parse_member(Parser *parser, const Frame *up, NameTable *table, size_
     r = parse_value(parser, &here, &v);
     if (r < 0)
         return r;
+    v->at = at;
     uint32_t hash = 0;
     if (table->slots || parser->n_scratch - base >= LINEAR_MEMBERS_MAX)
         hash = (uint32_t)hash_bytes(name, len);
@@ -425,7 +431,7 @@ static int parse_member(Parser *parser, const Frame *up, NameTable *table, size_
         return r;
     Slot *before = member_find(parser, table, base, hash, name, len);
     if (before) {
-        report_duplicate(parser, up, name);
+        report_duplicate(parser, up, name, v->at);
         before->value = v;
         return 0;
     }

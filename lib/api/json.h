@@ -8,8 +8,9 @@
 
 #define JSON_DEPTH_MAX 200 /* the reference refuses at 10,000; no API type nests deeper than some 30 */
 
-typedef struct DuplicateFields { /* paths such as spec.replicas, in the arena */
-    char **paths;
+typedef struct DuplicateFields { /* in the arena */
+    char **messages; /* duplicate field "spec.replicas"; of YAML: line 3: key "replicas" already set in map */
+    uint32_t *at;    /* json_parse only: where in the text each is */
     size_t n;
     char *yaml_message; /* yaml_parse only: all of them in the words of the reference's strict YAML decoder */
 } DuplicateFields;

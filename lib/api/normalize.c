@@ -121,7 +121,7 @@ static void write_go_quoted(Buf *out, const char *s, size_t n) {
     buf_putc(out, '"');
 }
 
-void walk_note_unknown(Walk *walk, const Frame *frame, const char *name) {
+void walk_note_unknown(Walk *walk, const Frame *frame, const Member *member) {
     UnknownFields *unknown = walk->unknown;
     if (!unknown || unknown->n >= UNKNOWN_FIELDS_MAX)
         return;
@@ -129,7 +129,7 @@ void walk_note_unknown(Walk *walk, const Frame *frame, const char *name) {
     write_strict_path(&path, frame);
     if (path.len)
         buf_putc(&path, '.');
-    buf_puts(&path, name);
+    buf_puts(&path, member->name);
     buf_puts(&text, "unknown field ");
     if (walk->unquoted)
         buf_printf(&text, "\"%s\"", path.data ? path.data : "");
@@ -138,8 +138,11 @@ void walk_note_unknown(Walk *walk, const Frame *frame, const char *name) {
     for (size_t i = 0; i < unknown->n && !walk->unquoted; i++)
         if (streq(unknown->messages[i], text.data))
             return;
-    if (!unknown->messages)
+    if (!unknown->messages) {
         unknown->messages = arena_alloc(walk->arena, UNKNOWN_FIELDS_MAX * sizeof(char *));
+        unknown->at = arena_alloc(walk->arena, UNKNOWN_FIELDS_MAX * sizeof *unknown->at);
+    }
+    unknown->at[unknown->n] = member->value->at;
     unknown->messages[unknown->n++] = arena_strndup(walk->arena, text.data, text.len);
 }
 
@@ -426,7 +429,7 @@ static int walk_struct(Walk *walk, const Frame *frame, const Schema *schema, Val
         const Member *m = &v->members[i];
         const SchemaField *field = find_field(schema, m->name, &last);
         if (!field) {
-            walk_note_unknown(walk, frame, m->name);
+            walk_note_unknown(walk, frame, m);
             continue;
         }
         Frame inner = {.parent = frame, .owner = schema, .field = field};
@@ -447,7 +450,7 @@ static int walk_custom(Walk *walk, const Frame *frame, const Schema *schema, Val
         Member m = v->members[i];
         const SchemaField *field = schema_field(schema, m.name, strlen(m.name));
         if (!field && !schema->preserve_unknown) {
-            walk_note_unknown(walk, frame, m.name);
+            walk_note_unknown(walk, frame, &m);
             continue;
         }
         if (field && m.value->type != VALUE_NULL) {

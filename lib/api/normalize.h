@@ -21,4 +21,4 @@ typedef struct Walk {
 } Walk;
 
 /* Lists the member `name` of the place `frame` as unknown, in the words of the strict decoder. */
-void walk_note_unknown(Walk *walk, const Frame *frame, const char *name);
+void walk_note_unknown(Walk *walk, const Frame *frame, const Member *member);

@@ -669,6 +669,17 @@ const char *field_selector_unknown(const Selector *selector, const Resource *res
     return NULL;
 }
 
+void field_selector_rename(Selector *selector, const char *from, const char *to) {
+    size_t len = strlen(from);
+    for (size_t i = 0; selector && i < selector->n; i++) {
+        char *key = selector->items[i].key;
+        if (!str_has_prefix(key, from) || (key[len] && key[len] != '.'))
+            continue;
+        selector->items[i].key = xasprintf("%s%s", to, key + len);
+        free(key);
+    }
+}
+
 const char *selector_exact(const Selector *selector, const char *field) {
     for (size_t i = 0; selector && i < selector->n; i++) {
         const Requirement *requirement = &selector->items[i];

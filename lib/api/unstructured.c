@@ -73,7 +73,7 @@ static int convert_struct(Walk *walk, const Frame *frame, const Schema *schema, 
     }
     VALUE_FOREACH_MEMBER (member, v)
         if (!schema_field(schema, member->name, strlen(member->name)))
-            walk_note_unknown(walk, frame, member->name);
+            walk_note_unknown(walk, frame, member);
     return 0;
 }
 

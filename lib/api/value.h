@@ -25,6 +25,7 @@ struct Value {
     uint8_t type; /* ValueType */
     uint32_t len; /* string bytes, items, members */
     uint32_t cap;
+    uint32_t at; /* where json_parse met it, as a member: the offset of its name in the text; 0: not parsed from one */
     union {
         bool boolean;
         int64_t integer;

@@ -24,13 +24,6 @@ typedef struct Reader {
     char **err_message;
 } Reader;
 
-typedef struct Path Path;
-struct Path {
-    const Path *up;
-    const char *name;
-    size_t index;
-};
-
 static int fail(Reader *reader, int r, const char *format, const char *what) {
     if (reader->err_message && r != -ENOMEM)
         *reader->err_message = arena_printf(reader->arena, format, what);
@@ -269,34 +262,23 @@ static int alias_value(Reader *reader, Value **ret) {
     return copy_aliased(reader, v, ret);
 }
 
-static void path_write(Buf *out, const Path *path) {
-    if (!path)
-        return;
-    path_write(out, path->up);
-    if (path->name)
-        buf_printf(out, "%s%s", out->len ? "." : "", path->name);
-    else
-        buf_printf(out, "[%zu]", path->index);
-}
-
 #define DUPLICATES_MAX 100
 
-static void report_duplicate(Reader *reader, const Path *up, const char *name, size_t line) {
+static void report_duplicate(Reader *reader, const char *name, size_t line) {
     DuplicateFields *d = reader->duplicates;
     if (!d || d->n >= DUPLICATES_MAX)
         return;
-    _cleanup_buf_ Buf path = BUF_INIT(65536);
-    Path here = {.up = up, .name = name};
-    path_write(&path, &here);
+    _cleanup_buf_ Buf message = BUF_INIT(65536);
+    buf_printf(&message, "line %zu: key ", line + 1);
+    go_quote(&message, name);
+    buf_puts(&message, " already set in map");
     if (!d->n)
-        d->paths = arena_alloc(reader->arena, DUPLICATES_MAX * sizeof(char *));
-    d->paths[d->n++] = arena_strdup(reader->arena, path.data ? path.data : "");
-    buf_printf(&reader->duplicate_lines, "\n  line %zu: key ", line + 1);
-    go_quote(&reader->duplicate_lines, name);
-    buf_puts(&reader->duplicate_lines, " already set in map");
+        d->messages = arena_alloc(reader->arena, DUPLICATES_MAX * sizeof(char *));
+    d->messages[d->n++] = arena_strdup(reader->arena, message.failed ? "" : message.data);
+    buf_printf(&reader->duplicate_lines, "\n  %s", d->messages[d->n - 1]);
 }
 
-static int node_value(Reader *reader, const Path *up, Value **ret);
+static int node_value(Reader *reader, Value **ret);
 
 static int append(Reader *reader, Value *array, Value *item) {
     if (array->len == array->cap && !arena_try_alloc(reader->arena, array->cap * 2 * sizeof(Value *)))
@@ -363,10 +345,10 @@ static int merge_into(Reader *reader, Mapping *mapping, const Value *from) {
 }
 
 /* `<<`: of a sequence the first map wins, so they are laid down from the last. */
-static int merge_key(Reader *reader, const Path *up, Mapping *mapping) {
+static int merge_key(Reader *reader, Mapping *mapping) {
     Value *v;
     int r = event_next(reader);
-    if (r < 0 || (r = node_value(reader, up, &v)) < 0)
+    if (r < 0 || (r = node_value(reader, &v)) < 0)
         return r;
     if (!value_is(v, VALUE_ARRAY))
         return merge_into(reader, mapping, v);
@@ -375,7 +357,7 @@ static int merge_key(Reader *reader, const Path *up, Mapping *mapping) {
     return r;
 }
 
-static int mapping_members(Reader *reader, const Path *up, Mapping *mapping) {
+static int mapping_members(Reader *reader, Mapping *mapping) {
     for (;;) {
         int r = event_next(reader);
         if (r < 0)
@@ -388,40 +370,38 @@ static int mapping_members(Reader *reader, const Path *up, Mapping *mapping) {
         if ((r = key_of_event(reader, &name, &merge)) < 0)
             return r;
         if (merge) {
-            if ((r = merge_key(reader, up, mapping)) < 0)
+            if ((r = merge_key(reader, mapping)) < 0)
                 return r;
             continue;
         }
-        Path here = {.up = up, .name = name};
         Value *v;
-        if ((r = event_next(reader)) < 0 || (r = node_value(reader, &here, &v)) < 0)
+        if ((r = event_next(reader)) < 0 || (r = node_value(reader, &v)) < 0)
             return r;
         if (mapping_find(mapping, name))
-            report_duplicate(reader, up, name, line);
+            report_duplicate(reader, name, line);
         if ((r = mapping_put(reader, mapping, name, v)) < 0)
             return r;
     }
 }
 
-static int mapping_value(Reader *reader, const Path *up, Value **ret) {
+static int mapping_value(Reader *reader, Value **ret) {
     Mapping mapping = {0};
     int r = make(reader, VALUE_OBJECT, &mapping.object);
     if (r < 0)
         return r;
-    r = mapping_members(reader, up, &mapping);
+    r = mapping_members(reader, &mapping);
     strmap_free(mapping.table);
     *ret = mapping.object;
     return r;
 }
 
-static int sequence_value(Reader *reader, const Path *up, Value **ret) {
+static int sequence_value(Reader *reader, Value **ret) {
     int r = make(reader, VALUE_ARRAY, ret);
     while (r == 0) {
-        Path here = {.up = up, .index = (*ret)->len};
         Value *item;
         if ((r = event_next(reader)) < 0 || reader->event.type == YAML_SEQUENCE_END_EVENT)
             break;
-        if ((r = node_value(reader, &here, &item)) == 0)
+        if ((r = node_value(reader, &item)) == 0)
             r = append(reader, *ret, item);
     }
     return r;
@@ -436,7 +416,7 @@ static const char *event_anchor(const yaml_event_t *event) {
 }
 
 /* The node whose first event is current. */
-static int node_value(Reader *reader, const Path *up, Value **ret) {
+static int node_value(Reader *reader, Value **ret) {
     if (reader->event.type == YAML_ALIAS_EVENT)
         return alias_value(reader, ret);
     if (reader->depth >= JSON_DEPTH_MAX)
@@ -449,9 +429,9 @@ static int node_value(Reader *reader, const Path *up, Value **ret) {
     if (reader->event.type == YAML_SCALAR_EVENT)
         r = scalar_value(reader, ret);
     else if (reader->event.type == YAML_MAPPING_START_EVENT)
-        r = mapping_value(reader, up, ret);
+        r = mapping_value(reader, ret);
     else
-        r = sequence_value(reader, up, ret);
+        r = sequence_value(reader, ret);
     reader->depth--;
     if (r == 0 && anchor)
         strmap_put(reader->anchors, anchor, *ret);
@@ -471,7 +451,7 @@ static int document_next(Reader *reader, Value **ret) {
     strmap_clear(reader->anchors);
     if ((r = event_next(reader)) < 0)
         return r;
-    r = node_value(reader, NULL, ret);
+    r = node_value(reader, ret);
     /* The reference parses the document before it looks at meanings: an error of syntax further on comes first. */
     while (r < 0 && r != -ENOMEM && reader->parser.error == YAML_NO_ERROR && reader->have_event &&
            reader->event.type != YAML_DOCUMENT_END_EVENT)

@@ -97,8 +97,10 @@ static void duplicates_have_paths(void **state _unused_) {
     Value *v;
     assert_int_equal(json_parse(arena, text, strlen(text), &v, &d, NULL), 0);
     assert_int_equal(d.n, 2);
-    assert_string_equal(d.paths[0], "spec.c[1].n");
-    assert_string_equal(d.paths[1], "spec.r");
+    assert_string_equal(d.messages[0], "duplicate field \"spec.c[1].n\"");
+    assert_string_equal(d.messages[1], "duplicate field \"spec.r\"");
+    assert_int_equal(d.at[0], strstr(text, "\"n\":2") - text);
+    assert_int_equal(value_get(value_get(v, "spec"), "c")->at, strstr(text, "\"c\"") - text);
     assert_int_equal(value_get_int(value_get(v, "spec"), "r", 0), 3);
 }
 

@@ -80,8 +80,8 @@ static void duplicates(void **state _unused_) {
     Value *v;
     assert_int_equal(yaml_parse(arena, text, strlen(text), &v, &d, NULL), 0);
     assert_int_equal(d.n, 2);
-    assert_string_equal(d.paths[0], "b[0].c");
-    assert_string_equal(d.paths[1], "a");
+    assert_string_equal(d.messages[0], "line 4: key \"c\" already set in map");
+    assert_string_equal(d.messages[1], "line 5: key \"a\" already set in map");
     assert_string_equal(d.yaml_message, "yaml: unmarshal errors:\n  line 4: key \"c\" already set in map\n"
                                         "  line 5: key \"a\" already set in map");
     assert_int_equal(value_get_int(v, "a", 0), 2);
