@@ -1,4 +1,5 @@
 #include "apiserver/handlers/openapi_schema.h"
+#include "apiserver/handlers/openapi_text.h"
 #include "apiserver/registry/custom_resources.h"
 #include "base/str.h"
 #include "base/strmap.h"
@@ -124,9 +125,24 @@ static void write_type(Writer *w, const Schema *schema) {
     }
 }
 
-static void write_field(Writer *w, const SchemaField *field) {
+static void write_text(Writer *w, const char *text) {
+    if (text)
+        buf_printf(w->out, ",\"description\":\"%s\"", text);
+}
+
+/* apiVersion and kind as the head of an object, and its metadata; elsewhere fields of these names mean other things. */
+static const char *text_of_field(const Schema *owner, const SchemaField *field) {
+    static const char *const head[] = {"apiVersion", "kind", NULL};
+    bool is_meta = field->schema->name && str_has_suffix(field->schema->name, "Meta");
+    if (str_in(field->name, head) ? !(field->flags & FIELD_INLINE) : streq(field->name, "metadata") && !is_meta)
+        return NULL;
+    return openapi_field_text(owner->name, field->name);
+}
+
+static void write_field(Writer *w, const Schema *owner, const SchemaField *field) {
     buf_printf(w->out, "\"%s\":{", field->name);
     write_type(w, field->schema);
+    write_text(w, text_of_field(owner, field));
     if (field->default_json)
         buf_printf(w->out, ",\"default\":%s", field->default_json);
     if (field->patch_merge_key)
@@ -182,9 +198,10 @@ static void write_definition(Writer *w, const Schema *schema) {
     for (size_t i = 0; i < schema->n_fields; i++) {
         if (i)
             buf_putc(w->out, ',');
-        write_field(w, &schema->fields[i]);
+        write_field(w, schema, &schema->fields[i]);
     }
     buf_putc(w->out, '}');
+    write_text(w, openapi_type_text(schema->name));
     write_required(w, schema);
     write_kinds(w, schema);
     if (schema->map_atomic)
@@ -204,19 +221,37 @@ static const char *definition_name(Writer *w, const Resource *r) {
     return arena_printf(w->arena, "%s%s.%s", name, r->version, r->kind);
 }
 
-/* What Swagger 2 has no words for goes. */
-static void simplify(Value *v) {
+static bool marked(const Value *v, const char *mark) {
+    return value_get_bool(v, mark, false);
+}
+
+/* What Swagger 2 has no words for goes, and what kubectl misreads in it: parts of values that may be null or hold more.
+ */
+static void simplify(Writer *w, Value *v) {
     static const char *const beyond[] = {"oneOf", "anyOf", "allOf", "not", "nullable"};
-    Value *items = value_get(v, "items"), *more = value_get(v, "additionalProperties");
+    bool nullable = marked(v, "nullable"), open = marked(v, "x-kubernetes-preserve-unknown-fields");
+    Value *required = value_get(v, "required"), *kept = value_array(w->arena);
     for (size_t i = 0; i < ELEMENTSOF(beyond); i++)
         value_remove(v, beyond[i]);
+    if (nullable || open) {
+        value_remove(v, "items");
+        value_remove(v, "properties");
+    }
+    const char *type = value_get_str(v, "type");
+    if (nullable || (open && streq_null(type, "object")) || (!value_get(v, "items") && streq_null(type, "array")))
+        value_remove(v, "type");
+    for (size_t i = 0; i < value_len(required); i++)
+        if (!marked(value_get(value_get(v, "properties"), required->items[i]->string), "nullable"))
+            value_append(w->arena, kept, required->items[i]);
+    value_set(w->arena, v, "required", kept->len ? kept : NULL);
     VALUE_FOREACH_MEMBER (m, value_get(v, "properties"))
         if (value_is(m->value, VALUE_OBJECT))
-            simplify(m->value);
+            simplify(w, m->value);
+    Value *items = value_get(v, "items"), *more = value_get(v, "additionalProperties");
     if (value_is(items, VALUE_OBJECT))
-        simplify(items);
+        simplify(w, items);
     if (value_is(more, VALUE_OBJECT))
-        simplify(more);
+        simplify(w, more);
 }
 
 static Value *kind_mark(Writer *w, const Resource *r, const char *kind) {
@@ -238,6 +273,11 @@ static Value *reference_to(Writer *w, const char *name) {
     return v;
 }
 
+static void add_property(Writer *w, Value *properties, const char *name, Value *v) {
+    value_set_str(w->arena, v, "description", openapi_field_text("", name));
+    value_set(w->arena, properties, name, v);
+}
+
 static Value *text_property(Writer *w) {
     Value *v = value_object(w->arena);
     value_set_str(w->arena, v, "type", "string");
@@ -247,9 +287,9 @@ static Value *text_property(Writer *w) {
 static Value *custom_properties(Writer *w, Value *schema, const char *meta) {
     Value *properties = value_ensure_object(w->arena, schema, "properties");
     value_set_str(w->arena, schema, "type", "object");
-    value_set(w->arena, properties, "apiVersion", text_property(w));
-    value_set(w->arena, properties, "kind", text_property(w));
-    value_set(w->arena, properties, "metadata", reference_to(w, meta));
+    add_property(w, properties, "apiVersion", text_property(w));
+    add_property(w, properties, "kind", text_property(w));
+    add_property(w, properties, "metadata", reference_to(w, meta));
     enqueue(w, schema_by_name(meta));
     return properties;
 }
@@ -259,9 +299,15 @@ static void write_custom_kind(Writer *w, const Resource *r) {
     Value *schema = value_copy(w->arena, custom_version(r)->schema), *list = value_object(w->arena);
     Value *items = value_object(w->arena), *required = value_array(w->arena);
     schema = schema ? schema : value_object(w->arena);
-    if (!w->v3)
-        simplify(schema);
-    custom_properties(w, schema, META "ObjectMeta");
+    if (!w->v3 && marked(schema, "x-kubernetes-preserve-unknown-fields")) {
+        /* Any property named would make kubectl refuse all others. */
+        schema = value_object(w->arena);
+        value_set_str(w->arena, schema, "type", "object");
+    } else {
+        if (!w->v3)
+            simplify(w, schema);
+        custom_properties(w, schema, META "ObjectMeta");
+    }
     value_set(w->arena, schema, "x-kubernetes-group-version-kind", kind_mark(w, r, r->kind));
     begin_definition(w, name);
     value_write_json(w->out, schema);

@@ -14,7 +14,7 @@
 
 #define STORE_GROUP_MAX 512                 /* writes in one transaction */
 #define STORE_GROUP_BYTES (8 * 1024 * 1024) /* and bytes of values in it, once there is one */
-#define STORE_EVENT_AGE_SECONDS 600 /* etcd under the reference is compacted every five minutes, keeping 5 to 10 */
+#define STORE_EVENT_AGE_SECONDS 300 /* etcd under the reference is compacted every five minutes, keeping 5 to 10 */
 #define STORE_KEY_MAX 1024          /* bytes of a storage key */
 
 typedef struct LoadedRow { /* what the driver gave at start, until its table is first used */

@@ -207,8 +207,9 @@ static int take(Store *store, Table *table, const ListQuery *query, const Range 
         r = -EUCLEAN;
     else if (revision > now)
         r = -ERANGE;
-    else if (revision && atomic_load_explicit(&table->dropped_revision, memory_order_relaxed) > revision)
-        r = -EKEYEXPIRED;
+    else if (revision && (atomic_load_explicit(&table->dropped_revision, memory_order_relaxed) > revision ||
+                          store->ring.expired > revision))
+        r = -EKEYEXPIRED; /* as after a compaction: of an old revision nothing is shown, even where nothing changed */
     else {
         if (changed)
             undos_collect(undos, &store->ring, table, revision, range);

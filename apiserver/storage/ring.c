@@ -73,6 +73,8 @@ void ring_add(Ring *ring, Table *table, Object *object, Object *before, bool del
 }
 
 void ring_trim(Ring *ring, uint32_t now_seconds, uint32_t max_age, Garbage *garbage) {
-    while (ring->first < ring->next && now_seconds - (ring_at(ring, ring->first)->second_and_deletion >> 1) > max_age)
+    while (ring->first < ring->next && now_seconds - (ring_at(ring, ring->first)->second_and_deletion >> 1) > max_age) {
+        ring->expired = ring->first;
         drop_first(ring, garbage);
+    }
 }

@@ -18,6 +18,7 @@ typedef struct Ring {
     size_t capacity; /* a power of two */
     size_t max_bytes, bytes;
     uint64_t first, next; /* revisions held: [first, next) */
+    uint64_t expired;     /* the last one dropped for its age */
 } Ring;
 
 typedef struct Garbage { /* objects to be released after the lock is */
