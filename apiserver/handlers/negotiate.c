@@ -160,6 +160,20 @@ bool media_wants_aggregated(const HttpRequest *request, bool *ret_unsupported) {
     return false;
 }
 
+int media_choose(const HttpRequest *request, const char *const *types) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    size_t n = 0;
+    Clause *clauses = parse_accept(arena, http_header(request, "accept"), &n);
+    for (size_t i = 0; i < n; i++) {
+        const char *type = clauses[i].type;
+        for (int k = 0; types[k]; k++)
+            if (streq(type, types[k]) || streq(type, "*/*") ||
+                (str_has_suffix(type, "/*") && strncmp(type, types[k], strlen(type) - 1) == 0))
+                return k;
+    }
+    return -1;
+}
+
 static const char *bare_type(Arena *arena, const char *header) {
     size_t n = 0;
     char **parts = str_split(arena, header, ';', &n);

@@ -28,6 +28,10 @@ const char *media_content_type(const Media *media, bool stream);
 /* The Accept header picks aggregated discovery (apidiscovery.k8s.io/v2): true. */
 bool media_wants_aggregated(const HttpRequest *request, bool *ret_unsupported);
 
+/* For replies of other forms: the index in `types` (ends with NULL) of the one that the Accept header asks for first,
+ * -1 when it wants none of them. */
+int media_choose(const HttpRequest *request, const char *const *types);
+
 /* Decodes a body by its Content-Type (application/json when there is none). `kind_schema` finds the schema of a
  * protobuf body from its own kind. 400, 415 in the reference's words. *ret NULL for an empty body. */
 int body_decode(Arena *arena, const HttpRequest *request, Value **ret, DuplicateFields *duplicates, ApiError *err);

@@ -1,4 +1,7 @@
 #include "apiserver/handlers/openapi.h"
+#include "api/json.h"
+#include "api/openapi_v2.h"
+#include "apiserver/handlers/negotiate.h"
 #include "apiserver/handlers/openapi_schema.h"
 #include "apiserver/registry/custom_resources.h"
 #include "base/str.h"
@@ -19,6 +22,7 @@ typedef struct Document {
 struct OpenApi {
     pthread_mutex_t lock;
     Document v2;
+    Buf v2_protobuf; /* of v2; empty until asked for */
     Document v3[OPENAPI_GROUPS_MAX];
     size_t n_v3;
     bool built;
@@ -29,6 +33,7 @@ struct OpenApi {
 OpenApi *openapi_new(CustomResources *custom) {
     OpenApi *openapi = NEW0(OpenApi);
     openapi->custom = custom;
+    openapi->v2_protobuf = BUF_INIT(OPENAPI_MAX);
     pthread_mutex_init(&openapi->lock, NULL);
     return openapi;
 }
@@ -42,6 +47,7 @@ void openapi_free(OpenApi *openapi) {
     if (!openapi)
         return;
     document_done(&openapi->v2);
+    buf_done(&openapi->v2_protobuf);
     for (size_t i = 0; i < openapi->n_v3; i++)
         document_done(&openapi->v3[i]);
     pthread_mutex_destroy(&openapi->lock);
@@ -99,7 +105,9 @@ static void drop_stale(OpenApi *openapi) {
             openapi->v3[kept++] = openapi->v3[i];
     openapi->n_v3 = kept;
     document_done(&openapi->v2);
+    buf_done(&openapi->v2_protobuf);
     openapi->v2 = (Document){0};
+    openapi->v2_protobuf = BUF_INIT(OPENAPI_MAX);
     openapi->built = false;
     openapi->generation = generation;
 }
@@ -122,12 +130,16 @@ static void build_v3(OpenApi *openapi) {
         }
 }
 
-static void reply_json(HttpRequest *http, const Buf *json, const char *hash) {
+static void reply(HttpRequest *http, const char *type, const Buf *bytes, const char *hash) {
     char *etag = hash ? xasprintf("\"%s\"", hash) : NULL;
     HttpHeader headers[] = {
-        {"content-type", "application/json"}, {"cache-control", "no-cache, private"}, {"etag", str_or(etag, "")}};
-    http_reply(http, 200, headers, etag ? 3 : 2, http_bytes_copy(json->data, json->len));
+        {"content-type", type}, {"cache-control", "no-cache, private"}, {"vary", "Accept"}, {"etag", str_or(etag, "")}};
+    http_reply(http, 200, headers, etag ? 4 : 3, http_bytes_copy(bytes->data, bytes->len));
     free(etag);
+}
+
+static void reply_json(HttpRequest *http, const Buf *json, const char *hash) {
+    reply(http, "application/json", json, hash);
 }
 
 static void serve_index(OpenApi *openapi, HttpRequest *http) {
@@ -151,15 +163,49 @@ static void serve_index(OpenApi *openapi, HttpRequest *http) {
     http_reply_text(http, 200, "text/plain; charset=utf-8", out.data);
 }
 
-static void serve_v2(OpenApi *openapi, HttpRequest *http) {
+static void build_v2(OpenApi *openapi) {
     Document *document = &openapi->v2;
-    if (!document->json.data) {
-        document->json = BUF_INIT(OPENAPI_MAX);
-        _cleanup_arena_ Arena *arena = arena_new(0);
-        openapi_write_v2(&document->json, custom_resources_all(openapi->custom, arena));
-        seal(document);
+    if (document->json.data)
+        return;
+    document->json = BUF_INIT(OPENAPI_MAX);
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    openapi_write_v2(&document->json, custom_resources_all(openapi->custom, arena));
+    seal(document);
+}
+
+static int build_v2_protobuf(OpenApi *openapi) {
+    const Buf *json = &openapi->v2.json;
+    if (openapi->v2_protobuf.data)
+        return 0;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_buf_ Buf out = BUF_INIT(OPENAPI_MAX);
+    Value *document;
+    int r = json_parse(arena, json->data, json->len, &document, NULL, NULL);
+    if (r == 0)
+        r = openapi_v2_encode(&out, document);
+    if (r < 0)
+        return r;
+    openapi->v2_protobuf = out;
+    out = BUF_INIT(0);
+    return 0;
+}
+
+static void serve_v2(OpenApi *openapi, HttpRequest *http) {
+#define V2_PROTOBUF "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    static const char *const types[] = {"application/json", V2_PROTOBUF,
+                                        "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", NULL};
+    int type = media_choose(http, types);
+    if (type < 0) {
+        http_reply_text(http, 406, "text/plain; charset=utf-8", "");
+        return;
     }
-    reply_json(http, &document->json, document->hash);
+    build_v2(openapi);
+    if (type == 0)
+        reply_json(http, &openapi->v2.json, openapi->v2.hash);
+    else if (build_v2_protobuf(openapi) == 0)
+        reply(http, V2_PROTOBUF, &openapi->v2_protobuf, openapi->v2.hash);
+    else
+        http_reply_text(http, 503, "text/plain; charset=utf-8", "");
 }
 
 static bool is_other(const char *path) {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	openapi_v2 "github.com/google/gnostic-models/openapiv2"
+	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -28,7 +30,8 @@ import (
 )
 
 // writeGolden writes what the reference's own codecs make of objects: protobuf/KIND.{json,pb}, every member set;
-// normalize.json, objects with a member replaced and what decoding and encoding them gives; strategic.json, patches.
+// normalize.json, objects with a member replaced and what decoding and encoding them gives; strategic.json, patches;
+// openapi_v2.pb, the document openapi_v2.json in gnostic's messages.
 func writeGolden(dir string, rows []*served) {
 	ts := newTypes()
 	if err := os.MkdirAll(filepath.Join(dir, "protobuf"), 0o755); err != nil {
@@ -54,6 +57,23 @@ func writeGolden(dir string, rows []*served) {
 	}
 	write(filepath.Join(dir, "normalize.json"), lines(normalize))
 	write(filepath.Join(dir, "strategic.json"), lines(ts.strategic()))
+	writeSwagger(dir)
+}
+
+func writeSwagger(dir string) {
+	text, err := os.ReadFile(filepath.Join(dir, "openapi_v2.json"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	document, err := openapi_v2.ParseDocument(text)
+	if err != nil {
+		log.Fatal(err)
+	}
+	pb, err := proto.MarshalOptions{Deterministic: true}.Marshal(document)
+	if err != nil {
+		log.Fatal(err)
+	}
+	write(filepath.Join(dir, "openapi_v2.pb"), string(pb))
 }
 
 func marshal(v any) []byte {

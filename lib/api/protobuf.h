@@ -13,6 +13,15 @@ typedef enum WireType {
     WIRE_FIXED32 = 5
 } WireType;
 
+void wire_put_varint(Buf *out, uint64_t value);
+void wire_put_key(Buf *out, uint64_t number, WireType type);
+void wire_put_bytes(Buf *out, uint64_t number, const void *data, size_t n);
+void wire_put_number(Buf *out, uint64_t number, uint64_t value);
+void wire_put_double(Buf *out, uint64_t number, double value);
+/* A message within: its fields are written between these two. */
+size_t wire_begin(Buf *out, uint64_t number);
+void wire_end(Buf *out, size_t start);
+
 #define PROTOBUF_MAGIC "k8s"
 #define PROTOBUF_MAGIC_LEN 4   /* with its NUL */
 #define PROTOBUF_DEPTH_MAX 200 /* as JSON_DEPTH_MAX */

@@ -18,58 +18,16 @@ typedef struct Writer {
 static void write_message(Writer *w, const Schema *schema, const Value *v);
 static void write_field(Writer *w, uint64_t number, const Schema *schema, const Value *v);
 
-static void put_varint(Buf *out, uint64_t value) {
-    uint8_t bytes[10];
-    size_t n = 0;
-    do {
-        bytes[n++] = (uint8_t)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
-        value >>= 7;
-    } while (value);
-    buf_append(out, bytes, n);
-}
-
-static void put_key(Buf *out, uint64_t number, WireType type) {
-    put_varint(out, number << 3 | (uint64_t)type);
-}
-
-static void put_bytes(Buf *out, uint64_t number, const void *data, size_t n) {
-    put_key(out, number, WIRE_BYTES);
-    put_varint(out, n);
-    buf_append(out, data, n);
-}
-
-static void put_number(Buf *out, uint64_t number, uint64_t value) {
-    put_key(out, number, WIRE_VARINT);
-    put_varint(out, value);
-}
-
-/* A message within: its length is known when it is written, so one byte is kept free for it, and a longer one makes
- * room. */
+/* A message within. */
 static size_t begin_message(Writer *w, uint64_t number) {
-    put_key(w->out, number, WIRE_BYTES);
-    buf_putc(w->out, 0);
     if (++w->depth > PROTOBUF_DEPTH_MAX)
         w->error = -ELOOP;
-    return w->out->len;
+    return wire_begin(w->out, number);
 }
 
 static void end_message(Writer *w, size_t start) {
     w->depth--;
-    if (w->out->failed)
-        return;
-    size_t n = w->out->len - start, extra = 0;
-    for (uint64_t rest = n >> 7; rest; rest >>= 7)
-        extra++;
-    if (extra) {
-        if (!buf_reserve(w->out, extra))
-            return;
-        memmove(w->out->data + start + extra, w->out->data + start, n + 1);
-        w->out->len += extra;
-    }
-    uint8_t *p = (uint8_t *)w->out->data + start - 1;
-    for (; extra; extra--, n >>= 7)
-        *p++ = (uint8_t)((n & 0x7f) | 0x80);
-    *p = (uint8_t)n;
+    wire_end(w->out, start);
 }
 
 static const char *text_of(Writer *w, const Value *v, size_t *ret_n) {
@@ -110,15 +68,15 @@ static void write_time(Writer *w, const Value *v, bool micro) {
     }
     if (t.seconds == TIME_ZERO_SECONDS && t.nanos == 0)
         return;
-    put_number(w->out, 1, (uint64_t)t.seconds);
-    put_number(w->out, 2, micro ? (uint64_t)(t.nanos / 1000 * 1000) : 0);
+    wire_put_number(w->out, 1, (uint64_t)t.seconds);
+    wire_put_number(w->out, 2, micro ? (uint64_t)(t.nanos / 1000 * 1000) : 0);
 }
 
 static void write_int_or_string(Writer *w, const Value *v) {
     bool text = value_is(v, VALUE_STRING);
-    put_number(w->out, 1, text);
-    put_number(w->out, 2, text ? 0 : (uint64_t)int_of(w, v));
-    put_bytes(w->out, 3, text ? v->string : "", text ? v->len : 0);
+    wire_put_number(w->out, 1, text);
+    wire_put_number(w->out, 2, text ? 0 : (uint64_t)int_of(w, v));
+    wire_put_bytes(w->out, 3, text ? v->string : "", text ? v->len : 0);
 }
 
 static void write_raw(Writer *w, const Value *v) {
@@ -134,7 +92,7 @@ static void write_union(Writer *w, const Schema *schema, const Value *v) {
     const Schema *props = &schema_apiextensions_v1_JSONSchemaProps;
     bool or_bool = str_has_suffix(schema->name, "OrBool");
     if (or_bool)
-        put_number(w->out, 1, value_is(v, VALUE_OBJECT) || (value_is(v, VALUE_BOOL) && v->boolean));
+        wire_put_number(w->out, 1, value_is(v, VALUE_OBJECT) || (value_is(v, VALUE_BOOL) && v->boolean));
     if (value_is(v, VALUE_OBJECT))
         write_field(w, or_bool ? 2 : 1, props, v);
     const Value *item;
@@ -146,14 +104,14 @@ static void write_base64(Writer *w, uint64_t number, const Value *v) {
     size_t n, used = 0, at;
     bool canonical;
     const char *text = text_of(w, v, &n);
-    put_key(w->out, number, WIRE_BYTES);
+    wire_put_key(w->out, number, WIRE_BYTES);
     /* The length goes first: count, then decode into place. */
     if (base64_go_decode(text, n, NULL, &used, &canonical, &at) < 0) {
         w->error = w->error ? w->error : -EINVAL;
-        put_varint(w->out, 0);
+        wire_put_varint(w->out, 0);
         return;
     }
-    put_varint(w->out, used);
+    wire_put_varint(w->out, used);
     char *to = buf_reserve(w->out, n / 4 * 3 + 3);
     if (!to)
         return;
@@ -179,7 +137,7 @@ static void write_map(Writer *w, uint64_t number, const Schema *schema, const Va
         }
     for (size_t i = 0; i < v->len; i++) {
         size_t start = begin_message(w, number);
-        put_bytes(w->out, 1, order[i]->name, strlen(order[i]->name));
+        wire_put_bytes(w->out, 1, order[i]->name, strlen(order[i]->name));
         const Value *element = order[i]->value;
         if (schema->element->type != SCHEMA_BYTES || element->type != VALUE_NULL)
             write_field(w, 2, schema->element, element);
@@ -208,7 +166,7 @@ static void write_leaf(Writer *w, const Schema *schema, const Value *v) {
         return;
     case SCHEMA_QUANTITY: {
         const char *text = text_of(w, v, &n);
-        put_bytes(w->out, 1, n ? text : "0", n ? n : 1);
+        wire_put_bytes(w->out, 1, n ? text : "0", n ? n : 1);
         return;
     }
     case SCHEMA_INT_OR_STRING:
@@ -237,23 +195,17 @@ static void write_field(Writer *w, uint64_t number, const Schema *schema, const 
     switch (schema->type) {
     case SCHEMA_STRING: {
         const char *text = text_of(w, v, &n);
-        put_bytes(w->out, number, text, n);
+        wire_put_bytes(w->out, number, text, n);
         return;
     }
     case SCHEMA_BOOL:
     case SCHEMA_INT32:
     case SCHEMA_INT64:
-        put_number(w->out, number, (uint64_t)int_of(w, v));
+        wire_put_number(w->out, number, (uint64_t)int_of(w, v));
         return;
-    case SCHEMA_DOUBLE: {
-        double d = value_is(v, VALUE_DOUBLE) ? v->number : (double)int_of(w, v);
-        uint64_t bits;
-        memcpy(&bits, &d, sizeof(bits));
-        put_key(w->out, number, WIRE_FIXED64);
-        for (int i = 0; i < 8; i++)
-            buf_putc(w->out, (char)(bits >> (8 * i)));
+    case SCHEMA_DOUBLE:
+        wire_put_double(w->out, number, value_is(v, VALUE_DOUBLE) ? v->number : (double)int_of(w, v));
         return;
-    }
     case SCHEMA_BYTES:
         write_base64(w, number, v);
         return;
@@ -332,14 +284,14 @@ int protobuf_encode_list(Buf *out, const Schema *schema, const Value *v, const P
     size_t before = out->len;
     buf_append(out, PROTOBUF_MAGIC, PROTOBUF_MAGIC_LEN);
     size_t meta = begin_message(&w, 1);
-    put_bytes(out, 1, api_version, strlen(api_version));
-    put_bytes(out, 2, kind, strlen(kind));
+    wire_put_bytes(out, 1, api_version, strlen(api_version));
+    wire_put_bytes(out, 2, kind, strlen(kind));
     end_message(&w, meta);
     size_t raw = begin_message(&w, 2);
     write_message(&w, schema, v);
     end_message(&w, raw);
-    put_bytes(out, 3, "", 0); /* contentEncoding and contentType of runtime.Unknown */
-    put_bytes(out, 4, "", 0);
+    wire_put_bytes(out, 3, "", 0); /* contentEncoding and contentType of runtime.Unknown */
+    wire_put_bytes(out, 4, "", 0);
     if (w.error == 0 && out->failed)
         w.error = -EFBIG;
     if (w.error < 0 && out->data && !out->failed) {
