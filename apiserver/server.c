@@ -1,6 +1,7 @@
 #define LOG_COMPONENT "apiserver"
 #include "apiserver/server.h"
 #include "apiserver/admission/admission.h"
+#include "apiserver/registry/webhook_client.h"
 #include "apiserver/bootstrap.h"
 #include "apiserver/cluster_pki.h"
 #include "apiserver/custom_definitions.h"
@@ -31,6 +32,7 @@ struct ApiServer {
     Authenticator *authenticator;
     Authorizer *authorizer;
     Reviews reviews;
+    WebhookClient *webhooks;
     Admission *admission;
     CustomResources *custom;
     CustomDefinitions *definitions;
@@ -153,6 +155,7 @@ static bool is_ready(void *userdata) {
 static void write_metrics(Buf *out, void *userdata) {
     ApiServer *server = userdata;
     metrics_write(server->metrics, out, watch_hub_count(api_http_watch_hub(server->api)));
+    admission_metrics_write(server->admission, out);
 }
 
 static int open_store(ApiServer *server) {
@@ -207,6 +210,8 @@ static int open_admission(ApiServer *server, const ApiServerConfig *config) {
         .disabled = config->disabled_admission,
         .allows = admission_question,
         .userdata = server,
+        .store = server->store,
+        .webhook_client = server->webhooks = webhook_client_new(server->store),
     };
     int r = admission_open(&admission, &server->admission, &why);
     if (r < 0)
@@ -375,6 +380,7 @@ void apiserver_stop(ApiServer *server) {
     metrics_free(server->metrics);
     api_core_free(server->core);
     admission_free(server->admission);
+    webhook_client_free(server->webhooks);
     authorizer_free(server->authorizer);
     authenticator_free(server->authenticator);
     jwt_key_free(server->token_key);

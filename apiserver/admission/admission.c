@@ -1,4 +1,4 @@
-#include "apiserver/admission/admission.h"
+#include "apiserver/admission/webhooks.h"
 #include "base/str.h"
 #include "base/strmap.h"
 
@@ -16,8 +16,8 @@ typedef struct Row {
 } Row;
 
 /* Every plugin of the reference, in its order (pkg/kubeapiserver/options/plugins.go). Those on by default that have no
- * plugin here belong to features that are off (ClusterTrustBundle, GenericWorkload, WorkloadWithJob), to webhooks and
- * policies, or to node features. */
+ * plugin here belong to features that are off (ClusterTrustBundle, GenericWorkload, WorkloadWithJob), to policies, or
+ * to node features. */
 static const Row rows[] = {
     {"AlwaysAdmit", NULL, false},
     {"NamespaceAutoProvision", NULL, false},
@@ -56,9 +56,9 @@ static const Row rows[] = {
     {"JobValidation", NULL, true},
     {"PodResizeValidator", &admission_pod_resize_validator, true},
     {"MutatingAdmissionPolicy", NULL, true},
-    {"MutatingAdmissionWebhook", NULL, true},
+    {"MutatingAdmissionWebhook", &admission_mutating_webhook, true},
     {"ValidatingAdmissionPolicy", NULL, true},
-    {"ValidatingAdmissionWebhook", NULL, true},
+    {"ValidatingAdmissionWebhook", &admission_validating_webhook, true},
     {"ResourceQuota", &admission_resource_quota, true},
     {"AlwaysDeny", NULL, false},
 };
@@ -68,6 +68,7 @@ struct Admission {
     size_t n;
     bool (*allows)(void *userdata, const AdmissionQuestion *question, Arena *arena);
     void *userdata;
+    Webhooks *webhooks; /* NULL: none are called */
     pthread_mutex_t locks[ADMISSION_LOCKS];
 };
 
@@ -113,6 +114,8 @@ static Admission *make(const AdmissionConfig *config, const bool chosen[]) {
             admission->plugins[admission->n++] = rows[i].plugin;
     admission->allows = config->allows;
     admission->userdata = config->userdata;
+    if (config->store && config->webhook_client)
+        admission->webhooks = webhooks_new(config->store, config->webhook_client);
     for (size_t i = 0; i < ADMISSION_LOCKS; i++)
         pthread_mutex_init(&admission->locks[i], NULL);
     return admission;
@@ -145,7 +148,17 @@ void admission_free(Admission *admission) {
         return;
     for (size_t i = 0; i < ADMISSION_LOCKS; i++)
         pthread_mutex_destroy(&admission->locks[i]);
+    webhooks_free(admission->webhooks);
     free(admission);
+}
+
+Webhooks *admission_webhooks(const AdmissionRequest *request) {
+    return request->admission ? request->admission->webhooks : NULL;
+}
+
+void admission_metrics_write(Admission *admission, Buf *out) {
+    if (admission->webhooks)
+        webhook_metrics_write(webhooks_metrics(admission->webhooks), out);
 }
 
 bool admission_is(const AdmissionRequest *request, const char *group, const char *plural) {
@@ -247,6 +260,10 @@ static int run(Admission *admission, AdmissionRequest *request, bool validate, A
 }
 
 static int mutate(void *userdata, AdmissionRequest *request, ApiError *err) {
+    int r = run(userdata, request, false, err);
+    if (r < 0 || !request->reinvocation.wanted)
+        return r;
+    request->reinvocation.running = true;
     return run(userdata, request, false, err);
 }
 

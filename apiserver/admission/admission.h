@@ -24,6 +24,9 @@ typedef struct AdmissionConfig {
     /* Asks the authorizer. NULL: the answer is no. Any thread. */
     bool (*allows)(void *userdata, const AdmissionQuestion *question, Arena *arena);
     void *userdata;
+    /* With both, webhooks are called. Borrowed. */
+    Store *store;
+    struct WebhookClient *webhook_client; /* registry/webhook_client.h */
 } AdmissionConfig;
 
 /* The plugins that are on by default, with those the configuration enables and without those it disables. -EINVAL and
@@ -35,6 +38,8 @@ Admission *admission_new(const char *const *disabled);
 void admission_free(Admission *admission);
 DEFINE_CLEANUP(Admission, admission_free)
 AdmissionHooks admission_hooks(Admission *admission);
+/* Figures for /metrics in Prometheus' text form. */
+void admission_metrics_write(Admission *admission, Buf *out);
 
 /* For plugins. */
 
@@ -65,4 +70,5 @@ extern const AdmissionPlugin admission_namespace_lifecycle, admission_limit_rang
     admission_default_toleration_seconds, admission_default_storage_class, admission_storage_object_in_use_protection,
     admission_persistent_volume_claim_resize, admission_runtime_class, admission_certificate_approval,
     admission_certificate_signing, admission_certificate_subject_restriction, admission_default_ingress_class,
-    admission_pod_topology_labels, admission_pod_resize_validator, admission_resource_quota;
+    admission_pod_topology_labels, admission_pod_resize_validator, admission_mutating_webhook,
+    admission_validating_webhook, admission_resource_quota;

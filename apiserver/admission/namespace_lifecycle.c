@@ -19,13 +19,6 @@ static int terminating(const AdmissionRequest *request, const Object *ns, ApiErr
     return r;
 }
 
-/* A binding is a create of its own, though it comes as the update of the pod that it makes. */
-static bool creates(const AdmissionRequest *request) {
-    const char *subresource = request->request->subresource;
-    return request->operation == ADMISSION_CREATE ||
-           (request->operation == ADMISSION_UPDATE && subresource && streq(subresource, "binding"));
-}
-
 static int check(AdmissionRequest *request, ApiError *err) {
     bool on_namespace = streq(request->resource->plural, "namespaces") && !*request->resource->group;
     _cleanup_object_ Object *ns = NULL;
@@ -34,7 +27,7 @@ static int check(AdmissionRequest *request, ApiError *err) {
     if (on_namespace || !*request->ns || !request->resource->namespaced)
         return 0;
     /* updates and deletes must go on in a namespace that is ending, and reviews are about no object in it */
-    if (!creates(request) || streq(request->resource->plural, "localsubjectaccessreviews"))
+    if (request->operation != ADMISSION_CREATE || streq(request->resource->plural, "localsubjectaccessreviews"))
         return 0;
     int r = store_get(request->store, resource_find("", "v1", "namespaces"), "", request->ns, &ns);
     if (r == -ENOENT)

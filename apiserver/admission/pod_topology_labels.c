@@ -1,4 +1,6 @@
-/* PodTopologyLabels: a pod carries the zone and region of the node it is bound to. */
+/* PodTopologyLabels: a pod carries the zone and region of the node it is bound to (a Binding's labels become its
+ * pod's).
+ */
 #include "apiserver/admission/admission.h"
 #include "base/str.h"
 
@@ -9,13 +11,13 @@ static const char *const labels[] = {"topology.kubernetes.io/region", "topology.
 static int admit(AdmissionRequest *request, ApiError *err) {
     const char *subresource = request->request->subresource;
     Value *node;
-    /* a binding comes as the update of the pod that it makes */
     bool pod = !*request->resource->group && streq(request->resource->plural, "pods");
     bool binding = subresource && streq(subresource, "binding");
-    if (!pod || (!binding && (subresource || request->operation != ADMISSION_CREATE)))
+    if (!pod || request->operation != ADMISSION_CREATE || (subresource && !binding))
         return 0;
     Arena *arena = request->strategy->arena;
-    const char *name = value_get_str(value_get(request->object, "spec"), "nodeName");
+    const char *name = binding ? value_get_str(value_get(request->object, "target"), "name")
+                               : value_get_str(value_get(request->object, "spec"), "nodeName");
     if (str_empty(name))
         return 0;
     int r = admission_get(request, "", "v1", "nodes", "", name, &node, err);

@@ -111,10 +111,11 @@ int binding_create(ApiCore *core, const ApiRequest *outer, const ApiInput *input
     if (!str_empty(meta_get(binding, "name")) && !streq(meta_get(binding, "name"), request.name))
         return api_error_bad_request(err, "name in URL does not match name in Binding object");
     r = validate_binding(request.arena, binding, err);
+    r = r < 0 ? r : registry_admit_create(&call, binding, request.name, err);
     if (r < 0)
         return r;
     Bind bind = {.call = &call, .binding = binding, .node = value_get_str(value_get(binding, "target"), "name")};
-    RegistryUpdate update = {.transform = bind_transform, .userdata = &bind};
+    RegistryUpdate update = {.transform = bind_transform, .userdata = &bind, .admitted = true};
     r = registry_update(&call, &update, &result, err);
     if (r < 0)
         return r;

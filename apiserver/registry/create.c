@@ -25,6 +25,7 @@ int engine_admit(RegistryCall *call, AdmissionOperation operation, bool validate
         .old = old,
         .store = registry_store(call->registry),
         .strategy = &call->context,
+        .custom = registry_custom(call->registry),
     };
     return hook(hooks->userdata, &request, err);
 }

@@ -19,6 +19,8 @@ typedef enum AdmissionOperation {
     ADMISSION_CONNECT
 } AdmissionOperation;
 
+struct CustomResources;
+
 /* What an admission plugin is told. */
 typedef struct AdmissionRequest {
     AdmissionOperation operation;
@@ -31,6 +33,12 @@ typedef struct AdmissionRequest {
     Store *store;
     StrategyContext *strategy;   /* arena, settings, warnings */
     struct Admission *admission; /* who asks the plugins; set by them */
+    struct CustomResources *custom; /* may be NULL */
+    /* Set by plugins: a webhook changed the object, so all that change objects run once more, and are running so. */
+    struct {
+        bool wanted, running;
+        struct WebhookReinvocation *webhooks;
+    } reinvocation;
 } AdmissionRequest;
 
 typedef struct AdmissionHooks {
@@ -38,8 +46,6 @@ typedef struct AdmissionHooks {
     int (*validate)(void *userdata, AdmissionRequest *request, ApiError *err);
     void *userdata;
 } AdmissionHooks;
-
-struct CustomResources;
 
 typedef struct RegistryConfig {
     Store *store;
@@ -93,6 +99,7 @@ typedef struct RegistryUpdate {
     bool check_uid;     /* the object's uid, when it has one, is a precondition */
     bool create_absent; /* server-side apply */
     bool apply;         /* server-side apply: the transform has set managedFields itself */
+    bool admitted;      /* the caller has asked admission (registry_admit_create) */
 } RegistryUpdate;
 int registry_update(RegistryCall *call, const RegistryUpdate *update, RegistryResult *ret, ApiError *err);
 

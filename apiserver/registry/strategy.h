@@ -34,10 +34,14 @@ typedef struct StrategyContext {
     int64_t now_ns;
     char **warnings; /* in the arena; strategy_warn */
     size_t n_warnings;
+    Pair *annotations; /* in the arena; strategy_annotate */
+    size_t n_annotations;
 } StrategyContext;
 
 /* Adds a Warning header to the answer. */
 void strategy_warn(StrategyContext *context, const char *format, ...) _printf_(2, 3);
+/* Keeps an annotation for the request's audit event. */
+void strategy_annotate(StrategyContext *context, const char *key, const char *value);
 
 /* set_defaults comes after defaults.h and is for what is a resource's own, not its types'. What a resource prints is in
  * printers.h. */

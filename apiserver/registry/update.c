@@ -208,7 +208,8 @@ static int update_existing(UpdateState *state, RegistryResult *ret, ApiError *er
     r = validate(state, err);
     if (r == 0) {
         keep_managed_times(call->context.arena, state->object, state->old_value);
-        r = engine_admit(call, ADMISSION_UPDATE, true, state->object, state->old_value, call->request->name, err);
+        if (!state->update->admitted)
+            r = engine_admit(call, ADMISSION_UPDATE, true, state->object, state->old_value, call->request->name, err);
     }
     if (r == 0) {
         r = store_result(state, ret);
@@ -257,7 +258,8 @@ static int attempt(UpdateState *state, RegistryResult *ret, ApiError *err) {
     }
     if (!state->update->apply)
         engine_track_fields(call, state->old_value, state->object);
-    r = engine_admit(call, ADMISSION_UPDATE, false, state->object, state->old_value, request->name, err);
+    if (!state->update->admitted)
+        r = engine_admit(call, ADMISSION_UPDATE, false, state->object, state->old_value, request->name, err);
     return r < 0 ? r : update_existing(state, ret, err);
 }
 

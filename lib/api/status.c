@@ -120,7 +120,7 @@ void api_error_cause(ApiError *err, const char *reason, const char *message, con
         (ApiCause){.reason = xstrdup(reason), .message = xstrdup(message), .field = xstrdup(field)};
 }
 
-static int set_internal(ApiError *err, const char *what) {
+int api_error_internal(ApiError *err, const char *what) {
     int r = api_error_set(err, 500, "InternalError", "Internal error occurred: %s", what);
     api_error_cause(err, NULL, what, NULL);
     return r;
@@ -128,7 +128,7 @@ static int set_internal(ApiError *err, const char *what) {
 
 int api_error_from_errno(ApiError *err, int r, const char *doing) {
     char *what = xasprintf("%s: %s", doing, strerror(r < 0 ? -r : r));
-    set_internal(err, what);
+    api_error_internal(err, what);
     free(what);
     return r;
 }

@@ -36,6 +36,7 @@ int api_error_from_errno(ApiError *err, int r, const char *doing);
 int api_error_not_found(ApiError *err, const char *group, const char *resource, const char *name);
 int api_error_already_exists(ApiError *err, const char *group, const char *resource, const char *name);
 int api_error_conflict(ApiError *err, const char *group, const char *resource, const char *name, const char *why);
+int api_error_internal(ApiError *err, const char *what); /* "Internal error occurred: what", and it as the cause */
 int api_error_bad_request(ApiError *err, const char *format, ...) _printf_(2, 3);
 int api_error_forbidden(ApiError *err, const char *group, const char *resource, const char *name, const char *why);
 int api_error_method_not_supported(ApiError *err, const char *group, const char *resource, const char *action);

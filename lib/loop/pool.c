@@ -1,4 +1,4 @@
-/* Invariant: a queued job has an idle thread waiting for it, or all `max_threads` run. */
+/* Invariant: a queued job has an idle thread waiting for it, or all `max_threads` run besides those that have left. */
 #include "loop/pool.h"
 
 #include <errno.h>
@@ -15,13 +15,18 @@ typedef struct Job {
 
 struct Pool {
     char name[16]; /* the kernel's limit for a thread's name, with its NUL */
-    unsigned max_threads, n_threads, n_idle;
+    unsigned max_threads, n_threads, n_idle, n_outside;
     size_t max_queue, n_queue;
     bool stopping;
     Job *head, **tail;
     pthread_mutex_t lock;
     pthread_cond_t work, ended;
 };
+
+static _Thread_local struct { /* this thread's own: whose it is, and whether it has left */
+    Pool *pool;
+    bool outside;
+} own;
 
 Pool *pool_new(const char *name, unsigned max_threads, size_t max_queue) {
     Pool *pool = NEW0(Pool);
@@ -52,11 +57,22 @@ static bool pool_wait(Pool *pool) {
     return pool->head != NULL;
 }
 
+/* Threads that may still start: those that have left do not count. More may run for a while after some return. */
+static unsigned pool_room(const Pool *pool) {
+    unsigned limit = pool->max_threads + pool->n_outside;
+    return pool->n_threads < limit ? limit - pool->n_threads : 0;
+}
+
+static bool pool_is_crowded(const Pool *pool) {
+    return pool->n_threads > pool->max_threads + pool->n_outside;
+}
+
 static void *pool_thread(void *userdata) {
     Pool *pool = userdata;
+    own.pool = pool;
     pthread_setname_np(pthread_self(), pool->name);
     pthread_mutex_lock(&pool->lock);
-    while (pool->head || pool_wait(pool)) {
+    while (!pool_is_crowded(pool) && (pool->head || pool_wait(pool))) {
         Job *job = pool->head;
         pool->head = job->next;
         if (!pool->head)
@@ -95,10 +111,10 @@ int pool_submit(Pool *pool, void (*fn)(void *userdata), void *userdata) {
     int r = 0;
     pthread_mutex_lock(&pool->lock);
     /* A job that a thread will take at once does not count against the queue. */
-    size_t soon = pool->n_idle + (pool->max_threads - pool->n_threads);
+    size_t soon = pool->n_idle + pool_room(pool);
     if (pool->n_queue >= pool->max_queue + soon)
         r = -EAGAIN;
-    else if (pool->n_queue >= pool->n_idle && pool->n_threads < pool->max_threads) {
+    else if (pool->n_queue >= pool->n_idle && pool_room(pool)) {
         r = pool_start_thread(pool);
         if (r < 0 && pool->n_threads > 0)
             r = 0; /* the threads there are will come to it */
@@ -113,6 +129,30 @@ int pool_submit(Pool *pool, void (*fn)(void *userdata), void *userdata) {
     }
     pthread_mutex_unlock(&pool->lock);
     return r;
+}
+
+void pool_leave(void) {
+    Pool *pool = own.pool;
+    if (!pool || own.outside)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    if (pool->n_outside < POOL_OUTSIDE_MAX) {
+        own.outside = true;
+        pool->n_outside++;
+        if (pool->n_queue > pool->n_idle && pool_room(pool))
+            pool_start_thread(pool); /* without one more, the threads there are will come to it */
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_return(void) {
+    Pool *pool = own.pool;
+    if (!pool || !own.outside)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    own.outside = false;
+    pool->n_outside--;
+    pthread_mutex_unlock(&pool->lock);
 }
 
 void pool_free(Pool *pool) {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -50,6 +51,37 @@ static void test_limits(void **state) {
     assert_int_equal(gate.done, 5);
 }
 
+typedef struct Asking { /* a job that waits for another one of the same pool */
+    Pool *pool;
+    sem_t answered;
+    atomic_int done;
+} Asking;
+
+static void answer(void *userdata) {
+    sem_post(&((Asking *)userdata)->answered);
+}
+
+static void ask_back(void *userdata) {
+    Asking *asking = userdata;
+    assert_int_equal(pool_submit(asking->pool, answer, asking), 0);
+    pool_leave();
+    sem_wait(&asking->answered);
+    pool_return();
+    asking->done++;
+}
+
+/* Every thread waits for what only another thread can do. */
+static void test_leaving_makes_room(void **state) {
+    (void)state;
+    Asking asking = {.pool = pool_new("test", 2, 1000)};
+    sem_init(&asking.answered, 0, 0);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(pool_submit(asking.pool, ask_back, &asking), 0);
+    pool_free(asking.pool);
+    assert_int_equal(asking.done, 200);
+    sem_destroy(&asking.answered);
+}
+
 static void count(void *userdata) {
     atomic_fetch_add((atomic_int *)userdata, 1);
 }
@@ -66,6 +98,7 @@ static void test_free_waits_for_all(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_limits), cmocka_unit_test(test_free_waits_for_all)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_limits), cmocka_unit_test(test_leaving_makes_room),
+                                       cmocka_unit_test(test_free_waits_for_all)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
