@@ -214,6 +214,10 @@ static char *lock_path(const CniNetwork *network, const CniAttachment *at) {
 }
 
 /* Not synced: after a power failure no namespace is left that would have to be detached. */
+static char *cache_temporary(const char *path) {
+    return xasprintf("%s.tmp", path);
+}
+
 static int cache_write(const CniNetwork *network, const CniAttachment *at, json_t *list, json_t *ports,
                        json_t *result) {
     int r = fs_mkdir_p(network->cache_dir, 0700);
@@ -222,7 +226,7 @@ static int cache_write(const CniNetwork *network, const CniAttachment *at, json_
     _cleanup_json_ json_t *cache = json_pack("{s:O, s:O, s:O?}", "config", list, "ports", ports, "result", result);
     _cleanup_free_ char *text = json_dumps(cache, JSON_COMPACT);
     _cleanup_free_ char *path = cache_path(network, at);
-    _cleanup_free_ char *temporary = xasprintf("%s.tmp", path);
+    _cleanup_free_ char *temporary = cache_temporary(path);
     _cleanup_close_ int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     size_t n = strlen(text);
     if (fd < 0)
@@ -270,12 +274,12 @@ static int result_parse(const json_t *result, CniResult *ret, char **ret_error) 
     return 0;
 }
 
-/* One at a time for an attachment, beyond the life of this process: plugins of an ADD inherit the descriptor, so that a
- * DEL waits for those that an agent left running when it was killed. */
-static int attachment_lock(const CniNetwork *network, const CniAttachment *at, int flags, int *ret, char **ret_error) {
+/* One at a time for an attachment, beyond the life of this process: plugins inherit the descriptor, so that a DEL waits
+ * for those that an agent left running when it was killed. */
+static int attachment_lock(const CniNetwork *network, const CniAttachment *at, int *ret, char **ret_error) {
     _cleanup_free_ char *path = lock_path(network, at);
     int r = fs_mkdir_p(network->cache_dir, 0700);
-    int fd = r == 0 ? open(path, O_RDWR | O_CREAT | flags, 0600) : -1;
+    int fd = r == 0 ? open(path, O_RDWR | O_CREAT, 0600) : -1;
     if (fd < 0)
         return fail(ret_error, r < 0 ? r : -errno, xasprintf("%s: %s", path, strerror(r < 0 ? -r : errno)));
     uint64_t deadline = now_monotonic_ns() + CNI_TIMEOUT_SECONDS * NS_PER_SEC;
@@ -300,7 +304,7 @@ int cni_add(const CniNetwork *network, const CniAttachment *at, CniResult *ret, 
         return r;
     _cleanup_json_ json_t *ports = ports_json(at), *result = NULL;
     _cleanup_close_ int lock = -1;
-    r = attachment_lock(network, at, 0, &lock, ret_error);
+    r = attachment_lock(network, at, &lock, ret_error);
     if (r < 0)
         return r;
     /* Before the first plugin runs: a crash in between must leave something to undo. */
@@ -363,16 +367,20 @@ int cni_del(const CniNetwork *network, const CniAttachment *at, char **ret_error
     if (!fs_exists(path))
         return 0;
     _cleanup_close_ int lock = -1;
-    int r = attachment_lock(network, at, O_CLOEXEC, &lock, ret_error);
+    int r = attachment_lock(network, at, &lock, ret_error);
     return r < 0 ? r : del_locked(network, at, ret_error);
 }
 
 static int del_locked(const CniNetwork *network, const CniAttachment *at, char **ret_error) {
     _cleanup_json_ json_t *cache = NULL;
+    _cleanup_free_ char *path = cache_path(network, at), *temporary = cache_temporary(path);
+    _cleanup_free_ char *lock = lock_path(network, at);
+    (void)unlink(temporary); /* an agent was killed while it wrote this */
     int r = cache_read(network, at, &cache);
-    if (r == -ENOENT)
+    if (r == -ENOENT) {
+        (void)unlink(lock);
         return 0;
-    _cleanup_free_ char *path = cache_path(network, at);
+    }
     if (r < 0)
         return fail(ret_error, r, xasprintf("%s: %s", path, strerror(-r)));
     json_t *list = json_object_get(cache, "config"), *ports = json_object_get(cache, "ports");
@@ -387,7 +395,6 @@ static int del_locked(const CniNetwork *network, const CniAttachment *at, char *
         if (r < 0)
             return r;
     }
-    _cleanup_free_ char *lock = lock_path(network, at);
     if (unlink(path) < 0 && errno != ENOENT)
         return -errno;
     (void)unlink(lock);

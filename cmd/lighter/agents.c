@@ -94,14 +94,11 @@ static int start_here(Agents *agents, const LocalNode *node, ApiServer *server, 
 }
 
 static void run_agent(const Process *p) {
-    _cleanup_free_ char *self = realpath("/proc/self/exe", NULL), *root = xasprintf("%s/kubelet", p->node->root);
+    _cleanup_free_ char *program = fs_beside_program("lighter-kubelet"), *root = xasprintf("%s/kubelet", p->node->root);
     _cleanup_free_ char *runtime = xasprintf("%s/runtime", p->node->root),
                         *images = cluster_path(p->agents->cluster, "images");
-    char *slash = self ? strrchr(self, '/') : NULL;
-    if (!slash)
+    if (!program)
         _exit(127);
-    *slash = 0;
-    _cleanup_free_ char *program = xasprintf("%s/lighter-kubelet", self);
     const char *const argv[] = {program,
                                 "--kubeconfig",
                                 p->kubeconfig,

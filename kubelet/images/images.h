@@ -1,7 +1,7 @@
 /* The image store: content-addressed blobs and unpacked layers under one root, shared by every user of that root (a
  * file lock guards changes). Pull from registries (Docker Registry HTTP API v2 and OCI distribution, token and basic
  * auth, TLS; plain HTTP only for loopback or hosts listed), import OCI and Docker archives. Digests are verified before
- * anything is used; layers are unpacked with libarchive beneath their own root. Blocking; thread-safe. */
+ * anything is used; layers are unpacked by lighter-unpack beneath their own root. Blocking; thread-safe. */
 #pragma once
 
 #include "base/buf.h"
@@ -15,6 +15,7 @@ typedef struct ImageStoreConfig {
     const char *const
         *insecure_hosts;    /* "host:port" where plain HTTP is allowed; NULL-terminated; NULL: none but loopback */
     const char *ca_file;    /* PEM certificates to trust instead of the system's; NULL: the system's */
+    const char *unpacker;   /* path of lighter-unpack; NULL: beside this program */
     unsigned stall_seconds; /* a registry that sends nothing for so long has failed; 0: IMAGE_STALL_SECONDS */
 } ImageStoreConfig;
 int image_store_open(const ImageStoreConfig *config, ImageStore **ret, char **ret_error);

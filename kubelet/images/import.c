@@ -2,11 +2,11 @@
  * archive of the former kind may be both; then manifest.json is read, for it has the tags. */
 #include "base/fs.h"
 #include "base/str.h"
-#include "kubelet/images/digest.h"
+#include "kubelet/unpack/digest.h"
 #include "kubelet/images/manifest.h"
 #include "kubelet/images/reference.h"
 #include "kubelet/images/store.h"
-#include "kubelet/images/unpack.h"
+#include "kubelet/images/unpacker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -234,7 +234,7 @@ int image_import(ImageStore *store, const char *archive_path, const char *tag_or
         r = mkdir(dir, 0700) < 0 ? -errno : 0;
         im.root = r == 0 ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
         if (im.root >= 0)
-            r = archive_unpack(fd, im.root, &error);
+            r = unpacker_archive(store->unpacker, fd, im.root, &error);
         if (r == 0)
             r = import_unpacked(&im);
         closep(&im.root);

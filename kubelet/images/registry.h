@@ -3,7 +3,7 @@
  * registry itself may be plain), and never to where a redirect leads. */
 #pragma once
 
-#include "kubelet/images/digest.h"
+#include "kubelet/unpack/digest.h"
 #include "kubelet/images/reference.h"
 #include "kubelet/images/store.h"
 

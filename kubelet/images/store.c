@@ -5,9 +5,9 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/str.h"
-#include "kubelet/images/digest.h"
+#include "kubelet/unpack/digest.h"
 #include "kubelet/images/reference.h"
-#include "kubelet/images/unpack.h"
+#include "kubelet/images/unpacker.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -138,8 +138,13 @@ int image_store_open(const ImageStoreConfig *config, ImageStore **ret, char **re
     for (size_t i = 0; i < n; i++)
         store->insecure_hosts[i] = xstrdup(config->insecure_hosts[i]);
     store->ca_file = xstrdup(config->ca_file);
+    store->unpacker = config->unpacker ? xstrdup(config->unpacker) : fs_beside_program("lighter-unpack");
     store->stall_seconds = config->stall_seconds ? config->stall_seconds : IMAGE_STALL_SECONDS;
     store->root = xstrdup(config->root);
+    if (!store->unpacker || access(store->unpacker, X_OK) < 0)
+        return store_fail(
+            ret_error, -ENOENT,
+            xasprintf("%s: the unpacker of layers is missing", str_or(store->unpacker, "lighter-unpack")));
     int r = 0;
     for (size_t i = 0; r == 0 && i < ELEMENTSOF(folders); i++) {
         _cleanup_free_ char *path = store_path(store, folders[i]);
@@ -181,6 +186,7 @@ void image_store_free(ImageStore *store) {
     free_strings(store->insecure_hosts);
     pthread_mutex_destroy(&store->mutex);
     free(store->ca_file);
+    free(store->unpacker);
     free(store->root);
     free(store);
 }
@@ -227,7 +233,7 @@ int store_add_layer(ImageStore *store, const StoreWork *work, int fd, const char
         return store_fail(ret_error, -errno, xasprintf("%s: %s", temporary, strerror(errno)));
     chmod(temporary, 0755);
     _cleanup_close_ int root = open(temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = root < 0 ? -errno : layer_unpack(fd, root, diff_id, NULL, ret_error);
+    int r = root < 0 ? -errno : unpacker_layer(store->unpacker, fd, root, diff_id, ret_error);
     /* The rename must not reach the disk before what it names. */
     if (r == 0 && syncfs(root) < 0)
         r = -errno;

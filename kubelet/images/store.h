@@ -18,7 +18,7 @@
 #define LAYERS_MAX 127 /* as Docker's; an overlay's options must fit a page */
 
 struct ImageStore {
-    char *root, *ca_file;
+    char *root, *ca_file, *unpacker;
     char **insecure_hosts; /* NULL-terminated */
     unsigned stall_seconds;
     pthread_mutex_t mutex; /* index and its stat */

@@ -363,11 +363,11 @@ int container_destroy(OciRuntime *rt, Container *c, char **ret_error) {
     if (r < 0)
         log_warn("cgroup %s: %s", c->cgroup, strerror(-r));
     (void)fs_remove_tree(state);
+    (void)image_release(rt->images, c->id); /* before the folder: what a killed agent leaves is found by its folder */
     r = fs_remove_tree(c->dir);
     if (r < 0)
         return oci_fail(ret_error, r, xasprintf("%s: %s", c->dir, strerror(-r)));
     (void)unlink(exit_file);
-    (void)image_release(rt->images, c->id);
     pthread_mutex_lock(&rt->mutex);
     strmap_remove(rt->containers, id);
     pthread_mutex_unlock(&rt->mutex);

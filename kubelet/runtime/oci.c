@@ -73,18 +73,6 @@ static char *find_program(const char *name) {
     return NULL;
 }
 
-static char *monitor_beside_this_program(void) {
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0)
-        return NULL;
-    self[n] = 0;
-    char *slash = strrchr(self, '/');
-    if (slash)
-        *slash = 0;
-    return xasprintf("%s/lighter-monitor", self);
-}
-
 static int find_programs(OciRuntime *rt, const OciConfig *config, char **ret_error) {
     if (config->oci_runtime)
         rt->oci_path = find_program(config->oci_runtime);
@@ -98,7 +86,7 @@ static int find_programs(OciRuntime *rt, const OciConfig *config, char **ret_err
                         xasprintf("no OCI runtime: %s is not installed", str_or(config->oci_runtime, "crun or runc")));
     const char *slash = strrchr(rt->oci_path, '/');
     rt->crun = str_has_prefix(slash + 1, "crun");
-    rt->monitor = config->monitor ? xstrdup(config->monitor) : monitor_beside_this_program();
+    rt->monitor = config->monitor ? xstrdup(config->monitor) : fs_beside_program("lighter-monitor");
     if (!rt->monitor || access(rt->monitor, X_OK) < 0)
         return oci_fail(ret_error, -ENOENT,
                         xasprintf("%s: the container monitor is missing", str_or(rt->monitor, "lighter-monitor")));
@@ -161,7 +149,7 @@ static void release_networks(OciRuntime *rt) {
     DIR *dir = opendir(rt->cni_cache);
     for (struct dirent *e; dir && (e = readdir(dir));) {
         _cleanup_free_ char *id = xstrndup(e->d_name, strcspn(e->d_name, "-")), *error = NULL;
-        if (e->d_name[0] == '.' || strmap_get(rt->sandboxes, id) || str_has_suffix(e->d_name, ".tmp"))
+        if (e->d_name[0] == '.' || strmap_get(rt->sandboxes, id))
             continue;
         CniNetwork network = {.bin_dir = rt->cni_bin, .conf_dir = rt->cni_conf, .cache_dir = rt->cni_cache};
         if (cni_del(&network, &(CniAttachment){.container_id = id}, &error) < 0)

@@ -130,7 +130,8 @@ bool fs_exists(const char *path) {
 }
 
 int fs_open_beneath(int root, const char *path, int flags, mode_t mode) {
-    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .mode = flags & (O_CREAT | O_TMPFILE) ? mode : 0,
+    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC),
+                           .mode = flags & (O_CREAT | O_TMPFILE) ? mode : 0,
                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     long fd = syscall(SYS_openat2, root, path, &how, sizeof how);
     return fd < 0 ? -errno : (int)fd;
@@ -160,4 +161,14 @@ static uint64_t tree_bytes(int dir_fd, const char *path, int depth) {
 
 uint64_t fs_tree_bytes(int dir_fd, const char *path) {
     return tree_bytes(dir_fd, path, 0);
+}
+
+char *fs_beside_program(const char *relative) {
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0)
+        return NULL;
+    self[n] = 0;
+    char *slash = strrchr(self, '/');
+    return slash ? xasprintf("%.*s/%s", (int)(slash - self), self, relative) : NULL;
 }

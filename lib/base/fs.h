@@ -22,3 +22,6 @@ uint64_t fs_tree_bytes(int dir_fd, const char *path);
 bool fs_exists(const char *path);
 /* openat2 with RESOLVE_IN_ROOT: every component, `..` and symbolic link stays below `root`. Returns the descriptor. */
 int fs_open_beneath(int root, const char *path, int flags, mode_t mode);
+/* The path of a file relative to the folder of the running program, where the other programs of Lighter are; NULL when
+ * that folder is not known. */
+char *fs_beside_program(const char *relative);

@@ -28,13 +28,13 @@ static void pipes_done(Pipes *p) {
     }
 }
 
-static int pipes_open(Pipes *p, bool input) {
+static int pipes_open(Pipes *p, const ProcessSpec *spec) {
     *p = (Pipes){{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
     if (pipe2(p->out, O_CLOEXEC) < 0 || pipe2(p->err, O_CLOEXEC) < 0 || pipe2(p->failed, O_CLOEXEC) < 0)
         return -errno;
-    if (input)
+    if (spec->input)
         return pipe2(p->in, O_CLOEXEC) < 0 ? -errno : 0;
-    p->in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    p->in[0] = spec->input_fd > 0 ? fcntl(spec->input_fd, F_DUPFD_CLOEXEC, 3) : open("/dev/null", O_RDONLY | O_CLOEXEC);
     return p->in[0] < 0 ? -errno : 0;
 }
 
@@ -70,7 +70,7 @@ __attribute__((noreturn)) static void child_exec(const ProcessSpec *spec, const 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (in >= 0 && out >= 0 && err >= 0 && dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(err, 2) >= 0 &&
-        child_namespaces(spec) == 0)
+        child_namespaces(spec) == 0 && (spec->cwd_fd <= 0 || fchdir(spec->cwd_fd) == 0))
         execvpe(spec->argv[0], (char *const *)spec->argv, spec->env ? (char *const *)spec->env : environ);
     int e = errno;
     ssize_t n = write(failed, &e, sizeof e);
@@ -181,7 +181,7 @@ static pid_t process_fork(const ProcessSpec *spec, const Pipes *p) {
 
 int process_run(const ProcessSpec *spec, ProcessResult *ret) {
     _cleanup_(pipes_done) Pipes p;
-    int r = pipes_open(&p, spec->input != NULL);
+    int r = pipes_open(&p, spec);
     if (r < 0)
         return r;
     pid_t pid = process_fork(spec, &p);

@@ -8,8 +8,10 @@
 typedef struct ProcessSpec {
     const char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH */
     const char *const *env;  /* NULL: the caller's */
-    const char *input;       /* standard input; NULL: /dev/null */
+    const char *input;       /* standard input; NULL: input_fd */
     size_t input_len;
+    int input_fd;             /* standard input; 0: /dev/null */
+    int cwd_fd;               /* start in this folder; 0: where the caller is */
     int netns_fd;             /* enter this network namespace first; 0: stay (descriptor 0 is never one) */
     bool private_mounts;      /* new mount namespace, made rslave */
     const char *detach_mount; /* with private_mounts: unmount (MNT_DETACH) this path there first, when it is mounted */

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/str.h"
-#include "kubelet/images/digest.h"
+#include "kubelet/unpack/digest.h"
 #include "kubelet/runtime/cgroup.h"
 #include "kubelet/runtime/oci.h"
 #include "loop/process.h"
@@ -80,7 +80,8 @@ static inline void fixture_image(Fixture *f) {
     RUN("/bin/sh", "-c", command);
     char *error = NULL;
     snprintf(path, sizeof path, "%s/images", f->dir);
-    if (image_store_open(&(ImageStoreConfig){.root = path}, &f->images, &error) < 0)
+    _cleanup_free_ char *unpacker = fs_beside_program("../bin/lighter-unpack");
+    if (image_store_open(&(ImageStoreConfig){.root = path, .unpacker = unpacker}, &f->images, &error) < 0)
         fail_msg("%s", error);
     snprintf(path, sizeof path, "%s/image.tar", f->dir);
     _cleanup_(image_freep) Image *image = NULL;
@@ -110,12 +111,7 @@ static inline Runtime *fixture_open(Fixture *f, char **ret_error) {
     snprintf(conf, sizeof conf, "%s/cni", f->dir);
     Runtime *runtime = NULL;
     const char *monitor = getenv("LIGHTER_MONITOR");
-    char self[512];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1); /* BUILD/tests/NAME; the monitor is in BUILD/bin */
-    self[n > 0 ? n : 0] = 0;
-    *strrchr(self, '/') = 0;
-    *strrchr(self, '/') = 0;
-    _cleanup_free_ char *built = xasprintf("%s/bin/lighter-monitor", self);
+    _cleanup_free_ char *built = fs_beside_program("../bin/lighter-monitor");
     OciConfig config = {.root = root,
                         .images = f->images,
                         .monitor = monitor ? monitor : built,

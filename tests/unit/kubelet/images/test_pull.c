@@ -1,7 +1,8 @@
 /* Pulls from Debian's docker-registry, and from a server of the test's own that misbehaves in every way a registry can.
  */
-#include "image_fixture.h"
+#include "../../support/image_fixture.h"
 
+#include "kubelet/images/images.h"
 #include "base/clock.h"
 
 #include <arpa/inet.h>
@@ -181,8 +182,10 @@ static ImageStore *open_store(const char *dir, unsigned stall, const char *const
     char *error = NULL;
     ImageStore *store = NULL;
     _cleanup_free_ char *root = xasprintf("%s/store", dir);
-    if (image_store_open(&(ImageStoreConfig){.root = root, .stall_seconds = stall, .insecure_hosts = insecure}, &store,
-                         &error) < 0)
+    _cleanup_free_ char *unpacker = fs_beside_program("../bin/lighter-unpack");
+    if (image_store_open(
+            &(ImageStoreConfig){.root = root, .unpacker = unpacker, .stall_seconds = stall, .insecure_hosts = insecure},
+            &store, &error) < 0)
         fail_msg("%s", error);
     return store;
 }
@@ -213,7 +216,9 @@ static void tls_and_passwords(void **state) {
     assert_non_null(strstr(error, "certificate"));
     free(error);
     image_store_free(store);
-    assert_int_equal(image_store_open(&(ImageStoreConfig){.root = root, .ca_file = ca}, &store, &error), 0);
+    _cleanup_free_ char *unpacker = fs_beside_program("../bin/lighter-unpack");
+    assert_int_equal(
+        image_store_open(&(ImageStoreConfig){.root = root, .unpacker = unpacker, .ca_file = ca}, &store, &error), 0);
     assert_int_equal(image_pull(store, reference, NULL, 0, NULL, NULL, NULL, &error), -EACCES);
     assert_non_null(strstr(error, "no basic auth credentials"));
     free(error);

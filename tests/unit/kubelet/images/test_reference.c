@@ -1,6 +1,7 @@
-#include "image_fixture.h"
+#include "../../support/image_fixture.h"
 
 #include "kubelet/images/challenge.h"
+#include "kubelet/images/images.h"
 
 #define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 

@@ -1,4 +1,6 @@
-#include "image_fixture.h"
+#include "../../support/image_fixture.h"
+
+#include "kubelet/images/images.h"
 
 #include <signal.h>
 #include <sys/mount.h>
@@ -62,7 +64,8 @@ static ImageStore *open_store(const char *dir) {
     char *error = NULL;
     ImageStore *store = NULL;
     snprintf(path, sizeof path, "%s/store", dir);
-    if (image_store_open(&(ImageStoreConfig){.root = path}, &store, &error) < 0)
+    _cleanup_free_ char *unpacker = fs_beside_program("../bin/lighter-unpack");
+    if (image_store_open(&(ImageStoreConfig){.root = path, .unpacker = unpacker}, &store, &error) < 0)
         fail_msg("%s", error);
     return store;
 }

@@ -1,8 +1,8 @@
-#include "kubelet/images/unpack.h"
+#include "kubelet/unpack/unpack.h"
 
 #include "base/fs.h"
 #include "base/str.h"
-#include "kubelet/images/digest.h"
+#include "kubelet/unpack/digest.h"
 
 #include <archive.h>
 #include <archive_entry.h>

@@ -1,6 +1,6 @@
 /* Any bytes as a layer: nothing is made outside of the root, nothing crashes. */
 #include "base/fs.h"
-#include "kubelet/images/unpack.h"
+#include "kubelet/unpack/unpack.h"
 
 #include <fcntl.h>
 #include <stdio.h>

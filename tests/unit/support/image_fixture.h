@@ -9,9 +9,8 @@
 
 #include "base/fs.h"
 #include "base/str.h"
-#include "kubelet/images/digest.h"
-#include "kubelet/images/images.h"
-#include "kubelet/images/unpack.h"
+#include "kubelet/unpack/digest.h"
+#include "kubelet/unpack/unpack.h"
 
 #include <archive.h>
 #include <archive_entry.h>

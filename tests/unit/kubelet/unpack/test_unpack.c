@@ -1,4 +1,4 @@
-#include "image_fixture.h"
+#include "../../support/image_fixture.h"
 
 static struct stat stat_of(const char *dir, const char *name) {
     char path[512];

@@ -1,4 +1,4 @@
-#include "kubelet/images/digest.h"
+#include "kubelet/unpack/digest.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>

@@ -1,0 +1,48 @@
+/* lighter-unpack: unpacks one archive from standard input beneath its working directory, and ends. The node agent
+ * starts one for each layer, so that bytes from a registry are decompressed and parsed by a process that holds nothing
+ * else, and so that the agent need not carry the decoders. The exit status is 0 or an errno; what went wrong is on
+ * standard error. */
+#include "kubelet/unpack/unpack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static int usage(void) {
+    fputs("usage: lighter-unpack archive|layer [DIFF_ID] < FILE\n"
+          "Unpacks below the working directory. The node agent starts it; see docs/runtime.md.\n",
+          stderr);
+    return EINVAL;
+}
+
+/* What an archive makes this process do ends with it: no more memory than this, no new privileges, not without the
+ * agent. */
+static int confine(void) {
+    const struct rlimit memory = {UNPACK_MEMORY_MAX, UNPACK_MEMORY_MAX};
+#ifndef __SANITIZE_ADDRESS__ /* its shadow is larger than any limit */
+    if (setrlimit(RLIMIT_AS, &memory) < 0)
+        return -errno;
+#endif
+    (void)memory;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
+}
+
+int main(int argc, char **argv) {
+    bool layer = argc > 1 && strcmp(argv[1], "layer") == 0;
+    if (argc < 2 || argc > (layer ? 3 : 2) || (!layer && strcmp(argv[1], "archive") != 0))
+        return usage();
+    _cleanup_free_ char *error = NULL;
+    _cleanup_close_ int root = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = root < 0 ? -errno : confine();
+    if (r == 0)
+        r = layer ? layer_unpack(STDIN_FILENO, root, argv[2], NULL, &error)
+                  : archive_unpack(STDIN_FILENO, root, &error);
+    if (r < 0)
+        fprintf(stderr, "%s\n", error ? error : strerror(-r));
+    return -r;
+}
