@@ -234,7 +234,7 @@ int image_import(ImageStore *store, const char *archive_path, const char *tag_or
         r = mkdir(dir, 0700) < 0 ? -errno : 0;
         im.root = r == 0 ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
         if (im.root >= 0)
-            r = unpacker_archive(store->unpacker, fd, im.root, &error);
+            r = unpacker_archive(store->unpacker, im.work.use_lock, fd, im.root, &error);
         if (r == 0)
             r = import_unpacked(&im);
         closep(&im.root);

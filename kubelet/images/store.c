@@ -15,6 +15,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define CLEAN_TRIES 20 /* of CLEAN_WAIT_US each */
+#define CLEAN_WAIT_US 10000
+
 int store_fail(char **ret_error, int r, char *message) {
     if (ret_error && !*ret_error)
         *ret_error = message;
@@ -111,11 +114,15 @@ static void index_unlock(ImageStore *store, int lock) {
     close(lock);
 }
 
-/* What a crash left in tmp/: nobody works there while the exclusive lock can be had. */
+/* What a crash left in tmp/: nobody works there while the exclusive lock can be had. A killed agent's unpacker may hold
+ * it for an instant longer. */
 static void clean_tmp(ImageStore *store) {
-    int lock = lock_file(store, "use.lock", LOCK_EX | LOCK_NB);
-    if (lock < 0)
-        return;
+    int lock;
+    for (int i = 0; (lock = lock_file(store, "use.lock", LOCK_EX | LOCK_NB)) < 0; i++) {
+        if (i == CLEAN_TRIES)
+            return;
+        usleep(CLEAN_WAIT_US);
+    }
     _cleanup_free_ char *path = store_path(store, "tmp");
     int r = fs_remove_tree(path);
     if (r == 0)
@@ -233,7 +240,7 @@ int store_add_layer(ImageStore *store, const StoreWork *work, int fd, const char
         return store_fail(ret_error, -errno, xasprintf("%s: %s", temporary, strerror(errno)));
     chmod(temporary, 0755);
     _cleanup_close_ int root = open(temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = root < 0 ? -errno : unpacker_layer(store->unpacker, fd, root, diff_id, ret_error);
+    int r = root < 0 ? -errno : unpacker_layer(store->unpacker, work->use_lock, fd, root, diff_id, ret_error);
     /* The rename must not reach the disk before what it names. */
     if (r == 0 && syncfs(root) < 0)
         r = -errno;

@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <sys/wait.h>
 
-static int run(const char *const *argv, int fd, int root_fd, char **ret_error) {
+static int run(const char *const *argv, int lock, int fd, int root_fd, char **ret_error) {
     _cleanup_process_result_ ProcessResult result = {0};
-    int r = process_run(&(ProcessSpec){.argv = argv, .input_fd = fd, .cwd_fd = root_fd}, &result);
+    int r = process_run(
+        &(ProcessSpec){.argv = argv, .input_fd = fd, .cwd_fd = root_fd, .keep_fd = lock, .die_with_caller = true},
+        &result);
     if (r < 0) {
         *ret_error = xasprintf("%s: %s", argv[0], strerror(-r));
         return r;
@@ -27,10 +29,10 @@ static int run(const char *const *argv, int fd, int root_fd, char **ret_error) {
     return -ECHILD;
 }
 
-int unpacker_layer(const char *program, int fd, int root_fd, const char *diff_id, char **ret_error) {
-    return run((const char *const[]){program, "layer", diff_id, NULL}, fd, root_fd, ret_error);
+int unpacker_layer(const char *program, int lock, int fd, int root_fd, const char *diff_id, char **ret_error) {
+    return run((const char *const[]){program, "layer", diff_id, NULL}, lock, fd, root_fd, ret_error);
 }
 
-int unpacker_archive(const char *program, int fd, int root_fd, char **ret_error) {
-    return run((const char *const[]){program, "archive", NULL}, fd, root_fd, ret_error);
+int unpacker_archive(const char *program, int lock, int fd, int root_fd, char **ret_error) {
+    return run((const char *const[]){program, "archive", NULL}, lock, fd, root_fd, ret_error);
 }

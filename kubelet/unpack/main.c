@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -20,8 +19,7 @@ static int usage(void) {
     return EINVAL;
 }
 
-/* What an archive makes this process do ends with it: no more memory than this, no new privileges, not without the
- * agent. */
+/* What an archive makes this process do ends with it: no more memory than this, no new privileges. */
 static int confine(void) {
     const struct rlimit memory = {UNPACK_MEMORY_MAX, UNPACK_MEMORY_MAX};
 #ifndef __SANITIZE_ADDRESS__ /* its shadow is larger than any limit */
@@ -29,7 +27,7 @@ static int confine(void) {
         return -errno;
 #endif
     (void)memory;
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
 int main(int argc, char **argv) {

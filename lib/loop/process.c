@@ -10,10 +10,12 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define PROCESS_READ_CHUNK 16384
+#define KEPT_FD 3
 
 typedef struct Pipes {
     int in[2], out[2], err[2];
@@ -38,9 +40,10 @@ static int pipes_open(Pipes *p, const ProcessSpec *spec) {
     return p->in[0] < 0 ? -errno : 0;
 }
 
-/* A descriptor below 3 (the parent runs without standard streams) would be lost to dup2: move it up first. */
+/* A descriptor that is to be another, as when the parent runs without standard streams, would be lost to dup2: move it
+ * up first. */
 static int move_up(int fd) {
-    return fd > 2 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    return fd > KEPT_FD ? fd : fcntl(fd, F_DUPFD_CLOEXEC, KEPT_FD + 1);
 }
 
 static int child_namespaces(const ProcessSpec *spec) {
@@ -56,9 +59,17 @@ static int child_namespaces(const ProcessSpec *spec) {
     return 0;
 }
 
+static int keep_open(int fd) {
+    if (fd == KEPT_FD)
+        return fcntl(fd, F_SETFD, 0);
+    return fd > 0 && dup2(fd, KEPT_FD) < 0 ? -1 : 0;
+}
+
 /* Between fork and exec: system calls only, for other threads may hold any lock. */
-__attribute__((noreturn)) static void child_exec(const ProcessSpec *spec, const Pipes *p) {
+__attribute__((noreturn)) static void child_exec(const ProcessSpec *spec, const Pipes *p, pid_t caller) {
     setpgid(0, 0);
+    if (spec->die_with_caller && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != caller))
+        _exit(127);
     int failed = move_up(p->failed[1]), in = move_up(p->in[0]), out = move_up(p->out[1]), err = move_up(p->err[1]);
     if (failed < 0)
         _exit(127);
@@ -70,7 +81,8 @@ __attribute__((noreturn)) static void child_exec(const ProcessSpec *spec, const 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (in >= 0 && out >= 0 && err >= 0 && dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(err, 2) >= 0 &&
-        child_namespaces(spec) == 0 && (spec->cwd_fd <= 0 || fchdir(spec->cwd_fd) == 0))
+        child_namespaces(spec) == 0 && (spec->cwd_fd <= 0 || fchdir(spec->cwd_fd) == 0) &&
+        keep_open(spec->keep_fd) == 0)
         execvpe(spec->argv[0], (char *const *)spec->argv, spec->env ? (char *const *)spec->env : environ);
     int e = errno;
     ssize_t n = write(failed, &e, sizeof e);
@@ -171,9 +183,9 @@ static pid_t process_fork(const ProcessSpec *spec, const Pipes *p) {
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    pid_t pid = fork();
+    pid_t caller = getpid(), pid = fork();
     if (pid == 0)
-        child_exec(spec, p);
+        child_exec(spec, p, caller);
     int r = pid < 0 ? -errno : 0;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return pid < 0 ? r : pid;

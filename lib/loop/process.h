@@ -12,6 +12,8 @@ typedef struct ProcessSpec {
     size_t input_len;
     int input_fd;             /* standard input; 0: /dev/null */
     int cwd_fd;               /* start in this folder; 0: where the caller is */
+    int keep_fd;              /* stays open as descriptor 3, a lock for instance; 0: none */
+    bool die_with_caller;     /* SIGKILL when the thread that called has ended */
     int netns_fd;             /* enter this network namespace first; 0: stay (descriptor 0 is never one) */
     bool private_mounts;      /* new mount namespace, made rslave */
     const char *detach_mount; /* with private_mounts: unmount (MNT_DETACH) this path there first, when it is mounted */
