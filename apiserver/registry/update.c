@@ -81,8 +81,7 @@ static void carry_over(Arena *arena, Value *object, const Value *old, const char
     value_set(arena, object, member, v ? value_copy(arena, v) : NULL);
 }
 
-/* Subresources that write a part of the object the main strategy would refuse: their handlers let nothing else through.
- */
+/* Subresources that write past the strategy: their handlers let nothing through but their part of the object. */
 static bool is_partial(const char *subresource) {
     static const char *const partial[] = {"binding", NULL};
     return subresource && str_in(subresource, partial);
@@ -107,7 +106,7 @@ static void prepare(UpdateState *state) {
             carry_over(arena, object, old, "status");
         if (call->strategy->prepare_for_update && !is_partial(subresource))
             call->strategy->prepare_for_update(&call->context, object, old);
-        if (call->strategy->has_generation && !same_but_generation(arena, object, old))
+        if (call->strategy->has_generation && !is_partial(subresource) && !same_but_generation(arena, object, old))
             value_set_int(arena, meta, "generation", generation + 1);
     }
     if (str_empty(value_get_str(meta, "uid")))

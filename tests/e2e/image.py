@@ -2,7 +2,7 @@
 """Container images for tests, made from what Debian packages have installed on this machine.
 
   image.py build KIND OUT.tar [--tag TAG] [--page TEXT] [--add SOURCE=NAME[:MODE]]... [--entrypoint JSON] [--cmd JSON]
-                     [--user USER]
+                     [--user USER] [--link NAME=TARGET]...
       KIND: busybox | nginx | tools (busybox, and programs that look at networks) | empty; writes a Docker archive
   image.py push ARCHIVE.tar HOST:PORT NAME:TAG
       pushes it to a registry over plain HTTP (loopback)
@@ -116,8 +116,10 @@ def tools_layer(tar, args):
 KINDS = {"busybox": busybox_layer, "nginx": nginx_layer, "tools": tools_layer, "empty": lambda tar, args: None}
 
 
-def added_layer(tar, additions):
+def added_layer(tar, additions, links):
     made = set()
+    for link in links:
+        add_link(tar, *link.split("=", 1))
     for addition in additions:
         source, name = addition.split("=", 1)
         name, _, mode = name.partition(":")
@@ -142,8 +144,8 @@ def layer_of(write, *what):
 
 def build(args):
     layers = [layer_of(KINDS[args.kind], args)] if args.kind != "empty" else []
-    if args.add:
-        layers.append(layer_of(added_layer, args.add))
+    if args.add or args.link:
+        layers.append(layer_of(added_layer, args.add, args.link))
     run = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "WorkingDir": "/"}
     if args.kind == "nginx":
         run["Entrypoint"] = ["/usr/sbin/nginx"]
@@ -216,6 +218,7 @@ p.add_argument("out")
 p.add_argument("--tag")
 p.add_argument("--page", default="hello")
 p.add_argument("--add", action="append", default=[], help="a file of this machine, or with no source a folder")
+p.add_argument("--link", action="append", default=[], help="a symbolic link; it replaces what is there")
 p.add_argument("--entrypoint")
 p.add_argument("--cmd")
 p.add_argument("--user")

@@ -295,6 +295,7 @@ static void test_binding_and_scale(void **state) {
         client_create_subresource(world->http, pods, "default", "p", "binding", binding, arena, &answer, &err), 0);
     assert_int_equal(client_get(world->local, pods, "default", "p", &bound, &err), 0);
     assert_string_equal(object_field(bound, "spec.nodeName"), "n");
+    assert_int_equal(value_get_int(value_get(object_value(bound, arena), "metadata"), "generation", 0), 1);
     assert_int_equal(
         client_create_subresource(world->local, pods, "default", "p", "binding", binding, arena, &answer, &err),
         -ESTALE);
