@@ -7,6 +7,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
+
+#define RACE_NS (5 * NS_PER_SEC)
+#define RACE_PAUSE_NS (50 * NS_PER_MS)
 
 static const char *const groups[] = {"system:masters", "system:authenticated", NULL};
 static const UserInfo apiserver_user = {.name = "system:apiserver", .groups = groups};
@@ -39,36 +43,58 @@ static bool is_as_wanted(const ApiResponse *response, const Value *wanted, Arena
     return true;
 }
 
-int bootstrap_ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
-                     const char *name, const char *json, bool replace) {
+typedef struct Ensure { /* an object that must be there; `replace`: as it is here */
+    const char *group, *version, *plural, *ns, *name, *json;
+    bool replace;
+} Ensure;
+
+/* One look, and one write when it is needed. */
+static int ensure_once(ApiCore *core, const Ensure *it, ApiError *err) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     _cleanup_api_response_ ApiResponse response = {0};
-    _cleanup_api_error_ ApiError err = {0};
     Value *body;
     ApiRequest request = {
         .verb = API_GET,
-        .resource = resource_find(group, version, plural),
-        .ns = ns,
-        .name = name,
+        .resource = resource_find(it->group, it->version, it->plural),
+        .ns = it->ns,
+        .name = it->name,
         .user = &apiserver_user,
         .user_agent = "kube-apiserver",
         .arena = arena,
     };
-    int r = json_parse(arena, json, strlen(json), &body, NULL, NULL);
+    int r = json_parse(arena, it->json, strlen(it->json), &body, NULL, NULL);
     if (r < 0 || !request.resource)
         return r < 0 ? r : -EINVAL;
     request.body = body;
-    r = api_execute(core, &request, NULL, &response, &err);
-    if (r == 0 && (!replace || is_as_wanted(&response, body, arena)))
+    r = api_execute(core, &request, NULL, &response, err);
+    if (r == 0 && (!it->replace || is_as_wanted(&response, body, arena)))
         return 0;
     request.verb = r == 0 ? API_UPDATE : API_CREATE;
-    request.name = r == 0 ? name : NULL;
+    request.name = r == 0 ? it->name : NULL;
     api_response_done(&response);
-    api_error_done(&err);
-    r = api_execute(core, &request, NULL, &response, &err);
-    if (r < 0)
-        log_error("cannot write %s %s: %s", plural, name, str_or(err.message, strerror(-r)));
-    return r;
+    api_error_done(err);
+    *err = (ApiError){0};
+    return api_execute(core, &request, NULL, &response, err);
+}
+
+/* Another server of the same store that starts now writes the same objects: who is slower finds them there, though
+ * perhaps not at once (a service's address is taken before the service is written). */
+int bootstrap_ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
+                     const char *name, const char *json, bool replace) {
+    Ensure it = {group, version, plural, ns, name, json, replace};
+    uint64_t deadline_ns = now_monotonic_ns() + RACE_NS;
+    for (;;) {
+        _cleanup_api_error_ ApiError err = {0};
+        int r = ensure_once(core, &it, &err);
+        if (r == 0)
+            return 0;
+        bool raced = err.code == 409 || err.code == 422;
+        if (!raced || !store_is_shared(api_core_config(core)->store) || now_monotonic_ns() > deadline_ns) {
+            log_error("cannot write %s %s: %s", plural, name, str_or(err.message, strerror(-r)));
+            return r;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = RACE_PAUSE_NS}, NULL);
+    }
 }
 
 static int namespaces(ApiCore *core) {

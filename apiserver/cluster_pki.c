@@ -6,6 +6,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define NAMES_MAX 64
@@ -66,23 +68,42 @@ static int node_client_cert(const ClusterPki *pki) {
     return pki_cert_ensure(pki->ca, pki->node_client_cert, pki->node_client_key, &cert, NULL);
 }
 
+/* One server at a time looks whether the cluster's keys are there, and makes them. */
+static int lock_cluster_dir(const char *dir) {
+    _cleanup_free_ char *path = xasprintf("%s/.lock", dir);
+    int r = fs_mkdir_p(dir, 0700);
+    if (r < 0)
+        return r;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0 && flock(fd, LOCK_EX) < 0)
+        closep(&fd);
+    return fd < 0 ? -errno : fd;
+}
+
+static int cluster_keys(ClusterPki *pki, const char *dir) {
+    _cleanup_free_ char *ca_key = xasprintf("%s/ca.key", dir);
+    pki->ca_file = xasprintf("%s/ca.crt", dir);
+    pki->token_key = xasprintf("%s/sa.key", dir);
+    pki->token_public = xasprintf("%s/sa.pub", dir);
+    _cleanup_close_ int lock = lock_cluster_dir(dir);
+    if (lock < 0)
+        return lock;
+    int r = pki_ca_ensure(pki->ca_file, ca_key, "kubernetes", &pki->ca);
+    return r < 0 ? r : pki_token_key_ensure(pki->token_key, pki->token_public);
+}
+
 int cluster_pki_open(const ClusterPkiSpec *spec, ClusterPki *ret) {
     ClusterPki pki = {.dir = xasprintf("%s/pki", spec->data_dir)};
-    _cleanup_free_ char *ca_key = xasprintf("%s/ca.key", pki.dir), *clients = xasprintf("%s/clients", pki.dir),
-                        *nodes = xasprintf("%s/nodes", pki.dir);
-    pki.ca_file = path_in(&pki, "ca.crt");
+    _cleanup_free_ char *clients = path_in(&pki, "clients"), *nodes = path_in(&pki, "nodes");
     pki.server_cert = path_in(&pki, "apiserver.crt");
     pki.server_key = path_in(&pki, "apiserver.key");
-    pki.token_key = path_in(&pki, "sa.key");
-    pki.token_public = path_in(&pki, "sa.pub");
     pki.node_client_cert = path_in(&pki, "apiserver-kubelet-client.crt");
     pki.node_client_key = path_in(&pki, "apiserver-kubelet-client.key");
     int r = fs_mkdir_p(clients, 0700);
     r = r < 0 ? r : fs_mkdir_p(nodes, 0700);
-    r = r < 0 ? r : pki_ca_ensure(pki.ca_file, ca_key, "kubernetes", &pki.ca);
+    r = r < 0 ? r : cluster_keys(&pki, str_or(spec->cluster_dir, pki.dir));
     r = r < 0 ? r : server_cert(spec, &pki);
     r = r < 0 ? r : node_client_cert(&pki);
-    r = r < 0 ? r : pki_token_key_ensure(pki.token_key, pki.token_public);
     if (r < 0) {
         cluster_pki_done(&pki);
         return r;

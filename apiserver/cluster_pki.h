@@ -1,4 +1,5 @@
-/* The keys and certificates of a cluster, below DIR/pki, and the kubeconfigs made of them. */
+/* The keys and certificates of a cluster, below DIR/pki, and the kubeconfigs made of them. The authority and the key for
+ * tokens may be in a directory that several servers share; what a server signs for itself is its own. */
 #pragma once
 
 #include "http/pki.h"
@@ -11,6 +12,7 @@ typedef struct ClusterPki {
 typedef struct ClusterPkiSpec {
     const char *data_dir, *advertise, *service_ip;
     const char *cluster_address;    /* as in server.h */
+    const char *cluster_dir;        /* holds ca.crt, ca.key, sa.key and sa.pub, made when absent; NULL: data_dir/pki */
     const char *const *extra_names; /* NULL-terminated; NULL: none */
 } ClusterPkiSpec;
 int cluster_pki_open(const ClusterPkiSpec *spec, ClusterPki *ret);

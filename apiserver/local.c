@@ -230,12 +230,15 @@ static int open_watch(LocalTransport *transport, ClientWatch *watch, const ApiRe
     const ApiOptions *o = &request->options;
     uint64_t since = watch->parameters.revision;
     bool initial = o->send_initial_events_set ? o->send_initial_events : since == 0;
+    int r = str_empty(o->resource_version) ? api_catch_up(apiserver_core(transport->server), request, err) : 0;
+    if (r < 0)
+        return r;
     if (initial) {
         ListQuery query = {.resource = request->resource->storage,
                            .ns = request->ns,
                            .labels = watch->parameters.labels,
                            .fields = watch->parameters.fields};
-        int r = store_list(transport->store, &query, &watch->initial, err);
+        r = store_list(transport->store, &query, &watch->initial, err);
         if (r < 0)
             return r;
         since = watch->initial.revision;
@@ -249,7 +252,7 @@ static int open_watch(LocalTransport *transport, ClientWatch *watch, const ApiRe
         .fields = watch->parameters.fields,
         .since = since,
     };
-    int r = store_watch(transport->store, &query, &watch->watch);
+    r = store_watch(transport->store, &query, &watch->watch);
     if (r == -EKEYEXPIRED)
         return api_error_expired(err, "too old resource version");
     return r < 0 ? api_error_from_errno(err, r, "watch") : 0;

@@ -39,9 +39,9 @@ static int serve(const ApiServerConfig *config, const FlagList *nodes) {
 }
 
 int main(int argc, char **argv) {
-    ApiServerConfig config = {.data_dir = "/var/lib/lighter"};
+    ApiServerConfig config = {.data_dir = "/var/lib/lighter", .etcd = APISERVER_ETCD_DEFAULTS};
     int64_t port = APISERVER_DEFAULT_PORT, threads = 0;
-    FlagList names = {0}, nodes = {0}, enabled = {0}, disabled = {0};
+    FlagList names = {0}, etcd = {0}, nodes = {0}, enabled = {0}, disabled = {0};
     const Flag flags[] = {
         {"data-dir", FLAG_STRING, &config.data_dir, "DIR",
          "where the store, keys and kubeconfigs are (/var/lib/lighter)"},
@@ -62,12 +62,16 @@ int main(int argc, char **argv) {
          "admission plugins to add, with commas between; may be repeated"},
         {"disable-admission-plugins", FLAG_LIST, &disabled, "NAMES",
          "admission plugins to leave out, with commas between; may be repeated"},
+        {"cluster-pki-dir", FLAG_STRING, &config.cluster_pki_dir, "DIR",
+         "ca.crt, ca.key, sa.key and sa.pub, which servers of one etcd must share (DATA/pki; made when absent)"},
+        APISERVER_ETCD_FLAGS(config.etcd, etcd),
         {"threads", FLAG_INT, &threads, "N", "threads that serve connections (one a core)"},
     };
     const Command command = {
         .name = "lighter-apiserver",
         .usage = "lighter-apiserver [flags]",
-        .about = "Serves the Kubernetes API from a store in one directory.",
+        .about = "Serves the Kubernetes API from a store in one directory, or from an etcd cluster that other servers may\n"
+                 "share.",
         .flags = flags,
         .n_flags = ELEMENTSOF(flags),
     };
@@ -79,6 +83,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "lighter-apiserver: --port is 0 to 65535 and --threads 0 to 1024\n");
         return 2;
     }
+    if (!apiserver_etcd_flags_ok("lighter-apiserver", &config.etcd, &etcd))
+        return 2;
     config.port = (uint16_t)port;
     config.threads = (unsigned)threads;
     config.enabled_admission = enabled.n ? enabled.items : NULL;

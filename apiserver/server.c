@@ -19,7 +19,9 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
+#define ETCD_WAIT_SECONDS 60 /* for a server to answer at start */
 #define ISSUER "https://kubernetes.default.svc"
 
 struct ApiServer {
@@ -158,15 +160,52 @@ static void write_metrics(Buf *out, void *userdata) {
     admission_metrics_write(server->admission, out);
 }
 
-static int open_store(ApiServer *server) {
+bool apiserver_etcd_flags_ok(const char *program, ApiServerEtcd *etcd, const FlagList *servers) {
+    const char *wrong = NULL;
+    etcd->servers = servers->n ? servers->items : NULL;
+    if (!etcd->servers && (etcd->ca_file || etcd->cert_file || etcd->key_file || etcd->prefix))
+        wrong = "--etcd-servers is missing";
+    else if (!etcd->cert_file != !etcd->key_file)
+        wrong = "--etcd-certfile and --etcd-keyfile go together";
+    else if (etcd->compaction_ns < 0 || etcd->compaction_ns / (int64_t)NS_PER_SEC > UINT32_MAX ||
+             (etcd->compaction_ns && etcd->compaction_ns < (int64_t)NS_PER_SEC))
+        wrong = "--etcd-compaction-interval is 0 or a second at least";
+    if (wrong)
+        fprintf(stderr, "%s: %s\n", program, wrong);
+    return !wrong;
+}
+
+static int open_etcd(const ApiServerEtcd *etcd, StoreDriver **ret) {
+    _cleanup_free_ char *why = NULL;
+    EtcdDriverConfig config = {.servers = etcd->servers,
+                               .ca_file = etcd->ca_file,
+                               .cert_file = etcd->cert_file,
+                               .key_file = etcd->key_file,
+                               .prefix = etcd->prefix,
+                               .compaction_seconds = (uint32_t)(etcd->compaction_ns / (int64_t)NS_PER_SEC),
+                               .start_wait_seconds = ETCD_WAIT_SECONDS};
+    int r = etcd_driver_open(&config, ret, &why);
+    if (r < 0)
+        log_error("%s", why);
+    return r;
+}
+
+static int open_store(ApiServer *server, const ApiServerEtcd *etcd) {
     _cleanup_free_ char *path = xasprintf("%s/store.db", server->data_dir);
     StoreDriver *driver;
     int r = fs_mkdir_p(server->data_dir, 0700);
-    r = r < 0 ? r : sqlite_driver_open(path, &driver);
+    if (r == 0)
+        r = etcd->servers ? open_etcd(etcd, &driver) : sqlite_driver_open(path, &driver);
     r = r < 0 ? r : store_open(driver, NULL, NULL, &server->store);
     if (r < 0)
-        log_error("cannot open the store %s: %s", path, strerror(-r));
+        log_error("cannot open the store %s: %s", etcd->servers ? "in etcd" : path, strerror(-r));
     return r;
+}
+
+/* Where the store does it by itself, each server's clock has no say in when events go. */
+static void expire_events(ApiServer *server) {
+    if (store_set_ttl(server->store, resource_find("", "v1", "events"), EVENT_TTL_SECONDS) < 0)
+        server->event_ttl = event_ttl_start(server->store);
 }
 
 static int open_filters(ApiServer *server, const ApiServerConfig *config) {
@@ -326,11 +365,14 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
         return r;
     }
     ClusterPkiSpec pki = {.data_dir = server->data_dir,
+                          .cluster_dir = config->cluster_pki_dir,
                           .advertise = server->advertise,
                           .cluster_address = server->cluster_address,
                           .service_ip = server->service_ip,
                           .extra_names = config->extra_names};
-    r = open_store(server);
+    r = open_store(server, &config->etcd);
+    if (r == 0)
+        expire_events(server);
     r = r < 0 ? r : cluster_pki_open(&pki, &server->pki);
     r = r < 0 ? r : open_filters(server, config);
     r = r < 0 ? r : open_admission(server, config);
@@ -351,7 +393,6 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     r = r < 0 ? r : write_kubeconfigs(server, config);
     if (r == 0)
         atomic_store(&server->ready, true);
-    server->event_ttl = event_ttl_start(server->store);
     return r;
 }
 

@@ -4,13 +4,39 @@
 
 #include "apiserver/handlers/http.h"
 #include "apiserver/local.h"
+#include "base/flags.h"
 
 #define APISERVER_DEFAULT_PORT 6443
 #define APISERVER_SERVICE_RANGE "10.96.0.0/16"
 #define APISERVER_STOP_NS (5ull * 1000000000) /* for replies under way at the end */
 
+/* An etcd cluster as the store, which several API servers share; by default the store is a file of data_dir. */
+typedef struct ApiServerEtcd {
+    const char *const *servers; /* NULL: no etcd. Else NULL-terminated, each one or several URLs with commas between */
+    const char *ca_file, *cert_file, *key_file; /* NULL: none */
+    const char *prefix;                         /* NULL: /registry */
+    int64_t compaction_ns;                      /* 0: this server does not compact; whole seconds */
+} ApiServerEtcd;
+#define APISERVER_ETCD_DEFAULTS ((ApiServerEtcd){.compaction_ns = 300ll * 1000000000})
+/* Rows of a flag table (base/flags.h), with kube-apiserver's names; the servers go to a FlagList. */
+#define APISERVER_ETCD_FLAGS(etcd, servers_list)                                                                       \
+    {"etcd-servers", FLAG_LIST, &(servers_list), "URLS",                                                               \
+     "keep the objects in this etcd cluster (http://HOST:PORT, with commas between; may be repeated)"},                \
+        {"etcd-cafile", FLAG_STRING, &(etcd).ca_file, "FILE", "the authority of etcd's certificates"},                 \
+        {"etcd-certfile", FLAG_STRING, &(etcd).cert_file, "FILE", "our certificate towards etcd"},                     \
+        {"etcd-keyfile", FLAG_STRING, &(etcd).key_file, "FILE", "and its key"},                                        \
+        {"etcd-prefix", FLAG_STRING, &(etcd).prefix, "PREFIX", "of all keys in etcd (/registry)"},                     \
+        {"etcd-compaction-interval", FLAG_DURATION, &(etcd).compaction_ns, "DURATION",                                 \
+         "drop old states from etcd this often (5m; 0: leave it to others)"}
+/* Takes the servers over; false, with the mistake on stderr, when the flags do not go together. */
+bool apiserver_etcd_flags_ok(const char *program, ApiServerEtcd *etcd, const FlagList *servers);
+
 typedef struct ApiServerConfig {
     const char *data_dir;  /* made when absent; holds store.db, pki/, kubeconfig, kubeconfigs/ */
+    /* Where the cluster's authority and its key for tokens are, which servers of one etcd must share; NULL:
+     * data_dir/pki. */
+    const char *cluster_pki_dir;
+    ApiServerEtcd etcd;
     const char *bind;      /* NULL: 127.0.0.1 */
     uint16_t port;         /* 0: any free one */
     const char *advertise; /* address others reach us at; NULL: bind, or 127.0.0.1 for a wildcard */

@@ -1,7 +1,11 @@
 #include "apiserver/handlers/verbs.h"
+#include "base/clock.h"
 #include "base/str.h"
 
 #include <errno.h>
+
+#define FRESH_WAIT_NS (3 * NS_PER_SEC)  /* for a revision of the future, as the reference's cache waits */
+#define SYNC_WAIT_NS (30 * NS_PER_SEC) /* for the newest state; the reference's requests have a minute */
 
 struct ApiCore {
     ApiCoreConfig config;
@@ -96,13 +100,41 @@ static api_verb_fn find_verb(const ApiRequest *request) {
     return request->verb < ELEMENTSOF(verbs) ? verbs[request->verb] : NULL;
 }
 
+/* What a read asks of the store's revision: 0 for any (resourceVersion "0"), UINT64_MAX for the newest. */
+static uint64_t wanted_revision(const ApiRequest *request) {
+    const char *text = request->options.resource_version;
+    bool reads = request->verb == API_GET || request->verb == API_LIST || request->verb == API_WATCH;
+    uint64_t revision;
+    if (!reads || str_empty(text) || !str_empty(request->options.continue_token))
+        return UINT64_MAX;
+    return str_to_uint64(text, &revision) == 0 ? revision : 0; /* the verb says what is wrong with it */
+}
+
+bool api_must_catch_up(ApiCore *core, const ApiRequest *request) {
+    return store_is_shared(core->config.store) && wanted_revision(request) > store_revision(core->config.store);
+}
+
+int api_catch_up(ApiCore *core, const ApiRequest *request, ApiError *err) {
+    Store *store = core->config.store;
+    uint64_t wanted = wanted_revision(request), now = now_monotonic_ns();
+    if (!api_must_catch_up(core, request))
+        return 0;
+    if (wanted != UINT64_MAX) {
+        store_wait(store, wanted, now + FRESH_WAIT_NS); /* else the verb says that it is too large */
+        return 0;
+    }
+    int r = store_sync(store, now + SYNC_WAIT_NS);
+    return r < 0 ? api_error_from_errno(err, r, "store") : 0;
+}
+
 int api_execute(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err) {
     static const ApiInput none = {0};
     api_verb_fn fn = find_verb(request);
     if (!fn)
         return api_error_method_not_supported(err, request->resource->group, request->resource->plural, "this verb");
     *ret = (ApiResponse){.code = request->verb == API_CREATE ? 201 : 200};
-    int r = fn(core, request, input ? input : &none, ret, err);
+    int r = api_catch_up(core, request, err);
+    r = r < 0 ? r : fn(core, request, input ? input : &none, ret, err);
     if (r < 0) {
         char **warnings = ret->warnings;
         size_t n = ret->n_warnings;

@@ -46,6 +46,12 @@ typedef struct ApiInput {
     const DuplicateFields *duplicates; /* in the body */
 } ApiInput;
 
+/* Over a store that other servers write to as well: blocks until this request may be answered from here, as its
+ * resourceVersion asks: nothing acknowledged before it is missing, or (a number) that revision is there. Else 504. Done
+ * by api_execute; for watches and whoever reads the store for a request otherwise. */
+int api_catch_up(ApiCore *core, const ApiRequest *request, ApiError *err);
+/* May api_catch_up block? */
+bool api_must_catch_up(ApiCore *core, const ApiRequest *request);
 /* Does everything but watches and connections. *err must be given. */
 int api_execute(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
 

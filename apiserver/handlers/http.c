@@ -343,6 +343,29 @@ static void run_exchange(void *userdata) {
     execute(userdata);
 }
 
+static void begin_watch(void *userdata) {
+    watch_serve(userdata);
+}
+
+/* A watch lives on its connection's loop, which must not wait for other servers' news. */
+static void catch_up_and_watch(void *userdata) {
+    Exchange *exchange = userdata;
+    ApiError err = {0};
+    if (api_catch_up(exchange->api->config.core, &exchange->request, &err) < 0)
+        fail(exchange, &err);
+    else
+        loop_post(http_request_loop(exchange->http), begin_watch, exchange);
+}
+
+static void run_on_pool(Exchange *exchange, void (*fn)(void *userdata)) {
+    ApiError err = {0};
+    if (pool_submit(exchange->api->pool, fn, exchange) == 0)
+        return;
+    api_error_set(&err, 429, "TooManyRequests", "Too many requests, please try again later.");
+    err.retry_after = 1;
+    fail(exchange, &err);
+}
+
 /* A group and version without a built-in resource: the paths below it exist only while a definition makes them. */
 static bool is_unknown_version(const Route *route) {
     const Resource *row;
@@ -397,13 +420,12 @@ void api_http_serve(Exchange *exchange) {
         return fail(exchange, &err);
     if (request->resource->custom && exchange->media.form == MEDIA_PROTOBUF && exchange->media.as == AS_OBJECT)
         exchange->media.form = MEDIA_JSON; /* custom resources have no messages */
+    bool waits = api_must_catch_up(exchange->api->config.core, request);
+    if (stream && waits && str_empty(request->options.resource_version))
+        return run_on_pool(exchange, catch_up_and_watch);
     if (stream)
         return watch_serve(exchange);
-    if (route->verb == API_GET || route->verb == API_LIST)
+    if (!waits && (route->verb == API_GET || route->verb == API_LIST))
         return execute(exchange);
-    if (pool_submit(exchange->api->pool, run_exchange, exchange) < 0) {
-        api_error_set(&err, 429, "TooManyRequests", "Too many requests, please try again later.");
-        err.retry_after = 1;
-        fail(exchange, &err);
-    }
+    run_on_pool(exchange, run_exchange);
 }

@@ -1,5 +1,6 @@
 /* The core over HTTP: one exchange from a routed, authorized request to its reply. Reads are answered on the loop
- * thread, writes on a pool, watches and connections live on the loop. */
+ * thread (on the pool when they must wait for other servers' writes), writes on a pool, watches and connections live on
+ * the loop. */
 #pragma once
 
 #include "apiserver/handlers/api.h"

@@ -64,7 +64,7 @@ static bool in_range(const Range *range, const Object *object) {
 
 /* Every change of the table after `revision`, under the read lock. */
 static void undos_collect(Undos *undos, const Ring *ring, const Table *table, uint64_t revision, const Range *range) {
-    for (uint64_t at = MAX(revision + 1, ring->first); at < ring->next; at++) {
+    for (uint64_t at = ring_after(ring, revision); at < ring->next; at++) {
         const Event *event = ring_at(ring, at);
         if (event->table != table || !in_range(range, event->object))
             continue;

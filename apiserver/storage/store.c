@@ -8,31 +8,27 @@
 
 #include <errno.h>
 #include <stdio.h>
-
-#define REGISTRY "/registry/"
+#include <time.h>
 
 uint32_t store_now_seconds(void) {
     return (uint32_t)(now_monotonic_ns() / NS_PER_SEC) & (UINT32_MAX >> 1);
 }
 
+static int check_row(const char *key, size_t len) {
+    if (len <= STORE_OBJECT_MAX * 2 && strlen(key) < STORE_KEY_MAX)
+        return 0;
+    log_error("%s: %zu bytes, more than was ever written", key, len);
+    return -EUCLEAN;
+}
+
 static int load_row(const char *key, const void *value, size_t len, uint64_t revision, uint64_t create_revision,
                     void *userdata) {
     Store *store = userdata;
-    if (store->n_loaded == store->loaded_cap) {
-        store->loaded_cap = store->loaded_cap ? store->loaded_cap * 2 : 256;
-        store->loaded = xreallocn(store->loaded, store->loaded_cap, sizeof(LoadedRow));
-    }
-    size_t key_size = strlen(key) + 1;
-    if (len > STORE_OBJECT_MAX * 2 || key_size > STORE_KEY_MAX) {
-        log_error("%s: %zu bytes, more than was ever written", key, len);
-        return -EUCLEAN;
-    }
-    char *copy = xmalloc(key_size + len + 1);
-    memcpy(copy, key, key_size);
-    memcpy(copy + key_size, value, len);
-    copy[key_size + len] = 0;
-    store->loaded[store->n_loaded++] = (LoadedRow){copy, copy + key_size, len, revision, create_revision};
-    return 0;
+    int r = check_row(key, len);
+    if (r == 0)
+        loaded_add(&store->loaded, &store->n_loaded, &store->loaded_cap,
+                   &(StorePut){key, value, len, revision, create_revision});
+    return r;
 }
 
 /* Says once at start which rows belong to no known resource; they are kept as they are. */
@@ -41,7 +37,7 @@ static void report_unknown(Store *store, const Resource *(*resolve)(const char *
     for (size_t i = 0; resolve && i < store->n_loaded; i++) {
         char prefix[STORE_KEY_MAX];
         const char *key = store->loaded[i].key;
-        const char *rest = str_has_prefix(key, REGISTRY) ? key + strlen(REGISTRY) : "";
+        const char *rest = str_has_prefix(key, STORE_REGISTRY) ? key + strlen(STORE_REGISTRY) : "";
         const char *slash = strchr(rest, '/');
         bool known = false;
         for (int parts = 1; slash && parts <= 2 && !known; parts++, slash = strchr(slash + 1, '/')) {
@@ -61,9 +57,10 @@ static void store_free(Store *store) {
     STRMAP_FOREACH (store->tables, prefix, table)
         table_free(table);
     strmap_free(store->tables);
-    for (size_t i = 0; i < store->n_loaded; i++)
-        free(store->loaded[i].key);
-    free(store->loaded);
+    loaded_free(store->loaded, store->n_loaded);
+    loaded_free(store->reloaded, store->n_reloaded);
+    strmap_free(store->builtin);
+    strmap_free(store->pending);
     while (store->listeners)
         store_unlisten(store, store->listeners);
     pthread_mutex_destroy(&store->claim_lock);
@@ -71,7 +68,8 @@ static void store_free(Store *store) {
     pthread_mutex_destroy(&store->queue_lock);
     pthread_cond_destroy(&store->queue_filled);
     pthread_mutex_destroy(&store->listen_lock);
-    store->driver->close(store->driver);
+    pthread_mutex_destroy(&store->wait_lock);
+    pthread_mutex_destroy(&store->pending_lock);
     free(store);
 }
 
@@ -84,6 +82,8 @@ int store_open(StoreDriver *driver, const Resource *(*resolve)(const char *stora
     pthread_mutex_init(&store->claim_lock, NULL);
     pthread_mutex_init(&store->queue_lock, NULL);
     pthread_mutex_init(&store->listen_lock, NULL);
+    pthread_mutex_init(&store->wait_lock, NULL);
+    pthread_mutex_init(&store->pending_lock, NULL);
     pthread_rwlockattr_t lock_attr;
     pthread_rwlockattr_init(&lock_attr);
     /* many watches read without a pause: they must not keep the writer out */
@@ -103,11 +103,12 @@ int store_open(StoreDriver *driver, const Resource *(*resolve)(const char *stora
         revision = MAX(revision, (uint64_t)1);
         store->base_revision = revision;
         atomic_init(&store->revision, revision);
-        ring_init(&store->ring, STORE_RING_EVENTS, STORE_RING_BYTES, revision);
+        ring_init(&store->ring, STORE_RING_EVENTS, STORE_RING_BYTES);
         report_unknown(store, resolve, userdata);
-        r = -pthread_create(&store->writer, NULL, store_writer, store);
+        r = store_shares(store) ? shared_start(store) : -pthread_create(&store->writer, NULL, store_writer, store);
     }
     if (r < 0) {
+        driver->close(driver);
         store_free(store);
         return r;
     }
@@ -118,11 +119,14 @@ int store_open(StoreDriver *driver, const Resource *(*resolve)(const char *stora
 void store_close(Store *store) {
     if (!store)
         return;
-    pthread_mutex_lock(&store->queue_lock);
-    store->closing = true;
-    pthread_cond_signal(&store->queue_filled);
-    pthread_mutex_unlock(&store->queue_lock);
-    pthread_join(store->writer, NULL);
+    if (!store_shares(store)) {
+        pthread_mutex_lock(&store->queue_lock);
+        store->closing = true;
+        pthread_cond_signal(&store->queue_filled);
+        pthread_mutex_unlock(&store->queue_lock);
+        pthread_join(store->writer, NULL);
+    }
+    store->driver->close(store->driver); /* ends the feed */
     store_free(store);
 }
 
@@ -135,87 +139,39 @@ uint64_t store_row_bit(const Resource *resource) {
     return 1ull << (hash_bytes(prefix, strlen(prefix)) % 64);
 }
 
-/* The first loaded row whose key is not below `key`. */
-static size_t loaded_position(const Store *store, const char *key, size_t len) {
-    size_t low = 0, high = store->n_loaded;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (strncmp(store->loaded[middle].key, key, len) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* Does the object that was stored under ns/name say so itself? Else the map's order would not hold. */
-static bool is_at_home(const Object *object, bool namespaced, const char *rest) {
-    const char *ns = object_namespace(object);
-    size_t n = strlen(ns);
-    if (!namespaced)
-        return n == 0 && streq(object_name(object), rest);
-    return n > 0 && strncmp(rest, ns, n) == 0 && rest[n] == '/' && streq(object_name(object), rest + n + 1);
-}
-
-static Table *claim(Store *store, const Resource *storage) {
-    Table *table = table_new(storage, store->base_revision);
-    _cleanup_free_ char *prefix = xasprintf(REGISTRY "%s/", storage->storage_prefix);
-    size_t len = strlen(prefix), end;
-    for (end = loaded_position(store, prefix, len); end < store->n_loaded; end++) {
-        LoadedRow *row = &store->loaded[end];
-        if (strncmp(row->key, prefix, len) != 0)
-            break;
-        _cleanup_object_ Object *object = NULL;
-        int r = object_from_json(storage, row->value, row->len, row->revision, &object);
-        if (r == 0 && is_at_home(object, storage->namespaced, row->key + len)) {
-            table_put(table, TAKE_PTR(object), row->create_revision);
-        } else {
-            log_error("the stored object %s is damaged (%s): lists of %s fail until the row is repaired or removed",
-                      row->key, r < 0 ? "it does not parse" : "it has another name inside", storage->plural);
-            table_add_damaged(table, row->key + len);
-        }
-    }
-    return table;
-}
-
-/* Drops the rows a table was built from. The keys of the array stay ordered: the tail moves down. */
-static void forget_claimed(Store *store, const Resource *storage) {
-    _cleanup_free_ char *prefix = xasprintf(REGISTRY "%s/", storage->storage_prefix);
-    size_t len = strlen(prefix), begin = loaded_position(store, prefix, len), end = begin;
-    for (; end < store->n_loaded && strncmp(store->loaded[end].key, prefix, len) == 0; end++)
-        free(store->loaded[end].key);
-    if (store->n_loaded > end)
-        memmove(&store->loaded[begin], &store->loaded[end], (store->n_loaded - end) * sizeof(LoadedRow));
-    store->n_loaded -= end - begin;
-    if (store->n_loaded == 0) {
-        free(TAKE_PTR(store->loaded));
-        store->loaded_cap = 0;
-    }
-}
-
-static Table *find_table(Store *store, const char *prefix) {
+Table *store_find_table(Store *store, const char *prefix) {
     pthread_rwlock_rdlock(&store->lock);
     Table *table = strmap_get(store->tables, prefix);
     pthread_rwlock_unlock(&store->lock);
     return table;
 }
 
-Table *store_table(Store *store, const Resource *resource) {
-    const Resource *storage = resource->storage;
-    Table *table = find_table(store, storage->storage_prefix);
-    if (table)
-        return table;
+static Table *build_table(Store *store, const Resource *storage) {
     pthread_mutex_lock(&store->claim_lock);
-    table = find_table(store, storage->storage_prefix);
+    Table *table = store_find_table(store, storage->storage_prefix);
     if (!table) {
-        table = claim(store, storage);
-        forget_claimed(store, storage);
+        table = table_from_rows(store, storage, store->loaded, &store->n_loaded);
         pthread_rwlock_wrlock(&store->lock);
         strmap_put(store->tables, table->prefix, table);
         pthread_rwlock_unlock(&store->lock);
     }
     pthread_mutex_unlock(&store->claim_lock);
     return table;
+}
+
+Table *store_table(Store *store, const Resource *resource) {
+    const Resource *storage = resource->storage;
+    Table *table = store_find_table(store, storage->storage_prefix);
+    if (!table)
+        table = build_table(store, storage);
+    if (atomic_load_explicit(&table->storage, memory_order_relaxed) != storage)
+        atomic_store_explicit(&table->storage, storage, memory_order_release);
+    return table;
+}
+
+int store_key(const Table *table, const char *ns, const char *name, char key[STORE_KEY_MAX]) {
+    int n = snprintf(key, STORE_KEY_MAX, STORE_REGISTRY "%s/%s%s%s", table->prefix, ns, *ns ? "/" : "", name);
+    return n < STORE_KEY_MAX ? 0 : -EINVAL;
 }
 
 int store_get(Store *store, const Resource *resource, const char *ns, const char *name, Object **ret) {
@@ -269,4 +225,58 @@ void store_unlisten(Store *store, StoreListener *listener) {
             break;
         }
     pthread_mutex_unlock(&store->listen_lock);
+}
+
+static void tell_waiters(Store *store, uint64_t revision) {
+    pthread_mutex_lock(&store->wait_lock);
+    for (Waiter **at = &store->waiters; *at;) {
+        Waiter *waiter = *at;
+        if (waiter->revision > revision) {
+            at = &waiter->next;
+            continue;
+        }
+        *at = waiter->next;
+        sem_post(&waiter->reached); /* it may be gone once the lock is */
+    }
+    pthread_mutex_unlock(&store->wait_lock);
+}
+
+void store_announce(Store *store, uint64_t changed_rows, uint64_t revision) {
+    tell_waiters(store, revision);
+    pthread_mutex_lock(&store->listen_lock);
+    for (StoreListener *listener = store->listeners; listener; listener = listener->next)
+        listener->fn(changed_rows, revision, listener->userdata);
+    pthread_mutex_unlock(&store->listen_lock);
+}
+
+int store_wait(Store *store, uint64_t revision, uint64_t deadline_ns) {
+    Waiter waiter = {.revision = revision};
+    if (store_revision(store) >= revision)
+        return 0;
+    if (!store_shares(store))
+        return -ETIMEDOUT;
+    sem_init(&waiter.reached, 0, 0);
+    pthread_mutex_lock(&store->wait_lock);
+    waiter.next = store->waiters;
+    store->waiters = &waiter;
+    pthread_mutex_unlock(&store->wait_lock);
+    if (store_revision(store) < revision) { /* else the waiters may have been told before this one was there */
+        struct timespec until = {.tv_sec = (time_t)(deadline_ns / NS_PER_SEC),
+                                 .tv_nsec = (long)(deadline_ns % NS_PER_SEC)};
+        while (sem_clockwait(&waiter.reached, CLOCK_MONOTONIC, &until) < 0 && errno == EINTR)
+            ;
+    }
+    pthread_mutex_lock(&store->wait_lock);
+    for (Waiter **at = &store->waiters; *at; at = &(*at)->next)
+        if (*at == &waiter) {
+            *at = waiter.next;
+            break;
+        }
+    pthread_mutex_unlock(&store->wait_lock); /* nobody posts it any more */
+    sem_destroy(&waiter.reached);
+    return store_revision(store) >= revision ? 0 : -ETIMEDOUT;
+}
+
+bool store_is_shared(const Store *store) {
+    return store_shares(store);
 }

@@ -1,12 +1,17 @@
-/* The store: all objects in memory as immutable bytes, made durable through a driver by one writer thread, seen by any
- * number of readers.
+/* The store: all objects in memory as immutable bytes, made durable through a driver, seen by any number of readers.
  *
- * Invariants. Revisions come from the writer alone, grow by one a write, and are global to the store. Whatever waits
- * when the writer is free goes into one durable transaction; nothing is visible to readers, watchers or the caller
- * before it is durable. Readers never wait for the writer's disk: they take a short lock on the tables. Events live
- * once, in a ring ordered by revision; a watch is a position in it and a filter.
+ * Invariants. Revisions grow and are global to the store. Nothing is visible to readers, watchers or the caller before
+ * it is durable. Readers never wait for the disk: they take a short lock on the tables. Events live once, in a ring
+ * ordered by revision; a watch is a position in it and a filter.
  *
- * Drivers (driver.h): sqlite; etcd later. Thread-safe unless said. */
+ * Over a local driver (sqlite) revisions come from the one writer thread and grow by one a write; whatever waits when
+ * the writer is free goes into one durable transaction. Over a shared driver (etcd) several stores stand side by side:
+ * revisions are the driver's, with gaps; each write is a transaction of its own, many of them under way at once; what
+ * anybody wrote comes back through the driver's feed into tables and ring, and a write answers when its own news have.
+ * Reads are then of a moment that may lie behind what another server acknowledged; store_sync goes before those that
+ * must not be.
+ *
+ * Drivers: driver.h. Thread-safe unless said. */
 #pragma once
 
 #include "api/object.h"
@@ -29,7 +34,18 @@ int store_open(StoreDriver *driver, const Resource *(*resolve)(const char *stora
                void *userdata, Store **ret);
 void store_close(Store *store); /* commits what waits, joins the writer */
 DEFINE_CLEANUP(Store, store_close)
-uint64_t store_revision(const Store *store); /* of the last durable write */
+uint64_t store_revision(const Store *store); /* of the last durable write that is visible here */
+
+/* Do other servers write to this store as well? */
+bool store_is_shared(const Store *store);
+/* On return reads see everything that any server had acknowledged before the call. 0 at once when the store is not
+ * shared. Blocks; -ETIMEDOUT. */
+int store_sync(Store *store, uint64_t deadline_ns);
+/* Waits until `revision` is visible here. -ETIMEDOUT (at once when the store is not shared: it will not come). */
+int store_wait(Store *store, uint64_t revision, uint64_t deadline_ns);
+/* Objects of this resource go by themselves so long after they were last written. Before the first write. -EOPNOTSUPP:
+ * the driver knows no such thing. */
+int store_set_ttl(Store *store, const Resource *resource, uint32_t seconds);
 
 /* Reads. */
 int store_get(Store *store, const Resource *resource, const char *ns, const char *name,
@@ -64,11 +80,12 @@ int store_list(Store *store, const ListQuery *query, ObjectList *ret, ApiError *
  * borrowed: the caller keeps its references. *ret is the published object with its revision, a new reference (ret may
  * be NULL). An update that changes no byte writes nothing and gives the stored object. Errors: -EEXIST, -ENOENT,
  * -ESTALE (expect differs), -ENOSPC, -EROFS, -EIO, -EFBIG. A failed disk write fails every waiter of the group and
- * changes nothing. */
+ * changes nothing. Over a shared driver also -ETIMEDOUT: it is unknown whether the write was carried out. */
 int store_create(Store *store, Object *object, Object **ret);
 int store_update(Store *store, Object *object, uint64_t expect, Object **ret);
-/* `last`: the final state that watchers see with the DELETED event, NULL: the stored one. The deletion takes a
- * revision, and the object in the event and in *ret carries it. */
+/* `last`: the final state that watchers see with the DELETED event, NULL: the stored one (over a shared driver they see
+ * the stored one always, as every other server's watchers do). The deletion takes a revision, and the object in the
+ * event and in *ret carries it. */
 int store_delete(Store *store, const Resource *resource, const char *ns, const char *name, uint64_t expect,
                  Object *last, Object **ret);
 

@@ -12,6 +12,7 @@ static void free_omap(void *value) {
 Table *table_new(const Resource *storage, uint64_t base_revision) {
     Table *table = NEW0(Table);
     table->prefix = xstrdup(storage->storage_prefix);
+    atomic_init(&table->storage, storage);
     table->bit = 1ull << (hash_bytes(table->prefix, strlen(table->prefix)) % 64);
     for (const char *const *field = storage->selectable_fields; field && *field; field++)
         for (const char *const *indexed = indexed_fields; *indexed; indexed++)
@@ -94,4 +95,24 @@ void table_add_damaged(Table *table, const char *ns_and_name) {
     if (!table->damaged)
         table->damaged = strmap_new(NULL);
     strmap_put(table->damaged, ns_and_name, table);
+}
+
+void table_drop_damaged(Table *table, const char *ns_and_name) {
+    if (!table->damaged)
+        return;
+    strmap_remove(table->damaged, ns_and_name);
+    if (strmap_size(table->damaged) == 0) {
+        strmap_free(table->damaged);
+        table->damaged = NULL;
+    }
+}
+
+void table_swap(Table *a, Table *b) {
+    Table old = {.objects = a->objects, .index = a->index, .damaged = a->damaged};
+    a->objects = b->objects;
+    a->index = b->index;
+    a->damaged = b->damaged;
+    b->objects = old.objects;
+    b->index = old.index;
+    b->damaged = old.damaged;
 }

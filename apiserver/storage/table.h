@@ -10,6 +10,8 @@
 
 typedef struct Table {
     char *prefix; /* storage_prefix */
+    const Resource *_Atomic storage;   /* the row as it was asked for last: those of custom resources change */
+    uint32_t ttl_seconds;              /* of what is written; 0: for ever. Set before the first write */
     uint64_t bit; /* store_row_bit */
     Omap objects;
     const char *indexed_field;         /* NULL: none */
@@ -19,7 +21,7 @@ typedef struct Table {
     _Atomic uint64_t dropped_revision; /* of the last event of this row that the ring does not hold any more */
 } Table;
 
-/* `storage`: a storage row. `base_revision`: the store's when it was opened; events up to it are not held. */
+/* `storage`: a storage row. `base_revision`: events up to it are not held. */
 Table *table_new(const Resource *storage, uint64_t base_revision);
 void table_free(Table *table);
 DEFINE_CLEANUP(Table, table_free)
@@ -31,3 +33,6 @@ OmapEntry table_remove(Table *table, const char *ns, const char *name);
 const Omap *table_indexed(const Table *table, const char *value);
 bool table_is_damaged(const Table *table, const char *ns, const char *name);
 void table_add_damaged(Table *table, const char *ns_and_name);
+void table_drop_damaged(Table *table, const char *ns_and_name); /* it is whole again, or gone */
+/* Exchanges the objects of two tables of one row. */
+void table_swap(Table *a, Table *b);

@@ -12,7 +12,8 @@ struct Watch {
     Table *table;
     char *ns;
     const Selector *labels, *fields;
-    uint64_t position; /* the last revision looked at */
+    uint64_t position; /* everything up to this revision was looked at */
+    uint64_t place;    /* of the next event in the ring to look at, unless it follows from the position */
 };
 
 uint64_t store_oldest_revision(Store *store, const Resource *resource) {
@@ -49,7 +50,7 @@ static bool passes(const Watch *watch, const Object *object) {
 
 /* What the watch sees of an event: 1 and *ret with references, or 0. An object that leaves the selector is seen as
  * deleted with its old state, which gets the event's revision from the caller. */
-static int see(const Watch *watch, const Event *event, uint64_t revision, WatchEvent *ret) {
+static int see(const Watch *watch, const Event *event, WatchEvent *ret) {
     bool before = passes(watch, event->before);
     bool after = !event_is_deletion(event) && passes(watch, event->object);
     if (!before && !after)
@@ -60,7 +61,7 @@ static int see(const Watch *watch, const Event *event, uint64_t revision, WatchE
                 : before ? WATCH_MODIFIED
                          : WATCH_ADDED,
         .object = object_ref(object),
-        .revision = revision,
+        .revision = event->revision,
     };
     return 1;
 }
@@ -75,14 +76,19 @@ static int scan(Watch *watch, WatchEvent *ret) {
         pthread_rwlock_unlock(&store->lock);
         return -EKEYEXPIRED;
     }
-    uint64_t at = MAX(watch->position + 1, ring->first);
+    uint64_t at = MAX(watch->place, ring_after(ring, watch->position));
     uint64_t end = ring->next - at > SCAN_MAX ? at + SCAN_MAX : ring->next;
     for (; at < end && r == 0; at++) {
         const Event *event = ring_at(ring, at);
         if (event->table == watch->table)
-            r = see(watch, event, at, ret);
+            r = see(watch, event, ret);
+        watch->position = event->revision;
     }
-    watch->position = at - 1;
+    watch->place = at;
+    if (at < ring->next && ring_at(ring, at)->revision == watch->position)
+        watch->position--; /* more of the same revision to look at */
+    else if (at == ring->next)
+        watch->position = MAX(watch->position, store_revision(store));
     if (r == 0 && at < ring->next)
         r = -EAGAIN;
     pthread_rwlock_unlock(&store->lock);

@@ -1,5 +1,5 @@
-/* The writer: the only thread that gives out revisions, calls the driver and changes tables. It takes everything that
- * waits, decides each write against the tables and against the writes before it in the same group, commits the group as
+/* The writer of a store over a local driver: the only thread that gives out revisions, calls the driver and changes
+ * tables. It takes everything that waits, decides each write against the tables and against the writes before it in the same group, commits the group as
  * one transaction, and only then publishes it. Since it alone changes the tables, it reads them without the lock. */
 #define LOG_COMPONENT "store"
 #include "apiserver/storage/internal.h"
@@ -8,7 +8,6 @@
 #include "base/str.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <time.h>
 
 #define GROUP_INDEX_SIZE (2 * STORE_GROUP_MAX) /* a power of two */
@@ -48,7 +47,7 @@ static Object *current_state(Group *group, const Op *op, uint64_t *ret_create_re
     return entry ? entry->object : NULL;
 }
 
-static int check(const Op *op, const Object *current) {
+int op_check(const Op *op, const Object *current) {
     if (!current && table_is_damaged(op->table, op->ns, op->name))
         return -EBADMSG;
     if (op->kind == OP_CREATE)
@@ -64,7 +63,7 @@ static bool stage(Group *group, Op *op, uint64_t revision) {
     Object *current = current_state(group, op, &create_revision);
     Staged *staged = &group->staged[group->n++];
     *staged = (Staged){.op = op};
-    op->result = check(op, current);
+    op->result = op_check(op, current);
     if (op->result < 0)
         return false;
     staged->after = object_with_revision(op->object ? op->object : current, revision);
@@ -81,18 +80,19 @@ static bool stage(Group *group, Op *op, uint64_t revision) {
 }
 
 static void publish_one(Store *store, Staged *staged, uint32_t now, Garbage *garbage) {
+    uint64_t revision = object_revision(staged->after);
     Op *op = staged->op;
     OmapEntry before = op->kind == OP_DELETE ? table_remove(op->table, op->ns, op->name)
                                              : table_put(op->table, object_ref(staged->after), staged->create_revision);
-    uint64_t revision = store->ring.next;
-    ring_add(&store->ring, op->table, object_ref(staged->after), before.object, op->kind == OP_DELETE, now, garbage);
+    ring_add(&store->ring, revision, op->table, object_ref(staged->after), before.object, op->kind == OP_DELETE, now,
+             garbage);
     atomic_store_explicit(&op->table->changed_revision, revision, memory_order_release);
 }
 
 static void publish(Store *store, Group *group) {
     Garbage garbage = {0};
     uint32_t now = store_now_seconds();
-    uint64_t changed = 0;
+    uint64_t changed = 0, revision = store_revision(store);
     pthread_rwlock_wrlock(&store->lock);
     ring_trim(&store->ring, now, STORE_EVENT_AGE_SECONDS, &garbage);
     for (size_t i = 0; i < group->n; i++) {
@@ -100,15 +100,12 @@ static void publish(Store *store, Group *group) {
             continue;
         publish_one(store, &group->staged[i], now, &garbage);
         changed |= group->staged[i].op->table->bit;
+        revision = object_revision(group->staged[i].after);
     }
-    uint64_t revision = store->ring.next - 1;
     atomic_store_explicit(&store->revision, revision, memory_order_release);
     pthread_rwlock_unlock(&store->lock);
     garbage_empty(&garbage);
-    pthread_mutex_lock(&store->listen_lock);
-    for (StoreListener *listener = store->listeners; listener; listener = listener->next)
-        listener->fn(changed, revision, listener->userdata);
-    pthread_mutex_unlock(&store->listen_lock);
+    store_announce(store, changed, revision);
 }
 
 /* Answers everyone in the group: with their own result, or with the failure of the whole. */
@@ -137,7 +134,7 @@ static void report(Store *store, int r) {
 static void write_group(Store *store, Group *group, Op *ops) {
     group->n = group->n_puts = 0;
     memset(group->index, 0, sizeof(group->index));
-    uint64_t revision = store->ring.next;
+    uint64_t revision = store_revision(store) + 1;
     for (Op *op = ops, *next; op; op = next) {
         next = op->next;
         if (stage(group, op, revision))
@@ -211,10 +208,12 @@ void *store_writer(void *userdata) {
 /* Queues the op and waits until it is durable or refused. */
 static int perform(Store *store, Op *op, Object **ret) {
     char key[STORE_KEY_MAX];
-    int n = snprintf(key, sizeof(key), "/registry/%s/%s%s%s", op->table->prefix, op->ns, *op->ns ? "/" : "", op->name);
-    if (n >= (int)sizeof(key))
-        return -EINVAL;
+    int r = store_key(op->table, op->ns, op->name, key);
+    if (r < 0)
+        return r;
     op->key = key;
+    if (store_shares(store))
+        return shared_perform(store, op, ret);
     op->next = NULL;
     sem_init(&op->done, 0, 0);
     pthread_mutex_lock(&store->queue_lock);
@@ -244,8 +243,8 @@ static int write_object(Store *store, OpKind kind, Object *object, uint64_t expe
         .stored = BUF_INIT(STORE_OBJECT_MAX),
         .expect = expect,
     };
-    object_stored_json(object, &op.stored);
-    int r = op.stored.failed ? -EFBIG : perform(store, &op, ret);
+    int r = stored_encode(store->driver->encoding, object, &op.stored);
+    r = r < 0 ? r : perform(store, &op, ret);
     buf_done(&op.stored);
     return r;
 }
@@ -272,8 +271,14 @@ static bool changes_nothing(Store *store, Object *object, uint64_t expect, Objec
 }
 
 int store_update(Store *store, Object *object, uint64_t expect, Object **ret) {
-    if (changes_nothing(store, object, expect, ret))
-        return 0;
+    /* what another server wrote just now may still be on its way here: the state that is not changed must be current */
+    if (changes_nothing(store, object, expect, NULL)) {
+        int r = store_sync(store, now_monotonic_ns() + STORE_WRITE_NS);
+        if (r < 0)
+            return r;
+        if (changes_nothing(store, object, expect, ret))
+            return 0;
+    }
     return write_object(store, OP_UPDATE, object, expect, ret);
 }
 

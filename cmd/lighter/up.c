@@ -27,6 +27,7 @@ typedef struct UpOptions {
     const char *dir, *bind, *kubeconfig, *token_auth_file, *service_range;
     int64_t port, nodes;
     bool detach;
+    ApiServerEtcd etcd;
 } UpOptions;
 
 /* Everything that runs; stopped in the reverse order of starting. */
@@ -118,6 +119,7 @@ static int start_server(Up *up, const UpOptions *options) {
         .token_auth_file = options->token_auth_file,
         .service_cluster_ip_range = options->service_range,
         .kubeconfig = options->kubeconfig,
+        .etcd = options->etcd,
     };
     r = apiserver_start(&config, &up->server);
     if (r < 0)
@@ -215,7 +217,8 @@ static int run(const UpOptions *options, int ready_fd, uint64_t begin) {
 }
 
 int verb_up(int argc, char **argv) {
-    UpOptions options = {.dir = LAYOUT_DEFAULT_DIR, .port = -1};
+    UpOptions options = {.dir = LAYOUT_DEFAULT_DIR, .port = -1, .etcd = APISERVER_ETCD_DEFAULTS};
+    FlagList etcd = {0};
     const Flag flags[] = {
         {"data-dir", FLAG_STRING, &options.dir, "DIR", "where the cluster lives (" LAYOUT_DEFAULT_DIR ")"},
         {"port", FLAG_INT, &options.port, "PORT", "of the API server (6443; 0: any free one)"},
@@ -226,6 +229,7 @@ int verb_up(int argc, char **argv) {
          "static tokens: token,user,uid,\"groups\" a line"},
         {"service-cluster-ip-range", FLAG_STRING, &options.service_range, "CIDR",
          "addresses of Services (10.96.0.0/16)"},
+        APISERVER_ETCD_FLAGS(options.etcd, etcd),
         {"detach", FLAG_BOOL, &options.detach, NULL, "go to the background once ready; the log is DIR/log"},
     };
     const Command command = {
@@ -244,6 +248,8 @@ int verb_up(int argc, char **argv) {
         fprintf(stderr, "lighter up: --port goes to 65535 and --nodes to %d; see 'lighter up --help'\n", MAX_NODES);
         return 2;
     }
+    if (!apiserver_etcd_flags_ok("lighter up", &options.etcd, &etcd))
+        return 2;
     if (geteuid() != 0) {
         fprintf(stderr, "lighter up: needs to be root: containers need namespaces, mounts and cgroups\n");
         return 1;

@@ -31,32 +31,34 @@ static int prefix_check(MessageReader *reader, GrpcStatus *status) {
     return 0;
 }
 
-int message_reader_feed(MessageReader *reader, const uint8_t *data, size_t n, GrpcStatus *status) {
-    while (n && reader->prefix_len < GRPC_PREFIX_SIZE) {
-        reader->prefix[reader->prefix_len++] = *data++;
-        n--;
+int message_reader_feed(MessageReader *reader, const uint8_t **data, size_t *n, GrpcStatus *status) {
+    while (*n && reader->prefix_len < GRPC_PREFIX_SIZE) {
+        reader->prefix[reader->prefix_len++] = *(*data)++;
+        --*n;
         if (reader->prefix_len < GRPC_PREFIX_SIZE)
             continue;
         int r = prefix_check(reader, status);
         if (r < 0)
             return r;
     }
-    if (n > reader->length - reader->body.len)
-        return refuse(
-            status, GRPC_INTERNAL,
-            "cardinality violation: expected <EOF> for non server-streaming RPCs, but received another message");
-    if (n)
-        buf_append(&reader->body, data, n);
-    return 0;
+    if (reader->prefix_len < GRPC_PREFIX_SIZE)
+        return 0;
+    size_t take = MIN(*n, reader->length - reader->body.len);
+    if (take)
+        buf_append(&reader->body, *data, take);
+    *data += take;
+    *n -= take;
+    return reader->body.len == reader->length;
+}
+
+Buf message_reader_take(MessageReader *reader) {
+    Buf body = reader->body;
+    *reader = MESSAGE_READER_INIT(reader->max);
+    return body;
 }
 
 int message_reader_finish(const MessageReader *reader, GrpcStatus *status) {
-    if (reader->prefix_len == 0)
-        return refuse(status, GRPC_INTERNAL,
-                      "cardinality violation: received no response message from non-server-streaming RPC");
-    if (reader->prefix_len < GRPC_PREFIX_SIZE || reader->body.len < reader->length)
-        return refuse(status, GRPC_INTERNAL, "unexpected EOF");
-    return 0;
+    return reader->prefix_len ? refuse(status, GRPC_INTERNAL, "unexpected EOF") : 0;
 }
 
 int message_frame(Buf *out, const void *message, size_t n) {
