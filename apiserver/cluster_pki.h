@@ -1,5 +1,5 @@
-/* The keys and certificates of a cluster, below DIR/pki, and the kubeconfigs made of them. The authority and the key for
- * tokens may be in a directory that several servers share; what a server signs for itself is its own. */
+/* The keys and certificates of a cluster, below DIR/pki, and the kubeconfigs made of them. The authority and the key
+ * for tokens may be in a directory that several servers share; what a server signs for itself is its own. */
 #pragma once
 
 #include "http/pki.h"

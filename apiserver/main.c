@@ -70,8 +70,9 @@ int main(int argc, char **argv) {
     const Command command = {
         .name = "lighter-apiserver",
         .usage = "lighter-apiserver [flags]",
-        .about = "Serves the Kubernetes API from a store in one directory, or from an etcd cluster that other servers may\n"
-                 "share.",
+        .about =
+            "Serves the Kubernetes API from a store in one directory, or from an etcd cluster that other servers may\n"
+            "share.",
         .flags = flags,
         .n_flags = ELEMENTSOF(flags),
     };

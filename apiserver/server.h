@@ -25,14 +25,15 @@ typedef struct ApiServerEtcd {
         {"etcd-cafile", FLAG_STRING, &(etcd).ca_file, "FILE", "the authority of etcd's certificates"},                 \
         {"etcd-certfile", FLAG_STRING, &(etcd).cert_file, "FILE", "our certificate towards etcd"},                     \
         {"etcd-keyfile", FLAG_STRING, &(etcd).key_file, "FILE", "and its key"},                                        \
-        {"etcd-prefix", FLAG_STRING, &(etcd).prefix, "PREFIX", "of all keys in etcd (/registry)"},                     \
-        {"etcd-compaction-interval", FLAG_DURATION, &(etcd).compaction_ns, "DURATION",                                 \
-         "drop old states from etcd this often (5m; 0: leave it to others)"}
+        {"etcd-prefix", FLAG_STRING, &(etcd).prefix, "PREFIX", "of all keys in etcd (/registry)"}, {                   \
+        "etcd-compaction-interval", FLAG_DURATION, &(etcd).compaction_ns, "DURATION",                                  \
+            "drop old states from etcd this often (5m; 0: leave it to others)"                                         \
+    }
 /* Takes the servers over; false, with the mistake on stderr, when the flags do not go together. */
 bool apiserver_etcd_flags_ok(const char *program, ApiServerEtcd *etcd, const FlagList *servers);
 
 typedef struct ApiServerConfig {
-    const char *data_dir;  /* made when absent; holds store.db, pki/, kubeconfig, kubeconfigs/ */
+    const char *data_dir; /* made when absent; holds store.db, pki/, kubeconfig, kubeconfigs/ */
     /* Where the cluster's authority and its key for tokens are, which servers of one etcd must share; NULL:
      * data_dir/pki. */
     const char *cluster_pki_dir;

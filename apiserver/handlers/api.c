@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#define FRESH_WAIT_NS (3 * NS_PER_SEC)  /* for a revision of the future, as the reference's cache waits */
+#define FRESH_WAIT_NS (3 * NS_PER_SEC) /* for a revision of the future, as the reference's cache waits */
 #define SYNC_WAIT_NS (30 * NS_PER_SEC) /* for the newest state; the reference's requests have a minute */
 
 struct ApiCore {

@@ -9,7 +9,7 @@
 typedef struct ApiCore ApiCore;
 
 typedef struct ApiCoreConfig {
-    Store *store; /* borrowed, as all below */
+    Store *store;                   /* borrowed, as all below */
     struct CustomResources *custom; /* registry/custom_resources.h; NULL: none are served */
     StrategySettings settings;
     AdmissionHooks admission;

@@ -1,8 +1,8 @@
 /* What a storage driver does: keep key, revision and bytes durable. Keys are the reference's:
  * /registry/<prefix>/<ns>/<name>. There are two kinds of driver.
  *
- * A local one (sqlite) has one store, whose writer thread gives out the revisions and is the only one to call it, except
- * open and load at start.
+ * A local one (sqlite) has one store, whose writer thread gives out the revisions and is the only one to call it,
+ * except open and load at start.
  *
  * A shared one (etcd) has any number of stores, in any number of processes, besides other programs: it gives out the
  * revisions, and tells each store of everybody's writes in their order (the feed). Its functions may be called by any
@@ -80,8 +80,8 @@ int sqlite_driver_open(const char *path, StoreDriver **ret);
 typedef struct EtcdDriverConfig {
     const char *const *servers; /* as EtcdConfig's (etcd/endpoints.h), like the files */
     const char *ca_file, *cert_file, *key_file;
-    const char *prefix;           /* of all keys; NULL: "/registry" */
-    uint32_t compaction_seconds;  /* 0: never */
+    const char *prefix;          /* of all keys; NULL: "/registry" */
+    uint32_t compaction_seconds; /* 0: never */
     uint32_t start_wait_seconds; /* how long load waits for a server to answer */
 } EtcdDriverConfig;
 /* -EINVAL with a sentence in *ret_error (owned by the caller): the configuration cannot be. Does not wait for etcd. */

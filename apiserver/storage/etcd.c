@@ -1,9 +1,9 @@
-/* The etcd driver: keys and values as kube-apiserver lays them out, a transaction a write, and one watch over all keys of
- * the cluster as the feed. All keys, because each revision of the cluster then shows up in it: how far the feed has come
- * compares with any revision etcd answers, whoever wrote what.
+/* The etcd driver: keys and values as kube-apiserver lays them out, a transaction a write, and one watch over all keys
+ * of the cluster as the feed. All keys, because each revision of the cluster then shows up in it: how far the feed has
+ * come compares with any revision etcd answers, whoever wrote what.
  *
- * Threads: those of the callers, one that turns the connection of their calls (etcd/calls.h), one that follows the watch
- * on a connection of its own, one that compacts. */
+ * Threads: those of the callers, one that turns the connection of their calls (etcd/calls.h), one that follows the
+ * watch on a connection of its own, one that compacts. */
 #define LOG_COMPONENT "etcd"
 #include "apiserver/storage/driver.h"
 #include "base/clock.h"
@@ -15,9 +15,9 @@
 #include <pthread.h>
 
 #define REGISTRY "/registry"
-#define SYNC_NS (10 * NS_PER_SEC)          /* for one question after the revision, shared by all who wait */
-#define LOAD_NS (300 * NS_PER_SEC)         /* for reading everything */
-#define PAUSE_FIRST_NS (50 * NS_PER_MS)    /* before the watch is opened again */
+#define SYNC_NS (10 * NS_PER_SEC)       /* for one question after the revision, shared by all who wait */
+#define LOAD_NS (300 * NS_PER_SEC)      /* for reading everything */
+#define PAUSE_FIRST_NS (50 * NS_PER_MS) /* before the watch is opened again */
 #define PAUSE_MAX_NS NS_PER_SEC
 #define COMPACT_NS (30 * NS_PER_SEC)
 /* One lease serves the writes of up to a minute or a thousand of them, as the reference's lease manager has it. */

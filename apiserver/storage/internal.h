@@ -20,7 +20,8 @@
 #define STORE_EVENT_AGE_SECONDS 300 /* etcd under the reference is compacted every five minutes, keeping 5 to 10 */
 #define STORE_KEY_MAX 1024          /* bytes of a storage key */
 #define STORE_REGISTRY "/registry/"
-#define STORE_WRITE_NS (30ull * 1000000000) /* for a write to a shared store; the reference's requests have a minute */
+#define STORE_WRITE_NS (30ull * 1000000000) /* for a write to a shared store; the reference's requests have a minute   \
+                                             */
 #define STORE_WRITE_TRIES 16                /* of a write without a condition that others overtake */
 
 typedef struct LoadedRow { /* what the driver gave at start, until its table is first used */
@@ -110,7 +111,7 @@ Object *store_decode_row(const Store *store, const Resource *storage, const char
 
 /* Rows that no table was built from; under claim_lock. */
 void loaded_add(LoadedRow **rows, size_t *n, size_t *cap, const StorePut *put); /* at the end */
-void loaded_change(Store *store, const StorePut *put);                         /* in its place */
+void loaded_change(Store *store, const StorePut *put);                          /* in its place */
 void loaded_free(LoadedRow *rows, size_t n);
 /* A table from the rows of this array; *rows lose them. */
 Table *table_from_rows(const Store *store, const Resource *storage, LoadedRow *rows, size_t *n);

@@ -8,8 +8,8 @@
 
 typedef struct Event {
     Table *table;
-    Object *object;               /* the new state; of a deletion the last one. A reference */
-    Object *before;               /* the state before; NULL: created. A reference */
+    Object *object; /* the new state; of a deletion the last one. A reference */
+    Object *before; /* the state before; NULL: created. A reference */
     uint64_t revision;
     uint32_t bytes;               /* held by this event alone, counted against the ring's limit */
     uint32_t second_and_deletion; /* monotonic second it was added << 1 | is a deletion */

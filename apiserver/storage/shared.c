@@ -1,7 +1,7 @@
 /* A store over a shared driver. A write goes from the thread that asks for it straight to the driver, on the condition
  * that the state it was decided on is still there; many are under way at once. What the driver acknowledges comes back
- * with everybody else's writes through the feed, whose thread alone publishes, in the order of the revisions; the writer
- * answers when its own has been published. */
+ * with everybody else's writes through the feed, whose thread alone publishes, in the order of the revisions; the
+ * writer answers when its own has been published. */
 #define LOG_COMPONENT "store"
 #include "apiserver/storage/internal.h"
 #include "base/clock.h"
@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-typedef struct Pending { /* a write of this process under way, on its thread's stack */
+typedef struct Pending {  /* a write of this process under way, on its thread's stack */
     struct Pending *next; /* of the same key */
     const Op *op;
 } Pending;

@@ -9,10 +9,10 @@
 #include <stdatomic.h>
 
 typedef struct Table {
-    char *prefix; /* storage_prefix */
-    const Resource *_Atomic storage;   /* the row as it was asked for last: those of custom resources change */
-    uint32_t ttl_seconds;              /* of what is written; 0: for ever. Set before the first write */
-    uint64_t bit; /* store_row_bit */
+    char *prefix;                    /* storage_prefix */
+    const Resource *_Atomic storage; /* the row as it was asked for last: those of custom resources change */
+    uint32_t ttl_seconds;            /* of what is written; 0: for ever. Set before the first write */
+    uint64_t bit;                    /* store_row_bit */
     Omap objects;
     const char *indexed_field;         /* NULL: none */
     StrMap *index;                     /* value of the field to Omap */

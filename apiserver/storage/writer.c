@@ -1,6 +1,7 @@
 /* The writer of a store over a local driver: the only thread that gives out revisions, calls the driver and changes
- * tables. It takes everything that waits, decides each write against the tables and against the writes before it in the same group, commits the group as
- * one transaction, and only then publishes it. Since it alone changes the tables, it reads them without the lock. */
+ * tables. It takes everything that waits, decides each write against the tables and against the writes before it in the
+ * same group, commits the group as one transaction, and only then publishes it. Since it alone changes the tables, it
+ * reads them without the lock. */
 #define LOG_COMPONENT "store"
 #include "apiserver/storage/internal.h"
 #include "base/clock.h"

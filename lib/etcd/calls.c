@@ -28,7 +28,7 @@ struct EtcdCalls {
     Call *first, **last;        /* not sent yet */
     GrpcConnection *connection; /* set and closed by the thread, under the lock */
     bool stopping;
-    size_t server; /* the thread's own from here on */
+    size_t server;        /* the thread's own from here on */
     bool failing, unwell; /* the server answers that it is cut off from the others */
 };
 

@@ -1,6 +1,6 @@
-/* Unary calls to an etcd cluster from any number of threads at once, over one connection that a thread of its own turns:
- * a caller blocks, the others' calls go on. When the connection breaks the thread connects again, to the next server
- * that answers; calls wait for that until their deadlines. */
+/* Unary calls to an etcd cluster from any number of threads at once, over one connection that a thread of its own
+ * turns: a caller blocks, the others' calls go on. When the connection breaks the thread connects again, to the next
+ * server that answers; calls wait for that until their deadlines. */
 #pragma once
 
 #include "etcd/endpoints.h"

@@ -96,8 +96,7 @@ int etcd_endpoints_new(const EtcdConfig *config, EtcdEndpoints **ret, char **ret
 }
 
 int etcd_connect(const EtcdEndpoints *endpoints, size_t *at, uint64_t deadline_ns, GrpcConnection **ret) {
-    GrpcTls tls = {
-        .ca_file = endpoints->ca_file, .cert_file = endpoints->cert_file, .key_file = endpoints->key_file};
+    GrpcTls tls = {.ca_file = endpoints->ca_file, .cert_file = endpoints->cert_file, .key_file = endpoints->key_file};
     int r = -EHOSTUNREACH;
     for (size_t i = 0; i < endpoints->n; i++) {
         size_t index = (*at + i) % endpoints->n;

@@ -4,8 +4,8 @@
 
 #include "grpc/client.h"
 
-#define ETCD_CONNECT_NS (5ull * 1000000000) /* for one server; as etcd's own client */
-#define ETCD_KEEPALIVE_SECONDS 30           /* as kube-apiserver's client */
+#define ETCD_CONNECT_NS (5ull * 1000000000)  /* for one server; as etcd's own client */
+#define ETCD_KEEPALIVE_SECONDS 30            /* as kube-apiserver's client */
 #define ETCD_MESSAGE_MAX (64u * 1024 * 1024) /* of an answer: a page of a load, or a batch of events */
 #define ETCD_ENDPOINTS_MAX 64
 

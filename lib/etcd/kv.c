@@ -187,8 +187,8 @@ int etcd_write(EtcdCalls *calls, const EtcdWrite *write, uint64_t deadline_ns, E
     bool unsure = false;
     for (uint64_t step = RETRY_FIRST_NS;; unsure = true) {
         ProtobufCMessage *answer;
-        int r = try_call(calls, "/etcdserverpb.KV/Txn", packed, n, deadline_ns,
-                         &etcdserverpb__txn_response__descriptor, &answer);
+        int r = try_call(calls, "/etcdserverpb.KV/Txn", packed, n, deadline_ns, &etcdserverpb__txn_response__descriptor,
+                         &answer);
         if (r == 0) {
             r = read_outcome(write, (Etcdserverpb__TxnResponse *)answer, unsure, ret);
             protobuf_c_message_free_unpacked(answer, NULL);
@@ -320,8 +320,7 @@ static int fetch_page(GrpcConnection *connection, const Etcdserverpb__RangeReque
     _cleanup_free_ uint8_t *packed = pack(&range->base, &n);
     _cleanup_buf_ Buf answer = {0};
     _cleanup_grpc_status_ GrpcStatus status = {0};
-    GrpcRequest request = {
-        .path = "/etcdserverpb.KV/Range", .message = packed, .n = n, .deadline_ns = deadline_ns};
+    GrpcRequest request = {.path = "/etcdserverpb.KV/Range", .message = packed, .n = n, .deadline_ns = deadline_ns};
     grpc_call(connection, &request, &answer, &status);
     if (status.code == GRPC_RESOURCE_EXHAUSTED && range->limit > 1)
         return -EMSGSIZE;

@@ -22,7 +22,8 @@ typedef struct EtcdOutcome {
 } EtcdOutcome;
 
 /* Durable when it returns 0 with ret->done. A try whose end is unknown (the server went away) is made again until the
- * deadline: the condition keeps it from being carried out twice, and a key that holds our bytes already is our write. */
+ * deadline: the condition keeps it from being carried out twice, and a key that holds our bytes already is our write.
+ */
 int etcd_write(EtcdCalls *calls, const EtcdWrite *write, uint64_t deadline_ns, EtcdOutcome *ret);
 /* The cluster's revision, at least that of everything acknowledged before this was called (a linearizable read). */
 int etcd_current_revision(EtcdCalls *calls, uint64_t deadline_ns, int64_t *ret);

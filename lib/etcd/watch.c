@@ -102,7 +102,7 @@ static int add_row(EtcdWatch *watch, const Etcdserverpb__Event *event) {
     }
     watch->rows[watch->n_rows++] = (EtcdRow){
         .key_len = kv->key.len,
-        .value = gone           ? NULL
+        .value = gone            ? NULL
                  : kv->value.len ? (const void *)kv->value.data
                                  : "",
         .n = gone ? 0 : kv->value.len,
@@ -142,8 +142,8 @@ int etcd_watch_next(EtcdWatch *watch, EtcdBatch *ret) {
             return r;
         if (r == 0)
             return ended(watch);
-        Etcdserverpb__WatchResponse *part = etcdserverpb__watch_response__unpack(
-            NULL, message.len, (const uint8_t *)(message.len ? message.data : ""));
+        Etcdserverpb__WatchResponse *part =
+            etcdserverpb__watch_response__unpack(NULL, message.len, (const uint8_t *)(message.len ? message.data : ""));
         if (!part || watch->n_parts == FRAGMENTS_MAX) {
             log_error("etcd sent a watch response that cannot be read");
             etcdserverpb__watch_response__free_unpacked(part, NULL);

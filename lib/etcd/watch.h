@@ -1,5 +1,5 @@
-/* One watch over all keys of an etcd cluster, on a connection of the caller's: every revision of the cluster shows up in
- * it, so that a follower knows how far it has come whoever wrote what. The caller's thread is blocked in
+/* One watch over all keys of an etcd cluster, on a connection of the caller's: every revision of the cluster shows up
+ * in it, so that a follower knows how far it has come whoever wrote what. The caller's thread is blocked in
  * etcd_watch_next and may be let go by grpc_wake on the connection. */
 #pragma once
 

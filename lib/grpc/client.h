@@ -1,9 +1,10 @@
 /* A gRPC client over HTTP/2 (nghttp2), with TLS (OpenSSL) when asked for: one connection, any number of calls on it,
  * unary or streams. A connection and its streams belong to one thread at a time, which turns the connection inside the
  * functions here and is blocked by them: they are for the threads of a pool or a thread of their own, never for a
- * loop's. grpc_wake alone may be called from any thread. Deadlines are instants of the monotonic clock; every call sends
- * its own along (grpc-timeout) and keeps it itself as well. There is no compression; a server that compresses unasked
- * is an error. With TLS the process must ignore SIGPIPE. A connection that broke stays broken: when to connect again, and to whom, is the caller's policy. */
+ * loop's. grpc_wake alone may be called from any thread. Deadlines are instants of the monotonic clock; every call
+ * sends its own along (grpc-timeout) and keeps it itself as well. There is no compression; a server that compresses
+ * unasked is an error. With TLS the process must ignore SIGPIPE. A connection that broke stays broken: when to connect
+ * again, and to whom, is the caller's policy. */
 #pragma once
 
 #include "grpc/status.h"
@@ -99,5 +100,6 @@ int grpc_turn(GrpcConnection *connection, uint64_t until_ns);
 GrpcStream *grpc_next_ready(GrpcConnection *connection);
 /* One of the streams that are open here; NULL: there is none. */
 GrpcStream *grpc_any_stream(GrpcConnection *connection);
-/* Ends a grpc_turn or grpc_stream_receive that runs, or the next one. Any thread, while the connection is not being closed. */
+/* Ends a grpc_turn or grpc_stream_receive that runs, or the next one. Any thread, while the connection is not being
+ * closed. */
 void grpc_wake(GrpcConnection *connection);

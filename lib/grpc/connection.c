@@ -13,8 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define STREAM_WINDOW (1024 * 1024)   /* bytes a server may send ahead on one stream */
-#define CONN_WINDOW (4 * 1024 * 1024) /* and on the connection */
+#define STREAM_WINDOW (1024 * 1024)    /* bytes a server may send ahead on one stream */
+#define CONN_WINDOW (4 * 1024 * 1024)  /* and on the connection */
 #define PING_WAIT_NS (10 * NS_PER_SEC) /* for the answer to a PING, as the reference waits */
 #define OUR_AGENT "grpc-c-lighter/" LIGHTER_VERSION
 

@@ -64,8 +64,8 @@ struct GrpcConnection {
 /* The socket is connected, and has shaken hands when there is `tls`; both are taken also on failure. */
 int connection_new(int fd, SSL *tls, const char *authority, const GrpcOptions *options, uint64_t deadline_ns,
                    GrpcConnection **ret);
-/* Turns until *until or `until_ns` (-ETIMEDOUT; the connection stays whole), or says what broke it. `until` NULL: until a
- * stream has news. `wakes`: grpc_wake ends it too (0). */
+/* Turns until *until or `until_ns` (-ETIMEDOUT; the connection stays whole), or says what broke it. `until` NULL: until
+ * a stream has news. `wakes`: grpc_wake ends it too (0). */
 int connection_turn(GrpcConnection *connection, const bool *until, bool wakes, uint64_t until_ns);
 int connection_flush(GrpcConnection *connection);
 /* -ETIMEDOUT or poll's error. */

@@ -144,11 +144,8 @@ static inline void memory_close(StoreDriver *base) {
 
 static inline MemoryDriver *memory_driver_new(void) {
     MemoryDriver *driver = NEW0(MemoryDriver);
-    driver->base = (StoreDriver){.name = "memory",
-                                 .load = memory_load,
-                                 .commit = memory_commit,
-                                 .idle = memory_idle,
-                                 .close = memory_close};
+    driver->base = (StoreDriver){
+        .name = "memory", .load = memory_load, .commit = memory_commit, .idle = memory_idle, .close = memory_close};
     return driver;
 }
 
