@@ -2,6 +2,7 @@
  * the status, and say when to look again. Everything that takes long (pulls, hooks, grace periods) runs elsewhere and
  * queues the pod when it is done. */
 #include "kubelet/internal.h"
+#include "kubelet/logs.h"
 
 #include "api/json.h"
 #include "base/clock.h"
@@ -11,7 +12,8 @@
 #include <errno.h>
 
 #define TERMINATION_MESSAGE_MAX 4096
-#define TERMINATION_LOG_TAIL 2048 /* bytes, and 80 lines, as the reference */
+#define TERMINATION_LOG_TAIL 2048 /* bytes, as the reference */
+#define TERMINATION_LOG_LINES 80  /* likewise */
 
 void sync_again(PodSync *s, uint64_t delay_ns) {
     if (!s->again_ns || delay_ns < s->again_ns)
@@ -40,28 +42,18 @@ void sync_facts(PodSync *s) {
 /* ---- termination messages ---- */
 
 static char *log_tail(const char *path) {
-    _cleanup_free_ char *text = NULL;
-    size_t n = 0;
-    if (str_empty(path) || fs_read_file(path, 16 * 1024 * 1024, &text, &n) < 0)
+    static const LogOptions options = {
+        .stdout_ = true, .stderr_ = true, .tail_lines = TERMINATION_LOG_LINES, .limit_bytes = -1};
+    _cleanup_(log_reader_freep) LogReader *reader = NULL;
+    _cleanup_buf_ Buf out = BUF_INIT(CONTAINER_LOG_LINE_MAX + 2 * LOG_READ_CHUNK);
+    if (str_empty(path) || log_reader_open(path, &options, &reader) < 0)
         return NULL;
-    _cleanup_buf_ Buf out = BUF_INIT(BUF_NO_LIMIT);
-    char *state = NULL;
-    for (char *line = strtok_r(text, "\n", &state); line; line = strtok_r(NULL, "\n", &state)) {
-        char *p = line; /* "time stream tag text" */
-        for (int i = 0; i < 3 && p; i++)
-            p = (p = strchr(p, ' ')) ? p + 1 : NULL;
-        if (p)
-            buf_printf(&out, "%s\n", p);
+    for (int r = LOG_READ_MORE; r == LOG_READ_MORE;) {
+        r = log_reader_read(reader, true, &out);
+        if (out.len > TERMINATION_LOG_TAIL)
+            buf_consume(&out, out.len - TERMINATION_LOG_TAIL);
     }
-    if (!out.len)
-        return NULL;
-    size_t from = out.len > TERMINATION_LOG_TAIL ? out.len - TERMINATION_LOG_TAIL : 0, lines = 0;
-    for (size_t i = out.len - 1; i-- > from;)
-        if (out.data[i] == '\n' && ++lines == 80) {
-            from = i + 1;
-            break;
-        }
-    return xstrdup(out.data + from);
+    return out.len ? xstrdup(out.data) : NULL;
 }
 
 /* The container's own last words, from the file it was given, or its log when the policy says so. */

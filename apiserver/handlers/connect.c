@@ -3,6 +3,7 @@
 #include "apiserver/handlers/proxy.h"
 #include "apiserver/handlers/relay.h"
 #include "base/str.h"
+#include "http/websocket.h"
 
 #define REQUEST_HEADERS_MAX 16
 
@@ -15,13 +16,12 @@ static int reply_error(Exchange *exchange, ApiError *err) {
 
 static RelayHow on_head(Exchange *exchange, const RelayPlan *plan, RelayHead *head) {
     static const char *const hop[] = {"transfer-encoding", "connection", "date", "keep-alive", NULL};
-    (void)exchange;
     if (head->status == 101 && plan->upgrade)
         return RELAY_TUNNEL;
     if (head->status != 200 || plan->upgrade)
         return RELAY_COLLECT;
     relay_head_drop(head, hop);
-    return RELAY_STREAM;
+    return websocket_is_request(exchange->http) ? RELAY_MESSAGES : RELAY_STREAM;
 }
 
 /* A refused upgrade goes to the client as it is: kubectl words its own message around the text. */

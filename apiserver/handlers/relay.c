@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "http/websocket.h"
 
 #include <errno.h>
 #include <http_parser.h>
@@ -14,6 +15,8 @@ typedef struct Relay {
     Exchange *exchange;
     const RelayPlan *plan;
     Duplex *up, *down;
+    WebSocket *ws; /* over `down` */
+    bool base64;
     Source *timer;
     int refs, connect_error, code;
     char *connect_why; /* owned */
@@ -58,6 +61,7 @@ static void relay_unref(Relay *relay) {
         return;
     Exchange *exchange = relay->exchange;
     source_unref(relay->timer);
+    websocket_free(relay->ws);
     duplex_unref(relay->up);
     duplex_unref(relay->down);
     buf_done(&relay->raw);
@@ -107,8 +111,18 @@ static int on_value(http_parser *parser, const char *at, size_t n) {
     return on_piece(parser, at, n, true);
 }
 
+static int send_message(Relay *relay, const char *p, size_t n) {
+    if (!relay->base64)
+        return websocket_send(relay->ws, false, NULL, 0, p, n);
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    base64_encode(&text, p, n);
+    return websocket_send(relay->ws, true, NULL, 0, text.data, text.len);
+}
+
 static int on_body(http_parser *parser, const char *at, size_t n) {
     Relay *relay = parser->data;
+    if (relay->ws)
+        return send_message(relay, at, n) < 0;
     if (relay->how == RELAY_STREAM && relay->plan->ops->filter)
         relay->plan->ops->filter(relay->exchange, relay->plan, at, n, false, &relay->body);
     else
@@ -133,7 +147,10 @@ static void read_head(Relay *relay) {
 static void down_data(Duplex *duplex, const void *p, size_t n, void *userdata) {
     Relay *relay = userdata;
     (void)duplex;
-    if (duplex_write(relay->up, p, n) < 0)
+    if (relay->ws) {
+        if (websocket_input(relay->ws, p, n) < 0)
+            duplex_close(relay->down);
+    } else if (duplex_write(relay->up, p, n) < 0)
         duplex_close(relay->down);
     else if (duplex_pending(relay->up) > RELAY_HIGH_WATER)
         duplex_pause(relay->down, true);
@@ -153,20 +170,60 @@ static void down_closed(Duplex *duplex, int error, void *userdata) {
     relay_unref(relay);
 }
 
-static void start_tunnel(Relay *relay) {
+static void take_over(Relay *relay, const HttpHeader *headers, size_t n) {
     static const DuplexOps ops = {down_data, down_drained, down_closed};
-    static const char *const hop[] = {"content-length", "transfer-encoding", "date", NULL};
     relay->answered = true;
-    relay_head_drop(&relay->head, hop);
     http_request_on_gone(relay->exchange->http, NULL, NULL);
-    int r = http_hijack(relay->exchange->http, relay->head.headers, relay->head.n, &relay->down);
+    int r = http_hijack(relay->exchange->http, headers, n, &relay->down);
     if (r < 0) {
         log_warn("cannot take over the connection of %s: %s", http_peer(relay->exchange->http), strerror(-r));
+        websocket_free(relay->ws);
+        relay->ws = NULL;
         duplex_close(relay->up);
         return;
     }
     relay->refs++;
     duplex_start(relay->down, &ops, relay);
+}
+
+static void start_tunnel(Relay *relay) {
+    static const char *const hop[] = {"content-length", "transfer-encoding", "date", NULL};
+    relay_head_drop(&relay->head, hop);
+    take_over(relay, relay->head.headers, relay->head.n);
+}
+
+/* ---- a reply in messages ---- */
+
+static void peer_closes(unsigned code, void *userdata) {
+    Relay *relay = userdata;
+    (void)code;
+    duplex_close(relay->down);
+}
+
+static int write_frame(const void *head, size_t head_len, const void *p, size_t n, void *userdata) {
+    Relay *relay = userdata;
+    return duplex_write2(relay->down, head, head_len, p, n);
+}
+
+static void peer_says(bool text, const void *p, size_t n, void *userdata) { /* nothing is asked of it */
+    (void)text, (void)p, (void)n, (void)userdata;
+}
+
+static void start_messages(Relay *relay) {
+    static const WebSocketOps ops = {peer_says, peer_closes, write_frame};
+    const HttpRequest *http = relay->exchange->http;
+    HttpHeader headers[WEBSOCKET_HEADERS];
+    char accept[WEBSOCKET_ACCEPT_SIZE];
+    size_t n = 0;
+    bool binary = websocket_offers(http, "binary.k8s.io");
+    relay->base64 = !binary && websocket_offers(http, "base64.binary.k8s.io");
+    const char *protocol = binary ? "binary.k8s.io" : relay->base64 ? "base64.binary.k8s.io" : NULL;
+    if (websocket_handshake(http, protocol, headers, &n, accept) < 0 || websocket_new(&ops, relay, &relay->ws) < 0) {
+        fail(relay, RELAY_BROKEN, "not a WebSocket handshake of version 13");
+        duplex_close(relay->up);
+        return;
+    }
+    take_over(relay, headers, n);
 }
 
 /* ---- a streamed reply ---- */
@@ -214,6 +271,8 @@ static int on_head(http_parser *parser) {
         start_tunnel(relay);
     else if (relay->how == RELAY_STREAM)
         start_stream(relay);
+    else if (relay->how == RELAY_MESSAGES)
+        start_messages(relay);
     return streq(relay->plan->method, "HEAD"); /* 1: no body follows, whatever the head says */
 }
 
@@ -230,6 +289,9 @@ static int on_complete(http_parser *parser) {
             relay->plan->ops->filter(relay->exchange, relay->plan, "", 0, true, &relay->body);
         if (!relay->client_gone)
             http_stream_wake(relay->exchange->http);
+    } else if (relay->ws && relay->down) {
+        websocket_close(relay->ws, WEBSOCKET_NORMAL);
+        duplex_close(relay->down);
     } else if (relay->how == RELAY_COLLECT && !relay->answered) {
         relay->answered = true;
         http_request_on_gone(relay->exchange->http, NULL, NULL);
@@ -257,21 +319,23 @@ static void parse(Relay *relay, const char **bytes, size_t *n) {
         snprintf(why, sizeof why, "net/http: malformed HTTP response: %s", http_errno_description(e));
         fail(relay, RELAY_BROKEN, why);
         duplex_close(relay->up);
-    } else if (relay->message_done && !relay->down)
+    } else if (relay->message_done && relay->how != RELAY_TUNNEL)
         duplex_close(relay->up);
 }
 
 static void up_data(Duplex *duplex, const void *p, size_t n, void *userdata) {
     Relay *relay = userdata;
     const char *bytes = p;
-    if (!relay->down && !relay->message_done)
+    if (relay->how != RELAY_TUNNEL && !relay->message_done)
         parse(relay, &bytes, &n);
     if (relay->how == RELAY_STREAM && relay->head_done && !relay->client_gone) {
         http_stream_wake(relay->exchange->http);
         if (relay->body.len > RELAY_HIGH_WATER)
             duplex_pause(duplex, true);
     }
-    if (!relay->down || n == 0)
+    if (relay->ws && relay->down && duplex_pending(relay->down) > RELAY_HIGH_WATER)
+        duplex_pause(duplex, true);
+    if (relay->how != RELAY_TUNNEL || !relay->down || n == 0)
         return;
     if (duplex_write(relay->down, bytes, n) < 0)
         duplex_close(duplex);
@@ -290,7 +354,7 @@ static void up_closed(Duplex *duplex, int error, void *userdata) {
     Relay *relay = userdata;
     (void)duplex;
     /* The end of the connection is the end of a body that has no length. */
-    if (!relay->down && !relay->message_done && relay->head_done && error == 0)
+    if (relay->how != RELAY_TUNNEL && !relay->message_done && relay->head_done && error == 0)
         http_parser_execute(&relay->parser, &settings, NULL, 0);
     relay->up_ended = true;
     relay->timer = source_unref(relay->timer);

@@ -23,9 +23,11 @@ void relay_head_drop(RelayHead *head, const char *const *names);
 void relay_head_set(RelayHead *head, const char *name, const char *value); /* the first of that name, or a new one */
 
 typedef enum RelayHow {
-    RELAY_STREAM,  /* the head goes to the client, and the body as it comes */
-    RELAY_COLLECT, /* the whole reply goes to `collected` */
-    RELAY_TUNNEL,  /* 101: bytes both ways from now on */
+    RELAY_STREAM,   /* the head goes to the client, and the body as it comes */
+    RELAY_COLLECT,  /* the whole reply goes to `collected` */
+    RELAY_TUNNEL,   /* 101: bytes both ways from now on */
+    RELAY_MESSAGES, /* the client asked for a WebSocket: the body goes to it in messages, as its subprotocol says
+                       (binary.k8s.io, the default, or base64.binary.k8s.io) */
 } RelayHow;
 
 typedef enum RelayFault { RELAY_UNREACHED, RELAY_BROKEN, RELAY_TIMEOUT } RelayFault;
