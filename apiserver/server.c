@@ -330,9 +330,11 @@ static int write_kubeconfigs(ApiServer *server, const ApiServerConfig *config) {
     static const char *const masters[] = {"system:masters", NULL};
     static const struct {
         const char *name, *user;
+        bool on_nodes; /* it runs where the nodes are */
     } components[] = {
-        {"scheduler", "system:kube-scheduler"},
-        {"controllers", "system:kube-controller-manager"},
+        {"scheduler", "system:kube-scheduler", false},
+        {"controllers", "system:kube-controller-manager", false},
+        {"proxy", "system:kube-proxy", true},
     };
     _cleanup_free_ char *dir = xasprintf("%s/kubeconfigs", server->data_dir),
                         *admin = xasprintf("%s/kubeconfig", server->data_dir);
@@ -342,7 +344,8 @@ static int write_kubeconfigs(ApiServer *server, const ApiServerConfig *config) {
         r = cluster_pki_kubeconfig(&server->pki, server->url, "admin", "kubernetes-admin", masters, config->kubeconfig);
     for (size_t i = 0; r == 0 && i < ELEMENTSOF(components); i++) {
         _cleanup_free_ char *path = xasprintf("%s/%s.kubeconfig", dir, components[i].name);
-        r = cluster_pki_kubeconfig(&server->pki, server->url, components[i].name, components[i].user, NULL, path);
+        r = cluster_pki_kubeconfig(&server->pki, components[i].on_nodes ? server->cluster_url : server->url,
+                                   components[i].name, components[i].user, NULL, path);
     }
     return r;
 }

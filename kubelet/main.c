@@ -11,12 +11,14 @@
 #include "client/client.h"
 #include "kubelet/kubelet.h"
 #include "kubelet/runtime/oci.h"
+#include "network/agent/agent.h"
 #include "loop/loop.h"
 
 typedef struct Options {
     KubeletConfig kubelet;
     OciConfig runtime;
-    const char *kubeconfig, *image_root;
+    const char *kubeconfig, *image_root, *proxy_kubeconfig;
+    ProxySettings proxy;
     int64_t port;
     FlagList labels, taints, dns, insecure;
 } Options;
@@ -30,9 +32,23 @@ static int complain(const char *what, const char *error, int r) {
     return 1;
 }
 
+static int start_network(const Options *o, Client **ret_client, NetworkAgent **ret, char **ret_error) {
+    if (!o->proxy_kubeconfig)
+        return 0;
+    int r = client_http_from_kubeconfig(o->proxy_kubeconfig, "lighter-proxy", ret_client, ret_error);
+    if (r < 0)
+        return r;
+    NetworkAgentConfig config = {.client = *ret_client, .proxy = o->proxy};
+    config.proxy.node_name = o->kubelet.node_name;
+    config.proxy.node_ip = o->kubelet.node_ip;
+    return network_agent_start(&config, ret, ret_error);
+}
+
 static int run_with_runtime(const Options *o, Loop *loop, Client *client, Runtime *runtime, ImageStore *images) {
     _cleanup_free_ char *error = NULL;
     KubeletConfig config = o->kubelet;
+    _cleanup_(client_freep) Client *proxy_client = NULL;
+    _cleanup_(network_agent_stopp) NetworkAgent *network = NULL;
     Kubelet *kubelet = NULL;
     config.client = client;
     config.runtime = runtime;
@@ -45,6 +61,11 @@ static int run_with_runtime(const Options *o, Loop *loop, Client *client, Runtim
     int r = kubelet_start(&config, &kubelet, &error);
     if (r < 0)
         return complain("start", error, r);
+    r = start_network(o, &proxy_client, &network, &error);
+    if (r < 0) {
+        kubelet_stop(kubelet);
+        return complain("serve Services", error, r);
+    }
     int code = loop_run(loop);
     kubelet_stop(kubelet);
     return code;
@@ -81,7 +102,7 @@ static int serve(Options *o) {
 
 int main(int argc, char **argv) {
     mallopt(M_ARENA_MAX, 2); /* many short-lived threads, little contention: an arena each would cost megabytes */
-    Options o = {0};
+    Options o = {.proxy.table = "lighter_proxy"};
     const Flag flags[] = {
         {"kubeconfig", FLAG_STRING, &o.kubeconfig, "FILE", "how to reach the API server, as system:node:NAME"},
         {"node-name", FLAG_STRING, &o.kubelet.node_name, "NAME", "of the node object"},
@@ -108,6 +129,11 @@ int main(int argc, char **argv) {
         {"image-gc-low-threshold", FLAG_INT, &o.kubelet.image_gc_low, "PERCENT", "until it is that full (80)"},
         {"node-labels", FLAG_LIST, &o.labels, "KEY=VALUE", "for the node object; may be repeated"},
         {"register-with-taints", FLAG_LIST, &o.taints, "KEY=VALUE:EFFECT", "for the node object; may be repeated"},
+        {"proxy-kubeconfig", FLAG_STRING, &o.proxy_kubeconfig, "FILE",
+         "serve Services on this node, as system:kube-proxy (not at all)"},
+        {"proxy-table", FLAG_STRING, &o.proxy.table, "NAME", "the nftables table of Services (lighter_proxy)"},
+        {"cluster-cidr", FLAG_STRING, &o.proxy.cluster_cidr, "CIDR", "addresses of all pods (unknown)"},
+        {"service-cluster-ip-range", FLAG_STRING, &o.proxy.service_cidr, "CIDR", "addresses of Services (unknown)"},
         {"cluster-dns", FLAG_LIST, &o.dns, "ADDRESS", "DNS server for pods; may be repeated"},
     };
     const Command command = {.name = "lighter-kubelet",

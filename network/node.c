@@ -153,35 +153,43 @@ static int masquerade(const char *cluster, const char *sources, char **ret_error
     return tool_run(NFT_FILE, &script, 0, ret_error);
 }
 
-/* The bridge as the CNI plugin would make it with the first pod. An address of its own for the link, or it would take
- * and lose those of pods. */
-static int make_pod_bridge(const char *bridge, const char *pod_cidr, char **ret_error) {
+static void service_route(const ClusterNetwork *spec, const char *bridge, Buf *out) {
     uint32_t network;
     unsigned bits;
-    char gateway[CIDR_TEXT_MAX];
-    if (cidr_parse(pod_cidr, &network, &bits) < 0)
-        return fail(ret_error, -EINVAL, xasprintf("cluster network: invalid pod CIDR %s", pod_cidr));
+    if (spec->service_cidr && cidr_parse(spec->service_cidr, &network, &bits) == 0)
+        buf_printf(out, "route replace %s dev %s\n", spec->service_cidr, bridge);
+}
+
+/* The bridge as the CNI plugin would make it with the first pod. An address of its own for the link, or it would take
+ * and lose those of pods. */
+static int make_pod_bridge(const ClusterNetwork *spec, const char *bridge, char **ret_error) {
+    char subnet[CIDR_TEXT_MAX], gateway[CIDR_TEXT_MAX];
+    uint32_t network;
+    unsigned bits;
+    int r = cidr_subnet(spec->pod_cidr, 0, subnet);
+    if (r < 0 || (r = cidr_parse(subnet, &network, &bits)) < 0)
+        return fail(ret_error, r, xasprintf("cluster network: %s holds no node's pods", spec->pod_cidr));
     address_text(++network, gateway);
     _cleanup_buf_ Buf script = BUF_INIT(SCRIPT_MAX);
     if (!link_exists(bridge))
         buf_printf(&script, "link add %s address 0a:58:%02x:%02x:%02x:%02x type bridge\n", bridge, network >> 24,
                    network >> 16 & 255, network >> 8 & 255, network & 255);
     buf_printf(&script, "addr replace %s/%u dev %s\nlink set %s up\n", gateway, bits, bridge, bridge);
+    service_route(spec, bridge, &script);
     return tool_run(IP_BATCH, &script, 0, ret_error);
 }
 
-int cluster_network_create_host(const char *cluster, const char *pod_cidr, const char *pod_bridge,
-                                const char *node_pod_cidr, char **ret_error) {
+int cluster_network_create_host(const ClusterNetwork *spec, const char *pod_bridge, char **ret_error) {
     uint32_t network;
     unsigned bits;
-    if (!cluster_is_valid(cluster) || cidr_parse(pod_cidr, &network, &bits) < 0)
+    if (!cluster_is_valid(spec->cluster) || cidr_parse(spec->pod_cidr, &network, &bits) < 0)
         return fail(ret_error, -EINVAL,
-                    xasprintf("cluster network: invalid name %s or pod CIDR %s", cluster, pod_cidr));
+                    xasprintf("cluster network: invalid name %s or pod CIDR %s", spec->cluster, spec->pod_cidr));
     int r = fs_write_control("/proc/sys/net/ipv4/ip_forward", "1");
     if (r < 0)
         return fail(ret_error, r, xasprintf("/proc/sys/net/ipv4/ip_forward: %s", strerror(-r)));
-    r = make_pod_bridge(pod_bridge, node_pod_cidr, ret_error);
-    return r < 0 ? r : masquerade(cluster, pod_cidr, ret_error);
+    r = make_pod_bridge(spec, pod_bridge, ret_error);
+    return r < 0 ? r : masquerade(spec->cluster, spec->pod_cidr, ret_error);
 }
 
 /* The machine's side: the bridge, a link into each node, routes to the nodes' pods. */
@@ -191,6 +199,7 @@ static void host_script(const ClusterNetwork *spec, const NodeNetwork *nodes, co
     if (!link_exists(bridge))
         buf_printf(out, "link add %s type bridge\n", bridge);
     buf_printf(out, "addr replace %s/%u dev %s\nlink set %s up\n", gateway, bits, bridge, bridge);
+    service_route(spec, bridge, out);
     for (unsigned i = 0; i < spec->n_nodes; i++) {
         _cleanup_free_ char *link = xasprintf("lv-%s.%u", spec->cluster, i);
         if (!link_exists(link))
@@ -336,7 +345,10 @@ int cluster_network_remove(const char *cluster, const char *netns_dir, const cha
     r = netns_dir ? remove_namespaces(cluster, netns_dir) : 0;
     if (r < 0)
         return fail(ret_error, r, xasprintf("%s: %s", netns_dir, strerror(-r)));
-    buf_printf(&rules, "add table ip lighter_%s\ndelete table ip lighter_%s\n", cluster, cluster);
+    static const char *const tables[] = {"", CLUSTER_PROXY_SUFFIX};
+    for (size_t i = 0; i < ELEMENTSOF(tables); i++)
+        buf_printf(&rules, "add table ip lighter_%s%s\ndelete table ip lighter_%s%s\n", cluster, tables[i], cluster,
+                   tables[i]);
     r = tool_run(NFT_FILE, &rules, 0, ret_error);
     if (r == 0)
         remove_idle_portmap();

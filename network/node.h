@@ -1,5 +1,6 @@
 /* The network between the nodes of a cluster on this machine. Every name carries the cluster's: the bridge
- * "ln-CLUSTER", the links "lv-CLUSTER.I", the nftables table "lighter_CLUSTER", the namespaces NETNS_DIR/CLUSTER-I;
+ * "ln-CLUSTER", the links "lv-CLUSTER.I", the nftables table "lighter_CLUSTER" (and that of
+ * the service proxy, lighter_CLUSTER_proxy), the namespaces NETNS_DIR/CLUSTER-I;
  * removal takes what has these names and nothing else. Blocking, needs root, `ip` (iproute2) and `nft`. Calls are
  * idempotent: what is there already is kept, so a restarted cluster finds its nodes and their pods. */
 #pragma once
@@ -8,6 +9,7 @@
 
 #define CLUSTER_NAME_MAX 8 /* of a-z and 0-9: an interface name holds 15 bytes */
 #define NODES_MAX 200
+#define CLUSTER_PROXY_SUFFIX "_proxy"
 #define CIDR_TEXT_MAX 20
 
 typedef struct NodeNetwork {
@@ -20,6 +22,9 @@ typedef struct ClusterNetwork {
     const char *cluster;
     const char *node_cidr; /* e.g. "10.254.17.0/24": the machine gets .1 (the gateway), node I gets .(I+2) */
     const char *pod_cidr;  /* e.g. "10.244.0.0/16": node I gets the I-th /24 */
+    /* Addresses of Services: the machine's own programs send to them by the cluster's bridge, where the proxy meets
+     * them, also without a default route. NULL: none */
+    const char *service_cidr;
     const char *netns_dir; /* made when missing */
     unsigned n_nodes;
 } ClusterNetwork;
@@ -29,10 +34,9 @@ typedef struct ClusterNetwork {
  * the tool's message. */
 int cluster_network_create(const ClusterNetwork *spec, NodeNetwork **ret, char **ret_error);
 /* One node in the machine's own namespace: forwarding, masquerading of what its pods send out of the cluster, and the
- * bridge its pods will be on with the first address of `node_pod_cidr` (the share of the node), so that servers for
- * pods can listen there before the first pod comes. */
-int cluster_network_create_host(const char *cluster, const char *pod_cidr, const char *pod_bridge,
-                                const char *node_pod_cidr, char **ret_error);
+ * bridge its pods will be on with the first address of its pods' range, so that servers for pods can listen there
+ * before the first pod comes. Of `spec`: cluster, pod_cidr and service_cidr. */
+int cluster_network_create_host(const ClusterNetwork *spec, const char *pod_bridge, char **ret_error);
 /* Removes either kind, and the chains of portmap when no mapping of anybody is left. `pod_bridge`: of a node in the
  * machine's own namespace (NULL: none). Idempotent. */
 int cluster_network_remove(const char *cluster, const char *netns_dir, const char *pod_bridge, char **ret_error);

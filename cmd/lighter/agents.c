@@ -17,14 +17,16 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "kubelet/kubelet.h"
+#include "network/agent/agent.h"
 
+#define MACHINE_NAME "machine"      /* no node's: those of this program are called lighter-I */
 #define RESTART_DELAY_NS NS_PER_SEC /* an agent that ends by itself is started again after so long */
 
 /* An agent in a process and a network namespace of its own. */
 typedef struct Process {
     Agents *agents;
     LocalNode *node; /* borrowed */
-    char *kubeconfig, *cert_file, *key_file, *ca_file;
+    char *kubeconfig, *cert_file, *key_file, *ca_file, *proxy_kubeconfig;
     pid_t pid; /* 0: not running */
     Source *child, *timer;
 } Process;
@@ -40,12 +42,18 @@ struct Agents {
     Kubelet *kubelet;
     UserInfo user;
     char *user_name;
+    /* On the machine itself, with any number of nodes: its programs reach Services too. */
+    Client *proxy_client;
+    NetworkAgent *network;
+    char *proxy_table;
     /* Several: over there. */
     Process *processes;
     size_t n_processes;
 };
 
 static const char *const NODE_GROUPS[] = {"system:nodes", "system:authenticated", NULL};
+static const char *const PROXY_GROUPS[] = {"system:authenticated", NULL};
+static const UserInfo PROXY_USER = {.name = "system:kube-proxy", .groups = PROXY_GROUPS};
 
 static bool port_is_free(const char *address, uint16_t port) {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -93,6 +101,22 @@ static int start_here(Agents *agents, const LocalNode *node, ApiServer *server, 
     return kubelet_start(&config, &agents->kubelet, ret_error);
 }
 
+/* In the machine's own namespace: as the only node's, or on behalf of no node when they have namespaces of their own.
+ */
+static int start_network(Agents *agents, const LocalNode *node, ApiServer *server, char **ret_error) {
+    _cleanup_free_ char *address = local_machine_address();
+    agents->proxy_client = apiserver_local_client(server, &PROXY_USER, "lighter-proxy");
+    const NetworkAgentConfig config = {
+        .client = agents->proxy_client,
+        .proxy = {.table = agents->proxy_table,
+                  .node_name = node ? node->name : MACHINE_NAME,
+                  .node_ip = address,
+                  .cluster_cidr = agents->cluster->cidr,
+                  .service_cidr = agents->cluster->service_cidr},
+    };
+    return network_agent_start(&config, &agents->network, ret_error);
+}
+
 static void run_agent(const Process *p) {
     _cleanup_free_ char *program = fs_beside_program("lighter-kubelet"), *root = xasprintf("%s/kubelet", p->node->root);
     _cleanup_free_ char *runtime = xasprintf("%s/runtime", p->node->root),
@@ -126,6 +150,14 @@ static void run_agent(const Process *p) {
                                 p->key_file,
                                 "--ca",
                                 p->ca_file,
+                                "--proxy-kubeconfig",
+                                p->proxy_kubeconfig,
+                                "--proxy-table",
+                                p->agents->proxy_table,
+                                "--cluster-cidr",
+                                p->agents->cluster->cidr,
+                                "--service-cluster-ip-range",
+                                p->agents->cluster->service_cidr,
                                 NULL};
     int netns = open(p->node->netns_path, O_RDONLY | O_CLOEXEC);
     sigset_t none;
@@ -184,7 +216,8 @@ static int start_there(Agents *agents, LocalNode *nodes, ApiServer *server) {
                        .kubeconfig = TAKE_PTR(credentials.kubeconfig),
                        .cert_file = TAKE_PTR(credentials.cert_file),
                        .key_file = TAKE_PTR(credentials.key_file),
-                       .ca_file = TAKE_PTR(credentials.ca_file)};
+                       .ca_file = TAKE_PTR(credentials.ca_file),
+                       .proxy_kubeconfig = cluster_path(agents->cluster, "kubeconfigs/proxy.kubeconfig")};
         node_credentials_done(&credentials);
         r = loop_add_timer(agents->loop, 0, restart_due, p, &p->timer);
         if (r < 0)
@@ -199,7 +232,10 @@ int agents_start(const Cluster *cluster, LocalNode *nodes, ApiServer *server, Lo
     Agents *agents = NEW0(Agents);
     agents->cluster = cluster;
     agents->loop = loop;
+    agents->proxy_table = xasprintf("lighter_%s" CLUSTER_PROXY_SUFFIX, cluster->id);
     int r = cluster->nodes == 1 ? start_here(agents, &nodes[0], server, ret_error) : start_there(agents, nodes, server);
+    if (r == 0)
+        r = start_network(agents, cluster->nodes == 1 ? &nodes[0] : NULL, server, ret_error);
     if (r < 0) {
         agents_stop(agents);
         return r;
@@ -219,12 +255,15 @@ static void stop_process(Process *p) {
     free(p->cert_file);
     free(p->key_file);
     free(p->ca_file);
+    free(p->proxy_kubeconfig);
 }
 
 void agents_stop(Agents *agents) {
     if (!agents)
         return;
     agents->stopping = true;
+    network_agent_stop(agents->network);
+    client_free(agents->proxy_client);
     kubelet_stop(agents->kubelet);
     client_free(agents->client);
     if (agents->runtime)
@@ -237,5 +276,6 @@ void agents_stop(Agents *agents) {
         stop_process(&agents->processes[i]);
     free(agents->processes);
     free(agents->user_name);
+    free(agents->proxy_table);
     free(agents);
 }

@@ -22,6 +22,7 @@ void cluster_done(Cluster *c) {
     free(c->dir);
     free(c->cidr);
     free(c->node_cidr);
+    free(c->service_cidr);
     free(c->bind);
     *c = (Cluster){0};
 }
@@ -63,6 +64,7 @@ int cluster_load(const char *dir, Cluster *ret) {
     memcpy(c.id, id, sizeof c.id);
     c.cidr = xstrdup(cidr);
     c.node_cidr = xstrdup(json_string_value(json_object_get(json, "nodeCIDR")));
+    c.service_cidr = xstrdup(str_or(json_string_value(json_object_get(json, "serviceCIDR")), LAYOUT_SERVICE_CIDR));
     c.nodes = json_integer_value(json_object_get(json, "nodes"));
     c.port = json_integer_value(json_object_get(json, "port"));
     c.bind = xstrdup(json_string_value(json_object_get(json, "bind")));
@@ -97,9 +99,11 @@ int cluster_load_or_plan(const char *dir, Cluster *ret) {
     int r = cluster_load(dir, ret);
     if (r != -ENOENT)
         return r;
-    _cleanup_cluster_ Cluster c = {
-        .dir = absolute(dir), .cidr = free_range(200, 254), .node_cidr = free_range(150, 199)};
-    if (!c.cidr || !c.node_cidr)
+    _cleanup_cluster_ Cluster c = {.dir = absolute(dir),
+                                   .cidr = free_range(200, 254),
+                                   .node_cidr = free_range(150, 199),
+                                   .service_cidr = free_range(96, 149)}; /* the first is the reference's */
+    if (!c.cidr || !c.node_cidr || !c.service_cidr)
         return -EADDRINUSE;
     random_suffix(c.id, CLUSTER_ID_LEN);
     *ret = c;
@@ -109,8 +113,9 @@ int cluster_load_or_plan(const char *dir, Cluster *ret) {
 
 int cluster_save(const Cluster *c) {
     _cleanup_free_ char *path = cluster_path(c, "cluster.json"), *text = NULL;
-    json_t *json = json_pack("{s:s, s:s, s:s*, s:I, s:I, s:s*}", "id", c->id, "podCIDR", c->cidr, "nodeCIDR",
-                             c->node_cidr, "nodes", (json_int_t)c->nodes, "port", (json_int_t)c->port, "bind", c->bind);
+    json_t *json = json_pack("{s:s, s:s, s:s*, s:s, s:I, s:I, s:s*}", "id", c->id, "podCIDR", c->cidr, "nodeCIDR",
+                             c->node_cidr, "serviceCIDR", c->service_cidr, "nodes", (json_int_t)c->nodes, "port",
+                             (json_int_t)c->port, "bind", c->bind);
     text = json_dumps(json, JSON_INDENT(2));
     json_decref(json);
     int r = fs_mkdir_p(c->dir, 0755);

@@ -9,12 +9,14 @@
 #define LAYOUT_DEFAULT_DIR "/var/lib/lighter"
 #define CLUSTER_ID_LEN 6
 #define MAX_NODES 64
+#define LAYOUT_SERVICE_CIDR "10.96.0.0/16" /* of clusters that do not say */
 
 typedef struct Cluster {
     char *dir;                   /* absolute */
     char id[CLUSTER_ID_LEN + 1]; /* lower-case letters and digits; made once */
     char *cidr;                  /* of all pods, "10.244.0.0/16" */
     char *node_cidr;             /* of nodes in namespaces of their own; NULL with a single node */
+    char *service_cidr;          /* of Services' own addresses */
     int64_t nodes;               /* how many this machine runs */
     int64_t port;                /* of the API server */
     char *bind;

@@ -42,8 +42,7 @@ LocalNode *local_nodes_plan(const Cluster *cluster) {
     return nodes;
 }
 
-/* The machine's first address that others could know it by; loopback when it has none. */
-static char *machine_address(void) {
+char *local_machine_address(void) {
     struct ifaddrs *all = NULL;
     char text[INET_ADDRSTRLEN] = "127.0.0.1";
     if (getifaddrs(&all) == 0)
@@ -75,6 +74,7 @@ static int network_of_many(const Cluster *cluster, LocalNode *nodes, char **ret_
     int r = cluster_network_create(&(ClusterNetwork){.cluster = cluster->id,
                                                      .node_cidr = range,
                                                      .pod_cidr = cluster->cidr,
+                                                     .service_cidr = cluster->service_cidr,
                                                      .netns_dir = dir,
                                                      .n_nodes = (unsigned)cluster->nodes},
                                    &made, ret_error);
@@ -97,9 +97,11 @@ int local_nodes_network(const Cluster *cluster, LocalNode *nodes, char **ret_err
     int r = cidr_subnet(cluster->cidr, 0, pod_cidr);
     if (r < 0)
         return r;
-    nodes[0].address = machine_address();
+    nodes[0].address = local_machine_address();
     nodes[0].pod_cidr = xstrdup(pod_cidr);
-    r = cluster_network_create_host(cluster->id, cluster->cidr, nodes[0].bridge, pod_cidr, ret_error);
+    r = cluster_network_create_host(
+        &(ClusterNetwork){.cluster = cluster->id, .pod_cidr = cluster->cidr, .service_cidr = cluster->service_cidr},
+        nodes[0].bridge, ret_error);
     return r < 0 ? r : write_network_list(&nodes[0], ret_error);
 }
 

@@ -20,6 +20,8 @@ typedef struct LocalNode {
 } LocalNode;
 
 void local_nodes_free(LocalNode *nodes, size_t n);
+/* The machine's first address that others could know it by; loopback when it has none. Owned by the caller. */
+char *local_machine_address(void);
 /* Names and paths alone; nothing is made. */
 LocalNode *local_nodes_plan(const Cluster *cluster);
 /* Makes the network of all nodes (namespaces, bridge, rules, network lists) and fills address, pod_cidr and netns_path.

@@ -83,6 +83,10 @@ static int plan(Up *up, const UpOptions *options) {
         c->port = options->port;
     else if (!c->port)
         c->port = APISERVER_DEFAULT_PORT;
+    if (options->service_range) {
+        free(c->service_cidr);
+        c->service_cidr = xstrdup(options->service_range);
+    }
     if (options->bind) {
         free(c->bind);
         c->bind = xstrdup(options->bind);
@@ -117,7 +121,7 @@ static int start_server(Up *up, const UpOptions *options) {
         .port = (uint16_t)c->port,
         .extra_names = LOOPBACK,
         .token_auth_file = options->token_auth_file,
-        .service_cluster_ip_range = options->service_range,
+        .service_cluster_ip_range = c->service_cidr,
         .kubeconfig = options->kubeconfig,
         .etcd = options->etcd,
     };
@@ -228,7 +232,7 @@ int verb_up(int argc, char **argv) {
         {"token-auth-file", FLAG_STRING, &options.token_auth_file, "FILE",
          "static tokens: token,user,uid,\"groups\" a line"},
         {"service-cluster-ip-range", FLAG_STRING, &options.service_range, "CIDR",
-         "addresses of Services (10.96.0.0/16)"},
+         "addresses of Services (10.96.0.0/16, or the next that nothing here routes)"},
         APISERVER_ETCD_FLAGS(options.etcd, etcd),
         {"detach", FLAG_BOOL, &options.detach, NULL, "go to the background once ready; the log is DIR/log"},
     };

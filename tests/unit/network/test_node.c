@@ -62,7 +62,8 @@ static void names_are_checked(void **state) {
         char *error = NULL;
         assert_int_equal(cluster_network_remove(bad[i], "/tmp", NULL, &error), -EINVAL);
         free(error);
-        assert_int_equal(cluster_network_create_host(bad[i], "10.1.0.0/16", "no-bridge", "10.1.0.0/24", &error),
+        assert_int_equal(cluster_network_create_host(&(ClusterNetwork){.cluster = bad[i], .pod_cidr = "10.1.0.0/16"},
+                                                     "no-bridge", &error),
                          -EINVAL);
         free(error);
     }
@@ -171,8 +172,10 @@ static void a_node_in_the_machines_own_namespace(void **state) {
     snprintf(cluster, sizeof cluster, "h%u", (unsigned)getpid() % 1000000);
     _cleanup_free_ char *bridge = xasprintf("lb-%s", cluster),
                         *address = xasprintf("ip -4 -o addr show dev %s | grep -q 'inet 10.197.0.1/24 '", bridge);
+    _cleanup_free_ char *route = xasprintf("ip route show 10.196.0.0/16 | grep -q 'dev %s '", bridge);
+    const ClusterNetwork spec = {.cluster = cluster, .pod_cidr = "10.197.0.0/16", .service_cidr = "10.196.0.0/16"};
     for (int i = 0; i < 2; i++)
-        if (cluster_network_create_host(cluster, "10.197.0.0/16", bridge, "10.197.0.0/24", &error) < 0)
+        if (cluster_network_create_host(&spec, bridge, &error) < 0)
             fail_msg("%s", error);
     assert_int_equal(shell(address, 0), 0);
     _cleanup_free_ char *there = xasprintf("test $(nft list table ip lighter_%s | grep -c masquerade) = 1", cluster);
