@@ -200,10 +200,9 @@ bool proxy_table_set(ProxyTable *t, const char *service, const RuleList *rules) 
         if (unchanged[i] || item->kind == RULE_CHAIN) /* a chain with another text is rewritten, not retired */
             strmap_remove(before, item->id);
     }
-    const char *id;
-    Item *gone;
-    STRMAP_FOREACH (before, id, gone)
-        release(t, gone);
+    for (size_t i = 0; old && i < old->n; i++)
+        if (strmap_get(before, old->items[i].id))
+            release(t, &old->items[i]);
     for (size_t i = 0; i < rules->n; i++)
         if (!unchanged[i] && !(now->items[i].held = claim(t, &rules->items[i], &now->items[i])))
             all_held = false;
