@@ -132,61 +132,7 @@ static int priority_classes(ApiCore *core) {
     return r;
 }
 
-/* The place of a group and its versions among others, as the reference gives them to its aggregation layer. */
-static const struct {
-    const char *group, *version;
-    int group_priority, version_priority;
-} api_services[] = {
-    {"", "v1", 18000, 1},
-    {"apps", "v1", 17800, 15},
-    {"events.k8s.io", "v1", 17750, 15},
-    {"authentication.k8s.io", "v1", 17700, 15},
-    {"authorization.k8s.io", "v1", 17600, 15},
-    {"autoscaling", "v1", 17500, 15},
-    {"autoscaling", "v2", 17500, 30},
-    {"batch", "v1", 17400, 15},
-    {"certificates.k8s.io", "v1", 17300, 15},
-    {"networking.k8s.io", "v1", 17200, 15},
-    {"policy", "v1", 17100, 15},
-    {"rbac.authorization.k8s.io", "v1", 17000, 15},
-    {"storage.k8s.io", "v1", 16800, 15},
-    {"apiextensions.k8s.io", "v1", 16700, 15},
-    {"admissionregistration.k8s.io", "v1", 16700, 15},
-    {"scheduling.k8s.io", "v1", 16600, 15},
-    {"coordination.k8s.io", "v1", 16500, 15},
-    {"node.k8s.io", "v1", 16300, 15},
-    {"discovery.k8s.io", "v1", 16200, 15},
-    {"flowcontrol.apiserver.k8s.io", "v1", 16100, 21},
-    {"resource.k8s.io", "v1", 16200, 21},
-};
-
-static int ensure_api_service(ApiCore *core, size_t i, const char *now) {
-    const char *group = api_services[i].group, *version = api_services[i].version;
-    char name[128], json[1024];
-    snprintf(name, sizeof name, "%s.%s", version, group);
-    snprintf(
-        json, sizeof json,
-        "{\"apiVersion\":\"apiregistration.k8s.io/v1\",\"kind\":\"APIService\",\"metadata\":{\"name\":\"%s\","
-        "\"labels\":{\"kube-aggregator.kubernetes.io/automanaged\":\"onstart\"}},\"spec\":{%s%s%s\"version\":\"%s\","
-        "\"groupPriorityMinimum\":%d,\"versionPriority\":%d},\"status\":{\"conditions\":[{\"type\":\"Available\","
-        "\"status\":\"True\",\"lastTransitionTime\":\"%s\",\"reason\":\"Local\","
-        "\"message\":\"Local APIServices are always available\"}]}}",
-        name, *group ? "\"group\":\"" : "", group, *group ? "\"," : "", version, api_services[i].group_priority,
-        api_services[i].version_priority, now);
-    return bootstrap_ensure(core, "apiregistration.k8s.io", "v1", "apiservices", NULL, name, json, false);
-}
-
-static int ensure_api_services(ApiCore *core) {
-    char now[RFC3339_MAX];
-    int r = 0;
-    rfc3339_format(now_realtime_ns(), now);
-    for (size_t i = 0; r == 0 && i < ELEMENTSOF(api_services); i++)
-        r = ensure_api_service(core, i, now);
-    return r;
-}
-
 int bootstrap_cluster(ApiCore *core) {
     int r = namespaces(core);
-    r = r < 0 ? r : priority_classes(core);
-    return r < 0 ? r : ensure_api_services(core);
+    return r < 0 ? r : priority_classes(core);
 }

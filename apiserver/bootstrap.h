@@ -1,4 +1,4 @@
-/* What a cluster has from its first start: namespaces, priority classes, the local API services. Written through the
+/* What a cluster has from its first start: namespaces and priority classes. Written through the
  * core as system:apiserver, and only what is missing. */
 #pragma once
 

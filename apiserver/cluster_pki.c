@@ -26,6 +26,9 @@ void cluster_pki_done(ClusterPki *pki) {
     free(pki->token_public);
     free(pki->node_client_cert);
     free(pki->node_client_key);
+    free(pki->front_ca_file);
+    free(pki->front_client_cert);
+    free(pki->front_client_key);
     *pki = (ClusterPki){0};
 }
 
@@ -68,6 +71,16 @@ static int node_client_cert(const ClusterPki *pki) {
     return pki_cert_ensure(pki->ca, pki->node_client_cert, pki->node_client_key, &cert, NULL);
 }
 
+/* The CA is the cluster's, the certificate this server's. */
+static int front_proxy(ClusterPki *pki, const char *dir) {
+    _cleanup_(pki_ca_freep) PkiCa *ca = NULL;
+    _cleanup_free_ char *key = xasprintf("%s/front-proxy-ca.key", dir);
+    PkiCertSpec cert = {.common_name = CLUSTER_PKI_FRONT_NAME, .client = true};
+    pki->front_ca_file = xasprintf("%s/front-proxy-ca.crt", dir);
+    int r = pki_ca_ensure(pki->front_ca_file, key, "kubernetes-front-proxy-ca", &ca);
+    return r < 0 ? r : pki_cert_ensure(ca, pki->front_client_cert, pki->front_client_key, &cert, NULL);
+}
+
 /* One server at a time looks whether the cluster's keys are there, and makes them. */
 static int lock_cluster_dir(const char *dir) {
     _cleanup_free_ char *path = xasprintf("%s/.lock", dir);
@@ -89,6 +102,7 @@ static int cluster_keys(ClusterPki *pki, const char *dir) {
     if (lock < 0)
         return lock;
     int r = pki_ca_ensure(pki->ca_file, ca_key, "kubernetes", &pki->ca);
+    r = r < 0 ? r : front_proxy(pki, dir);
     return r < 0 ? r : pki_token_key_ensure(pki->token_key, pki->token_public);
 }
 
@@ -99,6 +113,8 @@ int cluster_pki_open(const ClusterPkiSpec *spec, ClusterPki *ret) {
     pki.server_key = path_in(&pki, "apiserver.key");
     pki.node_client_cert = path_in(&pki, "apiserver-kubelet-client.crt");
     pki.node_client_key = path_in(&pki, "apiserver-kubelet-client.key");
+    pki.front_client_cert = path_in(&pki, "front-proxy-client.crt");
+    pki.front_client_key = path_in(&pki, "front-proxy-client.key");
     int r = fs_mkdir_p(clients, 0700);
     r = r < 0 ? r : fs_mkdir_p(nodes, 0700);
     r = r < 0 ? r : cluster_keys(&pki, str_or(spec->cluster_dir, pki.dir));

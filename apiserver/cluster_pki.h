@@ -7,6 +7,8 @@
 typedef struct ClusterPki {
     PkiCa *ca;
     char *dir, *ca_file, *server_cert, *server_key, *token_key, *token_public, *node_client_cert, *node_client_key;
+    /* Of front proxies, who name the user they speak for: their own CA, and our certificate of it. */
+    char *front_ca_file, *front_client_cert, *front_client_key;
 } ClusterPki;
 
 typedef struct ClusterPkiSpec {
@@ -15,6 +17,7 @@ typedef struct ClusterPkiSpec {
     const char *cluster_dir;        /* holds ca.crt, ca.key, sa.key and sa.pub, made when absent; NULL: data_dir/pki */
     const char *const *extra_names; /* NULL-terminated; NULL: none */
 } ClusterPkiSpec;
+#define CLUSTER_PKI_FRONT_NAME "front-proxy-client" /* as kubeadm names it */
 int cluster_pki_open(const ClusterPkiSpec *spec, ClusterPki *ret);
 void cluster_pki_done(ClusterPki *pki);
 

@@ -71,7 +71,7 @@ static int local_execute(ClientTransport *base, const ApiRequest *request, Objec
     if (request->document) {
         *ret_value =
             discovery_aggregated(request->arena, registry_custom(api_core_registry(apiserver_core(transport->server))),
-                                 streq(request->document, "/api"));
+                                 NULL, streq(request->document, "/api"));
         return 0;
     }
     int r = own_request(transport, request, &own, err ? err : &ours);

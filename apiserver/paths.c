@@ -22,10 +22,14 @@ static struct CustomResources *custom_of(const ServerPaths *paths) {
     return registry_custom(api_core_registry(api_http_config(paths->config.api)->core));
 }
 
+static ApiServiceList *services_of(const ServerPaths *paths) {
+    return api_services_get(api_http_config(paths->config.api)->services);
+}
+
 ServerPaths *server_paths_new(const ServerPathsConfig *config) {
     ServerPaths *paths = NEW0(ServerPaths);
     paths->config = *config;
-    paths->openapi = openapi_new(custom_of(paths));
+    paths->openapi = openapi_new(custom_of(paths), api_http_config(config->api)->services);
     return paths;
 }
 
@@ -139,10 +143,16 @@ static void serve_jwks(ServerPaths *paths, HttpRequest *http, Arena *arena) {
 }
 
 static void serve_root(ServerPaths *paths, HttpRequest *http, Arena *arena) {
-    Value *v = value_object(arena), *list = discovery_root_paths(arena, custom_of(paths));
+    _cleanup_(api_service_list_unrefp) ApiServiceList *services = services_of(paths);
+    Value *v = value_object(arena), *list = discovery_root_paths(arena, custom_of(paths), services);
     value_set(arena, v, "paths", list);
     Media media = {.form = MEDIA_JSON, .pretty = true};
     http_reply_value(http, &media, 200, NULL, v);
+}
+
+static void serve_discovery(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path) {
+    _cleanup_(api_service_list_unrefp) ApiServiceList *services = services_of(paths);
+    discovery_serve(http, arena, custom_of(paths), services, path, paths->config.server_address);
 }
 
 static bool starts_path(const char *path, const char *root) {
@@ -165,7 +175,7 @@ void server_paths_serve(ServerPaths *paths, HttpRequest *http, Arena *arena, con
     else if (starts_path(path, "/openapi"))
         openapi_serve(paths->openapi, http, arena, path);
     else if (starts_path(path, "/api") || starts_path(path, "/apis"))
-        discovery_serve(http, arena, custom_of(paths), path, paths->config.server_address);
+        serve_discovery(paths, http, arena, path);
     else if (streq(path, "/"))
         serve_root(paths, http, arena);
     else

@@ -1,11 +1,13 @@
 #define LOG_COMPONENT "apiserver"
 #include "apiserver/server.h"
 #include "apiserver/admission/admission.h"
+#include "apiserver/aggregation.h"
 #include "apiserver/registry/webhook_client.h"
 #include "apiserver/bootstrap.h"
 #include "apiserver/cluster_pki.h"
 #include "apiserver/custom_definitions.h"
 #include "apiserver/event_ttl.h"
+#include "apiserver/handlers/aggregate.h"
 #include "apiserver/kubernetes_service.h"
 #include "apiserver/metrics.h"
 #include "apiserver/paths.h"
@@ -38,6 +40,8 @@ struct ApiServer {
     Admission *admission;
     CustomResources *custom;
     CustomDefinitions *definitions;
+    ApiServices *api_services;
+    Aggregation *aggregation;
     ApiCore *core;
     ApiHttp *api;
     Metrics *metrics;
@@ -116,6 +120,35 @@ static int filter(ApiServer *server, Exchange *exchange, ApiError *err) {
     return authorize(server->authorizer, &a, err);
 }
 
+/* The group and version whose OpenAPI document is asked for; false for other paths. */
+static bool is_openapi_of(Arena *arena, const char *path, const char **ret_group, const char **ret_version) {
+    static const char root[] = "/openapi/v3/apis/";
+    if (!str_has_prefix(path, root))
+        return false;
+    size_t n;
+    char **parts = str_split(arena, path + strlen(root), '/', &n);
+    if (n != 2)
+        return false;
+    *ret_group = parts[0];
+    *ret_version = parts[1];
+    return true;
+}
+
+/* Passes the request on when another server answers its group and version. */
+static bool serve_elsewhere(ApiServer *server, Exchange *exchange) {
+    const Route *route = &exchange->route;
+    const char *group = route->group, *version = route->version;
+    const ApiService *service;
+    if (!*route->prefix && !is_openapi_of(exchange->arena, http_path(exchange->http), &group, &version))
+        return false;
+    _cleanup_(api_service_list_unrefp) ApiServiceList *list =
+        api_services_find_remote(server->api_services, group, version, &service);
+    if (!list)
+        return false;
+    aggregate_serve(exchange, service);
+    return true;
+}
+
 static void on_request(HttpRequest *http, void *userdata) {
     ApiServer *server = userdata;
     const char *method = http_method(http);
@@ -140,7 +173,9 @@ static void on_request(HttpRequest *http, void *userdata) {
         exchange_done(exchange, err.code, server);
         api_error_done(&err);
         exchange_free(exchange);
-    } else if (exchange->route.kind == ROUTE_RESOURCE)
+    } else if (serve_elsewhere(server, exchange))
+        return;
+    else if (exchange->route.kind == ROUTE_RESOURCE)
         api_http_serve(exchange);
     else {
         server_paths_serve(server->paths, http, arena, &exchange->query, exchange->route.path);
@@ -219,6 +254,7 @@ static int open_filters(ApiServer *server, const ApiServerConfig *config) {
         .audiences = server->audiences,
         .keys = keys,
         .n_keys = 1,
+        .front_name = CLUSTER_PKI_FRONT_NAME,
     };
     r = r < 0 ? r : authenticator_new(&authn, &server->authenticator);
     r = r < 0 ? r : authorizer_new(server->store, &server->authorizer);
@@ -275,8 +311,12 @@ static void open_core(ApiServer *server) {
     };
     server->core = api_core_new(&core);
     server->metrics = metrics_new(server->core);
+    server->api_services = api_services_new();
     ApiHttpConfig api = {
         .core = server->core,
+        .services = server->api_services,
+        .front_cert_file = server->pki.front_client_cert,
+        .front_key_file = server->pki.front_client_key,
         .node_ca_file = server->pki.ca_file,
         .node_cert_file = server->pki.node_client_cert,
         .node_key_file = server->pki.node_client_key,
@@ -297,6 +337,7 @@ static int open_door(ApiServer *server, const ApiServerConfig *config) {
         .cert_file = server->pki.server_cert,
         .key_file = server->pki.server_key,
         .client_ca_file = server->pki.ca_file,
+        .front_ca_file = server->pki.front_ca_file,
         .threads = config->threads,
         .handler = on_request,
         .userdata = server,
@@ -391,7 +432,13 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     server->cluster_url = url_of(server, server->cluster_address);
     BootstrapSpec bootstrap = {
         .advertise = server->cluster_address, .port = apiserver_port(server), .service_ip = server->service_ip};
+    AggregationConfig aggregation = {.api = server->api,
+                                     .client_ca_file = server->pki.ca_file,
+                                     .front_ca_file = server->pki.front_ca_file,
+                                     .front_name = CLUSTER_PKI_FRONT_NAME};
     r = bootstrap_cluster(server->core);
+    if (r == 0)
+        server->aggregation = aggregation_start(&aggregation);
     r = r < 0 ? r : kubernetes_service_start(server->core, &bootstrap, &server->kubernetes_service);
     r = r < 0 ? r : write_kubeconfigs(server, config);
     if (r == 0)
@@ -418,11 +465,13 @@ void apiserver_stop(ApiServer *server) {
         http_server_stop(server->http, APISERVER_STOP_NS);
     event_ttl_stop(server->event_ttl);
     kubernetes_service_stop(server->kubernetes_service);
+    aggregation_stop(server->aggregation);
     custom_definitions_stop(server->definitions);
     api_http_free(server->api);
     server_paths_free(server->paths);
     metrics_free(server->metrics);
     api_core_free(server->core);
+    api_services_free(server->api_services);
     admission_free(server->admission);
     webhook_client_free(server->webhooks);
     authorizer_free(server->authorizer);

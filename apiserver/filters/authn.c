@@ -1,5 +1,5 @@
-/* The order of authenticators and what each of them takes for good follow the reference: certificate, static tokens,
- * service account tokens, bootstrap tokens, anonymous. */
+/* The order of authenticators and what each of them takes for good follow the reference: front proxy, certificate,
+ * static tokens, service account tokens, bootstrap tokens, anonymous. */
 #define LOG_COMPONENT "authn"
 #include "apiserver/filters/authn.h"
 #include "apiserver/filters/token_authn.h"
@@ -15,7 +15,7 @@
 struct Authenticator {
     Store *store;
     StaticTokens *tokens; /* NULL: none */
-    char *issuer;
+    char *issuer, *front_name;
     char **audiences; /* NULL-terminated */
     JwtKey **keys;
     size_t n_keys;
@@ -25,6 +25,7 @@ int authenticator_new(const AuthnConfig *config, Authenticator **ret) {
     _cleanup_(authenticator_freep) Authenticator *authenticator = NEW0(Authenticator);
     authenticator->store = config->store;
     authenticator->issuer = xstrdup(str_or(config->issuer, ""));
+    authenticator->front_name = xstrdup(config->front_name);
     size_t n = 0;
     while (config->audiences && config->audiences[n])
         n++;
@@ -54,6 +55,7 @@ void authenticator_free(Authenticator *authenticator) {
     free(authenticator->audiences);
     free(authenticator->keys);
     free(authenticator->issuer);
+    free(authenticator->front_name);
     free(authenticator);
 }
 
@@ -98,6 +100,49 @@ static UserInfo *of_certificate(const Credentials *credentials, Arena *arena) {
         user->extra = extra;
         user->n_extra = 1;
     }
+    return user;
+}
+
+#define EXTRA_PREFIX "x-remote-extra-"
+#define FRONT_VALUES_MAX 1024 /* groups, and extra values */
+
+/* Groups as they are named, and system:authenticated, unless it is nobody that is named. */
+static UserInfo *named_user(Arena *arena, const char *name, const char *uid, const char **groups) {
+    if (!streq(name, "system:anonymous") && !str_in("system:unauthenticated", groups))
+        return user_info_new(arena, name, uid, groups);
+    UserInfo *user = ARENA_NEW0(arena, UserInfo);
+    *user = (UserInfo){.name = arena_strdup(arena, name), .uid = arena_strdup(arena, uid), .groups = groups};
+    return user;
+}
+
+/* Whom a front proxy speaks for (k8s.io/apiserver/pkg/authentication/request/headerrequest); NULL: it does not say. */
+static UserInfo *of_front_proxy(const Credentials *credentials, Arena *arena) {
+    const char *header, *value, *name = NULL, *uid = NULL;
+    const char **groups = arena_alloc0(arena, (FRONT_VALUES_MAX + 1) * sizeof *groups);
+    Pair *extra = arena_alloc0(arena, FRONT_VALUES_MAX * sizeof *extra);
+    size_t n_groups = 0, n_extra = 0;
+    for (size_t i = 0; credentials->header_at(credentials->request, i, &header, &value); i++) {
+        if (streq(header, "x-remote-user") && !name && *value)
+            name = value;
+        else if (streq(header, "x-remote-uid") && !uid && *value)
+            uid = value;
+        else if (streq(header, "x-remote-group") && *value && n_groups < FRONT_VALUES_MAX)
+            groups[n_groups++] = arena_strdup(arena, value);
+        else if (str_has_prefix(header, EXTRA_PREFIX) && n_extra < FRONT_VALUES_MAX) {
+            char *key = arena_strdup(arena, header + strlen(EXTRA_PREFIX));
+            int len = percent_decode(key, false);
+            if (len >= 0)
+                key[len] = 0;
+            else
+                key = arena_strdup(arena, header + strlen(EXTRA_PREFIX));
+            extra[n_extra++] = (Pair){key, arena_strdup(arena, value)};
+        }
+    }
+    if (!name)
+        return NULL;
+    UserInfo *user = named_user(arena, name, uid, groups);
+    user->extra = extra;
+    user->n_extra = n_extra;
     return user;
 }
 
@@ -172,13 +217,22 @@ static int unauthorized(ApiError *err) {
 
 int authenticate_credentials(Authenticator *authenticator, const Credentials *credentials, Arena *arena, UserInfo **ret,
                              ApiError *err) {
-    if (!str_empty(credentials->common_name)) {
+    if (credentials->is_front) {
+        bool believed = authenticator->front_name && streq_null(credentials->common_name, authenticator->front_name);
+        UserInfo *named = believed ? of_front_proxy(credentials, arena) : NULL;
+        if (named)
+            *ret = named;
+        if (named || !believed)
+            return named ? 0 : unauthorized(err);
+    } else if (!str_empty(credentials->common_name)) {
         *ret = of_certificate(credentials, arena);
         return 0;
     }
     const char *token = bearer_token(credentials->authorization, arena);
     if (!token && websocket_token(credentials->websocket_protocols, arena, &token) < 0)
         return unauthorized(err);
+    if (!token && credentials->is_front)
+        return unauthorized(err); /* its certificate is nobody's */
     if (!token) {
         *ret = anonymous(arena);
         return 0;
@@ -192,10 +246,17 @@ int authenticate_credentials(Authenticator *authenticator, const Credentials *cr
     return 0;
 }
 
+static bool request_header_at(const void *request, size_t index, const char **ret_name, const char **ret_value) {
+    return http_header_at(request, index, ret_name, ret_value);
+}
+
 int authenticate_request(Authenticator *authenticator, const HttpRequest *request, Arena *arena, UserInfo **ret,
                          ApiError *err) {
     Credentials credentials = {
         .common_name = http_peer_cn(request),
+        .is_front = http_peer_is_front(request),
+        .header_at = request_header_at,
+        .request = request,
         .fingerprint = http_peer_fingerprint(request),
         .authorization = http_header(request, "authorization"),
         .websocket_protocols = http_header(request, "sec-websocket-protocol"),

@@ -1,4 +1,5 @@
-/* Authentication: who sends this request? Client certificates (CN is the name, each O a group), bearer tokens of the
+/* Authentication: who sends this request? A front proxy, by its certificate, names the user in X-Remote-User, -Group,
+ * -Uid and -Extra-*; client certificates (CN is the name, each O a group), bearer tokens of the
  * static token file, service account JWTs, bootstrap tokens; no credentials at all is system:anonymous, whom the
  * authorizer lets nowhere but to health and version. Bad credentials are 401, also where anonymous would be let in, as
  * in the reference. Any thread. Reads the store; does not block on disk or network. */
@@ -19,6 +20,7 @@ typedef struct AuthnConfig {
     const char *const *audiences; /* of this server, NULL-terminated; NULL: the issuer */
     JwtKey *const *keys;          /* borrowed for the authenticator's life; the array is copied */
     size_t n_keys;
+    const char *front_name; /* the one common name of a front proxy's certificate that is believed; NULL: none */
 } AuthnConfig;
 
 /* -ENOENT, -EBADMSG (and a log line) when the token file cannot be read. */
@@ -34,6 +36,9 @@ int authenticate_request(Authenticator *authenticator, const HttpRequest *reques
  * is the Sec-WebSocket-Protocol header, in which browsers send their token; NULL: none. */
 typedef struct Credentials {
     const char *common_name; /* of the verified client certificate; NULL: none */
+    bool is_front;           /* it is of the front proxies' CA, and no user's */
+    bool (*header_at)(const void *request, size_t index, const char **ret_name, const char **ret_value);
+    const void *request; /* of header_at; both needed when is_front */
     const char *const *organizations;
     size_t n_organizations;
     const char *fingerprint; /* hex SHA-256 */

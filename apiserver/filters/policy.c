@@ -20,6 +20,9 @@ const PolicyRow policy_rows[] = {
     {"cluster-admin", "*", "*", "*"},
     {"cluster-admin", "*", NULL, NULL, NULL, "*"},
 
+    {"system:auth-delegator", "create", "authentication.k8s.io", "tokenreviews"},
+    {"system:auth-delegator", "create", "authorization.k8s.io", "subjectaccessreviews"},
+    {"system:kube-aggregator", READ, "", "services,endpoints"},
     {"system:kubelet-api-admin", READ, "", "nodes"},
     {"system:kubelet-api-admin", "proxy", "", "nodes"},
     {"system:kubelet-api-admin", "*", "", "nodes/proxy,nodes/metrics,nodes/stats,nodes/log"},

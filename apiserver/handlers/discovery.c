@@ -1,4 +1,5 @@
 #include "apiserver/handlers/discovery.h"
+#include "apiserver/handlers/catalog.h"
 #include "apiserver/registry/custom_resources.h"
 #include "base/str.h"
 
@@ -41,23 +42,6 @@ static void set_strings(Arena *arena, Value *v, const char *name, const char *co
     value_set(arena, v, name, list);
 }
 
-/* Built-in rows, then `custom`, which ends with NULL. */
-static const Resource *row_at(const Resource **custom, size_t i) {
-    size_t n = 0;
-    while (resource_builtin(n))
-        n++;
-    return i < n ? resource_builtin(i) : custom[i - n];
-}
-
-/* Everything below walks the resources through this one function. */
-static const Resource *next_resource(size_t *cursor, const Resource **rows, const char *group, const char *version) {
-    const Resource *resource;
-    while ((resource = row_at(rows, (*cursor)++)))
-        if (streq(resource->group, group) && (!version || streq(resource->version, version)))
-            return resource;
-    return NULL;
-}
-
 static Value *subresource_entry(Arena *arena, const Resource *resource, const Subresource *sub) {
     Value *v = value_object(arena);
     value_set(arena, v, "name", value_printf(arena, "%s/%s", resource->plural, sub->name));
@@ -86,7 +70,7 @@ static Value *resource_entry(Arena *arena, const Resource *resource) {
     return v;
 }
 
-static Value *resource_list(Arena *arena, const Resource **rows, const char *group, const char *version) {
+static Value *resource_list(Arena *arena, const Catalog *catalog, const char *group, const char *version) {
     Value *list = value_object(arena), *resources = value_array(arena);
     size_t cursor = 0;
     const Resource *resource;
@@ -95,7 +79,7 @@ static Value *resource_list(Arena *arena, const Resource **rows, const char *gro
         value_set_str(arena, list, "apiVersion", "v1");
     value_set(arena, list, "groupVersion",
               *group ? value_printf(arena, "%s/%s", group, version) : value_string(arena, version));
-    while ((resource = next_resource(&cursor, rows, group, version))) {
+    while ((resource = catalog_next_row(catalog, &cursor, group, version))) {
         value_append(arena, resources, resource_entry(arena, resource));
         for (size_t i = 0; i < resource->n_subresources; i++)
             value_append(arena, resources, subresource_entry(arena, resource, &resource->subresources[i]));
@@ -104,32 +88,23 @@ static Value *resource_list(Arena *arena, const Resource **rows, const char *gro
     return resources->len ? list : NULL;
 }
 
-static bool contains(const Value *list, const char *name, const char *text) {
-    const Value *item;
-    VALUE_FOREACH (item, list)
-        if (streq(str_or(name ? value_get_str(item, name) : value_str(item), ""), text))
-            return true;
-    return false;
-}
-
-/* Versions of a group, in the order of the table. */
-static Value *versions_of(Arena *arena, const Resource **rows, const char *group) {
+/* Versions of a group. */
+static Value *versions_of(Arena *arena, const Catalog *catalog, const char *group) {
     Value *versions = value_array(arena);
-    size_t cursor = 0;
-    const Resource *resource;
-    while ((resource = next_resource(&cursor, rows, group, NULL))) {
-        if (contains(versions, "version", resource->version))
+    for (size_t i = 0; i < catalog->n; i++) {
+        const CatalogVersion *item = &catalog->items[i];
+        if (!streq(item->group, group))
             continue;
         Value *v = value_object(arena);
-        value_set(arena, v, "groupVersion", value_printf(arena, "%s/%s", group, resource->version));
-        value_set_str(arena, v, "version", resource->version);
+        value_set(arena, v, "groupVersion", value_printf(arena, "%s/%s", group, item->version));
+        value_set_str(arena, v, "version", item->version);
         value_append(arena, versions, v);
     }
     return versions;
 }
 
-static Value *group_entry(Arena *arena, const Resource **rows, const char *group, bool alone) {
-    Value *v = value_object(arena), *versions = versions_of(arena, rows, group);
+static Value *group_entry(Arena *arena, const Catalog *catalog, const char *group, bool alone) {
+    Value *v = value_object(arena), *versions = versions_of(arena, catalog, group);
     if (!versions->len)
         return NULL;
     if (alone) {
@@ -142,24 +117,23 @@ static Value *group_entry(Arena *arena, const Resource **rows, const char *group
     return v;
 }
 
-/* Names of groups but the core one, in the order of the table. */
-static Value *group_names(Arena *arena, const Resource **rows) {
+/* Names of groups but the core one. */
+static Value *group_names(Arena *arena, const Catalog *catalog) {
     Value *names = value_array(arena);
-    const Resource *row;
-    for (size_t i = 0; (row = row_at(rows, i)); i++) {
-        const char *group = row->group;
-        if (*group && !contains(names, NULL, group))
+    for (size_t i = 0; i < catalog->n; i++) {
+        const char *group = catalog->items[i].group;
+        if (*group && (i == 0 || !streq(catalog->items[i - 1].group, group)))
             value_append(arena, names, value_string(arena, group));
     }
     return names;
 }
 
-static Value *group_list(Arena *arena, const Resource **rows) {
+static Value *group_list(Arena *arena, const Catalog *catalog) {
     Value *list = value_object(arena), *groups = value_array(arena), *name;
     value_set_str(arena, list, "kind", "APIGroupList");
     value_set_str(arena, list, "apiVersion", "v1");
-    VALUE_FOREACH (name, group_names(arena, rows))
-        value_append(arena, groups, group_entry(arena, rows, value_str(name), false));
+    VALUE_FOREACH (name, group_names(arena, catalog))
+        value_append(arena, groups, group_entry(arena, catalog, value_str(name), false));
     value_set(arena, list, "groups", groups);
     return list;
 }
@@ -207,47 +181,63 @@ static Value *aggregated_resource(Arena *arena, const Resource *resource) {
     return v;
 }
 
-static Value *aggregated_group(Arena *arena, const Resource **rows, const char *group) {
-    Value *v = value_object(arena), *meta = value_object(arena), *versions = value_array(arena), *version;
+static Value *aggregated_version(Arena *arena, const Catalog *catalog, const CatalogVersion *item) {
+    Value *entry = value_object(arena), *resources = value_array(arena);
+    size_t cursor = 0;
+    const Resource *resource;
+    while ((resource = catalog_next_row(catalog, &cursor, item->group, item->version)))
+        value_append(arena, resources, aggregated_resource(arena, resource));
+    value_set_str(arena, entry, "version", item->version);
+    value_set(arena, entry, "resources", resources);
+    value_set_str(arena, entry, "freshness", "Current");
+    return entry;
+}
+
+/* What the other server said, or that it says nothing now. */
+static Value *remote_version(Arena *arena, const CatalogVersion *item) {
+    const ApiDocuments *documents = item->remote->documents;
+    const Value *said = item->remote->available && documents ? documents->discovery : NULL;
+    Value *entry = said ? value_copy(arena, said) : value_object(arena);
+    value_set_str(arena, entry, "version", item->version);
+    value_set_str(arena, entry, "freshness", said ? "Current" : "Stale");
+    return entry;
+}
+
+static Value *aggregated_group(Arena *arena, const Catalog *catalog, const char *group) {
+    Value *v = value_object(arena), *meta = value_object(arena), *versions = value_array(arena);
     if (*group)
         value_set_str(arena, meta, "name", group);
-    VALUE_FOREACH (version, versions_of(arena, rows, group)) {
-        Value *entry = value_object(arena), *resources = value_array(arena);
-        const char *name = value_get_str(version, "version");
-        size_t cursor = 0;
-        const Resource *resource;
-        while ((resource = next_resource(&cursor, rows, group, name)))
-            value_append(arena, resources, aggregated_resource(arena, resource));
-        value_set_str(arena, entry, "version", name);
-        value_set(arena, entry, "resources", resources);
-        value_set_str(arena, entry, "freshness", "Current");
-        value_append(arena, versions, entry);
+    for (size_t i = 0; i < catalog->n; i++) {
+        const CatalogVersion *item = &catalog->items[i];
+        if (streq(item->group, group))
+            value_append(arena, versions,
+                         item->remote ? remote_version(arena, item) : aggregated_version(arena, catalog, item));
     }
     value_set(arena, v, "metadata", meta);
     value_set(arena, v, "versions", versions);
     return v;
 }
 
-static Value *aggregated(Arena *arena, const Resource **rows, bool core) {
+static Value *aggregated(Arena *arena, const Catalog *catalog, bool core) {
     Value *v = api_value_new(arena, "apidiscovery.k8s.io/v2", "APIGroupDiscoveryList"), *items = value_array(arena),
           *name;
     value_set(arena, v, "metadata", value_object(arena));
     if (core)
-        value_append(arena, items, aggregated_group(arena, rows, ""));
+        value_append(arena, items, aggregated_group(arena, catalog, ""));
     else
-        VALUE_FOREACH (name, group_names(arena, rows))
-            value_append(arena, items, aggregated_group(arena, rows, value_str(name)));
+        VALUE_FOREACH (name, group_names(arena, catalog))
+            value_append(arena, items, aggregated_group(arena, catalog, value_str(name)));
     value_set(arena, v, "items", items);
     return v;
 }
 
-Value *discovery_aggregated(Arena *arena, struct CustomResources *custom, bool core) {
-    return aggregated(arena, custom_resources_all(custom, arena), core);
+Value *discovery_aggregated(Arena *arena, struct CustomResources *custom, const ApiServiceList *services, bool core) {
+    return aggregated(arena, catalog_make(arena, custom, services), core);
 }
 
-static void serve_aggregated(HttpRequest *http, Arena *arena, const Resource **rows, bool core) {
+static void serve_aggregated(HttpRequest *http, Arena *arena, const Catalog *catalog, bool core) {
     Buf out = BUF_INIT(16 * 1024 * 1024);
-    value_write_json(&out, aggregated(arena, rows, core));
+    value_write_json(&out, aggregated(arena, catalog, core));
     buf_putc(&out, '\n');
     HttpHeader headers[] = {
         {"cache-control", "no-cache, private"},
@@ -257,29 +247,31 @@ static void serve_aggregated(HttpRequest *http, Arena *arena, const Resource **r
     http_reply(http, 200, headers, ELEMENTSOF(headers), http_bytes_take(&out));
 }
 
-static Value *classic(Arena *arena, const Resource **rows, const char *path, const char *server_address) {
+static Value *classic(Arena *arena, const Catalog *catalog, const char *path, const char *server_address) {
     size_t n = 0;
     char **parts = str_split(arena, path + 1, '/', &n);
     if (n && !*parts[n - 1])
         n--;
     if (streq(parts[0], "api"))
-        return n == 1 ? api_versions(arena, server_address) : n == 2 ? resource_list(arena, rows, "", parts[1]) : NULL;
-    return n == 1   ? group_list(arena, rows)
-           : n == 2 ? group_entry(arena, rows, parts[1], true)
-           : n == 3 ? resource_list(arena, rows, parts[1], parts[2])
+        return n == 1   ? api_versions(arena, server_address)
+               : n == 2 ? resource_list(arena, catalog, "", parts[1])
+                        : NULL;
+    return n == 1   ? group_list(arena, catalog)
+           : n == 2 ? group_entry(arena, catalog, parts[1], true)
+           : n == 3 ? resource_list(arena, catalog, parts[1], parts[2])
                     : NULL;
 }
 
-void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *custom, const char *path,
-                     const char *server_address) {
-    const Resource **rows = custom_resources_all(custom, arena);
+void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *custom, const ApiServiceList *services,
+                     const char *path, const char *server_address) {
+    const Catalog *catalog = catalog_make(arena, custom, services);
     bool core = streq(path, "/api") || streq(path, "/api/"), unsupported = false;
     ApiError err = {0};
     Media media = {0};
     Query query = {0};
     if (core || streq(path, "/apis") || streq(path, "/apis/")) {
         if (media_wants_aggregated(http, &unsupported))
-            return serve_aggregated(http, arena, rows, core);
+            return serve_aggregated(http, arena, catalog, core);
         if (unsupported)
             api_error_set(&err, 406, "NotAcceptable",
                           "only the following media types are accepted: application/json, application/yaml, "
@@ -288,7 +280,7 @@ void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *cu
     } else if (media_negotiate(arena, http, &query, 0, &media, &err) < 0)
         goto fail;
     if (!err.code) {
-        Value *v = classic(arena, rows, path, server_address);
+        Value *v = classic(arena, catalog, path, server_address);
         if (v) {
             media.form = media.form == MEDIA_PROTOBUF ? MEDIA_JSON : media.form;
             http_reply_value(http, &media, 200, NULL, v);
@@ -306,8 +298,8 @@ static int compare_strings(const void *a, const void *b) {
     return strcmp(value_str(*(Value *const *)a), value_str(*(Value *const *)b));
 }
 
-Value *discovery_root_paths(Arena *arena, struct CustomResources *custom) {
-    const Resource **rows = custom_resources_all(custom, arena);
+Value *discovery_root_paths(Arena *arena, struct CustomResources *custom, const ApiServiceList *services) {
+    const Catalog *catalog = catalog_make(arena, custom, services);
     static const char *const fixed[] = {
         "/.well-known/openid-configuration",
         "/api",
@@ -336,9 +328,9 @@ Value *discovery_root_paths(Arena *arena, struct CustomResources *custom) {
     Value *list = value_array(arena), *name, *version;
     for (size_t i = 0; i < ELEMENTSOF(fixed); i++)
         value_append(arena, list, value_string(arena, fixed[i]));
-    VALUE_FOREACH (name, group_names(arena, rows)) {
+    VALUE_FOREACH (name, group_names(arena, catalog)) {
         value_append(arena, list, value_printf(arena, "/apis/%s", value_str(name)));
-        VALUE_FOREACH (version, versions_of(arena, rows, value_str(name)))
+        VALUE_FOREACH (version, versions_of(arena, catalog, value_str(name)))
             value_append(arena, list, value_printf(arena, "/apis/%s", value_get_str(version, "groupVersion")));
     }
     qsort(list->items, list->len, sizeof *list->items, compare_strings);

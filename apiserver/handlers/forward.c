@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-#define REQUEST_HEADERS_MAX 96
-#define FORWARDED_MAX 4096
+#define OWN_HEADERS_MAX 8 /* that a request is given beside the client's and the caller's */
 #define LINK_MAX (64 * 1024)
 #define WEBSOCKET_BEARER "base64url.bearer.authorization.k8s.io."
 
@@ -271,9 +270,17 @@ typedef struct HeaderList {
     size_t n;
 } HeaderList;
 
+static HeaderList list_for(Exchange *exchange, const Forward *forward) {
+    const char *name, *value;
+    size_t n = 0;
+    while (http_header_at(exchange->http, n, &name, &value))
+        n++;
+    n += forward->n_headers + OWN_HEADERS_MAX;
+    return (HeaderList){.items = arena_alloc0(exchange->arena, n * sizeof(HttpHeader))};
+}
+
 static void add(HeaderList *list, const char *name, const char *value) {
-    if (list->n < REQUEST_HEADERS_MAX)
-        list->items[list->n++] = (HttpHeader){name, value};
+    list->items[list->n++] = (HttpHeader){name, value};
 }
 
 static const char *peer_address(Exchange *exchange) {
@@ -359,7 +366,7 @@ void forward_serve(Exchange *exchange, const Forward *forward) {
     *end = (ForwardEnd){exchange->done, exchange->userdata, state};
     exchange->done = forward_done;
     exchange->userdata = end;
-    HeaderList list = {.items = arena_alloc0(arena, REQUEST_HEADERS_MAX * sizeof(HttpHeader))};
+    HeaderList list = list_for(exchange, forward);
     add(&list, "Host", str_or(forward->host, str_or(http_header(exchange->http, "host"), forward->to.host)));
     for (size_t i = 0; i < forward->n_headers; i++)
         add(&list, forward->headers[i].name, forward->headers[i].value);

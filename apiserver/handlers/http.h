@@ -21,6 +21,9 @@ typedef struct ApiHttpConfig {
     ApiCore *core;
     /* Towards node agents: the CA of their server certificates, and our client certificate. */
     const char *node_ca_file, *node_cert_file, *node_key_file;
+    struct ApiServices *services; /* registry/api_services.h; NULL: nothing is aggregated */
+    /* Towards aggregated servers: the certificate that lets us name the user. */
+    const char *front_cert_file, *front_key_file;
 } ApiHttpConfig;
 ApiHttp *api_http_new(const ApiHttpConfig *config);
 void api_http_free(ApiHttp *api); /* after the HTTP server has stopped */

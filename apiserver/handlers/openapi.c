@@ -2,12 +2,15 @@
 #include "api/json.h"
 #include "api/openapi_v2.h"
 #include "apiserver/handlers/negotiate.h"
+#include "apiserver/handlers/openapi_merge.h"
 #include "apiserver/handlers/openapi_schema.h"
+#include "apiserver/registry/api_services.h"
 #include "apiserver/registry/custom_resources.h"
 #include "base/str.h"
 
 #include <openssl/sha.h>
 #include <pthread.h>
+#include <stdio.h>
 
 #define OPENAPI_MAX (64 * 1024 * 1024) /* bytes of one document */
 #define OPENAPI_GROUPS_MAX 256
@@ -27,13 +30,16 @@ struct OpenApi {
     size_t n_v3;
     bool built;
     CustomResources *custom;
+    ApiServices *services;
     uint64_t generation; /* of the definitions in the documents */
+    uint64_t merged;     /* of the list of services in the v2 document */
 };
 
-OpenApi *openapi_new(CustomResources *custom) {
+OpenApi *openapi_new(CustomResources *custom, ApiServices *services) {
     OpenApi *openapi = NEW0(OpenApi);
     openapi->custom = custom;
     openapi->v2_protobuf = BUF_INIT(OPENAPI_MAX);
+    openapi->services = services;
     pthread_mutex_init(&openapi->lock, NULL);
     return openapi;
 }
@@ -92,6 +98,13 @@ static void add_group(OpenApi *openapi, const Resource *resource, const Resource
     seal(document);
 }
 
+static void drop_v2(OpenApi *openapi) {
+    document_done(&openapi->v2);
+    buf_done(&openapi->v2_protobuf);
+    openapi->v2 = (Document){0};
+    openapi->v2_protobuf = BUF_INIT(OPENAPI_MAX);
+}
+
 /* Forgets what older definitions left. */
 static void drop_stale(OpenApi *openapi) {
     uint64_t generation = custom_resources_generation(openapi->custom);
@@ -104,10 +117,7 @@ static void drop_stale(OpenApi *openapi) {
         else
             openapi->v3[kept++] = openapi->v3[i];
     openapi->n_v3 = kept;
-    document_done(&openapi->v2);
-    buf_done(&openapi->v2_protobuf);
-    openapi->v2 = (Document){0};
-    openapi->v2_protobuf = BUF_INIT(OPENAPI_MAX);
+    drop_v2(openapi);
     openapi->built = false;
     openapi->generation = generation;
 }
@@ -142,7 +152,24 @@ static void reply_json(HttpRequest *http, const Buf *json, const char *hash) {
     reply(http, "application/json", json, hash);
 }
 
-static void serve_index(OpenApi *openapi, HttpRequest *http) {
+/* What the indexes of aggregated servers say of their own groups. */
+static void write_remote_index(Buf *out, const ApiServiceList *services) {
+    for (size_t i = 0; i < services->n; i++) {
+        const ApiService *service = &services->items[i];
+        char key[512];
+        snprintf(key, sizeof key, "apis/%s/%s", service->group, service->version);
+        const Value *entry =
+            service->remote && service->documents ? value_get(service->documents->openapi_v3, key) : NULL;
+        if (!entry)
+            continue;
+        buf_putc(out, ',');
+        json_write_string(out, key, strlen(key));
+        buf_putc(out, ':');
+        value_write_json(out, entry);
+    }
+}
+
+static void serve_index(OpenApi *openapi, HttpRequest *http, const ApiServiceList *services) {
     static const char *const others[] = {".well-known/openid-configuration", "api", "apis", "openid/v1/jwks",
                                          "version"};
     _cleanup_buf_ Buf out = BUF_INIT(1024 * 1024);
@@ -159,17 +186,39 @@ static void serve_index(OpenApi *openapi, HttpRequest *http) {
             buf_printf(&out, ",\"%.*s\":{\"serverRelativeURL\":\"/openapi/v3/%.*s\"}", (int)(slash - path), path,
                        (int)(slash - path), path);
     }
+    write_remote_index(&out, services);
     buf_puts(&out, "}}");
     http_reply_text(http, 200, "text/plain; charset=utf-8", out.data);
 }
 
-static void build_v2(OpenApi *openapi) {
+/* The documents of aggregated servers go into ours, as trees. */
+static void merge_remote(Document *document, const ApiServiceList *services, Arena *arena) {
+    Value *whole = NULL;
+    for (size_t i = 0; i < services->n; i++) {
+        const ApiDocuments *documents = services->items[i].documents;
+        if (!services->items[i].remote || !documents || !documents->openapi_v2)
+            continue;
+        if (!whole && json_parse(arena, document->json.data, document->json.len, &whole, NULL, NULL) < 0)
+            return;
+        openapi_merge(arena, whole, documents->openapi_v2);
+    }
+    if (!whole)
+        return;
+    buf_clear(&document->json);
+    value_write_json(&document->json, whole);
+}
+
+static void build_v2(OpenApi *openapi, const ApiServiceList *services) {
     Document *document = &openapi->v2;
+    if (openapi->merged != services->generation)
+        drop_v2(openapi);
+    openapi->merged = services->generation;
     if (document->json.data)
         return;
     document->json = BUF_INIT(OPENAPI_MAX);
     _cleanup_arena_ Arena *arena = arena_new(0);
     openapi_write_v2(&document->json, custom_resources_all(openapi->custom, arena));
+    merge_remote(document, services, arena);
     seal(document);
 }
 
@@ -190,7 +239,7 @@ static int build_v2_protobuf(OpenApi *openapi) {
     return 0;
 }
 
-static void serve_v2(OpenApi *openapi, HttpRequest *http) {
+static void serve_v2(OpenApi *openapi, HttpRequest *http, const ApiServiceList *services) {
 #define V2_PROTOBUF "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
     static const char *const types[] = {"application/json", V2_PROTOBUF,
                                         "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", NULL};
@@ -199,7 +248,7 @@ static void serve_v2(OpenApi *openapi, HttpRequest *http) {
         http_reply_text(http, 406, "text/plain; charset=utf-8", "");
         return;
     }
-    build_v2(openapi);
+    build_v2(openapi, services);
     if (type == 0)
         reply_json(http, &openapi->v2.json, openapi->v2.hash);
     else if (build_v2_protobuf(openapi) == 0)
@@ -216,10 +265,11 @@ static bool is_other(const char *path) {
 
 void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *path) {
     (void)arena;
+    _cleanup_(api_service_list_unrefp) ApiServiceList *services = api_services_get(openapi->services);
     pthread_mutex_lock(&openapi->lock);
     drop_stale(openapi);
     if (streq(path, "/openapi/v2"))
-        serve_v2(openapi, http);
+        serve_v2(openapi, http, services);
     else if (str_has_prefix(path, "/openapi/v3")) {
         build_v3(openapi);
         const char *rest = path + strlen("/openapi/v3");
@@ -233,7 +283,7 @@ void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char
                                     ",\"paths\":{},\"components\":{}}";
         Buf none = {.data = (char *)empty, .len = sizeof empty - 1};
         if (!*rest)
-            serve_index(openapi, http);
+            serve_index(openapi, http, services);
         else if (found)
             reply_json(http, &found->json, found->hash);
         else if (is_other(rest))

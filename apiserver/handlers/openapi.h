@@ -1,12 +1,14 @@
-/* /openapi/v2 and /openapi/v3, written from the schema tables when first asked for and kept as bytes. No descriptions:
- * enough for kubectl explain, apply, diff and client-side validation. */
+/* /openapi/v2 and /openapi/v3, written from the schema tables when first asked for and kept as bytes, with what
+ * aggregated servers say of theirs: v2 merged, v3 named in the index (the requests for it are theirs to answer). No
+ * descriptions of our own: enough for kubectl explain, apply, diff and client-side validation. */
 #pragma once
 
 #include "apiserver/handlers/http.h"
 
 typedef struct OpenApi OpenApi;
 struct CustomResources; /* registry/custom_resources.h; borrowed, NULL: none */
-OpenApi *openapi_new(struct CustomResources *custom);
+struct ApiServices;     /* registry/api_services.h; borrowed, NULL: none */
+OpenApi *openapi_new(struct CustomResources *custom, struct ApiServices *services);
 void openapi_free(OpenApi *openapi);
 /* Any thread. */
 void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *path);

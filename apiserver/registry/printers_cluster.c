@@ -314,6 +314,21 @@ static const Column CSR[] = {COLUMN_NAME,
                              COLUMN_TEXT("Requestor"),
                              COLUMN_TEXT("RequestedDuration"),
                              COLUMN_TEXT("Condition")};
+static void print_api_service(Arena *arena, const Value *object, int64_t now_ns, Value *cells) {
+    const Value *service = value_path(object, "spec", "service", NULL),
+                *condition = find_by(value_path(object, "status", "conditions", NULL), "type", "Available");
+    const char *status = str_or(value_get_str(condition, "status"), "Unknown"),
+               *reason = value_get_str(condition, "reason");
+    cell_name(arena, cells, object);
+    cell_str(arena, cells,
+             service ? arena_printf(arena, "%s/%s", str_or(value_get_str(service, "namespace"), ""),
+                                    str_or(value_get_str(service, "name"), ""))
+                     : "Local");
+    cell_str(arena, cells,
+             streq(status, "True") || str_empty(reason) ? status : arena_printf(arena, "%s (%s)", status, reason));
+    cell_age(arena, cells, object, now_ns);
+}
+
 static const Column LEASE[] = {COLUMN_NAME, COLUMN_TEXT("Holder"), COLUMN_AGE};
 static const Cell LEASE_CELLS[] = {NAME_CELL, {CELL_TEXT, "spec.holderIdentity", NULL}, AGE_CELL};
 static const Column STORAGE_CLASS[] = {COLUMN_NAME,
@@ -389,11 +404,14 @@ static const Cell SLICE_CELLS[] = {NAME_CELL,
                                    {CELL_TEXT, "spec.pool.name", NULL},
                                    AGE_CELL};
 
+static const Column API_SERVICE[] = {COLUMN_NAME, COLUMN_TEXT("Service"), COLUMN_TEXT("Available"), COLUMN_AGE};
+
 #define ROW(group, plural, columns, print)                                                                             \
     { group, plural, columns, ELEMENTSOF(columns), NULL, print, NULL }
 #define CELLS(group, plural, columns, cells)                                                                           \
     { group, plural, columns, ELEMENTSOF(columns), cells, NULL, NULL }
 static const Printer ROWS[] = {
+    ROW("apiregistration.k8s.io", "apiservices", API_SERVICE, print_api_service),
     ROW("networking.k8s.io", "ingresses", INGRESS, print_ingress),
     ROW("networking.k8s.io", "ingressclasses", INGRESS_CLASS, print_ingress_class),
     ROW("networking.k8s.io", "networkpolicies", POLICY, print_network_policy),

@@ -558,7 +558,7 @@ static int client_handshake(Transport *t, const DuplexConnect *to, uint64_t dead
         int r = transport_handshake(t, &events);
         if (r != -EAGAIN) {
             long verify = SSL_get_verify_result(t->ssl);
-            if (r < 0 && verify != X509_V_OK)
+            if (r < 0 && verify != X509_V_OK && !to->ret_error)
                 log_warn("TLS to %s:%u: %s", to->host, to->port, X509_verify_cert_error_string(verify));
             return r < 0 && verify != X509_V_OK ? -EACCES : r;
         }
