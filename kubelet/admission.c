@@ -37,6 +37,7 @@ static void add_ports(const Value *containers, bool sidecars_only, PodDemand *de
 static void demand_of(const Value *pod, PodDemand *ret) {
     *ret = (PodDemand){0};
     pod_resources(pod, &ret->resources);
+    ret->qos = pod_qos_class(pod);
     add_ports(pod_containers(pod), false, ret);
     add_ports(pod_init_containers(pod), true, ret);
 }
@@ -46,18 +47,33 @@ void demand_done(PodDemand *demand) {
     *demand = (PodDemand){0};
 }
 
+/* Under the lock: the cgroup of burstable pods has the CPU that those of them which hold some ask for. */
+static void share_cpu(Kubelet *k) {
+    _cleanup_free_ char *error = NULL;
+    int64_t milli = 0;
+    const char *uid;
+    const Pod *p;
+    STRMAP_FOREACH (k->pods, uid, p)
+        if (p->holds && p->demand.qos == QOS_BURSTABLE)
+            milli += p->demand.resources.cpu_request_milli;
+    if (milli != k->burstable_milli && cgroups_burstable_share(k->cgroups, milli, &error) < 0)
+        log_warn("the CPU share of burstable pods cannot be set: %s", error);
+    k->burstable_milli = milli;
+}
+
 /* Under the lock; takes the demand. */
-static void hold(Pod *p, PodDemand *demand) {
+static void hold(Kubelet *k, Pod *p, PodDemand *demand) {
     demand_done(&p->demand);
     p->demand = *demand;
     p->holds = true;
+    share_cpu(k);
 }
 
 void pod_hold(Kubelet *k, Pod *p, const Value *pod) {
     PodDemand demand;
     demand_of(pod, &demand);
     pthread_mutex_lock(&k->lock);
-    hold(p, &demand);
+    hold(k, p, &demand);
     pthread_mutex_unlock(&k->lock);
 }
 
@@ -83,6 +99,8 @@ void pod_release(Kubelet *k, Pod *p) {
     bool held = p->holds;
     p->holds = false;
     demand_done(&p->demand);
+    if (held)
+        share_cpu(k);
     pthread_mutex_unlock(&k->lock);
     if (held)
         resizes_retry(k);
@@ -150,7 +168,7 @@ bool pod_hold_resized(PodSync *s, const Value *desired, const char **ret_message
     if (v.reason)
         demand_done(&demand);
     else
-        hold(s->p, &demand);
+        hold(s->k, s->p, &demand);
     pthread_mutex_unlock(&s->k->lock);
     *ret_message = v.message;
     return !v.reason;
@@ -238,7 +256,7 @@ static Verdict check(PodSync *s, const Object *node) {
     pthread_mutex_lock(&s->k->lock);
     v = check_resources(s, &demand, &clash);
     if (!v.reason)
-        hold(s->p, &demand); /* before the next one is asked */
+        hold(s->k, s->p, &demand); /* before the next one is asked */
     else
         demand_done(&demand);
     pthread_mutex_unlock(&s->k->lock);

@@ -117,15 +117,6 @@ static int make_path(Cgroups *c, const char *below, char **ret_error) {
     return 0;
 }
 
-int cgroups_setup(Cgroups *c, char **ret_error) {
-    for (size_t i = 0; i < ELEMENTSOF(class_folders); i++) {
-        int r = make_path(c, class_folders[i], ret_error);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
 char *cgroups_pod_path(QosClass class, const char *uid) {
     return xasprintf("%s/pod%s", class_folders[class], uid);
 }
@@ -142,6 +133,30 @@ static int write_int(const char *folder, const char *file, int64_t v, bool must,
     char text[32];
     snprintf(text, sizeof text, "%lld", (long long)v);
     return write_value(folder, file, text, must, ret_error);
+}
+
+/* The share of the CPU that a class has beside the others. */
+static int class_share(Cgroups *c, QosClass class, int64_t shares, char **ret_error) {
+    if (c->v2) {
+        _cleanup_free_ char *folder = xasprintf("%s%s%s", c->mount_root, c->root, class_folders[class]);
+        return write_int(folder, "cpu.weight", cpu_weight_from_shares(shares), false, ret_error);
+    }
+    _cleanup_free_ char *folder = xasprintf("%s/cpu%s%s", c->mount_root, c->root, class_folders[class]);
+    return write_int(folder, "cpu.shares", shares, false, ret_error);
+}
+
+int cgroups_burstable_share(Cgroups *c, int64_t request_milli, char **ret_error) {
+    return class_share(c, QOS_BURSTABLE, cpu_shares_from_milli(request_milli), ret_error);
+}
+
+int cgroups_setup(Cgroups *c, char **ret_error) {
+    for (size_t i = 0; i < ELEMENTSOF(class_folders); i++) {
+        int r = make_path(c, class_folders[i], ret_error);
+        if (r < 0)
+            return r;
+    }
+    int r = class_share(c, QOS_BEST_EFFORT, CPU_MIN_SHARES, ret_error);
+    return r < 0 ? r : class_share(c, QOS_BURSTABLE, CPU_MIN_SHARES, ret_error);
 }
 
 static int apply_v2(const char *folder, const PodResources *r, char **ret_error) {

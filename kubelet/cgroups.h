@@ -12,8 +12,10 @@ int cgroups_open(const char *mount_root, const char *root, Cgroups **ret, char *
 void cgroups_free(Cgroups *cgroups);
 DEFINE_CLEANUP(Cgroups, cgroups_free)
 bool cgroups_is_v2(const Cgroups *cgroups);
-/* Makes kubepods and its two children. */
+/* Makes kubepods and its two children, both with the least share of the CPU: pods of best effort keep it. */
 int cgroups_setup(Cgroups *cgroups, char **ret_error);
+/* Those of burstable pods share what these request together. */
+int cgroups_burstable_share(Cgroups *cgroups, int64_t request_milli, char **ret_error);
 /* "/kubepods/burstable/pod<uid>", below the node's root. */
 char *cgroups_pod_path(QosClass class, const char *uid);
 /* Makes the pod's cgroup and sets its limits; again on change. */

@@ -51,6 +51,7 @@ typedef struct HostPort {
 /* What a pod takes of the node while it is there. */
 typedef struct PodDemand {
     PodResources resources;
+    QosClass qos;
     HostPort *ports;
     size_t n_ports;
 } PodDemand;
@@ -114,8 +115,9 @@ struct Kubelet {
     struct ImageGc *image_gc;
     Object *node_ref; /* (K) what events about the node name */
     pthread_mutex_t lock;
-    StrMap *pods;          /* (K) uid -> Pod */
-    StrMap *sandbox_owner; /* (K) sandbox id -> uid (owned string) */
+    StrMap *pods;            /* (K) uid -> Pod */
+    int64_t burstable_milli; /* (K) CPU that burstable pods hold: the share of their cgroup */
+    StrMap *sandbox_owner;   /* (K) sandbox id -> uid (owned string) */
     atomic_bool stopping;
     atomic_int syncs;    /* pod syncs under way */
     atomic_int requests; /* of the server, on request_pool */

@@ -48,9 +48,9 @@ step() {
 }
 bc_sub() { awk -v a="$1" -v b="$2" 'BEGIN { print a - b }'; }
 
-# eventually SECONDS COMMAND...: until it succeeds.
+# eventually SECONDS COMMAND...: until it succeeds. SLOW=N waits N times as long (emulated machines).
 eventually() {
-  local deadline=$((SECONDS + $1))
+  local deadline=$((SECONDS + $1 * ${SLOW:-1}))
   shift
   until "$@"; do
     [ $SECONDS -lt $deadline ] || { echo "still not true: $*"; return 1; }

@@ -132,6 +132,20 @@ static bool there(const char *root, const char *path) {
     return fs_exists(text);
 }
 
+static void make_file(const char *root, const char *name) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    assert_int_equal(fs_write_atomic(path, "", 0, 0644), 0);
+}
+
+static void assert_content(const char *root, const char *name, const char *want) {
+    char path[512];
+    _cleanup_free_ char *text = NULL;
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    assert_int_equal(fs_read_file(path, 100, &text, NULL), 0);
+    assert_string_equal(text, want);
+}
+
 static void test_cgroups_v1(void **state) {
     (void)state;
     char root[] = "/tmp/lighter-cgroups-XXXXXX";
@@ -172,21 +186,22 @@ static void test_cgroups_v2(void **state) {
     assert_int_equal(cgroups_open(root, "/node-a", &c, &error), 0);
     assert_true(cgroups_is_v2(c));
     assert_int_equal(cgroups_setup(c, &error), 0);
+    make_file(root, "node-a/kubepods/besteffort/cpu.weight");
+    make_file(root, "node-a/kubepods/burstable/cpu.weight");
+    assert_int_equal(cgroups_setup(c, &error), 0);
+    assert_content(root, "node-a/kubepods/besteffort/cpu.weight", "1");
+    assert_int_equal(cgroups_burstable_share(c, 100, &error), 0);
+    assert_content(root, "node-a/kubepods/burstable/cpu.weight", "4");
     make(root, "node-a/kubepods/podu1");
     static const char *const files[] = {"cpu.max", "memory.max", "cpu.weight"};
     for (size_t i = 0; i < ELEMENTSOF(files); i++) {
-        snprintf(path, sizeof path, "%s/node-a/kubepods/podu1/%s", root, files[i]);
-        assert_int_equal(fs_write_atomic(path, "", 0, 0644), 0);
+        snprintf(path, sizeof path, "node-a/kubepods/podu1/%s", files[i]);
+        make_file(root, path);
     }
     _cleanup_(arena_freep) Arena *arena = arena_new(0);
     assert_int_equal(cgroups_pod_apply(c, parse(arena, GUARANTEED), &error), 0);
-    _cleanup_free_ char *cpu = NULL, *memory = NULL;
-    snprintf(path, sizeof path, "%s/node-a/kubepods/podu1/cpu.max", root);
-    assert_int_equal(fs_read_file(path, 100, &cpu, NULL), 0);
-    assert_string_equal(cpu, "50000 100000");
-    snprintf(path, sizeof path, "%s/node-a/kubepods/podu1/memory.max", root);
-    assert_int_equal(fs_read_file(path, 100, &memory, NULL), 0);
-    assert_string_equal(memory, "67108864");
+    assert_content(root, "node-a/kubepods/podu1/cpu.max", "50000 100000");
+    assert_content(root, "node-a/kubepods/podu1/memory.max", "67108864");
     fs_remove_tree(root);
 }
 
