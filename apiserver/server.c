@@ -193,6 +193,7 @@ static void write_metrics(Buf *out, void *userdata) {
     ApiServer *server = userdata;
     metrics_write(server->metrics, out, watch_hub_count(api_http_watch_hub(server->api)));
     admission_metrics_write(server->admission, out);
+    custom_resources_metrics_write(server->custom, out);
 }
 
 bool apiserver_etcd_flags_ok(const char *program, ApiServerEtcd *etcd, const FlagList *servers) {
@@ -295,7 +296,7 @@ static int open_admission(ApiServer *server, const ApiServerConfig *config) {
 }
 
 static void open_core(ApiServer *server) {
-    server->custom = custom_resources_new();
+    server->custom = custom_resources_new(server->webhooks);
     ApiCoreConfig core = {
         .store = server->store,
         .custom = server->custom,

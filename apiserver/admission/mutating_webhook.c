@@ -81,8 +81,9 @@ static void apply(const WebhookRequest *request, WebhookInvocation *item, bool *
                                     item->hook->name));
         return;
     }
-    if (decode(request, item, &patched, ret_changed) == 0)
-        webhook_take_object(request, item->resource, patched);
+    if (decode(request, item, &patched, ret_changed) == 0 &&
+        webhook_take_object(request, item->resource, patched, &item->err) < 0)
+        item->verdict = WEBHOOK_ERROR;
 }
 
 /* ---- the run ---- */

@@ -59,15 +59,28 @@ static bool is_scale(const WebhookRequest *request) {
     return request->own && streq(request->own->kind, "Scale");
 }
 
-void webhook_take_object(const WebhookRequest *request, const Resource *resource, Value *changed) {
+static int take_custom(const WebhookRequest *request, Value *changed, ApiError *err) {
+    AdmissionRequest *admission = request->admission;
+    int r = custom_resources_convert(admission->strategy->arena, admission->resource, &changed, 1, err);
+    if (r < 0)
+        return r;
+    custom_resource_read(admission->strategy->arena, admission->resource, changed);
+    *admission->object = *changed;
+    return 0;
+}
+
+int webhook_take_object(const WebhookRequest *request, const Resource *resource, Value *changed, ApiError *err) {
     AdmissionRequest *admission = request->admission;
     Arena *arena = admission->strategy->arena;
     if (is_scale(request))
         scale_view_apply(arena, request->resource, changed, admission->object);
     else if (request->own || resource == admission->resource)
         *admission->object = *changed;
+    else if (resource->custom)
+        return take_custom(request, changed, err);
     else
         *admission->object = *convert_object(arena, resource, admission->resource, changed);
+    return 0;
 }
 
 int webhook_object(const WebhookRequest *request, const Resource *resource, const Value *object, const Value **ret,
@@ -83,8 +96,10 @@ int webhook_object(const WebhookRequest *request, const Resource *resource, cons
     }
     if (!object || request->own || resource == admission->resource)
         return 0;
-    *ret = convert_object(arena, admission->resource, resource, value_copy(arena, object));
-    return 0;
+    Value *copy = value_copy(arena, object);
+    int r = resource->custom ? custom_resources_convert(arena, resource, &copy, 1, err) : 0;
+    *ret = r < 0 || resource->custom ? copy : convert_object(arena, admission->resource, resource, copy);
+    return r;
 }
 
 /* ---- selectors ---- */

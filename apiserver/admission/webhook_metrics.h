@@ -3,8 +3,6 @@
 
 #include "base/buf.h"
 
-#define WEBHOOK_SERIES_MAX 5000 /* label sets of one metric; past it new ones are not counted */
-
 typedef struct WebhookMetrics WebhookMetrics;
 
 WebhookMetrics *webhook_metrics_new(void);

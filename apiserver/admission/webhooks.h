@@ -66,7 +66,7 @@ const char *webhook_kind(const WebhookRequest *request, const Resource *resource
 int webhook_object(const WebhookRequest *request, const Resource *resource, const Value *object, const Value **ret,
                    ApiError *err);
 /* The way back: what a webhook made of that. */
-void webhook_take_object(const WebhookRequest *request, const Resource *resource, Value *changed);
+int webhook_take_object(const WebhookRequest *request, const Resource *resource, Value *changed, ApiError *err);
 
 /* ---- calls ---- */
 

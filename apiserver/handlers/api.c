@@ -1,4 +1,5 @@
 #include "apiserver/handlers/verbs.h"
+#include "apiserver/registry/custom_resources.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -127,6 +128,12 @@ int api_catch_up(ApiCore *core, const ApiRequest *request, ApiError *err) {
     return r < 0 ? api_error_from_errno(err, r, "store") : 0;
 }
 
+/* To the version asked for, all objects in one review. */
+static int convert_response(const Resource *resource, ApiResponse *response, ApiError *err) {
+    int r = response->object ? custom_resources_convert_objects(resource, &response->object, 1, err) : 0;
+    return r < 0 ? r : custom_resources_convert_objects(resource, response->list.items, response->list.n, err);
+}
+
 int api_execute(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err) {
     static const ApiInput none = {0};
     api_verb_fn fn = find_verb(request);
@@ -135,6 +142,8 @@ int api_execute(ApiCore *core, const ApiRequest *request, const ApiInput *input,
     *ret = (ApiResponse){.code = request->verb == API_CREATE ? 201 : 200};
     int r = api_catch_up(core, request, err);
     r = r < 0 ? r : fn(core, request, input ? input : &none, ret, err);
+    if (r == 0 && custom_resources_converts(request->resource))
+        r = convert_response(request->resource, ret, err);
     if (r < 0) {
         char **warnings = ret->warnings;
         size_t n = ret->n_warnings;

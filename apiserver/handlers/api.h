@@ -30,7 +30,7 @@ const ApiCoreConfig *api_core_config(const ApiCore *core);
 
 typedef struct ApiResponse {
     int code;             /* HTTP status */
-    Object *object;       /* a reference, storage form; or */
+    Object *object;       /* a reference, storage form, or the version asked for where a webhook converts; or */
     Value *value;         /* a tree with kind and apiVersion, in the request's arena; or */
     const Schema *schema; /* of value */
     bool is_list;

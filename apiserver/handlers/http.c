@@ -425,7 +425,8 @@ void api_http_serve(Exchange *exchange) {
         return run_on_pool(exchange, catch_up_and_watch);
     if (stream)
         return watch_serve(exchange);
-    if (!waits && (route->verb == API_GET || route->verb == API_LIST))
+    bool reads = route->verb == API_GET || route->verb == API_LIST;
+    if (reads && !waits && !custom_resources_converts(request->resource)) /* a webhook would block the loop */
         return execute(exchange);
     run_on_pool(exchange, run_exchange);
 }

@@ -105,15 +105,11 @@ static int apply_transform(void *userdata, const Value *old, Value **ret, ApiErr
     r = check_name(request, applied, err);
     if (r < 0)
         return r;
-    const Resource *at = registry_managed_version(call);
-    applied = convert_object(arena, request->resource, at, applied);
-    if (old)
-        old = convert_object(arena, call->resource, at, value_copy(arena, old));
+    applied = convert_object(arena, request->resource, call->resource, applied);
     registry_managed_input(call, &input);
     r = managed_apply(arena, &input, old, applied, &merged, &changed, err);
     if (r < 0)
         return r;
-    merged = convert_object(arena, at, call->resource, merged);
     schema_normalize(arena, call->resource->schema, merged, NULL, NULL);
     registry_set_defaults(arena, call->resource, merged);
     *ret = subresource_mask(arena, request->subresource, old, merged);

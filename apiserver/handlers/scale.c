@@ -6,9 +6,14 @@
 
 #include <errno.h>
 
-static int answer(const ApiRequest *request, const Object *object, ApiResponse *ret, ApiError *err) {
+static int answer(RegistryCall *call, const Object *object, ApiResponse *ret, ApiError *err) {
+    const ApiRequest *request = call->request;
+    Value *tree;
+    int r = registry_tree(call, object, &tree, err);
+    if (r < 0)
+        return r;
     ret->schema = &schema_autoscaling_v1_Scale;
-    return scale_view(request->arena, request->resource, object_value(object, request->arena), &ret->value, err);
+    return scale_view(request->arena, request->resource, tree, &ret->value, err);
 }
 
 int scale_get(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err) {
@@ -17,7 +22,7 @@ int scale_get(ApiCore *core, const ApiRequest *request, const ApiInput *input, A
     _cleanup_object_ Object *object = NULL;
     registry_call_init(&call, api_core_registry(core), request);
     int r = registry_get(&call, str_or(request->ns, ""), request->name, &object, err);
-    return r < 0 ? r : answer(request, object, ret, err);
+    return r < 0 ? r : answer(&call, object, ret, err);
 }
 
 typedef struct Scaling {
@@ -82,7 +87,7 @@ int scale_update(ApiCore *core, const ApiRequest *request, const ApiInput *input
     RegistryUpdate update = {.transform = scale_transform, .userdata = &scaling, .check_uid = true};
     int r = registry_update(&call, &update, &result, err);
     response_take_warnings(ret, &call);
-    return r < 0 ? r : answer(request, result.object, ret, err);
+    return r < 0 ? r : answer(&call, result.object, ret, err);
 }
 
 int scale_patch(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err) {

@@ -3,6 +3,8 @@
  * whose resource changed. */
 #include "apiserver/handlers/encode.h"
 #include "apiserver/handlers/http.h"
+#include "apiserver/handlers/watch_conversion.h"
+#include "apiserver/registry/custom_resources.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/str.h"
@@ -13,7 +15,7 @@
 
 #define WATCH_BOOKMARK_NS (60 * NS_PER_SEC) /* as the reference's watch cache */
 #define WATCH_TIMEOUT_MIN_SECONDS 1800      /* without timeoutSeconds: this to twice this */
-#define WATCH_BATCH 64                      /* events given to the connection before others have their turn */
+#define WATCH_BATCH WATCH_CONVERSION_BATCH  /* events given to the connection before others have their turn */
 #define HUB_LOOPS_MAX 256
 
 typedef struct Bucket Bucket;
@@ -22,7 +24,8 @@ typedef struct Stream {
     Exchange *exchange;
     ListParameters parameters;
     Watch *watch;
-    ObjectList initial; /* synthetic ADDED events */
+    WatchConversion *conversion; /* NULL: objects are sent without asking a webhook */
+    ObjectList initial;          /* synthetic ADDED events */
     size_t next_initial;
     bool send_end_bookmark, sent_any, ended;
     uint64_t revision;   /* of the initial list */
@@ -139,6 +142,7 @@ static void unlink_stream(Stream *stream) {
 static void stream_free(Stream *stream) {
     source_unref(stream->timer);
     watch_close(stream->watch);
+    watch_conversion_free(stream->conversion);
     object_list_done(&stream->initial);
     list_parameters_done(&stream->parameters);
     if (stream->exchange->done)
@@ -210,13 +214,57 @@ static void send_bookmark(Stream *stream, uint64_t revision, bool initial_end) {
     send_value(stream, "BOOKMARK", schema, v, arena);
 }
 
+static const char *type_name(WatchType type) {
+    return type == WATCH_ADDED ? "ADDED" : type == WATCH_MODIFIED ? "MODIFIED" : "DELETED";
+}
+
+/* Takes the reference. */
+static void deliver(Stream *stream, WatchType type, Object *object) {
+    if (stream->conversion) {
+        watch_conversion_add(stream->conversion, type, object);
+        return;
+    }
+    send_event(stream, type_name(type), object);
+    object_unref(object);
+}
+
+/* Sends what has been converted; false: the stream has to wait for more of it. */
+static bool send_converted(Stream *stream) {
+    _cleanup_api_error_ ApiError err = {0};
+    WatchEvent event;
+    int r;
+    if (!stream->conversion)
+        return true;
+    if (watch_conversion_is_busy(stream->conversion))
+        return false;
+    while ((r = watch_conversion_next(stream->conversion, &event, &err)) > 0) {
+        send_event(stream, type_name(event.type), event.object);
+        object_unref(event.object);
+    }
+    if (r < 0)
+        send_error(stream, &err);
+    return true;
+}
+
+/* Has a webhook convert what was collected; true: that is under way (or has failed, and the stream ends). */
+static bool start_conversion(Stream *stream) {
+    _cleanup_api_error_ ApiError err = {0};
+    int r = stream->conversion ? watch_conversion_start(stream->conversion) : 0;
+    if (r < 0) {
+        api_error_set(&err, 429, "TooManyRequests", "Too many requests, please try again later.");
+        send_error(stream, &err);
+    }
+    return r != 0;
+}
+
 static HttpStreamResult pull_initial(Stream *stream) {
     size_t budget = WATCH_BATCH;
     while (stream->next_initial < stream->initial.n && budget--) {
         Object **item = &stream->initial.items[stream->next_initial++];
-        send_event(stream, "ADDED", *item);
-        *item = object_unref(*item);
+        deliver(stream, WATCH_ADDED, TAKE_PTR(*item));
     }
+    if (start_conversion(stream))
+        return stream->ended ? HTTP_STREAM_MORE : HTTP_STREAM_WAIT;
     if (stream->next_initial < stream->initial.n)
         return HTTP_STREAM_MORE;
     object_list_done(&stream->initial);
@@ -226,10 +274,6 @@ static HttpStreamResult pull_initial(Stream *stream) {
         send_bookmark(stream, stream->revision, true);
     stream->send_end_bookmark = false;
     return HTTP_STREAM_MORE;
-}
-
-static const char *type_name(WatchType type) {
-    return type == WATCH_ADDED ? "ADDED" : type == WATCH_MODIFIED ? "MODIFIED" : "DELETED";
 }
 
 static HttpStreamResult pull_events(Stream *stream) {
@@ -243,8 +287,9 @@ static HttpStreamResult pull_events(Stream *stream) {
             return HTTP_STREAM_MORE;
         }
         if (event.object && event.revision > stream->skip_until)
-            send_event(stream, type_name(event.type), event.object);
-        object_unref(event.object);
+            deliver(stream, event.type, event.object);
+        else
+            object_unref(event.object);
     }
     return HTTP_STREAM_MORE;
 }
@@ -259,6 +304,8 @@ static void arm(Stream *stream) {
 static HttpStreamResult pull(HttpRequest *http, void *userdata) {
     Stream *stream = userdata;
     (void)http;
+    if (!stream->ended && !send_converted(stream))
+        return HTTP_STREAM_WAIT;
     if (stream->ended)
         return HTTP_STREAM_END;
     if (stream->initial.items || stream->send_end_bookmark)
@@ -269,6 +316,8 @@ static HttpStreamResult pull(HttpRequest *http, void *userdata) {
     }
     HttpStreamResult result = pull_events(stream);
     uint64_t now = now_monotonic_ns();
+    if (start_conversion(stream))
+        return stream->ended ? HTTP_STREAM_MORE : HTTP_STREAM_WAIT;
     if (result == HTTP_STREAM_WAIT && now >= stream->next_bookmark_ns) {
         if (stream->exchange->request.options.allow_watch_bookmarks)
             send_bookmark(stream, watch_revision(stream->watch), false);
@@ -283,6 +332,10 @@ static void closed(HttpRequest *http, void *userdata) {
     (void)http;
     unlink_stream(stream);
     stream_free(stream);
+}
+
+static void wake(void *userdata) {
+    http_stream_wake(((Stream *)userdata)->exchange->http);
 }
 
 static void on_timer(Source *source, void *userdata) {
@@ -358,6 +411,8 @@ void watch_serve(Exchange *exchange) {
     stream->exchange = exchange;
     stream->bucket = bucket_of(api_http_watch_hub(exchange->api), loop);
     stream->row_bit = store_row_bit(request->resource->storage);
+    if (custom_resources_converts(request->resource))
+        stream->conversion = watch_conversion_new(api_http_pool(exchange->api), loop, request->resource, wake, stream);
     if (request->name && !request->options.field_selector)
         request->options.field_selector = arena_printf(exchange->arena, "metadata.name=%s", request->name);
     int r = list_parameters_read(request, true, &stream->parameters, &err);

@@ -94,10 +94,6 @@ Value *convert_object(Arena *arena, const Resource *from, const Resource *to, Va
     if (from == to || (streq(from->group, to->group) && streq(from->version, to->version)))
         return object;
     Value *out = value_copy(arena, object);
-    if (from->custom) { /* conversion None: the same object by another name */
-        value_set(arena, out, "apiVersion", value_string(arena, resource_api_version(arena, to)));
-        return out;
-    }
     if (streq(from->kind, "Event"))
         out = convert_event(arena, from, to, object);
     else if (streq(from->kind, "HorizontalPodAutoscaler") && streq(to->version, "v1"))

@@ -1,4 +1,4 @@
-/* Between the versions of a resource and the one that is stored. Most resources have one version and pass unchanged. */
+/* Between the versions of a built-in resource and the one that is stored. Most have one version and pass unchanged. */
 #pragma once
 
 #include "api/codec.h"

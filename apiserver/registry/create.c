@@ -129,8 +129,11 @@ static int exists_error(RegistryCall *call, const Value *object, ApiError *err) 
 }
 
 /* A dry run touches nothing, but says what would have happened. */
-static int write_new(RegistryCall *call, const Value *object, RegistryResult *ret) {
-    _cleanup_object_ Object *made = engine_object(call, object);
+static int write_new(RegistryCall *call, const Value *object, RegistryResult *ret, ApiError *err) {
+    _cleanup_object_ Object *made = NULL;
+    int r = engine_object(call, object, &made, err);
+    if (r < 0)
+        return r;
     Store *store = registry_store(call->registry);
     if (!call->context.dry_run)
         return store_create(store, made, &ret->object);
@@ -157,11 +160,11 @@ static int create_once(RegistryCall *call, Value *object, RegistryResult *ret, A
     int r = engine_before_create(call, object, err);
     bool stored = false;
     if (r == 0) {
-        r = write_new(call, object, ret);
+        r = write_new(call, object, ret, err);
         stored = r == 0;
         if (r == -EEXIST)
             r = exists_error(call, object, err);
-        else if (r < 0)
+        else if (r < 0 && !err->code)
             r = registry_store_error(call, meta_get(object, "name"), r, err);
     }
     if ((!stored || call->context.dry_run) && strategy->rollback)

@@ -19,6 +19,7 @@ typedef struct Definition { /* what one state of a CustomResourceDefinition made
 } Definition;
 
 struct CustomResources {
+    ConversionService *conversions;
     pthread_rwlock_t lock;
     Definition *all; /* every one ever made, newest first */
     const CustomVersion **served;
@@ -26,8 +27,9 @@ struct CustomResources {
     uint64_t generation;
 };
 
-CustomResources *custom_resources_new(void) {
+CustomResources *custom_resources_new(WebhookClient *webhooks) {
     CustomResources *set = NEW0(CustomResources);
+    set->conversions = conversion_service_new(webhooks);
     pthread_rwlock_init(&set->lock, NULL);
     return set;
 }
@@ -47,6 +49,7 @@ void custom_resources_free(CustomResources *set) {
         definition_free(d);
     }
     pthread_rwlock_destroy(&set->lock);
+    conversion_service_free(set->conversions);
     free(set->served);
     free(set);
 }
@@ -209,14 +212,17 @@ static void make_version(Definition *definition, const Value *v, CustomVersion *
         definition->storage = row;
 }
 
-static Definition *definition_new(const Value *crd) {
+static Definition *definition_new(ConversionService *conversions, const Value *crd) {
     Definition *definition = NEW0(Definition);
     definition->arena = arena_new(0);
     definition->tree = value_copy(definition->arena, crd);
     const Value *versions = value_path(definition->tree, "spec", "versions", NULL), *v;
     definition->versions = arena_alloc0(definition->arena, (value_len(versions) + 1) * sizeof(CustomVersion));
-    VALUE_FOREACH (v, versions)
+    const CustomConversion *conversion = custom_conversion_new(definition->arena, conversions, definition->tree);
+    VALUE_FOREACH (v, versions) {
+        definition->versions[definition->n_versions].conversion = conversion;
         make_version(definition, v, &definition->versions[definition->n_versions++]);
+    }
     if (!definition->storage && definition->n_versions)
         definition->storage = &definition->versions[0].resource;
     for (size_t i = 0; i < definition->n_versions; i++) {
@@ -272,7 +278,7 @@ void custom_resources_serve(CustomResources *set, const Value *const *definition
             continue;
         Definition *d = find_same(set, definitions[i]);
         if (!d) {
-            d = definition_new(definitions[i]);
+            d = definition_new(set->conversions, definitions[i]);
             pthread_rwlock_wrlock(&set->lock);
             d->older = set->all;
             set->all = d;
@@ -339,6 +345,43 @@ uint64_t custom_resources_generation(CustomResources *set) {
 }
 
 /* ---- objects ---- */
+
+bool custom_resources_converts(const Resource *resource) {
+    return resource->custom && custom_version(resource)->conversion;
+}
+
+int custom_resources_convert(Arena *arena, const Resource *resource, Value **objects, size_t n, ApiError *err) {
+    const CustomConversion *conversion = custom_version(resource)->conversion;
+    const char *api_version = resource_api_version(arena, resource);
+    for (size_t i = 0; i < n && !conversion; i++)
+        value_set_str(arena, objects[i], "apiVersion", api_version);
+    return conversion ? custom_conversion_run(conversion, arena, api_version, objects, n, err) : 0;
+}
+
+int custom_resources_convert_objects(const Resource *resource, Object **objects, size_t n, ApiError *err) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value **trees = arena_alloc(arena, (n + 1) * sizeof *trees);
+    size_t *places = arena_alloc(arena, (n + 1) * sizeof *places), others = 0;
+    const char *api_version = resource_api_version(arena, resource);
+    for (size_t i = 0; i < n; i++) {
+        trees[others] = object_value(objects[i], arena);
+        if (!streq_null(value_get_str(trees[others], "apiVersion"), api_version))
+            places[others++] = i;
+    }
+    int r = custom_resources_convert(arena, resource, trees, others, err);
+    for (size_t i = 0; r == 0 && i < others; i++) {
+        Object **object = &objects[places[i]];
+        _cleanup_object_ Object *made = object_from_value(resource, trees[i]);
+        Object *converted = object_with_revision(made, object_revision(*object));
+        object_unref(*object);
+        *object = converted;
+    }
+    return r;
+}
+
+void custom_resources_metrics_write(CustomResources *set, Buf *out) {
+    conversion_metrics_write(set->conversions, out);
+}
 
 void custom_resource_default(Arena *arena, const Resource *resource, Value *object) {
     structural_drop_nulls(custom_version(resource)->schema, object);

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "api/json_schema.h"
-#include "api/resource.h"
+#include "apiserver/registry/custom_conversion.h"
 
 typedef struct CustomResources CustomResources;
 
@@ -19,13 +19,15 @@ typedef struct CustomVersion {
     const char *spec_replicas, *status_replicas, *label_selector; /* ".spec.replicas"; NULL: no scale, no selector */
     const char *deprecation;                                      /* the warning; NULL: not deprecated */
     bool has_status;
+    const CustomConversion *conversion; /* by webhook; NULL: the same object by another name */
 } CustomVersion;
 
 static inline const CustomVersion *custom_version(const Resource *resource) {
     return resource->custom;
 }
 
-CustomResources *custom_resources_new(void);
+/* `webhooks`: whom conversions are asked through, borrowed; NULL: none can be. */
+CustomResources *custom_resources_new(WebhookClient *webhooks);
 void custom_resources_free(CustomResources *set); /* after every object and watch is gone */
 DEFINE_CLEANUP(CustomResources, custom_resources_free)
 
@@ -41,7 +43,17 @@ const Resource **custom_resources_all(CustomResources *set, Arena *arena);
 /* Grows with every change of what is served. */
 uint64_t custom_resources_generation(CustomResources *set);
 
-/* An object as stored to the form of `resource`: its version, pruned and defaulted by its schema. In place. */
+/* Whether objects in another version than `resource` are converted by a webhook, which blocks. */
+bool custom_resources_converts(const Resource *resource);
+/* Objects of any version of it to that of `resource`, in place; those that are of it already are left alone. */
+int custom_resources_convert(Arena *arena, const Resource *resource, Value **objects, size_t n, ApiError *err);
+/* The same for objects as they are stored: those of another version are replaced. */
+int custom_resources_convert_objects(const Resource *resource, Object **objects, size_t n, ApiError *err);
+/* Figures of conversion webhooks. */
+void custom_resources_metrics_write(CustomResources *set, Buf *out);
+
+/* An object, converted where a webhook does that, to the form of `resource`: its version, pruned and defaulted by its
+ * schema. In place. */
 void custom_resource_read(Arena *arena, const Resource *resource, Value *object);
 void custom_resource_default(Arena *arena, const Resource *resource, Value *object);
 /* What is at a simple JSON path (".spec.list[0].name", ".metadata.labels['a.b/c']"); NULL: nothing. */

@@ -179,15 +179,18 @@ static void mark_deleting(RegistryCall *call, Value *object) {
         call->strategy->mark_deleting(&call->context, object);
 }
 
-static int remove_now(RegistryCall *call, Object *old, const Value *object, RegistryResult *ret) {
-    _cleanup_object_ Object *last = engine_object(call, object);
+static int remove_now(RegistryCall *call, Object *old, const Value *object, RegistryResult *ret, ApiError *err) {
+    _cleanup_object_ Object *last = NULL;
+    int r = engine_object(call, object, &last, err);
+    if (r < 0)
+        return r;
     if (call->context.dry_run) {
         ret->object = object_with_revision(last, object_revision(old));
         ret->deleted = true;
         return 0;
     }
-    int r = store_delete(registry_store(call->registry), call->resource, object_namespace(old), object_name(old),
-                         object_revision(old), last, &ret->object);
+    r = store_delete(registry_store(call->registry), call->resource, object_namespace(old), object_name(old),
+                     object_revision(old), last, &ret->object);
     if (r < 0)
         return r;
     ret->deleted = true;
@@ -196,8 +199,11 @@ static int remove_now(RegistryCall *call, Object *old, const Value *object, Regi
     return 0;
 }
 
-static int keep_for_now(RegistryCall *call, Object *old, const Value *object, RegistryResult *ret) {
-    _cleanup_object_ Object *marked = engine_object(call, object);
+static int keep_for_now(RegistryCall *call, Object *old, const Value *object, RegistryResult *ret, ApiError *err) {
+    _cleanup_object_ Object *marked = NULL;
+    int r = engine_object(call, object, &marked, err);
+    if (r < 0)
+        return r;
     if (call->context.dry_run) {
         ret->object = object_with_revision(marked, object_revision(old));
         return 0;
@@ -207,8 +213,11 @@ static int keep_for_now(RegistryCall *call, Object *old, const Value *object, Re
 
 static int delete_once(RegistryCall *call, const DeleteOptions *options, Object *old, RegistryResult *ret,
                        ApiError *err) {
-    Value *object = object_value(old, call->context.arena);
-    int r = call->strategy->check_delete ? call->strategy->check_delete(&call->context, object, err) : 0;
+    Value *object;
+    int r = registry_tree(call, old, &object, err);
+    if (r < 0)
+        return r;
+    r = call->strategy->check_delete ? call->strategy->check_delete(&call->context, object, err) : 0;
     r = r < 0 ? r : check_preconditions(call, options, old, err);
     if (r < 0)
         return r;
@@ -227,8 +236,8 @@ static int delete_once(RegistryCall *call, const DeleteOptions *options, Object 
     if (grace == GRACE_NONE && held)
         mark_deleting(call, object);
     if (held || (grace == GRACE_GIVEN && value_get_int(meta, "deletionGracePeriodSeconds", 0) > 0))
-        return keep_for_now(call, old, object, ret);
-    return remove_now(call, old, object, ret);
+        return keep_for_now(call, old, object, ret, err);
+    return remove_now(call, old, object, ret, err);
 }
 
 int registry_delete(RegistryCall *call, const char *ns, const char *name, const DeleteOptions *options,

@@ -13,7 +13,8 @@ int engine_match_namespace(RegistryCall *call, Value *object, ApiError *err);
 bool engine_may_go(const RegistryCall *call, const Value *object);
 /* managedFields after a write, from what was there before (NULL: nothing). */
 void engine_track_fields(RegistryCall *call, const Value *old, Value *object);
-/* The object at rest of a tree that strategies and admission have changed: members back in the order of the struct. */
-Object *engine_object(RegistryCall *call, const Value *object);
+/* The object at rest of a tree that strategies and admission have changed: members back in the order of the struct, in
+ * the version that is stored. */
+int engine_object(RegistryCall *call, const Value *object, Object **ret, ApiError *err);
 /* Metadata, naming, strategy and validation of a create, up to the store. */
 int engine_before_create(RegistryCall *call, Value *object, ApiError *err);

@@ -12,14 +12,10 @@ static const char *const *reset_fields(const RegistryCall *call) {
     return !subresource && resource_subresource(call->resource, "status") ? status : NULL;
 }
 
-const Resource *registry_managed_version(const RegistryCall *call) {
-    return call->resource->custom ? call->request->resource : call->resource;
-}
-
 void registry_managed_input(RegistryCall *call, ManagedInput *ret) {
     const ApiRequest *request = call->request;
     Arena *arena = call->context.arena;
-    const Resource *at = registry_managed_version(call);
+    const Resource *at = call->resource;
     *ret = (ManagedInput){
         .schema = at->schema,
         .api_version = resource_api_version(arena, at),

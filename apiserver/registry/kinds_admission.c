@@ -1,6 +1,7 @@
 /* admissionregistration.k8s.io. What expressions say is checked by who compiles them. */
 #include "apiserver/registry/checks.h"
 #include "apiserver/registry/kinds.h"
+#include "apiserver/registry/webhook_validate.h"
 #include "base/str.h"
 
 #include <ctype.h>
@@ -10,7 +11,6 @@
 #define AUDIT_ANNOTATIONS_MAX 20
 #define AUDIT_EXPRESSION_MAX (5 * 1024)
 #define TIMEOUT_MAX 30
-#define URL_FORM "; desired format: https://host[/path]"
 
 static const char *const FAILURES[] = {"Fail", "Ignore", NULL}, *const MATCHES[] = {"Equivalent", "Exact", NULL};
 
@@ -117,82 +117,6 @@ static void check_qualified_name(FieldErrors *errors, const Value *hook, const F
         field_invalid_str(errors, &at, name, "should be a domain with at least three segments separated by dots");
 }
 
-static void check_url(FieldErrors *errors, const char *url, const FieldPath *path) {
-    size_t scheme = strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
-    bool has_scheme = scheme && url[scheme] == ':';
-    const char *name = has_scheme ? arena_strndup(errors->arena, url, scheme) : "",
-               *rest = url + (has_scheme ? scheme + 1 : 0);
-    const char *fragment = strchr(rest, '#'), *query = strchr(rest, '?');
-    size_t host = 0;
-    if (str_has_prefix(rest, "//")) {
-        rest += 2;
-        host = strcspn(rest, "/?#");
-    }
-    const char *authority = arena_strndup(errors->arena, rest, host), *at_sign = strrchr(authority, '@');
-    if (!streq(name, "https"))
-        field_invalid_str(errors, path, name, "'https' is the only allowed URL scheme" URL_FORM);
-    if (!*(at_sign ? at_sign + 1 : authority))
-        field_invalid_str(errors, path, "", "host must be specified" URL_FORM);
-    if (at_sign)
-        field_invalid_str(errors, path, arena_strndup(errors->arena, authority, (size_t)(at_sign - authority)),
-                          "user information is not permitted in the URL");
-    if (fragment && fragment[1])
-        field_invalid_str(errors, path, fragment + 1, "fragments are not permitted in the URL");
-    if (query && (!fragment || query < fragment)) {
-        size_t n = strcspn(query + 1, "#");
-        if (n)
-            field_invalid_str(errors, path, arena_strndup(errors->arena, query + 1, n),
-                              "query parameters are not permitted in the URL");
-    }
-}
-
-static void check_service_path(FieldErrors *errors, const char *url_path, const FieldPath *path) {
-    size_t n = strlen(url_path), parts = 0;
-    if (!n || streq(url_path, "/"))
-        return;
-    if (streq(url_path, "//")) {
-        field_invalid_str(errors, path, url_path, "segment[0] may not be empty");
-        return;
-    }
-    if (*url_path != '/')
-        field_invalid_str(errors, path, url_path, "must start with a '/'");
-    const char *text = arena_strndup(errors->arena, url_path + 1, n - 1 - (n > 1 && url_path[n - 1] == '/'));
-    char **steps = str_split(errors->arena, text, '/', &parts);
-    for (size_t i = 0; i < parts; i++) {
-        NameMessages messages = {.arena = errors->arena};
-        if (!*steps[i]) {
-            field_invalid_str(errors, path, url_path, "segment[%zu] may not be empty", i);
-            continue;
-        }
-        name_dns_subdomain(steps[i], &messages);
-        for (size_t k = 0; k < messages.n; k++)
-            field_invalid_str(errors, path, url_path, "segment[%zu]: %s", i, messages.items[k]);
-    }
-}
-
-static void check_client(FieldErrors *errors, const Value *client, const FieldPath *path) {
-    const Value *service = value_get(client, "service");
-    const char *url = value_get_str(client, "url");
-    FieldPath url_at = FIELD(path, "url"), service_at = FIELD(path, "service"), path_at = FIELD(&service_at, "path"),
-              port_at = FIELD(&service_at, "port");
-    int64_t port = value_get_int(service, "port", 0);
-    if ((url != NULL) == value_is(service, VALUE_OBJECT)) {
-        field_required(errors, path, "exactly one of url or service is required");
-        return;
-    }
-    if (url) {
-        check_url(errors, url, &url_at);
-        return;
-    }
-    check_required(errors, service, "name", &service_at);
-    check_required(errors, service, "namespace", &service_at);
-    if (port < 1 || port > 65535)
-        field_invalid(errors, &port_at, value_int(errors->arena, port),
-                      "port is not valid: must be between 1 and 65535, inclusive");
-    if (value_get_str(service, "path"))
-        check_service_path(errors, text_at(service, "path"), &path_at);
-}
-
 static void check_duplicate_name(FieldErrors *errors, const Value *list, size_t i, const char *member,
                                  const FieldPath *path) {
     const char *name = text_at(value_at(list, i), member);
@@ -259,7 +183,7 @@ static void check_hook(FieldErrors *errors, const Value *hook, const FieldPath *
     field_check_label_selector(errors, &namespaces_at, value_get(hook, "namespaceSelector"));
     field_check_label_selector(errors, &objects_at, value_get(hook, "objectSelector"));
     check_member_one_of(errors, hook, "reinvocationPolicy", AGAIN, path);
-    check_client(errors, value_get(hook, "clientConfig"), &client_at);
+    webhook_client_validate(errors, value_get(hook, "clientConfig"), &client_at);
     check_conditions(errors, value_get(hook, "matchConditions"), &conditions_at);
 }
 

@@ -3,7 +3,8 @@
 #include "api/json_schema.h"
 #include "api/names.h"
 #include "apiserver/registry/custom_resources.h"
-#include "apiserver/registry/strategy.h"
+#include "apiserver/registry/checks.h"
+#include "apiserver/registry/webhook_validate.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -270,6 +271,41 @@ static void check_group(const char *group, FieldErrors *errors, const FieldPath 
         field_invalid_str(errors, path, group, "should be a domain with at least one dot");
 }
 
+static void check_review_versions(const Value *versions, FieldErrors *errors, const FieldPath *path) {
+    if (!value_len(versions))
+        field_required(errors, path, "");
+    for (size_t i = 0; i < value_len(versions); i++) {
+        const char *version = str_or(value_str(value_at(versions, i)), "");
+        FieldPath at = FIELD_INDEX(path, i);
+        if (value_index_of(versions, version) < i)
+            field_invalid_str(errors, &at, version, "duplicate version");
+        else
+            field_check_name(errors, &at, version, name_dns1035_label);
+    }
+    if (value_len(versions) && !list_has(versions, "v1") && !list_has(versions, "v1beta1"))
+        field_invalid(errors, path, versions, "must include at least one of v1, v1beta1");
+}
+
+/* Paths are those of the internal type, as in the reference's messages. */
+static void check_conversion_webhook(const Value *webhook, bool wanted, FieldErrors *errors, const FieldPath *path) {
+    static const char why_not[] = "should not be set when strategy is not set to Webhook";
+    const Value *client = value_get(webhook, "clientConfig"),
+                *versions = value_get(webhook, "conversionReviewVersions");
+    FieldPath client_at = FIELD(path, "webhookClientConfig"), versions_at = FIELD(path, "conversionReviewVersions");
+    if (!wanted) {
+        if (client)
+            field_forbidden(errors, &client_at, why_not);
+        if (value_len(versions))
+            field_forbidden(errors, &versions_at, why_not);
+        return;
+    }
+    if (client)
+        webhook_client_validate(errors, client, &client_at);
+    else
+        field_required(errors, &client_at, "required when strategy is set to Webhook");
+    check_review_versions(versions, errors, &versions_at);
+}
+
 static void check_conversion(const Value *conversion, FieldErrors *errors, const FieldPath *path) {
     static const char *const strategies[] = {"None", "Webhook", NULL};
     FieldPath at = FIELD(path, "strategy");
@@ -280,8 +316,7 @@ static void check_conversion(const Value *conversion, FieldErrors *errors, const
         field_required(errors, &at, "");
     else if (!str_in(strategy, strategies))
         field_not_supported(errors, &at, value_string(errors->arena, strategy), strategies);
-    else if (streq(strategy, "Webhook"))
-        field_forbidden(errors, &at, "this server does not call conversion webhooks; only None is supported");
+    check_conversion_webhook(value_get(conversion, "webhook"), streq(strategy, "Webhook"), errors, path);
 }
 
 static void check_spec(const Value *spec, FieldErrors *errors) {

@@ -1,4 +1,5 @@
 #include "apiserver/registry/registry.h"
+#include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/engine.h"
 #include "base/clock.h"
 #include "base/str.h"
@@ -47,8 +48,13 @@ const AdmissionHooks *registry_admission(const Registry *registry) {
     return &registry->admission;
 }
 
+/* Custom resources pass in the version asked for, since a webhook may have to convert what is stored. */
+static const Resource *engine_row(const Resource *resource) {
+    return resource->custom ? resource : resource->storage;
+}
+
 void registry_call_init(RegistryCall *call, Registry *registry, const ApiRequest *request) {
-    *call = (RegistryCall){.registry = registry, .request = request, .resource = request->resource->storage};
+    *call = (RegistryCall){.registry = registry, .request = request, .resource = engine_row(request->resource)};
     call->strategy = strategy_of(call->resource);
     call->context = (StrategyContext){
         .arena = request->arena,
@@ -65,11 +71,33 @@ void registry_call_init(RegistryCall *call, Registry *registry, const ApiRequest
     };
 }
 
-Object *engine_object(RegistryCall *call, const Value *object) {
-    Value *copy = value_copy(call->context.arena, object);
-    schema_normalize(call->context.arena, call->resource->schema, copy, NULL, NULL);
-    schema_as_stored(call->resource->schema, copy);
-    return object_from_value(call->resource, copy);
+int engine_object(RegistryCall *call, const Value *object, Object **ret, ApiError *err) {
+    Arena *arena = call->context.arena;
+    const Resource *storage = call->resource->storage;
+    Value *copy = value_copy(arena, object);
+    schema_normalize(arena, call->resource->schema, copy, NULL, NULL);
+    if (call->resource != storage) {
+        int r = custom_resources_convert(arena, storage, &copy, 1, err);
+        if (r < 0)
+            return r;
+        schema_normalize(arena, storage->schema, copy, NULL, NULL);
+    }
+    schema_as_stored(storage->schema, copy);
+    *ret = object_from_value(storage, copy);
+    return 0;
+}
+
+int registry_tree(RegistryCall *call, const Object *object, Value **ret, ApiError *err) {
+    Arena *arena = call->context.arena;
+    Value *v = object_value(object, arena);
+    if (call->resource->custom) {
+        int r = custom_resources_convert(arena, call->resource, &v, 1, err);
+        if (r < 0)
+            return r;
+        custom_resource_read(arena, call->resource, v);
+    }
+    *ret = v;
+    return 0;
 }
 
 int registry_store_error(const RegistryCall *call, const char *name, int r, ApiError *err) {

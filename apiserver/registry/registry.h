@@ -2,7 +2,8 @@
  * optimistic concurrency, generated names, graceful deletion, finalizers, dry run; what a resource does of its own is
  * its strategy (strategy.h).
  *
- * Trees that go through the engine are in the form of the storage row (convert.h), normalised and with defaults. All
+ * Trees that go through the engine are in the form of the storage row (convert.h), those of custom resources in that of
+ * the version asked for (custom_resources.h), normalised and with defaults. All
  * functions may block on the store's disk; any thread. Errors: negative errno and the Status in *err. */
 #pragma once
 
@@ -25,14 +26,14 @@ struct CustomResources;
 typedef struct AdmissionRequest {
     AdmissionOperation operation;
     const ApiRequest *request; /* resource, subresource, user, options */
-    const Resource *resource;  /* the storage row */
+    const Resource *resource;  /* the row whose form the objects have */
     const char *ns, *name;     /* "" when there is none */
     Value *object;    /* new state; mutating plugins change it; NULL for deletes. For subresources with a kind of
                          their own (Binding, Eviction, TokenRequest), that */
     const Value *old; /* NULL for creates */
     Store *store;
-    StrategyContext *strategy;   /* arena, settings, warnings */
-    struct Admission *admission; /* who asks the plugins; set by them */
+    StrategyContext *strategy;      /* arena, settings, warnings */
+    struct Admission *admission;    /* who asks the plugins; set by them */
     struct CustomResources *custom; /* may be NULL */
     /* Set by plugins: a webhook changed the object, so all that change objects run once more, and are running so. */
     struct {
@@ -65,7 +66,7 @@ const StrategySettings *registry_settings(Registry *registry);
 typedef struct RegistryCall {
     Registry *registry;
     const ApiRequest *request;
-    const Resource *resource; /* storage row */
+    const Resource *resource; /* the row whose form trees have */
     const Strategy *strategy;
     StrategyContext context;
     bool keep_managed_fields; /* the write does not pass through the field manager (subresources without one) */
@@ -86,6 +87,8 @@ static inline void registry_result_done(RegistryResult *result) {
  * the main resource's. May change the object. */
 int registry_admit_create(RegistryCall *call, Value *object, const char *name, ApiError *err);
 
+/* A stored object as a tree of the engine, in the call's arena. */
+int registry_tree(RegistryCall *call, const Object *object, Value **ret, ApiError *err);
 int registry_get(RegistryCall *call, const char *ns, const char *name, Object **ret, ApiError *err);
 /* `object` is changed in place. */
 int registry_create(RegistryCall *call, Value *object, RegistryResult *ret, ApiError *err);
@@ -126,9 +129,6 @@ void meta_validate_update(const Value *object, const Value *old, FieldErrors *er
 void meta_validate_finalizers(const Resource *resource, const Value *object, FieldErrors *errors);
 /* fields.c: how this request's writes are tracked in managedFields. */
 void registry_managed_input(RegistryCall *call, ManagedInput *ret);
-/* The version that fields are merged and their owners recorded in: the request's of custom resources, else the stored.
- */
-const Resource *registry_managed_version(const RegistryCall *call);
 const char *meta_get(const Value *object, const char *name); /* metadata.NAME when a string, else NULL */
 Value *meta_ensure(Arena *arena, Value *object);
 

@@ -1,5 +1,4 @@
 #include "apiserver/registry/engine.h"
-#include "apiserver/registry/custom_resources.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -161,23 +160,26 @@ static void keep_managed_times(Arena *arena, Value *object, const Value *old) {
         value_set(arena, meta, "managedFields", value_copy(arena, was));
 }
 
-static int store_result(UpdateState *state, RegistryResult *ret) {
+static int store_result(UpdateState *state, RegistryResult *ret, ApiError *err) {
     RegistryCall *call = state->call;
     Store *store = registry_store(call->registry);
     uint64_t expect = object_revision(state->old);
-    _cleanup_object_ Object *made = engine_object(call, state->object);
+    _cleanup_object_ Object *made = NULL;
     bool gone = deletes(state);
+    int r = engine_object(call, state->object, &made, err);
+    if (r < 0)
+        return r;
     if (call->context.dry_run) {
         ret->object = object_with_revision(made, expect);
         return 0;
     }
     if (!gone) {
-        int r = store_update(store, made, expect, &ret->object);
+        r = store_update(store, made, expect, &ret->object);
         if (r == 0 && call->strategy->after_update)
             call->strategy->after_update(&call->context, state->object, state->old_value);
         return r;
     }
-    int r = store_delete(store, call->resource, object_namespace(made), object_name(made), expect, made, NULL);
+    r = store_delete(store, call->resource, object_namespace(made), object_name(made), expect, made, NULL);
     if (r < 0)
         return r;
     ret->object = object_with_revision(made, expect);
@@ -211,8 +213,8 @@ static int update_existing(UpdateState *state, RegistryResult *ret, ApiError *er
             r = engine_admit(call, ADMISSION_UPDATE, true, state->object, state->old_value, call->request->name, err);
     }
     if (r == 0) {
-        r = store_result(state, ret);
-        if (r < 0 && r != -ESTALE)
+        r = store_result(state, ret, err);
+        if (r < 0 && r != -ESTALE && !err->code)
             r = registry_store_error(call, call->request->name, r, err);
     }
     if (begun && (r < 0 || call->context.dry_run) && strategy->rollback)
@@ -243,9 +245,10 @@ static int attempt(UpdateState *state, RegistryResult *ret, ApiError *err) {
     bool absent = r == -ENOENT;
     if (r < 0 && !(absent && (state->update->create_absent || call->strategy->allow_create_on_update)))
         return registry_store_error(call, request->name, r, err);
-    state->old_value = absent ? NULL : object_value(state->old, call->context.arena);
-    if (!absent && call->resource->custom)
-        custom_resource_read(call->context.arena, call->resource, state->old_value);
+    state->old_value = NULL;
+    r = absent ? 0 : registry_tree(call, state->old, &state->old_value, err);
+    if (r < 0)
+        return r;
     r = state->update->transform(state->update->userdata, state->old_value, &state->object, err);
     if (r < 0)
         return r;

@@ -57,6 +57,8 @@ def admit(path, request):
     if path.startswith("/count-"):  # counts its own calls in the object
         name = path[1:]
         return {"allowed": True, **annotate(obj, name, str(seen(obj, name) + 1))}
+    if path == "/set-address":
+        return {"allowed": True, **patch([{"op": "replace", "path": "/spec/address", "value": "set:9"}])}
     if path == "/set-replicas":
         return {"allowed": True, **patch([{"op": "replace", "path": "/spec/replicas", "value": 3}])}
     if path == "/add-container":
