@@ -99,6 +99,7 @@ static const Strategy rows[] = {
     {
         .group = "apiregistration.k8s.io",
         .plural = "apiservices",
+        .revalidates_meta = true,
         .validate_name = check_name,
         .prepare_for_create = prepare_for_create,
         .validate = validate,

@@ -275,6 +275,7 @@ static const Strategy ROWS[] = {
     {
         .group = "certificates.k8s.io",
         .plural = "certificatesigningrequests",
+        .revalidates_meta = true,
         .allow_unconditional_update = true,
         .validate_name = validate_path_segment_name,
         .prepare_for_create = prepare_for_create,

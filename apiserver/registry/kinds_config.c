@@ -190,6 +190,7 @@ static const Strategy ROWS[] = {
     {
         .group = "",
         .plural = "configmaps",
+        .revalidates_meta = true,
         .allow_unconditional_update = true,
         .validates_update_alone = true,
         .validate = config_map_validate,
@@ -198,6 +199,7 @@ static const Strategy ROWS[] = {
     {
         .group = "",
         .plural = "secrets",
+        .revalidates_meta = true,
         .allow_unconditional_update = true,
         .validates_update_alone = true,
         .set_defaults = secret_set_defaults,
@@ -208,6 +210,7 @@ static const Strategy ROWS[] = {
     {
         .group = "",
         .plural = "serviceaccounts",
+        .revalidates_meta = true,
         .allow_unconditional_update = true,
         .prepare_for_create = account_clean,
         .prepare_for_update = account_prepare_for_update,

@@ -270,6 +270,7 @@ static const Strategy ROWS[] = {
     {
         .group = "",
         .plural = "namespaces",
+        .revalidates_meta = true,
         .allow_unconditional_update = true,
         .validate_name = validate_label_name,
         .prepare_for_create = namespace_prepare_for_create,
@@ -283,6 +284,7 @@ static const Strategy ROWS[] = {
     {
         .group = "",
         .plural = "nodes",
+        .revalidates_meta = true,
         .allow_unconditional_update = true,
         .prepare_for_create = node_prepare_for_create,
         .validate = node_validate,
@@ -294,6 +296,7 @@ static const Strategy ROWS[] = {
     {
         .group = "",
         .plural = "endpoints",
+        .revalidates_meta = true,
         .allow_create_on_update = true,
         .allow_unconditional_update = true,
         .validates_update_alone = true,

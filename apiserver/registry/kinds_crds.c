@@ -1,16 +1,16 @@
 /* CustomResourceDefinitions: k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation. What they serve is made
  * by custom_resources.c. */
-#include "api/json_schema.h"
 #include "api/names.h"
-#include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/checks.h"
+#include "apiserver/registry/crd_schema_validate.h"
+#include "apiserver/registry/strategy.h"
 #include "apiserver/registry/webhook_validate.h"
 #include "base/clock.h"
 #include "base/str.h"
 
 #define CLEANUP_FINALIZER "customresourcecleanup.apiextensions.k8s.io"
 #define SELECTABLE_FIELDS_MAX 8
-#define SCHEMA_DEPTH_MAX 100
+#define DEPRECATION_MAX 256 /* bytes of a warning */
 
 static const char *text(const Value *v, const char *name) {
     return str_or(value_get_str(v, name), "");
@@ -24,195 +24,188 @@ static bool has_text(const Value *list, const char *s) {
     return false;
 }
 
-/* ---- schemas ---- */
-
-static void check_schema(const Value *schema, const char *what, FieldErrors *errors, const FieldPath *path, int depth);
-
-static void check_type(const Value *schema, const char *what, FieldErrors *errors, const FieldPath *path) {
-    static const char *const types[] = {"array", "boolean", "integer", "number", "object", "string", NULL};
-    const char *type = text(schema, "type");
-    FieldPath at = FIELD(path, "type");
-    bool free_type = value_get_bool(schema, "x-kubernetes-int-or-string", false) ||
-                     value_get_bool(schema, "x-kubernetes-preserve-unknown-fields", false);
-    if (!*type) {
-        if (what && !free_type)
-            field_required(errors, &at, arena_printf(errors->arena, "must not be empty %s", what));
-    } else if (!str_in(type, types))
-        field_not_supported(errors, &at, value_string(errors->arena, type), types);
+static char *messages_text(const NameMessages *messages) {
+    _cleanup_buf_ Buf out = BUF_INIT(BUF_NO_LIMIT);
+    for (size_t i = 0; i < messages->n; i++)
+        buf_printf(&out, "%s%s", i ? "," : "", messages->items[i]);
+    return arena_strdup(messages->arena, str_or(out.data, ""));
 }
 
-static void check_list_marks(const Value *schema, FieldErrors *errors, const FieldPath *path) {
-    static const char *const kinds[] = {"atomic", "map", "set", NULL};
-    const char *kind = text(schema, "x-kubernetes-list-type");
-    const Value *keys = value_get(schema, "x-kubernetes-list-map-keys"), *key;
-    FieldPath kind_path = FIELD(path, "x-kubernetes-list-type"), keys_path = FIELD(path, "x-kubernetes-list-map-keys");
-    FieldPath type_path = FIELD(path, "type");
-    if (*kind && !str_in(kind, kinds))
-        field_not_supported(errors, &kind_path, value_string(errors->arena, kind), kinds);
-    if (*kind && !streq(text(schema, "type"), "array"))
-        field_invalid_str(errors, &type_path, text(schema, "type"),
-                          "must be array if x-kubernetes-list-type is specified");
-    if (streq(kind, "map") && !value_len(keys))
-        field_required(errors, &keys_path, "must not be empty if x-kubernetes-list-type is map");
-    if (!streq(kind, "map") && value_len(keys))
-        field_forbidden(errors, &keys_path, "must not be set if x-kubernetes-list-type is not map");
-    VALUE_FOREACH (key, keys)
-        if (streq(kind, "map") && !value_path(schema, "items", "properties", str_or(value_str(key), ""), NULL))
-            field_invalid(errors, &keys_path, keys, "entries must all be names of item properties");
+/* `name` must be a DNS-1035 label; `shown` is what was written. */
+static void check_label(FieldErrors *errors, const FieldPath *path, const char *name, const char *shown,
+                        const char *prefix) {
+    NameMessages messages = {.arena = errors->arena};
+    name_dns1035_label(name, &messages);
+    if (messages.n)
+        field_invalid_str(errors, path, shown, "%s%s", prefix, messages_text(&messages));
 }
 
-static void check_default(const Value *schema, FieldErrors *errors, const FieldPath *path) {
-    const Value *v = value_get(schema, "default");
-    FieldPath at = FIELD(path, "default");
-    _cleanup_(json_schema_freep) JsonSchema *validator = NULL;
-    const char *ignored;
-    if (v && v->type != VALUE_NULL && json_schema_new(schema, &validator, &ignored) == 0)
-        json_schema_validate(validator, NULL, &at, v, NULL, errors);
+static bool same(const Value *a, const Value *b) {
+    return a ? b && value_equal(a, b) : !b;
 }
 
-static void check_forbidden(const Value *schema, FieldErrors *errors, const FieldPath *path) {
-    const Value *more = value_get(schema, "additionalProperties");
-    FieldPath ref = FIELD(path, "$ref"), unique = FIELD(path, "uniqueItems"),
-              more_path = FIELD(path, "additionalProperties");
-    FieldPath pattern_path = FIELD(path, "pattern");
-    const char *pattern = NULL;
-    _cleanup_(json_schema_freep) JsonSchema *validator = NULL;
-    if (!str_empty(value_get_str(schema, "$ref")))
-        field_forbidden(errors, &ref, "$ref is not supported");
-    if (value_get_bool(schema, "uniqueItems", false))
-        field_forbidden(errors, &unique,
-                        "uniqueItems cannot be set to true since the runtime complexity becomes quadratic");
-    if (value_is(more, VALUE_BOOL) && !more->boolean)
-        field_forbidden(errors, &more_path, "additionalProperties cannot be set to false");
-    if (more && value_len(value_get(schema, "properties")))
-        field_forbidden(errors, &more_path, "additionalProperties and properties are mutual exclusive");
-    if (!str_empty(value_get_str(schema, "pattern")) && json_schema_new(schema, &validator, &pattern) < 0 &&
-        streq(pattern, value_get_str(schema, "pattern")))
-        field_invalid_str(errors, &pattern_path, pattern,
-                          "must be a valid regular expression that this server knows (no lazy repetition, no Unicode "
-                          "classes)");
-}
-
-static void check_schema(const Value *schema, const char *what, FieldErrors *errors, const FieldPath *path, int depth) {
-    const Value *items = value_get(schema, "items"), *more = value_get(schema, "additionalProperties");
-    FieldPath properties = FIELD(path, "properties"), items_path = FIELD(path, "items");
-    FieldPath more_path = FIELD(path, "additionalProperties");
-    if (!value_is(schema, VALUE_OBJECT) || depth > SCHEMA_DEPTH_MAX)
-        return;
-    check_type(schema, what, errors, path);
-    check_forbidden(schema, errors, path);
-    check_list_marks(schema, errors, path);
-    check_default(schema, errors, path);
-    VALUE_FOREACH_MEMBER (m, value_get(schema, "properties")) {
-        FieldPath at = FIELD_KEY(&properties, m->name);
-        bool meta = depth == 0 && streq(m->name, "metadata");
-        check_schema(m->value, meta ? NULL : "for specified object fields", errors, &at, depth + 1);
-    }
-    if (value_is(items, VALUE_ARRAY))
-        field_forbidden(errors, &items_path, "items must be a schema object and not an array");
-    else
-        check_schema(items, "for specified array items", errors, &items_path, depth + 1);
-    if (streq(text(schema, "type"), "array") && !items)
-        field_required(errors, &items_path, "must be specified");
-    check_schema(more, "for specified object fields", errors, &more_path, depth + 1);
-}
-
-static void check_version_schema(const Value *version, FieldErrors *errors, const FieldPath *path) {
-    const Value *schema = value_path(version, "schema", "openAPIV3Schema", NULL);
-    FieldPath outer = FIELD(path, "schema"), at = FIELD(&outer, "openAPIV3Schema"), type = FIELD(&at, "type");
-    if (!value_is(schema, VALUE_OBJECT)) {
-        field_required(errors, &at, "");
-        return;
-    }
-    check_schema(schema, "at the root", errors, &at, 0);
-    if (*text(schema, "type") && !streq(text(schema, "type"), "object"))
-        field_invalid_str(errors, &type, text(schema, "type"), "must be object at the root");
+/* The reference keeps what all versions have alike in the spec itself, and names it there. */
+static bool is_shared(const Value *versions, const char *name) {
+    for (size_t i = 1; i < value_len(versions); i++)
+        if (!same(value_get(value_at(versions, i), name), value_get(value_at(versions, 0), name)))
+            return false;
+    return true;
 }
 
 /* ---- versions ---- */
 
+static void check_simple_path(const char *s, FieldErrors *errors, const FieldPath *path) {
+    if (*s != '.')
+        field_invalid_str(errors, path, s, "must be a simple json path starting with .");
+}
+
 static void check_scale(const Value *scale, FieldErrors *errors, const FieldPath *path) {
     static const struct {
-        const char *name, *root;
-        bool required;
-    } paths[] = {{"specReplicasPath", ".spec.", true},
-                 {"statusReplicasPath", ".status.", true},
-                 {"labelSelectorPath", ".s", false}};
+        const char *name, *field, *root, *other, *says;
+    } paths[] = {
+        {"specReplicasPath", "scale.specReplicasPath", ".spec.", ".spec.", "should be a json path under .spec"},
+        {"statusReplicasPath", "scale.statusReplicasPath", ".status.", ".status.",
+         "should be a json path under .status"},
+        {"labelSelectorPath", "scale.labelSelectorPath", ".spec.", ".status.",
+         "should be a json path under either .spec or .status"},
+    };
     for (size_t i = 0; value_is(scale, VALUE_OBJECT) && i < ELEMENTSOF(paths); i++) {
         const char *s = text(scale, paths[i].name);
-        FieldPath at = FIELD(path, paths[i].name);
-        if (!*s && paths[i].required)
+        FieldPath at = FIELD(path, paths[i].field);
+        if (!*s && i < 2)
             field_required(errors, &at, "");
-        else if (*s && !custom_resource_path_ok(s))
-            field_invalid_str(errors, &at, s, "not a valid simple JSON path with . notation");
-        else if (*s && !str_has_prefix(s, paths[i].root))
-            field_invalid_str(errors, &at, s, "should be a json path under %.*s", (int)strlen(paths[i].root) - 1,
-                              paths[i].root);
+        else if (*s && *s != '.')
+            check_simple_path(s, errors, &at);
+        else if (*s && !str_has_prefix(s, paths[i].root) && !str_has_prefix(s, paths[i].other))
+            field_invalid_str(errors, &at, s, "%s", paths[i].says);
     }
 }
 
 static void check_column(const Value *column, FieldErrors *errors, const FieldPath *path) {
     static const char *const types[] = {"boolean", "date", "integer", "number", "string", NULL};
-    FieldPath name = FIELD(path, "name"), type = FIELD(path, "type"), json = FIELD(path, "jsonPath");
+    static const char *const formats[] = {"byte",  "date",  "date-time", "double", "float",
+                                          "int32", "int64", "password",  NULL};
+    static const char one_type[] = "must be one of boolean,date,integer,number,string";
+    FieldPath name = FIELD(path, "name"), type = FIELD(path, "type"), json = FIELD(path, "JSONPath");
+    FieldPath format = FIELD(path, "format");
     if (!*text(column, "name"))
         field_required(errors, &name, "");
     if (!*text(column, "type"))
-        field_required(errors, &type, arena_strdup(errors->arena, "must be one of boolean,date,integer,number,string"));
+        field_required(errors, &type, one_type);
     else if (!str_in(text(column, "type"), types))
-        field_invalid_str(errors, &type, text(column, "type"), "must be one of boolean,date,integer,number,string");
+        field_invalid_str(errors, &type, text(column, "type"), one_type);
+    if (*text(column, "format") && !str_in(text(column, "format"), formats))
+        field_invalid_str(errors, &format, text(column, "format"),
+                          "must be one of byte,date,date-time,double,float,int32,int64,password");
     if (!*text(column, "jsonPath"))
         field_required(errors, &json, "");
-    else if (!custom_resource_path_ok(text(column, "jsonPath")))
-        field_invalid_str(errors, &json, text(column, "jsonPath"),
-                          "this server prints simple paths only, such as .spec.list[0].name");
+    else
+        check_simple_path(text(column, "jsonPath"), errors, &json);
 }
 
-static void check_selectable(const Value *fields, FieldErrors *errors, const FieldPath *path) {
-    if (value_len(fields) > SELECTABLE_FIELDS_MAX)
-        field_too_many(errors, path, (int64_t)value_len(fields), SELECTABLE_FIELDS_MAX);
-    for (size_t i = 0; i < value_len(fields); i++) {
-        FieldPath item = FIELD_INDEX(path, i), at = FIELD(&item, "jsonPath");
-        const char *s = text(value_at(fields, i), "jsonPath");
-        if (!*s)
-            field_required(errors, &at, "");
-        else if (!custom_resource_path_ok(s) || strchr(s, '['))
-            field_invalid_str(errors, &at, s, "is an invalid path: must be a simple path without indexes");
-        else if (str_has_prefix(s, ".metadata"))
-            field_invalid_str(errors, &at, s, "must not point to fields in metadata");
+static void check_columns(const Value *columns, FieldErrors *errors, const FieldPath *path) {
+    FieldPath list = FIELD(path, "additionalPrinterColumns");
+    for (size_t i = 0; i < value_len(columns); i++) {
+        FieldPath at = FIELD_INDEX(&list, i);
+        check_column(value_at(columns, i), errors, &at);
     }
 }
 
-static void check_version(const Value *version, FieldErrors *errors, const FieldPath *path) {
-    FieldPath warning = FIELD(path, "deprecationWarning"), subresources = FIELD(path, "subresources");
-    FieldPath scale = FIELD(&subresources, "scale"), columns = FIELD(path, "additionalPrinterColumns");
-    FieldPath selectable = FIELD(path, "selectableFields"), name = FIELD(path, "name");
-    const char *says = value_get_str(version, "deprecationWarning");
-    field_check_name(errors, &name, text(version, "name"), name_dns1035_label);
-    if (says && !value_get_bool(version, "deprecated", false))
-        field_invalid_str(errors, &warning, says, "can only be set for deprecated versions");
-    else if (says && !*says)
-        field_invalid_str(errors, &warning, says, "must not be an empty string");
-    else if (says && strlen(says) > 256)
-        field_invalid_str(errors, &warning, says, "must be <= 256 characters long");
-    check_version_schema(version, errors, path);
-    check_scale(value_path(version, "subresources", "scale", NULL), errors, &scale);
-    for (size_t i = 0; i < value_len(value_get(version, "additionalPrinterColumns")); i++) {
-        FieldPath at = FIELD_INDEX(&columns, i);
-        check_column(value_at(value_get(version, "additionalPrinterColumns"), i), errors, &at);
+static void check_selectable_field(const char *s, const Value *schema, Value *seen, FieldErrors *errors,
+                                   const FieldPath *path) {
+    static const char *const types[] = {"string", "boolean", "integer", NULL};
+    const char *field = "", *why = "";
+    if (!*s) {
+        field_required(errors, path, "");
+        return;
     }
-    check_selectable(value_get(version, "selectableFields"), errors, &selectable);
+    const Value *found = crd_schema_field(errors->arena, schema, s, false, &field, &why);
+    if (!found) {
+        field_invalid_str(errors, path, s, "is an invalid path: %s", why);
+        return;
+    }
+    if (streq(field, "metadata") || str_has_prefix(field, "metadata."))
+        field_invalid_str(errors, path, s, "must not point to fields in metadata");
+    if (!str_in(text(found, "type"), types))
+        field_invalid_str(
+            errors, path, s,
+            "must point to a field of type string, boolean or integer. Enum string fields and strings with "
+            "formats are allowed.");
+    if (has_text(seen, field))
+        field_duplicate(errors, path, value_string(errors->arena, s));
+    else
+        value_append(errors->arena, seen, value_string(errors->arena, field));
 }
 
-static void check_versions(const Value *versions, FieldErrors *errors, const FieldPath *path) {
+static void check_selectable(const Value *fields, const Value *validation, const char *no_schema, FieldErrors *errors,
+                             const FieldPath *path) {
+    const Value *schema = value_get(validation, "openAPIV3Schema");
+    FieldPath list = FIELD(path, "selectableFields");
+    Value *seen = value_array(errors->arena);
+    if (value_len(fields) && !schema)
+        field_invalid_str(errors, &list, "", "%s", no_schema);
+    for (size_t i = 0; schema && i < value_len(fields); i++) {
+        FieldPath item = FIELD_INDEX(&list, i), at = FIELD(&item, "jsonPath");
+        check_selectable_field(text(value_at(fields, i), "jsonPath"), schema, seen, errors, &at);
+    }
+    if (seen->len > SELECTABLE_FIELDS_MAX)
+        field_too_many(errors, &list, seen->len, SELECTABLE_FIELDS_MAX);
+}
+
+static void check_warning(const Value *version, FieldErrors *errors, const FieldPath *path) {
+    const Value *v = value_get(version, "deprecationWarning");
+    const char *says = value_str(v);
+    FieldPath at = FIELD(path, "deprecationWarning");
+    if (!says)
+        return;
+    if (!value_get_bool(version, "deprecated", false)) {
+        field_invalid(errors, &at, v, "can only be set for deprecated versions");
+        return;
+    }
+    if (strlen(says) > DEPRECATION_MAX)
+        field_invalid(errors, &at, v, "must be <= 256 characters long");
+    if (!*says)
+        field_invalid(errors, &at, v, "must not be an empty string");
+    for (size_t i = 0; says[i]; i++)
+        if ((unsigned char)says[i] < 0x20 || says[i] == 0x7F) {
+            field_invalid(errors, &at, v,
+                          "must only contain printable UTF-8 characters; non-printable character found at index %zu",
+                          i);
+            break;
+        }
+}
+
+static bool has_status(const Value *version) {
+    return value_is(value_path(version, "subresources", "status", NULL), VALUE_OBJECT);
+}
+
+typedef struct Shared {
+    bool schema, subresources, columns, selectable;
+} Shared;
+
+static void check_version(const Value *version, Shared shared, FieldErrors *errors, const FieldPath *path) {
+    FieldPath name = FIELD(path, "name"), schema = FIELD(path, "schema"), subresources = FIELD(path, "subresources");
+    check_label(errors, &name, text(version, "name"), text(version, "name"), "");
+    check_warning(version, errors, path);
+    if (!shared.schema)
+        crd_schema_validate(value_get(version, "schema"), has_status(version), errors, &schema);
+    if (!shared.subresources)
+        check_scale(value_path(version, "subresources", "scale", NULL), errors, &subresources);
+    if (!shared.columns)
+        check_columns(value_get(version, "additionalPrinterColumns"), errors, path);
+    if (!shared.selectable)
+        check_selectable(value_get(version, "selectableFields"), shared.schema ? NULL : value_get(version, "schema"),
+                         "may only be set when `version.schema.openAPIV3Schema` is not included", errors, path);
+}
+
+static void check_version_list(const Value *versions, FieldErrors *errors, const FieldPath *path) {
     size_t stored = 0;
     bool twice = false;
     for (size_t i = 0; i < value_len(versions); i++) {
         const Value *version = value_at(versions, i);
-        FieldPath at = FIELD_INDEX(path, i);
         stored += value_get_bool(version, "storage", false);
         for (size_t j = 0; j < i; j++)
             twice = twice || streq(text(value_at(versions, j), "name"), text(version, "name"));
-        check_version(version, errors, &at);
     }
     if (twice)
         field_invalid(errors, path, versions, "must contain unique version names");
@@ -220,14 +213,47 @@ static void check_versions(const Value *versions, FieldErrors *errors, const Fie
         field_invalid(errors, path, versions, "must have exactly one version marked as storage version");
 }
 
-/* ---- names ---- */
-
-static void check_label(FieldErrors *errors, const FieldPath *path, const char *name) {
-    NameMessages messages = {.arena = errors->arena};
-    name_dns1035_label(name, &messages);
-    for (size_t i = 0; i < messages.n; i++)
-        field_invalid_str(errors, path, name, "%s", messages.items[i]);
+static Shared check_versions(const Value *versions, FieldErrors *errors, const FieldPath *spec) {
+    const Value *first = value_at(versions, 0);
+    FieldPath path = FIELD(spec, "versions"), name = FIELD(spec, "version");
+    Shared shared = {is_shared(versions, "schema"), is_shared(versions, "subresources"),
+                     is_shared(versions, "additionalPrinterColumns"), is_shared(versions, "selectableFields")};
+    bool one_for_all = shared.schema && value_path(first, "schema", "openAPIV3Schema", NULL);
+    for (size_t i = 0; !one_for_all && i < value_len(versions); i++) {
+        FieldPath version = FIELD_INDEX(&path, i), schema = FIELD(&version, "schema");
+        FieldPath at = FIELD(&schema, "openAPIV3Schema");
+        if (!value_is(value_path(value_at(versions, i), "schema", "openAPIV3Schema", NULL), VALUE_OBJECT))
+            field_required(errors, &at, "");
+    }
+    for (size_t i = 0; i < value_len(versions); i++) {
+        FieldPath at = FIELD_INDEX(&path, i);
+        check_version(value_at(versions, i), shared, errors, &at);
+    }
+    check_version_list(versions, errors, &path);
+    if (*text(first, "name"))
+        check_label(errors, &name, text(first, "name"), text(first, "name"), "");
+    return shared;
 }
+
+/* What all versions share. */
+static void check_shared(const Value *versions, Shared shared, FieldErrors *errors, const FieldPath *spec) {
+    const Value *first = value_at(versions, 0);
+    FieldPath validation = FIELD(spec, "validation"), subresources = FIELD(spec, "subresources");
+    bool status = false;
+    for (size_t i = 0; i < value_len(versions); i++)
+        status = status || has_status(value_at(versions, i));
+    if (shared.schema)
+        crd_schema_validate(value_get(first, "schema"), status, errors, &validation);
+    if (shared.subresources)
+        check_scale(value_path(first, "subresources", "scale", NULL), errors, &subresources);
+    if (shared.columns)
+        check_columns(value_get(first, "additionalPrinterColumns"), errors, spec);
+    if (shared.selectable)
+        check_selectable(value_get(first, "selectableFields"), shared.schema ? value_get(first, "schema") : NULL,
+                         "may only be set when validations.schema is included", errors, spec);
+}
+
+/* ---- names ---- */
 
 static char *lower(Arena *arena, const char *s) {
     char *out = arena_strdup(arena, s);
@@ -236,37 +262,53 @@ static char *lower(Arena *arena, const char *s) {
     return out;
 }
 
+static void check_accepted(const Value *names, FieldErrors *errors, const FieldPath *path) {
+    static const char *const labels[] = {"plural", "singular"}, *const kinds[] = {"kind", "listKind"},
+                             *const lists[] = {"shortNames", "categories"};
+    FieldPath list_kind = FIELD(path, "listKind");
+    for (size_t i = 0; i < ELEMENTSOF(labels); i++) {
+        FieldPath at = FIELD(path, labels[i]);
+        if (*text(names, labels[i]))
+            check_label(errors, &at, text(names, labels[i]), text(names, labels[i]), "");
+    }
+    for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+        FieldPath at = FIELD(path, kinds[i]);
+        const char *kind = text(names, kinds[i]);
+        if (*kind)
+            check_label(errors, &at, lower(errors->arena, kind), kind,
+                        "may have mixed case, but should otherwise match: ");
+    }
+    for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
+        FieldPath at = FIELD(path, lists[i]);
+        if (i == 1 && *text(names, "kind") && streq(text(names, "kind"), text(names, "listKind")))
+            field_invalid_str(errors, &list_kind, text(names, "listKind"), "kind and listKind may not be the same");
+        for (size_t j = 0; j < value_len(value_get(names, lists[i])); j++) {
+            FieldPath item = FIELD_INDEX(&at, j);
+            const char *name = str_or(value_str(value_at(value_get(names, lists[i]), j)), "");
+            check_label(errors, &item, name, name, "");
+        }
+    }
+}
+
 static void check_names(const Value *names, FieldErrors *errors, const FieldPath *path) {
     static const char *const needed[] = {"plural", "singular", "kind", "listKind"};
-    FieldPath list_kind = FIELD(path, "listKind");
     for (size_t i = 0; i < ELEMENTSOF(needed); i++) {
         FieldPath at = FIELD(path, needed[i]);
         if (!*text(names, needed[i]))
             field_required(errors, &at, "");
     }
-    for (size_t i = 0; i < ELEMENTSOF(needed); i++) {
-        FieldPath at = FIELD(path, needed[i]);
-        const char *name = text(names, needed[i]);
-        if (*name)
-            check_label(errors, &at, i < 2 ? name : lower(errors->arena, name));
-    }
-    static const char *const lists[] = {"shortNames", "categories"};
-    for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
-        FieldPath at = FIELD(path, lists[i]);
-        for (size_t j = 0; j < value_len(value_get(names, lists[i])); j++) {
-            FieldPath item = FIELD_INDEX(&at, j);
-            check_label(errors, &item, str_or(value_str(value_at(value_get(names, lists[i]), j)), ""));
-        }
-    }
-    if (*text(names, "kind") && streq(text(names, "kind"), text(names, "listKind")))
-        field_invalid_str(errors, &list_kind, text(names, "listKind"), "kind and listKind may not be the same");
+    check_accepted(names, errors, path);
 }
 
 static void check_group(const char *group, FieldErrors *errors, const FieldPath *path) {
-    if (!*group)
+    NameMessages messages = {.arena = errors->arena};
+    if (!*group) {
         field_required(errors, path, "");
-    else if (!name_is_valid(group, name_dns_subdomain))
-        field_check_name(errors, path, group, name_dns_subdomain);
+        return;
+    }
+    name_dns_subdomain(group, &messages);
+    if (messages.n)
+        field_invalid_str(errors, path, group, "%s", messages_text(&messages));
     else if (!strchr(group, '.'))
         field_invalid_str(errors, path, group, "should be a domain with at least one dot");
 }
@@ -322,21 +364,17 @@ static void check_conversion(const Value *conversion, FieldErrors *errors, const
 static void check_spec(const Value *spec, FieldErrors *errors) {
     static const char *const scopes[] = {"Cluster", "Namespaced", NULL};
     FieldPath path = FIELD(NULL, "spec"), group = FIELD(&path, "group"), scope = FIELD(&path, "scope");
-    FieldPath versions = FIELD(&path, "versions"), names = FIELD(&path, "names"),
-              conversion = FIELD(&path, "conversion");
-    FieldPath preserve = FIELD(&path, "preserveUnknownFields");
+    FieldPath names = FIELD(&path, "names"), conversion = FIELD(&path, "conversion");
+    const Value *versions = value_get(spec, "versions");
     check_group(text(spec, "group"), errors, &group);
     if (!*text(spec, "scope"))
         field_required(errors, &scope, "");
     else if (!str_in(text(spec, "scope"), scopes))
         field_not_supported(errors, &scope, value_get(spec, "scope"), scopes);
-    check_versions(value_get(spec, "versions"), errors, &versions);
+    Shared shared = check_versions(versions, errors, &path);
     check_names(value_get(spec, "names"), errors, &names);
+    check_shared(versions, shared, errors, &path);
     check_conversion(value_get(spec, "conversion"), errors, &conversion);
-    if (value_get_bool(spec, "preserveUnknownFields", false))
-        field_invalid(errors, &preserve, value_get(spec, "preserveUnknownFields"),
-                      "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in "
-                      "spec.versions[*].schema instead");
 }
 
 static void validate_stored(const Value *object, FieldErrors *errors) {
@@ -344,9 +382,12 @@ static void validate_stored(const Value *object, FieldErrors *errors) {
                 *versions = value_path(object, "spec", "versions", NULL), *version;
     FieldPath status = FIELD(NULL, "status"), path = FIELD(&status, "storedVersions");
     if (!value_len(stored)) {
-        field_invalid(errors, &path, stored, "must have at least one stored version");
+        field_invalid(errors, &path, NULL, "must have at least one stored version");
         return;
     }
+    VALUE_FOREACH (version, versions)
+        if (value_get_bool(version, "storage", false) && !has_text(stored, text(version, "name")))
+            field_invalid(errors, &path, stored, "must have the storage version %s", text(version, "name"));
     for (size_t i = 0; i < stored->len; i++) {
         const char *name = str_or(value_str(stored->items[i]), "");
         FieldPath at = FIELD_INDEX(&path, i);
@@ -362,18 +403,71 @@ static void validate_stored(const Value *object, FieldErrors *errors) {
     }
 }
 
+/* ---- API approval ---- */
+
+#define APPROVAL "api-approved.kubernetes.io"
+
+typedef enum Approval { APPROVAL_MISSING, APPROVAL_BYPASSED, APPROVAL_GIVEN, APPROVAL_INVALID } Approval;
+
+static Approval approval_of(const Value *object) {
+    const char *says = text(value_path(object, "metadata", "annotations", NULL), APPROVAL);
+    const char *colon = strstr(says, "://");
+    if (!*says)
+        return APPROVAL_MISSING;
+    if (str_has_prefix(says, "unapproved"))
+        return APPROVAL_BYPASSED;
+    return colon && colon > says && colon[3] && colon[3] != '/' && !strchr(says, ' ') ? APPROVAL_GIVEN
+                                                                                      : APPROVAL_INVALID;
+}
+
+/* Groups of the community are not for everybody. */
+static void check_approval(const Value *object, const Value *old, FieldErrors *errors) {
+    const char *group = text(value_get(object, "spec"), "group");
+    Approval approval = approval_of(object);
+    FieldPath meta = FIELD(NULL, "metadata"), annotations = FIELD(&meta, "annotations"),
+              at = FIELD_KEY(&annotations, APPROVAL);
+    if (!streq(group, "k8s.io") && !streq(group, "kubernetes.io") && !str_has_suffix(group, ".k8s.io") &&
+        !str_has_suffix(group, ".kubernetes.io"))
+        return;
+    if (old && approval_of(old) == approval)
+        return;
+    if (approval == APPROVAL_MISSING)
+        field_required(errors, &at,
+                       "protected groups must have approval annotation \"" APPROVAL
+                       "\", see https://github.com/kubernetes/enhancements/pull/1111");
+    else if (approval == APPROVAL_INVALID)
+        field_invalid(errors, &at, value_path(object, "metadata", "annotations", APPROVAL, NULL),
+                      "protected groups must have approval annotation \"" APPROVAL
+                      "\" with either a URL or a reason starting with \"unapproved\", see "
+                      "https://github.com/kubernetes/enhancements/pull/1111");
+}
+
 /* ---- the strategy ---- */
+
+static void check_all(const Value *object, const Value *old, FieldErrors *errors) {
+    const Value *spec = value_get(object, "spec");
+    FieldPath path = FIELD(NULL, "spec"), preserve = FIELD(&path, "preserveUnknownFields");
+    FieldPath status = FIELD(NULL, "status"), accepted = FIELD(&status, "acceptedNames");
+    check_accepted(value_path(object, "status", "acceptedNames", NULL), errors, &accepted);
+    validate_stored(object, errors);
+    check_approval(object, old, errors);
+    if (value_get_bool(spec, "preserveUnknownFields", false) &&
+        !value_get_bool(value_get(old, "spec"), "preserveUnknownFields", false))
+        field_invalid(errors, &preserve, value_get(spec, "preserveUnknownFields"),
+                      "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in "
+                      "spec.versions[*].schema instead");
+}
 
 static void validate(StrategyContext *context, const Value *object, FieldErrors *errors) {
     (void)context;
     const Value *spec = value_get(object, "spec");
     const char *name = text(value_get(object, "metadata"), "name");
     FieldPath meta = FIELD(NULL, "metadata"), at = FIELD(&meta, "name");
-    if (!streq(name,
-               arena_printf(errors->arena, "%s.%s", text(value_get(spec, "names"), "plural"), text(spec, "group"))))
+    if (*name && !streq(name, arena_printf(errors->arena, "%s.%s", text(value_get(spec, "names"), "plural"),
+                                           text(spec, "group"))))
         field_invalid_str(errors, &at, name, "must be spec.names.plural+\".\"+spec.group");
     check_spec(spec, errors);
-    validate_stored(object, errors);
+    check_all(object, NULL, errors);
 }
 
 static bool is_true(const Value *object, const char *type) {
@@ -395,12 +489,14 @@ static void validate_update(StrategyContext *context, const Value *object, const
     (void)context;
     const Value *spec = value_get(object, "spec"), *was = value_get(old, "spec");
     FieldPath path = FIELD(NULL, "spec"), names = FIELD(&path, "names");
+    check_spec(spec, errors);
     if (is_true(old, "Established")) {
-        immutable(spec, was, "group", errors, &path);
         immutable(spec, was, "scope", errors, &path);
         immutable(value_get(spec, "names"), value_get(was, "names"), "kind", errors, &names);
     }
+    immutable(spec, was, "group", errors, &path);
     immutable(value_get(spec, "names"), value_get(was, "names"), "plural", errors, &names);
+    check_all(object, old, errors);
 }
 
 /* The version that is stored from now on joins those that may be in the store. */
@@ -409,8 +505,11 @@ static void note_stored(StrategyContext *context, Value *object) {
         value_ensure_array(context->arena, value_ensure_object(context->arena, object, "status"), "storedVersions");
     const Value *version;
     VALUE_FOREACH (version, value_path(object, "spec", "versions", NULL))
-        if (value_get_bool(version, "storage", false) && !has_text(stored, text(version, "name")))
-            value_append(context->arena, stored, value_string(context->arena, text(version, "name")));
+        if (value_get_bool(version, "storage", false)) {
+            if (!has_text(stored, text(version, "name")))
+                value_append(context->arena, stored, value_string(context->arena, text(version, "name")));
+            return;
+        }
 }
 
 static void prepare_for_create(StrategyContext *context, Value *object) {
@@ -421,6 +520,26 @@ static void prepare_for_create(StrategyContext *context, Value *object) {
 static void prepare_for_update(StrategyContext *context, Value *object, const Value *old) {
     (void)old;
     note_stored(context, object);
+}
+
+static Value *unknown_formats(Arena *arena, const Value *object) {
+    const Value *versions = value_path(object, "spec", "versions", NULL);
+    Value *found = value_array(arena);
+    size_t n = is_shared(versions, "schema") ? MIN(value_len(versions), (size_t)1) : value_len(versions);
+    for (size_t i = 0; i < n; i++)
+        crd_schema_formats(arena, value_path(value_at(versions, i), "schema", "openAPIV3Schema", NULL), found);
+    return found;
+}
+
+static void warn_update(StrategyContext *context, const Value *object, const Value *old) {
+    const Value *before = old ? unknown_formats(context->arena, old) : NULL, *format;
+    VALUE_FOREACH (format, unknown_formats(context->arena, object))
+        if (!has_text(before, value_str(format)))
+            strategy_warn(context, "unrecognized format %s", go_quoted(context->arena, value_str(format)));
+}
+
+static void warn_create(StrategyContext *context, const Value *object) {
+    warn_update(context, object, NULL);
 }
 
 /* A first deletion waits for the objects (the definitions' keeper deletes them and then lets go). */
@@ -456,6 +575,9 @@ static const Strategy rows[] = {
         .prepare_for_update = prepare_for_update,
         .validate = validate,
         .validate_update = validate_update,
+        .validates_update_alone = true,
+        .warn_create = warn_create,
+        .warn_update = warn_update,
         .holds_deletion = holds_deletion,
         .mark_deleting = mark_deleting,
     },

@@ -105,6 +105,7 @@ static const Strategy ROWS[] = {
     {
         .group = "",
         .plural = "events",
+        .no_meta_update = true,
         .allow_create_on_update = true,
         .allow_unconditional_update = true,
         .validate_name = validate_path_segment_name,

@@ -623,6 +623,7 @@ static const Strategy ROWS[] = {
     {
         .group = GROUP,
         .plural = "ingresses",
+        .revalidates_meta = true,
         .has_generation = true,
         .allow_unconditional_update = true,
         .prepare_for_create = kinds_reset_status,
@@ -635,6 +636,7 @@ static const Strategy ROWS[] = {
     {
         .group = GROUP,
         .plural = "ingressclasses",
+        .revalidates_meta = true,
         .has_generation = true,
         .allow_unconditional_update = true,
         .validates_update_alone = true,
@@ -655,6 +657,7 @@ static const Strategy ROWS[] = {
     {
         .group = GROUP,
         .plural = "ipaddresses",
+        .revalidates_meta = true,
         .allow_unconditional_update = true,
         .validate_name = address_validate_name,
         .validate = address_validate,

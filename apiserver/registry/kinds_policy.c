@@ -160,6 +160,7 @@ static const Strategy ROWS[] = {
     {
         .group = "policy",
         .plural = "poddisruptionbudgets",
+        .no_meta_update = true,
         .has_generation = true,
         .prepare_for_create = kinds_reset_status,
         .validate = budget_validate,
@@ -177,6 +178,7 @@ static const Strategy ROWS[] = {
     {
         .group = "node.k8s.io",
         .plural = "runtimeclasses",
+        .revalidates_meta = true,
         .allow_create_on_update = true,
         .validates_update_alone = true,
         .validate = runtime_validate,

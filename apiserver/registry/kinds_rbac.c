@@ -107,13 +107,13 @@ static void binding_validate_update(_unused_ StrategyContext *context, const Val
 
 #define ROLE(name)                                                                                                     \
     {                                                                                                                  \
-        .group = RBAC_GROUP, .plural = (name), .allow_create_on_update = true, .allow_unconditional_update = true,     \
-        .validate_name = validate_path_segment_name, .validate = role_validate                                         \
+        .group = RBAC_GROUP, .plural = (name), .revalidates_meta = true, .allow_create_on_update = true,               \
+        .allow_unconditional_update = true, .validate_name = validate_path_segment_name, .validate = role_validate     \
     }
 #define BINDING(name)                                                                                                  \
     {                                                                                                                  \
-        .group = RBAC_GROUP, .plural = (name), .allow_create_on_update = true, .allow_unconditional_update = true,     \
-        .validate_name = validate_path_segment_name, .validate = binding_validate,                                     \
+        .group = RBAC_GROUP, .plural = (name), .revalidates_meta = true, .allow_create_on_update = true,               \
+        .allow_unconditional_update = true, .validate_name = validate_path_segment_name, .validate = binding_validate, \
         .validate_update = binding_validate_update                                                                     \
     }
 static const Strategy ROWS[] = {ROLE("roles"), ROLE("clusterroles"), BINDING("rolebindings"),

@@ -308,6 +308,7 @@ static const Strategy ROWS[] = {
     {
         .group = GROUP,
         .plural = "storageclasses",
+        .revalidates_meta = true,
         .allow_unconditional_update = true,
         .validate = class_validate,
         .validate_update = class_validate_update,
@@ -316,6 +317,7 @@ static const Strategy ROWS[] = {
     {
         .group = GROUP,
         .plural = "volumeattributesclasses",
+        .revalidates_meta = true,
         .allow_unconditional_update = true,
         .validates_update_alone = true,
         .validate = attributes_validate,

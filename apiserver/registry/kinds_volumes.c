@@ -460,6 +460,7 @@ static const Strategy ROWS[] = {
     {
         .group = "",
         .plural = "persistentvolumes",
+        .revalidates_meta = true,
         .allow_unconditional_update = true,
         .prepare_for_create = volume_prepare_for_create,
         .prepare_for_status_update = volume_prepare_for_status_update,
@@ -470,6 +471,7 @@ static const Strategy ROWS[] = {
     {
         .group = "",
         .plural = "persistentvolumeclaims",
+        .revalidates_meta = true,
         .allow_unconditional_update = true,
         .prepare_for_create = claim_prepare_for_create,
         .prepare_for_update = claim_prepare_for_update,

@@ -353,6 +353,7 @@ static const Strategy ROWS[] = {
     {
         .group = "apps",
         .plural = "controllerrevisions",
+        .revalidates_meta = true,
         .allow_unconditional_update = true,
         .validate = controller_revision_validate,
         .validate_update = controller_revision_validate_update,
@@ -374,6 +375,7 @@ static const Strategy ROWS[] = {
     {
         .group = "batch",
         .plural = "jobs",
+        .revalidates_meta = true,
         .has_generation = true,
         .allow_unconditional_update = true,
         .orphan_by_default = true,

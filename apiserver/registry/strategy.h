@@ -57,6 +57,9 @@ typedef struct Strategy {
     void (*prepare_for_status_update)(StrategyContext *context, Value *object, const Value *old);
     void (*validate)(StrategyContext *context, const Value *object, FieldErrors *errors);
     void (*validate_update)(StrategyContext *context, const Value *object, const Value *old, FieldErrors *errors);
+    /* How often an update lists what is wrong with metadata besides the once of all kinds: */
+    bool revalidates_meta;       /* its update is validated as a creation too */
+    bool no_meta_update;         /* its own validation leaves metadata alone */
     bool validates_update_alone; /* an update runs validate_update only, not validate before it */
     void (*validate_status_update)(StrategyContext *context, const Value *object, const Value *old,
                                    FieldErrors *errors);

@@ -125,7 +125,10 @@ static int validate(UpdateState *state, ApiError *err) {
     meta_validate(strategy, call->resource, state->object, false, &errors);
     /* Once for all resources, once by the resource's own validation: the reference lists both. */
     meta_validate_update(state->object, state->old_value, &errors);
-    meta_validate_update(state->object, state->old_value, &errors);
+    if (!strategy->no_meta_update)
+        meta_validate_update(state->object, state->old_value, &errors);
+    if (strategy->revalidates_meta && !status && !is_partial(call->request->subresource))
+        meta_validate(strategy, call->resource, state->object, true, &errors);
     meta_validate_finalizers(call->resource, state->object, &errors);
     if (status && strategy->validate_status_update)
         strategy->validate_status_update(&call->context, state->object, state->old_value, &errors);

@@ -33,6 +33,8 @@ var internalRoots = [][2]any{
 	{batch.SuccessPolicy{}, batchv1.SuccessPolicy{}},
 	{batch.UncountedTerminatedPods{}, batchv1.UncountedTerminatedPods{}},
 	{core.EphemeralContainer{}, corev1.EphemeralContainer{}},
+	{core.PersistentVolumeSource{}, corev1.PersistentVolumeSource{}},
+	{core.VolumeNodeAffinity{}, corev1.VolumeNodeAffinity{}},
 }
 
 // Fields of an internal struct that the served version keeps one level up.

@@ -1,4 +1,5 @@
 #include "api/json_schema.h"
+#include "api/go_regexp.h"
 #include "api/typed.h"
 #include "base/clock.h"
 #include "base/str.h"
@@ -8,12 +9,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <regex.h>
 #include <stdio.h>
 
 struct JsonSchema {
     const Value *root;
-    StrMap *patterns; /* pattern to regex_t */
+    StrMap *patterns; /* pattern to GoRegexp */
     bool has_rules;
 };
 
@@ -25,9 +25,8 @@ typedef struct Check {
     int depth;
 } Check;
 
-static void free_regex(void *p) {
-    regfree(p);
-    free(p);
+static void free_regexp(void *p) {
+    go_regexp_free(p);
 }
 
 /* The members of a schema that hold schemas. */
@@ -58,14 +57,13 @@ static int visit(JsonSchema *schema, const Value *node, int depth, const char **
     if (value_len(value_get(node, "x-kubernetes-validations")))
         schema->has_rules = true;
     if (!str_empty(pattern) && !strmap_get(schema->patterns, pattern)) {
-        regex_t *regex = NEW0(regex_t);
-        r = schema_pattern_compile(pattern, regex);
+        GoRegexp *regexp = NULL;
+        r = go_regexp_compile(pattern, &regexp, NULL);
         if (r < 0) {
-            free(regex);
             *ret_pattern = pattern;
             return r;
         }
-        strmap_put(schema->patterns, pattern, regex);
+        strmap_put(schema->patterns, pattern, regexp);
     }
     for (size_t i = 0; r == 0 && i < ELEMENTSOF(single); i++)
         r = visit(schema, value_get(node, single[i]), depth + 1, ret_pattern);
@@ -77,7 +75,7 @@ static int visit(JsonSchema *schema, const Value *node, int depth, const char **
 int json_schema_new(const Value *root, JsonSchema **ret, const char **ret_pattern) {
     _cleanup_(json_schema_freep) JsonSchema *schema = NEW0(JsonSchema);
     schema->root = root;
-    schema->patterns = strmap_new(free_regex);
+    schema->patterns = strmap_new(free_regexp);
     int r = visit(schema, root, 0, ret_pattern);
     if (r < 0)
         return r;
@@ -172,13 +170,13 @@ static bool limit_of(const Value *schema, const char *name, int64_t *ret) {
 /* The first of these that fails is the one that is told. */
 static void check_text(Check *check, const Value *schema, const char *path, const Value *v) {
     const char *pattern = value_get_str(schema, "pattern");
-    const regex_t *regex = str_empty(pattern) ? NULL : strmap_get(check->schema->patterns, pattern);
+    const GoRegexp *regexp = str_empty(pattern) ? NULL : strmap_get(check->schema->patterns, pattern);
     int64_t limit;
     if (limit_of(schema, "maxLength", &limit) && (int64_t)rune_count(v) > limit)
         field_too_long(check->errors, REPORT_PATH(check, path), limit);
     else if (limit_of(schema, "minLength", &limit) && (int64_t)rune_count(v) < limit)
         invalid(check, path, v, arena_printf(check->arena, "should be at least %" PRId64 " chars long", limit));
-    else if (regex && regexec(regex, v->string, 0, NULL, 0) != 0)
+    else if (regexp && !go_regexp_matches(regexp, v->string, v->len))
         invalid(check, path, v, arena_printf(check->arena, "should match '%s'", pattern));
 }
 

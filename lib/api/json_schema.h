@@ -6,12 +6,11 @@
 #include "api/status.h"
 
 #define JSON_SCHEMA_DEPTH_MAX 128
-#define JSON_SCHEMA_PATTERN_MAX 4096 /* bytes of one regular expression */
 
 typedef struct JsonSchema JsonSchema;
 
 /* Borrows `schema`, which may be NULL (everything passes). Patterns are compiled now: -EINVAL and *ret_pattern
- * (borrowed from the schema) for one that is wrong or beyond what this engine knows. */
+ * (borrowed from the schema) for one that is wrong. */
 int json_schema_new(const Value *schema, JsonSchema **ret, const char **ret_pattern);
 void json_schema_free(JsonSchema *schema);
 DEFINE_CLEANUP(JsonSchema, json_schema_free)

@@ -15,9 +15,15 @@ static void add(NameMessages *messages, const char *message) {
         messages->items[messages->n++] = message;
 }
 
-static void add_too_long(NameMessages *messages, const char *value, size_t max, const char *prefix) {
+static void add_too_long(NameMessages *messages, const char *value, size_t max) {
     if (strlen(value) > max)
-        add(messages, arena_printf(messages->arena, "%smust be no more than %zu characters", prefix, max));
+        add(messages, arena_printf(messages->arena, "must be no more than %zu characters", max));
+}
+
+/* The same of label keys and values, which the reference counts in bytes. */
+static void add_too_many_bytes(NameMessages *messages, size_t n, size_t max, const char *prefix) {
+    if (n > max)
+        add(messages, arena_printf(messages->arena, "%smust be no more than %zu bytes", prefix, max));
 }
 
 static bool lower_or_digit(char c) {
@@ -67,7 +73,7 @@ static bool all_of(const char *s, const char *also) {
 }
 
 void name_dns_label(const char *value, NameMessages *messages) {
-    add_too_long(messages, value, LABEL_MAX, "");
+    add_too_long(messages, value, LABEL_MAX);
     if (is_label(value, strlen(value)))
         return;
     add(messages,
@@ -78,8 +84,7 @@ void name_dns_label(const char *value, NameMessages *messages) {
               "'" LABEL_RE "')");
 }
 
-void name_dns_subdomain(const char *value, NameMessages *messages) {
-    add_too_long(messages, value, SUBDOMAIN_MAX, "");
+static void add_subdomain(NameMessages *messages, const char *value) {
     if (!is_subdomain(value))
         add(messages,
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
@@ -87,8 +92,13 @@ void name_dns_subdomain(const char *value, NameMessages *messages) {
             "end with an alphanumeric character (e.g. 'example.com', regex used for validation is '" SUBDOMAIN_RE "')");
 }
 
+void name_dns_subdomain(const char *value, NameMessages *messages) {
+    add_too_long(messages, value, SUBDOMAIN_MAX);
+    add_subdomain(messages, value);
+}
+
 void name_dns1035_label(const char *value, NameMessages *messages) {
-    add_too_long(messages, value, LABEL_MAX, "");
+    add_too_long(messages, value, LABEL_MAX);
     if (!is_label(value, strlen(value)) || isdigit((unsigned char)value[0]))
         add(messages,
             "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
@@ -97,7 +107,7 @@ void name_dns1035_label(const char *value, NameMessages *messages) {
 }
 
 void name_wildcard_subdomain(const char *value, NameMessages *messages) {
-    add_too_long(messages, value, SUBDOMAIN_MAX, "");
+    add_too_long(messages, value, SUBDOMAIN_MAX);
     if (!str_has_prefix(value, "*.") || !is_subdomain(value + 2))
         add(messages,
             "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist "
@@ -120,19 +130,21 @@ void name_qualified(const char *value, NameMessages *messages) {
         add(messages, "prefix part must be non-empty");
     else if (slash) {
         NameMessages of_prefix = {.arena = messages->arena};
-        name_dns_subdomain(arena_strndup(messages->arena, value, (size_t)(slash - value)), &of_prefix);
+        const char *prefix = arena_strndup(messages->arena, value, (size_t)(slash - value));
+        add_too_many_bytes(&of_prefix, strlen(prefix), SUBDOMAIN_MAX, "");
+        add_subdomain(&of_prefix, prefix);
         for (size_t i = 0; i < of_prefix.n; i++)
             add(messages, arena_printf(messages->arena, "prefix part %s", of_prefix.items[i]));
     }
     if (!*name)
         add(messages, "name part must be non-empty");
-    add_too_long(messages, name, LABEL_MAX, "name part ");
+    add_too_many_bytes(messages, strlen(name), LABEL_MAX, "name part ");
     if (!is_key(name))
         add(messages, "name part " KEY_MESSAGE);
 }
 
 void name_label_value(const char *value, NameMessages *messages) {
-    add_too_long(messages, value, LABEL_MAX, "");
+    add_too_many_bytes(messages, strlen(value), LABEL_MAX, "");
     if (*value && !is_key(value))
         add(messages,
             "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
@@ -147,7 +159,7 @@ void name_port(const char *value, NameMessages *messages) {
         letter |= value[i] >= 'a' && value[i] <= 'z';
         charset &= lower_or_digit(value[i]) || value[i] == '-';
     }
-    add_too_long(messages, value, 15, "");
+    add_too_long(messages, value, 15);
     if (!charset)
         add(messages, "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
     if (!letter)
@@ -203,7 +215,7 @@ void name_env_var_strict(const char *value, NameMessages *messages) {
 }
 
 void name_config_key(const char *value, NameMessages *messages) {
-    add_too_long(messages, value, SUBDOMAIN_MAX, "");
+    add_too_long(messages, value, SUBDOMAIN_MAX);
     if (!*value || !all_of(value, "-._"))
         add(messages,
             "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "

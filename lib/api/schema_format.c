@@ -8,137 +8,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define PATTERN_MAX 4096 /* bytes */
-
-static const struct {
-    char letter;
-    const char *outside, *inside;
-} classes[] = {
-    {'d', "[0-9]", "0-9"},
-    {'D', "[^0-9]", NULL},
-    {'w', "[A-Za-z0-9_]", "A-Za-z0-9_"},
-    {'W', "[^A-Za-z0-9_]", NULL},
-    {'s', "[ \t\n\f\r]", " \t\n\f\r"},
-    {'S', "[^ \t\n\f\r]", NULL},
-    {'b', "\\b", NULL},
-    {'B', "\\B", NULL},
-    {'A', "^", NULL},
-    {'z', "$", NULL},
-    {'n', "\n", "\n"},
-    {'t', "\t", "\t"},
-    {'r', "\r", "\r"},
-};
-
-static int write_class(Buf *out, char letter, bool inside) {
-    for (size_t i = 0; i < ELEMENTSOF(classes); i++)
-        if (classes[i].letter == letter) {
-            const char *text = inside ? classes[i].inside : classes[i].outside;
-            if (!text)
-                return -EINVAL;
-            buf_puts(out, text);
-            return 0;
-        }
-    return -EINVAL;
-}
-
-/* A bracket expression: POSIX knows no escapes there, so "]" goes first, and "^" and "-" last. */
-static int write_bracket(Buf *out, const char **at) {
-    _cleanup_buf_ Buf body = BUF_INIT(PATTERN_MAX);
-    const char *p = *at + 1;
-    bool negative = *p == '^', close = false, caret = false, dash = false, first = true;
-    for (p += negative; *p && (*p != ']' || first); p++, first = false) {
-        if (*p == '[' && p[1] == ':') {
-            const char *end = strstr(p, ":]");
-            if (!end)
-                return -EINVAL;
-            buf_append(&body, p, (size_t)(end + 2 - p));
-            p = end + 1;
-            continue;
-        }
-        char c = *p;
-        if (c == '\\') {
-            c = *++p;
-            if (!c)
-                return -EINVAL;
-            if (isalnum((unsigned char)c)) {
-                if (write_class(&body, c, true) < 0)
-                    return -EINVAL;
-                continue;
-            }
-        } else if (c == '-' && !first && p[1] != ']') {
-            buf_putc(&body, c); /* a range */
-            continue;
-        }
-        if (c == ']')
-            close = true;
-        else if (c == '^')
-            caret = true;
-        else if (c == '-')
-            dash = true;
-        else
-            buf_putc(&body, c);
-    }
-    if (*p != ']')
-        return -EINVAL;
-    *at = p + 1;
-    if (caret && !negative && !close && !body.len && !dash) {
-        buf_puts(out, "\\^");
-        return 0;
-    }
-    buf_printf(out, "[%s%s", negative ? "^" : "", close ? "]" : "");
-    if (!body.len && !close && dash && caret)
-        buf_puts(out, "-^]");
-    else {
-        buf_append(out, body.data ? body.data : "", body.len);
-        buf_printf(out, "%s%s]", caret ? "^" : "", dash ? "-" : "");
-    }
-    return 0;
-}
-
-static int translate(const char *p, Buf *out, int *flags) {
-    if (str_has_prefix(p, "(?i)")) {
-        *flags |= REG_ICASE;
-        p += 4;
-    }
-    while (*p) {
-        if (*p == '[') {
-            int r = write_bracket(out, &p);
-            if (r < 0)
-                return r;
-        } else if (*p == '\\') {
-            if (!p[1])
-                return -EINVAL;
-            if (isalnum((unsigned char)p[1])) {
-                if (write_class(out, p[1], false) < 0)
-                    return -EINVAL;
-            } else
-                buf_append(out, p, 2);
-            p += 2;
-        } else if (p[0] == '(' && p[1] == '?') {
-            if (p[2] != ':')
-                return -EINVAL;
-            buf_putc(out, '(');
-            p += 3;
-        } else if ((*p == '*' || *p == '+' || *p == '?' || *p == '}') && (p[1] == '?' || p[1] == '+'))
-            return -EINVAL;
-        else
-            buf_putc(out, *p++);
-    }
-    return 0;
-}
-
-int schema_pattern_compile(const char *pattern, regex_t *ret) {
-    _cleanup_buf_ Buf out = BUF_INIT(2 * PATTERN_MAX);
-    int flags = REG_EXTENDED | REG_NOSUB;
-    if (strlen(pattern) > PATTERN_MAX)
-        return -EINVAL;
-    buf_puts(&out, "");
-    int r = translate(pattern, &out, &flags);
-    if (r < 0 || out.failed)
-        return -EINVAL;
-    return regcomp(ret, out.data, flags) == 0 ? 0 : -EINVAL;
-}
-
 static bool all_in(const char *text, size_t n, const char *set) {
     for (size_t i = 0; i < n; i++)
         if (!text[i] || !strchr(set, text[i]))
@@ -187,16 +56,148 @@ static bool is_cidr(const char *text) {
     return (is_ipv4(address) && bits <= 32) || (is_ipv6(address) && bits <= 128);
 }
 
-static bool is_uuid(const char *text) {
+/* `version` 0: any. Dashes may be left out. */
+static bool is_uuid_of(const char *text, char version) {
     static const size_t parts[] = {8, 4, 4, 4, 12};
     for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
         if (!all_in(text, parts[i], HEX))
+            return false;
+        if (version && i == 2 && *text != version)
+            return false;
+        if (version > '3' && i == 3 && !strchr("89abAB", *text))
             return false;
         text += parts[i];
         if (i + 1 < ELEMENTSOF(parts) && *text == '-')
             text++;
     }
     return !*text;
+}
+
+static bool is_uuid(const char *text) {
+    return is_uuid_of(text, 0);
+}
+
+static bool is_uuid3(const char *text) {
+    return is_uuid_of(text, '3');
+}
+
+static bool is_uuid4(const char *text) {
+    return is_uuid_of(text, '4');
+}
+
+static bool is_uuid5(const char *text) {
+    return is_uuid_of(text, '5');
+}
+
+/* ISO 2108: the digits without blanks and dashes, at most `max`; 0 when there is something else. */
+static size_t isbn_digits(const char *text, char digits[14], size_t max) {
+    size_t n = 0;
+    for (; *text; text++) {
+        if (*text == ' ' || *text == '-')
+            continue;
+        if (n == max || !(isdigit((unsigned char)*text) || (*text == 'X' && n == 9 && max == 10)))
+            return 0;
+        digits[n++] = *text;
+    }
+    return n == max ? n : 0;
+}
+
+static bool is_isbn10(const char *text) {
+    char digits[14];
+    unsigned sum = 0;
+    if (!isbn_digits(text, digits, 10))
+        return false;
+    for (unsigned i = 0; i < 10; i++)
+        sum += (i + 1) * (unsigned)(digits[i] == 'X' ? 10 : digits[i] - '0');
+    return sum % 11 == 0;
+}
+
+static bool is_isbn13(const char *text) {
+    char digits[14];
+    unsigned sum = 0;
+    if (!isbn_digits(text, digits, 13))
+        return false;
+    for (unsigned i = 0; i < 13; i++)
+        sum += (i % 2 ? 3 : 1) * (unsigned)(digits[i] - '0');
+    return sum % 10 == 0;
+}
+
+static bool is_isbn(const char *text) {
+    return is_isbn10(text) || is_isbn13(text);
+}
+
+/* Numbers as the card schemes give them out, with Luhn's check digit (ISO/IEC 7812-1). */
+static bool is_credit_card(const char *text) {
+    static const struct {
+        const char *from, *to; /* first digits */
+        size_t min, max;
+    } schemes[] = {
+        {"4", "4", 13, 13},   {"4", "4", 16, 16},       {"51", "55", 16, 16},     {"34", "34", 15, 15},
+        {"37", "37", 15, 15}, {"300", "305", 14, 14},   {"36", "36", 14, 14},     {"38", "38", 14, 14},
+        {"65", "65", 16, 16}, {"6011", "6011", 16, 16}, {"2131", "2131", 15, 15}, {"1800", "1800", 15, 15},
+        {"35", "35", 16, 16},
+    };
+    char digits[32];
+    size_t n = 0;
+    bool known = false;
+    for (; *text; text++) {
+        if (!isdigit((unsigned char)*text))
+            continue;
+        if (n == sizeof digits - 1)
+            return false;
+        digits[n++] = *text;
+    }
+    digits[n] = 0;
+    for (size_t i = 0; i < ELEMENTSOF(schemes); i++)
+        known = known || (n >= schemes[i].min && n <= schemes[i].max &&
+                          strncmp(digits, schemes[i].from, strlen(schemes[i].from)) >= 0 &&
+                          strncmp(digits, schemes[i].to, strlen(schemes[i].to)) <= 0);
+    unsigned sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        unsigned digit = (unsigned)(digits[n - 1 - i] - '0') << (i % 2);
+        sum += digit > 9 ? digit - 9 : digit;
+    }
+    return known && sum % 10 == 0;
+}
+
+static bool is_ssn(const char *text) {
+    static const size_t parts[] = {3, 2, 4};
+    for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
+        if (i && (*text == '-' || *text == ' '))
+            text++;
+        if (!all_in(text, parts[i], DIGITS))
+            return false;
+        text += parts[i];
+    }
+    return !*text;
+}
+
+static bool is_hex_color(const char *text) {
+    text += *text == '#';
+    size_t n = strlen(text);
+    return (n == 3 || n == 6) && all_in(text, n, HEX);
+}
+
+/* rgb(1, 2, 255) */
+static bool is_rgb_color(const char *text) {
+    if (!str_has_prefix(text, "rgb("))
+        return false;
+    text += 4;
+    for (int i = 0; i < 3; i++) {
+        text += strspn(text, " \t\n\f\r");
+        size_t n = strspn(text, DIGITS);
+        if (n == 0 || n > 3 || (n > 1 && *text == '0') || atoi(text) > 255)
+            return false;
+        text += n;
+        text += strspn(text, " \t\n\f\r");
+        if (*text++ != (i < 2 ? ',' : ')'))
+            return false;
+    }
+    return !*text;
+}
+
+static bool is_bson_object_id(const char *text) {
+    return strlen(text) == 24 && all_in(text, 24, HEX);
 }
 
 static bool is_mac(const char *text) {
@@ -239,7 +240,7 @@ static bool is_byte(const char *text) {
 }
 
 /* Go's durations: 1h30m, 1.5s, -2us. */
-static bool is_duration(const char *text) {
+static bool is_go_duration(const char *text) {
     static const char *const units[] = {"ns", "us", "µs", "ms", "s", "m", "h"};
     text += *text == '-' || *text == '+';
     if (streq(text, "0"))
@@ -264,6 +265,27 @@ static bool is_duration(const char *text) {
     return true;
 }
 
+/* Or any number with a unit in words somewhere: "3 days", "1 week". */
+static bool is_duration(const char *text) {
+    static const char *const exact[] = {"ns", "us", "µs", "ms", "s", "m", "h", "hr", "d", "w", "wk", NULL};
+    static const char *const prefixes[] = {"nano", "micro", "milli", "sec", "min", "hour", "day", "week"};
+    if (is_go_duration(text))
+        return true;
+    while (*(text += strcspn(text, DIGITS))) {
+        char unit[16] = "";
+        text += strspn(text, DIGITS);
+        text += strspn(text, " \t\n\f\r");
+        for (size_t n = 0; n < sizeof unit - 1 && (isalpha((unsigned char)*text) || (unsigned char)*text >= 0x80); n++)
+            unit[n] = (char)tolower((unsigned char)*text++);
+        if (str_in(unit, exact))
+            return true;
+        for (size_t i = 0; i < ELEMENTSOF(prefixes); i++)
+            if (str_has_prefix(unit, prefixes[i]))
+                return true;
+    }
+    return false;
+}
+
 static bool is_anything(const char *text) {
     (void)text;
     return true;
@@ -283,11 +305,21 @@ static const struct {
 } formats[] = {
     {"date", is_date},
     {"date-time", is_date_time},
-    {"datetime", is_date_time},
     {"ipv4", is_ipv4},
     {"ipv6", is_ipv6},
     {"cidr", is_cidr},
     {"uuid", is_uuid},
+    {"uuid3", is_uuid3},
+    {"uuid4", is_uuid4},
+    {"uuid5", is_uuid5},
+    {"isbn", is_isbn},
+    {"isbn10", is_isbn10},
+    {"isbn13", is_isbn13},
+    {"creditcard", is_credit_card},
+    {"ssn", is_ssn},
+    {"hexcolor", is_hex_color},
+    {"rgbcolor", is_rgb_color},
+    {"bsonobjectid", is_bson_object_id},
     {"mac", is_mac},
     {"hostname", is_hostname},
     {"email", is_email},
@@ -299,16 +331,28 @@ static const struct {
     {"k8s-long-name", is_long_name},
 };
 
+/* Dashes do not count: date-time is datetime. */
+static bool same_format(const char *a, const char *b) {
+    for (;; a++, b++) {
+        a += strspn(a, "-");
+        b += strspn(b, "-");
+        if (*a != *b)
+            return false;
+        if (!*a)
+            return true;
+    }
+}
+
 bool schema_format_known(const char *format) {
     for (size_t i = 0; i < ELEMENTSOF(formats); i++)
-        if (streq(formats[i].format, format))
+        if (same_format(formats[i].format, format))
             return true;
     return false;
 }
 
 bool schema_format_fits(const char *format, const char *text) {
     for (size_t i = 0; i < ELEMENTSOF(formats); i++)
-        if (streq(formats[i].format, format))
+        if (same_format(formats[i].format, format))
             return formats[i].fits(text);
     return true;
 }

@@ -113,6 +113,10 @@ static const Schema *node(Arena *arena, const Value *schema, bool resource, int 
     return out;
 }
 
+const Schema *structural_part(Arena *arena, const Value *schema) {
+    return node(arena, schema, false, 0);
+}
+
 const Schema *structural_schema(Arena *arena, const Value *schema) {
     const Schema *root = node(arena, schema, true, 0);
     if (!schema)

@@ -9,5 +9,7 @@
 /* The schema of a whole custom resource, with apiVersion, kind and metadata. Everything is made in `arena`; strings of
  * `schema` are borrowed and must live as long. `schema` NULL: any object. */
 const Schema *structural_schema(Arena *arena, const Value *schema);
+/* The schema of a part of one (a property, items), made the same way. */
+const Schema *structural_part(Arena *arena, const Value *schema);
 /* Nulls where the schema has a default and is not nullable are dropped, as they count as absent. */
 void structural_drop_nulls(const Value *schema, Value *v);

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-static const InternalType TYPES[118];
+static const InternalType TYPES[133];
 
 static const InternalField FIELDS_0[] = {
     {"Volumes", "volumes", PRINT_LIST, false, false, &TYPES[1]},
@@ -749,8 +749,139 @@ static const InternalField FIELDS_117[] = {
     {"Succeeded", "succeeded", PRINT_LIST, false, false, NULL},
     {"Failed", "failed", PRINT_LIST, false, false, NULL},
 };
+static const InternalField FIELDS_118[] = {
+    {"GCEPersistentDisk", "gcePersistentDisk", PRINT_STRUCT, false, true, &TYPES[4]},
+    {"AWSElasticBlockStore", "awsElasticBlockStore", PRINT_STRUCT, false, true, &TYPES[5]},
+    {"HostPath", "hostPath", PRINT_STRUCT, false, true, &TYPES[2]},
+    {"Glusterfs", "glusterfs", PRINT_STRUCT, false, true, &TYPES[119]},
+    {"NFS", "nfs", PRINT_STRUCT, false, true, &TYPES[9]},
+    {"RBD", "rbd", PRINT_STRUCT, false, true, &TYPES[120]},
+    {"Quobyte", "quobyte", PRINT_STRUCT, false, true, &TYPES[15]},
+    {"ISCSI", "iscsi", PRINT_STRUCT, false, true, &TYPES[122]},
+    {"FlexVolume", "flexVolume", PRINT_STRUCT, false, true, &TYPES[123]},
+    {"Cinder", "cinder", PRINT_STRUCT, false, true, &TYPES[124]},
+    {"CephFS", "cephfs", PRINT_STRUCT, false, true, &TYPES[125]},
+    {"FC", "fc", PRINT_STRUCT, false, true, &TYPES[24]},
+    {"Flocker", "flocker", PRINT_STRUCT, false, true, &TYPES[19]},
+    {"AzureFile", "azureFile", PRINT_STRUCT, false, true, &TYPES[126]},
+    {"VsphereVolume", "vsphereVolume", PRINT_STRUCT, false, true, &TYPES[27]},
+    {"AzureDisk", "azureDisk", PRINT_STRUCT, false, true, &TYPES[28]},
+    {"PhotonPersistentDisk", "photonPersistentDisk", PRINT_STRUCT, false, true, &TYPES[29]},
+    {"PortworxVolume", "portworxVolume", PRINT_STRUCT, false, true, &TYPES[38]},
+    {"ScaleIO", "scaleIO", PRINT_STRUCT, false, true, &TYPES[127]},
+    {"Local", "local", PRINT_STRUCT, false, true, &TYPES[128]},
+    {"StorageOS", "storageos", PRINT_STRUCT, false, true, &TYPES[129]},
+    {"CSI", "csi", PRINT_STRUCT, false, true, &TYPES[131]},
+};
+static const InternalField FIELDS_119[] = {
+    {"EndpointsName", "endpoints", PRINT_STRING, false, false, NULL},
+    {"Path", "path", PRINT_STRING, false, false, NULL},
+    {"ReadOnly", "readOnly", PRINT_BOOL, false, false, NULL},
+    {"EndpointsNamespace", "endpointsNamespace", PRINT_STRING, false, true, NULL},
+};
+static const InternalField FIELDS_120[] = {
+    {"CephMonitors", "monitors", PRINT_LIST, false, false, NULL},
+    {"RBDImage", "image", PRINT_STRING, false, false, NULL},
+    {"FSType", "fsType", PRINT_STRING, false, false, NULL},
+    {"RBDPool", "pool", PRINT_STRING, false, false, NULL},
+    {"RadosUser", "user", PRINT_STRING, false, false, NULL},
+    {"Keyring", "keyring", PRINT_STRING, false, false, NULL},
+    {"SecretRef", "secretRef", PRINT_STRUCT, false, true, &TYPES[121]},
+    {"ReadOnly", "readOnly", PRINT_BOOL, false, false, NULL},
+};
+static const InternalField FIELDS_121[] = {
+    {"Name", "name", PRINT_STRING, false, false, NULL},
+    {"Namespace", "namespace", PRINT_STRING, false, false, NULL},
+};
+static const InternalField FIELDS_122[] = {
+    {"TargetPortal", "targetPortal", PRINT_STRING, false, false, NULL},
+    {"IQN", "iqn", PRINT_STRING, false, false, NULL},
+    {"Lun", "lun", PRINT_INT, false, false, NULL},
+    {"ISCSIInterface", "iscsiInterface", PRINT_STRING, false, false, NULL},
+    {"FSType", "fsType", PRINT_STRING, false, false, NULL},
+    {"ReadOnly", "readOnly", PRINT_BOOL, false, false, NULL},
+    {"Portals", "portals", PRINT_LIST, false, false, NULL},
+    {"DiscoveryCHAPAuth", "chapAuthDiscovery", PRINT_BOOL, false, false, NULL},
+    {"SessionCHAPAuth", "chapAuthSession", PRINT_BOOL, false, false, NULL},
+    {"SecretRef", "secretRef", PRINT_STRUCT, false, true, &TYPES[121]},
+    {"InitiatorName", "initiatorName", PRINT_STRING, false, true, NULL},
+};
+static const InternalField FIELDS_123[] = {
+    {"Driver", "driver", PRINT_STRING, false, false, NULL},
+    {"FSType", "fsType", PRINT_STRING, false, false, NULL},
+    {"SecretRef", "secretRef", PRINT_STRUCT, false, true, &TYPES[121]},
+    {"ReadOnly", "readOnly", PRINT_BOOL, false, false, NULL},
+    {"Options", "options", PRINT_MAP, false, false, NULL},
+};
+static const InternalField FIELDS_124[] = {
+    {"VolumeID", "volumeID", PRINT_STRING, false, false, NULL},
+    {"FSType", "fsType", PRINT_STRING, false, false, NULL},
+    {"ReadOnly", "readOnly", PRINT_BOOL, false, false, NULL},
+    {"SecretRef", "secretRef", PRINT_STRUCT, false, true, &TYPES[121]},
+};
+static const InternalField FIELDS_125[] = {
+    {"Monitors", "monitors", PRINT_LIST, false, false, NULL},
+    {"Path", "path", PRINT_STRING, false, false, NULL},
+    {"User", "user", PRINT_STRING, false, false, NULL},
+    {"SecretFile", "secretFile", PRINT_STRING, false, false, NULL},
+    {"SecretRef", "secretRef", PRINT_STRUCT, false, true, &TYPES[121]},
+    {"ReadOnly", "readOnly", PRINT_BOOL, false, false, NULL},
+};
+static const InternalField FIELDS_126[] = {
+    {"SecretName", "secretName", PRINT_STRING, false, false, NULL},
+    {"ShareName", "shareName", PRINT_STRING, false, false, NULL},
+    {"ReadOnly", "readOnly", PRINT_BOOL, false, false, NULL},
+    {"SecretNamespace", "secretNamespace", PRINT_STRING, false, true, NULL},
+};
+static const InternalField FIELDS_127[] = {
+    {"Gateway", "gateway", PRINT_STRING, false, false, NULL},
+    {"System", "system", PRINT_STRING, false, false, NULL},
+    {"SecretRef", "secretRef", PRINT_STRUCT, false, true, &TYPES[121]},
+    {"SSLEnabled", "sslEnabled", PRINT_BOOL, false, false, NULL},
+    {"ProtectionDomain", "protectionDomain", PRINT_STRING, false, false, NULL},
+    {"StoragePool", "storagePool", PRINT_STRING, false, false, NULL},
+    {"StorageMode", "storageMode", PRINT_STRING, false, false, NULL},
+    {"VolumeName", "volumeName", PRINT_STRING, false, false, NULL},
+    {"FSType", "fsType", PRINT_STRING, false, false, NULL},
+    {"ReadOnly", "readOnly", PRINT_BOOL, false, false, NULL},
+};
+static const InternalField FIELDS_128[] = {
+    {"Path", "path", PRINT_STRING, false, false, NULL},
+    {"FSType", "fsType", PRINT_STRING, false, true, NULL},
+};
+static const InternalField FIELDS_129[] = {
+    {"VolumeName", "volumeName", PRINT_STRING, false, false, NULL},
+    {"VolumeNamespace", "volumeNamespace", PRINT_STRING, false, false, NULL},
+    {"FSType", "fsType", PRINT_STRING, false, false, NULL},
+    {"ReadOnly", "readOnly", PRINT_BOOL, false, false, NULL},
+    {"SecretRef", "secretRef", PRINT_STRUCT, false, true, &TYPES[130]},
+};
+static const InternalField FIELDS_130[] = {
+    {"Kind", "kind", PRINT_STRING, false, false, NULL},
+    {"Namespace", "namespace", PRINT_STRING, false, false, NULL},
+    {"Name", "name", PRINT_STRING, false, false, NULL},
+    {"UID", "uid", PRINT_STRING, false, false, NULL},
+    {"APIVersion", "apiVersion", PRINT_STRING, false, false, NULL},
+    {"ResourceVersion", "resourceVersion", PRINT_STRING, false, false, NULL},
+    {"FieldPath", "fieldPath", PRINT_STRING, false, false, NULL},
+};
+static const InternalField FIELDS_131[] = {
+    {"Driver", "driver", PRINT_STRING, false, false, NULL},
+    {"VolumeHandle", "volumeHandle", PRINT_STRING, false, false, NULL},
+    {"ReadOnly", "readOnly", PRINT_BOOL, false, false, NULL},
+    {"FSType", "fsType", PRINT_STRING, false, false, NULL},
+    {"VolumeAttributes", "volumeAttributes", PRINT_MAP, false, false, NULL},
+    {"ControllerPublishSecretRef", "controllerPublishSecretRef", PRINT_STRUCT, false, true, &TYPES[121]},
+    {"NodeStageSecretRef", "nodeStageSecretRef", PRINT_STRUCT, false, true, &TYPES[121]},
+    {"NodePublishSecretRef", "nodePublishSecretRef", PRINT_STRUCT, false, true, &TYPES[121]},
+    {"ControllerExpandSecretRef", "controllerExpandSecretRef", PRINT_STRUCT, false, true, &TYPES[121]},
+    {"NodeExpandSecretRef", "nodeExpandSecretRef", PRINT_STRUCT, false, true, &TYPES[121]},
+};
+static const InternalField FIELDS_132[] = {
+    {"Required", "required", PRINT_STRUCT, false, true, &TYPES[86]},
+};
 
-static const InternalType TYPES[118] = {
+static const InternalType TYPES[133] = {
     {"PodSpec", FIELDS_0, sizeof FIELDS_0 / sizeof *FIELDS_0},
     {"Volume", FIELDS_1, sizeof FIELDS_1 / sizeof *FIELDS_1},
     {"HostPathVolumeSource", FIELDS_2, sizeof FIELDS_2 / sizeof *FIELDS_2},
@@ -869,7 +1000,22 @@ static const InternalType TYPES[118] = {
     {"SuccessPolicy", FIELDS_115, sizeof FIELDS_115 / sizeof *FIELDS_115},
     {"SuccessPolicyRule", FIELDS_116, sizeof FIELDS_116 / sizeof *FIELDS_116},
     {"UncountedTerminatedPods", FIELDS_117, sizeof FIELDS_117 / sizeof *FIELDS_117},
+    {"PersistentVolumeSource", FIELDS_118, sizeof FIELDS_118 / sizeof *FIELDS_118},
+    {"GlusterfsPersistentVolumeSource", FIELDS_119, sizeof FIELDS_119 / sizeof *FIELDS_119},
+    {"RBDPersistentVolumeSource", FIELDS_120, sizeof FIELDS_120 / sizeof *FIELDS_120},
+    {"SecretReference", FIELDS_121, sizeof FIELDS_121 / sizeof *FIELDS_121},
+    {"ISCSIPersistentVolumeSource", FIELDS_122, sizeof FIELDS_122 / sizeof *FIELDS_122},
+    {"FlexPersistentVolumeSource", FIELDS_123, sizeof FIELDS_123 / sizeof *FIELDS_123},
+    {"CinderPersistentVolumeSource", FIELDS_124, sizeof FIELDS_124 / sizeof *FIELDS_124},
+    {"CephFSPersistentVolumeSource", FIELDS_125, sizeof FIELDS_125 / sizeof *FIELDS_125},
+    {"AzureFilePersistentVolumeSource", FIELDS_126, sizeof FIELDS_126 / sizeof *FIELDS_126},
+    {"ScaleIOPersistentVolumeSource", FIELDS_127, sizeof FIELDS_127 / sizeof *FIELDS_127},
+    {"LocalVolumeSource", FIELDS_128, sizeof FIELDS_128 / sizeof *FIELDS_128},
+    {"StorageOSPersistentVolumeSource", FIELDS_129, sizeof FIELDS_129 / sizeof *FIELDS_129},
+    {"ObjectReference", FIELDS_130, sizeof FIELDS_130 / sizeof *FIELDS_130},
+    {"CSIPersistentVolumeSource", FIELDS_131, sizeof FIELDS_131 / sizeof *FIELDS_131},
+    {"VolumeNodeAffinity", FIELDS_132, sizeof FIELDS_132 / sizeof *FIELDS_132},
 };
 
 const InternalType *const internal_types = TYPES;
-const size_t internal_types_n = 118;
+const size_t internal_types_n = 133;
