@@ -16,21 +16,22 @@ static int refuse(const Bind *bind, const char *why, ApiError *err) {
     return api_error_conflict(err, "", "pods/binding", bind->call->request->name, why);
 }
 
-static void set_condition(Arena *arena, Value *pod, int64_t now_ns) {
+void pod_condition_true(Arena *arena, Value *pod, const char *type, const char *reason, const char *message,
+                        int64_t now_ns) {
     char now[RFC3339_MAX];
     Value *conditions = value_ensure_array(arena, value_ensure_object(arena, pod, "status"), "conditions"), *item,
           *found = NULL;
     VALUE_FOREACH (item, conditions)
-        if (streq_null(value_get_str(item, "type"), "PodScheduled"))
+        if (streq_null(value_get_str(item, "type"), type))
             found = item;
     if (!found)
         value_append(arena, conditions, found = value_object(arena));
     if (!streq_null(value_get_str(found, "status"), "True"))
         value_set_str(arena, found, "lastTransitionTime", rfc3339_format(now_ns, now));
-    value_set_str(arena, found, "type", "PodScheduled");
+    value_set_str(arena, found, "type", type);
     value_set_str(arena, found, "status", "True");
-    value_remove(found, "reason");
-    value_remove(found, "message");
+    value_set(arena, found, "reason", reason ? value_string(arena, reason) : NULL);
+    value_set(arena, found, "message", message ? value_string(arena, message) : NULL);
 }
 
 static void merge(Arena *arena, Value *pod, const Value *binding, const char *member) {
@@ -63,7 +64,7 @@ static int bind_transform(void *userdata, const Value *old, Value **ret, ApiErro
     value_set_str(arena, value_ensure_object(arena, pod, "spec"), "nodeName", bind->node);
     merge(arena, pod, bind->binding, "annotations");
     merge(arena, pod, bind->binding, "labels");
-    set_condition(arena, pod, bind->call->context.now_ns);
+    pod_condition_true(arena, pod, "PodScheduled", NULL, NULL, bind->call->context.now_ns);
     *ret = pod;
     return 0;
 }

@@ -112,11 +112,37 @@ static int check_budget(RegistryCall *call, const Value *pod, ApiError *err) {
     return registry_store_error(call, call->request->name, r, err);
 }
 
+static int mark_transform(void *userdata, const Value *old, Value **ret, ApiError *err) {
+    RegistryCall *call = userdata;
+    Value *pod = value_copy(call->context.arena, old);
+    (void)err;
+    pod_condition_true(call->context.arena, pod, "DisruptionTarget", "EvictionByEvictionAPI", "Eviction API: evicting",
+                       call->context.now_ns);
+    *ret = pod;
+    return 0;
+}
+
+/* Says on the pod why it ends, for those who count its failure, then deletes it. */
+static int mark_and_delete(RegistryCall *call, DeleteOptions *options, ApiError *err) {
+    const ApiRequest *request = call->request;
+    _cleanup_registry_result_ RegistryResult marked = {0}, result = {0};
+    RegistryUpdate update = {.transform = mark_transform, .userdata = call, .admitted = true};
+    if (!call->context.dry_run) {
+        call->keep_managed_fields = true;
+        int r = registry_update(call, &update, &marked, err);
+        if (r < 0)
+            return r;
+        if (options->resource_version)
+            options->resource_version =
+                arena_printf(call->context.arena, "%llu", (unsigned long long)object_revision(marked.object));
+    }
+    return registry_delete(call, str_or(request->ns, ""), request->name, options, &result, err);
+}
+
 int eviction_create(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err) {
     RegistryCall call;
     DeleteOptions options;
     _cleanup_object_ Object *pod = NULL;
-    _cleanup_registry_result_ RegistryResult result = {0};
     Value *eviction;
     registry_call_init(&call, api_core_registry(core), request);
     DecodeInput decode = {
@@ -147,7 +173,7 @@ int eviction_create(ApiCore *core, const ApiRequest *request, const ApiInput *in
         return r;
     if (!options.uid)
         options.uid = object_uid(pod);
-    r = registry_delete(&call, str_or(request->ns, ""), request->name, &options, &result, err);
+    r = mark_and_delete(&call, &options, err);
     if (r < 0)
         return r;
     ret->value = api_value_new(request->arena, "v1", "Status");

@@ -26,6 +26,9 @@ int token_create(ApiCore *core, const ApiRequest *request, const ApiInput *input
 /* The part of an object that a subresource of its own kind may change (finalize, approval, ephemeralcontainers,
  * resize): `object` becomes the old one with that part of the new. */
 Value *subresource_mask(Arena *arena, const char *subresource, const Value *old, Value *object);
+/* A condition of a pod's status is true from now on, or was already. `reason` and `message` may be NULL. */
+void pod_condition_true(Arena *arena, Value *pod, const char *type, const char *reason, const char *message,
+                        int64_t now_ns);
 /* Applies the request's patch to a tree in the form of `schema`. */
 int patch_apply(const ApiRequest *request, const Schema *schema, const Value *original, Value **ret, ApiError *err);
 /* The patched or sent tree names the object of the URL. */

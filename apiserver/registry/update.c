@@ -82,7 +82,7 @@ static void carry_over(Arena *arena, Value *object, const Value *old, const char
 
 /* Subresources that write past the strategy: their handlers let nothing through but their part of the object. */
 static bool is_partial(const char *subresource) {
-    static const char *const partial[] = {"binding", NULL};
+    static const char *const partial[] = {"binding", "eviction", NULL};
     return subresource && str_in(subresource, partial);
 }
 

@@ -221,7 +221,7 @@ static int take(Store *store, Table *table, const ListQuery *query, const Range 
 }
 
 static int refuse(int r, const ListQuery *query, const ContinueToken *token, uint64_t revision, uint64_t now,
-                  ObjectList *ret, ApiError *err) {
+                  ApiError *err) {
     if (r == -ERANGE)
         return refuse_future(err, revision, now);
     if (r == -EUCLEAN) {
@@ -230,9 +230,11 @@ static int refuse(int r, const ListQuery *query, const ContinueToken *token, uin
     }
     if (!token->ns)
         return api_error_expired(err, expired_list);
-    *ret = (ObjectList){.continue_token = continue_token_write(query->resource->storage->namespaced, query->ns,
-                                                               token->ns, token->name, -1)};
-    return api_error_expired(err, expired_continue);
+    r = api_error_expired(err, expired_continue);
+    if (err)
+        err->continue_token =
+            continue_token_write(query->resource->storage->namespaced, query->ns, token->ns, token->name, -1);
+    return r;
 }
 
 static int list(Store *store, const ListQuery *query, const ContinueToken *token, ObjectList *ret, ApiError *err) {
@@ -242,7 +244,7 @@ static int list(Store *store, const ListQuery *query, const ContinueToken *token
     _cleanup_(undos_done) Undos undos = {0};
     int r = take(store, store_table(store, query->resource), query, &range, revision, &slice, &undos, &now);
     if (r < 0)
-        return refuse(r, query, token, revision, now, ret, err);
+        return refuse(r, query, token, revision, now, err);
     undos_settle(&undos);
     *ret = (ObjectList){.revision = revision ? revision : now};
     fill(query, &slice, &undos, ret);

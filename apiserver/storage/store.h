@@ -70,9 +70,8 @@ typedef struct ObjectList {
 void object_list_done(ObjectList *list);
 #define _cleanup_object_list_ _cleanup_(object_list_done)
 /* A continued list is consistent with its first page: at the revision in its token (from the ring's older versions)
- * while they last, else -EKEYEXPIRED with the 410 Status; then, and only then, *ret is touched on failure:
- * ret->continue_token is the token that continues inconsistently, for the Status's metadata.continue (owned;
- * object_list_done). -ETIMEDOUT with the 504 Status when the revision is in the future. Stored objects that do not
+ * while they last, else -EKEYEXPIRED with the 410 Status, whose err->continue_token goes on inconsistently.
+ * -ETIMEDOUT with the 504 Status when the revision is in the future. Stored objects that do not
  * parse fail the list (500 StoreReadError), as in the reference: a list that leaves some out would lie. */
 int store_list(Store *store, const ListQuery *query, ObjectList *ret, ApiError *err);
 

@@ -63,6 +63,7 @@ void api_error_done(ApiError *err) {
     free(err->group);
     free(err->kind);
     free(err->uid);
+    free(err->continue_token);
     for (size_t i = 0; i < err->n_causes; i++) {
         free(err->causes[i].reason);
         free(err->causes[i].message);
@@ -242,7 +243,9 @@ Value *api_error_to_status(Arena *arena, const ApiError *err) {
     Value *status = value_object(arena);
     value_set_interned(arena, status, "kind", value_string(arena, "Status"));
     value_set_interned(arena, status, "apiVersion", value_string(arena, "v1"));
-    value_set_interned(arena, status, "metadata", value_object(arena));
+    Value *metadata = value_object(arena);
+    set_filled(arena, metadata, "continue", err->continue_token);
+    value_set_interned(arena, status, "metadata", metadata);
     value_set_interned(arena, status, "status", value_string(arena, err->code ? "Failure" : "Success"));
     set_filled(arena, status, "message", err->message);
     set_filled(arena, status, "reason", err->reason);

@@ -16,9 +16,10 @@ typedef struct ApiError {
     char *name, *group, *kind, *uid; /* details; owned, may be NULL */
     ApiCause *causes;
     size_t n_causes;
-    int retry_after;    /* seconds; 0: none */
-    bool no_details;    /* Status without details */
-    bool empty_details; /* `details: {}` where there is nothing to say, as NewGenericServerResponse does */
+    char *continue_token; /* metadata.continue: where an expired list may go on; owned, may be NULL */
+    int retry_after;      /* seconds; 0: none */
+    bool no_details;      /* Status without details */
+    bool empty_details;   /* `details: {}` where there is nothing to say, as NewGenericServerResponse does */
 } ApiError;
 
 void api_error_done(ApiError *err); /* frees and empties */

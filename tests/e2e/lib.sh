@@ -7,6 +7,7 @@ work=$(mktemp -d /tmp/lighter-e2e.XXXXXX)
 passed=0
 failed=0
 registry_pid=
+others=() # more processes to end after the cluster
 
 say() { printf '%s\n' "$*"; }
 
@@ -101,6 +102,7 @@ finish() {
   trap - EXIT
   set +e
   [ -z "${data:-}" ] || "$bin/lighter" down --data-dir "$data" >"$work/down.log" 2>&1 || cat "$work/down.log"
+  [ ${#others[@]} -eq 0 ] || { kill "${others[@]}"; wait "${others[@]}"; } 2>/dev/null
   [ -z "$registry_pid" ] || { kill "$registry_pid"; wait "$registry_pid"; } 2>/dev/null
   if [ -n "${KEEP:-}" ]; then say "kept $work"; else rm -rf "$work"; fi
   say "$passed passed, $failed failed"

@@ -294,8 +294,9 @@ static void expires_old_pages(void **state) {
     assert_string_equal(err.reason, "Expired");
     assert_non_null(
         strstr(err.message, "The provided continue parameter is too old to display a consistent list result."));
-    assert_non_null(second.continue_token);
-    query.continue_token = second.continue_token;
+    assert_non_null(err.continue_token);
+    _cleanup_free_ char *rest = TAKE_PTR(err.continue_token);
+    query.continue_token = rest;
     api_error_done(&err);
     assert_int_equal(store_list(store, &query, &third, &err), 0);
     _cleanup_free_ char *names = names_of(&third);
