@@ -26,11 +26,27 @@ static Revision read_revision(Arena *arena, Object *object) {
                       .object = object};
 }
 
-/* {"spec": {"template": {..., "$patch": "replace"}}}: what rollbacks apply to the owner. */
+static int compare_members(const void *a, const void *b) {
+    return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
+}
+
+static void sort_members(Value *v) {
+    Value *item;
+    if (value_is(v, VALUE_OBJECT) && v->len)
+        qsort(v->members, v->len, sizeof(Member), compare_members);
+    VALUE_FOREACH_MEMBER (m, v)
+        sort_members(m->value);
+    VALUE_FOREACH (item, v)
+        sort_members(item);
+}
+
+/* {"spec": {"template": {..., "$patch": "replace"}}}: what rollbacks apply to the owner. Members in the order of their
+ * names, as Go encodes maps: clients compare the bytes with what they make of the owner. */
 static Value *revision_data(Arena *arena, const Value *owner) {
     Value *data = value_object(arena), *template = value_copy(arena, value_path(owner, "spec", "template", NULL));
     value_set_str(arena, template, "$patch", "replace");
     value_set(arena, value_ensure_object(arena, data, "spec"), "template", template);
+    sort_members(data);
     return data;
 }
 

@@ -233,14 +233,8 @@ static int compare_ordinal_down(const void *a, const void *b) {
     return x > y ? -1 : x < y;
 }
 
-static bool all_replicas_available(const Sync *sync) {
-    for (int64_t i = 0; i < sync->n_replicas; i++)
-        if (!sync->replicas[i] || !sync->replicas[i]->available)
-            return false;
-    return true;
-}
-
-/* The highest ordinal first, one at a time. */
+/* The highest ordinal first, one at a time; in order, one that is not available stops the rest, unless all below it are
+ * (those that stay are: process_replicas waits for them). */
 static int process_condemned(Sync *sync) {
     StatefulPod **condemned = arena_alloc(sync->arena, (sync->n_pods + 1) * sizeof(*condemned));
     size_t n = 0;
@@ -249,14 +243,14 @@ static int process_condemned(Sync *sync) {
             (sync->pods[i].ordinal < sync->start || sync->pods[i].ordinal >= sync->start + sync->n_replicas))
             condemned[n++] = &sync->pods[i];
     qsort(condemned, n, sizeof(*condemned), compare_ordinal_down);
+    const StatefulPod *first_unhealthy = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (!condemned[i]->available || condemned[i]->info.deleting)
+            first_unhealthy = condemned[i];
     for (size_t i = 0; i < n; i++) {
-        if (!sync->parallel) {
-            if (condemned[i]->info.deleting)
-                return 1;
-            /* A healthy one only goes while everything below it is healthy. */
-            if (condemned[i]->available && !all_replicas_available(sync))
-                return 1;
-        }
+        bool waits = condemned[i]->info.deleting || (!condemned[i]->available && condemned[i] != first_unhealthy);
+        if (!sync->parallel && waits)
+            return 1;
         int r = delete_pod(sync, condemned[i]);
         if (r < 0 || !sync->parallel)
             return r < 0 ? r : 1;

@@ -97,6 +97,44 @@ static void test_update_in_reverse(void **state) {
     assert_int_equal(fake_count(cluster->client, "apps", "controllerrevisions", "default"), 2);
 }
 
+/* Revision data is compared by its bytes: members stand in the order of their names. */
+static void test_revision_data_is_sorted(void **state) {
+    Cluster *cluster = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_client_list_ ClientList list = {0};
+    cluster_start(cluster, "statefulset-controller", NULL);
+    put_set(cluster, 1, "");
+    assert_true(fake_eventually(first_exists, cluster, 10));
+    assert_int_equal(
+        client_list(cluster->client, fake_resource("apps", "controllerrevisions"), "default", NULL, &list, NULL), 0);
+    const Value *template = value_path(object_value(list.items[0], arena), "data", "spec", "template", NULL);
+    assert_string_equal(template->members[0].name, "$patch");
+    const Value *container = value_at(value_path(template, "spec", "containers", NULL), 0);
+    for (size_t i = 1; i < container->len; i++)
+        assert_true(strcmp(container->members[i - 1].name, container->members[i].name) < 0);
+}
+
+/* Of several that are not ready none goes but the first: scaling down halts. */
+static void test_scaling_down_halts(void **state) {
+    Cluster *cluster = *state;
+    static const char *const names[] = {"db-0", "db-1", "db-2"};
+    cluster_start(cluster, "statefulset-controller", NULL);
+    put_set(cluster, 3, "");
+    assert_true(fake_eventually(all_updated, cluster, 20));
+    for (size_t i = 0; i < ELEMENTSOF(names); i++)
+        set_pod_status(cluster->client, "default", names[i], "Running", false);
+    for (int i = 0; i < 1000 && status_of(cluster, "readyReplicas") > 0; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    fake_merge(cluster, "apps", "statefulsets", "db", "{\"spec\":{\"replicas\":0}}");
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    assert_int_equal(fake_count(cluster->client, "", "pods", "default"), 3);
+    set_pod_status(cluster->client, "default", "db-1", "Running", true);
+    set_pod_status(cluster->client, "default", "db-2", "Running", true);
+    for (int i = 0; i < 1000 && fake_count(cluster->client, "", "pods", "default") == 3; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    assert_true(fake_count(cluster->client, "", "pods", "default") < 3);
+}
+
 static bool three_pods(void *u) {
     return fake_count(((Cluster *)u)->client, "", "pods", "default") == 3;
 }
@@ -113,6 +151,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_in_order_up_and_down, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_waits_for_the_one_before, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_update_in_reverse, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_revision_data_is_sorted, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_scaling_down_halts, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_parallel_does_not_wait, cluster_setup, cluster_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
