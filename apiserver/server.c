@@ -232,7 +232,7 @@ static int open_store(ApiServer *server, const ApiServerEtcd *etcd) {
     int r = fs_mkdir_p(server->data_dir, 0700);
     if (r == 0)
         r = etcd->servers ? open_etcd(etcd, &driver) : sqlite_driver_open(path, &driver);
-    r = r < 0 ? r : store_open(driver, NULL, NULL, &server->store);
+    r = r < 0 ? r : store_open(driver, registry_set_defaults, &server->store);
     if (r < 0)
         log_error("cannot open the store %s: %s", etcd->servers ? "in etcd" : path, strerror(-r));
     return r;

@@ -125,7 +125,8 @@ int api_catch_up(ApiCore *core, const ApiRequest *request, ApiError *err) {
         return 0;
     }
     int r = store_sync(store, now + SYNC_WAIT_NS);
-    return r < 0 ? api_error_from_errno(err, r, "store") : 0;
+    RegistryCall call = {.registry = core->registry, .request = request};
+    return r < 0 ? registry_store_error(&call, str_or(request->name, ""), r, err) : 0;
 }
 
 /* To the version asked for, all objects in one review. */

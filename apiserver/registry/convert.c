@@ -130,7 +130,21 @@ static Value *pod_spec_of(const Resource *resource, Value *object) {
     return NULL;
 }
 
+/* podCIDR is the first of podCIDRs. */
+static void convert_pod_cidrs(Arena *arena, Value *spec) {
+    const char *one = value_get_str(spec, "podCIDR"), *first = value_str(value_at(value_get(spec, "podCIDRs"), 0));
+    if (!str_empty(one) && !first) {
+        Value *list = value_array(arena);
+        value_append(arena, list, value_string(arena, one));
+        value_set(arena, spec, "podCIDRs", list);
+    } else if (str_empty(one) && !str_empty(first)) {
+        value_set_str(arena, spec, "podCIDR", first);
+    }
+}
+
 void convert_aliases(Arena *arena, const Resource *resource, Value *object) {
+    if (streq(resource->kind, "Node") && value_is(value_get(object, "spec"), VALUE_OBJECT))
+        convert_pod_cidrs(arena, value_get(object, "spec"));
     Value *spec = pod_spec_of(resource, object);
     const char *name = value_get_str(spec, "serviceAccountName"), *old = value_get_str(spec, "serviceAccount");
     if (!value_is(spec, VALUE_OBJECT))

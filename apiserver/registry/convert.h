@@ -4,8 +4,8 @@
 #include "api/codec.h"
 #include "api/selector.h"
 
-/* What the conversions of the reference fill in besides: a pod's serviceAccount is another name of serviceAccountName.
- */
+/* What the conversions of the reference fill in besides: a pod's serviceAccount is another name of serviceAccountName,
+ * a node's podCIDR one of podCIDRs' first. */
 void convert_aliases(Arena *arena, const Resource *resource, Value *object);
 
 /* `object` is normalised in the form of `from`; the result is in the form of `to` (same storage row), in the arena; the

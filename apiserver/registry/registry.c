@@ -113,6 +113,9 @@ int registry_store_error(const RegistryCall *call, const char *name, int r, ApiE
             "the object has been modified; please apply your changes to the latest version and try again");
     case -EFBIG:
         return api_error_set(err, 413, "RequestEntityTooLarge", "etcdserver: request is too large");
+    case -ETIMEDOUT:
+        return api_error_set(err, 504, "Timeout",
+                             "Timeout: request did not complete within requested timeout - context deadline exceeded");
     case -ENOSPC:
         return api_error_set(err, 500, "InternalError", "the disk of the store is full");
     default:

@@ -109,8 +109,9 @@ static int read_json(Arena *arena, const Resource *row, const void *value, size_
     return 0;
 }
 
-int stored_decode(StoreEncoding encoding, const Resource *storage, const void *value, size_t len, uint64_t revision,
-                  Object **ret) {
+int stored_decode(StoreEncoding encoding, const Resource *storage,
+                  void (*complete)(Arena *arena, const Resource *storage, Value *object), const void *value, size_t len,
+                  uint64_t revision, Object **ret) {
     if (encoding == STORE_JSON)
         return object_from_json(storage, value, len, revision, ret);
     _cleanup_arena_ Arena *arena = arena_new(0);
@@ -119,8 +120,13 @@ int stored_decode(StoreEncoding encoding, const Resource *storage, const void *v
     int r = protobuf ? read_protobuf(arena, storage, value, len, &v) : read_json(arena, storage, value, len, &v);
     if (r < 0)
         return -EBADMSG;
-    if (storage->schema && !storage->custom)
+    if (complete)
+        complete(arena, storage, v);
+    if (storage->schema && !storage->custom) {
+        if (complete && schema_normalize(arena, storage->schema, v, NULL, NULL) < 0)
+            return -EBADMSG;
         schema_as_stored(storage->schema, v);
+    }
     _cleanup_object_ Object *object = object_from_value(storage, v);
     *ret = object_with_revision(object, revision);
     return 0;

@@ -11,7 +11,9 @@ typedef enum StoreEncoding {
 
 /* Without resourceVersion. -EFBIG: past the buffer's limit; -EINVAL: the object is not what its schema says. */
 int stored_encode(StoreEncoding encoding, const Object *object, Buf *out);
-/* `storage`: the row the key belongs to. With STORE_KUBERNETES both forms are read, whoever wrote them, and the
- * versions the reference may have stored. -EBADMSG: it is no such object. */
-int stored_decode(StoreEncoding encoding, const Resource *storage, const void *value, size_t len, uint64_t revision,
-                  Object **ret);
+/* `storage`: the row the key belongs to. `complete` (may be NULL) adds what another program left out. With
+ * STORE_KUBERNETES both forms are read, whoever wrote them, and the versions the reference may have stored. -EBADMSG:
+ * it is no such object. */
+int stored_decode(StoreEncoding encoding, const Resource *storage,
+                  void (*complete)(Arena *arena, const Resource *storage, Value *object), const void *value, size_t len,
+                  uint64_t revision, Object **ret);

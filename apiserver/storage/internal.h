@@ -20,9 +20,10 @@
 #define STORE_EVENT_AGE_SECONDS 300 /* etcd under the reference is compacted every five minutes, keeping 5 to 10 */
 #define STORE_KEY_MAX 1024          /* bytes of a storage key */
 #define STORE_REGISTRY "/registry/"
-#define STORE_WRITE_NS (30ull * 1000000000) /* for a write to a shared store; the reference's requests have a minute   \
-                                             */
-#define STORE_WRITE_TRIES 16                /* of a write without a condition that others overtake */
+#define STORE_WRITE_NS                                                                                                 \
+    (30ull * 1000000000)     /* for a write to a shared store; the reference's requests have a minute                  \
+                              */
+#define STORE_WRITE_TRIES 16 /* of a write without a condition that others overtake */
 
 typedef struct LoadedRow { /* what the driver gave at start, until its table is first used */
     char *key;             /* with the value in one allocation */
@@ -61,6 +62,7 @@ typedef struct Waiter { /* on the stack of a thread that waits for a revision to
 
 struct Store {
     StoreDriver *driver;
+    StoreCompleteFn complete; /* may be NULL */
     pthread_mutex_t claim_lock;
     LoadedRow *loaded; /* in key order; those that no table was built from yet */
     size_t n_loaded, loaded_cap;

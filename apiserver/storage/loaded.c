@@ -74,7 +74,8 @@ static bool is_at_home(const Object *object, bool namespaced, const char *rest) 
 
 Object *store_decode_row(const Store *store, const Resource *storage, const char *rest, const LoadedRow *row) {
     _cleanup_object_ Object *object = NULL;
-    int r = stored_decode(store->driver->encoding, storage, row->value, row->len, row->revision, &object);
+    int r =
+        stored_decode(store->driver->encoding, storage, store->complete, row->value, row->len, row->revision, &object);
     if (r == 0 && is_at_home(object, storage->namespaced, rest))
         return TAKE_PTR(object);
     log_error("the stored object %s is damaged (%s): lists of %s fail until the row is repaired or removed", row->key,

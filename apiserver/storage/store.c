@@ -31,25 +31,6 @@ static int load_row(const char *key, const void *value, size_t len, uint64_t rev
     return r;
 }
 
-/* Says once at start which rows belong to no known resource; they are kept as they are. */
-static void report_unknown(Store *store, const Resource *(*resolve)(const char *, void *), void *userdata) {
-    size_t unknown = 0;
-    for (size_t i = 0; resolve && i < store->n_loaded; i++) {
-        char prefix[STORE_KEY_MAX];
-        const char *key = store->loaded[i].key;
-        const char *rest = str_has_prefix(key, STORE_REGISTRY) ? key + strlen(STORE_REGISTRY) : "";
-        const char *slash = strchr(rest, '/');
-        bool known = false;
-        for (int parts = 1; slash && parts <= 2 && !known; parts++, slash = strchr(slash + 1, '/')) {
-            snprintf(prefix, sizeof(prefix), "%.*s", (int)(slash - rest), rest);
-            known = resolve(prefix, userdata) != NULL;
-        }
-        unknown += !known;
-    }
-    if (unknown > 0)
-        log_debug("%zu stored objects belong to resources that are not served (yet)", unknown);
-}
-
 static void store_free(Store *store) {
     ring_done(&store->ring);
     const char *prefix;
@@ -73,10 +54,10 @@ static void store_free(Store *store) {
     free(store);
 }
 
-int store_open(StoreDriver *driver, const Resource *(*resolve)(const char *storage_prefix, void *userdata),
-               void *userdata, Store **ret) {
+int store_open(StoreDriver *driver, StoreCompleteFn complete, Store **ret) {
     Store *store = NEW0(Store);
     store->driver = driver;
+    store->complete = complete;
     store->tables = strmap_new(NULL);
     store->last = &store->first;
     pthread_mutex_init(&store->claim_lock, NULL);
@@ -104,7 +85,6 @@ int store_open(StoreDriver *driver, const Resource *(*resolve)(const char *stora
         store->base_revision = revision;
         atomic_init(&store->revision, revision);
         ring_init(&store->ring, STORE_RING_EVENTS, STORE_RING_BYTES);
-        report_unknown(store, resolve, userdata);
         r = store_shares(store) ? shared_start(store) : -pthread_create(&store->writer, NULL, store_writer, store);
     }
     if (r < 0) {

@@ -26,12 +26,14 @@ typedef struct Watch Watch;
 #define STORE_RING_BYTES (32 * 1024 * 1024) /* and at most so many bytes held by events alone */
 #define STORE_OBJECT_MAX (1536 * 1024)      /* one encoded object, as etcd's default request limit */
 
+/* What reading adds to an object that another program may have written: the defaults of its kind, as the reference's
+ * decoder adds them. Any thread. */
+typedef void (*StoreCompleteFn)(Arena *arena, const Resource *storage, Value *object);
+
 /* Takes the driver (also on failure); loads everything. Objects are parsed when their resource is first asked for, so
  * rows of custom resources wait until their definition is known, and stay untouched for ever when it never is.
- * `resolve` (storage_prefix to row, NULL: unknown) only tells which rows to report as unknown; may be NULL. -EUCLEAN:
- * damaged. */
-int store_open(StoreDriver *driver, const Resource *(*resolve)(const char *storage_prefix, void *userdata),
-               void *userdata, Store **ret);
+ * `complete` is asked for objects of a shared driver; may be NULL. -EUCLEAN: damaged. */
+int store_open(StoreDriver *driver, StoreCompleteFn complete, Store **ret);
 void store_close(Store *store); /* commits what waits, joins the writer */
 DEFINE_CLEANUP(Store, store_close)
 uint64_t store_revision(const Store *store); /* of the last durable write that is visible here */

@@ -32,7 +32,7 @@ static inline Store *open_etcd(const char *url, uint32_t compaction_seconds) {
     Store *store = NULL;
     EtcdDriverConfig config = {.servers = servers, .compaction_seconds = compaction_seconds, .start_wait_seconds = 20};
     assert_int_equal(etcd_driver_open(&config, &driver, &why), 0);
-    assert_int_equal(store_open(driver, NULL, NULL, &store), 0);
+    assert_int_equal(store_open(driver, NULL, &store), 0);
     return store;
 }
 
@@ -43,7 +43,7 @@ static inline Store *open_store(Fixture *f) {
     StoreDriver *driver = NULL;
     Store *store = NULL;
     assert_int_equal(sqlite_driver_open(path, &driver), 0);
-    assert_int_equal(store_open(driver, NULL, NULL, &store), 0);
+    assert_int_equal(store_open(driver, NULL, &store), 0);
     return store;
 }
 

@@ -256,7 +256,7 @@ static void has_keys_below_a_prefix(void **state) {
     char value[64];
     EtcdDriverConfig config = {.servers = servers, .prefix = "apart/", .start_wait_seconds = 20};
     assert_int_equal(etcd_driver_open(&config, &driver, &why), 0);
-    assert_int_equal(store_open(driver, NULL, NULL, &apart), 0);
+    assert_int_equal(store_open(driver, NULL, &apart), 0);
     create(f->store, "a", "1");
     create(apart, "a", "2");
     in_sync(f->store);

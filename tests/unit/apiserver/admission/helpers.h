@@ -55,7 +55,7 @@ static inline int fixture_setup(void **state) {
     assert_non_null(mkdtemp(f->dir));
     _cleanup_free_ char *path = xasprintf("%s/store.db", f->dir);
     assert_int_equal(sqlite_driver_open(path, &driver), 0);
-    assert_int_equal(store_open(driver, NULL, NULL, &f->store), 0);
+    assert_int_equal(store_open(driver, NULL, &f->store), 0);
     assert_int_equal(admission_open(&config, &f->admission, &why), 0);
     f->arena = arena_new(0);
     *state = f;

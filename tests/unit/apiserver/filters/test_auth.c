@@ -27,7 +27,7 @@ static int set_up(void **state) {
     fixture->driver = memory_driver_new();
     fixture->arena = arena_new(0);
     fixture->folder = scratch_folder();
-    assert_int_equal(store_open(&fixture->driver->base, NULL, NULL, &fixture->store), 0);
+    assert_int_equal(store_open(&fixture->driver->base, NULL, &fixture->store), 0);
     assert_int_equal(authorizer_new(fixture->store, &fixture->authorizer), 0);
     char *path = arena_printf(fixture->arena, "%s/sa.key", fixture->folder);
     char *other = arena_printf(fixture->arena, "%s/other.key", fixture->folder);

@@ -36,7 +36,7 @@ static int setup(void **state) {
     assert_non_null(mkdtemp(f->dir));
     _cleanup_free_ char *path = xasprintf("%s/store", f->dir);
     assert_int_equal(sqlite_driver_open(path, &driver), 0);
-    assert_int_equal(store_open(driver, NULL, NULL, &f->store), 0);
+    assert_int_equal(store_open(driver, NULL, &f->store), 0);
     RegistryConfig config = {.store = f->store, .settings = {"10.96.0.0/28", 30000, 30003}};
     f->registry = registry_new(&config);
     f->arena = arena_new(0);

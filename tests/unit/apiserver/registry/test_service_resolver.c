@@ -24,7 +24,7 @@ static int setup(void **state) {
     assert_non_null(mkdtemp(f->dir));
     _cleanup_free_ char *path = xasprintf("%s/store.db", f->dir);
     assert_int_equal(sqlite_driver_open(path, &driver), 0);
-    assert_int_equal(store_open(driver, NULL, NULL, &f->store), 0);
+    assert_int_equal(store_open(driver, NULL, &f->store), 0);
     f->arena = arena_new(0);
     *state = f;
     return 0;

@@ -189,7 +189,7 @@ static void recorded(void **state) {
     StoreDriver *driver = NULL;
     Store *store = NULL;
     assert_int_equal(sqlite_driver_open(path, &driver), 0);
-    assert_int_equal(store_open(driver, NULL, NULL, &store), 0);
+    assert_int_equal(store_open(driver, NULL, &store), 0);
     RegistryConfig config = {.store = store, .settings = {"10.96.0.0/16", 30000, 32767}};
     Registry *registry = registry_new(&config);
     FILE *golden = fopen(GOLDEN, "re");

@@ -174,6 +174,6 @@ static inline Store *open_sqlite(const char *folder) {
     StoreDriver *driver = NULL;
     assert_int_equal(sqlite_driver_open(path, &driver), 0);
     Store *store = NULL;
-    assert_int_equal(store_open(driver, NULL, NULL, &store), 0);
+    assert_int_equal(store_open(driver, NULL, &store), 0);
     return store;
 }

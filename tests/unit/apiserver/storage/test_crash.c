@@ -66,7 +66,7 @@ static Store *open_store(const char *path) {
     StoreDriver *driver = NULL;
     Store *store = NULL;
     assert_int_equal(sqlite_driver_open(path, &driver), 0);
-    assert_int_equal(store_open(driver, NULL, NULL, &store), 0);
+    assert_int_equal(store_open(driver, NULL, &store), 0);
     return store;
 }
 
@@ -75,7 +75,7 @@ static void run_child(const char *path, int fd, unsigned generation) {
     Store *store = NULL;
     pthread_t threads[WRITERS];
     Writer writers[WRITERS];
-    if (sqlite_driver_open(path, &driver) < 0 || store_open(driver, NULL, NULL, &store) < 0)
+    if (sqlite_driver_open(path, &driver) < 0 || store_open(driver, NULL, &store) < 0)
         _exit(3);
     for (uint32_t i = 0; i < WRITERS; i++) {
         writers[i] = (Writer){.store = store, .pipe = fd, .id = generation * WRITERS + i};

@@ -9,7 +9,7 @@ typedef struct Fixture {
 static void reopen(Fixture *fixture) {
     store_close(fixture->store);
     fixture->store = NULL;
-    assert_int_equal(store_open(&fixture->driver->base, NULL, NULL, &fixture->store), 0);
+    assert_int_equal(store_open(&fixture->driver->base, NULL, &fixture->store), 0);
 }
 
 static int set_up(void **state) {
