@@ -252,7 +252,8 @@ static int run(Admission *admission, AdmissionRequest *request, bool validate, A
     for (size_t i = 0; i < admission->n; i++) {
         const AdmissionPlugin *plugin = admission->plugins[i];
         int (*fn)(AdmissionRequest *, ApiError *) = validate ? plugin->validate : plugin->mutate;
-        int r = fn ? fn(request, err) : 0;
+        bool heard = request->operation != ADMISSION_CONNECT || plugin->connects;
+        int r = fn && heard ? fn(request, err) : 0;
         if (r < 0)
             return r;
     }

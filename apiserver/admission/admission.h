@@ -10,6 +10,7 @@ typedef struct AdmissionPlugin {
     const char *name;
     int (*mutate)(AdmissionRequest *request, ApiError *err);   /* may be NULL */
     int (*validate)(AdmissionRequest *request, ApiError *err); /* may be NULL */
+    bool connects;                                             /* hears of connections too */
 } AdmissionPlugin;
 
 /* A question that plugins put to the authorizer. Absent parts are NULL. */

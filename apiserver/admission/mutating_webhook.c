@@ -155,4 +155,4 @@ static int mutate(AdmissionRequest *admission, ApiError *err) {
     return r;
 }
 
-const AdmissionPlugin admission_mutating_webhook = {"MutatingAdmissionWebhook", mutate, NULL};
+const AdmissionPlugin admission_mutating_webhook = {"MutatingAdmissionWebhook", mutate, NULL, .connects = true};

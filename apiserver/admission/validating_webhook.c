@@ -47,4 +47,4 @@ static int validate(AdmissionRequest *admission, ApiError *err) {
     return r;
 }
 
-const AdmissionPlugin admission_validating_webhook = {"ValidatingAdmissionWebhook", NULL, validate};
+const AdmissionPlugin admission_validating_webhook = {"ValidatingAdmissionWebhook", NULL, validate, .connects = true};

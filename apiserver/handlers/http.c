@@ -1,5 +1,6 @@
 #include "apiserver/registry/custom_resources.h"
 #include "apiserver/handlers/http.h"
+#include "apiserver/handlers/connect_admission.h"
 #include "apiserver/handlers/encode.h"
 #include "base/clock.h"
 #include "base/random.h"
@@ -394,6 +395,19 @@ static void not_allowed(Exchange *exchange) {
     fail(exchange, &err);
 }
 
+static void connect_on_loop(void *userdata) {
+    connect_serve(userdata);
+}
+
+static void admit_connection(void *userdata) {
+    Exchange *exchange = userdata;
+    ApiError err = {0};
+    if (connect_admit(exchange, &err) < 0)
+        fail(exchange, &err);
+    else
+        loop_post(http_request_loop(exchange->http), connect_on_loop, exchange);
+}
+
 void api_http_serve(Exchange *exchange) {
     ApiError err = {0};
     Route *route = &exchange->route;
@@ -410,7 +424,7 @@ void api_http_serve(Exchange *exchange) {
     request->arena = exchange->arena;
     request->user_agent = http_header(exchange->http, "user-agent");
     if (route->verb == API_CONNECT)
-        return connect_serve(exchange);
+        return connect_is_admitted(route) ? run_on_pool(exchange, admit_connection) : connect_serve(exchange);
     bool stream = route->verb == API_WATCH;
     /* What is answered and not kept (reviews) has no other views. */
     unsigned endpoint = (stream ? MEDIA_STREAM : 0u) | (request->resource->verbs == VERB_CREATE ? 0u : MEDIA_VIEWS);

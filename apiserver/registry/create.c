@@ -35,6 +35,11 @@ int registry_admit_create(RegistryCall *call, Value *object, const char *name, A
     return r < 0 ? r : engine_admit(call, ADMISSION_CREATE, true, object, NULL, name, err);
 }
 
+int registry_admit_connect(RegistryCall *call, Value *options, const char *name, ApiError *err) {
+    int r = engine_admit(call, ADMISSION_CONNECT, false, options, NULL, name, err);
+    return r < 0 ? r : engine_admit(call, ADMISSION_CONNECT, true, options, NULL, name, err);
+}
+
 int engine_match_namespace(RegistryCall *call, Value *object, ApiError *err) {
     const char *want = call->resource->namespaced ? str_or(call->request->ns, "") : "";
     const char *have = str_or(meta_get(object, "namespace"), "");

@@ -87,6 +87,9 @@ static inline void registry_result_done(RegistryResult *result) {
  * the main resource's. May change the object. */
 int registry_admit_create(RegistryCall *call, Value *object, const char *name, ApiError *err);
 
+/* Admission of a connection through a subresource: `options` is the object of its kind (PodExecOptions). */
+int registry_admit_connect(RegistryCall *call, Value *options, const char *name, ApiError *err);
+
 /* A stored object as a tree of the engine, in the call's arena. */
 int registry_tree(RegistryCall *call, const Object *object, Value **ret, ApiError *err);
 int registry_get(RegistryCall *call, const char *ns, const char *name, Object **ret, ApiError *err);
