@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define WARNINGS_MAX 4096 /* bytes of all warnings of a reply, as the reference */
+#define WARNINGS_MAX 4096                    /* characters of all warnings of a reply, as the reference; past it */
+#define WARNING_CUT_MAX 256                  /* each is cut to this many */
+#define WARNING_BYTES_MAX (8 * WARNINGS_MAX) /* of one, quoted */
 #define HEADERS_MAX 80
 
 struct ApiHttp {
@@ -85,10 +87,10 @@ static void common_headers(Headers *headers, const char *content_type) {
 }
 
 /* RFC 7234 warn-text, as k8s.io/apimachinery/pkg/util/net.NewWarningHeader. */
-static char *warning_text(Arena *arena, const char *text) {
-    _cleanup_buf_ Buf out = BUF_INIT(WARNINGS_MAX);
+static char *warning_text(Arena *arena, const char *text, size_t len) {
+    _cleanup_buf_ Buf out = BUF_INIT(WARNING_BYTES_MAX);
     buf_puts(&out, "299 - \"");
-    for (; *text; text++) {
+    for (const char *end = text + len; text < end; text++) {
         if (*text == '"' || *text == '\\')
             buf_putc(&out, '\\');
         buf_putc(&out, (unsigned char)*text < 0x20 ? ' ' : *text);
@@ -97,15 +99,39 @@ static char *warning_text(Arena *arena, const char *text) {
     return arena_strndup(arena, str_or(out.data, ""), out.len);
 }
 
+/* Bytes of the first `max` characters of `text`, and how many these are. */
+static size_t characters(const char *text, size_t max, size_t *ret_n) {
+    size_t len = 0, n = 0;
+    for (; text[len]; len++)
+        if (((unsigned char)text[len] & 0xc0) != 0x80 && n++ == max) {
+            n--;
+            break;
+        }
+    *ret_n = n;
+    return len;
+}
+
+static bool said_before(char *const *warnings, size_t i) {
+    for (size_t j = 0; j < i; j++)
+        if (streq(warnings[i], warnings[j]))
+            return true;
+    return false;
+}
+
+/* All of them whole, or else as many as the limit takes, each cut. */
 static void add_warnings(Headers *headers, Arena *arena, char *const *warnings, size_t n) {
-    size_t total = 0;
-    for (size_t i = 0; i < n; i++) {
-        bool seen = false;
-        for (size_t j = 0; j < i && !seen; j++)
-            seen = streq(warnings[i], warnings[j]);
-        total += strlen(warnings[i]);
-        if (!seen && total <= WARNINGS_MAX)
-            add_header(headers, "warning", warning_text(arena, warnings[i]));
+    size_t total = 0, written = 0, count;
+    for (size_t i = 0; i < n; i++)
+        if (!said_before(warnings, i)) {
+            characters(warnings[i], SIZE_MAX, &count);
+            total += count;
+        }
+    for (size_t i = 0; i < n && written < WARNINGS_MAX; i++) {
+        if (said_before(warnings, i))
+            continue;
+        size_t len = characters(warnings[i], total > WARNINGS_MAX ? WARNING_CUT_MAX : SIZE_MAX, &count);
+        add_header(headers, "warning", warning_text(arena, warnings[i], len));
+        written += count;
     }
 }
 

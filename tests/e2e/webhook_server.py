@@ -54,6 +54,8 @@ def admit(path, request):
         return {"allowed": False}
     if path == "/warn":
         return {"allowed": True, "warnings": ["think again"]}
+    if path == "/warn-much":
+        return {"allowed": True, "warnings": [("%d" % i).ljust(300, "x") for i in range(20)]}
     if path.startswith("/count-"):  # counts its own calls in the object
         name = path[1:]
         return {"allowed": True, **annotate(obj, name, str(seen(obj, name) + 1))}
