@@ -15,7 +15,7 @@
 static const char *const groups[] = {"system:masters", "system:authenticated", NULL};
 static const UserInfo apiserver_user = {.name = "system:apiserver", .groups = groups};
 
-int service_range_first(const char *range, char out[64]) {
+int service_range_address(const char *range, uint8_t n, char out[64]) {
     char text[64];
     struct in_addr v4;
     struct in6_addr v6;
@@ -25,12 +25,12 @@ int service_range_first(const char *range, char out[64]) {
     memcpy(text, range, (size_t)(slash - range));
     text[slash - range] = 0;
     if (inet_pton(AF_INET, text, &v4) == 1) {
-        v4.s_addr = htonl(ntohl(v4.s_addr) + 1);
+        v4.s_addr = htonl(ntohl(v4.s_addr) + n);
         return inet_ntop(AF_INET, &v4, out, 64) ? 0 : -errno;
     }
     if (inet_pton(AF_INET6, text, &v6) != 1)
         return -EINVAL;
-    v6.s6_addr[15]++;
+    v6.s6_addr[15] = (uint8_t)(v6.s6_addr[15] + n);
     return inet_ntop(AF_INET6, &v6, out, 64) ? 0 : -errno;
 }
 

@@ -14,5 +14,5 @@ int bootstrap_cluster(ApiCore *core);
  * is overwritten. Errors are logged. */
 int bootstrap_ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
                      const char *name, const char *json, bool replace);
-/* The first address of a range such as 10.96.0.0/16: 10.96.0.1. -EINVAL. */
-int service_range_first(const char *range, char out[64]);
+/* The N-th address of a range: with 1, 10.96.0.1 of 10.96.0.0/16. -EINVAL. */
+int service_range_address(const char *range, uint8_t n, char out[64]);

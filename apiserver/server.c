@@ -404,7 +404,7 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     server->cluster_address = xstrdup(str_or(config->cluster_address, server->advertise));
     server->service_range = xstrdup(str_or(config->service_cluster_ip_range, APISERVER_SERVICE_RANGE));
     server->audiences[0] = ISSUER;
-    int r = service_range_first(server->service_range, server->service_ip);
+    int r = service_range_address(server->service_range, 1, server->service_ip);
     if (r < 0) {
         log_error("the service range %s is not an address range such as 10.96.0.0/16", server->service_range);
         return r;

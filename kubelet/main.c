@@ -17,7 +17,7 @@
 typedef struct Options {
     KubeletConfig kubelet;
     OciConfig runtime;
-    const char *kubeconfig, *image_root, *proxy_kubeconfig;
+    const char *kubeconfig, *image_root, *proxy_kubeconfig, *dns_bind;
     ProxySettings proxy;
     int64_t port;
     FlagList labels, taints, dns, insecure;
@@ -41,6 +41,9 @@ static int start_network(const Options *o, Client **ret_client, NetworkAgent **r
     NetworkAgentConfig config = {.client = *ret_client, .proxy = o->proxy};
     config.proxy.node_name = o->kubelet.node_name;
     config.proxy.node_ip = o->kubelet.node_ip;
+    config.dns_bind = o->dns_bind;
+    config.dns_address = o->dns.n ? o->dns.items[0] : NULL;
+    config.domain = o->kubelet.cluster_domain;
     return network_agent_start(&config, ret, ret_error);
 }
 
@@ -134,6 +137,8 @@ int main(int argc, char **argv) {
         {"proxy-table", FLAG_STRING, &o.proxy.table, "NAME", "the nftables table of Services (lighter_proxy)"},
         {"cluster-cidr", FLAG_STRING, &o.proxy.cluster_cidr, "CIDR", "addresses of all pods (unknown)"},
         {"service-cluster-ip-range", FLAG_STRING, &o.proxy.service_cidr, "CIDR", "addresses of Services (unknown)"},
+        {"dns-bind", FLAG_STRING, &o.dns_bind, "ADDRESS", "answer the cluster's names there (not at all)"},
+        {"cluster-domain", FLAG_STRING, &o.kubelet.cluster_domain, "DOMAIN", "of the cluster's names (cluster.local)"},
         {"cluster-dns", FLAG_LIST, &o.dns, "ADDRESS", "DNS server for pods; may be repeated"},
     };
     const Command command = {.name = "lighter-kubelet",

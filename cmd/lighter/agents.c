@@ -1,5 +1,6 @@
 #define LOG_COMPONENT "lighter"
 #include "cmd/lighter/agents.h"
+#include "cmd/lighter/addons.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -46,6 +47,7 @@ struct Agents {
     Client *proxy_client;
     NetworkAgent *network;
     char *proxy_table;
+    char dns_address[64];
     /* Several: over there. */
     Process *processes;
     size_t n_processes;
@@ -83,6 +85,7 @@ static int start_here(Agents *agents, const LocalNode *node, ApiServer *server, 
     agents->user_name = xasprintf("system:node:%s", node->name);
     agents->user = (UserInfo){.name = agents->user_name, .groups = NODE_GROUPS};
     agents->client = apiserver_local_client(server, &agents->user, "lighter-kubelet");
+    const char *const dns[] = {agents->dns_address, NULL};
     const KubeletConfig config = {
         .client = agents->client,
         .runtime = agents->runtime,
@@ -92,6 +95,7 @@ static int start_here(Agents *agents, const LocalNode *node, ApiServer *server, 
         .root_dir = root,
         .cgroup_root = node->cgroup,
         .pod_cidr = node->pod_cidr,
+        .cluster_dns = dns,
         .bind = node->address,
         .port = port_is_free(node->address, KUBELET_PORT) ? KUBELET_PORT : -1,
         .cert_file = credentials.cert_file,
@@ -106,8 +110,14 @@ static int start_here(Agents *agents, const LocalNode *node, ApiServer *server, 
 static int start_network(Agents *agents, const LocalNode *node, ApiServer *server, char **ret_error) {
     _cleanup_free_ char *address = local_machine_address();
     agents->proxy_client = apiserver_local_client(server, &PROXY_USER, "lighter-proxy");
+    char gateway[CIDR_TEXT_MAX];
+    int r = node ? cluster_network_gateway(node->pod_cidr, gateway) : 0;
+    if (r < 0)
+        return r;
     const NetworkAgentConfig config = {
         .client = agents->proxy_client,
+        .dns_bind = node ? gateway : NULL,
+        .dns_address = agents->dns_address,
         .proxy = {.table = agents->proxy_table,
                   .node_name = node ? node->name : MACHINE_NAME,
                   .node_ip = address,
@@ -121,7 +131,8 @@ static void run_agent(const Process *p) {
     _cleanup_free_ char *program = fs_beside_program("lighter-kubelet"), *root = xasprintf("%s/kubelet", p->node->root);
     _cleanup_free_ char *runtime = xasprintf("%s/runtime", p->node->root),
                         *images = cluster_path(p->agents->cluster, "images");
-    if (!program)
+    char gateway[CIDR_TEXT_MAX];
+    if (!program || cluster_network_gateway(p->node->pod_cidr, gateway) < 0)
         _exit(127);
     const char *const argv[] = {program,
                                 "--kubeconfig",
@@ -158,6 +169,10 @@ static void run_agent(const Process *p) {
                                 p->agents->cluster->cidr,
                                 "--service-cluster-ip-range",
                                 p->agents->cluster->service_cidr,
+                                "--cluster-dns",
+                                p->agents->dns_address,
+                                "--dns-bind",
+                                gateway,
                                 NULL};
     int netns = open(p->node->netns_path, O_RDONLY | O_CLOEXEC);
     sigset_t none;
@@ -233,7 +248,12 @@ int agents_start(const Cluster *cluster, LocalNode *nodes, ApiServer *server, Lo
     agents->cluster = cluster;
     agents->loop = loop;
     agents->proxy_table = xasprintf("lighter_%s" CLUSTER_PROXY_SUFFIX, cluster->id);
-    int r = cluster->nodes == 1 ? start_here(agents, &nodes[0], server, ret_error) : start_there(agents, nodes, server);
+    int r = addons_dns_address(cluster, agents->dns_address);
+    if (r < 0) {
+        agents_stop(agents);
+        return r;
+    }
+    r = cluster->nodes == 1 ? start_here(agents, &nodes[0], server, ret_error) : start_there(agents, nodes, server);
     if (r == 0)
         r = start_network(agents, cluster->nodes == 1 ? &nodes[0] : NULL, server, ret_error);
     if (r < 0) {

@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cmd/lighter/addons.h"
 #include "cmd/lighter/agents.h"
 #include "cmd/lighter/detach.h"
 #include "cmd/lighter/node.h"
@@ -133,6 +134,11 @@ static int start_server(Up *up, const UpOptions *options) {
     return cluster_save(c);
 }
 
+static int install_addons(Up *up) {
+    int r = addons_install(&up->cluster, up->nodes, up->server);
+    return r < 0 ? fail("make the DNS Service", "its address may be another Service's; see the log", r) : 0;
+}
+
 static int start_control(Up *up) {
     _cleanup_free_ char *ca_file = cluster_path(&up->cluster, "pki/ca.crt"), *ca = NULL;
     _cleanup_free_ char *token_key = cluster_path(&up->cluster, "pki/sa.key");
@@ -162,7 +168,7 @@ static int start(Up *up, const UpOptions *options) {
     r = local_nodes_network(&up->cluster, up->nodes, &error);
     if (r < 0)
         return fail("make the network", error, r);
-    if ((r = start_server(up, options)) < 0 || (r = start_control(up)) < 0)
+    if ((r = start_server(up, options)) < 0 || (r = install_addons(up)) < 0 || (r = start_control(up)) < 0)
         return r;
     r = agents_start(&up->cluster, up->nodes, up->server, up->loop, &up->agents, &error);
     return r < 0 ? fail("start the node agents", error, r) : 0;
