@@ -118,10 +118,18 @@ static bool root_is_front(SSL *ssl) {
     return !of_clients;
 }
 
-/* A resumed session has no chain any more: what was found goes into its ticket. */
+bool tls_peer_is_front(SSL *ssl) {
+    void *data = NULL;
+    size_t n = 0;
+    if (!SSL_session_reused(ssl))
+        return root_is_front(ssl);
+    return SSL_SESSION_get0_ticket_appdata(SSL_get_session(ssl), &data, &n) != 1 || n != 1 || *(char *)data;
+}
+
+/* A resumed session has no chain any more: what was found goes into its ticket, and on into those made from it. */
 static int ticket_made(SSL *ssl, void *userdata) {
     (void)userdata;
-    char front = SSL_get0_peer_certificate(ssl) && root_is_front(ssl);
+    char front = SSL_get0_peer_certificate(ssl) && tls_peer_is_front(ssl);
     return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), &front, 1);
 }
 
@@ -136,14 +144,6 @@ static SSL_TICKET_RETURN ticket_read(SSL *ssl, SSL_SESSION *session, const unsig
     default:
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     }
-}
-
-bool tls_peer_is_front(SSL *ssl) {
-    void *data = NULL;
-    size_t n = 0;
-    if (!SSL_session_reused(ssl))
-        return root_is_front(ssl);
-    return SSL_SESSION_get0_ticket_appdata(SSL_get_session(ssl), &data, &n) != 1 || n != 1 || *(char *)data;
 }
 
 int tls_server_context(const char *cert_file, const char *key_file, const char *client_ca_file,

@@ -110,6 +110,8 @@ def nginx_layer(tar, args):
 def tools_layer(tar, args):
     busybox_layer(tar, args)
     add_programs(tar, [p for p in (shutil.which(name) for name in TOOLS) if p])
+    # Debian's busybox sh prefers its own nc to this one, and drops environment variables whose names it cannot use.
+    add_link(tar, "bin/sh", shutil.which("bash"))
     add_file(tar, "etc/nsswitch.conf", b"passwd: files\ngroup: files\nhosts: files dns\n")
 
 
