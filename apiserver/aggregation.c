@@ -185,19 +185,6 @@ static void publish_trust(Aggregation *aggregation, Arena *arena) {
         {"requestheader-uid-headers", "[\"X-Remote-Uid\"]"},
         {"requestheader-username-headers", "[\"X-Remote-User\"]"},
     };
-    static const char role[] =
-        "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"Role\",\"metadata\":{\"name\":\"" CONFIG_MAP
-        "-reader\",\"annotations\":{\"rbac.authorization.kubernetes.io/autoupdate\":\"true\"},\"labels\":{"
-        "\"kubernetes.io/bootstrapping\":\"rbac-defaults\"}},\"rules\":[{\"apiGroups\":[\"\"],\"resourceNames\":"
-        "[\"" CONFIG_MAP "\"],\"resources\":[\"configmaps\"],\"verbs\":[\"get\",\"list\",\"watch\"]}]}";
-    static const char binding[] =
-        "{\"apiVersion\":\"rbac.authorization.k8s.io/"
-        "v1\",\"kind\":\"RoleBinding\",\"metadata\":{\"name\":\"system::" CONFIG_MAP
-        "-reader\",\"annotations\":{\"rbac.authorization.kubernetes.io/autoupdate\":\"true\"},\"labels\":{"
-        "\"kubernetes.io/bootstrapping\":\"rbac-defaults\"}},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\","
-        "\"kind\":\"Role\",\"name\":\"" CONFIG_MAP "-reader\"},\"subjects\":[{\"apiGroup\":"
-        "\"rbac.authorization.k8s.io\",\"kind\":\"User\",\"name\":\"system:kube-controller-manager\"},{\"apiGroup\":"
-        "\"rbac.authorization.k8s.io\",\"kind\":\"User\",\"name\":\"system:kube-scheduler\"}]}";
     Value *map = api_value_new(arena, "v1", "ConfigMap"), *meta = value_object(arena), *data = value_object(arena);
     value_set_str(arena, meta, "name", CONFIG_MAP);
     value_set(arena, map, "metadata", meta);
@@ -211,10 +198,6 @@ static void publish_trust(Aggregation *aggregation, Arena *arena) {
     _cleanup_buf_ Buf json = BUF_INIT(4 * PKI_FILE_MAX);
     value_write_json(&json, map);
     bootstrap_ensure(aggregation->core, "", "v1", "configmaps", "kube-system", CONFIG_MAP, json.data, true);
-    bootstrap_ensure(aggregation->core, "rbac.authorization.k8s.io", "v1", "roles", "kube-system", CONFIG_MAP "-reader",
-                     role, false);
-    bootstrap_ensure(aggregation->core, "rbac.authorization.k8s.io", "v1", "rolebindings", "kube-system",
-                     "system::" CONFIG_MAP "-reader", binding, false);
 }
 
 /* ---- the servers of others ---- */

@@ -11,6 +11,7 @@
 #include "apiserver/kubernetes_service.h"
 #include "apiserver/metrics.h"
 #include "apiserver/paths.h"
+#include "apiserver/rbac_bootstrap.h"
 #include "apiserver/reviews.h"
 #include "apiserver/storage/driver.h"
 #include "base/clock.h"
@@ -438,6 +439,7 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
                                      .front_ca_file = server->pki.front_ca_file,
                                      .front_name = CLUSTER_PKI_FRONT_NAME};
     r = bootstrap_cluster(server->core);
+    r = r < 0 ? r : rbac_bootstrap(server->core);
     if (r == 0)
         server->aggregation = aggregation_start(&aggregation);
     r = r < 0 ? r : kubernetes_service_start(server->core, &bootstrap, &server->kubernetes_service);
