@@ -106,3 +106,56 @@ static inline int unpack_bytes(const char *dir, const void *data, size_t n, cons
     close(root);
     return r;
 }
+
+typedef struct Made {
+    Buf layer, config;
+    char diff_id[DIGEST_TEXT + 1], id[DIGEST_TEXT + 1], blob[DIGEST_TEXT + 1];
+} Made;
+
+static inline void make_image(Made *m, const char *content, int filter) {
+    Entry entries[] = {{"file", AE_IFREG, 0644, content, 0, 0, NULL, NULL, 0, 0}};
+    _cleanup_buf_ Buf plain = BUF_INIT(4 << 20);
+    m->layer = m->config = BUF_INIT(4 << 20);
+    tar_make(entries, 1, PLAIN, &plain);
+    tar_make(entries, 1, filter, &m->layer);
+    digest_of(plain.data, plain.len, m->diff_id);
+    digest_of(m->layer.data, m->layer.len, m->blob);
+    buf_printf(&m->config,
+               "{\"config\":{\"Entrypoint\":[\"/"
+               "e\"],\"Cmd\":[\"c1\",\"c2\"],\"Env\":[\"A=b\"],\"User\":\"u:g\",\"WorkingDir\":\"/w\","
+               "\"StopSignal\":\"SIGQUIT\"},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\"]}}",
+               m->diff_id);
+    digest_of(m->config.data, m->config.len, m->id);
+}
+
+static inline void made_done(Made *m) {
+    buf_done(&m->layer);
+    buf_done(&m->config);
+}
+
+/* Writes DIR/NAME: a Docker archive. */
+static inline void docker_archive(const char *dir, const char *name, const Made *m, const char *tag) {
+    _cleanup_free_ char *manifest =
+        xasprintf("[{\"Config\":\"c.json\",\"RepoTags\":[\"%s\"],\"Layers\":[\"l/layer.tar\"]}]", tag);
+    Entry entries[] = {{"manifest.json", AE_IFREG, 0644, manifest, 0, 0, NULL, NULL, 0, 0},
+                       {"c.json", AE_IFREG, 0644, m->config.data, 0, 0, NULL, NULL, 0, 0}};
+    struct archive *a = archive_write_new();
+    archive_write_set_format_ustar(a);
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    assert_int_equal(archive_write_open_filename(a, path), ARCHIVE_OK);
+    for (size_t i = 0; i < 3; i++) {
+        const char *data = i < 2 ? entries[i].data : m->layer.data;
+        size_t n = i < 2 ? strlen(data) : m->layer.len;
+        struct archive_entry *e = archive_entry_new();
+        archive_entry_set_pathname(e, i < 2 ? entries[i].path : "l/layer.tar");
+        archive_entry_set_filetype(e, AE_IFREG);
+        archive_entry_set_perm(e, 0644);
+        archive_entry_set_size(e, (la_int64_t)n);
+        archive_write_header(a, e);
+        assert_int_equal(archive_write_data(a, data, n), n);
+        archive_entry_free(e);
+    }
+    archive_write_close(a);
+    archive_write_free(a);
+}
