@@ -7,6 +7,7 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #define WARNINGS_MAX 4096                    /* characters of all warnings of a reply, as the reference; past it */
@@ -18,6 +19,7 @@ struct ApiHttp {
     ApiHttpConfig config;
     Pool *pool, *connect_pool;
     WatchHub *hub;
+    atomic_size_t large_bodies; /* bytes */
 };
 
 ApiHttp *api_http_new(const ApiHttpConfig *config) {
@@ -64,6 +66,7 @@ Exchange *exchange_new(ApiHttp *api, HttpRequest *http, Arena *arena) {
 }
 
 void exchange_free(Exchange *exchange) {
+    atomic_fetch_sub(&exchange->api->large_bodies, exchange->large);
     http_request_unref(exchange->http);
     arena_free(exchange->arena);
 }
@@ -384,9 +387,19 @@ static void catch_up_and_watch(void *userdata) {
         loop_post(http_request_loop(exchange->http), begin_watch, exchange);
 }
 
+/* Memory is bounded by how much of large bodies is worked on at once; small ones never wait for them. */
+static bool admit_body(Exchange *exchange) {
+    size_t n;
+    (void)http_body(exchange->http, &n);
+    if (n < API_LARGE_BODY)
+        return true;
+    exchange->large = n;
+    return atomic_fetch_add(&exchange->api->large_bodies, n) + n <= API_LARGE_BODIES;
+}
+
 static void run_on_pool(Exchange *exchange, void (*fn)(void *userdata)) {
     ApiError err = {0};
-    if (pool_submit(exchange->api->pool, fn, exchange) == 0)
+    if (admit_body(exchange) && pool_submit(exchange->api->pool, fn, exchange) == 0)
         return;
     api_error_set(&err, 429, "TooManyRequests", "Too many requests, please try again later.");
     err.retry_after = 1;

@@ -15,7 +15,9 @@ typedef struct ApiHttp ApiHttp;
 #define API_POOL_QUEUE 4096    /* writes that wait for a thread; past it 429 */
 #define API_CONNECT_THREADS 32 /* connections to others being made at once */
 #define API_CONNECT_QUEUE 1024
-#define API_TREE_MAX (256 * 1024 * 1024) /* memory of one request's trees */
+#define API_LARGE_BODY (64 * 1024) /* a tree takes up to twenty-five times its text: of bodies from this size on */
+#define API_LARGE_BODIES (8 * 1024 * 1024)  /* so many bytes are worked on at once; past it 429 */
+#define API_TREE_MAX (256 * 1024 * 1024)    /* memory of one request's trees */
 
 typedef struct ApiHttpConfig {
     ApiCore *core;
@@ -41,6 +43,7 @@ typedef struct Exchange {
     ApiRequest request;
     Media media;
     uint64_t started_ns;
+    size_t large; /* bytes of its body that count against API_LARGE_BODIES */
     void (*done)(struct Exchange *exchange, int code, void *userdata); /* metrics; may be NULL */
     void *userdata;
 } Exchange;

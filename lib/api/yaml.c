@@ -438,6 +438,32 @@ static int node_value(Reader *reader, Value **ret) {
     return r;
 }
 
+static int nesting_of(const yaml_event_t *event) {
+    switch (event->type) {
+    case YAML_SEQUENCE_START_EVENT:
+    case YAML_MAPPING_START_EVENT:
+        return 1;
+    case YAML_SEQUENCE_END_EVENT:
+    case YAML_MAPPING_END_EVENT:
+        return -1;
+    default:
+        return 0;
+    }
+}
+
+/* The reference parses the document before it looks at meanings: an error of syntax further on comes first. Each token
+ * costs libyaml as many steps as it is deep, so what is nested too deeply is not read on. */
+static int drain(Reader *reader, int r) {
+    int depth = 0;
+    while (depth < JSON_DEPTH_MAX && reader->parser.error == YAML_NO_ERROR && reader->have_event &&
+           reader->event.type != YAML_DOCUMENT_END_EVENT) {
+        if (event_next(reader) < 0)
+            return -EBADMSG;
+        depth += nesting_of(&reader->event);
+    }
+    return r;
+}
+
 /* Reads the next document; *ret NULL at the end of the stream. */
 static int document_next(Reader *reader, Value **ret) {
     *ret = NULL;
@@ -452,11 +478,8 @@ static int document_next(Reader *reader, Value **ret) {
     if ((r = event_next(reader)) < 0)
         return r;
     r = node_value(reader, ret);
-    /* The reference parses the document before it looks at meanings: an error of syntax further on comes first. */
-    while (r < 0 && r != -ENOMEM && reader->parser.error == YAML_NO_ERROR && reader->have_event &&
-           reader->event.type != YAML_DOCUMENT_END_EVENT)
-        if (event_next(reader) < 0)
-            r = -EBADMSG;
+    if (r < 0 && r != -ENOMEM && r != -ELOOP)
+        r = drain(reader, r);
     return r;
 }
 

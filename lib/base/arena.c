@@ -1,5 +1,6 @@
 #include "base/arena.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -28,7 +29,10 @@ void arena_free(Arena *arena) {
         next = c->next;
         free(c);
     }
+    bool large = arena->total >= ARENA_TRIM;
     free(arena);
+    if (large) /* many chunks below the size that the allocator returns by itself */
+        malloc_trim(0);
 }
 
 void arena_reset(Arena *arena) {

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #define ARENA_FIRST_CHUNK 8192
+#define ARENA_TRIM (16 * 1024 * 1024) /* memory of one that held so much goes back to the system at once */
 
 typedef struct Arena Arena;
 

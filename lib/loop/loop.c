@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,9 +68,18 @@ struct Loop {
     atomic_int exit_code;
 };
 
+static void raise_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int loop_new(Loop **ret) {
     /* Writing to a peer that went away is an error to handle, never a reason to die. */
     signal(SIGPIPE, SIG_IGN);
+    raise_descriptors();
     Loop *loop = NEW0(Loop);
     pthread_mutex_init(&loop->lock, NULL);
     loop->posted_tail = &loop->posted;

@@ -12,7 +12,8 @@
 typedef struct Loop Loop;
 typedef struct Source Source;
 
-/* Also sets SIGPIPE to be ignored in the process. */
+/* Also sets SIGPIPE to be ignored in the process, and lets the process have as many descriptors as it may (the soft
+ * limit is made for select()). */
 int loop_new(Loop **ret);
 void loop_free(Loop *loop); /* after loop_run returned; frees posted work that never ran */
 DEFINE_CLEANUP(Loop, loop_free)

@@ -8,6 +8,7 @@ passed=0
 failed=0
 registry_pid=
 others=() # more processes to end after the cluster
+mounts=()
 
 say() { printf '%s\n' "$*"; }
 
@@ -97,6 +98,14 @@ start_cluster() { # [flags of lighter up...]
   "$bin/lighter" up --data-dir "$data" --port "$api_port" --kubeconfig "$KUBECONFIG" --detach "$@"
 }
 
+small_disk() { # DIR MIB: a file system of its own there
+  mkdir -p "$1"
+  mount -t tmpfs -o "size=$2m" none "$1"
+  mounts+=("$1")
+}
+fill() { head -c 1G /dev/zero >"$1/filler" 2>/dev/null || true; }
+server_pid() { "$bin/lighter" status --data-dir "$data" | sed -n 's/^running as process \([0-9]*\),.*/\1/p'; }
+
 finish() {
   local code=$?
   trap - EXIT
@@ -104,6 +113,7 @@ finish() {
   [ -z "${data:-}" ] || "$bin/lighter" down --data-dir "$data" >"$work/down.log" 2>&1 || cat "$work/down.log"
   [ ${#others[@]} -eq 0 ] || { kill "${others[@]}"; wait "${others[@]}"; } 2>/dev/null
   [ -z "$registry_pid" ] || { kill "$registry_pid"; wait "$registry_pid"; } 2>/dev/null
+  for mount in "${mounts[@]}"; do umount "$mount"; done
   if [ -n "${KEEP:-}" ]; then say "kept $work"; else rm -rf "$work"; fi
   say "$passed passed, $failed failed"
   [ $failed -eq 0 ] && [ $code -eq 0 ] && exit 0

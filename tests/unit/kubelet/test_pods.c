@@ -2,7 +2,7 @@
  * agent runs, and the tests look at what the runtime was asked and what the status says. */
 #include "../support/fake_api.h"
 #include "../support/fake_runtime.h"
-#include "images/image_fixture.h"
+#include "../support/image_fixture.h"
 #include "kubelet/internal.h"
 
 #define PATIENCE_NS (20 * NS_PER_SEC)
@@ -44,7 +44,8 @@ static int setup(void **state) {
     f->api->graceful_pods = true;
     f->runtime = fake_runtime_new();
     _cleanup_free_ char *store = xasprintf("%s/store", f->dir), *archive = xasprintf("%s/a.tar", f->dir), *error = NULL;
-    assert_int_equal(image_store_open(&(ImageStoreConfig){.root = store}, &f->images, &error), 0);
+    _cleanup_free_ char *unpacker = fs_beside_program("../bin/lighter-unpack");
+    assert_int_equal(image_store_open(&(ImageStoreConfig){.root = store, .unpacker = unpacker}, &f->images, &error), 0);
     Made made;
     make_image(&made, "x", PLAIN);
     docker_archive(f->dir, "a.tar", &made, "app:1");

@@ -112,6 +112,23 @@ static void every_allocation_may_fail(void **state _unused_) {
     }
 }
 
+/* After an error of meaning the rest is looked at for errors of syntax, but not however deep it is: what libyaml does for
+ * a token grows with the depth, and this took hours. */
+static void what_follows_an_error_is_not_read_however_deep(void **state _unused_) {
+    enum { DEPTH = 400000 };
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    Value *v = NULL;
+    char *message = NULL;
+    buf_puts(&text, "a: *nothing\nb: ");
+    for (int i = 0; i < DEPTH; i++)
+        buf_putc(&text, '[');
+    for (int i = 0; i < DEPTH; i++)
+        buf_putc(&text, ']');
+    assert_true(yaml_parse(arena, text.data, text.len, &v, NULL, &message) < 0);
+    assert_true(yaml_parse(arena, text.data + 12, text.len - 12, &v, NULL, &message) < 0);
+}
+
 static void depth_is_limited(void **state _unused_) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     char text[JSON_DEPTH_MAX + 50];
@@ -140,7 +157,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(to_json),          cmocka_unit_test(errors),  cmocka_unit_test(aliases_do_not_explode),
         cmocka_unit_test(duplicates),       cmocka_unit_test(streams), cmocka_unit_test(every_allocation_may_fail),
-        cmocka_unit_test(depth_is_limited), cmocka_unit_test(writing),
+        cmocka_unit_test(depth_is_limited),
+        cmocka_unit_test(what_follows_an_error_is_not_read_however_deep), cmocka_unit_test(writing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
