@@ -112,8 +112,8 @@ static void every_allocation_may_fail(void **state _unused_) {
     }
 }
 
-/* After an error of meaning the rest is looked at for errors of syntax, but not however deep it is: what libyaml does for
- * a token grows with the depth, and this took hours. */
+/* After an error of meaning the rest is looked at for errors of syntax, but not however deep it is: libyaml's effort
+ * for a token grows with the depth, and this took hours. */
 static void what_follows_an_error_is_not_read_however_deep(void **state _unused_) {
     enum { DEPTH = 400000 };
     _cleanup_arena_ Arena *arena = arena_new(0);
