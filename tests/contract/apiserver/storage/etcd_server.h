@@ -23,6 +23,7 @@ typedef struct EtcdServer {
     uint16_t port, peer_port;
     char url[40];
     pid_t pid; /* 0: not running */
+    const char *more[8]; /* further arguments; NULL-terminated */
 } EtcdServer;
 
 static inline uint16_t etcd_free_port(void) {
@@ -67,9 +68,12 @@ static inline bool etcd_start(EtcdServer *server) {
         int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
         dup2(fd, STDOUT_FILENO);
         dup2(fd, STDERR_FILENO);
-        execl(etcd_program(), "etcd", "--data-dir", data, "--listen-client-urls", server->url,
-              "--advertise-client-urls", server->url, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-              "--initial-cluster", cluster, (char *)NULL);
+        const char *args[40] = {"etcd", "--data-dir", data, "--listen-client-urls", server->url,
+                                "--advertise-client-urls", server->url, "--listen-peer-urls", peer,
+                                "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster};
+        for (size_t i = 0; server->more[i]; i++)
+            args[13 + i] = server->more[i];
+        execv(etcd_program(), (char *const *)(uintptr_t)args);
         _exit(127);
     }
     for (int i = 0; i < 2000; i++) {
