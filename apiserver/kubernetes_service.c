@@ -1,4 +1,5 @@
 #include "apiserver/kubernetes_service.h"
+#include "apiserver/server_leases.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "client/workqueue.h"
@@ -28,24 +29,42 @@ static int write_service(ApiCore *core, const BootstrapSpec *spec) {
     return bootstrap_ensure(core, "", "v1", "services", "default", "kubernetes", json, false);
 }
 
-static int write_endpoints(ApiCore *core, const BootstrapSpec *spec) {
-    _cleanup_free_ char *endpoints =
-        xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"Endpoints\",\"metadata\":{\"name\":\"kubernetes\","
-                  "\"labels\":{\"endpointslice.kubernetes.io/skip-mirror\":\"true\"}},"
-                  "\"subsets\":[{\"addresses\":[{\"ip\":\"%s\"}],\"ports\":[{\"name\":\"https\",\"port\":"
-                  "%u,\"protocol\":\"TCP\"}]}]}",
-                  spec->advertise, spec->port);
-    _cleanup_free_ char *slice =
-        xasprintf("{\"apiVersion\":\"discovery.k8s.io/"
-                  "v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"kubernetes\",\"labels\":{"
-                  "\"kubernetes.io/service-name\":\"kubernetes\"}},"
-                  "\"addressType\":\"%s\",\"endpoints\":[{\"addresses\":[\"%s\"],\"conditions\":{\"ready\":"
-                  "true}}],\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":\"TCP\"}]}",
-                  family(spec->advertise), spec->advertise, spec->port);
-    int r = bootstrap_ensure(core, "", "v1", "endpoints", "default", "kubernetes", endpoints, true);
+/* `addresses`: of the servers there are, one at least; all of one family. */
+static int write_endpoints(ApiCore *core, const char *const *addresses, uint16_t port) {
+    _cleanup_buf_ Buf endpoints = BUF_INIT(BUF_NO_LIMIT), slice = BUF_INIT(BUF_NO_LIMIT);
+    buf_puts(&endpoints,
+             "{\"apiVersion\":\"v1\",\"kind\":\"Endpoints\",\"metadata\":{\"name\":\"kubernetes\","
+             "\"labels\":{\"endpointslice.kubernetes.io/skip-mirror\":\"true\"}},\"subsets\":[{\"addresses\":[");
+    buf_printf(&slice,
+               "{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":"
+               "\"kubernetes\",\"labels\":{\"kubernetes.io/service-name\":\"kubernetes\"}},\"addressType\":\"%s\","
+               "\"endpoints\":[",
+               family(addresses[0]));
+    for (size_t i = 0; addresses[i]; i++) {
+        buf_printf(&endpoints, "%s{\"ip\":\"%s\"}", i ? "," : "", addresses[i]);
+        buf_printf(&slice, "%s{\"addresses\":[\"%s\"],\"conditions\":{\"ready\":true}}", i ? "," : "", addresses[i]);
+    }
+    buf_printf(&endpoints, "],\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":\"TCP\"}]}]}", port);
+    buf_printf(&slice, "],\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":\"TCP\"}]}", port);
+    int r = bootstrap_ensure(core, "", "v1", "endpoints", "default", "kubernetes", endpoints.data, true);
     return r < 0 ? r
-                 : bootstrap_ensure(core, "discovery.k8s.io", "v1", "endpointslices", "default", "kubernetes", slice,
-                                    true);
+                 : bootstrap_ensure(core, "discovery.k8s.io", "v1", "endpointslices", "default", "kubernetes",
+                                    slice.data, true);
+}
+
+/* This server, or all that share its store. */
+static int write_all_endpoints(ApiCore *core, const BootstrapSpec *spec) {
+    const char *const own[] = {spec->advertise, NULL}, *const *all = own;
+    uint16_t port = spec->port;
+    Store *store = api_core_config(core)->store;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    if (store_is_shared(store)) {
+        int r = server_lease_renew(store, spec->advertise, spec->port);
+        r = r < 0 ? r : server_leases_read(store, arena, &all, &port);
+        if (r < 0)
+            return r;
+    }
+    return all[0] ? write_endpoints(core, all, port) : 0;
 }
 
 static int sync_service(_unused_ const char *key, void *userdata) {
@@ -53,7 +72,7 @@ static int sync_service(_unused_ const char *key, void *userdata) {
     int r = write_service(service->core, &service->spec);
     /* a loopback address is no endpoint that a pod could reach: the Service stays without any */
     if (r == 0 && !is_loopback(service->spec.advertise))
-        r = write_endpoints(service->core, &service->spec);
+        r = write_all_endpoints(service->core, &service->spec);
     workqueue_add_after(service->queue, "kubernetes", KUBERNETES_SERVICE_SECONDS * NS_PER_SEC);
     return r;
 }
@@ -63,6 +82,7 @@ int kubernetes_service_start(ApiCore *core, const BootstrapSpec *spec, Kubernete
     *service = (KubernetesService){
         .core = core,
         .spec = {.advertise = xstrdup(spec->advertise), .service_ip = xstrdup(spec->service_ip), .port = spec->port}};
+    server_leases_set_up(api_core_config(core)->store);
     service->queue = workqueue_new("kubernetes-service", 1, sync_service, service);
     int r = sync_service(NULL, service);
     if (r < 0)
@@ -76,6 +96,9 @@ void kubernetes_service_stop(KubernetesService *service) {
     if (!service)
         return;
     workqueue_free(service->queue);
+    Store *store = api_core_config(service->core)->store;
+    if (store_is_shared(store) && !is_loopback(service->spec.advertise))
+        server_lease_end(store, service->spec.advertise, service->spec.port);
     free((char *)(uintptr_t)service->spec.advertise);
     free((char *)(uintptr_t)service->spec.service_ip);
     free(service);

@@ -1,5 +1,6 @@
-/* The Service default/kubernetes, by which pods reach the API, and its endpoint, this server: written when the server
- * starts and put right every KUBERNETES_SERVICE_SECONDS, as the reference's controller of the same name does. */
+/* The Service default/kubernetes, by which pods reach the API, and its endpoints, this server and those that share its
+ * store (server_leases.h): written when the server starts and put right every KUBERNETES_SERVICE_SECONDS, as the
+ * reference's controller of the same name does. */
 #pragma once
 
 #include "apiserver/bootstrap.h"

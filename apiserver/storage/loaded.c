@@ -72,10 +72,24 @@ static bool is_at_home(const Object *object, bool namespaced, const char *rest) 
     return n > 0 && strncmp(rest, ns, n) == 0 && rest[n] == '/' && streq(object_name(object), rest + n + 1);
 }
 
+/* What the reference keeps for itself (the leases of its servers) has no name but its key's. */
+static Object *with_name(const Object *object, const char *name) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *v = object_value(object, arena);
+    value_set_str(arena, value_ensure_object(arena, v, "metadata"), "name", name);
+    _cleanup_object_ Object *named = object_from_value(object_resource(object), v);
+    return object_with_revision(named, object_revision(object));
+}
+
 Object *store_decode_row(const Store *store, const Resource *storage, const char *rest, const LoadedRow *row) {
     _cleanup_object_ Object *object = NULL;
     int r =
         stored_decode(store->driver->encoding, storage, store->complete, row->value, row->len, row->revision, &object);
+    if (r == 0 && !storage->namespaced && !*object_name(object)) {
+        Object *nameless = object;
+        object = with_name(nameless, rest);
+        object_unref(nameless);
+    }
     if (r == 0 && is_at_home(object, storage->namespaced, rest))
         return TAKE_PTR(object);
     log_error("the stored object %s is damaged (%s): lists of %s fail until the row is repaired or removed", row->key,

@@ -301,7 +301,7 @@ static int try_write(Store *store, Op *op, const Object *current, uint64_t deadl
 }
 
 int shared_perform(Store *store, Op *op, Object **ret) {
-    uint64_t deadline_ns = now_monotonic_ns() + STORE_WRITE_NS, revision;
+    uint64_t deadline_ns = now_monotonic_ns() + STORE_WRITE_NS, revision = 0;
     bool current_for_sure = false;
     for (int i = 0; i < STORE_WRITE_TRIES; i++) {
         int r;
