@@ -97,6 +97,38 @@ int bootstrap_ensure(ApiCore *core, const char *group, const char *version, cons
     }
 }
 
+int bootstrap_ensure_status(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
+                            const char *name, const char *json) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_response_ ApiResponse found = {0}, written = {0};
+    _cleanup_api_error_ ApiError err = {0};
+    Value *status;
+    ApiRequest request = {
+        .verb = API_GET,
+        .resource = resource_find(group, version, plural),
+        .ns = ns,
+        .name = name,
+        .user = &apiserver_user,
+        .user_agent = "kube-apiserver",
+        .arena = arena,
+    };
+    int r = json_parse(arena, json, strlen(json), &status, NULL, NULL);
+    r = r < 0 ? r : api_execute(core, &request, NULL, &found, &err);
+    if (r == 0) {
+        Value *body = object_value(found.object, arena);
+        if (value_len(value_path(body, "status", "conditions", NULL)))
+            return 0;
+        value_set(arena, body, "status", status);
+        request.body = body;
+        request.verb = API_UPDATE;
+        request.subresource = "status";
+        r = api_execute(core, &request, NULL, &written, &err);
+    }
+    if (r < 0)
+        log_error("cannot write the status of %s %s: %s", plural, name, str_or(err.message, strerror(-r)));
+    return r;
+}
+
 static int namespaces(ApiCore *core) {
     static const char *const names[] = {"default", "kube-system", "kube-public", "kube-node-lease"};
     int r = 0;

@@ -7,12 +7,16 @@
 typedef struct BootstrapSpec {
     const char *advertise; /* where pods reach this server */
     uint16_t port;
-    const char *service_ip; /* the first of the service range */
+    const char *service_range; /* of one address family */
+    const char *service_ip;    /* its first */
 } BootstrapSpec;
 int bootstrap_cluster(ApiCore *core);
 /* Makes the object of this JSON unless it is there; with `replace`, one that differs in a member besides its metadata
  * is overwritten. Errors are logged. */
 int bootstrap_ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
                      const char *name, const char *json, bool replace);
+/* Gives an object that is there this status, unless it has conditions. Errors are logged. */
+int bootstrap_ensure_status(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
+                            const char *name, const char *json);
 /* The N-th address of a range: with 1, 10.96.0.1 of 10.96.0.0/16. -EINVAL. */
 int service_range_address(const char *range, uint8_t n, char out[64]);

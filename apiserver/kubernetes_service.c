@@ -67,9 +67,26 @@ static int write_all_endpoints(ApiCore *core, const BootstrapSpec *spec) {
     return all[0] ? write_endpoints(core, all, port) : 0;
 }
 
+static int write_range(ApiCore *core, const BootstrapSpec *spec) {
+    char now[RFC3339_MAX];
+    rfc3339_format(now_realtime_ns(), now);
+    _cleanup_free_ char *range =
+        xasprintf("{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"ServiceCIDR\",\"metadata\":{\"name\":"
+                  "\"kubernetes\"},\"spec\":{\"cidrs\":[\"%s\"]}}",
+                  spec->service_range);
+    _cleanup_free_ char *status =
+        xasprintf("{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"lastTransitionTime\":\"%s\","
+                  "\"reason\":\"\",\"message\":\"Kubernetes default Service CIDR is ready\"}]}",
+                  now);
+    int r = bootstrap_ensure(core, "networking.k8s.io", "v1", "servicecidrs", NULL, "kubernetes", range, false);
+    return r < 0 ? r
+                 : bootstrap_ensure_status(core, "networking.k8s.io", "v1", "servicecidrs", NULL, "kubernetes", status);
+}
+
 static int sync_service(_unused_ const char *key, void *userdata) {
     KubernetesService *service = userdata;
-    int r = write_service(service->core, &service->spec);
+    int r = write_range(service->core, &service->spec);
+    r = r < 0 ? r : write_service(service->core, &service->spec);
     /* a loopback address is no endpoint that a pod could reach: the Service stays without any */
     if (r == 0 && !is_loopback(service->spec.advertise))
         r = write_all_endpoints(service->core, &service->spec);
@@ -79,9 +96,11 @@ static int sync_service(_unused_ const char *key, void *userdata) {
 
 int kubernetes_service_start(ApiCore *core, const BootstrapSpec *spec, KubernetesService **ret) {
     KubernetesService *service = NEW0(KubernetesService);
-    *service = (KubernetesService){
-        .core = core,
-        .spec = {.advertise = xstrdup(spec->advertise), .service_ip = xstrdup(spec->service_ip), .port = spec->port}};
+    *service = (KubernetesService){.core = core,
+                                   .spec = {.advertise = xstrdup(spec->advertise),
+                                            .service_range = xstrdup(spec->service_range),
+                                            .service_ip = xstrdup(spec->service_ip),
+                                            .port = spec->port}};
     server_leases_set_up(api_core_config(core)->store);
     service->queue = workqueue_new("kubernetes-service", 1, sync_service, service);
     int r = sync_service(NULL, service);
@@ -100,6 +119,7 @@ void kubernetes_service_stop(KubernetesService *service) {
     if (store_is_shared(store) && !is_loopback(service->spec.advertise))
         server_lease_end(store, service->spec.advertise, service->spec.port);
     free((char *)(uintptr_t)service->spec.advertise);
+    free((char *)(uintptr_t)service->spec.service_range);
     free((char *)(uintptr_t)service->spec.service_ip);
     free(service);
 }

@@ -1,6 +1,6 @@
-/* The Service default/kubernetes, by which pods reach the API, and its endpoints, this server and those that share its
- * store (server_leases.h): written when the server starts and put right every KUBERNETES_SERVICE_SECONDS, as the
- * reference's controller of the same name does. */
+/* The Service default/kubernetes, by which pods reach the API, its endpoints, this server and those that share its
+ * store (server_leases.h), and the ServiceCIDR kubernetes that says what range Services have: written when the server
+ * starts and put right every KUBERNETES_SERVICE_SECONDS, as the reference's controllers do. */
 #pragma once
 
 #include "apiserver/bootstrap.h"

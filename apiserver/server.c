@@ -432,8 +432,10 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
         return r;
     server->url = url_of(server, server->advertise);
     server->cluster_url = url_of(server, server->cluster_address);
-    BootstrapSpec bootstrap = {
-        .advertise = server->cluster_address, .port = apiserver_port(server), .service_ip = server->service_ip};
+    BootstrapSpec bootstrap = {.advertise = server->cluster_address,
+                               .port = apiserver_port(server),
+                               .service_range = server->service_range,
+                               .service_ip = server->service_ip};
     AggregationConfig aggregation = {.api = server->api,
                                      .client_ca_file = server->pki.ca_file,
                                      .front_ca_file = server->pki.front_ca_file,

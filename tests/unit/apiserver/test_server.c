@@ -361,6 +361,13 @@ static void expect_endpoint(ApiServer *server, const char *address) {
     assert_int_equal(value_get_int(value_at(value_get(subset, "ports"), 0), "port", 0), apiserver_port(server));
     assert_string_equal(value_str(value_at(value_get(endpoint, "addresses"), 0)), address);
     assert_string_equal(object_label(endpoints, "endpointslice.kubernetes.io/skip-mirror"), "true");
+    _cleanup_object_ Object *range = NULL;
+    assert_int_equal(
+        client_get(client, resource_find("networking.k8s.io", "v1", "servicecidrs"), NULL, "kubernetes", &range, NULL),
+        0);
+    const Value *v = object_value(range, arena), *condition = value_at(value_path(v, "status", "conditions", NULL), 0);
+    assert_string_equal(value_str(value_at(value_path(v, "spec", "cidrs", NULL), 0)), APISERVER_SERVICE_RANGE);
+    assert_string_equal(value_get_str(condition, "status"), "True");
 }
 
 /* Where pods find the server follows its address. */
