@@ -218,6 +218,14 @@ static const char *env_lookup(const char *name, void *userdata) {
     return NULL;
 }
 
+static bool is_image(const PodSync *s, const char *name) {
+    const Value *volume;
+    VALUE_FOREACH (volume, value_path(s->pod, "spec", "volumes", NULL))
+        if (streq_null(value_get_str(volume, "name"), name))
+            return value_is(value_get(volume, "image"), VALUE_OBJECT);
+    return false;
+}
+
 static int add_volume(PodSync *s, const Value *container, const Value *mount, size_t index, const VolumePath *paths,
                       size_t n_paths, EnvList *env, MountSpec *ret, const char **ret_error) {
     const char *volume = str_or(value_get_str(mount, "name"), ""), *at = str_or(value_get_str(mount, "mountPath"), "/");
@@ -249,7 +257,7 @@ static int add_volume(PodSync *s, const Value *container, const Value *mount, si
     const char *recursive = str_or(value_get_str(mount, "recursiveReadOnly"), "Disabled");
     *ret = (MountSpec){.container_path = *at == '/' ? at : arena_printf(s->arena, "/%s", at),
                        .host_path = host,
-                       .read_only = value_get_bool(mount, "readOnly", false),
+                       .read_only = value_get_bool(mount, "readOnly", false) || is_image(s, volume),
                        .recursive_read_only = !streq(recursive, "Disabled"),
                        .propagation = value_get_str(mount, "mountPropagation")};
     return 0;

@@ -75,13 +75,63 @@ static void remove_unstarted(PodSync *s, const ContainerStatus *last) {
         log_warn("container %s: %s", last->id, str_or(why, "cannot be removed"));
 }
 
+static const Value *volume_of(const PodSync *s, const char *name) {
+    const Value *volume;
+    VALUE_FOREACH (volume, value_path(s->pod, "spec", "volumes", NULL))
+        if (streq_null(value_get_str(volume, "name"), name))
+            return volume;
+    return NULL;
+}
+
+/* As if the container were of the volume's image: its policy, its reasons to wait. */
+static int get_volume_image(PodSync *s, const Value *source, const char *name, Image **ret) {
+    Value *like = value_object(s->arena);
+    value_set_str(s->arena, like, "name", name);
+    value_set_str(s->arena, like, "image", str_or(value_get_str(source, "reference"), ""));
+    value_set_str(s->arena, like, "imagePullPolicy", str_or(value_get_str(source, "pullPolicy"), "IfNotPresent"));
+    return get_image(s, like, name, ret);
+}
+
+static int mount_image(PodSync *s, const char *dir, const char *lease, const Image *image, const char *name) {
+    int r = image_lease(s->k->images, image->id, lease); /* its layers stay while they are mounted */
+    r = r < 0 ? r : volume_image_mount(dir, image->layer_dirs);
+    if (r == 0)
+        return 0;
+    (void)image_release(s->k->images, lease);
+    return fail(s, name, "CreateContainerError",
+                arena_printf(s->arena, "mounting image %s: %s", image->id, strerror(-r)));
+}
+
+char *image_volume_lease(Arena *arena, const char *uid, const char *volume) {
+    return arena_printf(arena, "volume-%s-%s", uid, volume);
+}
+
+/* The volumes of the container that are images. As container_launch. */
+static int get_image_volumes(PodSync *s, const Value *container, const char *name) {
+    const Value *mount;
+    VALUE_FOREACH (mount, value_get(container, "volumeMounts")) {
+        const char *volume = str_or(value_get_str(mount, "name"), "");
+        const Value *source = value_get(volume_of(s, volume), "image");
+        const char *dir = arena_printf(s->arena, "%s/volumes/kubernetes.io~image/%s", s->p->dir, volume);
+        if (!value_is(source, VALUE_OBJECT) || volume_image_is_mounted(dir))
+            continue;
+        _cleanup_(image_freep) Image *image = NULL;
+        int r = get_volume_image(s, source, name, &image);
+        r = r < 0 ? r : mount_image(s, dir, image_volume_lease(s->arena, s->p->uid, volume), image, name);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 int container_launch(PodSync *s, const SandboxStatus *sandbox, const Value *container, ContainerKind kind) {
     Runtime *rt = s->k->runtime;
     const char *name = str_or(value_get_str(container, "name"), ""),
                *field = container_field_path(s->arena, s->pod, name);
     const ContainerStatus *last = pod_runtime_find(&s->rt, name);
     _cleanup_(image_freep) Image *image = NULL;
-    int r = get_image(s, container, name, &image);
+    int r = get_image_volumes(s, container, name);
+    r = r < 0 ? r : get_image(s, container, name, &image);
     if (r < 0)
         return r;
     uint32_t attempt = next_attempt(s, container, kind, last);

@@ -75,6 +75,18 @@ static void remove_orphan_cgroups(Kubelet *k) {
     free(uids);
 }
 
+/* Volumes that are images keep their layers by leases named after the pod. */
+static void release_images(Kubelet *k, const char *uid, const char *pod_dir) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_free_ char *path = xasprintf("%s/volumes/kubernetes.io~image", pod_dir);
+    DIR *dir = opendir(path);
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (e->d_name[0] != '.')
+            (void)image_release(k->images, image_volume_lease(arena, uid, e->d_name));
+    if (dir)
+        closedir(dir);
+}
+
 static void remove_orphan_folders(Kubelet *k) {
     _cleanup_free_ char *path = xasprintf("%s/pods", k->config.root_dir);
     DIR *dir = opendir(path);
@@ -82,6 +94,7 @@ static void remove_orphan_folders(Kubelet *k) {
         if (e->d_name[0] == '.' || pod_known(k, e->d_name))
             continue;
         _cleanup_free_ char *pod_dir = xasprintf("%s/%s", path, e->d_name);
+        release_images(k, e->d_name, pod_dir);
         int r = volumes_tear_down(pod_dir);
         if (r == 0)
             r = fs_remove_tree(pod_dir);

@@ -177,6 +177,7 @@ bool kill_pending(Kubelet *k, Pod *p, const char *container_id);
 bool pod_kill_containers(PodSync *s, int64_t grace);
 /* container_start.c: 0 started, -EAGAIN not yet (a reason to wait is set), others failed (a reason is set). */
 int container_launch(PodSync *s, const SandboxStatus *sandbox, const Value *container, ContainerKind kind);
+char *image_volume_lease(Arena *arena, const char *uid, const char *volume); /* of a volume that is an image */
 bool hook_pending(Kubelet *k, Pod *p, const char *container_id);
 void kubelet_source(Kubelet *k, ObjectSource *ret);
 

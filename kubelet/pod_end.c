@@ -293,6 +293,11 @@ static bool remove_volumes(PodSync *s) {
             return false;
         }
     }
+    const Value *volume;
+    VALUE_FOREACH (volume, value_path(s->pod, "spec", "volumes", NULL))
+        if (value_get(volume, "image"))
+            (void)image_release(s->k->images,
+                                image_volume_lease(s->arena, s->p->uid, str_or(value_get_str(volume, "name"), "")));
     s->p->volumes_ready = false;
     return true;
 }

@@ -17,7 +17,8 @@
 #define OWNERSHIP_DEPTH_MAX 256
 
 static const VolumePlugin *const plugins[] = {
-    &volume_empty_dir, &volume_host_path, &volume_config_map, &volume_secret, &volume_downward_api, &volume_projected,
+    &volume_empty_dir,    &volume_host_path, &volume_config_map, &volume_secret,
+    &volume_downward_api, &volume_projected, &volume_image,
 };
 
 /* ---- what plugins share ---- */

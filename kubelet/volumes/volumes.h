@@ -57,5 +57,9 @@ int payload_add_downward(VolumeContext *context, Payload *payload, const Value *
                          const char **ret_error);
 int volume_write_payload(VolumeContext *context, const Payload *payload, const char *dir, const char **ret_error);
 
+/* image.c: a volume that is an image, once that is there. `layer_dirs`: lowest first, NULL-terminated. */
+bool volume_image_is_mounted(const char *dir);
+int volume_image_mount(const char *dir, char *const *layer_dirs);
+
 extern const VolumePlugin volume_empty_dir, volume_host_path, volume_config_map, volume_secret, volume_downward_api,
-    volume_projected;
+    volume_projected, volume_image;
