@@ -246,7 +246,7 @@ static void sync_all(CustomDefinitions *keeper, bool *ret_again) {
             accept_names(&(Sync){.keeper = keeper, .arena = arena, .crds = sync.crds, .n = sync.n}, soon);
         served[n++] = soon;
     }
-    custom_resources_serve(keeper->set, served, n);
+    custom_resources_serve(keeper->set, served, n, now_monotonic_ns());
     bool gone = false;
     for (size_t i = 0; i < list.n; i++) {
         int r = look_at(&sync, list.items[i], sync.crds[i]);
@@ -259,7 +259,7 @@ static void sync_all(CustomDefinitions *keeper, bool *ret_again) {
         }
     }
     if (gone)
-        custom_resources_serve(keeper->set, served, n);
+        custom_resources_serve(keeper->set, served, n, now_monotonic_ns());
     *ret_again = sync.again;
 }
 

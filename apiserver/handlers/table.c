@@ -1,6 +1,7 @@
 /* The Table form (meta.k8s.io/v1): what kubectl get prints. Rows come from the resource's printer. */
 #include "apiserver/handlers/encode.h"
 #include "apiserver/registry/custom_resources.h"
+#include "apiserver/registry/json_path.h"
 #include "apiserver/registry/printers.h"
 #include "base/clock.h"
 #include "base/str.h"
@@ -65,15 +66,19 @@ static Value *number_cell(Arena *arena, const Value *v, bool whole) {
 }
 
 static Value *custom_cell(Arena *arena, const Column *column, const Value *object, int64_t now_ns) {
-    Value *v = custom_resource_at(object, column->json_path);
-    if (!v || v->type == VALUE_NULL)
+    JsonPathNodes found;
+    /* The first of several; what does not fit prints nothing. */
+    if (json_path_find(arena, object, column->json_path, &found) < 0 || !found.n)
+        return value_null(arena);
+    const Value *v = found.items[0];
+    if (v->type == VALUE_NULL)
         return value_null(arena);
     if (streq(column->type, "string"))
         return value_string(arena, value_str(v) ? value_str(v) : value_to_text(arena, v));
     if (streq(column->type, "integer") || streq(column->type, "number"))
         return number_cell(arena, v, streq(column->type, "integer"));
     if (streq(column->type, "boolean"))
-        return value_is(v, VALUE_BOOL) ? v : value_null(arena);
+        return value_is(v, VALUE_BOOL) ? value_bool(arena, v->boolean) : value_null(arena);
     if (streq(column->type, "date") && value_str(v))
         return value_string(arena, since(arena, value_str(v), "<invalid>", now_ns));
     return value_null(arena);

@@ -145,6 +145,7 @@ static void stream_free(Stream *stream) {
     watch_conversion_free(stream->conversion);
     object_list_done(&stream->initial);
     list_parameters_done(&stream->parameters);
+    resource_release(stream->exchange->request.resource);
     if (stream->exchange->done)
         stream->exchange->done(stream->exchange, 200, stream->exchange->userdata);
     exchange_free(stream->exchange);
@@ -404,6 +405,7 @@ static int begin(Stream *stream, ApiError *err) {
 
 void watch_serve(Exchange *exchange) {
     Stream *stream = NEW0(Stream);
+    resource_hold(exchange->request.resource);
     ApiError err = {0};
     ApiRequest *request = &exchange->request;
     Loop *loop = http_request_loop(exchange->http);

@@ -2,6 +2,7 @@
 #include "api/codec.h"
 #include "api/gen/schemas.h"
 #include "api/structural.h"
+#include "base/clock.h"
 #include "base/str.h"
 
 #include <ctype.h>
@@ -16,12 +17,14 @@ typedef struct Definition { /* what one state of a CustomResourceDefinition made
     CustomVersion *versions;
     size_t n_versions;
     const Resource *storage;
+    ResourceHolders holders;
+    uint64_t retired_ns; /* when it was replaced, by the monotonic clock; 0: it is the newest of its definition */
 } Definition;
 
 struct CustomResources {
     ConversionService *conversions;
     pthread_rwlock_t lock;
-    Definition *all; /* every one ever made, newest first */
+    Definition *all; /* every one that is kept, newest first */
     const CustomVersion **served;
     size_t n_served;
     uint64_t generation;
@@ -228,6 +231,7 @@ static Definition *definition_new(ConversionService *conversions, const Value *c
     for (size_t i = 0; i < definition->n_versions; i++) {
         Resource *row = &definition->versions[i].resource;
         row->storage = definition->storage;
+        row->holders = &definition->holders;
         row->storage_version_hash =
             version_hash(definition->arena, row->group, definition->storage->version, row->kind);
     }
@@ -267,8 +271,42 @@ static bool is_served(const Definition *definition, size_t i) {
     return value_get_bool(value_at(value_path(definition->tree, "spec", "versions", NULL), i), "served", false);
 }
 
+static bool is_listed(const Definition *definition, const Value *const *definitions, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (streq(uid_of(definition->tree), uid_of(definitions[i])))
+            return true;
+    return false;
+}
+
+/* Retires what was replaced or whose definition is gone; frees what has been retired for long and nobody holds. The one
+ * writer may look without the lock. */
+static void sweep(CustomResources *set, const Value *const *definitions, size_t n, uint64_t now_ns) {
+    Definition *gone = NULL;
+    for (Definition **at = &set->all, *d; (d = *at);) {
+        bool newest = is_listed(d, definitions, n);
+        for (const Definition *newer = set->all; newer != d && newest; newer = newer->older)
+            newest = !streq(uid_of(newer->tree), uid_of(d->tree));
+        if (!newest && !d->retired_ns)
+            d->retired_ns = MAX(now_ns, (uint64_t)1);
+        if (!d->retired_ns || now_ns - d->retired_ns < CUSTOM_ROWS_GRACE_SECONDS * NS_PER_SEC ||
+            atomic_load_explicit(&d->holders.n, memory_order_acquire)) {
+            at = &d->older;
+            continue;
+        }
+        pthread_rwlock_wrlock(&set->lock);
+        *at = d->older;
+        pthread_rwlock_unlock(&set->lock);
+        d->older = gone;
+        gone = d;
+    }
+    for (Definition *older; gone; gone = older) {
+        older = gone->older;
+        definition_free(gone);
+    }
+}
+
 /* One writer: whoever follows the definitions. */
-void custom_resources_serve(CustomResources *set, const Value *const *definitions, size_t n) {
+void custom_resources_serve(CustomResources *set, const Value *const *definitions, size_t n, uint64_t now_ns) {
     size_t total = 0, count = 0;
     for (size_t i = 0; i < n; i++)
         total += value_len(value_path(definitions[i], "spec", "versions", NULL));
@@ -297,6 +335,16 @@ void custom_resources_serve(CustomResources *set, const Value *const *definition
     set->generation += !same;
     pthread_rwlock_unlock(&set->lock);
     free(old);
+    sweep(set, definitions, n, now_ns);
+}
+
+size_t custom_resources_states(CustomResources *set) {
+    size_t n = 0;
+    pthread_rwlock_rdlock(&set->lock);
+    for (const Definition *d = set->all; d; d = d->older)
+        n++;
+    pthread_rwlock_unlock(&set->lock);
+    return n;
 }
 
 const Resource *custom_resources_find(CustomResources *set, const char *group, const char *version,
@@ -436,14 +484,4 @@ Value *custom_resource_at(const Value *object, const char *path) {
         v = index >= 0 ? value_at(v, (size_t)index) : value_get(v, name);
     }
     return v;
-}
-
-bool custom_resource_path_ok(const char *path) {
-    char name[256];
-    long index;
-    if (!*path)
-        return false;
-    while (path && *path)
-        path = next_step(path, name, &index);
-    return path != NULL;
 }

@@ -1,10 +1,15 @@
-/* Custom resources: the rows that CustomResourceDefinitions make. A row is immutable and lives as long as the set,
- * since objects, requests and watches borrow it; a definition that did not change keeps its rows, so what stays behind
- * grows only with changes of definitions. Who is served now is the current set, swapped under a lock. Any thread. */
+/* Custom resources: the rows that CustomResourceDefinitions make. A row is immutable; a definition that did not change
+ * keeps its rows. Who is served now is the current set, swapped under a lock. Any thread.
+ *
+ * What is found here is borrowed, for a request at most: rows of a state that was replaced go at a later change of any
+ * definition, when no object and no watch holds them (resource_hold) and CUSTOM_ROWS_GRACE_SECONDS have passed, which
+ * is longer than any request takes. */
 #pragma once
 
 #include "api/json_schema.h"
 #include "apiserver/registry/custom_conversion.h"
+
+#define CUSTOM_ROWS_GRACE_SECONDS 600
 
 typedef struct CustomResources CustomResources;
 
@@ -32,14 +37,17 @@ void custom_resources_free(CustomResources *set); /* after every object and watc
 DEFINE_CLEANUP(CustomResources, custom_resources_free)
 
 /* Serves exactly these definitions (trees of CustomResourceDefinition) that are established. Borrows nothing. */
-void custom_resources_serve(CustomResources *set, const Value *const *definitions, size_t n);
+void custom_resources_serve(CustomResources *set, const Value *const *definitions, size_t n, uint64_t now_ns);
 /* NULL when it is not served. `set` may be NULL. */
 const Resource *custom_resources_find(CustomResources *set, const char *group, const char *version, const char *plural);
-/* The storage row of a definition served or once served, by its storage_prefix ("group/plural"); NULL: unknown. */
+/* The storage row of a definition that is there, served or not, by its storage_prefix ("group/plural"); NULL: unknown.
+ */
 const Resource *custom_resources_stored(CustomResources *set, const char *storage_prefix);
 /* What is served, in the order of discovery: by group, versions of a group by priority. The array is in the arena and
  * ends with NULL. */
 const Resource **custom_resources_all(CustomResources *set, Arena *arena);
+/* The states of definitions that are kept. */
+size_t custom_resources_states(CustomResources *set);
 /* Grows with every change of what is served. */
 uint64_t custom_resources_generation(CustomResources *set);
 
@@ -58,7 +66,5 @@ void custom_resource_read(Arena *arena, const Resource *resource, Value *object)
 void custom_resource_default(Arena *arena, const Resource *resource, Value *object);
 /* What is at a simple JSON path (".spec.list[0].name", ".metadata.labels['a.b/c']"); NULL: nothing. */
 Value *custom_resource_at(const Value *object, const char *path);
-/* Whether a path is of that form. */
-bool custom_resource_path_ok(const char *path);
 /* Negative when `a` comes before `b`: kube-aware order, v2, v1, v1beta1, v1alpha1, others. */
 int custom_version_compare(const char *a, const char *b);

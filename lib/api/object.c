@@ -233,6 +233,7 @@ static Object *object_make(const Resource *resource, Meta *meta, const char *sto
                        .resource = resource,
                        .meta = meta};
     atomic_init(&object->refs, 1);
+    resource_hold(resource);
     memcpy(object->json, stored, rv_at);
     memcpy(object->json + rv_at, rv, (size_t)rv_len);
     memcpy(object->json + rv_at + rv_len, stored + rv_at, len - rv_at);
@@ -295,6 +296,7 @@ Object *object_unref(Object *object) {
         return NULL;
     if (atomic_fetch_sub_explicit(&object->meta->refs, 1, memory_order_acq_rel) == 1)
         free(object->meta);
+    resource_release(object->resource);
     free(object);
     return NULL;
 }
@@ -371,6 +373,12 @@ const char *object_field(const Object *object, const char *path) {
         if (streq(fields[i], path))
             return object->meta->fields[i];
     return NULL;
+}
+
+const char *object_field_parsed(const Object *object, const char *path, Arena *arena) {
+    char number[24];
+    const char *text = field_text(object_value(object, arena), path, number);
+    return arena_strdup(arena, text ? text : "");
 }
 
 Value *object_value(const Object *object, Arena *arena) {

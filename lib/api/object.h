@@ -49,6 +49,9 @@ int64_t object_created_ns(const Object *object); /* creationTimestamp */
 /* One of resource->selectable_fields, metadata.name or metadata.namespace; "" when the object has no value there, NULL
  * when the field is not selectable. */
 const char *object_field(const Object *object, const char *path);
+/* The same for any path of names, by parsing the object: for one made before its definition made the field selectable.
+ * In the arena. */
+const char *object_field_parsed(const Object *object, const char *path, Arena *arena);
 /* Parses into a tree the caller may change. Never NULL: stored bytes parse. */
 Value *object_value(const Object *object, Arena *arena);
 /* "apps/v1/Deployment" text helpers for logs: namespace/name or name, into the arena. */

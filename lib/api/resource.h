@@ -1,9 +1,11 @@
 /* The resource table: the only place a resource is named. Routes, discovery, OpenAPI, RBAC, storage keys and printing
  * derive from its rows. Built-in rows are generated into gen/resources.c and immutable; a CustomResourceDefinition
- * makes a row at run time (apiserver/registry owns and reference-counts those). */
+ * makes a row at run time (apiserver/registry owns those, and frees them when nobody holds them any more). */
 #pragma once
 
 #include "api/schema.h"
+
+#include <stdatomic.h>
 
 enum {
     VERB_GET = 1 << 0,
@@ -32,6 +34,11 @@ typedef struct Column {
     const char *json_path; /* CRD only */
 } Column;
 
+/* How many hold a row that was made at run time beyond a request: objects and watches. */
+typedef struct ResourceHolders {
+    _Atomic size_t n;
+} ResourceHolders;
+
 typedef struct Resource {
     const char *group; /* "" for core */
     const char *version;
@@ -53,7 +60,17 @@ typedef struct Resource {
     /* A client's row (client/discovery.h): names only, no schema. An API server in the same process looks its own row
      * up. */
     bool discovered;
+    ResourceHolders *holders; /* NULL: the row lives for ever */
 } Resource;
+
+static inline void resource_hold(const Resource *resource) {
+    if (resource->holders)
+        atomic_fetch_add_explicit(&resource->holders->n, 1, memory_order_relaxed);
+}
+static inline void resource_release(const Resource *resource) {
+    if (resource->holders)
+        atomic_fetch_sub_explicit(&resource->holders->n, 1, memory_order_release);
+}
 
 const Resource *resource_builtin(size_t index); /* NULL past the end; in the order of discovery */
 const Resource *resource_find(const char *group, const char *version, const char *plural);    /* built-in only */

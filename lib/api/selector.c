@@ -652,7 +652,12 @@ bool field_selector_matches(const Selector *selector, const Object *object) {
     if (!selector)
         return true;
     for (size_t i = 0; i < selector->n; i++) {
+        _cleanup_arena_ Arena *arena = NULL;
         const char *value = object_field(object, selector->items[i].key);
+        if (!value && object_resource(object)->custom) {
+            arena = arena_new(0);
+            value = object_field_parsed(object, selector->items[i].key, arena);
+        }
         if (!requirement_matches(&selector->items[i], value ? value : ""))
             return false;
     }
