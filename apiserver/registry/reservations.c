@@ -6,6 +6,7 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define ALREADY_ALLOCATED "provided IP is already allocated"
 #define PORT_ALLOCATED "provided port is already allocated"
@@ -278,6 +279,31 @@ void ip_release(StrategyContext *context, const Holder *holder, const char *text
         release(context, ip_row(), holder, ip_format(&ip, name));
 }
 
+static bool says_port(const Object *service, int64_t port) {
+    char text[40];
+    size_t n = (size_t)snprintf(text, sizeof text, "odePort\":%d", (int)port); /* nodePort, healthCheckNodePort */
+    for (const char *at = object_json(service, NULL); (at = strstr(at, text)); at += n)
+        if (at[n] == ',' || at[n] == '}')
+            return true;
+    return false;
+}
+
+/* kube-apiserver beside us on one store marks its ports in a map of its own: what services have is what both can see.
+ */
+static bool others_have_port(StrategyContext *context, const Holder *holder, int64_t port) {
+    ListQuery query = {.resource = resource_find("", "v1", "services")->storage};
+    _cleanup_object_list_ ObjectList list = {0};
+    if (store_list(context->store, &query, &list, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < list.n; i++) {
+        const Object *service = list.items[i];
+        if (!(streq(object_namespace(service), holder->ns) && streq(object_name(service), holder->name)) &&
+            says_port(service, port))
+            return true;
+    }
+    return false;
+}
+
 static int reserve_port(StrategyContext *context, const Holder *holder, int64_t port, bool reclaim) {
     _cleanup_object_ Object *there = NULL;
     const char *name = arena_printf(context->arena, "%d", (int)port);
@@ -287,7 +313,12 @@ static int reserve_port(StrategyContext *context, const Holder *holder, int64_t 
         if (context->dry_run)
             return 0;
     }
-    return reserve(context, &NODE_PORTS, port_object(context, holder, name), reclaim);
+    int r = reserve(context, &NODE_PORTS, port_object(context, holder, name), reclaim);
+    if (r == 0 && store_is_shared(context->store) && others_have_port(context, holder, port)) {
+        release(context, &NODE_PORTS, holder, name);
+        r = -EEXIST;
+    }
+    return r;
 }
 
 ReservationError port_reserve(StrategyContext *context, const Holder *holder, int64_t port) {

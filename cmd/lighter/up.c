@@ -10,7 +10,9 @@
 #include "base/flags.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "base/str.h"
+#include "client/leader.h"
 #include "cmd/lighter/addons.h"
 #include "cmd/lighter/agents.h"
 #include "cmd/lighter/detach.h"
@@ -39,8 +41,13 @@ typedef struct Up {
     Loop *loop;
     ApiServer *server;
     Client *controller_client, *scheduler_client;
+    char *root_ca, *token_key;
+    ControllersConfig controllers_config;
     Controllers *controllers;
     Scheduler *scheduler;
+    /* Over a store that others share: the holders of the leases run controllers and scheduler. NULL: this program does
+     * without asking. */
+    Leader *controllers_leader, *scheduler_leader;
     Agents *agents;
 } Up;
 
@@ -53,10 +60,14 @@ static void up_stop(Up *up) {
     agents_stop(up->agents);
     scheduler_stop(up->scheduler);
     controllers_stop(up->controllers);
+    leader_free(up->scheduler_leader);
+    leader_free(up->controllers_leader);
     client_free(up->scheduler_client);
     client_free(up->controller_client);
     apiserver_stop(up->server);
     loop_free(up->loop);
+    free(up->root_ca);
+    free(up->token_key);
     local_nodes_free(up->nodes, (size_t)up->cluster.nodes);
     cluster_done(&up->cluster);
     closep(&up->lock);
@@ -139,20 +150,55 @@ static int install_addons(Up *up) {
     return r < 0 ? fail("make the DNS Service", "its address may be another Service's; see the log", r) : 0;
 }
 
-static int start_control(Up *up) {
-    _cleanup_free_ char *ca_file = cluster_path(&up->cluster, "pki/ca.crt"), *ca = NULL;
-    _cleanup_free_ char *token_key = cluster_path(&up->cluster, "pki/sa.key");
-    if (fs_read_file(ca_file, CA_FILE_MAX, &ca, NULL) < 0)
+static void lead_controllers(void *userdata) {
+    Up *up = userdata;
+    if (controllers_start(&up->controllers_config, &up->controllers) < 0)
+        loop_exit(up->loop, 1);
+}
+
+static void lead_scheduler(void *userdata) {
+    Up *up = userdata;
+    if (scheduler_start(&(SchedulerConfig){.client = up->scheduler_client}, &up->scheduler) < 0)
+        loop_exit(up->loop, 1);
+}
+
+/* As the daemons of these names: whoever lost its lease ends, so that nothing of it goes on by mistake. */
+static void lost_lead(void *userdata) {
+    loop_exit(((Up *)userdata)->loop, 1);
+}
+
+static Leader *compete(Up *up, Client *client, const char *name, void (*started)(void *userdata)) {
+    char uuid[UUID_LEN + 1], host[256] = "localhost";
+    (void)gethostname(host, sizeof host - 1);
+    _cleanup_free_ char *identity = xasprintf("%s_%s", host, random_uuid(uuid));
+    return leader_new(&(LeaderConfig){.client = client,
+                                      .ns = "kube-system",
+                                      .name = name,
+                                      .identity = identity,
+                                      .started = started,
+                                      .stopped = lost_lead,
+                                      .userdata = up});
+}
+
+static int start_control(Up *up, bool shared) {
+    _cleanup_free_ char *ca_file = cluster_path(&up->cluster, "pki/ca.crt");
+    up->token_key = cluster_path(&up->cluster, "pki/sa.key");
+    if (fs_read_file(ca_file, CA_FILE_MAX, &up->root_ca, NULL) < 0)
         log_warn("%s cannot be read; kube-root-ca.crt will not be published", ca_file);
     up->controller_client = apiserver_local_client(up->server, &CONTROLLER_USER, "lighter-controllers");
     up->scheduler_client = apiserver_local_client(up->server, &SCHEDULER_USER, "lighter-scheduler");
-    const ControllersConfig controllers = {
+    up->controllers_config = (ControllersConfig){
         .client = up->controller_client,
-        .root_ca_pem = ca,
-        .service_account_key_file = token_key,
+        .root_ca_pem = up->root_ca,
+        .service_account_key_file = up->token_key,
         .cluster_cidr = up->cluster.cidr,
     };
-    int r = controllers_start(&controllers, &up->controllers);
+    if (shared) {
+        up->controllers_leader = compete(up, up->controller_client, "kube-controller-manager", lead_controllers);
+        up->scheduler_leader = compete(up, up->scheduler_client, "kube-scheduler", lead_scheduler);
+        return up->controllers_leader && up->scheduler_leader ? 0 : fail("compete for the leases", NULL, -EAGAIN);
+    }
+    int r = controllers_start(&up->controllers_config, &up->controllers);
     if (r < 0)
         return fail("start the controllers", NULL, r);
     r = scheduler_start(&(SchedulerConfig){.client = up->scheduler_client}, &up->scheduler);
@@ -168,7 +214,8 @@ static int start(Up *up, const UpOptions *options) {
     r = local_nodes_network(&up->cluster, up->nodes, &error);
     if (r < 0)
         return fail("make the network", error, r);
-    if ((r = start_server(up, options)) < 0 || (r = install_addons(up)) < 0 || (r = start_control(up)) < 0)
+    if ((r = start_server(up, options)) < 0 || (r = install_addons(up)) < 0 ||
+        (r = start_control(up, options->etcd.servers != NULL)) < 0)
         return r;
     r = agents_start(&up->cluster, up->nodes, up->server, up->loop, &up->agents, &error);
     return r < 0 ? fail("start the node agents", error, r) : 0;
@@ -189,7 +236,8 @@ static bool node_ready(Up *up, const char *name) {
 /* Ready: the server answers, every controller works, every node says so. */
 static int wait_ready(Up *up) {
     uint64_t deadline = now_monotonic_ns() + READY_TIMEOUT_NS;
-    if (!controllers_wait_ready(up->controllers, READY_TIMEOUT_NS))
+    /* who competes for the lease may have to leave it to others */
+    if (!up->controllers_leader && !controllers_wait_ready(up->controllers, READY_TIMEOUT_NS))
         return fail("get ready", "the controllers' caches do not fill; see the log", -ETIMEDOUT);
     for (int64_t i = 0; i < up->cluster.nodes; i++)
         while (!node_ready(up, up->nodes[i].name)) {
