@@ -138,10 +138,15 @@ typedef struct Route {
 } Route;
 
 static const Route routes[] = {
-    {"healthz", false, false, 1, 2, serve_health},  {"pods", false, false, 1, 1, serve_pods},
-    {"metrics", false, false, 1, 1, serve_metrics}, {"containerLogs", false, false, 4, 4, serve_logs},
-    {"exec", true, false, 4, 5, serve_exec},        {"attach", true, false, 4, 5, serve_attach},
-    {"run", true, true, 4, 5, serve_run},           {"portForward", true, false, 3, 4, serve_forward},
+    {"healthz", false, false, 1, 2, serve_health},
+    {"pods", false, false, 1, 1, serve_pods},
+    {"metrics", false, false, 1, 1, serve_metrics},
+    {"containerLogs", false, false, 4, 4, serve_logs},
+    {"exec", true, false, 4, 5, serve_exec},
+    {"attach", true, false, 4, 5, serve_attach},
+    {"run", true, true, 4, 5, serve_run},
+    {"logs", false, false, 1, CALL_PARTS_MAX, serve_node_logs},
+    {"portForward", true, false, 3, 4, serve_forward},
 };
 
 static const Route *route_find(const Call *call) {

@@ -43,3 +43,4 @@ void serve_forward(Call *call);   /* server_forward.c */
 void serve_summary(Call *call);   /* server_stats.c */
 void serve_metrics(Call *call);   /* server_stats.c */
 void serve_resources(Call *call); /* server_stats.c */
+void serve_node_logs(Call *call); /* server_node.c */

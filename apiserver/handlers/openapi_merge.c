@@ -2,6 +2,7 @@
 #include "base/str.h"
 
 #define REF_PREFIX "#/definitions/"
+#define NAME_ROUNDS 16 /* a chain of renamed definitions is no longer */
 
 /* ---- the part of a document that is wanted ---- */
 
@@ -102,14 +103,29 @@ static const char *name_for(Arena *arena, const Value *definitions, const char *
     }
 }
 
+/* Which definitions of `other` go under other names. A name depends on what a definition says, and that on the names of
+ * those it refers to: looked at again until nothing changes. */
+static Value *choose_names(Arena *arena, const Value *definitions, const Value *other) {
+    Value *names = value_object(arena);
+    bool changed = true;
+    for (int round = 0; changed && round < NAME_ROUNDS; round++) {
+        changed = false;
+        VALUE_FOREACH_MEMBER (member, other) {
+            const char *before = str_or(value_get_str(names, member->name), member->name);
+            const char *name = name_for(arena, definitions, member->name, renamed(arena, member->value, names));
+            if (streq(name, before))
+                continue;
+            value_set_str(arena, names, member->name, streq(name, member->name) ? NULL : name);
+            changed = true;
+        }
+    }
+    return names;
+}
+
 void openapi_merge(Arena *arena, Value *document, const Value *other) {
     Value *paths = value_ensure_object(arena, document, "paths"),
-          *definitions = value_ensure_object(arena, document, "definitions"), *names = value_object(arena);
-    VALUE_FOREACH_MEMBER (member, value_get(other, "definitions")) {
-        const char *name = name_for(arena, definitions, member->name, member->value);
-        if (!streq(name, member->name))
-            value_set_str(arena, names, member->name, name);
-    }
+          *definitions = value_ensure_object(arena, document, "definitions");
+    const Value *names = choose_names(arena, definitions, value_get(other, "definitions"));
     VALUE_FOREACH_MEMBER (member, value_get(other, "definitions")) {
         const char *name = str_or(value_get_str(names, member->name), member->name);
         if (!value_get(definitions, name))

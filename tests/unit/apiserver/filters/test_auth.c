@@ -40,7 +40,8 @@ static int set_up(void **state) {
                           .token_file = tokens,
                           .issuer = "https://kubernetes.default.svc",
                           .keys = &fixture->key,
-                          .n_keys = 1};
+                          .n_keys = 1,
+                          .front_name = "front"};
     assert_int_equal(authenticator_new(&config, &fixture->authenticator), 0);
     *state = fixture;
     return 0;
@@ -85,6 +86,60 @@ static void knows_static_tokens(void **state) {
     UserInfo *nobody = who(fixture, NULL);
     assert_string_equal(nobody->name, "system:anonymous");
     assert_false(user_in_group(nobody, "system:authenticated"));
+}
+
+static bool pair_at(const void *request, size_t index, const char **ret_name, const char **ret_value) {
+    const Pair *pair = (const Pair *)request + index;
+    *ret_name = pair->key;
+    *ret_value = pair->value;
+    return pair->key;
+}
+
+/* Whom a front proxy with this certificate speaks for; NULL: 401. */
+static UserInfo *through(Fixture *fixture, const char *name, const Pair *headers, const char *token) {
+    UserInfo *user = NULL;
+    _cleanup_api_error_ ApiError err = {0};
+    Credentials credentials = {.common_name = name,
+                               .is_front = true,
+                               .header_at = pair_at,
+                               .request = headers,
+                               .authorization = token ? arena_printf(fixture->arena, "Bearer %s", token) : NULL};
+    if (authenticate_credentials(fixture->authenticator, &credentials, fixture->arena, &user, &err) < 0)
+        assert_int_equal(err.code, 401);
+    return user;
+}
+
+static void believes_front_proxies(void **state) {
+    Fixture *fixture = *state;
+    static const Pair jane[] = {{"x-remote-user", "jane"},
+                                {"x-remote-group", "a"},
+                                {"x-remote-group", ""},
+                                {"x-remote-group", "b"},
+                                {"x-remote-uid", "7"},
+                                {"x-remote-extra-scopes%2fx", "1"},
+                                {"x-remote-extra-scopes%2fx", "2"},
+                                {NULL, NULL}};
+    static const Pair nobody[] = {
+        {"x-remote-user", "system:anonymous"}, {"x-remote-group", "system:unauthenticated"}, {NULL, NULL}};
+    static const Pair none[] = {{"x-remote-group", "system:masters"}, {NULL, NULL}};
+    const UserInfo *user = through(fixture, "front", jane, NULL);
+    assert_string_equal(user->name, "jane");
+    assert_string_equal(user->uid, "7");
+    assert_string_equal(user->groups[0], "a");
+    assert_string_equal(user->groups[1], "b");
+    assert_string_equal(user->groups[2], "system:authenticated");
+    assert_null(user->groups[3]);
+    assert_int_equal(user->n_extra, 2);
+    assert_string_equal(user->extra[1].key, "scopes/x");
+    assert_string_equal(user->extra[1].value, "2");
+    user = through(fixture, "front", nobody, NULL);
+    assert_string_equal(user->name, "system:anonymous");
+    assert_false(user_in_group(user, "system:authenticated"));
+    /* Its certificate is no user's: without a name there is only what else the request shows. */
+    assert_null(through(fixture, "front", none, NULL));
+    assert_string_equal(through(fixture, "front", none, "t0k")->name, "admin");
+    assert_null(through(fixture, "another", jane, NULL));
+    assert_null(through(fixture, "another", jane, "t0k"));
 }
 
 static char *account_token(Fixture *fixture, const JwtKey *key, int64_t shift, const char *audience, const char *issuer,
@@ -421,6 +476,7 @@ static void keeps_keys(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(knows_static_tokens),
+        CASE(believes_front_proxies),
         CASE(knows_service_accounts),
         CASE(refuses_in_the_reference_words),
         CASE(knows_tokens_kept_in_secrets),
