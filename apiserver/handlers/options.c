@@ -31,7 +31,7 @@ const char *query_get(const Query *query, const char *name) {
 
 bool query_bool(const Query *query, const char *name) {
     const char *v = query_get(query, name);
-    return v && !streq(v, "false") && !streq(v, "0");
+    return v && strcasecmp(v, "false") != 0 && !streq(v, "0");
 }
 
 static int read_int(const Query *query, const char *name, int64_t *ret, ApiError *err) {

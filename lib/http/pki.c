@@ -63,7 +63,8 @@ static char *cert_to_pem(X509 *cert) {
 
 static char *key_to_pem(EVP_PKEY *key) {
     _bio_ BIO *bio = BIO_new(BIO_s_secmem());
-    return bio && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1 ? bio_text(bio) : NULL;
+    /* "EC PRIVATE KEY", as client-go writes its keys: fabric8 takes a "PRIVATE KEY" for RSA. */
+    return bio && PEM_write_bio_PrivateKey_traditional(bio, key, NULL, NULL, 0, NULL, NULL) == 1 ? bio_text(bio) : NULL;
 }
 
 static int pem_read(const char *path, char **ret, BIO **ret_bio) {
