@@ -301,6 +301,18 @@ static void test_binding_and_scale(void **state) {
         -ESTALE);
     assert_string_equal(err.message,
                         "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"n\"");
+    /* An eviction says on the pod why it ends. */
+    _cleanup_object_ Object *evicted = NULL;
+    Value *eviction = parse(arena, "{\"metadata\":{\"name\":\"p\"}}");
+    assert_int_equal(
+        client_create_subresource(world->http, pods, "default", "p", "eviction", eviction, arena, &answer, &err), 0);
+    assert_int_equal(client_get(world->local, pods, "default", "p", &evicted, &err), 0);
+    Value *conditions = value_path(object_value(evicted, arena), "status", "conditions", NULL), *last = NULL;
+    for (size_t i = 0; i < value_len(conditions); i++)
+        last = conditions->items[i];
+    assert_string_equal(value_get_str(last, "type"), "DisruptionTarget");
+    assert_string_equal(value_get_str(last, "reason"), "EvictionByEvictionAPI");
+    assert_non_null(value_get(value_get(object_value(evicted, arena), "metadata"), "deletionTimestamp"));
     ClientDelete now = {.grace_seconds = 0};
     assert_int_equal(client_delete(world->local, pods, "default", "p", &now, &err), 0);
 }

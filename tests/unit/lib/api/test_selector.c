@@ -129,12 +129,22 @@ static void field_selectors(void **state _unused_) {
     assert_string_equal(err.message, "invalid field selector: invalid escape sequence: \\x");
 }
 
+/* Events of events.k8s.io are stored in the words of core/v1. */
+static void fields_have_other_names(void **state _unused_) {
+    _cleanup_(selector_freep) Selector *selector = NULL;
+    assert_int_equal(field_selector_parse("regarding.name=p,regardingx=1,reason=r", &selector, NULL), 0);
+    field_selector_rename(selector, "regarding", "involvedObject");
+    assert_string_equal(selector_exact(selector, "involvedObject.name"), "p");
+    assert_null(selector_exact(selector, "regarding.name"));
+    assert_string_equal(selector_exact(selector, "regardingx"), "1");
+    assert_string_equal(selector_exact(selector, "reason"), "r");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(label_selectors),
-        cmocka_unit_test(matching),
-        cmocka_unit_test(selectors_in_objects),
-        cmocka_unit_test(field_selectors),
+        cmocka_unit_test(label_selectors),         cmocka_unit_test(matching),
+        cmocka_unit_test(selectors_in_objects),    cmocka_unit_test(field_selectors),
+        cmocka_unit_test(fields_have_other_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
