@@ -32,14 +32,15 @@ struct ServiceProxy {
     bool replace;      /* the last attempt to take over what was there failed */
     StrMap *conflicts; /* Services that wait for an element of another's */
     pthread_mutex_t lock;
-    StrMap *dirty;   /* under the lock: keys; values unused */
-    atomic_bool all; /* everything is to be written anew */
+    StrMap *dirty;             /* under the lock: keys; values unused */
+    atomic_bool all;           /* everything is to be written anew */
+    _Atomic uint64_t pause_ns; /* before the next round */
 };
 
 /* ---- what changed ---- */
 
 static void wake(ServiceProxy *p) {
-    workqueue_add_after(p->queue, "sync", PROXY_COALESCE_NS);
+    workqueue_add_after(p->queue, "sync", atomic_load(&p->pause_ns));
 }
 
 static void service_changed(const char *key, void *userdata) {
@@ -266,10 +267,16 @@ static void check(ServiceProxy *p) {
 }
 
 static int work(const char *key, void *userdata) {
-    if (streq(key, "sync"))
-        return sync_rules(userdata);
-    check(userdata);
-    return 0;
+    ServiceProxy *p = userdata;
+    uint64_t begun = now_monotonic_ns();
+    if (!streq(key, "sync")) {
+        check(p);
+        return 0;
+    }
+    int r = sync_rules(p);
+    uint64_t pause = PROXY_PAUSE_FACTOR * (now_monotonic_ns() - begun);
+    atomic_store(&p->pause_ns, MIN(MAX(pause, PROXY_COALESCE_NS), PROXY_PAUSE_MAX_NS));
+    return r;
 }
 
 /* ---- life ---- */
@@ -325,6 +332,7 @@ int service_proxy_new(const ServiceProxyConfig *config, ServiceProxy **ret) {
     p->conflicts = strmap_new(NULL);
     p->dirty = strmap_new(NULL);
     atomic_store(&p->all, true);
+    atomic_store(&p->pause_ns, PROXY_COALESCE_NS);
     pthread_mutex_init(&p->lock, NULL);
     p->queue = workqueue_new("proxy", 1, work, p);
     p->nodes = informer_get(config->informers, resource_find("", "v1", "nodes"), NULL, me);

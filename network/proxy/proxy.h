@@ -14,7 +14,11 @@ typedef struct ServiceProxyConfig {
     ProxySettings settings; /* copied; zone is found by the proxy itself */
 } ServiceProxyConfig;
 
-#define PROXY_COALESCE_NS (20 * 1000000ull)      /* changes that come together are written together */
+#define PROXY_COALESCE_NS (20 * 1000000ull) /* changes that come together are written together */
+/* And with many Services, whose table takes libnftables longer to look through, after so many times what the last round
+ * took, to leave the processor to others. */
+#define PROXY_PAUSE_FACTOR 4
+#define PROXY_PAUSE_MAX_NS (1 * 1000000000ull)   /* the reference's --min-sync-period */
 #define PROXY_CHECK_NS (30 * 1000000000ull)      /* is the table still there? (firewalls flush everything) */
 #define PROXY_RETRY_FIRST_NS (1 * 1000000000ull) /* after a refused transaction, doubling */
 #define PROXY_RETRY_MAX_NS (30 * 1000000000ull)
