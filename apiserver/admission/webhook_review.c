@@ -171,6 +171,20 @@ static void deny(Arena *arena, const Value *result, WebhookInvocation *item) {
     api_error_from_status(&item->err, status, item->code);
 }
 
+/* What a decoder that knows AdmissionReview alone says of another kind; what is not said is taken for it. */
+static bool is_review(Arena *arena, const Value *answer, WebhookInvocation *item) {
+    static const char *const versions[] = {"", GROUP "/v1", GROUP "/v1beta1", NULL};
+    const char *kind = str_or(value_get_str(answer, "kind"), ""),
+               *version = str_or(value_get_str(answer, "apiVersion"), "");
+    if ((!*kind || streq(kind, "AdmissionReview")) && str_in(version, versions))
+        return true;
+    webhook_failed(item, 503,
+                   "failed to call webhook: no kind %s is registered for version %s in scheme "
+                   "\"pkg/runtime/scheme.go:111\"",
+                   go_quoted(arena, kind), go_quoted(arena, version));
+    return false;
+}
+
 static void take_notes(StrategyContext *context, const WebhookInvocation *item, const Value *response) {
     const Value *warning;
     VALUE_FOREACH_MEMBER (m, value_get(response, "auditAnnotations"))
@@ -205,6 +219,8 @@ void webhook_review_read(const WebhookRequest *request, WebhookType type, const 
                          WebhookInvocation *item) {
     StrategyContext *context = request->admission->strategy;
     const Value *response = value_get(answer, "response");
+    if (!is_review(context->arena, answer, item))
+        return;
     if (!value_is(response, VALUE_OBJECT)) {
         invalid(item, "webhook response was absent");
         return;

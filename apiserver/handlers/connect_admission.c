@@ -1,4 +1,5 @@
 #include "apiserver/handlers/connect_admission.h"
+#include "api/codec.h"
 #include "base/str.h"
 
 bool connect_is_admitted(const Route *route) {
@@ -37,6 +38,8 @@ static Value *options_of(Exchange *exchange, const Subresource *row) {
         set_parameter(arena, query, &query->items[i], row->schema, options);
     if (streq(row->name, "proxy") && !str_empty(exchange->route.rest))
         value_set_str(arena, options, "path", arena_printf(arena, "/%s", exchange->route.rest));
+    if (row->schema)
+        schema_normalize(arena, row->schema, options, NULL, NULL);
     return options;
 }
 

@@ -200,23 +200,23 @@ static const char *restore_meta(Arena *arena, const Value *in, Value *out) {
     return NULL;
 }
 
+/* The words are those for a single object: the reference has each converted by itself. */
 static int take(Review *review, size_t i, Value *out, ApiError *err) {
     static const char failure[] = "conversion_webhook_invalid_converted_object_failure";
     Value *in = review->objects[i];
     if (!streq(text(out, "apiVersion"), review->api_version))
         return fail(review, err, failure,
-                    "returned invalid converted object at index %zu: invalid groupVersion (expected %s, received %s)",
-                    i, review->api_version, text(out, "apiVersion"));
+                    "returned invalid object at index 0: invalid groupVersion (expected %s, received %s)",
+                    review->api_version, text(out, "apiVersion"));
     if (!streq(text(out, "kind"), text(in, "kind")))
-        return fail(review, err, failure,
-                    "returned invalid converted object at index %zu: invalid kind (expected %s, received %s)", i,
+        return fail(review, err, failure, "returned invalid object at index 0: invalid kind (expected %s, received %s)",
                     text(in, "kind"), text(out, "kind"));
     const char *why = check_identity(review->arena, in, out);
     if (why)
-        return fail(review, err, failure, "returned invalid converted object at index %zu: %s", i, why);
+        return fail(review, err, failure, "returned invalid object: %s", why);
     why = restore_meta(review->arena, in, out);
     if (why)
-        return fail(review, err, failure, "returned invalid metadata in object at index %zu: %s", i, why);
+        return fail(review, err, failure, "returned invalid metadata: %s", why);
     return 0;
 }
 

@@ -348,6 +348,9 @@ static void test_answers(void **state) {
     reads(world, "v1", WEBHOOK_VALIDATING, "{" HEAD "{uid: '1', allowed: true}}", WEBHOOK_ALLOWED, "");
     reads(world, "v1", WEBHOOK_VALIDATING, "{kind: AdmissionReview}", WEBHOOK_FAILED,
           BAD "webhook response was absent");
+    reads(world, "v1", WEBHOOK_VALIDATING, "{kind: Pod, apiVersion: v1}", WEBHOOK_FAILED,
+          "failed calling webhook \"h\": failed to call webhook: no kind \"Pod\" is registered for version \"v1\" in "
+          "scheme \"pkg/runtime/scheme.go:111\"");
     reads(world, "v1", WEBHOOK_VALIDATING, "{" HEAD "{uid: '2', allowed: true}}", WEBHOOK_FAILED,
           BAD "expected response.uid=\"1\", got \"2\"");
     reads(world, "v1", WEBHOOK_VALIDATING, "{response: {uid: '1', allowed: true}}", WEBHOOK_FAILED,
