@@ -72,6 +72,12 @@ static int credentials_of(ApiServer *server, const LocalNode *node, NodeCredenti
     return apiserver_node_credentials(server, node->name, addresses, ret);
 }
 
+/* The machine is its user's, not a node only: what fills its disk need not be the pods' doing, so they are evicted
+ * later than the reference would, and images that were imported stay. */
+#define EVICTION_HARD                                                                                                  \
+    "memory.available<100Mi,nodefs.available<5%,nodefs.inodesFree<5%,imagefs.available<5%,imagefs.inodesFree<5%"
+#define IMAGE_GC_PERCENT 95
+
 static int start_here(Agents *agents, const LocalNode *node, ApiServer *server, char **ret_error) {
     _cleanup_(node_credentials_done) NodeCredentials credentials = {0};
     _cleanup_free_ char *root = xasprintf("%s/kubelet", node->root);
@@ -96,6 +102,9 @@ static int start_here(Agents *agents, const LocalNode *node, ApiServer *server, 
         .cgroup_root = node->cgroup,
         .pod_cidr = node->pod_cidr,
         .cluster_dns = dns,
+        .eviction_hard = EVICTION_HARD,
+        .image_gc_high = IMAGE_GC_PERCENT,
+        .image_gc_low = IMAGE_GC_PERCENT - 5,
         .bind = node->address,
         .port = port_is_free(node->address, KUBELET_PORT) ? KUBELET_PORT : -1,
         .cert_file = credentials.cert_file,
@@ -137,6 +146,12 @@ static void run_agent(const Process *p) {
     const char *const argv[] = {program,
                                 "--kubeconfig",
                                 p->kubeconfig,
+                                "--eviction-hard",
+                                EVICTION_HARD,
+                                "--image-gc-high-threshold",
+                                "95",
+                                "--image-gc-low-threshold",
+                                "90",
                                 "--node-name",
                                 p->node->name,
                                 "--node-ip",
