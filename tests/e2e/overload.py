@@ -220,7 +220,7 @@ def main():
     p.add_argument("--data", required=True)
     p.add_argument("--pid", type=int, required=True)
     p.add_argument("--growth", type=int, default=64)
-    p.add_argument("--latency", type=int, default=2000)
+    p.add_argument("--latency", type=int, default=5000)
     args = p.parse_args()
     args.context = context(args)
     other = Other(args)
