@@ -3,6 +3,8 @@
 import json
 import ssl
 import sys
+import time
+import urllib.error
 import urllib.request
 
 
@@ -20,8 +22,16 @@ def fetch(server, token, path):
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     request = urllib.request.Request(server + path, headers={"Authorization": "Bearer " + token})
-    with urllib.request.urlopen(request, context=context) as answer:
-        return {(i["metadata"].get("namespace", ""), i["metadata"]["name"]): i for i in json.load(answer)["items"]}
+    for _ in range(60):
+        try:
+            with urllib.request.urlopen(request, context=context) as answer:
+                items = json.load(answer)["items"]
+                return {(i["metadata"].get("namespace", ""), i["metadata"]["name"]): i for i in items}
+        except urllib.error.HTTPError as error:
+            if error.code != 429:  # kube-apiserver, whose caches are not filled yet
+                raise
+        time.sleep(0.5)
+    sys.exit(f"{path}: too many requests, for half a minute")
 
 
 def differences(a, b, at):
