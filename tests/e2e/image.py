@@ -45,7 +45,7 @@ user:x:1000:
 extra:x:2000:user
 """
 # What tests run in containers to look at the network; those that this machine has.
-TOOLS = ("bash", "curl", "dig", "nc", "ip", "getent", "iperf3", "perl", "stat", "unshare")
+TOOLS = ("bash", "curl", "dig", "nc", "ip", "getent", "iperf3", "perl", "stat", "unshare", "wget")
 
 
 def add_file(tar, name, data=None, source=None, mode=0o644):
