@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -120,6 +121,18 @@ int cluster_save(const Cluster *c) {
     json_decref(json);
     int r = fs_mkdir_p(c->dir, 0755);
     return r < 0 ? r : fs_write_atomic(path, text, strlen(text), 0644);
+}
+
+int machine_lock(int *ret_fd) {
+    _cleanup_close_ int fd = open(LAYOUT_MACHINE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    while (flock(fd, LOCK_EX) < 0)
+        if (errno != EINTR)
+            return -errno;
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
 }
 
 int cluster_lock(const Cluster *c, int *ret_fd) {

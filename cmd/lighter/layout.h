@@ -30,6 +30,10 @@ int cluster_load(const char *dir, Cluster *ret);
  * written yet. */
 int cluster_load_or_plan(const char *dir, Cluster *ret);
 int cluster_save(const Cluster *cluster);
+/* Waits until no other process of this machine plans: held from the plan until its ranges are routed, so that clusters
+ * started at once do not choose the same. Closing *ret_fd ends it. */
+#define LAYOUT_MACHINE_LOCK "/run/lighter.lock"
+int machine_lock(int *ret_fd);
 
 /* DIR/name, formatted; owned by the caller. */
 char *cluster_path(const Cluster *cluster, const char *format, ...) _printf_(2, 3);

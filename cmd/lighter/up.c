@@ -207,13 +207,19 @@ static int start_control(Up *up, bool shared) {
 
 static int start(Up *up, const UpOptions *options) {
     _cleanup_free_ char *error = NULL;
-    int r = plan(up, options);
+    _cleanup_close_ int machine = -1;
+    int r = machine_lock(&machine);
+    if (r < 0)
+        return fail("lock " LAYOUT_MACHINE_LOCK, NULL, r);
+    r = plan(up, options);
     if (r < 0)
         return r;
     up->nodes = local_nodes_plan(&up->cluster);
     r = local_nodes_network(&up->cluster, up->nodes, &error);
     if (r < 0)
         return fail("make the network", error, r);
+    closep(&machine);
+    machine = -1;
     if ((r = start_server(up, options)) < 0 || (r = install_addons(up)) < 0 ||
         (r = start_control(up, options->etcd.servers != NULL)) < 0)
         return r;
