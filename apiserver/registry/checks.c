@@ -70,6 +70,13 @@ void check_name_member(FieldErrors *errors, const Value *object, const char *nam
         field_check_name(errors, &at, text_at(object, name), check);
 }
 
+void check_name_if_present(FieldErrors *errors, const Value *object, const char *name, name_check check,
+                           const FieldPath *path) {
+    FieldPath at = FIELD(path, name);
+    if (value_get_str(object, name))
+        field_check_name(errors, &at, value_get_str(object, name), check);
+}
+
 void check_quantity_not_negative(FieldErrors *errors, const FieldPath *path, const Value *quantity) {
     Quantity q;
     const char *text = value_str(quantity);

@@ -25,6 +25,9 @@ void check_immutable(FieldErrors *errors, const Value *object, const Value *old,
 void check_immutable_values(FieldErrors *errors, const FieldPath *path, const Value *now, const Value *was);
 void check_name_member(FieldErrors *errors, const Value *object, const char *name, name_check check,
                        const FieldPath *path); /* empty is let pass */
+/* The same of what a pointer holds in the reference: empty is checked too. */
+void check_name_if_present(FieldErrors *errors, const Value *object, const char *name, name_check check,
+                           const FieldPath *path);
 /* Quantities. */
 void check_quantity_not_negative(FieldErrors *errors, const FieldPath *path, const Value *quantity);
 

@@ -37,17 +37,48 @@ static void fill_map(Arena *arena, Value *to, const Value *from) {
 
 /* What the reference's parser refuses, and so sees no tag in: blanks, and capitals in what is not the registry's name.
  */
+#define IMAGE_NAME_MAX 255
+
+static bool is_lower_or_digit(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* Letters and digits, with ".", "_", "__" or dashes between. */
+static bool is_image_component(const char *p, const char *end) {
+    for (;;) {
+        const char *start = p;
+        while (p < end && is_lower_or_digit(*p))
+            p++;
+        if (p == start)
+            return false;
+        if (p == end)
+            return true;
+        size_t n = *p == '-' ? strspn(p, "-") : *p == '_' ? strspn(p, "_") : *p == '.' ? 1 : 0;
+        if (!n || (*p == '_' && n > 2))
+            return false;
+        p += n;
+    }
+}
+
 static bool image_parses(const char *image) {
     const char *slash = strchr(image, '/');
     bool registry = false;
     for (const char *p = image; slash && p < slash; p++)
         registry |= *p == '.' || *p == ':' || (*p >= 'A' && *p <= 'Z');
     registry |= slash && slash - image == 9 && strncmp(image, "localhost", 9) == 0;
-    const char *name = registry ? slash + 1 : image;
-    for (const char *p = name; *p && *p != ':' && *p != '@'; p++)
-        if (*p >= 'A' && *p <= 'Z')
+    const char *name = registry ? slash + 1 : image, *end = name + strcspn(name, ":@");
+    if (registry && !(is_lower_or_digit(*image) || (*image >= 'A' && *image <= 'Z')))
+        return false;
+    if (end - image > IMAGE_NAME_MAX || image[strcspn(image, " \t\n\v\f\r")])
+        return false;
+    for (const char *p = name; p <= end; p++) {
+        const char *stop = memchr(p, '/', (size_t)(end - p));
+        stop = stop ? stop : end;
+        if (!is_image_component(p, stop))
             return false;
-    return !image[strcspn(image, " \t\n\v\f\r")];
+        p = stop;
+    }
+    return true;
 }
 
 /* Does the image reference name the tag "latest", or no tag and no digest? */
@@ -428,7 +459,7 @@ static void default_scaling_rules(Arena *arena, Value *behavior, const char *dir
         if_absent_int(arena, rules, "stabilizationWindowSeconds", 0);
     if (absent(rules, "selectPolicy"))
         value_set_str(arena, rules, "selectPolicy", "Max");
-    if (!absent(rules, "policies"))
+    if (value_get(rules, "policies")) /* none at all is wrong, and stays */
         return;
     Value *policies = value_ensure_array(arena, rules, "policies");
     if (up)

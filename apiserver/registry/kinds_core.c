@@ -191,7 +191,7 @@ static void check_address(FieldErrors *errors, const Value *address, const Field
     FieldPath ip_at = FIELD(path, "ip");
     ip_legacy_validate(errors, &ip_at, ip, NULL);
     check_name_member(errors, address, "hostname", name_dns_label, path);
-    check_name_member(errors, address, "nodeName", name_dns_subdomain, path);
+    check_name_if_present(errors, address, "nodeName", name_dns_subdomain, path);
     ip_endpoint_validate(errors, &ip_at, ip);
 }
 
@@ -207,7 +207,7 @@ static void check_endpoint_port(FieldErrors *errors, const Value *port, bool nam
         field_required(errors, &protocol_at, "");
     else
         check_one_of(errors, &protocol_at, text_at(port, "protocol"), PROTOCOLS);
-    check_name_member(errors, port, "appProtocol", name_qualified, path);
+    check_name_if_present(errors, port, "appProtocol", name_qualified, path);
 }
 
 static void check_subset(FieldErrors *errors, const Value *subset, const FieldPath *path) {

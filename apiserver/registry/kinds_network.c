@@ -3,6 +3,7 @@
 #include "apiserver/registry/ip.h"
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/pod_validate.h"
+#include "apiserver/registry/validate_util.h"
 #include "base/str.h"
 
 #define GROUP "networking.k8s.io"
@@ -466,9 +467,9 @@ static void check_endpoint(FieldErrors *errors, const Value *endpoint, const cha
         field_too_many(errors, &addresses_at, (int64_t)value_len(addresses), ADDRESSES_MAX);
     for (size_t i = 0; i < value_len(addresses); i++)
         check_slice_address(errors, str_or(value_str(value_at(addresses, i)), ""), type, &addresses_at, i);
-    check_name_member(errors, endpoint, "nodeName", name_dns_subdomain, path);
+    check_name_if_present(errors, endpoint, "nodeName", name_dns_subdomain, path);
     field_check_labels(errors, &topology_at, value_get(endpoint, "deprecatedTopology"));
-    check_name_member(errors, endpoint, "hostname", name_dns_label, path);
+    check_name_if_present(errors, endpoint, "hostname", name_dns_label, path);
     check_hints(errors, value_get(endpoint, "hints"), "forZones", name_label_value, &hints_at);
     check_hints(errors, value_get(endpoint, "hints"), "forNodes", name_dns_subdomain, &hints_at);
 }
@@ -491,7 +492,7 @@ static void check_slice_ports(FieldErrors *errors, const Value *ports) {
         if (!value_get_str(port, "protocol"))
             field_required(errors, &protocol_at, "");
         check_member_one_of(errors, port, "protocol", PROTOCOLS, &at);
-        check_name_member(errors, port, "appProtocol", name_qualified, &at);
+        check_name_if_present(errors, port, "appProtocol", name_qualified, &at);
     }
 }
 
@@ -574,7 +575,8 @@ static void address_validate(_unused_ StrategyContext *context, const Value *add
 static void address_validate_update(_unused_ StrategyContext *context, const Value *address, const Value *old,
                                     FieldErrors *errors) {
     FieldPath spec_at = FIELD(NULL, "spec");
-    check_immutable(errors, value_get(address, "spec"), value_get(old, "spec"), "parentRef", &spec_at);
+    member_immutable(errors, value_get(address, "spec"), value_get(old, "spec"), "parentRef", "ParentReference",
+                     &spec_at);
 }
 
 static void range_validate(_unused_ StrategyContext *context, const Value *service_range, FieldErrors *errors) {

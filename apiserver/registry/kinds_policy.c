@@ -180,7 +180,6 @@ static const Strategy ROWS[] = {
         .plural = "runtimeclasses",
         .revalidates_meta = true,
         .allow_create_on_update = true,
-        .validates_update_alone = true,
         .validate = runtime_validate,
         .validate_update = runtime_validate_update,
     },

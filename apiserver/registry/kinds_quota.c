@@ -3,6 +3,7 @@
 #include "apiserver/registry/checks.h"
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/resource_names.h"
+#include "base/random.h"
 #include "base/str.h"
 
 #define MAX_MILLI (INT64_MAX / 1000) /* the largest whole number that thousandths hold */
@@ -272,12 +273,21 @@ static void quota_validate_status_update(_unused_ StrategyContext *context, cons
     check_quota_status(errors, quota);
 }
 
+/* One without a name gets one. */
+static void limit_range_prepare_for_create(StrategyContext *context, Value *range) {
+    char uuid[UUID_LEN + 1];
+    Value *meta = value_ensure_object(context->arena, range, "metadata");
+    if (str_empty(value_get_str(meta, "name")))
+        value_set_str(context->arena, meta, "name", random_uuid(uuid));
+}
+
 static const Strategy ROWS[] = {
     {
         .group = "",
         .plural = "limitranges",
         .allow_create_on_update = true,
         .allow_unconditional_update = true,
+        .prepare_for_create = limit_range_prepare_for_create,
         .validate = limit_range_validate,
     },
     {

@@ -1,5 +1,6 @@
 /* storage.k8s.io. */
 #include "apiserver/registry/checks.h"
+#include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/kinds.h"
 #include "base/str.h"
 
@@ -222,7 +223,8 @@ static void node_validate_update(_unused_ StrategyContext *context, const Value 
                 continue;
             value_remove(a, "allocatable");
             value_remove(b, "allocatable");
-            check_immutable_values(errors, &at, a, b);
+            check_immutable_values(errors, &at, internal_value(errors->arena, "CSINodeDriver", a, NULL),
+                                   internal_value(errors->arena, "CSINodeDriver", b, NULL));
         }
 }
 
@@ -304,6 +306,19 @@ static void capacity_validate_update(_unused_ StrategyContext *context, const Va
     check_immutable(errors, capacity, old, "storageClassName", NULL);
 }
 
+static void driver_warn_update(StrategyContext *context, const Value *driver, const Value *old) {
+    const Value *spec = value_get(driver, "spec"), *requests = value_get(spec, "tokenRequests"),
+                *was = value_path(old, "spec", "tokenRequests", NULL);
+    if (value_len(requests) && !value_get(spec, "serviceAccountTokenInSecrets") && !(was && value_equal(requests, was)))
+        strategy_warn(context,
+                      "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to "
+                      "prevent possible logging of tokens in volume attributes");
+}
+
+static void driver_warn_create(StrategyContext *context, const Value *driver) {
+    driver_warn_update(context, driver, NULL);
+}
+
 static const Strategy ROWS[] = {
     {
         .group = GROUP,
@@ -345,6 +360,8 @@ static const Strategy ROWS[] = {
         .prepare_for_update = driver_prepare_for_update,
         .validate = driver_validate,
         .validate_update = driver_validate_update,
+        .warn_create = driver_warn_create,
+        .warn_update = driver_warn_update,
         .return_deleted_object = true,
     },
     {

@@ -1,6 +1,7 @@
 /* Persistent volumes and claims. */
 #include "api/quantity.h"
 #include "apiserver/registry/checks.h"
+#include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/pod_validate.h"
 #include "apiserver/registry/text_diff.h"
@@ -211,6 +212,34 @@ static Value *sources_of(Arena *arena, const Value *spec) {
     return out;
 }
 
+/* The labels that lost their beta prefix may be renamed. */
+static void rename_beta_labels(Arena *arena, Value *affinity) {
+    static const char *const NAMES[][2] = {
+        {"beta.kubernetes.io/os", "kubernetes.io/os"},
+        {"beta.kubernetes.io/arch", "kubernetes.io/arch"},
+        {"beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type"},
+        {"failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"},
+        {"failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"},
+    };
+    Value *term, *expression;
+    VALUE_FOREACH (term, value_path(affinity, "required", "nodeSelectorTerms", NULL))
+        VALUE_FOREACH (expression, value_get(term, "matchExpressions"))
+            for (size_t i = 0; i < ELEMENTSOF(NAMES); i++)
+                if (text_is(expression, "key", NAMES[i][0]))
+                    value_set_str(arena, expression, "key", NAMES[i][1]);
+}
+
+static void check_affinity_change(FieldErrors *errors, const Value *now, const Value *was) {
+    FieldPath at = FIELD(NULL, "nodeAffinity");
+    if (!value_is(was, VALUE_OBJECT) || (now && value_equal(now, was)))
+        return;
+    Value *renamed = value_copy(errors->arena, was);
+    rename_beta_labels(errors->arena, renamed);
+    if (!now || !value_equal(now, renamed))
+        field_invalid(errors, &at, now ? internal_value(errors->arena, "VolumeNodeAffinity", now, NULL) : NULL,
+                      "field is immutable, except for updating from beta label to GA");
+}
+
 static void volume_validate_update(_unused_ StrategyContext *context, const Value *volume, const Value *old,
                                    FieldErrors *errors) {
     const Value *spec = value_get(volume, "spec"), *was = value_get(old, "spec");
@@ -222,8 +251,11 @@ static void volume_validate_update(_unused_ StrategyContext *context, const Valu
         value_remove(csi, "controllerExpandSecretRef");
     if (!value_equal(now_sources, old_sources))
         field_forbidden(errors, &source_at, "spec.persistentvolumesource is immutable after creation\n%s",
-                        value_diff(errors->arena, old_sources, now_sources));
+                        internal_diff(errors->arena,
+                                      internal_value(errors->arena, "PersistentVolumeSource", old_sources, NULL),
+                                      internal_value(errors->arena, "PersistentVolumeSource", now_sources, NULL)));
     check_immutable(errors, spec, was, "volumeMode", NULL);
+    check_affinity_change(errors, value_get(spec, "nodeAffinity"), value_get(was, "nodeAffinity"));
     if (value_str(value_get(was, "volumeAttributesClassName")) &&
         !value_str(value_get(spec, "volumeAttributesClassName")))
         field_forbidden(errors, &attributes_at, "update from non-nil value to nil is forbidden");

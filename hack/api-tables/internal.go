@@ -13,12 +13,16 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/kubernetes/pkg/apis/apps"
 	"k8s.io/kubernetes/pkg/apis/batch"
 	"k8s.io/kubernetes/pkg/apis/core"
+	"k8s.io/kubernetes/pkg/apis/networking"
+	"k8s.io/kubernetes/pkg/apis/storage"
 )
 
 // The reference prints values of its internal types in some messages: JSON of structs without tags. What that takes is the
@@ -35,6 +39,8 @@ var internalRoots = [][2]any{
 	{core.EphemeralContainer{}, corev1.EphemeralContainer{}},
 	{core.PersistentVolumeSource{}, corev1.PersistentVolumeSource{}},
 	{core.VolumeNodeAffinity{}, corev1.VolumeNodeAffinity{}},
+	{networking.ParentReference{}, networkingv1.ParentReference{}},
+	{storage.CSINodeDriver{}, storagev1.CSINodeDriver{}},
 }
 
 // Fields of an internal struct that the served version keeps one level up.

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-static const InternalType TYPES[133];
+static const InternalType TYPES[136];
 
 static const InternalField FIELDS_0[] = {
     {"Volumes", "volumes", PRINT_LIST, false, false, &TYPES[1]},
@@ -880,8 +880,23 @@ static const InternalField FIELDS_131[] = {
 static const InternalField FIELDS_132[] = {
     {"Required", "required", PRINT_STRUCT, false, true, &TYPES[86]},
 };
+static const InternalField FIELDS_133[] = {
+    {"Group", "group", PRINT_STRING, false, false, NULL},
+    {"Resource", "resource", PRINT_STRING, false, false, NULL},
+    {"Namespace", "namespace", PRINT_STRING, false, false, NULL},
+    {"Name", "name", PRINT_STRING, false, false, NULL},
+};
+static const InternalField FIELDS_134[] = {
+    {"Name", "name", PRINT_STRING, false, false, NULL},
+    {"NodeID", "nodeID", PRINT_STRING, false, false, NULL},
+    {"TopologyKeys", "topologyKeys", PRINT_LIST, false, false, NULL},
+    {"Allocatable", "allocatable", PRINT_STRUCT, false, true, &TYPES[135]},
+};
+static const InternalField FIELDS_135[] = {
+    {"Count", "count", PRINT_INT, false, true, NULL},
+};
 
-static const InternalType TYPES[133] = {
+static const InternalType TYPES[136] = {
     {"PodSpec", FIELDS_0, sizeof FIELDS_0 / sizeof *FIELDS_0},
     {"Volume", FIELDS_1, sizeof FIELDS_1 / sizeof *FIELDS_1},
     {"HostPathVolumeSource", FIELDS_2, sizeof FIELDS_2 / sizeof *FIELDS_2},
@@ -1015,7 +1030,10 @@ static const InternalType TYPES[133] = {
     {"ObjectReference", FIELDS_130, sizeof FIELDS_130 / sizeof *FIELDS_130},
     {"CSIPersistentVolumeSource", FIELDS_131, sizeof FIELDS_131 / sizeof *FIELDS_131},
     {"VolumeNodeAffinity", FIELDS_132, sizeof FIELDS_132 / sizeof *FIELDS_132},
+    {"ParentReference", FIELDS_133, sizeof FIELDS_133 / sizeof *FIELDS_133},
+    {"CSINodeDriver", FIELDS_134, sizeof FIELDS_134 / sizeof *FIELDS_134},
+    {"VolumeNodeResources", FIELDS_135, sizeof FIELDS_135 / sizeof *FIELDS_135},
 };
 
 const InternalType *const internal_types = TYPES;
-const size_t internal_types_n = 133;
+const size_t internal_types_n = 136;
