@@ -83,6 +83,8 @@ int scale_update(ApiCore *core, const ApiRequest *request, const ApiInput *input
     RegistryCall call;
     _cleanup_registry_result_ RegistryResult result = {0};
     registry_call_init(&call, api_core_registry(core), request);
+    /* Nobody comes to own a custom resource's replicas by scaling it: the reference cannot type its Scale. */
+    call.keep_managed_fields = call.resource->custom != NULL;
     Scaling scaling = {.call = &call, .input = input};
     RegistryUpdate update = {.transform = scale_transform, .userdata = &scaling, .check_uid = true};
     int r = registry_update(&call, &update, &result, err);

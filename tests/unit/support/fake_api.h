@@ -79,7 +79,9 @@ static void fake_publish(FakeApi *api, const char *type, Object *object) {
 
 /* Stores a tree at a new revision and tells the watchers; a new reference. `slot` < 0: a new object. */
 static Object *fake_store(FakeApi *api, const Resource *resource, ssize_t slot, const Value *v) {
-    _cleanup_object_ Object *bare = object_from_value(resource, v);
+    /* What is stored is of the server's row, not of one that a client discovered and may free first. */
+    _cleanup_object_ Object *bare =
+        object_from_value(slot < 0 ? resource : object_resource(api->objects[slot]), v);
     Object *object = object_with_revision(bare, ++api->revision);
     if (slot < 0) {
         if (api->n == FAKE_OBJECTS_MAX)
