@@ -124,6 +124,17 @@ static void sync_health(ServiceProxy *p, Arena *arena, const char *key, const Se
                      has ? service_local_ready(arena, &p->settings, service, record->slices, record->n_slices) : 0);
 }
 
+/* Labels of slices count as those of Services do. */
+static void drop_others_slices(ServiceRecord *record) {
+    size_t n = 0;
+    for (size_t i = 0; i < record->n_slices; i++)
+        if (service_is_for_others(record->slices[i]))
+            object_unref(record->slices[i]);
+        else
+            record->slices[n++] = record->slices[i];
+    record->n_slices = n;
+}
+
 static void sync_service(Round *round, const char *key) {
     ServiceProxy *p = round->proxy;
     _cleanup_arena_ Arena *arena = arena_new(0);
@@ -131,6 +142,7 @@ static void sync_service(Round *round, const char *key) {
     ServiceView view;
     RuleList rules = {0};
     service_index_get(p->index, key, &record);
+    drop_others_slices(&record);
     if (record.service) {
         service_view(arena, record.service, &view);
         service_rules(arena, &p->settings, &view, record.slices, record.n_slices, &rules);

@@ -86,6 +86,11 @@ static int64_t affinity(const Value *spec) {
     return seconds > 0 ? seconds : SERVICE_AFFINITY_SECONDS;
 }
 
+bool service_is_for_others(const Object *object) {
+    return object_label(object, "service.kubernetes.io/service-proxy-name") ||
+           object_label(object, "service.kubernetes.io/headless");
+}
+
 void service_view(Arena *arena, const Object *service, ServiceView *ret) {
     const Value *v = object_value(service, arena), *spec = value_get(v, "spec");
     const char *type = str_or(value_get_str(spec, "type"), "ClusterIP"),
@@ -99,8 +104,7 @@ void service_view(Arena *arena, const Object *service, ServiceView *ret) {
         .external_name = streq(type, "ExternalName") ? value_get_str(spec, "externalName") : NULL,
         .cluster_ip = streq(type, "ExternalName") ? NULL : ipv4(arena, ip),
         .headless = streq(ip, "None") && !streq(type, "ExternalName"),
-        .other_proxy = object_label(service, "service.kubernetes.io/service-proxy-name") ||
-                       object_label(service, "service.kubernetes.io/headless"),
+        .other_proxy = service_is_for_others(service),
         .publish_not_ready = value_get_bool(spec, "publishNotReadyAddresses", false),
         .external_ips = strings(arena, value_get(spec, "externalIPs"), ipv4),
         .ingress_ips = ingress(arena, v),

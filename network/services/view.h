@@ -29,6 +29,8 @@ typedef struct ServiceView {
     ServicePortView *ports;
     size_t n_ports;
 } ServiceView;
+/* Does a label of this Service or slice hand it to another proxy, or say that it needs none? */
+bool service_is_for_others(const Object *object);
 void service_view(Arena *arena, const Object *service, ServiceView *ret);
 /* Can it be reached by anything but its cluster IP? */
 bool service_is_external(const ServiceView *service, const ServicePortView *port);
