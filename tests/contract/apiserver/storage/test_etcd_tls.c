@@ -42,8 +42,8 @@ static int set_up_tls(void **state) {
     etcd_signal(&w->etcd, SIGKILL);
     make_certificates(w);
     snprintf(w->etcd.url, sizeof w->etcd.url, "https://127.0.0.1:%u", w->etcd.port);
-    const char *const more[] = {"--cert-file",    w->cert, "--key-file", w->key, "--client-cert-auth",
-                                "--trusted-ca-file", w->ca, NULL};
+    const char *const more[] = {"--cert-file",       w->cert, "--key-file", w->key, "--client-cert-auth",
+                                "--trusted-ca-file", w->ca,   NULL};
     memcpy(w->etcd.more, more, sizeof more);
     assert_true(etcd_start(&w->etcd));
     *state = w;
@@ -57,15 +57,13 @@ static int tear_down_tls(void **state) {
     return 0;
 }
 
-static int try_open(const char *url, const char *ca, const char *cert, const char *key, Store **ret) {
+static int try_open(const char *url, const char *ca, const char *cert, const char *key, unsigned wait_seconds,
+                    Store **ret) {
     const char *const servers[] = {url, NULL};
     _cleanup_free_ char *why = NULL;
     StoreDriver *driver = NULL;
-    EtcdDriverConfig config = {.servers = servers,
-                               .ca_file = ca,
-                               .cert_file = cert,
-                               .key_file = key,
-                               .start_wait_seconds = 1};
+    EtcdDriverConfig config = {
+        .servers = servers, .ca_file = ca, .cert_file = cert, .key_file = key, .start_wait_seconds = wait_seconds};
     assert_int_equal(etcd_driver_open(&config, &driver, &why), 0);
     return store_open(driver, NULL, ret);
 }
@@ -74,7 +72,7 @@ static void works_over_tls(void **state) {
     World *w = *state;
     Store *store = NULL;
     char value[64];
-    assert_int_equal(try_open(w->etcd.url, w->ca, w->cert, w->key, &store), 0);
+    assert_int_equal(try_open(w->etcd.url, w->ca, w->cert, w->key, 30, &store), 0);
     Watch *watch = watch_from(store, 0);
     uint64_t revision = create(store, "a", "1");
     expect_event(watch, WATCH_ADDED, "a", revision);
@@ -91,11 +89,11 @@ static void works_over_tls(void **state) {
 static void refuses_strangers(void **state) {
     World *w = *state;
     Store *store = NULL;
-    assert_int_equal(try_open(w->etcd.url, w->other_ca, w->cert, w->key, &store), -EKEYREJECTED);
-    assert_int_equal(try_open(w->etcd.url, w->ca, "/nowhere", w->key, &store), -EKEYREJECTED);
-    assert_true(try_open(w->etcd.url, w->ca, NULL, NULL, &store) < 0); /* the server refuses us */
+    assert_int_equal(try_open(w->etcd.url, w->other_ca, w->cert, w->key, 1, &store), -EKEYREJECTED);
+    assert_int_equal(try_open(w->etcd.url, w->ca, "/nowhere", w->key, 1, &store), -EKEYREJECTED);
+    assert_true(try_open(w->etcd.url, w->ca, NULL, NULL, 1, &store) < 0);           /* the server refuses us */
     _cleanup_free_ char *by_name = xasprintf("https://localhost:%u", w->etcd.port); /* the certificate says 127.0.0.1 */
-    assert_true(try_open(by_name, w->ca, w->cert, w->key, &store) < 0);
+    assert_true(try_open(by_name, w->ca, w->cert, w->key, 1, &store) < 0);
 }
 
 int main(void) {
