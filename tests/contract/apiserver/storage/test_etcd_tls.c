@@ -89,11 +89,11 @@ static void works_over_tls(void **state) {
 static void refuses_strangers(void **state) {
     World *w = *state;
     Store *store = NULL;
-    assert_int_equal(try_open(w->etcd.url, w->other_ca, w->cert, w->key, 1, &store), -EKEYREJECTED);
-    assert_int_equal(try_open(w->etcd.url, w->ca, "/nowhere", w->key, 1, &store), -EKEYREJECTED);
-    assert_true(try_open(w->etcd.url, w->ca, NULL, NULL, 1, &store) < 0);           /* the server refuses us */
+    assert_int_equal(try_open(w->etcd.url, w->other_ca, w->cert, w->key, 3, &store), -EKEYREJECTED);
+    assert_int_equal(try_open(w->etcd.url, w->ca, "/nowhere", w->key, 3, &store), -EKEYREJECTED);
+    assert_true(try_open(w->etcd.url, w->ca, NULL, NULL, 3, &store) < 0);           /* the server refuses us */
     _cleanup_free_ char *by_name = xasprintf("https://localhost:%u", w->etcd.port); /* the certificate says 127.0.0.1 */
-    assert_true(try_open(by_name, w->ca, w->cert, w->key, 1, &store) < 0);
+    assert_true(try_open(by_name, w->ca, w->cert, w->key, 3, &store) < 0);
 }
 
 int main(void) {
