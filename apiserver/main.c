@@ -35,7 +35,7 @@ static int serve(const ApiServerConfig *config, const FlagList *nodes) {
     }
     printf("ready on port %u in %.3f s\n", apiserver_port(server), (double)(now_monotonic_ns() - started) / 1e9);
     fflush(stdout);
-    return loop_run(loop);
+    return loop_run_daemon(loop);
 }
 
 int main(int argc, char **argv) {

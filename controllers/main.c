@@ -42,7 +42,7 @@ static int run(Daemon *daemon, bool elect, const char *host) {
     if (!elect) {
         if (controllers_start(&daemon->config, &daemon->controllers) < 0)
             return 1;
-        return loop_run(daemon->loop);
+        return loop_run_daemon(daemon->loop);
     }
     char uuid[UUID_LEN + 1];
     _cleanup_free_ char *identity = xasprintf("%s_%s", host, random_uuid(uuid));
@@ -55,7 +55,7 @@ static int run(Daemon *daemon, bool elect, const char *host) {
                                                 .userdata = daemon});
     if (!leader)
         return 1;
-    int code = loop_run(daemon->loop);
+    int code = loop_run_daemon(daemon->loop);
     controllers_stop(TAKE_PTR(daemon->controllers));
     leader_free(leader);
     return code;

@@ -69,7 +69,7 @@ static int run_with_runtime(const Options *o, Loop *loop, Client *client, Runtim
         kubelet_stop(kubelet);
         return complain("serve Services", error, r);
     }
-    int code = loop_run(loop);
+    int code = loop_run_daemon(loop);
     kubelet_stop(kubelet);
     return code;
 }

@@ -33,7 +33,7 @@ static int serve(const char *kubeconfig, const char *name) {
     (void)gethostname(host, sizeof host - 1);
     if (scheduler_start(&(SchedulerConfig){.client = client, .name = name, .host = host}, &scheduler) < 0)
         return 1;
-    int code = loop_run(loop);
+    int code = loop_run_daemon(loop);
     scheduler_stop(scheduler);
     return code;
 }

@@ -277,7 +277,7 @@ static int run(const UpOptions *options, int ready_fd, uint64_t begin) {
     fflush(stdout);
     if (ready_fd >= 0)
         detach_ready(ready_fd, line);
-    return loop_run(up.loop);
+    return loop_run_daemon(up.loop);
 }
 
 int verb_up(int argc, char **argv) {

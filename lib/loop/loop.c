@@ -8,6 +8,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -455,4 +456,15 @@ void loop_end(Loop *loop) {
     while (loop_run_one_end(loop))
         loop_run_posted(loop);
     loop_bury(loop);
+}
+
+static void on_settled(Source *source, void *userdata) {
+    (void)source, (void)userdata;
+    malloc_trim(0);
+}
+
+int loop_run_daemon(Loop *loop) {
+    _cleanup_(source_unrefp) Source *settled = NULL;
+    (void)loop_add_timer(loop, now_monotonic_ns() + LOOP_SETTLE_NS, on_settled, NULL, &settled);
+    return loop_run(loop);
 }

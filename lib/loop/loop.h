@@ -4,6 +4,7 @@
  * from inside its own callback. Callbacks run on the loop's thread and must not block for long. */
 #pragma once
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <sys/epoll.h>
@@ -19,6 +20,10 @@ void loop_free(Loop *loop); /* after loop_run returned; frees posted work that n
 DEFINE_CLEANUP(Loop, loop_free)
 /* Runs until loop_exit; returns its code. */
 int loop_run(Loop *loop);
+/* As loop_run, for a daemon that has started: LOOP_SETTLE_NS later, the memory that starting took and freed is given
+ * back to the system. */
+int loop_run_daemon(Loop *loop);
+#define LOOP_SETTLE_NS (2 * NS_PER_SEC)
 void loop_exit(Loop *loop, int code); /* any thread */
 /* Runs fn(userdata) on the loop's thread, in posting order. Any thread; also from the loop itself (runs next round). */
 void loop_post(Loop *loop, void (*fn)(void *userdata), void *userdata);
