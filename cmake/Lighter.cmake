@@ -19,7 +19,7 @@ endif()
 add_compile_definitions(_GNU_SOURCE)
 if(LIGHTER_HARDEN)
   add_compile_options(-fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -fstack-clash-protection)
-  add_link_options(-pie -Wl,-z,relro,-z,now,-z,noexecstack)
+  add_link_options(-pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,pack-relative-relocs)
 endif()
 add_link_options(-Wl,--as-needed)
 
