@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 
+#define NAME_MAX_OCTETS 255 /* as sent, with lengths and the root (RFC 1035, 2.3.4) */
 #define LABEL_MAX 63
 #define POINTERS_MAX 32 /* a name of more jumps is a trap */
 #define OPT_LEN 11
@@ -51,7 +52,7 @@ static int read_name(const uint8_t *message, size_t n, size_t *at, bool pointers
             pos = read16(message + pos) & 0x3FFF;
             continue;
         }
-        if (label > LABEL_MAX || pos + 1 + label > n || len + label + 2 > DNS_NAME_TEXT)
+        if (label > LABEL_MAX || pos + 1 + label > n || len + (len > 0) + label + 2 > NAME_MAX_OCTETS)
             return -EBADMSG;
         if (len)
             out[len++] = '.';
