@@ -11,14 +11,6 @@ typedef struct JobStatus {
     FieldPath path, conditions;
 } JobStatus;
 
-bool job_condition_is(const Value *job, const char *type, const char *status) {
-    const Value *condition;
-    VALUE_FOREACH (condition, value_path(job, "status", "conditions", NULL))
-        if (streq(text_of(condition, "type"), type) && streq(text_of(condition, "status"), status))
-            return true;
-    return false;
-}
-
 static bool is_true(const Value *job, const char *type) {
     return job_condition_is(job, type, "True");
 }

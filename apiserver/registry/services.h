@@ -1,5 +1,5 @@
-/* Services, in three files: kinds_services.c is the strategy, service_alloc.c gives addresses and ports, and
- * service_validate.c checks. */
+/* Services, in four files: kinds_services.c is the strategy, service_alloc.c gives addresses and ports,
+ * service_validate.c checks, and service_facts.c tells what a spec says. */
 #pragma once
 
 #include "apiserver/registry/checks.h"

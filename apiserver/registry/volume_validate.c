@@ -8,25 +8,6 @@
 #define TOKEN_MIN_SECONDS 600
 #define TOKEN_MAX_SECONDS (1ll << 32)
 
-void backsteps_validate(FieldErrors *errors, const char *text, const FieldPath *path) {
-    for (const char *part = text;;) {
-        size_t n = strcspn(part, "/");
-        if (n == 2 && part[0] == '.' && part[1] == '.') {
-            field_invalid_str(errors, path, text, "must not contain '..'");
-            return;
-        }
-        if (!part[n])
-            return;
-        part += n + 1;
-    }
-}
-
-void relative_path_validate(FieldErrors *errors, const char *text, const FieldPath *path) {
-    if (text[0] == '/')
-        field_invalid_str(errors, path, text, "must be a relative path");
-    backsteps_validate(errors, text, path);
-}
-
 static void local_path_validate(FieldErrors *errors, const char *text, const FieldPath *path) {
     relative_path_validate(errors, text, path);
     if (str_has_prefix(text, "..") && !str_has_prefix(text, "../"))
