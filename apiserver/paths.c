@@ -122,7 +122,8 @@ static void serve_openid(ServerPaths *paths, HttpRequest *http, Arena *arena) {
     value_set_str(arena, v, "jwks_uri", paths->config.jwks_uri);
     value_set(arena, v, "response_types_supported", string_list(arena, "id_token"));
     value_set(arena, v, "subject_types_supported", string_list(arena, "public"));
-    value_set(arena, v, "id_token_signing_alg_values_supported", string_list(arena, "RS256"));
+    value_set(arena, v, "id_token_signing_alg_values_supported",
+              jwt_key_algorithms(arena, paths->config.token_keys, paths->config.n_token_keys));
     http_reply_value(http, NULL, 200, NULL, v);
 }
 

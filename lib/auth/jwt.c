@@ -7,16 +7,32 @@
 #include <errno.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 #define KEY_FILE_MAX (64 * 1024)
-#define ALGORITHM "RS256"
+#define NUMBER_MAX 66 /* bytes of a coordinate, or of half a signature, of P-521 */
+
+typedef struct Algorithm { /* RFC 7518, section 3.1 */
+    const char *name;
+    const char *group, *curve; /* as OpenSSL and as RFC 7518 name it; NULL: RSA */
+    size_t number;             /* bytes of a coordinate */
+    const EVP_MD *(*digest)(void);
+} Algorithm;
+
+static const Algorithm algorithms[] = {
+    /* sorted by name */
+    {"ES256", "prime256v1", "P-256", 32, EVP_sha256},
+    {"ES384", "secp384r1", "P-384", 48, EVP_sha384},
+    {"ES512", "secp521r1", "P-521", NUMBER_MAX, EVP_sha512},
+    {"RS256", NULL, NULL, 0, EVP_sha256},
+};
 
 struct JwtKey {
     EVP_PKEY *pkey;
+    const Algorithm *algorithm;
     bool is_private;
     char *id;
 };
@@ -25,6 +41,7 @@ DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free)
 DEFINE_CLEANUP(EVP_MD_CTX, EVP_MD_CTX_free)
 DEFINE_CLEANUP(BIO, BIO_free_all)
 DEFINE_CLEANUP(BIGNUM, BN_free)
+DEFINE_CLEANUP(ECDSA_SIG, ECDSA_SIG_free)
 
 void jwt_key_free(JwtKey *key) {
     if (!key)
@@ -36,6 +53,18 @@ void jwt_key_free(JwtKey *key) {
 
 const char *jwt_key_id(const JwtKey *key) {
     return key->id;
+}
+
+static const Algorithm *algorithm_of(const EVP_PKEY *pkey) {
+    char group[64] = "";
+    size_t n;
+    bool rsa = EVP_PKEY_is_a(pkey, "RSA");
+    if (!rsa && (!EVP_PKEY_is_a(pkey, "EC") || !EVP_PKEY_get_group_name(pkey, group, sizeof group, &n)))
+        return NULL;
+    for (size_t i = 0; i < ELEMENTSOF(algorithms); i++)
+        if (streq_null(algorithms[i].group, rsa ? NULL : group))
+            return &algorithms[i];
+    return NULL;
 }
 
 static char *key_id(EVP_PKEY *pkey) {
@@ -54,13 +83,14 @@ static char *key_id(EVP_PKEY *pkey) {
 
 /* Takes pkey. */
 static int key_new(EVP_PKEY *pkey, bool is_private, JwtKey **ret) {
-    char *id = EVP_PKEY_is_a(pkey, "RSA") ? key_id(pkey) : NULL;
+    const Algorithm *algorithm = algorithm_of(pkey);
+    char *id = algorithm ? key_id(pkey) : NULL;
     if (!id) {
         EVP_PKEY_free(pkey);
         return -EBADMSG;
     }
     JwtKey *key = NEW0(JwtKey);
-    *key = (JwtKey){.pkey = pkey, .is_private = is_private, .id = id};
+    *key = (JwtKey){.pkey = pkey, .algorithm = algorithm, .is_private = is_private, .id = id};
     *ret = key;
     return 0;
 }
@@ -101,20 +131,22 @@ int jwt_key_load_or_make(const char *path, JwtKey **ret) {
     int r = jwt_key_load(path, ret);
     if (r != -ENOENT)
         return r;
-    _cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = EVP_RSA_gen(JWT_RSA_BITS);
+    _cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = EVP_EC_gen("P-256");
     if (!pkey)
         return -EIO;
     r = write_key(path, pkey);
     return r < 0 ? r : key_new(TAKE_PTR(pkey), true, ret);
 }
 
-static const char *base64url_number(Arena *arena, EVP_PKEY *pkey, const char *parameter) {
+/* `width`: bytes, with zeros in front; 0: as many as the number has. */
+static const char *base64url_number(Arena *arena, EVP_PKEY *pkey, const char *parameter, size_t width) {
     _cleanup_(BN_freep) BIGNUM *number = NULL;
     if (!EVP_PKEY_get_bn_param(pkey, parameter, &number))
         return "";
-    int n = BN_num_bytes(number);
+    int n = width ? (int)width : BN_num_bytes(number);
     unsigned char *bytes = arena_alloc(arena, (size_t)n);
-    BN_bn2bin(number, bytes);
+    if (BN_bn2binpad(number, bytes, n) < 0)
+        return "";
     _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
     base64url_encode(&text, bytes, (size_t)n);
     return arena_strndup(arena, text.data, text.len);
@@ -123,17 +155,36 @@ static const char *base64url_number(Arena *arena, EVP_PKEY *pkey, const char *pa
 Value *jwt_key_set(Arena *arena, JwtKey *const *keys, size_t n) {
     Value *set = value_object(arena), *list = value_array(arena);
     for (size_t i = 0; i < n; i++) {
+        const Algorithm *algorithm = keys[i]->algorithm;
+        EVP_PKEY *pkey = keys[i]->pkey;
         Value *key = value_object(arena);
         value_set_str(arena, key, "use", "sig");
-        value_set_str(arena, key, "kty", "RSA");
+        value_set_str(arena, key, "kty", algorithm->curve ? "EC" : "RSA");
         value_set_str(arena, key, "kid", keys[i]->id);
-        value_set_str(arena, key, "alg", ALGORITHM);
-        value_set_str(arena, key, "n", base64url_number(arena, keys[i]->pkey, OSSL_PKEY_PARAM_RSA_N));
-        value_set_str(arena, key, "e", base64url_number(arena, keys[i]->pkey, OSSL_PKEY_PARAM_RSA_E));
+        value_set_str(arena, key, "crv", algorithm->curve);
+        value_set_str(arena, key, "alg", algorithm->name);
+        if (algorithm->curve) {
+            value_set_str(arena, key, "x", base64url_number(arena, pkey, OSSL_PKEY_PARAM_EC_PUB_X, algorithm->number));
+            value_set_str(arena, key, "y", base64url_number(arena, pkey, OSSL_PKEY_PARAM_EC_PUB_Y, algorithm->number));
+        } else {
+            value_set_str(arena, key, "n", base64url_number(arena, pkey, OSSL_PKEY_PARAM_RSA_N, 0));
+            value_set_str(arena, key, "e", base64url_number(arena, pkey, OSSL_PKEY_PARAM_RSA_E, 0));
+        }
         value_append(arena, list, key);
     }
     value_set(arena, set, "keys", list);
     return set;
+}
+
+Value *jwt_key_algorithms(Arena *arena, JwtKey *const *keys, size_t n) {
+    Value *list = value_array(arena);
+    for (size_t a = 0; a < ELEMENTSOF(algorithms); a++)
+        for (size_t i = 0; i < n; i++)
+            if (keys[i]->algorithm == &algorithms[a]) {
+                value_append(arena, list, value_string(arena, algorithms[a].name));
+                break;
+            }
+    return list;
 }
 
 static void write_part(Buf *out, const Value *v) {
@@ -142,13 +193,43 @@ static void write_part(Buf *out, const Value *v) {
     base64url_encode(out, json.data, json.len);
 }
 
+/* JWS has the two numbers of an ECDSA signature side by side (RFC 7518, section 3.4), OpenSSL as DER. In place. */
+static int signature_from_der(const Algorithm *algorithm, unsigned char *signature, size_t *n) {
+    const unsigned char *p = signature;
+    _cleanup_(ECDSA_SIG_freep) ECDSA_SIG *numbers = d2i_ECDSA_SIG(NULL, &p, (long)*n);
+    int width = (int)algorithm->number;
+    if (!numbers || BN_bn2binpad(ECDSA_SIG_get0_r(numbers), signature, width) < 0 ||
+        BN_bn2binpad(ECDSA_SIG_get0_s(numbers), signature + width, width) < 0)
+        return -EIO;
+    *n = 2 * algorithm->number;
+    return 0;
+}
+
+/* *ret is OpenSSL's: OPENSSL_free. */
+static int signature_to_der(const Algorithm *algorithm, const unsigned char *signature, size_t n, unsigned char **ret) {
+    int width = (int)algorithm->number;
+    if (n != 2 * algorithm->number)
+        return -EKEYREJECTED;
+    _cleanup_(ECDSA_SIG_freep) ECDSA_SIG *numbers = ECDSA_SIG_new();
+    BIGNUM *r = BN_bin2bn(signature, width, NULL), *s = BN_bin2bn(signature + width, width, NULL);
+    if (!numbers || !r || !s || ECDSA_SIG_set0(numbers, r, s) != 1) {
+        BN_free(r);
+        BN_free(s);
+        return -ENOMEM;
+    }
+    *ret = NULL;
+    return i2d_ECDSA_SIG(numbers, ret);
+}
+
 static int sign_bytes(const JwtKey *key, Buf *token) {
     _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *context = EVP_MD_CTX_new();
     unsigned char signature[1024];
+    _Static_assert(sizeof signature >= 2 * NUMBER_MAX, "P-521");
     size_t n = sizeof(signature);
-    if (!context || EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key->pkey) != 1 ||
+    if (!context || EVP_DigestSignInit(context, NULL, key->algorithm->digest(), NULL, key->pkey) != 1 ||
         (size_t)EVP_PKEY_get_size(key->pkey) > n ||
-        EVP_DigestSign(context, signature, &n, (unsigned char *)token->data, token->len) != 1)
+        EVP_DigestSign(context, signature, &n, (unsigned char *)token->data, token->len) != 1 ||
+        (key->algorithm->curve && signature_from_der(key->algorithm, signature, &n) < 0))
         return -EIO;
     buf_putc(token, '.');
     base64url_encode(token, signature, n);
@@ -160,7 +241,7 @@ int jwt_sign(const JwtKey *key, const Value *claims, char **ret) {
         return -EINVAL;
     _cleanup_arena_ Arena *arena = arena_new(0);
     Value *header = value_object(arena);
-    value_set_str(arena, header, "alg", ALGORITHM);
+    value_set_str(arena, header, "alg", key->algorithm->name);
     value_set_str(arena, header, "kid", key->id);
     _cleanup_buf_ Buf token = BUF_INIT(JWT_MAX);
     write_part(&token, header);
@@ -214,9 +295,20 @@ static int parse(const char *token, Arena *arena, Parts *ret) {
 
 static bool is_signed_by(const JwtKey *key, const char *token, const Parts *parts) {
     _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *context = EVP_MD_CTX_new();
-    return context && EVP_DigestVerifyInit(context, NULL, EVP_sha256(), NULL, key->pkey) == 1 &&
-           EVP_DigestVerify(context, parts->signature, parts->signature_len, (const unsigned char *)token,
-                            parts->signed_len) == 1;
+    unsigned char *der = NULL;
+    const unsigned char *signature = parts->signature;
+    size_t n = parts->signature_len;
+    if (key->algorithm->curve) {
+        int r = signature_to_der(key->algorithm, parts->signature, parts->signature_len, &der);
+        if (r <= 0)
+            return false;
+        signature = der;
+        n = (size_t)r;
+    }
+    bool good = context && EVP_DigestVerifyInit(context, NULL, key->algorithm->digest(), NULL, key->pkey) == 1 &&
+                EVP_DigestVerify(context, signature, n, (const unsigned char *)token, parts->signed_len) == 1;
+    OPENSSL_free(der);
+    return good;
 }
 
 int jwt_verify(JwtKey *const *keys, size_t n, const char *token, Arena *arena, Value **ret_claims) {
@@ -224,12 +316,13 @@ int jwt_verify(JwtKey *const *keys, size_t n, const char *token, Arena *arena, V
     int r = parse(token, arena, &parts);
     if (r < 0)
         return r;
-    /* the algorithm is ours to choose, never the token's */
-    if (!streq_null(value_get_str(parts.header, "alg"), ALGORITHM) || value_get(parts.header, "crit"))
+    if (value_get(parts.header, "crit"))
         return -EKEYREJECTED;
-    const char *id = value_get_str(parts.header, "kid");
+    const char *id = value_get_str(parts.header, "kid"), *algorithm = value_get_str(parts.header, "alg");
     for (size_t i = 0; i < n; i++) {
         if (!str_empty(id) && !streq(id, keys[i]->id))
+            continue;
+        if (!streq_null(algorithm, keys[i]->algorithm->name)) /* the key's to choose, never the token's */
             continue;
         if (is_signed_by(keys[i], token, &parts)) {
             *ret_claims = parts.claims;

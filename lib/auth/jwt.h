@@ -1,5 +1,6 @@
-/* Service account tokens: JSON Web Tokens signed with RS256 (RFC 7515, 7519), as the reference issues and checks them.
- * Keys are immutable once loaded; any thread. Key material and tokens are never logged. */
+/* Service account tokens: JSON Web Tokens (RFC 7515, 7519), as the reference issues and checks them: signed with RS256
+ * by an RSA key, with ES256, ES384 or ES512 (RFC 7518) by one on P-256, P-384 or P-521. Keys are immutable once loaded;
+ * any thread. Key material and tokens are never logged. */
 #pragma once
 
 #include "api/value.h"
@@ -8,11 +9,10 @@ typedef struct JwtKey JwtKey;
 
 #define JWT_MAX (16 * 1024)   /* bytes of a token that is looked at */
 #define JWT_LEEWAY_SECONDS 60 /* clocks may differ by so much */
-#define JWT_RSA_BITS 2048
 
-/* A PEM file with an RSA private key (signs and verifies) or public key (verifies). -ENOENT, -EBADMSG. */
+/* A PEM file with a private key (signs and verifies) or public key (verifies), RSA or ECDSA. -ENOENT, -EBADMSG. */
 int jwt_key_load(const char *path, JwtKey **ret);
-/* The same, and makes a private key (0600) when there is no file. */
+/* The same, and makes a private key (ECDSA P-256, 0600) when there is no file. */
 int jwt_key_load_or_make(const char *path, JwtKey **ret);
 void jwt_key_free(JwtKey *key);
 DEFINE_CLEANUP(JwtKey, jwt_key_free)
@@ -20,6 +20,8 @@ DEFINE_CLEANUP(JwtKey, jwt_key_free)
 const char *jwt_key_id(const JwtKey *key);
 /* {"keys":[...]} of RFC 7517, what /openid/v1/jwks answers. */
 Value *jwt_key_set(Arena *arena, JwtKey *const *keys, size_t n);
+/* The algorithms they sign with, each once, sorted: "ES256" and so on. */
+Value *jwt_key_algorithms(Arena *arena, JwtKey *const *keys, size_t n);
 
 /* *ret is owned by the caller. -EINVAL: the key is public only. */
 int jwt_sign(const JwtKey *key, const Value *claims, char **ret);

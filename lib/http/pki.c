@@ -13,13 +13,11 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 #include <time.h>
 
 #define DAY_SECONDS 86400
 #define SERIAL_BYTES 16
-#define TOKEN_KEY_BITS 2048
 #define KEY_MODE 0600
 #define CERT_MODE 0644
 
@@ -123,11 +121,11 @@ static int cert_store(const char *path, X509 *cert) {
 }
 
 /* Loads the key, or makes one and stores it: a crash after that leaves a key whose certificate is issued next time. */
-static int key_ensure(const char *path, bool rsa, EVP_PKEY **ret, bool *ret_made) {
+static int key_ensure(const char *path, EVP_PKEY **ret, bool *ret_made) {
     int r = key_load(path, ret);
     if (r != -ENOENT)
         return r;
-    EVP_PKEY *key = rsa ? EVP_RSA_gen(TOKEN_KEY_BITS) : EVP_EC_gen("P-256");
+    EVP_PKEY *key = EVP_EC_gen("P-256");
     if (!key)
         return openssl_failed("generating a key");
     r = key_store(path, key);
@@ -234,7 +232,7 @@ static int ca_make(EVP_PKEY *key, const char *common_name, X509 **ret) {
 int pki_ca_ensure(const char *cert_path, const char *key_path, const char *common_name, PkiCa **ret) {
     bool made = false;
     _cleanup_(pki_ca_freep) PkiCa *ca = NEW0(PkiCa);
-    int r = key_ensure(key_path, false, &ca->key, &made);
+    int r = key_ensure(key_path, &ca->key, &made);
     if (r < 0)
         return r;
     r = cert_load(cert_path, &ca->cert);
@@ -345,7 +343,7 @@ int pki_cert_ensure(const PkiCa *ca, const char *cert_path, const char *key_path
     _key_ EVP_PKEY *key = NULL;
     _x509_ X509 *cert = NULL;
     bool made = false;
-    int r = key_ensure(key_path, false, &key, &made);
+    int r = key_ensure(key_path, &key, &made);
     if (r < 0)
         return r;
     r = cert_load(cert_path, &cert);
@@ -384,11 +382,11 @@ int pki_cert_issue(const PkiCa *ca, const PkiCertSpec *spec, char **ret_cert_pem
 int pki_token_key_ensure(const char *key_path, const char *public_path) {
     _key_ EVP_PKEY *key = NULL;
     bool made = false;
-    int r = key_ensure(key_path, true, &key, &made);
+    int r = key_ensure(key_path, &key, &made);
     if (r < 0)
         return r;
-    if (!EVP_PKEY_is_a(key, "RSA")) {
-        log_error("%s is not an RSA key", key_path);
+    if (!EVP_PKEY_is_a(key, "RSA") && !EVP_PKEY_is_a(key, "EC")) {
+        log_error("%s is neither an RSA nor an ECDSA key", key_path);
         return -EINVAL;
     }
     _bio_ BIO *bio = BIO_new(BIO_s_mem());

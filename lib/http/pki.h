@@ -1,5 +1,5 @@
 /* Keys and certificates of a cluster, by OpenSSL: its own certificate authority (ECDSA P-256), server and client
- * certificates signed by it, the RSA-2048 key pair that signs service account tokens, and certificate requests of
+ * certificates signed by it, the key pair that signs service account tokens, and certificate requests of
  * others.
  *
  * Files are PEM. Key files have mode 0600 and certificates 0644; each is written beside and renamed over, the key
@@ -42,7 +42,8 @@ int pki_cert_ensure(const PkiCa *ca, const char *cert_path, const char *key_path
 /* The same without files: PEM texts, owned by the caller (wipe the key: wipe_freep). */
 int pki_cert_issue(const PkiCa *ca, const PkiCertSpec *spec, char **ret_cert_pem, char **ret_key_pem);
 
-/* RSA-2048 private key (PKCS#8) at key_path and its public half (SPKI) at public_path. */
+/* A private key at key_path and its public half (SPKI) at public_path: ECDSA P-256, or the RSA or ECDSA key that is
+ * there already. */
 int pki_token_key_ensure(const char *key_path, const char *public_path);
 
 /* What a certificate request asks for. Strings live in the struct; pki_request_done frees. */

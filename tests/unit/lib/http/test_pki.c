@@ -164,6 +164,13 @@ static void test_client_certificate(void **state) {
     X509_free(cert);
 }
 
+static void write_key(const char *path, EVP_PKEY *key) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL), 1);
+    fclose(file);
+}
+
 static void test_token_key(void **state) {
     Fixture *f = *state;
     assert_int_equal(pki_token_key_ensure(f->key, f->pub), 0);
@@ -174,7 +181,20 @@ static void test_token_key(void **state) {
     assert_int_equal(pki_token_key_ensure(f->key, f->pub), 0);
     _cleanup_free_ char *second = slurp(f->pub);
     assert_string_equal(first, second);
-    assert_int_equal(pki_token_key_ensure(f->ca_key, f->pub), -EINVAL); /* not RSA */
+    BIO *bio = BIO_new_mem_buf(second, -1);
+    EVP_PKEY *key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL), *rsa = EVP_RSA_gen(2048),
+             *edwards = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    assert_true(EVP_PKEY_is_a(key, "EC"));
+    write_key(f->key, rsa);
+    assert_int_equal(pki_token_key_ensure(f->key, f->pub), 0); /* as kubeadm makes it */
+    _cleanup_free_ char *of_rsa = slurp(f->pub);
+    assert_string_not_equal(of_rsa, first);
+    write_key(f->key, edwards);
+    assert_int_equal(pki_token_key_ensure(f->key, f->pub), -EINVAL); /* no key the reference signs with */
+    BIO_free(bio);
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(rsa);
+    EVP_PKEY_free(edwards);
 }
 
 static void test_requests_are_signed_as_asked(void **state) {
