@@ -39,6 +39,7 @@ type load struct {
 	watches   int
 	events    int
 	pids      []int
+	cpu       float64 // of the server when this phase began
 	figures   []figure
 }
 
@@ -91,6 +92,14 @@ func (l *load) cpuSeconds() float64 {
 		must(err)
 		return float64(user+system) / 100
 	})
+}
+
+// spent reports the CPU that one of n requests of a phase cost the server, in milliseconds, and starts the next phase. The system
+// counts in hundredths of a second, so a phase has enough requests for the quotient to mean something.
+func (l *load) spent(phase string, n int) {
+	now := l.cpuSeconds()
+	l.report("CPU of the server for "+phase+", ms", 1000*(now-l.cpu)/float64(n))
+	l.cpu = l.cpuSeconds()
 }
 
 func name(i int) string { return fmt.Sprintf("load-%05d", i) }
@@ -168,18 +177,22 @@ func (l *load) write() {
 	l.report("creates/s", float64(l.pods)/all.Seconds())
 	l.report("create, ms (p50)", quantile(each, .5))
 	l.report("create, ms (p99)", quantile(each, .99))
+	l.spent("a create", l.pods)
 	some := min(l.pods, 2000)
 	each, _ = l.parallel(some, func(i int) error {
 		_, err := pods.Get(l.ctx, name(i), metav1.GetOptions{})
 		return err
 	})
 	l.report("get, ms (p50)", quantile(each, .5))
+	l.spent("a get", some)
 	patch := []byte(`{"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`)
-	_, all = l.parallel(some, func(i int) error {
+	each, all = l.parallel(some, func(i int) error {
 		_, err := pods.Patch(l.ctx, name(i), types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 		return err
 	})
 	l.report("status patches/s", float64(some)/all.Seconds())
+	l.report("status patch, ms (p99)", quantile(each, .99))
+	l.spent("a status patch", some)
 }
 
 // list takes bodies as they come: the time of the server and the wire, not of client-go's decoding.
@@ -208,9 +221,13 @@ func (l *load) listInPages() {
 }
 
 func (l *load) read() {
-	l.report(fmt.Sprintf("list of %d pods, ms", l.pods), median(5, func() { l.list("") }))
-	l.report("the same in pages of 500, ms", median(3, l.listInPages))
-	l.report("list by a selector of 1 %, ms", median(5, func() { l.list("shard=7") }))
+	const lists, paged, selected = 10, 5, 50
+	l.report(fmt.Sprintf("list of %d pods, ms", l.pods), median(lists, func() { l.list("") }))
+	l.spent("a list", lists)
+	l.report("the same in pages of 500, ms", median(paged, l.listInPages))
+	l.spent("a list in pages", paged)
+	l.report("list by a selector of 1 %, ms", median(selected, func() { l.list("shard=7") }))
+	l.spent("a list by the selector", selected)
 	l.report(fmt.Sprintf("resident with %d pods, MiB", l.pods), l.residentMiB())
 }
 
@@ -240,6 +257,7 @@ func (l *load) fan() {
 	}
 	watching.Wait()
 	l.report(fmt.Sprintf("resident with %d watches too, MiB", l.watches), l.residentMiB())
+	l.cpu = l.cpuSeconds()
 	for i := range l.events {
 		began[i].Store(time.Now().UnixNano())
 		_, err := maps.Create(l.ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name(i), Labels: map[string]string{"app": "load"}},
@@ -247,6 +265,7 @@ func (l *load) fan() {
 		must(err)
 	}
 	done.Wait()
+	l.spent(fmt.Sprintf("a write and its delivery in %d watches", l.watches), l.events)
 	all := slices.Concat(seen...)
 	l.report(fmt.Sprintf("write to delivery in %d watches, ms (p50)", l.watches), quantile(all, .5))
 	l.report(fmt.Sprintf("write to delivery in %d watches, ms (p99)", l.watches), quantile(all, .99))
@@ -258,6 +277,7 @@ func (l *load) clear() {
 		return l.clients.CoreV1().Pods(l.namespace).Delete(l.ctx, name(i), metav1.DeleteOptions{GracePeriodSeconds: &now})
 	})
 	l.report("deletes/s", float64(l.pods)/all.Seconds())
+	l.spent("a delete", l.pods)
 }
 
 // object prints the figures as a JSON object in their order.
@@ -302,6 +322,7 @@ func main() {
 	l.report("resident at the start, MiB", l.residentMiB())
 	before := l.cpuSeconds()
 	l.prepare()
+	l.cpu = l.cpuSeconds()
 	l.write()
 	l.read()
 	l.fan()
