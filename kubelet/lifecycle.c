@@ -271,7 +271,7 @@ static char *grpc_words(const GrpcStatus *status, const char *timeout) {
 }
 
 /* As the reference: a port where nobody listens yet is tried until the time is over. */
-static int run_grpc(const Value *grpc, const char *pod_ip, uint64_t timeout_ns, char **ret_error) {
+static int run_grpc(const Kubelet *k, const Value *grpc, const char *pod_ip, uint64_t timeout_ns, char **ret_error) {
     int64_t port = value_get_int(grpc, "port", 0);
     if (str_empty(pod_ip) || port < 1 || port > UINT16_MAX)
         return refuse(ret_error, -EHOSTUNREACH, xstrdup("the handler has no address or port to connect to"));
@@ -279,8 +279,10 @@ static int run_grpc(const Value *grpc, const char *pod_ip, uint64_t timeout_ns, 
     uint64_t deadline = now_monotonic_ns() + timeout_ns;
     _cleanup_free_ char *timeout = go_seconds(timeout_ns);
     _cleanup_free_ char *address = xasprintf("%s%s%s:%u", six ? "[" : "", pod_ip, six ? "]" : "", (unsigned)port);
-    const GrpcOptions options = {
-        .user_agent = "kube-probe/" KUBERNETES_MAJOR "." KUBERNETES_MINOR, .linger_seconds = 1, .wait = true};
+    const GrpcOptions options = {.user_agent = "kube-probe/" KUBERNETES_MAJOR "." KUBERNETES_MINOR,
+                                 .linger_seconds = 1,
+                                 .wait = true,
+                                 .cancelled = k ? &k->stopping : NULL};
     _cleanup_(grpc_closep) GrpcConnection *connection = NULL;
     int r = grpc_open(address, &options, deadline, &connection);
     if (r == -ETIMEDOUT)
@@ -342,7 +344,7 @@ static int handler_do(Kubelet *k, const Value *container, const char *container_
     if ((v = value_get(handler, "sleep")))
         return run_sleep(k, container_id, v, timeout_ns, ret_error);
     if (!hook && (v = value_get(handler, "grpc"))) /* hooks have no such action */
-        return run_grpc(v, pod_ip, timeout_ns, ret_error);
+        return run_grpc(k, v, pod_ip, timeout_ns, ret_error);
     return refuse(ret_error, -EINVAL, xstrdup("invalid handler: it names no action"));
 }
 

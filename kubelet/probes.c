@@ -371,8 +371,10 @@ static void probe_now(ProbeRun *run, const ContainerStatus *c) {
         error = (free(error), NULL);
         r = handler_run(k, run->pod, run->definition, run->id, run->probe, str_or(ip, ""), timeout, &error);
     }
+    if (k->stopping) /* it was cut short */
+        return;
     bool unknown = r == -EINVAL; /* what was known stays */
-    if (r < 0 && !k->stopping) {
+    if (r < 0) {
         char *path = container_field_path(run->arena, run->pod, run->container);
         event_record(k->events, run->object, path, "Warning", "Unhealthy",
                      unknown ? "%s probe errored and resulted in unknown state: %s" : "%s probe failed: %s",

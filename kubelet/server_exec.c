@@ -15,7 +15,6 @@
 #define INPUT_HIGH_WATER (256 * 1024)  /* pending for the process: the client is not read meanwhile */
 #define RUN_OUTPUT_MAX (16 * 1024 * 1024)
 #define RUN_TIMEOUT_NS (2 * 60 * NS_PER_SEC)
-#define DRAIN_NS (2 * NS_PER_SEC) /* output that still comes from what an ended process left behind */
 
 typedef struct Output {
     struct ExecSession *session;
@@ -35,7 +34,7 @@ typedef struct ExecSession {
     RuntimeIo ready; /* what the pool got, until the loop takes it */
     RuntimeIo io;
     Output out, err;
-    Source *exit_source, *in_source, *drain;
+    Source *exit_source, *in_source;
     bool has_exit_code;
     int32_t exit_code;
     Buf input; /* for the process, not taken yet */
@@ -51,7 +50,7 @@ static void fd_close(int *fd) {
 }
 
 static void session_stop(ExecSession *s) {
-    Source **sources[] = {&s->out.source, &s->err.source, &s->exit_source, &s->in_source, &s->drain};
+    Source **sources[] = {&s->out.source, &s->err.source, &s->exit_source, &s->in_source};
     for (size_t i = 0; i < ELEMENTSOF(sources); i++)
         *sources[i] = source_unref(*sources[i]);
     int *fds[] = {&s->out.fd, &s->err.fd, &s->io.stdin_fd, &s->io.exit_fd, &s->io.resize_fd};
@@ -82,6 +81,8 @@ static void session_finish(ExecSession *s) {
         remote_finish(s->remote, -1, "error executing command in container: the process's exit was lost");
 }
 
+/* What the process left running may hold its output open: as with containerd, the session lasts until all of it is
+ * closed. */
 static void check_end(ExecSession *s) {
     bool quiet = s->out.fd < 0 && s->err.fd < 0;
     if (quiet && (s->attach || s->io.exit_fd < 0))
@@ -118,8 +119,6 @@ static bool output_read(Output *o) {
         remote_close(s->remote);
         return true;
     }
-    if (s->drain)
-        timer_set(s->drain, now_monotonic_ns() + DRAIN_NS);
     return remote_pending(s->remote) <= OUTPUT_HIGH_WATER;
 }
 
@@ -141,14 +140,6 @@ static void on_drained(Remote *remote, void *userdata) {
         remote_close(s->remote);
 }
 
-static void on_drain_time(Source *source, void *userdata) {
-    ExecSession *s = userdata;
-    if (remote_pending(s->remote) > 0) /* the client is slow, not the process */
-        timer_set(source, now_monotonic_ns() + DRAIN_NS);
-    else
-        session_finish(s);
-}
-
 static void on_exit_code(Source *source, int fd, uint32_t revents, void *userdata) {
     (void)source;
     (void)revents;
@@ -164,11 +155,6 @@ static void on_exit_code(Source *source, int fd, uint32_t revents, void *userdat
     s->exit_source = source_unref(s->exit_source);
     fd_close(&s->io.exit_fd);
     check_end(s);
-    if (s->out.fd >= 0 || s->err.fd >= 0) {
-        uint64_t due = now_monotonic_ns() + DRAIN_NS;
-        if (loop_add_timer(http_request_loop(s->call->http), due, on_drain_time, s, &s->drain) < 0)
-            session_finish(s);
-    }
 }
 
 /* ---- the process's input ---- */
@@ -317,9 +303,9 @@ static void session_start(void *userdata) {
                       : runtime->exec(runtime, s->container_id, s->command, o->stdin_, o->stdout_, o->stderr_, o->tty,
                                       &io, &error);
     if (r < 0)
-        s->start_error = xasprintf("%s: %s",
-                                   s->attach ? "error attaching to container" : "error executing command in container",
-                                   str_or(error, strerror(-r)));
+        s->start_error =
+            xasprintf("%s: %s", s->attach ? "error attaching to container" : "error executing command in container",
+                      str_or(error, strerror(-r)));
     else
         s->ready = io;
     loop_post(http_request_loop(s->call->http), session_started, s);
@@ -365,8 +351,10 @@ static char *find_container(Call *call) {
 }
 
 static bool read_streams(Call *call, RemoteOptions *ret) {
-    RemoteOptions o = {.stdin_ = call_flag(call, "input"), .stdout_ = call_flag(call, "output"),
-                       .stderr_ = call_flag(call, "error"), .tty = call_flag(call, "tty")};
+    RemoteOptions o = {.stdin_ = call_flag(call, "input"),
+                       .stdout_ = call_flag(call, "output"),
+                       .stderr_ = call_flag(call, "error"),
+                       .tty = call_flag(call, "tty")};
     if (o.tty && o.stderr_) /* a terminal has one output */
         o.stderr_ = false;
     if (!o.stdin_ && !o.stdout_ && !o.stderr_) {
@@ -398,9 +386,15 @@ static void serve_session(Call *call, bool attach) {
         return;
     }
     ExecSession *s = NEW0(ExecSession);
-    *s = (ExecSession){.call = call, .refs = 2, .attach = attach, .tty = options.tty, .container_id = id,
-                       .options = options, .io = {-1, -1, -1, -1, -1},
-                       .ready = {-1, -1, -1, -1, -1}, .input = BUF_INIT(2 * DUPLEX_WRITE_MAX)};
+    *s = (ExecSession){.call = call,
+                       .refs = 2,
+                       .attach = attach,
+                       .tty = options.tty,
+                       .container_id = id,
+                       .options = options,
+                       .io = {-1, -1, -1, -1, -1},
+                       .ready = {-1, -1, -1, -1, -1},
+                       .input = BUF_INIT(2 * DUPLEX_WRITE_MAX)};
     s->out = (Output){s, REMOTE_STDOUT, -1, NULL};
     s->err = (Output){s, REMOTE_STDERR, -1, NULL};
     s->command = attach ? NULL : read_command(call);

@@ -7,13 +7,17 @@
  * again, and to whom, is the caller's policy. */
 #pragma once
 
+#include "base/clock.h"
 #include "grpc/status.h"
+
+#include <stdatomic.h>
 
 #define GRPC_MESSAGE_MAX (4u * 1024 * 1024) /* of an answer, unless the options say otherwise; Go's default */
 #define GRPC_HEADERS_MAX (64u * 1024)       /* names and values of all header blocks of one answer */
 #define GRPC_METADATA_MAX 32                /* fields a request may add */
 #define GRPC_SEND_MAX (64u * 1024 * 1024)   /* bytes that wait to be sent on one stream */
 #define GRPC_NEVER UINT64_MAX               /* a call without a deadline */
+#define GRPC_CANCEL_CHECK_NS (200 * NS_PER_MS)
 
 typedef struct GrpcConnection GrpcConnection;
 typedef struct GrpcStream GrpcStream;
@@ -31,6 +35,9 @@ typedef struct GrpcOptions {
     bool wait;                  /* a server that is not there yet is tried again until the deadline, ever less often */
     const GrpcTls *tls;         /* NULL: none */
     unsigned keepalive_seconds; /* a PING after so long a silence; 0: never. Servers may refuse frequent ones */
+    /* Once true, whatever blocks gives up within GRPC_CANCEL_CHECK_NS and the connection is broken: grpc_open with
+     * -ECANCELED, calls with the status Canceled. Outlives the connection. NULL: never. */
+    const atomic_bool *cancelled;
 } GrpcOptions;
 
 typedef struct GrpcField {
@@ -50,8 +57,8 @@ typedef struct GrpcRequest {
  * not bounded by the deadline. `options` may be NULL. Returns once the server has shown that it speaks HTTP/2 (its
  * SETTINGS). -EINVAL: not an address; -EHOSTUNREACH: the name is unknown; -EPROTO: it speaks something else;
  * -EKEYREJECTED: TLS failed (the log says why) or a file of options->tls cannot be used; -ECONNRESET: it hung up;
- * -ETIMEDOUT: the deadline; or what connect(2) says, such as -ECONNREFUSED. With `wait` all but -EINVAL become
- * -ETIMEDOUT. */
+ * -ETIMEDOUT: the deadline; -ECANCELED; or what connect(2) says, such as -ECONNREFUSED. With `wait` all but -EINVAL and
+ * -ECANCELED become -ETIMEDOUT. */
 int grpc_open(const char *address, const GrpcOptions *options, uint64_t deadline_ns, GrpcConnection **ret);
 /* A connected stream socket, which the connection takes also when this fails. Without TLS. */
 int grpc_open_fd(int fd, const GrpcOptions *options, uint64_t deadline_ns, GrpcConnection **ret);

@@ -23,20 +23,20 @@
 
 static const GrpcOptions no_options;
 
-static int connect_to(const struct sockaddr *address, socklen_t n, unsigned linger_seconds, uint64_t deadline_ns) {
+static int connect_to(const struct sockaddr *address, socklen_t n, const GrpcOptions *options, uint64_t deadline_ns) {
     _cleanup_close_ int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
     if (address->sa_family != AF_UNIX) {
         int on = 1;
-        struct linger linger = {.l_onoff = 1, .l_linger = (int)linger_seconds};
+        struct linger linger = {.l_onoff = 1, .l_linger = (int)options->linger_seconds};
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (linger_seconds)
+        if (options->linger_seconds)
             (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
     }
     while (connect(fd, address, n) < 0) {
         if (errno == EINPROGRESS) {
-            int error = 0, r = socket_wait(fd, POLLOUT, deadline_ns);
+            int error = 0, r = socket_wait(fd, POLLOUT, options->cancelled, deadline_ns);
             socklen_t size = sizeof error;
             if (r == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
                 r = -errno;
@@ -46,6 +46,8 @@ static int connect_to(const struct sockaddr *address, socklen_t n, unsigned ling
         }
         if (errno != EAGAIN && errno != EINTR)
             return -errno;
+        if (is_cancelled(options->cancelled))
+            return -ECANCELED;
         if (now_monotonic_ns() + BUSY_WAIT_NS >= deadline_ns)
             return -ETIMEDOUT;
         nanosleep(&(struct timespec){.tv_nsec = BUSY_WAIT_NS}, NULL);
@@ -66,7 +68,7 @@ static int open_unix(const char *path, const GrpcOptions *options, uint64_t dead
     if (str_empty(path) || strlen(path) >= sizeof address.sun_path)
         return -EINVAL;
     memcpy(address.sun_path, path, strlen(path));
-    int fd = connect_to((const struct sockaddr *)&address, sizeof address, 0, deadline_ns);
+    int fd = connect_to((const struct sockaddr *)&address, sizeof address, options, deadline_ns);
     return fd < 0 ? fd : grpc_open_fd(fd, options, deadline_ns, ret);
 }
 
@@ -90,11 +92,11 @@ static int address_split(const char *address, char host[ADDRESS_MAX], const char
 /* One of the addresses a name stands for. */
 static int open_address(const struct addrinfo *ai, const char *host, const char *authority, const GrpcOptions *options,
                         uint64_t deadline_ns, GrpcConnection **ret) {
-    int fd = connect_to(ai->ai_addr, ai->ai_addrlen, options->linger_seconds, deadline_ns);
+    int fd = connect_to(ai->ai_addr, ai->ai_addrlen, options, deadline_ns);
     SSL *tls = NULL;
     if (fd < 0)
         return fd;
-    int r = options->tls ? tls_connect(fd, options->tls, host, deadline_ns, &tls) : 0;
+    int r = options->tls ? tls_connect(fd, options, host, deadline_ns, &tls) : 0;
     if (r < 0) {
         close(fd);
         return r;
@@ -116,7 +118,7 @@ static int open_once(const char *address, const GrpcOptions *options, uint64_t d
     r = -EHOSTUNREACH;
     for (const struct addrinfo *ai = found; ai; ai = ai->ai_next) {
         r = open_address(ai, host, address, options, deadline_ns, ret);
-        if (r >= 0 || r == -ETIMEDOUT)
+        if (r >= 0 || r == -ETIMEDOUT || r == -ECANCELED)
             break;
     }
     freeaddrinfo(found);
@@ -124,20 +126,25 @@ static int open_once(const char *address, const GrpcOptions *options, uint64_t d
 }
 
 /* Where it is past the deadline, the deadline. */
-static void back_off(uint64_t step_ns, uint64_t deadline_ns) {
-    uint64_t now = now_monotonic_ns(), pause = step_ns / 10 * 8 + random_below(step_ns / 10 * 4);
-    uint64_t left = now < deadline_ns ? MIN(pause, deadline_ns - now) : 0;
-    struct timespec ts = {.tv_sec = (time_t)(left / NS_PER_SEC), .tv_nsec = (long)(left % NS_PER_SEC)};
-    nanosleep(&ts, NULL);
+static void back_off(uint64_t step_ns, const atomic_bool *cancelled, uint64_t deadline_ns) {
+    uint64_t now = now_monotonic_ns(), end = now + step_ns / 10 * 8 + random_below(step_ns / 10 * 4);
+    end = MIN(end, deadline_ns);
+    for (; now < end && !is_cancelled(cancelled); now = now_monotonic_ns()) {
+        uint64_t next = cancel_check(cancelled, end), left = next > now ? next - now : 0;
+        struct timespec ts = {.tv_sec = (time_t)(left / NS_PER_SEC), .tv_nsec = (long)(left % NS_PER_SEC)};
+        nanosleep(&ts, NULL);
+    }
 }
 
 int grpc_open(const char *address, const GrpcOptions *options, uint64_t deadline_ns, GrpcConnection **ret) {
     options = options ? options : &no_options;
     for (uint64_t step = RETRY_FIRST_NS;; step = MIN(step / 10 * 16, (uint64_t)RETRY_MAX_NS)) {
         int r = open_once(address, options, deadline_ns, ret);
-        if (r >= 0 || r == -EINVAL || r == -ETIMEDOUT || !options->wait)
+        if (r >= 0 || r == -EINVAL || r == -ETIMEDOUT || r == -ECANCELED || !options->wait)
             return r;
-        back_off(step, deadline_ns);
+        back_off(step, options->cancelled, deadline_ns);
+        if (is_cancelled(options->cancelled))
+            return -ECANCELED;
         if (now_monotonic_ns() >= deadline_ns)
             return -ETIMEDOUT;
     }

@@ -152,13 +152,23 @@ static int drain(GrpcConnection *c, const bool *until) {
     }
 }
 
-int socket_wait(int fd, short events, uint64_t deadline_ns) {
+bool is_cancelled(const atomic_bool *cancelled) {
+    return cancelled && atomic_load(cancelled);
+}
+
+uint64_t cancel_check(const atomic_bool *cancelled, uint64_t until_ns) {
+    return cancelled ? MIN(until_ns, now_monotonic_ns() + GRPC_CANCEL_CHECK_NS) : until_ns;
+}
+
+int socket_wait(int fd, short events, const atomic_bool *cancelled, uint64_t deadline_ns) {
     struct pollfd p = {.fd = fd, .events = events};
     for (;;) {
-        uint64_t now = now_monotonic_ns();
+        uint64_t now = now_monotonic_ns(), until = cancel_check(cancelled, deadline_ns);
+        if (is_cancelled(cancelled))
+            return -ECANCELED;
         if (now >= deadline_ns)
             return -ETIMEDOUT;
-        int n = poll(&p, 1, (int)MIN((deadline_ns - now) / NS_PER_MS + 1, (uint64_t)3600000));
+        int n = poll(&p, 1, until > now ? (int)MIN((until - now) / NS_PER_MS + 1, (uint64_t)3600000) : 0);
         if (n > 0)
             return 0;
         if (n < 0 && errno != EINTR)
@@ -238,7 +248,9 @@ int connection_turn(GrpcConnection *c, const bool *until, bool wakes, uint64_t u
             r = c->settled ? -ECONNRESET : -EPROTO; /* after a GOAWAY of either side nothing more comes */
         if (r == 0 && now >= until_ns)
             return -ETIMEDOUT;
-        r = r < 0 ? r : wait_for_traffic(c, MIN(until_ns, next));
+        if (r == 0 && is_cancelled(c->cancelled))
+            r = -ECANCELED;
+        r = r < 0 ? r : wait_for_traffic(c, cancel_check(c->cancelled, MIN(until_ns, next)));
         int drained = drain(c, until); /* also after a failed write: the server may have said why */
         if (has_arrived(c, until, wakes))
             return 0;
@@ -319,6 +331,7 @@ int connection_new(int fd, SSL *tls, const char *authority, const GrpcOptions *o
     c->authority = xstrdup(authority);
     c->message_max = options->message_max ? options->message_max : GRPC_MESSAGE_MAX;
     c->keepalive_ns = options->keepalive_seconds * NS_PER_SEC;
+    c->cancelled = options->cancelled;
     c->heard_ns = now_monotonic_ns();
     c->agent = str_empty(options->user_agent) ? xstrdup(OUR_AGENT) : xasprintf("%s %s", options->user_agent, OUR_AGENT);
     int r = c->wake_fd < 0 ? -errno : session_new(c);

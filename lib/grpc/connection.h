@@ -46,12 +46,13 @@ struct GrpcConnection {
     nghttp2_session *session;
     char *authority, *agent;
     size_t message_max;
-    uint64_t keepalive_ns; /* 0: never */
-    uint64_t heard_ns;     /* when something came last */
-    uint64_t pinged_ns;    /* 0: no PING is out */
-    bool settled;          /* the server's SETTINGS are here */
-    bool woken;            /* grpc_wake was called */
-    int broken;            /* negative errno */
+    uint64_t keepalive_ns;        /* 0: never */
+    const atomic_bool *cancelled; /* may be NULL */
+    uint64_t heard_ns;            /* when something came last */
+    uint64_t pinged_ns;           /* 0: no PING is out */
+    bool settled;                 /* the server's SETTINGS are here */
+    bool woken;                   /* grpc_wake was called */
+    int broken;                   /* negative errno */
     GrpcStream *streams;
     GrpcStream *ready, **last_ready;
     const uint8_t *chunk; /* the session's, until it is asked for more */
@@ -68,8 +69,11 @@ int connection_new(int fd, SSL *tls, const char *authority, const GrpcOptions *o
  * a stream has news. `wakes`: grpc_wake ends it too (0). */
 int connection_turn(GrpcConnection *connection, const bool *until, bool wakes, uint64_t until_ns);
 int connection_flush(GrpcConnection *connection);
-/* -ETIMEDOUT or poll's error. */
-int socket_wait(int fd, short events, uint64_t deadline_ns);
+bool is_cancelled(const atomic_bool *cancelled);
+/* The sooner of `until_ns` and the next look at `cancelled`. */
+uint64_t cancel_check(const atomic_bool *cancelled, uint64_t until_ns);
+/* -ETIMEDOUT, -ECANCELED or poll's error. */
+int socket_wait(int fd, short events, const atomic_bool *cancelled, uint64_t deadline_ns);
 
 /* stream.c: what the session's callbacks tell. */
 void stream_begin_headers(GrpcStream *stream);

@@ -41,8 +41,11 @@ void stream_was_reset(GrpcStream *x, uint32_t error) {
 }
 
 void stream_broke(GrpcStream *x, int error) {
-    grpc_status_set(&x->status, GRPC_UNAVAILABLE, "error reading from server: %s",
-                    error == -ECONNRESET ? "EOF" : strerror(-error));
+    if (error == -ECANCELED)
+        grpc_status_set(&x->status, GRPC_CANCELED, "context canceled");
+    else
+        grpc_status_set(&x->status, GRPC_UNAVAILABLE, "error reading from server: %s",
+                        error == -ECONNRESET ? "EOF" : strerror(-error));
     x->closed = true;
     finish(x);
 }

@@ -62,23 +62,23 @@ static int expect_host(SSL *ssl, const char *host) {
     return X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1 ? 0 : -EINVAL;
 }
 
-static int shake_hands(SSL *ssl, int fd, const char *host, uint64_t deadline_ns) {
+static int shake_hands(SSL *ssl, int fd, const char *host, const atomic_bool *cancelled, uint64_t deadline_ns) {
     for (;;) {
         int done = SSL_connect(ssl), why = SSL_get_error(ssl, done);
         if (done == 1)
             return 0;
         if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE)
             return refuse(host);
-        int r = socket_wait(fd, why == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, deadline_ns);
+        int r = socket_wait(fd, why == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, cancelled, deadline_ns);
         if (r < 0)
             return r;
     }
 }
 
-int tls_connect(int fd, const GrpcTls *files, const char *host, uint64_t deadline_ns, SSL **ret) {
+int tls_connect(int fd, const GrpcOptions *options, const char *host, uint64_t deadline_ns, SSL **ret) {
     SSL_CTX *context;
     ERR_clear_error();
-    int r = context_new(files, &context);
+    int r = context_new(options->tls, &context);
     if (r < 0)
         return r;
     SSL *ssl = SSL_new(context);
@@ -86,7 +86,7 @@ int tls_connect(int fd, const GrpcTls *files, const char *host, uint64_t deadlin
     if (!ssl)
         return -ENOMEM;
     r = SSL_set_fd(ssl, fd) == 1 ? expect_host(ssl, host) : -ENOMEM;
-    r = r < 0 ? r : shake_hands(ssl, fd, host, deadline_ns);
+    r = r < 0 ? r : shake_hands(ssl, fd, host, options->cancelled, deadline_ns);
     if (r == 0) {
         const unsigned char *protocol;
         unsigned n;
