@@ -368,7 +368,7 @@ static int write_status(Sync *sync) {
         value_set_int(arena, status, "numberAvailable", n_available);
     if (desired - n_available)
         value_set_int(arena, status, "numberUnavailable", desired - n_available);
-    if (sync->revisions.collisions)
+    if (sync->revisions.collisions >= 0)
         value_set_int(arena, status, "collisionCount", sync->revisions.collisions);
     if (value_get(old, "conditions"))
         value_set(arena, status, "conditions", value_copy(arena, value_get(old, "conditions")));
@@ -423,9 +423,9 @@ static int sync_set(Sync *sync) {
     }
     if (object_is_deleting(sync->set))
         return 0;
-    int64_t collisions = value_get_int(value_get(sync->value, "status"), "collisionCount", 0);
+    int64_t collisions = value_get_int(value_get(sync->value, "status"), "collisionCount", -1);
     int r =
-        revisions_sync(all->client, all->revisions, sync->arena, sync->set, sync->value, collisions, &sync->revisions);
+        revisions_sync(&revisions_of_daemonset, all->client, all->revisions, sync->arena, sync->set, sync->value, collisions, &sync->revisions);
     if (r < 0)
         return r;
     sync->hash = sync->revisions.current->hash;

@@ -51,8 +51,6 @@ void deployment_proportions(const Rollout *rollout, int64_t *sizes);
 /* The set to scale when only one matters; NULL when there are several with pods, or none at all. */
 ReplicaView *deployment_active_or_latest(const Rollout *rollout);
 bool deployment_template_equal(Arena *arena, const Value *a, const Value *b); /* but for the hash label */
-/* The value of pod-template-hash: stable for a template and collision count. */
-char *deployment_template_hash(Arena *arena, const Value *template, int64_t collision_count);
 bool deployment_is_complete(const Rollout *rollout, const Value *status);
 bool deployment_has_deadline(const Rollout *rollout);
 int64_t deployment_revision_of(const Value *object); /* 0: none */

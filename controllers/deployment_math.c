@@ -163,21 +163,6 @@ bool deployment_template_equal(Arena *arena, const Value *a, const Value *b) {
     return value_equal(without_hash(arena, a), without_hash(arena, b));
 }
 
-char *deployment_template_hash(Arena *arena, const Value *template, int64_t collision_count) {
-    static const char alphabet[] = "bcdfghjklmnpqrstvwxz2456789"; /* apimachinery's rand.SafeEncodeString */
-    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
-    uint32_t hash = 2166136261u; /* FNV-1a, 32 bits */
-    value_write_json(&text, without_hash(arena, template));
-    if (collision_count > 0)
-        buf_printf(&text, "%lld", (long long)collision_count);
-    for (size_t i = 0; i < text.len; i++)
-        hash = (hash ^ (uint8_t)text.data[i]) * 16777619u;
-    char *out = arena_printf(arena, "%u", hash);
-    for (char *p = out; *p; p++)
-        *p = alphabet[(uint8_t)*p % (sizeof alphabet - 1)];
-    return out;
-}
-
 bool deployment_is_complete(const Rollout *rollout, const Value *status) {
     return value_get_int(status, "updatedReplicas", 0) == rollout->replicas &&
            value_get_int(status, "replicas", 0) == rollout->replicas &&

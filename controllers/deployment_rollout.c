@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "controllers/meta.h"
 #include "controllers/pods.h"
+#include "controllers/template_hash.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -188,8 +189,8 @@ static int create_new(Rollout *rollout, int64_t revision) {
     _cleanup_api_error_ ApiError err = {0};
     _cleanup_object_ Object *created = NULL;
     Arena *arena = rollout->arena;
-    int64_t collisions = value_get_int(value_get(rollout->value, "status"), "collisionCount", 0);
-    char *hash = deployment_template_hash(arena, value_get(rollout->spec, "template"), collisions);
+    int64_t collisions = value_get_int(value_get(rollout->value, "status"), "collisionCount", -1);
+    char *hash = pod_template_hash(arena, value_get(rollout->spec, "template"), collisions);
     Value *set = new_set_value(rollout, hash, revision);
     const char *name = value_get_str(value_get(set, "metadata"), "name");
     int64_t replicas = value_get_int(value_get(set, "spec"), "replicas", 0);

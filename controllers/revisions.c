@@ -3,10 +3,22 @@
 #include "base/str.h"
 #include "controllers/deployment.h"
 #include "controllers/meta.h"
+#include "controllers/template_hash.h"
 
 #include <errno.h>
 
-#define HASH_LABEL "controller-revision-hash"
+#define FLOAT_EXACT_MAX ((int64_t)1 << 53)
+
+static char *template_hash(Arena *arena, const Value *owner, _unused_ const Value *data, int64_t collisions) {
+    return pod_template_hash(arena, value_path(owner, "spec", "template", NULL), collisions);
+}
+
+static char *data_hash(Arena *arena, _unused_ const Value *owner, const Value *data, int64_t collisions) {
+    return revision_data_hash(arena, data, MAX(collisions, (int64_t)0));
+}
+
+const RevisionKind revisions_of_daemonset = {"controller-revision-hash", template_hash};
+const RevisionKind revisions_of_statefulset = {"controller.kubernetes.io/hash", data_hash};
 
 const Value *revision_template(const Revision *revision) {
     return value_path(revision->value, "data", "spec", "template", NULL);
@@ -17,10 +29,10 @@ static int compare_number(const void *a, const void *b) {
     return x->number != y->number ? (x->number < y->number ? -1 : 1) : strcmp(x->name, y->name);
 }
 
-static Revision read_revision(Arena *arena, Object *object) {
+static Revision read_revision(const RevisionKind *kind, Arena *arena, Object *object) {
     Value *value = object_value(object, arena);
     return (Revision){.name = arena_strdup(arena, object_name(object)),
-                      .hash = arena_strdup(arena, str_or(object_label(object, HASH_LABEL), "")),
+                      .hash = arena_strdup(arena, str_or(object_label(object, kind->hash_label), "")),
                       .number = value_get_int(value, "revision", 0),
                       .value = value,
                       .object = object};
@@ -30,23 +42,28 @@ static int compare_members(const void *a, const void *b) {
     return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
 }
 
-static void sort_members(Value *v) {
+/* What goes through map[string]any in Go: members sorted by name, numbers as float64. */
+static void as_go_map(Value *v) {
     Value *item;
+    if (value_is(v, VALUE_INT) && (v->integer > FLOAT_EXACT_MAX || v->integer < -FLOAT_EXACT_MAX)) {
+        v->type = VALUE_DOUBLE;
+        v->number = (double)v->integer;
+    }
     if (value_is(v, VALUE_OBJECT) && v->len)
         qsort(v->members, v->len, sizeof(Member), compare_members);
     VALUE_FOREACH_MEMBER (m, v)
-        sort_members(m->value);
+        as_go_map(m->value);
     VALUE_FOREACH (item, v)
-        sort_members(item);
+        as_go_map(item);
 }
 
-/* {"spec": {"template": {..., "$patch": "replace"}}}: what rollbacks apply to the owner. Members in the order of their
- * names, as Go encodes maps: clients compare the bytes with what they make of the owner. */
-static Value *revision_data(Arena *arena, const Value *owner) {
+/* {"spec": {"template": {..., "$patch": "replace"}}}: what rollbacks apply to the owner. As Go encodes maps:
+ * clients compare the bytes with what they make of the owner, and the hash is taken over them. */
+Value *revision_data(Arena *arena, const Value *owner) {
     Value *data = value_object(arena), *template = value_copy(arena, value_path(owner, "spec", "template", NULL));
     value_set_str(arena, template, "$patch", "replace");
     value_set(arena, value_ensure_object(arena, data, "spec"), "template", template);
-    sort_members(data);
+    as_go_map(data);
     return data;
 }
 
@@ -63,11 +80,12 @@ static int raise_number(Client *client, Arena *arena, const Object *owner, Revis
                          revision->name, NULL, revision->value, NULL, NULL);
 }
 
-static int make_revision(Client *client, Arena *arena, const Object *owner, const Value *value, int64_t number,
-                         Revisions *revisions) {
+static int make_revision(const RevisionKind *kind, Client *client, Arena *arena, const Object *owner,
+                         const Value *value, int64_t number, Revisions *revisions) {
     const Resource *resource = resource_find("apps", "v1", "controllerrevisions");
     _cleanup_object_ Object *created = NULL;
-    char *hash = deployment_template_hash(arena, value_path(value, "spec", "template", NULL), revisions->collisions);
+    Value *data = revision_data(arena, value);
+    char *hash = kind->hash(arena, value, data, revisions->collisions);
     Value *revision = value_object(arena), *metadata = value_ensure_object(arena, revision, "metadata");
     value_set_str(arena, revision, "apiVersion", "apps/v1");
     value_set_str(arena, revision, "kind", "ControllerRevision");
@@ -76,37 +94,39 @@ static int make_revision(Client *client, Arena *arena, const Object *owner, cons
     Value *labels = value_copy(arena, value_path(value, "spec", "template", "metadata", "labels", NULL));
     if (!labels)
         labels = value_object(arena);
-    value_set_str(arena, labels, HASH_LABEL, hash);
+    value_set_str(arena, labels, kind->hash_label, hash);
     value_set(arena, metadata, "labels", labels);
+    value_set(arena, metadata, "annotations", value_copy(arena, value_path(value, "metadata", "annotations", NULL)));
     value_append(arena, value_ensure_array(arena, metadata, "ownerReferences"), owner_ref_value(arena, owner));
-    value_set(arena, revision, "data", revision_data(arena, value));
+    value_set(arena, revision, "data", data);
     value_set_int(arena, revision, "revision", number);
     int r = client_create(client, resource, object_namespace(owner), revision, &created, NULL);
     if (r == -EEXIST) {
         r = client_get(client, resource, object_namespace(owner), value_get_str(metadata, "name"), &created, NULL);
         if (r < 0)
             return r;
-        Revision there = read_revision(arena, created);
+        Revision there = read_revision(kind, arena, created);
         if (!same_template(arena, &there, value)) {
-            revisions->collisions++; /* another template of the same hash: the next try adds the count */
-            return make_revision(client, arena, owner, value, number, revisions);
+            revisions->collisions = MAX(revisions->collisions, (int64_t)0) +
+                                    1; /* another template of the same hash: the next try adds the count */
+            return make_revision(kind, client, arena, owner, value, number, revisions);
         }
     }
     if (r < 0)
         return r;
     revisions->current = &revisions->items[revisions->n++];
-    *revisions->current = read_revision(arena, created);
+    *revisions->current = read_revision(kind, arena, created);
     revisions->current->object = NULL;
     return 0;
 }
 
-int revisions_sync(Client *client, Informer *informer, Arena *arena, const Object *owner, const Value *value,
-                   int64_t collisions, Revisions *ret) {
+int revisions_sync(const RevisionKind *kind, Client *client, Informer *informer, Arena *arena, const Object *owner,
+                   const Value *value, int64_t collisions, Revisions *ret) {
     Revisions revisions = {.collisions = collisions};
     informer_list_controlled(informer, object_uid(owner), &revisions.list);
     revisions.items = arena_alloc0(arena, (revisions.list.n + 1) * sizeof(Revision));
     for (size_t i = 0; i < revisions.list.n; i++)
-        revisions.items[revisions.n++] = read_revision(arena, revisions.list.items[i]);
+        revisions.items[revisions.n++] = read_revision(kind, arena, revisions.list.items[i]);
     qsort(revisions.items, revisions.n, sizeof(*revisions.items), compare_number);
     int64_t newest = revisions.n ? revisions.items[revisions.n - 1].number : 0;
     for (size_t i = revisions.n; i-- > 0 && !revisions.current;)
@@ -114,7 +134,7 @@ int revisions_sync(Client *client, Informer *informer, Arena *arena, const Objec
             revisions.current = &revisions.items[i];
     int r = 0;
     if (!revisions.current)
-        r = make_revision(client, arena, owner, value, newest + 1, &revisions);
+        r = make_revision(kind, client, arena, owner, value, newest + 1, &revisions);
     else if (revisions.current->number < newest)
         r = raise_number(client, arena, owner, revisions.current, newest + 1);
     if (r < 0) {

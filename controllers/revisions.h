@@ -16,13 +16,23 @@ typedef struct Revisions { /* everything in the arena; the objects in `list` */
     size_t n;
     Revision *current; /* that of the present template */
     ClientList list;
-    int64_t collisions; /* as it is after sync */
+    int64_t collisions; /* as it is after sync; -1: none was ever counted */
 } Revisions;
 
+/* What differs between the kinds of owners. */
+typedef struct RevisionKind {
+    const char *hash_label;
+    char *(*hash)(Arena *arena, const Value *owner, const Value *data, int64_t collisions);
+} RevisionKind;
+
+extern const RevisionKind revisions_of_daemonset, revisions_of_statefulset;
+
+/* What a revision of the owner's present template has as its data. */
+Value *revision_data(Arena *arena, const Value *owner);
 /* Finds the revision of the owner's spec.template, or makes it; brings its number to the front. `collisions`: the
- * owner's status.collisionCount. */
-int revisions_sync(Client *client, Informer *informer, Arena *arena, const Object *owner, const Value *value,
-                   int64_t collisions, Revisions *ret);
+ * owner's status.collisionCount, or -1. */
+int revisions_sync(const RevisionKind *kind, Client *client, Informer *informer, Arena *arena, const Object *owner,
+                   const Value *value, int64_t collisions, Revisions *ret);
 void revisions_done(Revisions *revisions);
 /* Deletes the oldest that `in_use` does not want, down to `limit` old ones. */
 int revisions_trim(Client *client, const Revisions *revisions, int64_t limit,

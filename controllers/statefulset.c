@@ -321,8 +321,8 @@ static void read_spec(Sync *sync) {
 
 static int read_revisions(Sync *sync) {
     const Value *status = value_get(sync->value, "status");
-    int r = revisions_sync(sync->all->client, sync->all->revisions, sync->arena, sync->set, sync->value,
-                           value_get_int(status, "collisionCount", 0), &sync->revisions);
+    int r = revisions_sync(&revisions_of_statefulset, sync->all->client, sync->all->revisions, sync->arena, sync->set, sync->value,
+                           value_get_int(status, "collisionCount", -1), &sync->revisions);
     if (r < 0)
         return r;
     const char *current = value_get_str(status, "currentRevision");
@@ -370,7 +370,7 @@ static int write_status(Sync *sync) {
     count(arena, status, "updatedReplicas", updated, false);
     value_set_str(arena, status, "currentRevision", shown->name);
     value_set_str(arena, status, "updateRevision", sync->update->name);
-    value_set_int(arena, status, "collisionCount", sync->revisions.collisions);
+    value_set_int(arena, status, "collisionCount", MAX(sync->revisions.collisions, (int64_t)0));
     count(arena, status, "availableReplicas", available, true);
     if (value_get(old, "conditions"))
         value_set(arena, status, "conditions", value_copy(arena, value_get(old, "conditions")));

@@ -15,14 +15,19 @@ func main() {
 	out := flag.String("out", "", "directory of the generated C files")
 	golden := flag.String("golden", "", "directory of the codec fixtures")
 	internal := flag.String("internal", "", "the generated C file of internal types")
+	goTypes := flag.String("go-types", "", "the generated C file of the Go types that are hashed")
 	flag.Parse()
 	module := os.Getenv("KUBERNETES_DIR")
 	if *internal != "" {
 		emitInternal(*internal)
 		return
 	}
+	if *goTypes != "" {
+		emitGoTypes(*goTypes)
+		return
+	}
 	if *out == "" && *golden == "" || module == "" {
-		log.Fatal("usage: KUBERNETES_DIR=module-directory api-tables -out DIR | -golden DIR | -internal FILE")
+		log.Fatal("usage: KUBERNETES_DIR=module-directory api-tables -out DIR | -golden DIR | -internal FILE | -go-types FILE")
 	}
 	rows := readDiscovery(filepath.Join(module, "api/discovery"))
 	if *golden != "" {

@@ -137,11 +137,15 @@ static void settle(Quantity *q) {
         q->exponent = 0;
 }
 
+/* 15 less digits less three per ten powers of two: the bound of the integer path */
+static int binary_precision(const Parts *parts, int64_t exponent) {
+    return 15 - (int)MAX(parts->n_num, (size_t)1) - (int)((float)exponent * 3 / 10) - 1;
+}
+
 static bool keeps_text(const Parts *parts, QuantityFormat format, int64_t exponent, __int128 digits, int64_t shift) {
     if (format == QUANTITY_BINARY_SI) {
-        /* 15 less digits less three per ten powers of two: the bound of the integer path */
-        int precision = 15 - (int)MAX(parts->n_num, (size_t)1) - (int)((float)exponent * 3 / 10) - 1;
-        return parts->n_denom == 0 && precision >= 0 && ((uint64_t)(digits * power10((int)shift)) & 7) != 0;
+        return parts->n_denom == 0 && binary_precision(parts, exponent) >= 0 &&
+               ((uint64_t)(digits * power10((int)shift)) & 7) != 0;
     }
     size_t n = MAX(parts->n_num, (size_t)1) + parts->n_denom;
     int64_t scale = exponent - (int64_t)parts->n_denom;
@@ -294,6 +298,45 @@ char *quantity_format(const Quantity *q, char out[QUANTITY_TEXT_MAX]) {
         if (exponent && suffixes[i].base == 2 && suffixes[i].exponent == exponent)
             strcat(out, suffixes[i].text);
     return out;
+}
+
+static bool takes_integer_path(const Parts *parts, QuantityFormat format, int64_t exponent) {
+    size_t digits = MAX(parts->n_num, (size_t)1) + parts->n_denom;
+    if (format == QUANTITY_BINARY_SI)
+        return parts->n_denom == 0 && binary_precision(parts, exponent) >= 0;
+    return digits <= INT64_DIGITS && exponent - (int64_t)parts->n_denom >= NANO;
+}
+
+int quantity_form(const char *canonical, QuantityForm *ret) {
+    *ret = (QuantityForm){.format = QUANTITY_DECIMAL_SI};
+    Parts parts;
+    Quantity q;
+    int base;
+    int64_t exponent;
+    QuantityFormat format;
+    if (parse(canonical, &q) || quantity_split(canonical, &parts) ||
+        suffix_interpret(parts.suffix, &base, &exponent, &format))
+        return -EINVAL;
+    ret->format = q.format;
+    ret->keeps_text = q.as_written;
+    ret->negative = parts.negative;
+    if (strcmp(canonical, "0") == 0)
+        return 0;
+    if (takes_integer_path(&parts, format, exponent)) {
+        int64_t v = 0;
+        for (size_t i = 0; i < parts.n_num + parts.n_denom; i++)
+            v = v * 10 + (digit_at(&parts, i) - '0');
+        if (base == 2)
+            v *= (int64_t)1 << exponent;
+        ret->value = parts.negative ? -v : v;
+        ret->scale = base == 2 ? 0 : (int)(exponent - (int64_t)parts.n_denom);
+        return 0;
+    }
+    ret->is_decimal = true;
+    ret->unscaled = (unsigned __int128)(q.unscaled < 0 ? -q.unscaled : q.unscaled);
+    for (int i = q.exponent; i > NANO && ret->unscaled <= ~(unsigned __int128)0 / 10; i--)
+        ret->unscaled *= 10;
+    return 0;
 }
 
 int quantity_sign(const Quantity *q) {

@@ -18,6 +18,17 @@ typedef struct Quantity { /* value = unscaled * 10^exponent, exponent in [-9, 18
 int quantity_parse(const char *s, Quantity *ret);  /* -EINVAL */
 const char *quantity_parse_message(const char *s); /* why it does not parse, as the reference says it; NULL: it does */
 char *quantity_format(const Quantity *q, char out[QUANTITY_TEXT_MAX]); /* canonical */
+/* What the reference's struct holds after it parsed a canonical text. */
+typedef struct QuantityForm {
+    bool is_decimal; /* an inf.Dec of scale 9, else an int64 and a scale */
+    int64_t value;
+    int scale;
+    bool negative;
+    unsigned __int128 unscaled; /* of the inf.Dec; of up to 38 digits, more are cut */
+    QuantityFormat format;
+    bool keeps_text; /* it remembers the text */
+} QuantityForm;
+int quantity_form(const char *canonical, QuantityForm *ret); /* -EINVAL, and a zero form */
 int quantity_compare(const Quantity *a, const Quantity *b);
 int quantity_sign(const Quantity *q);
 void quantity_add(Quantity *a, const Quantity *b);
