@@ -10,7 +10,7 @@ typedef struct CronSchedule {
     int64_t every_ns;                           /* @every; 0: the fields count */
 } CronSchedule;
 
-/* -EINVAL; a leading TZ= or CRON_TZ= is refused. */
+/* -EINVAL. Less than a second is a second, as there; a leading TZ= or CRON_TZ= is refused. */
 int cron_parse(const char *text, CronSchedule *ret);
 /* The first time after `after_ns` (ns since 1970, UTC); 0: none within five years. */
 int64_t cron_next(const CronSchedule *schedule, int64_t after_ns);

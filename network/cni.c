@@ -44,6 +44,20 @@ static int is_config(const struct dirent *e) {
            str_has_suffix(e->d_name, ".json");
 }
 
+static int list_check(const json_t *list, const char *where, char **ret_error) {
+    const json_t *plugins = json_object_get(list, "plugins");
+    if (!json_is_string(json_object_get(list, "name")) || json_array_size(plugins) == 0)
+        return fail(ret_error, -EINVAL, xasprintf("%s: a CNI network list needs a name and plugins", where));
+    size_t i;
+    json_t *plugin;
+    json_array_foreach(plugins, i, plugin) {
+        const char *type = json_string_value(json_object_get(plugin, "type"));
+        if (str_empty(type) || strchr(type, '/'))
+            return fail(ret_error, -EINVAL, xasprintf("%s: plugin %zu has no valid type", where, i));
+    }
+    return 0;
+}
+
 /* The list, one plugin on its own made a list of one. */
 static int config_parse(const char *text, size_t n, const char *where, json_t **ret, char **ret_error) {
     json_error_t e;
@@ -57,18 +71,10 @@ static int config_parse(const char *text, size_t n, const char *where, json_t **
         json_decref(conf);
         conf = list;
     }
-    const json_t *plugins = json_object_get(conf, "plugins");
-    if (!json_is_string(json_object_get(conf, "name")) || json_array_size(plugins) == 0)
-        return fail(ret_error, -EINVAL, xasprintf("%s: a CNI network list needs a name and plugins", where));
-    size_t i;
-    json_t *plugin;
-    json_array_foreach(plugins, i, plugin) {
-        const char *type = json_string_value(json_object_get(plugin, "type"));
-        if (str_empty(type) || strchr(type, '/'))
-            return fail(ret_error, -EINVAL, xasprintf("%s: plugin %zu has no valid type", where, i));
-    }
-    *ret = TAKE_PTR(conf);
-    return 0;
+    int r = list_check(conf, where, ret_error);
+    if (r == 0)
+        *ret = TAKE_PTR(conf);
+    return r;
 }
 
 static int config_load(const CniNetwork *network, json_t **ret, char **ret_error) {
@@ -248,9 +254,10 @@ static int cache_read(const CniNetwork *network, const CniAttachment *at, json_t
     if (r < 0)
         return r;
     json_t *cache = json_loadb(text, n, 0, NULL);
-    if (!json_is_array(json_object_get(json_object_get(cache, "config"), "plugins"))) {
+    r = list_check(json_object_get(cache, "config"), path, NULL);
+    if (r < 0) {
         json_decref(cache);
-        return -EINVAL;
+        return r;
     }
     *ret = cache;
     return 0;

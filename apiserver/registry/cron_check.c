@@ -5,6 +5,7 @@
 
 #include "apiserver/registry/job_validate.h"
 #include "apiserver/registry/time_zones.h"
+#include "base/clock.h"
 #include "base/str.h"
 
 typedef struct Bounds {
@@ -107,7 +108,8 @@ static const char *check_duration(Arena *arena, const char *text) {
             return arena_printf(arena, "time: unknown unit %s in duration %s", go_quoted(arena, unit), quoted);
         p += n;
     }
-    return NULL;
+    int64_t ns; /* what is left to refuse is too long */
+    return duration_parse(text, &ns) < 0 ? arena_printf(arena, "time: invalid duration %s", quoted) : NULL;
 }
 
 static const char *check_descriptor(Arena *arena, const char *text) {

@@ -107,10 +107,9 @@ int rfc3339_parse(const char *s, int64_t *ret) {
                     .tm_min = minute,
                     .tm_sec = second};
     int64_t seconds = (int64_t)timegm(&tm) - offset, ns;
-    if (__builtin_mul_overflow(seconds, (int64_t)NS_PER_SEC, &ns)) /* outside 1678..2262 */
+    if (__builtin_mul_overflow(seconds, (int64_t)NS_PER_SEC, &ns) ||
+        __builtin_add_overflow(ns, (int64_t)fraction, &ns)) /* outside 1678..2262 */
         ns = seconds < 0 ? INT64_MIN : INT64_MAX;
-    else
-        ns += fraction;
     *ret = ns;
     return 0;
 }
@@ -119,7 +118,8 @@ int duration_parse(const char *s, int64_t *ret) {
     static const struct {
         const char *name;
         double ns;
-    } UNITS[] = {{"ns", 1}, {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
+    } UNITS[] = {{"ns", 1},   {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"\xce\xbcs", 1e3},
+                 {"ms", 1e6}, {"s", 1e9},  {"m", 60e9},        {"h", 3600e9}};
     int sign = 1;
     if (*s == '-' || *s == '+')
         sign = *s++ == '-' ? -1 : 1;

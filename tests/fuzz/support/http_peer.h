@@ -50,8 +50,8 @@ static inline Worker *http_peer_worker(HttpServer *server) {
     return worker;
 }
 
-/* Aborts when anything of the connection is left at its end. Without TLS every connection begins as HTTP/1.1; `h2` gives
- * it the protocol that ALPN would have chosen. */
+/* Aborts when anything of the connection is left at its end. Without TLS every connection begins as HTTP/1.1; `h2`
+ * gives it the protocol that ALPN would have chosen. */
 static inline void http_peer_run(const uint8_t *data, size_t size, bool h2) {
     int fds[2];
     if (size > HTTP_PEER_INPUT_MAX || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)

@@ -28,13 +28,17 @@ static void test_next_times(_unused_ void **state) {
     check_next("@hourly", "2026-12-31T23:00:01Z", "2027-01-01T00:00:00Z");
     check_next("@every 90s", "2026-11-21T06:00:00Z", "2026-11-21T06:01:30Z");
     check_next("0 0 31 2 *", "2026-11-21T06:00:00Z", "never");
+    check_next(", * * * *", "2026-11-21T06:00:00Z", "never");
+    check_next("5,,+10 */1000\n*-3 * *", "2026-11-21T00:06:00Z", "2026-11-21T00:10:00Z");
+    check_next("@every 5ms", "2026-11-21T06:00:00Z", "2026-11-21T06:00:01Z");
+    check_next("@every 2222222h", "2026-11-21T06:00:00Z", "never"); /* past what nanoseconds can count */
 }
 
 static void test_bad_schedules(_unused_ void **state) {
-    static const char *const bad[] = {"",          "* * * *",    "* * * * * *", "60 * * * *",  "* 24 * * *",
-                                      "* * 0 * *", "* * * 13 *", "* * * * 7",   "5-1 * * * *", "*/0 * * * *",
-                                      "a * * * *", "@often",     "@every x",    "1- * * * *",  ", * * * *",
-                                      "-1 * * * *"};
+    static const char *const bad[] = {
+        "",           "* * * *",    "* * * * * *", "60 * * * *",   "* 24 * * *", "* * 0 * *",
+        "* * * 13 *", "* * * * 7",  "5-1 * * * *", "*/0 * * * *",  "a * * * *",  "@often",
+        "@every x",   "1- * * * *", "-1 * * * *",  "1/2/3 * * * *"};
     CronSchedule parsed;
     for (size_t i = 0; i < ELEMENTSOF(bad); i++)
         if (cron_parse(bad[i], &parsed) == 0)

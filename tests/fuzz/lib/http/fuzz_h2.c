@@ -1,5 +1,5 @@
 /* Frames of an HTTP/2 client through the whole connection code. The input is a row of frames, each with a short head
- * (type, flags, stream, two bytes of length) from which the harness makes one that fits; what HPACK reads is as it is. */
+ * (type, flags, stream, two bytes of length) from which one that fits is made here; what HPACK reads is as it is. */
 #include "../../support/http_peer.h"
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
