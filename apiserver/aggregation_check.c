@@ -32,7 +32,7 @@ typedef struct Question {
 } Question;
 
 /* *ret_url: what was asked, for messages. Errors in *ret_error, in the arena. */
-static int ask(const AggregationCheck *check, Arena *arena, const Question *question, HttpFetched *ret,
+static int ask(const AggregationCheck *check, Arena *arena, const Question *question, HttpAnswer *ret,
                const char **ret_url, const char **ret_error) {
     _cleanup_api_error_ ApiError err = {0};
     _cleanup_free_ char *why = NULL;
@@ -78,7 +78,7 @@ static const char *try_discovery(const AggregationCheck *check, Arena *arena) {
     uint64_t deadline = now_monotonic_ns() + ATTEMPTS_NS;
     const char *error = NULL, *url = "";
     for (int i = 0; i < ATTEMPTS && now_monotonic_ns() < deadline && !atomic_load(check->stopping); i++) {
-        _cleanup_http_fetched_ HttpFetched fetched = {0};
+        _cleanup_http_answer_ HttpAnswer fetched = {0};
         if (ask(check, arena, &question, &fetched, &url, &error) < 0)
             continue;
         if (fetched.status >= 200 && fetched.status < 300)
@@ -230,7 +230,7 @@ static int write_verdict(const AggregationCheck *check, Arena *arena, const Verd
 
 static int fetch_json(const AggregationCheck *check, Arena *arena, const Question *question, Value **ret,
                       bool *ret_aggregated) {
-    _cleanup_http_fetched_ HttpFetched fetched = {0};
+    _cleanup_http_answer_ HttpAnswer fetched = {0};
     const char *url, *error = "";
     int r = ask(check, arena, question, &fetched, &url, &error);
     if (r < 0)

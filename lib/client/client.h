@@ -1,5 +1,5 @@
 /* The Kubernetes client: one interface, two transports. In the all-in-one server a call is a function call on shared
- * objects; as a separate process it is HTTPS (libcurl). Code above cannot tell. Calls block until answered: make them
+ * objects; as a separate process it is HTTPS. Code above cannot tell. Calls block until answered: make them
  * from pool or worker threads. Thread-safe.
  *
  * Errors: negative errno as in status.h, and *err (may be NULL) filled with the Status. */

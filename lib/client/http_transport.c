@@ -1,183 +1,96 @@
-#define LOG_COMPONENT "client"
 #include "client/http_transport.h"
 
 #include "api/json.h"
+#include "base/clock.h"
 #include "base/fs.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "client/http_request.h"
 #include "client/http_watch.h"
+#include "http/client.h"
+#include "loop/thread.h"
 
-#include <curl/curl.h>
 #include <errno.h>
-#include <pthread.h>
+
+#define THREAD_STACK_SIZE (512 * 1024) /* handlers of watches run here */
 
 typedef struct HttpTransport {
     ClientTransport base;
     Kubeconfig config;
-    pthread_mutex_t lock;
-    CURL *idle[HTTP_TRANSPORT_IDLE_MAX];
-    size_t n_idle;
-    HttpWatcher *watcher; /* made by the first watch */
+    char *path; /* of the server's URL; "" */
+    LoopThread *thread;
+    HttpClient *http;
 } HttpTransport;
 
-/* ---- settings that calls and watches share ---- */
+/* ---- what calls and watches share ---- */
 
-static void set_blob(CURL *curl, CURLoption option, const char *pem) {
-    struct curl_blob blob = {.data = (void *)pem, .len = strlen(pem), .flags = CURL_BLOB_NOCOPY};
-    curl_easy_setopt(curl, option, &blob);
-}
-
-/* Options that hold for the life of the handle. The configuration outlives it. */
-static void apply_config(CURL *curl, const Kubeconfig *config) {
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 10L);
-    curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
-    curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(curl, CURLOPT_TCP_KEEPIDLE, 30L);
-    curl_easy_setopt(curl, CURLOPT_TCP_KEEPINTVL, 15L);
-    if (config->ca_pem)
-        set_blob(curl, CURLOPT_CAINFO_BLOB, config->ca_pem);
-    if (config->cert_pem)
-        set_blob(curl, CURLOPT_SSLCERT_BLOB, config->cert_pem);
-    if (config->key_pem)
-        set_blob(curl, CURLOPT_SSLKEY_BLOB, config->key_pem);
-    if (config->insecure) {
-        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
-        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
-    }
-}
-
-static struct curl_slist *add_header(struct curl_slist *headers, const char *name, const char *value) {
-    _cleanup_free_ char *line = xasprintf("%s: %s", name, value);
-    struct curl_slist *more = curl_slist_append(headers, line);
-    wipe(line, strlen(line));
-    return more ? more : headers;
-}
-
-static struct curl_slist *add_token(struct curl_slist *headers, const Kubeconfig *config) {
+static char *bearer_of(const Kubeconfig *config) {
     const char *token = config->token;
-    char *read = NULL;
+    char *read = NULL, *bearer = NULL;
     size_t n;
     if (config->token_file && fs_read_file(config->token_file, KUBECONFIG_MAX, &read, &n) >= 0) {
         while (n > 0 && (read[n - 1] == '\n' || read[n - 1] == '\r' || read[n - 1] == ' '))
             read[--n] = 0;
         token = read;
     }
-    if (!str_empty(token)) {
-        char *bearer = xasprintf("Bearer %s", token);
-        headers = add_header(headers, "Authorization", bearer);
-        wipe_freep(&bearer);
-    }
+    if (!str_empty(token) && !strpbrk(token, "\r\n"))
+        bearer = xasprintf("Bearer %s", token);
     wipe_freep(&read);
-    return headers;
+    return bearer;
 }
 
-CURL *http_transport_handle(const Kubeconfig *config) {
-    CURL *curl = curl_easy_init();
-    if (curl)
-        apply_config(curl, config);
-    return curl;
-}
-
-struct curl_slist *http_transport_prepare(CURL *curl, const Kubeconfig *config, const ApiRequest *request) {
-    _cleanup_buf_ Buf url = BUF_INIT(BUF_NO_LIMIT);
-    buf_puts(&url, config->server);
-    http_request_path(&url, request);
-    curl_easy_setopt(curl, CURLOPT_URL, url.data);
-    if (request->user_agent)
-        curl_easy_setopt(curl, CURLOPT_USERAGENT, request->user_agent);
-    struct curl_slist *headers = add_header(NULL, "Accept", http_request_accept(request));
-    headers = add_header(headers, "Expect", "");
-    headers = add_token(headers, config);
+void transport_call_init(TransportCall *call, const Kubeconfig *config, const char *base, const ApiRequest *request) {
     const char *type = http_request_content_type(request);
+    size_t n = 0;
+    *call = (TransportCall){.target = BUF_INIT(BUF_NO_LIMIT), .bearer = bearer_of(config)};
+    buf_puts(&call->target, base);
+    http_request_path(&call->target, request);
+    call->fields[n++] = (HttpHeader){"accept", http_request_accept(request)};
+    if (request->user_agent)
+        call->fields[n++] = (HttpHeader){"user-agent", request->user_agent};
+    if (call->bearer)
+        call->fields[n++] = (HttpHeader){"authorization", call->bearer};
     if (type)
-        headers = add_header(headers, "Content-Type", type);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    return headers;
+        call->fields[n++] = (HttpHeader){"content-type", type};
+    call->call = (HttpCall){
+        .method = http_request_method(request), .target = call->target.data, .headers = call->fields, .n_headers = n};
 }
 
-int http_transport_failure(ApiError *err, CURLcode code, const char *detail) {
-    const char *message = str_empty(detail) ? curl_easy_strerror(code) : detail;
-    if (code == CURLE_OPERATION_TIMEDOUT)
+void transport_call_done(TransportCall *call) {
+    buf_done(&call->target);
+    wipe_freep(&call->bearer);
+}
+
+int http_transport_failure(ApiError *err, int error, const char *why) {
+    const char *message = str_or(why, strerror(-error));
+    if (error == -ETIMEDOUT)
         return api_error_set(err, 504, "Timeout", "%s", message);
-    if (code == CURLE_FILESIZE_EXCEEDED || code == CURLE_WRITE_ERROR)
+    if (error == -EFBIG)
         return api_error_set(err, 413, "RequestEntityTooLarge", "the answer is larger than this client takes");
     return api_error_set(err, 503, "ServiceUnavailable", "%s", message);
 }
 
 /* ---- calls ---- */
 
-static CURL *take_handle(HttpTransport *transport) {
-    CURL *curl = NULL;
-    pthread_mutex_lock(&transport->lock);
-    if (transport->n_idle > 0)
-        curl = transport->idle[--transport->n_idle];
-    pthread_mutex_unlock(&transport->lock);
-    if (curl)
-        return curl;
-    curl = http_transport_handle(&transport->config);
-    if (curl) {
-        curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)HTTP_TRANSPORT_CALL_SECONDS);
-    }
-    return curl;
-}
-
-static void give_handle(HttpTransport *transport, CURL *curl) {
-    pthread_mutex_lock(&transport->lock);
-    if (transport->n_idle < HTTP_TRANSPORT_IDLE_MAX) {
-        transport->idle[transport->n_idle++] = curl;
-        curl = NULL;
-    }
-    pthread_mutex_unlock(&transport->lock);
-    if (curl)
-        curl_easy_cleanup(curl);
-}
-
-static size_t on_body(char *p, size_t size, size_t n, void *userdata) {
-    Buf *body = userdata;
-    buf_append(body, p, size * n);
-    return body->failed ? 0 : size * n;
-}
-
-static void set_method(CURL *curl, const ApiRequest *request, Buf *body) {
-    if (request->body)
-        value_write_json(body, request->body);
-    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, http_request_method(request));
-    if (request->body || request->verb == API_CREATE) {
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body->len ? body->data : "");
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->len);
-    } else
-        curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
-}
-
 /* One exchange: the answer's HTTP status and decoded body. */
 static int exchange(HttpTransport *transport, const ApiRequest *request, Value **ret, ApiError *err) {
-    _cleanup_buf_ Buf out = BUF_INIT(BUF_NO_LIMIT), in = BUF_INIT(HTTP_TRANSPORT_ANSWER_MAX);
-    char detail[CURL_ERROR_SIZE] = "";
-    CURL *curl = take_handle(transport);
-    if (!curl)
-        return api_error_set(err, 500, "InternalError", "libcurl gives no handle");
-    struct curl_slist *headers = http_transport_prepare(curl, &transport->config, request);
-    set_method(curl, request, &out);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &in);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
-    CURLcode code = curl_easy_perform(curl);
-    long status = 0;
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, NULL);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, NULL);
-    curl_slist_free_all(headers);
-    give_handle(transport, curl);
-    if (code != CURLE_OK)
-        return http_transport_failure(err, code, detail);
-    return http_transport_answer(request->arena, &in, (int)status, ret, err);
+    _cleanup_buf_ Buf out = BUF_INIT(BUF_NO_LIMIT);
+    _cleanup_http_answer_ HttpAnswer answer = {0};
+    _cleanup_free_ char *why = NULL;
+    _cleanup_(transport_call_done) TransportCall call;
+    transport_call_init(&call, &transport->config, transport->path, request);
+    if (request->body)
+        value_write_json(&out, request->body);
+    call.call.has_body = request->body || request->verb == API_CREATE;
+    call.call.body = out.data;
+    call.call.body_len = out.len;
+    int r = http_client_call(transport->http, &call.call, HTTP_TRANSPORT_ANSWER_MAX,
+                             HTTP_TRANSPORT_CALL_SECONDS * NS_PER_SEC, &answer, &why);
+    if (r < 0) {
+        _cleanup_free_ char *text = xasprintf("%s \"%s%s\": %s", call.call.method, transport->config.server,
+                                              call.target.data + strlen(transport->path), why);
+        return http_transport_failure(err, r, text);
+    }
+    return http_transport_answer(request->arena, &answer.body, answer.status, ret, err);
 }
 
 int http_transport_answer(Arena *arena, const Buf *body, int status, Value **ret, ApiError *err) {
@@ -260,23 +173,18 @@ static int transport_watch(ClientTransport *base, const ApiRequest *request,
                            void (*event)(const char *type, Object *object, uint64_t revision, void *userdata),
                            void (*end)(int error, void *userdata), void *userdata, ClientWatch **ret, ApiError *err) {
     HttpTransport *transport = CONTAINER_OF(base, HttpTransport, base);
-    pthread_mutex_lock(&transport->lock);
-    if (!transport->watcher)
-        transport->watcher = http_watcher_new(&transport->config);
-    HttpWatcher *watcher = transport->watcher;
-    pthread_mutex_unlock(&transport->lock);
-    if (!watcher)
-        return api_error_set(err, 500, "InternalError", "no thread for watches");
-    return http_watcher_watch(watcher, request, event, end, userdata, ret, err);
+    (void)err;
+    return http_watch_start(transport->http, &transport->config, transport->path, request, event, end, userdata, ret);
 }
+
+/* ---- its life ---- */
 
 static void transport_free(ClientTransport *base) {
     HttpTransport *transport = CONTAINER_OF(base, HttpTransport, base);
-    http_watcher_free(transport->watcher);
-    while (transport->n_idle > 0)
-        curl_easy_cleanup(transport->idle[--transport->n_idle]);
-    pthread_mutex_destroy(&transport->lock);
+    http_client_free(transport->http);
+    loop_thread_free(transport->thread);
     kubeconfig_done(&transport->config);
+    free(transport->path);
     free(transport);
 }
 
@@ -291,15 +199,59 @@ static void copy_config(const Kubeconfig *from, Kubeconfig *to) {
                        .insecure = from->insecure};
 }
 
+/* "https://host[:port][/path]", with an IPv6 address in brackets. *ret_host is the caller's. */
+static int split_server(const char *url, DuplexConnect *to, char **ret_host, char **ret_path) {
+    to->tls = str_has_prefix(url, "https://");
+    if (!to->tls && !str_has_prefix(url, "http://"))
+        return -EINVAL;
+    const char *host = strstr(url, "://") + 3, *path = host + strcspn(host, "/"), *end = path;
+    const char *bracket = *host == '[' ? memchr(host, ']', (size_t)(path - host)) : NULL;
+    const char *colon = memchr(bracket ? bracket : host, ':', (size_t)(path - (bracket ? bracket : host)));
+    uint64_t port = to->tls ? 443 : 80;
+    if (colon) {
+        _cleanup_free_ char *digits = xstrndup(colon + 1, (size_t)(path - colon - 1));
+        if (str_to_uint64(digits, &port) < 0)
+            port = 0;
+        end = colon;
+    }
+    if (bracket) {
+        if (end != bracket + 1)
+            return -EINVAL;
+        host++;
+        end = bracket;
+    }
+    if (end == host || port < 1 || port > UINT16_MAX || strpbrk(path, "?#"))
+        return -EINVAL;
+    to->port = (uint16_t)port;
+    *ret_host = xstrndup(host, (size_t)(end - host));
+    *ret_path = xstrdup(path);
+    return 0;
+}
+
+static int connect_with(HttpTransport *transport, char **ret_error) {
+    const Kubeconfig *config = &transport->config;
+    _cleanup_free_ char *host = NULL;
+    HttpClientConfig http = {.to = {.server_name = config->tls_server_name,
+                                    .ca_pem = config->insecure ? NULL : config->ca_pem,
+                                    .system_ca = !config->insecure && !config->ca_pem,
+                                    .cert_pem = config->cert_pem,
+                                    .key_pem = config->key_pem,
+                                    .timeout_ns = HTTP_TRANSPORT_CONNECT_SECONDS * NS_PER_SEC}};
+    int r = split_server(config->server, &http.to, &host, &transport->path);
+    if (r < 0) {
+        *ret_error = xasprintf("the server of the kubeconfig is no URL: %s", config->server);
+        return r;
+    }
+    http.to.host = host;
+    r = loop_thread_new("client", THREAD_STACK_SIZE, &transport->thread);
+    if (r < 0) {
+        *ret_error = xasprintf("no thread for a client: %s", strerror(-r));
+        return r;
+    }
+    return http_client_new(loop_thread_loop(transport->thread), &http, &transport->http, ret_error);
+}
+
 int http_transport_new(const Kubeconfig *config, ClientTransport **ret, char **ret_error) {
-    if (config->tls_server_name) {
-        *ret_error = xstrdup("tls-server-name in a kubeconfig is not supported");
-        return -EOPNOTSUPP;
-    }
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
-        *ret_error = xstrdup("libcurl does not start");
-        return -EIO;
-    }
     HttpTransport *transport = NEW0(HttpTransport);
     transport->base = (ClientTransport){.execute = transport_execute,
                                         .list = transport_list,
@@ -307,7 +259,11 @@ int http_transport_new(const Kubeconfig *config, ClientTransport **ret, char **r
                                         .watch_stop = http_watch_stop,
                                         .free = transport_free};
     copy_config(config, &transport->config);
-    pthread_mutex_init(&transport->lock, NULL);
+    int r = connect_with(transport, ret_error);
+    if (r < 0) {
+        transport_free(&transport->base);
+        return r;
+    }
     *ret = &transport->base;
     return 0;
 }

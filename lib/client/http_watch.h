@@ -1,24 +1,25 @@
-/* All watches of an HTTP transport on one thread. Inside lib/client only. */
+/* One watch over HTTP. Inside lib/client only. */
 #pragma once
 
 #include "client/client.h"
 #include "client/kubeconfig.h"
+#include "http/client.h"
 
-#include <curl/curl.h>
-
-typedef struct HttpWatcher HttpWatcher;
-
-/* Borrows the configuration for its life. NULL when no thread can be had. */
-HttpWatcher *http_watcher_new(const Kubeconfig *config);
-void http_watcher_free(HttpWatcher *watcher); /* every watch has been stopped */
-int http_watcher_watch(HttpWatcher *watcher, const ApiRequest *request,
-                       void (*event)(const char *type, Object *object, uint64_t revision, void *userdata),
-                       void (*end)(int error, void *userdata), void *userdata, ClientWatch **ret, ApiError *err);
+int http_watch_start(HttpClient *http, const Kubeconfig *config, const char *base, const ApiRequest *request,
+                     void (*event)(const char *type, Object *object, uint64_t revision, void *userdata),
+                     void (*end)(int error, void *userdata), void *userdata, ClientWatch **ret);
 void http_watch_stop(ClientWatch *watch);
 
-/* What http_transport.c shares: a handle with the credentials, a request's URL and headers (free the list after use),
- * and errors. */
-CURL *http_transport_handle(const Kubeconfig *config);
-struct curl_slist *http_transport_prepare(CURL *curl, const Kubeconfig *config, const ApiRequest *request);
-int http_transport_failure(ApiError *err, CURLcode code, const char *detail);
+/* What http_transport.c shares: a request's target and header fields, and errors. */
+#define TRANSPORT_FIELDS_MAX 4
+typedef struct TransportCall {
+    HttpCall call;
+    Buf target;
+    HttpHeader fields[TRANSPORT_FIELDS_MAX];
+    char *bearer; /* a secret; NULL: none */
+} TransportCall;
+/* `base`: the path of the server's URL, or "". */
+void transport_call_init(TransportCall *call, const Kubeconfig *config, const char *base, const ApiRequest *request);
+void transport_call_done(TransportCall *call);
+int http_transport_failure(ApiError *err, int error, const char *why);
 int http_transport_answer(Arena *arena, const Buf *body, int status, Value **ret, ApiError *err);

@@ -3,22 +3,12 @@
  * else is the loop's. No callback runs under the lock.
  *  - While connected (from attach to the end) it holds a reference to itself. `closed` runs exactly once after start.
  */
-#define LOG_COMPONENT "http"
 #include "http/duplex.h"
 
-#include "base/log.h"
 #include "http/duplex_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/x509v3.h>
-#include <poll.h>
-#include <stdio.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define DUPLEX_READ_SIZE 32768 /* two TLS records */
@@ -436,170 +426,17 @@ void duplex_fail(Duplex *duplex, int error) {
     pthread_mutex_unlock(&duplex->lock);
 }
 
+Duplex *duplex_of(Loop *loop, Transport transport) {
+    Duplex *duplex = duplex_new(loop, NULL);
+    Buf in = BUF_INIT(0), out = BUF_INIT(0);
+    duplex_attach(duplex, transport, &in, &out);
+    return duplex;
+}
+
 int duplex_from_fd(Loop *loop, int fd, Duplex **ret) {
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return -errno;
-    Duplex *duplex = duplex_new(loop, NULL);
-    Buf in = BUF_INIT(0), out = BUF_INIT(0);
-    duplex_attach(duplex, (Transport){.fd = fd}, &in, &out);
-    *ret = duplex;
-    return 0;
-}
-
-static int wait_for(int fd, short events, uint64_t deadline) {
-    for (;;) {
-        uint64_t now = now_monotonic_ns();
-        if (now >= deadline)
-            return -ETIMEDOUT;
-        struct pollfd p = {.fd = fd, .events = events};
-        int n = poll(&p, 1, (int)MIN((deadline - now) / NS_PER_MS + 1, (uint64_t)INT32_MAX));
-        if (n > 0)
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return -errno;
-    }
-}
-
-static int connect_one(const struct addrinfo *address, uint64_t deadline) {
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    int r = connect(fd, address->ai_addr, address->ai_addrlen) < 0 ? -errno : 0;
-    if (r == -EINPROGRESS) {
-        r = wait_for(fd, POLLOUT, deadline);
-        int error = 0;
-        socklen_t len = sizeof error;
-        if (r == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0)
-            r = -error;
-    }
-    if (r < 0) {
-        close(fd);
-        return r;
-    }
-    int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    return fd;
-}
-
-static int connect_any(const char *host, uint16_t port, uint64_t deadline, bool *ret_unknown) {
-    char service[8];
-    snprintf(service, sizeof service, "%u", port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
-    int r = getaddrinfo(host, service, &hints, &list);
-    *ret_unknown = r != 0;
-    if (r != 0)
-        return r == EAI_SYSTEM ? -errno : -EHOSTUNREACH;
-    r = -EHOSTUNREACH;
-    for (struct addrinfo *a = list; a; a = a->ai_next) {
-        r = connect_one(a, deadline);
-        if (r >= 0 || r == -ETIMEDOUT)
-            break;
-    }
-    freeaddrinfo(list);
-    return r;
-}
-
-/* As Go's resolver, net.OpError and crypto/tls say it: clients and people search for these words. */
-static char *dial_error(const DuplexConnect *to, int error, bool unknown) {
-    bool six = strchr(to->host, ':') != NULL;
-    if (unknown)
-        return xasprintf("dial tcp: lookup %s: no such host", to->host);
-    if (error == -ETIMEDOUT)
-        return xasprintf("dial tcp %s%s%s:%u: i/o timeout", six ? "[" : "", to->host, six ? "]" : "", to->port);
-    char *text = xasprintf("dial tcp %s%s%s:%u: connect: %s", six ? "[" : "", to->host, six ? "]" : "", to->port,
-                           strerror(-error));
-    char *why = text + strlen(text) - strlen(strerror(-error));
-    if (*why >= 'A' && *why <= 'Z')
-        *why = (char)(*why + 32);
-    return text;
-}
-
-static char *handshake_error(const DuplexConnect *to, int error, long verify) {
-    static const char prefix[] = "tls: failed to verify certificate: x509:";
-    switch (verify) {
-    case X509_V_OK:
-        break;
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-        return xasprintf("%s certificate signed by unknown authority", prefix);
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        return xasprintf("%s certificate has expired or is not yet valid", prefix);
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        return xasprintf("%s certificate is not valid for %s", prefix, to->server_name ? to->server_name : to->host);
-    default:
-        return xasprintf("%s %s", prefix, X509_verify_cert_error_string(verify));
-    }
-    return error == -ETIMEDOUT    ? xstrdup("net/http: TLS handshake timeout")
-           : error == -ECONNRESET ? xstrdup("EOF")
-           : error == -EPROTO     ? xstrdup("tls: first record does not look like a TLS handshake")
-                                  : xasprintf("tls: %s", strerror(-error));
-}
-
-static int client_handshake(Transport *t, const DuplexConnect *to, uint64_t deadline) {
-    const char *name = to->server_name ? to->server_name : to->host;
-    X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
-    if (X509_VERIFY_PARAM_set1_ip_asc(param, name) != 1) {
-        SSL_set_tlsext_host_name(t->ssl, name);
-        if (SSL_set1_host(t->ssl, name) != 1)
-            return -EINVAL;
-    }
-    static const unsigned char alpn[] = "\x08http/1.1"; /* upgrades are of HTTP/1.1 */
-    SSL_set_alpn_protos(t->ssl, alpn, sizeof alpn - 1);
-    for (;;) {
-        uint32_t events = EPOLLIN;
-        int r = transport_handshake(t, &events);
-        if (r != -EAGAIN) {
-            long verify = SSL_get_verify_result(t->ssl);
-            if (r < 0 && verify != X509_V_OK && !to->ret_error)
-                log_warn("TLS to %s:%u: %s", to->host, to->port, X509_verify_cert_error_string(verify));
-            return r < 0 && verify != X509_V_OK ? -EACCES : r;
-        }
-        r = wait_for(t->fd, events & EPOLLOUT ? POLLOUT : POLLIN, deadline);
-        if (r < 0)
-            return r;
-    }
-}
-
-int duplex_connect(Loop *loop, const DuplexConnect *to, Duplex **ret) {
-    uint64_t deadline = now_monotonic_ns() + to->timeout_ns;
-    if (!to->timeout_ns)
-        deadline = UINT64_MAX;
-    SSL_CTX *ctx = NULL;
-    bool unknown;
-    TlsTrust trust = {.ca_file = to->ca_file, .ca_pem = to->ca_pem, .system = to->system_ca};
-    int r = to->tls ? tls_client_context(&trust, to->cert_file, to->key_file, &ctx) : 0;
-    if (r < 0) {
-        if (to->ret_error)
-            *to->ret_error = xstrdup("unable to load root certificates");
-        return r;
-    }
-    int fd = connect_any(to->host, to->port, deadline, &unknown);
-    Transport transport = {.fd = -1};
-    r = fd < 0 ? fd : transport_init(&transport, fd, ctx, false);
-    SSL_CTX_free(ctx);
-    if (r < 0 && to->ret_error)
-        *to->ret_error = dial_error(to, r, unknown);
-    if (r == 0 && to->tls) {
-        r = client_handshake(&transport, to, deadline);
-        if (r < 0 && to->ret_error)
-            *to->ret_error = handshake_error(to, r, SSL_get_verify_result(transport.ssl));
-    }
-    ERR_clear_error();
-    if (r < 0) {
-        transport_done(&transport);
-        return r;
-    }
-    Duplex *duplex = duplex_new(loop, NULL);
-    Buf in = BUF_INIT(0), out = BUF_INIT(0);
-    duplex_attach(duplex, transport, &in, &out);
-    *ret = duplex;
+    *ret = duplex_of(loop, (Transport){.fd = fd});
     return 0;
 }

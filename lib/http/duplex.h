@@ -5,6 +5,8 @@
 #include "base/buf.h"
 #include "loop/loop.h"
 
+#include <stdatomic.h>
+
 typedef struct Duplex Duplex;
 
 typedef struct DuplexOps {
@@ -44,9 +46,10 @@ typedef struct DuplexConnect {
     bool tls;
     const char *server_name; /* for verification; NULL: host */
     const char *ca_file, *cert_file, *key_file;
-    const char *ca_pem;
+    const char *ca_pem, *cert_pem, *key_pem; /* the same as text; a certificate in both: the text's */
     bool system_ca;
     uint64_t timeout_ns;
+    const atomic_bool *cancel; /* once set, -ECANCELED within a moment (but not from within a lookup); may be NULL */
     char **ret_error; /* why it failed, in the words of Go's net and crypto/tls; owned by the caller; may be NULL */
 } DuplexConnect;
 int duplex_connect(Loop *loop, const DuplexConnect *to, Duplex **ret);

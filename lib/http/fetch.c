@@ -5,119 +5,57 @@
 #include "http/duplex_internal.h"
 
 #include <errno.h>
-#include <http_parser.h>
-#include <strings.h>
 
 #define FETCH_HEAD_MAX (64 * 1024)
+#define CANCEL_POLL_NS (100 * NS_PER_MS)
 
 typedef struct Fetching {
     Loop *loop;
     Duplex *duplex;
-    http_parser parser;
-    HttpFetched *result;
-    Buf name, value; /* of the header being read */
-    char **keep;     /* where its value goes; NULL: nowhere */
-    bool in_value, done, over;
+    AnswerReader reader;
+    const HttpFetch *fetch;
+    HttpAnswer *answer;
+    bool over;
     int error;
+    uint64_t deadline; /* monotonic ns */
 } Fetching;
 
-void http_fetched_done(HttpFetched *fetched) {
-    buf_done(&fetched->body);
-    free(fetched->content_type);
-    free(fetched->etag);
-    *fetched = (HttpFetched){0};
-}
-
-static void end_field(Fetching *f) {
-    if (f->keep && !*f->keep && f->value.data)
-        *f->keep = xstrdup(f->value.data);
-    f->keep = NULL;
-    buf_clear(&f->name);
-    buf_clear(&f->value);
-    f->in_value = false;
-}
-
-static int on_field(http_parser *parser, const char *at, size_t n) {
-    Fetching *f = parser->data;
-    if (f->in_value)
-        end_field(f);
-    buf_append(&f->name, at, n);
-    return f->name.failed;
-}
-
-static int on_value(http_parser *parser, const char *at, size_t n) {
-    Fetching *f = parser->data;
-    const char *name = str_or(f->name.data, "");
-    if (!f->in_value)
-        f->keep = strcasecmp(name, "content-type") == 0 ? &f->result->content_type
-                  : strcasecmp(name, "etag") == 0       ? &f->result->etag
-                                                        : NULL;
-    f->in_value = true;
-    buf_append(&f->value, at, n);
-    return f->value.failed;
-}
-
-static int on_head(http_parser *parser) {
-    end_field(parser->data);
-    return 0;
-}
-
-static int on_body(http_parser *parser, const char *at, size_t n) {
-    Fetching *f = parser->data;
-    buf_append(&f->result->body, at, n);
-    f->error = f->result->body.failed ? -EFBIG : 0;
-    return f->result->body.failed;
-}
-
-static int on_complete(http_parser *parser) {
-    Fetching *f = parser->data;
-    if (parser->status_code < 200)
-        return 0; /* another head follows */
-    f->done = true;
-    http_parser_pause(parser, 1);
-    return 0;
-}
-
-static const http_parser_settings settings = {
-    .on_header_field = on_field,
-    .on_header_value = on_value,
-    .on_headers_complete = on_head,
-    .on_body = on_body,
-    .on_message_complete = on_complete,
-};
-
-static void parse(Fetching *f, const char *p, size_t n) {
-    if (f->done || f->error)
-        return;
-    http_parser_execute(&f->parser, &settings, p, n);
-    enum http_errno e = HTTP_PARSER_ERRNO(&f->parser);
-    if (!f->done && !f->error && e != HPE_OK)
-        f->error = -EPROTO;
+static int on_body(const char *p, size_t n, void *userdata) {
+    Fetching *f = userdata;
+    if (f->fetch->cut_body)
+        n = MIN(n, f->fetch->max_body - f->answer->body.len); /* the rest is read and dropped */
+    buf_append(&f->answer->body, p, n);
+    return f->answer->body.failed ? -EFBIG : 0;
 }
 
 static void on_data(Duplex *duplex, const void *p, size_t n, void *userdata) {
     Fetching *f = userdata;
-    parse(f, p, n);
-    if (f->done || f->error)
+    if (f->over)
+        return;
+    f->error = answer_read(&f->reader, p, n);
+    if (f->reader.done || f->error)
         duplex_close(duplex);
 }
 
 static void on_closed(Duplex *duplex, int error, void *userdata) {
     Fetching *f = userdata;
     (void)duplex;
-    if (error == 0)
-        parse(f, NULL, 0); /* the end of a body without a length */
     if (f->over)
         return;
-    if (!f->done && !f->error)
-        f->error = error ? error : -ECONNRESET;
+    if (!f->reader.done && !f->error)
+        f->error = error ? error : answer_end(&f->reader);
     loop_exit(f->loop, 0);
 }
 
-static void on_timeout(Source *source, void *userdata) {
-    (void)source;
+static void on_time(Source *source, void *userdata) {
     Fetching *f = userdata;
-    f->error = -ETIMEDOUT;
+    uint64_t now = now_monotonic_ns();
+    const atomic_bool *cancel = f->fetch->to.cancel;
+    if (now < f->deadline && !(cancel && atomic_load(cancel))) {
+        timer_set(source, cancel ? MIN(f->deadline, now + CANCEL_POLL_NS) : f->deadline);
+        return;
+    }
+    f->error = now < f->deadline ? -ECANCELED : -ETIMEDOUT;
     loop_exit(f->loop, 0);
 }
 
@@ -158,39 +96,42 @@ static const char *why(int error) {
     }
 }
 
-int http_fetch(const HttpFetch *fetch, HttpFetched *ret, char **ret_error) {
+static void run(Fetching *f) {
     static const DuplexOps ops = {.data = on_data, .closed = on_closed};
-    _cleanup_(loop_freep) Loop *loop = NULL;
+    static const AnswerOps answer_ops = {.body = on_body};
     _cleanup_(source_unrefp) Source *timer = NULL;
+    f->error = loop_add_timer(f->loop, now_monotonic_ns(), on_time, f, &timer);
+    if (f->error < 0)
+        return;
+    answer_reader_init(&f->reader, false, f->answer, &answer_ops, f);
+    duplex_start(f->duplex, &ops, f);
+    loop_run(f->loop);
+    answer_reader_done(&f->reader);
+}
+
+int http_fetch(const HttpFetch *fetch, HttpAnswer *ret, char **ret_error) {
+    _cleanup_(loop_freep) Loop *loop = NULL;
     _cleanup_free_ char *error = NULL;
-    HttpFetched result = {.body = BUF_INIT(fetch->max_body)};
-    Fetching f = {.result = &result, .name = BUF_INIT(FETCH_HEAD_MAX), .value = BUF_INIT(FETCH_HEAD_MAX)};
-    uint64_t deadline = now_monotonic_ns() + fetch->to.timeout_ns;
+    _cleanup_http_answer_ HttpAnswer answer = {.body = BUF_INIT(fetch->max_body)};
+    Fetching f = {.fetch = fetch, .answer = &answer, .deadline = now_monotonic_ns() + fetch->to.timeout_ns};
     DuplexConnect to = fetch->to;
     to.ret_error = &error;
     int r = loop_new(&loop);
     f.loop = loop;
     r = r < 0 ? r : duplex_connect(loop, &to, &f.duplex);
     r = r < 0 ? r : ask(&f, fetch);
-    r = r < 0 ? r : loop_add_timer(loop, deadline, on_timeout, &f, &timer);
     if (r == 0) {
-        http_parser_init(&f.parser, HTTP_RESPONSE);
-        f.parser.data = &f;
-        duplex_start(f.duplex, &ops, &f);
-        loop_run(loop);
-        r = f.done ? 0 : f.error;
-        result.status = (int)f.parser.status_code;
+        run(&f);
+        r = f.reader.done ? 0 : f.error;
     }
     if (f.duplex)
         discard(&f);
-    buf_done(&f.name);
-    buf_done(&f.value);
     if (r < 0) {
-        http_fetched_done(&result);
         if (ret_error)
             *ret_error = error ? TAKE_PTR(error) : xstrdup(why(r));
         return r;
     }
-    *ret = result;
+    *ret = answer;
+    answer = (HttpAnswer){0};
     return 0;
 }

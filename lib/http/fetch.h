@@ -2,25 +2,19 @@
  * never a loop's. */
 #pragma once
 
+#include "http/answer.h"
 #include "http/duplex.h"
 #include "http/server.h"
 
 typedef struct HttpFetch {
-    DuplexConnect to; /* its timeout_ns is for the whole; ret_error is not used */
+    DuplexConnect to; /* its timeout_ns and cancel are for the whole; ret_error is not used */
     const char *target;
     const HttpHeader *headers; /* Host and Accept among them */
     size_t n_headers;
     size_t max_body; /* bytes; past it -EFBIG */
+    bool cut_body;   /* past it, what comes is dropped instead */
 } HttpFetch;
 
-typedef struct HttpFetched {
-    int status;
-    Buf body;
-    char *content_type, *etag; /* NULL: absent */
-} HttpFetched;
-void http_fetched_done(HttpFetched *fetched);
-#define _cleanup_http_fetched_ _cleanup_(http_fetched_done)
-
 /* 0 with any status, or negative errno and *ret_error (may be NULL; owned by the caller) in the words of Go's net
- * packages. */
-int http_fetch(const HttpFetch *fetch, HttpFetched *ret, char **ret_error);
+ * packages. -EPROTO: before TLS is up, the server speaks something else ("tls: ..."); after, it does not speak HTTP. */
+int http_fetch(const HttpFetch *fetch, HttpAnswer *ret, char **ret_error);

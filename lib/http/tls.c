@@ -185,12 +185,36 @@ static int trust_pem(SSL_CTX *ctx, const char *pem) {
     return n > 0 ? 0 : -EINVAL;
 }
 
-int tls_client_context(const TlsTrust *trust, const char *cert_file, const char *key_file, SSL_CTX **ret) {
+static int use_pem(SSL_CTX *ctx, const char *cert_pem, const char *key_pem) {
+    _cleanup_(bio_freep) BIO *certs = BIO_new_mem_buf(cert_pem, -1), *keys = BIO_new_mem_buf(key_pem, -1);
+    X509 *cert = certs ? PEM_read_bio_X509(certs, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = keys ? PEM_read_bio_PrivateKey(keys, NULL, NULL, (void *)"") : NULL;
+    bool fine = cert && key && SSL_CTX_use_certificate(ctx, cert) == 1 && SSL_CTX_use_PrivateKey(ctx, key) == 1 &&
+                SSL_CTX_check_private_key(ctx) == 1;
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    for (X509 *more; fine && (more = PEM_read_bio_X509(certs, NULL, NULL, NULL));)
+        if (SSL_CTX_add0_chain_cert(ctx, more) != 1) {
+            X509_free(more);
+            fine = false;
+        }
+    if (!fine)
+        return -EKEYREJECTED;
+    ERR_clear_error(); /* the end of the text is one */
+    return 0;
+}
+
+int tls_client_context(const TlsTrust *trust, const TlsIdentity *identity, SSL_CTX **ret) {
     SSL_CTX *ctx = context_new(TLS_client_method());
     if (!ctx)
         return context_failed(ctx, "TLS");
-    if (cert_file && key_file) {
-        int r = context_use_cert(ctx, cert_file, key_file);
+    if (identity->cert_pem && identity->key_pem) {
+        if (use_pem(ctx, identity->cert_pem, identity->key_pem) < 0) {
+            context_failed(ctx, "the client certificate and its key");
+            return -EKEYREJECTED;
+        }
+    } else if (identity->cert_file && identity->key_file) {
+        int r = context_use_cert(ctx, identity->cert_file, identity->key_file);
         if (r < 0)
             return r;
     }

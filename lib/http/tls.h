@@ -18,8 +18,14 @@ typedef struct TlsTrust {
     const char *ca_pem; /* the certificates themselves */
     bool system;        /* what the system trusts */
 } TlsTrust;
-/* Client side; files may be NULL. */
-int tls_client_context(const TlsTrust *trust, const char *cert_file, const char *key_file, SSL_CTX **ret);
+/* Who a client is: a certificate (chain) and its key, in files or as PEM text; the text counts when there are both. All
+ * NULL: nobody. */
+typedef struct TlsIdentity {
+    const char *cert_file, *key_file;
+    const char *cert_pem, *key_pem;
+} TlsIdentity;
+/* Client side. -ENOENT, -EINVAL (the trust), -EKEYREJECTED (the text of the identity); logged. */
+int tls_client_context(const TlsTrust *trust, const TlsIdentity *identity, SSL_CTX **ret);
 /* OpenSSL's queued errors as one text, for logs. Empties the queue. */
 char *tls_errors(char *out, size_t size);
 
