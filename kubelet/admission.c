@@ -2,8 +2,10 @@
  * words are those of the reference's predicate and sysctl admission (pkg/kubelet/lifecycle, pkg/kubelet/sysctl). Who is
  * let in holds its share of the node until its last container has ended. */
 #include "kubelet/internal.h"
+#include "kubelet/preemption.h"
 
 #include "api/node_affinity.h"
+#include "api/quantity.h"
 #include "api/toleration.h"
 #include "base/str.h"
 
@@ -11,41 +13,10 @@
 #include <stdio.h>
 
 #define NODE_WAIT_NS (NS_PER_SEC / 5) /* until the node's own object is known */
+#define ROOM_WAIT_NS (2 * NS_PER_SEC) /* until others have ended; their end queues the pod sooner */
 #define NO_MATCH "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
 
 /* ---- what pods hold ---- */
-
-static void add_ports(const Value *containers, bool sidecars_only, PodDemand *demand) {
-    const Value *c, *p;
-    VALUE_FOREACH (c, containers) {
-        if (sidecars_only && !container_is_sidecar(c))
-            continue;
-        VALUE_FOREACH (p, value_get(c, "ports")) {
-            int64_t port = value_get_int(p, "hostPort", 0);
-            if (port <= 0 || port > UINT16_MAX)
-                continue;
-            demand->ports = xreallocn(demand->ports, demand->n_ports + 1, sizeof *demand->ports);
-            HostPort *to = &demand->ports[demand->n_ports++];
-            *to = (HostPort){.port = (uint16_t)port};
-            snprintf(to->protocol, sizeof to->protocol, "%s", str_or(value_get_str(p, "protocol"), "TCP"));
-            const char *ip = str_or(value_get_str(p, "hostIP"), "");
-            snprintf(to->ip, sizeof to->ip, "%s", *ip ? ip : "0.0.0.0");
-        }
-    }
-}
-
-static void demand_of(const Value *pod, PodDemand *ret) {
-    *ret = (PodDemand){0};
-    pod_resources(pod, &ret->resources);
-    ret->qos = pod_qos_class(pod);
-    add_ports(pod_containers(pod), false, ret);
-    add_ports(pod_init_containers(pod), true, ret);
-}
-
-void demand_done(PodDemand *demand) {
-    free(demand->ports);
-    *demand = (PodDemand){0};
-}
 
 /* Under the lock: the cgroup of burstable pods has the CPU that those of them which hold some ask for. */
 static void share_cpu(Kubelet *k) {
@@ -55,7 +26,7 @@ static void share_cpu(Kubelet *k) {
     const Pod *p;
     STRMAP_FOREACH (k->pods, uid, p)
         if (p->holds && p->demand.qos == QOS_BURSTABLE)
-            milli += p->demand.resources.cpu_request_milli;
+            milli += demand_amount(&p->demand, "cpu");
     if (milli != k->burstable_milli && cgroups_burstable_share(k->cgroups, milli, &error) < 0)
         log_warn("the CPU share of burstable pods cannot be set: %s", error);
     k->burstable_milli = milli;
@@ -77,14 +48,14 @@ void pod_hold(Kubelet *k, Pod *p, const Value *pod) {
     pthread_mutex_unlock(&k->lock);
 }
 
-void resizes_retry(Kubelet *k) {
+void room_was_made(Kubelet *k) {
     size_t n = 0;
     pthread_mutex_lock(&k->lock);
     char **uids = NEWN0(char *, strmap_size(k->pods) + 1);
     const char *uid;
     Pod *p;
     STRMAP_FOREACH (k->pods, uid, p)
-        if (p->resize_waits)
+        if (p->waits_for_room)
             uids[n++] = xstrdup(uid);
     pthread_mutex_unlock(&k->lock);
     for (size_t i = 0; i < n; i++) {
@@ -97,81 +68,183 @@ void resizes_retry(Kubelet *k) {
 void pod_release(Kubelet *k, Pod *p) {
     pthread_mutex_lock(&k->lock);
     bool held = p->holds;
-    p->holds = false;
+    p->holds = p->waits_for_room = false;
     demand_done(&p->demand);
     if (held)
         share_cpu(k);
     pthread_mutex_unlock(&k->lock);
     if (held)
-        resizes_retry(k);
+        room_was_made(k);
 }
 
 /* ---- does it fit? ---- */
-
-static bool same_port(const HostPort *a, const HostPort *b) {
-    return a->port == b->port && streq(a->protocol, b->protocol) &&
-           (streq(a->ip, b->ip) || streq(a->ip, "0.0.0.0") || streq(b->ip, "0.0.0.0"));
-}
-
-static bool ports_clash(const PodDemand *a, const PodDemand *b) {
-    for (size_t i = 0; i < a->n_ports; i++)
-        for (size_t j = 0; j < b->n_ports; j++)
-            if (same_port(&a->ports[i], &b->ports[j]))
-                return true;
-    return false;
-}
 
 typedef struct Verdict {
     const char *reason, *message; /* reason NULL: it fits */
 } Verdict;
 
-/* Under the lock: of what the others leave. */
-static Verdict check_resources(PodSync *s, const PodDemand *demand, bool *ret_ports_clash) {
-    const PodResources *want = &demand->resources;
-    int64_t pods = 0, used[3] = {0}, capacity[3];
-    const int64_t wanted[3] = {want->cpu_request_milli, want->memory_request, want->ephemeral_request};
-    static const char *const names[3] = {"cpu", "memory", "ephemeral-storage"};
+/* What the pod asks for more of than there is left. */
+typedef struct Lack {
+    const char *resource;
+    int64_t requested, used, capacity;
+} Lack;
+
+typedef struct Fit {
+    Lack *lacks;
+    size_t n;
+    bool ports_clash;
+} Fit;
+
+/* Of the node's own resources what this agent computes, of others what its object says; -1: it has no such resource. */
+static int64_t capacity_of(PodSync *s, const Object *node, const char *resource) {
+    static const char *const own[] = {"cpu", "memory", "ephemeral-storage"};
+    int64_t amounts[ELEMENTSOF(own)];
+    node_allocatable(s->k, &amounts[0], &amounts[1], &amounts[2]);
+    for (size_t i = 0; i < ELEMENTSOF(own); i++)
+        if (streq(resource, own[i]))
+            return amounts[i];
+    const Value *allocatable = value_path(object_value(node, s->arena), "status", "allocatable", NULL), *text;
+    Quantity q;
+    if (!(text = value_get(allocatable, resource)) || !value_str(text) || quantity_parse(value_str(text), &q) < 0)
+        return -1;
+    return quantity_value(&q);
+}
+
+/* Under the lock: of what the others leave. Extended resources that the node does not have at all are others' business
+ * (removeMissingExtendedResources). `capacity`: of each request, as capacity_of. */
+static Fit fit_of(PodSync *s, const PodDemand *demand, const int64_t *capacity) {
+    Fit fit = {.lacks = arena_alloc0(s->arena, (demand->n_requests + 1) * sizeof *fit.lacks)};
+    int64_t pods = 0, *used = arena_alloc0(s->arena, (demand->n_requests + 1) * sizeof *used);
     const char *uid;
     const Pod *p;
-    node_allocatable(s->k, &capacity[0], &capacity[1], &capacity[2]);
-    *ret_ports_clash = false;
     STRMAP_FOREACH (s->k->pods, uid, p) {
         if (p == s->p || !p->holds)
             continue;
         pods++;
-        used[0] += p->demand.resources.cpu_request_milli;
-        used[1] += p->demand.resources.memory_request;
-        used[2] += p->demand.resources.ephemeral_request;
-        *ret_ports_clash = *ret_ports_clash || ports_clash(demand, &p->demand);
+        for (size_t i = 0; i < demand->n_requests; i++)
+            used[i] += demand_amount(&p->demand, demand->requests[i].name);
+        fit.ports_clash = fit.ports_clash || demand_ports_clash(demand, &p->demand);
     }
     if (pods + 1 > s->k->config.max_pods)
-        return (Verdict){"OutOfpods", arena_printf(s->arena,
-                                                   "Node didn't have enough resource: pods, requested: 1, used: %lld, "
-                                                   "capacity: %lld",
-                                                   (long long)pods, (long long)s->k->config.max_pods)};
-    for (size_t i = 0; i < 3; i++)
-        if (wanted[i] > 0 && wanted[i] > capacity[i] - used[i])
-            return (Verdict){arena_printf(s->arena, "OutOf%s", names[i]),
-                             arena_printf(s->arena,
-                                          "Node didn't have enough resource: %s, requested: %lld, used: %lld, "
-                                          "capacity: %lld",
-                                          names[i], (long long)wanted[i], (long long)used[i], (long long)capacity[i])};
-    return (Verdict){0};
+        fit.lacks[fit.n++] = (Lack){"pods", 1, pods, s->k->config.max_pods};
+    static const char *const first[] = {"cpu", "memory", "ephemeral-storage", NULL};
+    for (size_t turn = 0; turn <= ELEMENTSOF(first) - 1; turn++) /* these before all others, as the reference */
+        for (size_t i = 0; i < demand->n_requests; i++) {
+            const Request *r = &demand->requests[i];
+            bool its_turn = first[turn] ? streq(r->name, first[turn]) : !str_in(r->name, first);
+            if (!its_turn || (capacity[i] < 0 && resource_is_extended(r->name)))
+                continue;
+            int64_t room = MAX(capacity[i], (int64_t)0);
+            if (r->amount > room - used[i])
+                fit.lacks[fit.n++] = (Lack){arena_strdup(s->arena, r->name), r->amount, used[i], room};
+        }
+    return fit;
+}
+
+static const int64_t *capacities(PodSync *s, const PodDemand *demand, const Object *node) {
+    int64_t *list = arena_alloc0(s->arena, (demand->n_requests + 1) * sizeof *list);
+    for (size_t i = 0; i < demand->n_requests; i++)
+        list[i] = capacity_of(s, node, demand->requests[i].name);
+    return list;
+}
+
+static Verdict lack_verdict(PodSync *s, const Fit *fit) {
+    if (!fit->n)
+        return (Verdict){0};
+    const Lack *lack = &fit->lacks[0];
+    return (Verdict){arena_printf(s->arena, "OutOf%s", lack->resource),
+                     arena_printf(s->arena,
+                                  "Node didn't have enough resource: %s, requested: %lld, used: %lld, "
+                                  "capacity: %lld",
+                                  lack->resource, (long long)lack->requested, (long long)lack->used,
+                                  (long long)lack->capacity)};
 }
 
 bool pod_hold_resized(PodSync *s, const Value *desired, const char **ret_message) {
     PodDemand demand;
-    bool clash;
+    _cleanup_object_ Object *node = informer_lookup(s->k->nodes_informer, NULL, s->k->config.node_name);
     demand_of(desired, &demand);
+    const int64_t *capacity = capacities(s, &demand, node);
     pthread_mutex_lock(&s->k->lock);
-    Verdict v = check_resources(s, &demand, &clash);
-    if (v.reason)
+    Fit fit = fit_of(s, &demand, capacity);
+    if (fit.n)
         demand_done(&demand);
     else
         hold(s->k, s->p, &demand);
     pthread_mutex_unlock(&s->k->lock);
-    *ret_message = v.message;
-    return !v.reason;
+    *ret_message = lack_verdict(s, &fit).message;
+    return !fit.n;
+}
+
+/* ---- a critical pod makes room ---- */
+
+/* Under the lock: the pods it could be at the cost of; one that is ending already is no use twice. References. */
+static Candidate *candidates(PodSync *s, size_t *ret_n) {
+    Candidate *list = arena_alloc0(s->arena, (strmap_size(s->k->pods) + 1) * sizeof *list);
+    size_t n = 0;
+    const char *uid;
+    Pod *p;
+    STRMAP_FOREACH (s->k->pods, uid, p)
+        if (p != s->p && p->holds && !p->eviction) {
+            p->refs++;
+            list[n++] = (Candidate){.demand = &p->demand, .userdata = p};
+        }
+    *ret_n = n;
+    return list;
+}
+
+static void preempt(PodSync *s, Pod *p) {
+    static const PodEviction why = {(char *)"Preempting", (char *)"Preempted in order to admit critical pod",
+                                    (char *)"Pod was preempted by Kubelet to accommodate a critical pod.", -1};
+    _cleanup_object_ Object *object = pod_object(s->k, p, NULL);
+    event_record(s->k->events, object, NULL, "Warning", why.reason, "%s", why.message);
+    log_info("ending pod %s/%s to make room for the critical pod %s/%s", p->ns, p->name, s->p->ns, s->p->name);
+    pod_evict(s->k, p, &why);
+}
+
+/* Holds the pod's share at once, so that nobody else takes the room that is made. Takes the demand. */
+static Verdict make_room(PodSync *s, PodDemand *demand, const Fit *fit) {
+    Shortage *shortages = arena_alloc0(s->arena, fit->n * sizeof *shortages);
+    size_t n;
+    const char *error = NULL;
+    for (size_t i = 0; i < fit->n; i++)
+        shortages[i] =
+            (Shortage){fit->lacks[i].resource, fit->lacks[i].requested - (fit->lacks[i].capacity - fit->lacks[i].used)};
+    pthread_mutex_lock(&s->k->lock);
+    Candidate *list = candidates(s, &n);
+    bool found = preemption_choose(s->arena, demand, list, n, shortages, fit->n, &error);
+    if (found) {
+        hold(s->k, s->p, demand);
+        s->p->waits_for_room = true;
+    } else
+        demand_done(demand);
+    pthread_mutex_unlock(&s->k->lock);
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].chosen)
+            preempt(s, list[i].userdata);
+        pod_unref(s->k, list[i].userdata);
+    }
+    s->p->preempts = found;
+    if (found)
+        return (Verdict){0};
+    return (Verdict){"UnexpectedAdmissionError",
+                     arena_printf(s->arena,
+                                  "Unexpected error while attempting to recover from admission failure: preemption: "
+                                  "error finding a set of pods to preempt: %s",
+                                  error)};
+}
+
+/* Have those that were ended for it left? */
+static bool room_is_there(PodSync *s, const Object *node) {
+    PodDemand demand;
+    demand_of(s->pod, &demand);
+    const int64_t *capacity = capacities(s, &demand, node);
+    pthread_mutex_lock(&s->k->lock);
+    bool there = fit_of(s, &demand, capacity).n == 0;
+    s->p->waits_for_room = !there;
+    pthread_mutex_unlock(&s->k->lock);
+    demand_done(&demand);
+    return there;
 }
 
 /* ---- may it run here? ---- */
@@ -250,21 +323,23 @@ static Verdict check(PodSync *s, const Object *node) {
         v = check_os(s->pod, node);
     if (v.reason)
         return v;
-    bool matches = node_matches(s, node), clash;
+    bool matches = node_matches(s, node);
     PodDemand demand;
     demand_of(s->pod, &demand);
+    const int64_t *capacity = capacities(s, &demand, node);
     pthread_mutex_lock(&s->k->lock);
-    v = check_resources(s, &demand, &clash);
-    if (!v.reason)
+    Fit fit = fit_of(s, &demand, capacity);
+    Verdict place = check_placement(s, node, matches, fit.ports_clash);
+    bool critical = demand.critical; /* one that fits no other way makes itself room */
+    v = fit.n && !critical ? lack_verdict(s, &fit) : place;
+    bool fits = !v.reason && !fit.n;
+    if (fits)
         hold(s->k, s->p, &demand); /* before the next one is asked */
-    else
-        demand_done(&demand);
     pthread_mutex_unlock(&s->k->lock);
+    if (!v.reason && !fits)
+        return make_room(s, &demand, &fit);
     if (v.reason)
-        return v;
-    v = check_placement(s, node, matches, clash);
-    if (v.reason)
-        pod_release(s->k, s->p);
+        demand_done(&demand);
     return v;
 }
 
@@ -281,8 +356,15 @@ bool pod_admit(PodSync *s) {
         sync_again(s, NODE_WAIT_NS);
         return false;
     }
+    Verdict v = {0};
+    if (!s->p->preempts)
+        v = check(s, node);
+    if (s->p->preempts && !room_is_there(s, node)) {
+        sync_again(s, ROOM_WAIT_NS);
+        return false;
+    }
+    s->p->preempts = false;
     s->p->admitted = true;
-    Verdict v = check(s, node);
     if (!v.reason)
         return true;
     s->p->rejected = true;

@@ -17,8 +17,8 @@
 #include <sys/statvfs.h>
 
 #define TRANSITION_NS (300 * NS_PER_SEC) /* pressure is told for so long after it was seen last */
-#define SYSTEM_CRITICAL_PRIORITY 2000000000
 #define THRESHOLD_TEXT_MAX 32
+#define IMMEDIATE_GRACE_SECONDS 1
 
 typedef enum Measure { MEASURE_MEMORY, MEASURE_BYTES, MEASURE_INODES } Measure;
 
@@ -135,10 +135,6 @@ typedef struct Usage { /* of one active pod */
     int64_t memory_request, disk_request, priority;
 } Usage;
 
-static bool is_critical(const Value *pod) {
-    return pod_is_static(pod) || value_get_int(value_get(pod, "spec"), "priority", 0) >= SYSTEM_CRITICAL_PRIORITY;
-}
-
 static uint64_t log_bytes(const ContainerStatus *c) {
     _cleanup_free_ char *folder = xstrdup(str_or(c->log_path, ""));
     char *slash = strrchr(folder, '/');
@@ -199,7 +195,7 @@ static Usage *usages_load(Kubelet *k, Arena *arena, size_t *ret_n) {
     pthread_mutex_lock(&k->lock);
     Pod **pods = arena_alloc0(arena, (strmap_size(k->pods) + 1) * sizeof *pods);
     STRMAP_FOREACH (k->pods, uid, p)
-        if (p->holds && !p->removed && !p->evict_message) {
+        if (p->holds && !p->removed && !p->eviction) {
             p->refs++;
             pods[n++] = p;
         }
@@ -224,19 +220,27 @@ static void usages_done(Kubelet *k, Usage *list, size_t n) {
 
 /* ---- evicting ---- */
 
+void pod_evict(Kubelet *k, Pod *p, const PodEviction *why) {
+    PodEviction *e = NEW0(PodEviction);
+    *e = (PodEviction){xstrdup(why->reason), xstrdup(why->message), xstrdup(why->disruption), why->grace};
+    pthread_mutex_lock(&k->lock);
+    if (!p->eviction)
+        p->eviction = TAKE_PTR(e);
+    pthread_mutex_unlock(&k->lock);
+    pod_eviction_free(e); /* somebody was faster */
+    workqueue_add(k->pod_queue, p->uid);
+}
+
 static bool evict(Kubelet *k, const Usage *u, const char *message, bool disrupts) {
-    if (is_critical(u->pod)) {
+    if (pod_is_critical(u->pod)) {
         log_warn("pod %s/%s is critical and not evicted: %s", u->p->ns, u->p->name, message);
         return false;
     }
     event_record(k->events, u->object, NULL, "Warning", "Evicted", "%s", message);
     log_info("evicting pod %s/%s: %s", u->p->ns, u->p->name, message);
-    pthread_mutex_lock(&k->lock);
-    if (!u->p->evict_message)
-        u->p->evict_message = xstrdup(message);
-    u->p->evict_disrupts = disrupts;
-    pthread_mutex_unlock(&k->lock);
-    workqueue_add(k->pod_queue, u->p->uid);
+    pod_evict(k, u->p,
+              &(PodEviction){(char *)"Evicted", (char *)(uintptr_t)message,
+                             disrupts ? (char *)(uintptr_t)message : NULL, IMMEDIATE_GRACE_SECONDS});
     return true;
 }
 
@@ -412,7 +416,7 @@ int eviction_sync(Kubelet *k) {
 const char *eviction_refusal(PodSync *s) {
     bool memory = eviction_pressure(s->k->eviction, PRESSURE_MEMORY),
          disk = eviction_pressure(s->k->eviction, PRESSURE_DISK);
-    if ((!memory && !disk) || is_critical(s->pod))
+    if ((!memory && !disk) || pod_is_critical(s->pod))
         return NULL;
     if (memory && !disk) { /* only those that asked for no memory could make it worse */
         Value *taint = value_object(s->arena), *taints = value_array(s->arena);

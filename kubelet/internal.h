@@ -14,6 +14,7 @@
 #include "http/server.h"
 #include "kubelet/backoff.h"
 #include "kubelet/cgroups.h"
+#include "kubelet/demand.h"
 #include "kubelet/images/images.h"
 #include "kubelet/kubelet.h"
 #include "kubelet/pod_status.h"
@@ -43,18 +44,12 @@ typedef struct Waiting {
     char *reason, *message;
 } Waiting;
 
-typedef struct HostPort {
-    char protocol[8], ip[48]; /* "0.0.0.0": any */
-    uint16_t port;
-} HostPort;
-
-/* What a pod takes of the node while it is there. */
-typedef struct PodDemand {
-    PodResources resources;
-    QosClass qos;
-    HostPort *ports;
-    size_t n_ports;
-} PodDemand;
+/* Why the node ends a pod for its own or others' sake. */
+typedef struct PodEviction {
+    char *reason, *message;
+    char *disruption; /* message of the condition DisruptionTarget; NULL: it was the pod's own doing */
+    int64_t grace;    /* seconds at the most; negative: the pod's own */
+} PodEviction;
 
 typedef struct Pod {
     unsigned refs;                        /* (K) */
@@ -65,9 +60,8 @@ typedef struct Pod {
     char *status_json, *sent_json;        /* (K) last computed, last accepted */
     bool holds;                           /* (K) it was let in, and something of it may run */
     PodDemand demand;                     /* (K) what it holds */
-    bool resize_waits;                    /* (K) for room */
-    char *evict_message;                  /* (K) it is to be evicted, and why */
-    bool evict_disrupts;                  /* (K) the node's doing, not its own: DisruptionTarget says so */
+    bool waits_for_room;                  /* (K) a resize of it, or it for those that were ended for it */
+    PodEviction *eviction;                /* (K) it is to be evicted; stays from then on */
     bool delete_ready;                    /* (K) nothing is left of it: the object may go */
     StrMap *kills;                        /* (K) container id -> Kill, while one is being ended */
     StrMap *pulls;                        /* (K) image -> Pull */
@@ -77,7 +71,8 @@ typedef struct Pod {
     uint64_t volumes_at;                  /* (W) monotonic: last refresh */
     uint64_t mount_delay_ns;              /* (W) */
     char *failed_reason, *failed_message; /* (W) ends as Failed */
-    bool evicted, disrupted;              /* (W) */
+    bool preempts;                        /* (W) it is let in once there is room */
+    bool evicted;                         /* (W) `eviction` is why it ends */
     PodEnding ending;                     /* (W) */
     uint64_t end_started;                 /* (W) monotonic */
     bool torn_down;                       /* (W) */
@@ -130,6 +125,7 @@ struct Kubelet {
 Pod *pod_get(Kubelet *k, const char *uid); /* a reference or NULL */
 Pod *pod_ref(Kubelet *k, Pod *p);
 void pod_unref(Kubelet *k, Pod *p);
+void pod_eviction_free(PodEviction *eviction);
 void pods_added(Object *object, void *userdata);
 void pods_updated(Object *old, Object *object, void *userdata);
 void pods_deleted(Object *object, void *userdata);
@@ -182,15 +178,14 @@ bool hook_pending(Kubelet *k, Pod *p, const char *container_id);
 void kubelet_source(Kubelet *k, ObjectSource *ret);
 
 /* admission.c: what the pods hold of the node. Any thread. */
-/* Asked once, before anything of the pod exists: false while the node is not known (the pod is queued again); a pod
- * that is turned away has a failed_reason. */
+/* Asked before anything of the pod exists: false while the node is not known or others end to make room (the pod is
+ * queued again); a pod that is turned away has a failed_reason. */
 bool pod_admit(PodSync *s);
 void pod_hold(Kubelet *k, Pod *p, const Value *pod); /* without asking */
 void pod_release(Kubelet *k, Pod *p);
 /* Holds what the changed pod asks for; false, and a sentence in the arena, when the others leave too little. */
 bool pod_hold_resized(PodSync *s, const Value *desired, const char **ret_message);
-void resizes_retry(Kubelet *k); /* room was made */
-void demand_done(PodDemand *demand);
+void room_was_made(Kubelet *k); /* who waits for some is queued */
 
 /* resize.c: in-place resize */
 #define RESOURCES_ANNOTATION "lighter.io/resources" /* what a container or a pod was made with, as JSON */
@@ -247,6 +242,8 @@ void node_memory_read(NodeMemory *ret); /* zeros when it cannot be read */
 void node_allocatable(const Kubelet *k, int64_t *ret_cpu_milli, int64_t *ret_memory, int64_t *ret_disk);
 
 /* eviction.c: pods that take more than they may, and a node that runs short */
+/* Has the pod end; strings are copied. Only the first call counts. */
+void pod_evict(Kubelet *k, Pod *p, const PodEviction *why);
 typedef enum Pressure { PRESSURE_MEMORY, PRESSURE_DISK, PRESSURES } Pressure;
 struct Eviction *eviction_new(const char *thresholds, char **ret_error); /* NULL: the reference's */
 void eviction_free(struct Eviction *e);

@@ -118,6 +118,17 @@ static Value *capacity(Kubelet *k, Arena *arena, bool allocatable) {
     return v;
 }
 
+/* Others set these in the capacity of the node's object; all of it may be given to pods. */
+static void share_extended(Arena *arena, Value *allocatable, const Value *old) {
+    const Value *capacity = value_get(old, "capacity");
+    VALUE_FOREACH_MEMBER (m, capacity)
+        if (resource_is_extended(m->name))
+            value_set(arena, allocatable, m->name, value_copy(arena, m->value));
+    VALUE_FOREACH_MEMBER (m, value_get(old, "allocatable"))
+        if (resource_is_extended(m->name) && !value_get(capacity, m->name))
+            value_set(arena, allocatable, m->name, value_null(arena));
+}
+
 static void add_address(Arena *arena, Value *addresses, const char *type, const char *address) {
     Value *v = value_object(arena);
     value_set_str(arena, v, "address", address);
@@ -209,7 +220,9 @@ static Value *status_of(Kubelet *k, Arena *arena, const Value *old) {
     value_set_int(arena, port, "Port", kubelet_port(k));
     value_set(arena, endpoints, "kubeletEndpoint", port);
     value_set(arena, status, "capacity", capacity(k, arena, false));
-    value_set(arena, status, "allocatable", capacity(k, arena, true));
+    Value *allocatable = capacity(k, arena, true);
+    share_extended(arena, allocatable, old);
+    value_set(arena, status, "allocatable", allocatable);
     value_set(arena, status, "conditions", conditions(k, arena, value_get(old, "conditions")));
     value_set(arena, status, "addresses", addresses);
     value_set(arena, status, "daemonEndpoints", endpoints);

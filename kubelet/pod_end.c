@@ -202,9 +202,11 @@ void kill_container(PodSync *s, const ContainerStatus *c, int64_t grace_seconds,
 
 /* Seconds left of the pod's grace period. A pod that is gone from the API server has none to claim but the least. */
 static int64_t grace_left(const PodSync *s) {
-    int64_t grace = s->p->evicted && s->p->ending == POD_FINISHED ? 0 : pod_grace_seconds(s->pod);
+    int64_t grace = pod_grace_seconds(s->pod);
+    if (s->p->ending == POD_FINISHED && s->p->evicted && s->p->eviction->grace >= 0)
+        grace = MIN(grace, s->p->eviction->grace);
     int64_t used = (int64_t)((now_monotonic_ns() - s->p->end_started) / NS_PER_SEC);
-    if (grace <= 0)
+    if (grace <= 1)
         return 1; /* as the reference: never quite at once */
     return MAX(grace - used, (int64_t)GRACE_MINIMUM_SECONDS);
 }

@@ -499,9 +499,9 @@ static Value *build_conditions(Arena *arena, const Value *pod, const Value *old,
     if ((c = condition_find(old_conditions, "DisruptionTarget")) ||
         (c = condition_find(value_path(pod, "status", "conditions", NULL), "DisruptionTarget")))
         value_append(arena, conditions, value_copy(arena, c));
-    if (o->disrupted)
+    if (o->disruption)
         condition_set(arena, conditions, old_conditions, "DisruptionTarget", true, "TerminationByKubelet",
-                      o->failed_message, generation, o->now_ns);
+                      o->disruption, generation, o->now_ns);
     add_resize(arena, conditions, old_conditions, o);
     condition_set(arena, conditions, old_conditions, "PodReadyToStartContainers", o->sandbox_id != NULL, NULL, NULL,
                   generation, o->now_ns);

@@ -42,7 +42,7 @@ typedef struct PodObservation {
     void *resources_data;
     const ResizeConditions *resize; /* NULL: none */
     bool terminal;                  /* the pod is ending and nothing of it runs any more */
-    bool disrupted;                 /* the node ended it for its own sake: DisruptionTarget, with failed_message */
+    const char *disruption;         /* the node ended it for its own sake: what DisruptionTarget says; NULL: no */
     bool rejected;                  /* was never let in: the status has no containers */
     const char *failed_reason, *failed_message; /* ends as Failed (deadline, eviction, rejection); NULL: no */
     int64_t now_ns;

@@ -2,6 +2,8 @@
 
 #include "base/str.h"
 
+#define MIRROR_ANNOTATION "kubernetes.io/config.mirror"
+
 static const char *meta(const Value *pod, const char *name) {
     return str_or(value_get_str(value_get(pod, "metadata"), name), "");
 }
@@ -86,6 +88,11 @@ bool phase_is_terminal(const char *phase) {
 bool pod_is_static(const Value *pod) {
     const Value *annotations = value_path(pod, "metadata", "annotations", NULL);
     return streq_null(value_get_str(annotations, "kubernetes.io/config.source"), "file");
+}
+
+bool pod_is_critical(const Value *pod) {
+    return pod_is_static(pod) || value_get(value_path(pod, "metadata", "annotations", NULL), MIRROR_ANNOTATION) ||
+           value_get_int(value_get(pod, "spec"), "priority", 0) >= SYSTEM_CRITICAL_PRIORITY;
 }
 
 char *container_hash(Arena *arena, const Value *container) {

@@ -31,6 +31,8 @@ int64_t
 pod_grace_seconds(const Value *pod); /* deletionGracePeriodSeconds, else terminationGracePeriodSeconds, else 30 */
 bool phase_is_terminal(const char *phase);
 bool pod_is_static(const Value *pod); /* came from a file of this node */
+#define SYSTEM_CRITICAL_PRIORITY 2000000000
+bool pod_is_critical(const Value *pod); /* the node must run it: of a file, or of such a priority */
 /* What of a container's definition makes a restart necessary when it changes: name and image. 8 hex digits. */
 char *container_hash(Arena *arena, const Value *container);
 /* spec.containers{name}, spec.initContainers{name}, spec.ephemeralContainers{name} for events. */

@@ -150,7 +150,7 @@ static Value *compute_status(PodSync *s, bool terminal) {
         .resize = &s->p->resize,
         .terminal = terminal,
         .rejected = s->p->rejected,
-        .disrupted = s->p->disrupted,
+        .disruption = s->p->evicted ? s->p->eviction->disruption : NULL,
         .failed_reason = s->p->failed_reason,
         .failed_message = s->p->failed_message,
         .now_ns = now_realtime_ns(),
@@ -184,15 +184,13 @@ static void check_deadline(PodSync *s) {
 
 static void check_eviction(PodSync *s) {
     pthread_mutex_lock(&s->k->lock);
-    const char *message = s->p->evict_message ? arena_strdup(s->arena, s->p->evict_message) : NULL;
-    bool disrupts = s->p->evict_disrupts;
+    const PodEviction *why = s->p->eviction;
     pthread_mutex_unlock(&s->k->lock);
-    if (!message || s->p->failed_reason)
+    if (!why || s->p->failed_reason)
         return;
-    s->p->failed_reason = xstrdup("Evicted");
-    s->p->failed_message = xstrdup(message);
     s->p->evicted = true;
-    s->p->disrupted = disrupts;
+    s->p->failed_reason = xstrdup(why->reason);
+    s->p->failed_message = xstrdup(why->message);
 }
 
 /* False: there is nothing to do yet. */

@@ -28,8 +28,18 @@ static Pod *pod_new(Kubelet *k, Object *object) {
     return p;
 }
 
+void pod_eviction_free(PodEviction *e) {
+    if (!e)
+        return;
+    free(e->reason);
+    free(e->message);
+    free(e->disruption);
+    free(e);
+}
+
 static void pod_free(Pod *p) {
     demand_done(&p->demand);
+    pod_eviction_free(p->eviction);
     resize_done(p);
     object_unref(p->object);
     strmap_free(p->kills);
@@ -45,7 +55,6 @@ static void pod_free(Pod *p) {
                      p->sent_json,
                      p->failed_reason,
                      p->failed_message,
-                     p->evict_message,
                      p->sandbox_error};
     for (size_t i = 0; i < ELEMENTSOF(owned); i++)
         free(owned[i]);

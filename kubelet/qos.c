@@ -6,7 +6,6 @@
 
 #define GUARANTEED_OOM_SCORE (-997)
 #define BEST_EFFORT_OOM_SCORE 1000
-#define SYSTEM_CRITICAL_PRIORITY 2000000000
 
 static bool quantity_of(const Value *resources, const char *list, const char *name, Quantity *ret) {
     const Value *v = value_get(value_get(resources, list), name);

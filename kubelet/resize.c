@@ -162,7 +162,7 @@ static void say(PodSync *s, const char *type, const char *reason, const char *wh
 
 static void set_waits(PodSync *s, bool waits) {
     pthread_mutex_lock(&s->k->lock);
-    s->p->resize_waits = waits;
+    s->p->waits_for_room = waits;
     pthread_mutex_unlock(&s->k->lock);
 }
 
@@ -238,7 +238,7 @@ static void decide(PodSync *s, const Holder *list, size_t n) {
     int64_t generation = value_get_int(value_get(s->pod, "metadata"), "generation", 0);
     if (pod_hold_resized(s, s->pod, &message)) {
         allocate(s, list, n, generation);
-        resizes_retry(s->k);
+        room_was_made(s->k);
     } else
         set_pending(s, message, generation);
 }

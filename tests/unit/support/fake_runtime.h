@@ -423,7 +423,7 @@ static void fake_runtime_free(FakeRuntime *f) {
 /* ---- for tests ---- */
 
 /* The newest running container of that name ends. False: none runs. */
-static bool fake_exit(FakeRuntime *f, const char *name, int code) {
+_unused_ static bool fake_exit(FakeRuntime *f, const char *name, int code) {
     bool found = false;
     pthread_mutex_lock(&f->lock);
     for (size_t i = f->n_containers; i-- > 0 && !found;)
