@@ -45,6 +45,7 @@ struct Aggregation {
     uint64_t published;                  /* hash of the list that was published last */
     uint64_t seen_services, seen_custom; /* what the last look was at */
     size_t n_remote;
+    bool registered; /* what is built in, once */
     pthread_t thread;
     sem_t wake;
     atomic_bool stopping;
@@ -122,10 +123,12 @@ static bool register_one(Aggregation *aggregation, Arena *arena, const Value *co
     return execute(aggregation, arena, API_UPDATE, name, v) == 0;
 }
 
-static bool register_builtin(Aggregation *aggregation, Arena *arena, const Value *const *services) {
+/* *ret_all: there is one for each of our groups and versions. */
+static bool register_builtin(Aggregation *aggregation, Arena *arena, const Value *const *services, bool *ret_all) {
     const Resource *row;
     const char *last = "";
     bool wrote = false;
+    *ret_all = true;
     for (size_t i = 0; (row = resource_builtin(i)); i++) {
         char *name = arena_printf(arena, "%s.%s", row->version, row->group);
         int64_t group_priority, version_priority;
@@ -133,9 +136,11 @@ static bool register_builtin(Aggregation *aggregation, Arena *arena, const Value
             !api_service_builtin_priority(row->group, row->version, &group_priority, &version_priority))
             continue;
         last = name;
-        wrote |=
+        bool one =
             register_one(aggregation, arena, services, name,
                          desired_spec(arena, row->group, row->version, group_priority, version_priority), "onstart");
+        wrote |= one;
+        *ret_all = *ret_all && (one || find_named(services, name));
     }
     return wrote;
 }
@@ -197,7 +202,8 @@ static void publish_trust(Aggregation *aggregation, Arena *arena) {
     value_set(arena, map, "data", data);
     _cleanup_buf_ Buf json = BUF_INIT(4 * PKI_FILE_MAX);
     value_write_json(&json, map);
-    bootstrap_ensure(aggregation->core, "", "v1", "configmaps", "kube-system", CONFIG_MAP, json.data, true);
+    int r = bootstrap_ensure(aggregation->core, "", "v1", "configmaps", "kube-system", CONFIG_MAP, json.data, true);
+    health_report(aggregation->config.health, HEALTH_TRUST_PUBLISHED, r == 0);
 }
 
 /* ---- the servers of others ---- */
@@ -316,17 +322,19 @@ static int read_services(Aggregation *aggregation, Arena *arena, ObjectList *ret
 }
 
 /* When to look again, in monotonic ns. */
-static uint64_t sync_all(Aggregation *aggregation, bool at_start) {
+static uint64_t sync_all(Aggregation *aggregation) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     uint64_t next = now_monotonic_ns() + AGGREGATION_RESYNC_SECONDS * NS_PER_SEC;
     for (bool again = true; again;) { /* once more after a write, to see it */
         _cleanup_object_list_ ObjectList objects = {0};
         const Value **services;
-        if (read_services(aggregation, arena, &objects, &services) < 0)
+        int r = read_services(aggregation, arena, &objects, &services);
+        health_report(aggregation->config.health, HEALTH_SERVICES_READ, r == 0);
+        if (r < 0)
             return now_monotonic_ns() + NS_PER_SEC;
-        again = at_start && register_builtin(aggregation, arena, services);
+        again = !aggregation->registered && register_builtin(aggregation, arena, services, &aggregation->registered);
+        health_report(aggregation->config.health, HEALTH_GROUPS_REGISTERED, aggregation->registered);
         again |= register_custom(aggregation, arena, services);
-        at_start = false;
         publish(aggregation, arena, services, &objects);
     }
     _cleanup_(api_service_list_unrefp) ApiServiceList *list = api_services_get(aggregation->services);
@@ -380,7 +388,7 @@ static void *run(void *userdata) {
         nanosleep(&(struct timespec){.tv_nsec = AGGREGATION_GATHER_NS}, NULL);
         bool custom = custom_resources_generation(aggregation->custom) != aggregation->seen_custom;
         if (is_new(aggregation) || now_monotonic_ns() >= due)
-            due = sync_all(aggregation, false);
+            due = sync_all(aggregation);
         if (custom) /* definitions are served and dropped a moment after their commit */
             due = MIN(due, now_monotonic_ns() + NS_PER_SEC);
         if (now_monotonic_ns() >= trust_due) {
@@ -411,10 +419,11 @@ Aggregation *aggregation_start(const AggregationConfig *config) {
     aggregation->pool = pool_new("aggregation", AGGREGATION_THREADS, 1024);
     pthread_mutex_init(&aggregation->lock, NULL);
     sem_init(&aggregation->wake, 0, 0);
-    sync_all(aggregation, true);
+    sync_all(aggregation);
     publish_trust(aggregation, arena);
     aggregation->listener = store_listen(aggregation->store, on_change, aggregation);
     int r = pthread_create(&aggregation->thread, NULL, run, aggregation);
+    health_report(config->health, HEALTH_SERVICES_FOLLOWED, r == 0);
     if (r == 0)
         return aggregation;
     log_error("APIServices will not be followed: no thread: %s", strerror(r));

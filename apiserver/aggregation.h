@@ -6,6 +6,7 @@
 #pragma once
 
 #include "apiserver/handlers/http.h"
+#include "apiserver/health.h"
 #include "apiserver/registry/api_services.h"
 
 #define AGGREGATION_RESYNC_SECONDS 30   /* as the reference's availability controller */
@@ -19,10 +20,12 @@ typedef struct Aggregation Aggregation;
 
 typedef struct AggregationConfig { /* borrowed */
     ApiHttp *api;                  /* its config names the services and our certificate */
+    Health *health;
     const char *client_ca_file, *front_ca_file;
     const char *front_name; /* of our certificate */
 } AggregationConfig;
 
-/* What this server answers is registered when it returns. NULL (logged): no thread. */
+/* What this server answers is registered when it returns, unless the store fails: it is tried again then. NULL
+ * (logged): no thread. */
 Aggregation *aggregation_start(const AggregationConfig *config);
 void aggregation_stop(Aggregation *aggregation); /* NULL is fine; waits for what is under way */

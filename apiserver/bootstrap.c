@@ -164,7 +164,12 @@ static int priority_classes(ApiCore *core) {
     return r;
 }
 
-int bootstrap_cluster(ApiCore *core) {
+int bootstrap_cluster(ApiCore *core, Health *health) {
     int r = namespaces(core);
-    return r < 0 ? r : priority_classes(core);
+    health_report(health, HEALTH_NAMESPACES, r == 0);
+    if (r < 0)
+        return r;
+    r = priority_classes(core);
+    health_report(health, HEALTH_PRIORITY_CLASSES, r == 0);
+    return r;
 }

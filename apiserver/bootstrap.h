@@ -3,14 +3,16 @@
 #pragma once
 
 #include "apiserver/handlers/api.h"
+#include "apiserver/health.h"
 
 typedef struct BootstrapSpec {
     const char *advertise; /* where pods reach this server */
     uint16_t port;
     const char *service_range; /* of one address family */
     const char *service_ip;    /* its first */
+    Health *health;
 } BootstrapSpec;
-int bootstrap_cluster(ApiCore *core);
+int bootstrap_cluster(ApiCore *core, Health *health);
 /* Makes the object of this JSON unless it is there; with `replace`, one that differs in a member besides its metadata
  * is overwritten. Errors are logged. */
 int bootstrap_ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,

@@ -14,6 +14,7 @@
 struct CustomDefinitions {
     Registry *registry;
     CustomResources *set;
+    Health *health;
     StoreListener *listener;
     uint64_t row_bit;
     pthread_t thread;
@@ -232,6 +233,7 @@ static void sync_all(CustomDefinitions *keeper, bool *ret_again) {
     if (store_list(registry_store(keeper->registry), &(ListQuery){.resource = sync.resource}, &list, &err) < 0) {
         log_error("cannot read the custom resource definitions: %s", str_or(err.message, ""));
         *ret_again = true;
+        health_report(keeper->health, HEALTH_DEFINITIONS_READ, false);
         return;
     }
     sync.n = list.n;
@@ -247,6 +249,7 @@ static void sync_all(CustomDefinitions *keeper, bool *ret_again) {
         served[n++] = soon;
     }
     custom_resources_serve(keeper->set, served, n, now_monotonic_ns());
+    health_report(keeper->health, HEALTH_DEFINITIONS_READ, true);
     bool gone = false;
     for (size_t i = 0; i < list.n; i++) {
         int r = look_at(&sync, list.items[i], sync.crds[i]);
@@ -293,16 +296,18 @@ static void *run(void *userdata) {
     return NULL;
 }
 
-CustomDefinitions *custom_definitions_start(Registry *registry, CustomResources *set) {
+CustomDefinitions *custom_definitions_start(Registry *registry, CustomResources *set, Health *health) {
     CustomDefinitions *keeper = NEW0(CustomDefinitions);
     bool again;
     keeper->registry = registry;
     keeper->set = set;
+    keeper->health = health;
     keeper->row_bit = store_row_bit(resource_find("apiextensions.k8s.io", "v1", "customresourcedefinitions"));
     sem_init(&keeper->wake, 0, 0);
     sync_all(keeper, &again);
     keeper->listener = store_listen(registry_store(registry), on_change, keeper);
     int r = pthread_create(&keeper->thread, NULL, run, keeper);
+    health_report(health, HEALTH_DEFINITIONS_FOLLOWED, r == 0);
     if (r == 0)
         return keeper;
     log_error("custom resource definitions will not be followed: no thread: %s", strerror(r));

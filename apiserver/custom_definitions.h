@@ -2,6 +2,7 @@
  * them, serves their resources (registry/custom_resources.h), and empties them before they go. */
 #pragma once
 
+#include "apiserver/health.h"
 #include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/registry.h"
 
@@ -9,6 +10,7 @@
 
 typedef struct CustomDefinitions CustomDefinitions;
 
-/* Serves what is stored before it returns. The registry and the set are borrowed until custom_definitions_stop. */
-CustomDefinitions *custom_definitions_start(Registry *registry, CustomResources *set);
+/* Serves what is stored before it returns. The registry, the set and the health are borrowed until
+ * custom_definitions_stop. */
+CustomDefinitions *custom_definitions_start(Registry *registry, CustomResources *set, Health *health);
 void custom_definitions_stop(CustomDefinitions *definitions);

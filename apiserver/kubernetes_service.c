@@ -86,10 +86,12 @@ static int write_range(ApiCore *core, const BootstrapSpec *spec) {
 static int sync_service(_unused_ const char *key, void *userdata) {
     KubernetesService *service = userdata;
     int r = write_range(service->core, &service->spec);
+    health_report(service->spec.health, HEALTH_SERVICE_RANGE, r == 0);
     r = r < 0 ? r : write_service(service->core, &service->spec);
     /* a loopback address is no endpoint that a pod could reach: the Service stays without any */
     if (r == 0 && !is_loopback(service->spec.advertise))
         r = write_all_endpoints(service->core, &service->spec);
+    health_report(service->spec.health, HEALTH_KUBERNETES_SERVICE, r == 0);
     workqueue_add_after(service->queue, "kubernetes", KUBERNETES_SERVICE_SECONDS * NS_PER_SEC);
     return r;
 }
@@ -100,7 +102,8 @@ int kubernetes_service_start(ApiCore *core, const BootstrapSpec *spec, Kubernete
                                    .spec = {.advertise = xstrdup(spec->advertise),
                                             .service_range = xstrdup(spec->service_range),
                                             .service_ip = xstrdup(spec->service_ip),
-                                            .port = spec->port}};
+                                            .port = spec->port,
+                                            .health = spec->health}};
     server_leases_set_up(api_core_config(core)->store);
     service->queue = workqueue_new("kubernetes-service", 1, sync_service, service);
     int r = sync_service(NULL, service);

@@ -90,6 +90,8 @@ int main(int argc, char **argv) {
     config.threads = (unsigned)threads;
     config.enabled_admission = enabled.n ? enabled.items : NULL;
     config.disabled_admission = disabled.n ? disabled.items : NULL;
+    config.flags = flags;
+    config.n_flags = ELEMENTSOF(flags);
     config.extra_names = names.n ? names.items : NULL;
     return serve(&config, &nodes);
 }

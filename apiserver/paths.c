@@ -1,17 +1,11 @@
 #include "apiserver/paths.h"
 #include "apiserver/handlers/discovery.h"
 #include "apiserver/handlers/openapi.h"
+#include "apiserver/version.h"
 #include "base/str.h"
 
 #include <stdio.h>
 #include <sys/utsname.h>
-
-#ifndef LIGHTER_VERSION
-#define LIGHTER_VERSION "0.1.0"
-#endif
-#define KUBERNETES_MAJOR "1"
-#define KUBERNETES_MINOR "36"
-#define KUBERNETES_VERSION "v1.36.3+lighter"
 
 struct ServerPaths {
     ServerPathsConfig config;
@@ -40,46 +34,11 @@ void server_paths_free(ServerPaths *paths) {
     free(paths);
 }
 
-static const char *const health_roots[] = {"/healthz", "/livez", "/readyz", NULL};
-static const char *const health_checks[] = {"ping", "log", "etcd", "poststarthook/bootstrap-controller", NULL};
-
-static const char *health_root(const char *path) {
-    for (size_t i = 0; health_roots[i]; i++)
-        if (str_has_prefix(path, health_roots[i]) &&
-            (!path[strlen(health_roots[i])] || path[strlen(health_roots[i])] == '/'))
-            return health_roots[i];
-    return NULL;
-}
-
-bool server_path_is_public(const char *path) {
-    return health_root(path) || streq(path, "/version") || streq(path, "/version/");
-}
-
 static void not_found(HttpRequest *http) {
     http_reply_text(http, 404, "text/plain; charset=utf-8", "404 page not found\n");
 }
 
-static void serve_health(ServerPaths *paths, HttpRequest *http, const Query *query, const char *path,
-                         const char *root) {
-    bool ready = !streq(root, "/readyz") || paths->config.ready(paths->config.userdata);
-    const char *one = path[strlen(root)] ? path + strlen(root) + 1 : NULL;
-    if (one && *one && !str_in(one, health_checks))
-        return not_found(http);
-    if (!query_get(query, "verbose") || (one && *one)) {
-        if (ready)
-            return http_reply_text(http, 200, "text/plain; charset=utf-8", "ok");
-    }
-    Buf out = BUF_INIT(64 * 1024);
-    for (size_t i = 0; health_checks[i]; i++)
-        buf_printf(&out, "[+]%s ok\n", health_checks[i]);
-    if (!ready)
-        buf_puts(&out, "[-]poststarthook/bootstrap-controller failed: reason withheld\n");
-    buf_printf(&out, "%s check %s\n", root + 1, ready ? "passed" : "failed");
-    http_reply_text(http, ready ? 200 : 500, "text/plain; charset=utf-8", out.data);
-    buf_done(&out);
-}
-
-static void serve_version(HttpRequest *http, Arena *arena) {
+static void serve_version(_unused_ ServerPaths *paths, HttpRequest *http, Arena *arena, _unused_ const char *path) {
     struct utsname host;
     uname(&host);
     Value *v = value_object(arena);
@@ -91,23 +50,29 @@ static void serve_version(HttpRequest *http, Arena *arena) {
     value_set_str(arena, v, "emulationMajor", KUBERNETES_MAJOR);
     value_set_str(arena, v, "emulationMinor", KUBERNETES_MINOR);
     value_set_str(arena, v, "minCompatibilityMajor", KUBERNETES_MAJOR);
-    value_set_str(arena, v, "minCompatibilityMinor", "35");
+    value_set_str(arena, v, "minCompatibilityMinor", KUBERNETES_OLDEST_MINOR);
     value_set_str(arena, v, "gitVersion", KUBERNETES_VERSION);
     value_set_str(arena, v, "gitCommit", "lighter-" LIGHTER_VERSION);
     value_set_str(arena, v, "gitTreeState", "clean");
     value_set_str(arena, v, "buildDate", "1970-01-01T00:00:00Z");
-    value_set_str(arena, v, "goVersion", "none");
+    value_set_str(arena, v, "goVersion", GO_VERSION);
     value_set_str(arena, v, "compiler", "cc");
     value_set(arena, v, "platform", value_printf(arena, "linux/%s", arch));
     Media media = {.form = MEDIA_JSON, .pretty = true};
     http_reply_value(http, &media, 200, NULL, v);
 }
 
-static void serve_metrics(ServerPaths *paths, HttpRequest *http) {
+static void serve_metrics(ServerPaths *paths, HttpRequest *http, _unused_ Arena *arena, _unused_ const char *path) {
     Buf out = BUF_INIT(64 * 1024 * 1024);
     paths->config.metrics(&out, paths->config.userdata);
     http_reply_text(http, 200, "text/plain; version=0.0.4; charset=utf-8", str_or(out.data, ""));
     buf_done(&out);
+}
+
+static void serve_slis(ServerPaths *paths, HttpRequest *http, _unused_ Arena *arena, _unused_ const char *path) {
+    _cleanup_buf_ Buf out = BUF_INIT(1024 * 1024);
+    health_write_slis(paths->config.health, &out);
+    http_reply_text(http, 200, "text/plain; version=0.0.4; charset=utf-8", str_or(out.data, ""));
 }
 
 static Value *string_list(Arena *arena, const char *one) {
@@ -116,7 +81,7 @@ static Value *string_list(Arena *arena, const char *one) {
     return list;
 }
 
-static void serve_openid(ServerPaths *paths, HttpRequest *http, Arena *arena) {
+static void serve_openid(ServerPaths *paths, HttpRequest *http, Arena *arena, _unused_ const char *path) {
     Value *v = value_object(arena);
     value_set_str(arena, v, "issuer", paths->config.issuer);
     value_set_str(arena, v, "jwks_uri", paths->config.jwks_uri);
@@ -127,7 +92,7 @@ static void serve_openid(ServerPaths *paths, HttpRequest *http, Arena *arena) {
     http_reply_value(http, NULL, 200, NULL, v);
 }
 
-static void serve_jwks(ServerPaths *paths, HttpRequest *http, Arena *arena) {
+static void serve_jwks(ServerPaths *paths, HttpRequest *http, Arena *arena, _unused_ const char *path) {
     const char *accept = str_or(http_header(http, "accept"), "*/*");
     if (!strstr(accept, "application/jwk-set+json") && !strstr(accept, "*/*") && !strstr(accept, "application/*")) {
         ApiError err = {0};
@@ -143,12 +108,8 @@ static void serve_jwks(ServerPaths *paths, HttpRequest *http, Arena *arena) {
     http_reply_text(http, 200, "application/jwk-set+json", str_or(out.data, ""));
 }
 
-static void serve_root(ServerPaths *paths, HttpRequest *http, Arena *arena) {
-    _cleanup_(api_service_list_unrefp) ApiServiceList *services = services_of(paths);
-    Value *v = value_object(arena), *list = discovery_root_paths(arena, custom_of(paths), services);
-    value_set(arena, v, "paths", list);
-    Media media = {.form = MEDIA_JSON, .pretty = true};
-    http_reply_value(http, &media, 200, NULL, v);
+static void serve_openapi(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path) {
+    openapi_serve(paths->openapi, http, arena, path);
 }
 
 static void serve_discovery(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path) {
@@ -156,29 +117,72 @@ static void serve_discovery(ServerPaths *paths, HttpRequest *http, Arena *arena,
     discovery_serve(http, arena, custom_of(paths), services, path, paths->config.server_address);
 }
 
+static void serve_page(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path);
+
+/* Paths that are not resources, besides those of discovery and health. */
+static const struct {
+    const char *path;
+    void (*serve)(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path);
+} rows[] = {
+    {"/.well-known/openid-configuration", serve_openid},
+    {"/flagz", serve_page},
+    {"/metrics", serve_metrics},
+    {"/metrics/slis", serve_slis},
+    {"/openapi/v2", serve_openapi},
+    {"/openapi/v3", serve_openapi},
+    {"/openapi/v3/", serve_openapi},
+    {"/openid/v1/jwks", serve_jwks},
+    {"/statusz", serve_page},
+    {"/version", serve_version},
+};
+
+static int compare_strings(const void *a, const void *b) {
+    return strcmp(value_str(*(Value *const *)a), value_str(*(Value *const *)b));
+}
+
+/* All of them, in order. */
+static Value *list_paths(ServerPaths *paths, Arena *arena) {
+    _cleanup_(api_service_list_unrefp) ApiServiceList *services = services_of(paths);
+    Value *list = value_array(arena);
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+        value_append(arena, list, value_string(arena, rows[i].path));
+    discovery_list_paths(arena, custom_of(paths), services, list);
+    health_list_paths(arena, list);
+    qsort(list->items, list->len, sizeof *list->items, compare_strings);
+    return list;
+}
+
+static void serve_page(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path) {
+    if (!zpages_serve(paths->config.pages, http, arena, path, list_paths(paths, arena)))
+        not_found(http);
+}
+
+static void serve_root(ServerPaths *paths, HttpRequest *http, Arena *arena) {
+    Value *v = value_object(arena);
+    value_set(arena, v, "paths", list_paths(paths, arena));
+    Media media = {.form = MEDIA_JSON, .pretty = true};
+    http_reply_value(http, &media, 200, NULL, v);
+}
+
 static bool starts_path(const char *path, const char *root) {
     size_t n = strlen(root);
     return strncmp(path, root, n) == 0 && (!path[n] || path[n] == '/');
 }
 
-void server_paths_serve(ServerPaths *paths, HttpRequest *http, Arena *arena, const Query *query, const char *path) {
-    const char *health = health_root(path);
-    if (health)
-        serve_health(paths, http, query, path, health);
-    else if (streq(path, "/version") || streq(path, "/version/"))
-        serve_version(http, arena);
-    else if (streq(path, "/metrics"))
-        serve_metrics(paths, http);
-    else if (streq(path, "/.well-known/openid-configuration"))
-        serve_openid(paths, http, arena);
-    else if (streq(path, "/openid/v1/jwks"))
-        serve_jwks(paths, http, arena);
+void server_paths_serve(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path) {
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+        if (streq(path, rows[i].path))
+            return rows[i].serve(paths, http, arena, path);
+    if (health_serve(paths->config.health, http, path))
+        return;
+    if (streq(path, "/"))
+        serve_root(paths, http, arena);
+    else if (streq(path, "/version/"))
+        serve_version(paths, http, arena, path);
     else if (starts_path(path, "/openapi"))
-        openapi_serve(paths->openapi, http, arena, path);
+        serve_openapi(paths, http, arena, path);
     else if (starts_path(path, "/api") || starts_path(path, "/apis"))
         serve_discovery(paths, http, arena, path);
-    else if (streq(path, "/"))
-        serve_root(paths, http, arena);
     else
         not_found(http);
 }

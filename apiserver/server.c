@@ -50,7 +50,8 @@ struct ApiServer {
     KubernetesService *kubernetes_service;
     ServerPaths *paths;
     HttpServer *http;
-    atomic_bool ready;
+    Health *health;
+    Zpages *pages;
 };
 
 static bool is_mutating(const char *method) {
@@ -97,8 +98,6 @@ static int filter(ApiServer *server, Exchange *exchange, ApiError *err) {
         return r;
     user = as ? as : user;
     exchange->request.user = user;
-    if (route->kind == ROUTE_PATH && server_path_is_public(route->path))
-        return 0;
     bool resource = route->kind == ROUTE_RESOURCE;
     const char *method = http_method(exchange->http), *selector = query_get(&exchange->query, "fieldSelector");
     if (resource && !str_empty(selector))
@@ -179,15 +178,10 @@ static void on_request(HttpRequest *http, void *userdata) {
     else if (exchange->route.kind == ROUTE_RESOURCE)
         api_http_serve(exchange);
     else {
-        server_paths_serve(server->paths, http, arena, &exchange->query, exchange->route.path);
+        server_paths_serve(server->paths, http, arena, exchange->route.path);
         exchange_done(exchange, 200, server);
         exchange_free(exchange);
     }
-}
-
-static bool is_ready(void *userdata) {
-    ApiServer *server = userdata;
-    return atomic_load(&server->ready);
 }
 
 static void write_metrics(Buf *out, void *userdata) {
@@ -362,7 +356,8 @@ static void open_paths(ApiServer *server, uint16_t port) {
         .server_address = server->address,
         .token_keys = &server->token_key,
         .n_token_keys = 1,
-        .ready = is_ready,
+        .health = server->health,
+        .pages = server->pages,
         .metrics = write_metrics,
         .userdata = server,
     };
@@ -425,7 +420,9 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     if (r < 0)
         return r;
     open_core(server);
-    server->definitions = custom_definitions_start(api_core_registry(server->core), server->custom);
+    server->health = health_new(server->store, server->pki.server_cert);
+    server->pages = zpages_new(config->flags, config->n_flags);
+    server->definitions = custom_definitions_start(api_core_registry(server->core), server->custom, server->health);
     open_paths(server, config->port);
     r = open_door(server, config);
     if (r < 0)
@@ -435,19 +432,20 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     BootstrapSpec bootstrap = {.advertise = server->cluster_address,
                                .port = apiserver_port(server),
                                .service_range = server->service_range,
-                               .service_ip = server->service_ip};
+                               .service_ip = server->service_ip,
+                               .health = server->health};
     AggregationConfig aggregation = {.api = server->api,
+                                     .health = server->health,
                                      .client_ca_file = server->pki.ca_file,
                                      .front_ca_file = server->pki.front_ca_file,
                                      .front_name = CLUSTER_PKI_FRONT_NAME};
-    r = bootstrap_cluster(server->core);
+    r = bootstrap_cluster(server->core, server->health);
     r = r < 0 ? r : rbac_bootstrap(server->core);
+    health_report(server->health, HEALTH_ROLES, r == 0);
     if (r == 0)
         server->aggregation = aggregation_start(&aggregation);
     r = r < 0 ? r : kubernetes_service_start(server->core, &bootstrap, &server->kubernetes_service);
     r = r < 0 ? r : write_kubeconfigs(server, config);
-    if (r == 0)
-        atomic_store(&server->ready, true);
     return r;
 }
 
@@ -465,7 +463,7 @@ int apiserver_start(const ApiServerConfig *config, ApiServer **ret) {
 void apiserver_stop(ApiServer *server) {
     if (!server)
         return;
-    atomic_store(&server->ready, false);
+    health_shut_down(server->health);
     if (server->http)
         http_server_stop(server->http, APISERVER_STOP_NS);
     event_ttl_stop(server->event_ttl);
@@ -474,6 +472,8 @@ void apiserver_stop(ApiServer *server) {
     custom_definitions_stop(server->definitions);
     api_http_free(server->api);
     server_paths_free(server->paths);
+    zpages_free(server->pages);
+    health_free(server->health);
     metrics_free(server->metrics);
     api_core_free(server->core);
     api_services_free(server->api_services);

@@ -51,7 +51,9 @@ typedef struct ApiServerConfig {
     const char *kubeconfig;               /* a second place for the administrator's kubeconfig; NULL: none */
     /* Names of admission plugins, each entry one or several with commas between; NULL-terminated; NULL: none. */
     const char *const *enabled_admission, *const *disabled_admission;
-    unsigned threads; /* 0: one per core */
+    unsigned threads;  /* 0: one per core */
+    const Flag *flags; /* the program's, which /flagz shows; read at start */
+    size_t n_flags;
 } ApiServerConfig;
 
 /* Listening and ready to serve when it returns. Errors are logged. */

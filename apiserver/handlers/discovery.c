@@ -294,45 +294,15 @@ fail:
     api_error_done(&err);
 }
 
-static int compare_strings(const void *a, const void *b) {
-    return strcmp(value_str(*(Value *const *)a), value_str(*(Value *const *)b));
-}
-
-Value *discovery_root_paths(Arena *arena, struct CustomResources *custom, const ApiServiceList *services) {
+void discovery_list_paths(Arena *arena, struct CustomResources *custom, const ApiServiceList *services, Value *paths) {
+    static const char *const fixed[] = {"/api", "/api/v1", "/apis", "/apis/"};
     const Catalog *catalog = catalog_make(arena, custom, services);
-    static const char *const fixed[] = {
-        "/.well-known/openid-configuration",
-        "/api",
-        "/api/v1",
-        "/apis",
-        "/apis/",
-        "/healthz",
-        "/healthz/etcd",
-        "/healthz/log",
-        "/healthz/ping",
-        "/livez",
-        "/livez/etcd",
-        "/livez/log",
-        "/livez/ping",
-        "/metrics",
-        "/openapi/v2",
-        "/openapi/v3",
-        "/openapi/v3/",
-        "/openid/v1/jwks",
-        "/readyz",
-        "/readyz/etcd",
-        "/readyz/log",
-        "/readyz/ping",
-        "/version",
-    };
-    Value *list = value_array(arena), *name, *version;
+    Value *name, *version;
     for (size_t i = 0; i < ELEMENTSOF(fixed); i++)
-        value_append(arena, list, value_string(arena, fixed[i]));
+        value_append(arena, paths, value_string(arena, fixed[i]));
     VALUE_FOREACH (name, group_names(arena, catalog)) {
-        value_append(arena, list, value_printf(arena, "/apis/%s", value_str(name)));
+        value_append(arena, paths, value_printf(arena, "/apis/%s", value_str(name)));
         VALUE_FOREACH (version, versions_of(arena, catalog, value_str(name)))
-            value_append(arena, list, value_printf(arena, "/apis/%s", value_get_str(version, "groupVersion")));
+            value_append(arena, paths, value_printf(arena, "/apis/%s", value_get_str(version, "groupVersion")));
     }
-    qsort(list->items, list->len, sizeof *list->items, compare_strings);
-    return list;
 }

@@ -11,5 +11,5 @@ void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *cu
                      const char *path, const char *server_address);
 /* Aggregated discovery of /api (`core`) or /apis: an APIGroupDiscoveryList. */
 Value *discovery_aggregated(Arena *arena, struct CustomResources *custom, const ApiServiceList *services, bool core);
-/* The list at /, sorted. */
-Value *discovery_root_paths(Arena *arena, struct CustomResources *custom, const ApiServiceList *services);
+/* Appends the paths of discovery itself to an array of strings. */
+void discovery_list_paths(Arena *arena, struct CustomResources *custom, const ApiServiceList *services, Value *paths);

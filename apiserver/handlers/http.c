@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "base/str.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -155,6 +156,25 @@ void http_reply_value(HttpRequest *http, const Media *media, int status, const S
         body = (HttpBytes){0};
     common_headers(&headers, media_content_type(media, false));
     http_reply(http, status, headers.items, headers.n, body);
+}
+
+void http_reply_page(HttpRequest *http, Arena *arena, const PageMedia *page, const char *kind, const Value *v) {
+    Media media = {.form = page->form, .pretty = true};
+    Headers headers;
+    HttpBytes body;
+    if (encode_value(arena, &media, NULL, v, &body) < 0)
+        body = (HttpBytes){0};
+    common_headers(&headers, arena_printf(arena, "%s;g=" PAGE_GROUP ";v=%s;as=%s", media_content_type(&media, false),
+                                          page->version, kind));
+    if (streq(page->version, "v1alpha1")) {
+        char *name = arena_strdup(arena, kind);
+        for (char *p = name; *p; p++)
+            *p = (char)tolower((unsigned char)*p);
+        char *warning =
+            arena_printf(arena, "This version of the %s endpoint is deprecated. Please use a newer version.", name);
+        add_warnings(&headers, arena, &warning, 1);
+    }
+    http_reply(http, 200, headers.items, headers.n, body);
 }
 
 static void reply_error_with(HttpRequest *http, const Media *media, const ApiError *err, char *const *warnings,

@@ -16,8 +16,8 @@ typedef struct ApiHttp ApiHttp;
 #define API_CONNECT_THREADS 32 /* connections to others being made at once */
 #define API_CONNECT_QUEUE 1024
 #define API_LARGE_BODY (64 * 1024) /* a tree takes up to twenty-five times its text: of bodies from this size on */
-#define API_LARGE_BODIES (8 * 1024 * 1024)  /* so many bytes are worked on at once; past it 429 */
-#define API_TREE_MAX (256 * 1024 * 1024)    /* memory of one request's trees */
+#define API_LARGE_BODIES (8 * 1024 * 1024) /* so many bytes are worked on at once; past it 429 */
+#define API_TREE_MAX (256 * 1024 * 1024)   /* memory of one request's trees */
 
 typedef struct ApiHttpConfig {
     ApiCore *core;
@@ -56,6 +56,8 @@ void api_http_serve(Exchange *exchange);
 /* Replies, for whoever serves other paths. */
 void http_reply_error(HttpRequest *http, const Media *media, const ApiError *err);
 void http_reply_value(HttpRequest *http, const Media *media, int status, const Schema *schema, const Value *v);
+/* An object that media_negotiate_page chose; the older version comes with a warning. */
+void http_reply_page(HttpRequest *http, Arena *arena, const PageMedia *media, const char *kind, const Value *v);
 void http_reply_text(HttpRequest *http, int status, const char *content_type, const char *text);
 
 /* watch.c, connect.c: take the exchange. */

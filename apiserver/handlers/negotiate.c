@@ -160,6 +160,30 @@ bool media_wants_aggregated(const HttpRequest *request, bool *ret_unsupported) {
     return false;
 }
 
+static bool page_of(const Clause *clause, const char *kind, PageMedia *ret) {
+    const char *version = clause->version;
+    bool text = str_in(clause->type, (const char *const[]){"text/plain", "text/*", "*/*", NULL});
+    *ret = (PageMedia){0};
+    if (!clause->as)
+        return text;
+    ret->version = streq_null(version, "v1beta1") ? "v1beta1" : streq_null(version, "v1alpha1") ? "v1alpha1" : NULL;
+    return ret->version && streq(clause->as, kind) && streq_null(clause->group, PAGE_GROUP) &&
+           form_of(clause->type, &ret->form) && ret->form != MEDIA_PROTOBUF;
+}
+
+int media_negotiate_page(Arena *arena, const HttpRequest *request, const char *kind, PageMedia *ret, ApiError *err) {
+    size_t n = 0;
+    PageMedia media;
+    Clause *clauses = parse_accept(arena, http_header(request, "accept"), &n);
+    for (size_t i = 0; i < n; i++)
+        if (page_of(&clauses[i], kind, &media)) {
+            *ret = media;
+            return 0;
+        }
+    return api_error_set(err, 406, "NotAcceptable",
+                         "only the following media types are accepted: application/json, application/yaml, text/plain");
+}
+
 int media_choose(const HttpRequest *request, const char *const *types) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     size_t n = 0;

@@ -28,6 +28,15 @@ const char *media_content_type(const Media *media, bool stream);
 /* The Accept header picks aggregated discovery (apidiscovery.k8s.io/v2): true. */
 bool media_wants_aggregated(const HttpRequest *request, bool *ret_unsupported);
 
+/* Pages for people (/flagz, /statusz): text, or an object of this group when the Accept header names its kind. */
+#define PAGE_GROUP "config.k8s.io"
+typedef struct PageMedia {
+    MediaForm form;
+    const char *version; /* v1alpha1 or v1beta1; NULL: text */
+} PageMedia;
+/* -EPROTONOSUPPORT with the 406 Status. */
+int media_negotiate_page(Arena *arena, const HttpRequest *request, const char *kind, PageMedia *ret, ApiError *err);
+
 /* For replies of other forms: the index in `types` (ends with NULL) of the one that the Accept header asks for first,
  * -1 when it wants none of them. */
 int media_choose(const HttpRequest *request, const char *const *types);

@@ -6,7 +6,7 @@
  *
  * A shared one (etcd) has any number of stores, in any number of processes, besides other programs: it gives out the
  * revisions, and tells each store of everybody's writes in their order (the feed). Its functions may be called by any
- * thread. A shared driver has `follow`, `write` and `current`, a local one `commit`.
+ * thread. A shared driver has `follow`, `write` and `current`, a local one `commit` and `check`.
  *
  * The contract suites are tests/contract/apiserver/storage. */
 #pragma once
@@ -61,6 +61,8 @@ struct StoreDriver {
     int (*commit)(StoreDriver *driver, const StorePut *puts, size_t n);
     /* Called when the writer is idle: checkpoints and the like. May be NULL. */
     void (*idle)(StoreDriver *driver);
+    /* Whether what commits would go to is still there and can be written to. Any thread. May be NULL. */
+    int (*check)(StoreDriver *driver);
 
     /* Begins the feed after `revision`, until close. */
     int (*follow)(StoreDriver *driver, uint64_t revision, const StoreFeed *feed, void *userdata);

@@ -80,7 +80,7 @@ struct Store {
     Op *first, **last;
     bool closing;
     pthread_t writer;
-    bool writing_fails; /* the writer's own: the last commit failed, so that it is logged once */
+    _Atomic int writing_result; /* of the last commit */
 
     pthread_mutex_t listen_lock;
     StoreListener *listeners;

@@ -263,6 +263,14 @@ int store_sync(Store *store, uint64_t deadline_ns) {
     return r < 0 ? r : store_wait(store, revision, deadline_ns);
 }
 
+int store_check(Store *store, uint64_t deadline_ns) {
+    uint64_t revision;
+    if (store_shares(store))
+        return store->driver->current(store->driver, deadline_ns, &revision);
+    int r = atomic_load(&store->writing_result);
+    return r == 0 && store->driver->check ? store->driver->check(store->driver) : r;
+}
+
 int store_set_ttl(Store *store, const Resource *resource, uint32_t seconds) {
     if (!store_shares(store))
         return -EOPNOTSUPP;

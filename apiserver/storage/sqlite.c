@@ -16,6 +16,7 @@
 #include <sqlite3.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define FORMAT_VERSION 1      /* PRAGMA user_version */
@@ -51,6 +52,8 @@ static const char schema_text[] =
 typedef struct SqliteDriver {
     StoreDriver base; /* first */
     char *path;
+    dev_t device;
+    ino_t inode;
     int lock_fd;
     sqlite3 *db;
     sqlite3_stmt *queries[QUERIES];
@@ -289,10 +292,36 @@ static int set_up(SqliteDriver *driver) {
     return r;
 }
 
+/* A database that somebody removed or replaced still takes writes, which nobody will find again. */
+static int sqlite_check(StoreDriver *base) {
+    const SqliteDriver *driver = (const SqliteDriver *)base;
+    struct stat now;
+    struct statvfs fs;
+    if (stat(driver->path, &now) < 0 || statvfs(driver->path, &fs) < 0)
+        return -errno;
+    if (now.st_dev != driver->device || now.st_ino != driver->inode)
+        return -ESTALE;
+    return fs.f_flag & ST_RDONLY ? -EROFS : 0;
+}
+
+/* Which file it is that was opened. */
+static int remember_file(SqliteDriver *driver) {
+    struct stat st;
+    if (stat(driver->path, &st) < 0)
+        return -errno;
+    driver->device = st.st_dev;
+    driver->inode = st.st_ino;
+    return 0;
+}
+
 int sqlite_driver_open(const char *path, StoreDriver **ret) {
     SqliteDriver *driver = NEW0(SqliteDriver);
-    driver->base = (StoreDriver){
-        .name = "sqlite", .load = sqlite_load, .commit = sqlite_commit, .idle = sqlite_idle, .close = sqlite_close};
+    driver->base = (StoreDriver){.name = "sqlite",
+                                 .load = sqlite_load,
+                                 .commit = sqlite_commit,
+                                 .idle = sqlite_idle,
+                                 .check = sqlite_check,
+                                 .close = sqlite_close};
     driver->path = xstrdup(path);
     driver->lock_fd = -1;
     int r = take_lock(driver);
@@ -302,6 +331,8 @@ int sqlite_driver_open(const char *path, StoreDriver **ret) {
         int code = sqlite3_open_v2(path, &driver->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
         r = code == SQLITE_OK ? set_up(driver) : fail(driver, code, "opening");
     }
+    if (r == 0)
+        r = remember_file(driver);
     if (r == 0)
         r = checkpointer_new(path, &driver->checkpointer);
     if (r < 0) {

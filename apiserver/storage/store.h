@@ -43,6 +43,9 @@ bool store_is_shared(const Store *store);
 /* On return reads see everything that any server had acknowledged before the call. 0 at once when the store is not
  * shared. Blocks; -ETIMEDOUT. */
 int store_sync(Store *store, uint64_t deadline_ns);
+/* Whether writes would become durable: asks the driver, and the last commit's result counts. Blocks, over a shared
+ * driver until it answers. The error of what is wrong. */
+int store_check(Store *store, uint64_t deadline_ns);
 /* Waits until `revision` is visible here. -ETIMEDOUT (at once when the store is not shared: it will not come). */
 int store_wait(Store *store, uint64_t revision, uint64_t deadline_ns);
 /* Objects of this resource go by themselves so long after they were last written. Before the first write. -EOPNOTSUPP:

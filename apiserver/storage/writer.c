@@ -125,11 +125,11 @@ static void answer(Group *group, int failure) {
 }
 
 static void report(Store *store, int r) {
-    if (r < 0 && !store->writing_fails)
+    int before = atomic_exchange(&store->writing_result, r);
+    if (r < 0 && before == 0)
         log_error("writes fail and change nothing: %s", strerror(-r));
-    if (r == 0 && store->writing_fails)
+    if (r == 0 && before < 0)
         log_info("writes succeed again");
-    store->writing_fails = r < 0;
 }
 
 static void write_group(Store *store, Group *group, Op *ops) {

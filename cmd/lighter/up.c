@@ -31,6 +31,8 @@ typedef struct UpOptions {
     int64_t port, nodes;
     bool detach;
     ApiServerEtcd etcd;
+    const Flag *flags; /* what all of this was read from */
+    size_t n_flags;
 } UpOptions;
 
 /* Everything that runs; stopped in the reverse order of starting. */
@@ -136,6 +138,8 @@ static int start_server(Up *up, const UpOptions *options) {
         .service_cluster_ip_range = c->service_cidr,
         .kubeconfig = options->kubeconfig,
         .etcd = options->etcd,
+        .flags = options->flags,
+        .n_flags = options->n_flags,
     };
     r = apiserver_start(&config, &up->server);
     if (r < 0)
@@ -305,6 +309,8 @@ int verb_up(int argc, char **argv) {
         .n_flags = ELEMENTSOF(flags)};
     uint64_t begin = now_monotonic_ns();
     int n, ready_fd = -1;
+    options.flags = flags;
+    options.n_flags = ELEMENTSOF(flags);
     FlagsResult parsed = flags_parse(&command, argc, argv, &n);
     if (parsed != FLAGS_OK)
         return parsed == FLAGS_HELP ? 0 : 2;

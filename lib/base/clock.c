@@ -180,3 +180,29 @@ char *duration_human(int64_t ns, char out[32]) {
         snprintf(out, 32, "%" PRId64 "y", y);
     return out;
 }
+
+/* A number of `unit` nanoseconds, with what is left over as decimals. */
+static int write_decimal(char *out, size_t size, uint64_t ns, uint64_t unit, const char *suffix) {
+    char decimals[16] = "";
+    int digits = 0;
+    for (uint64_t place = unit / 10, rest = ns % unit; rest; rest %= place, place /= 10)
+        decimals[digits++] = (char)('0' + rest / place);
+    return snprintf(out, size, "%llu%s%.*s%s", (unsigned long long)(ns / unit), digits ? "." : "", digits, decimals,
+                    suffix);
+}
+
+char *duration_format(int64_t ns, char out[48]) {
+    uint64_t left = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns, minutes = left / (60 * NS_PER_SEC);
+    int n = ns < 0 ? snprintf(out, 48, "-") : 0;
+    if (left && left < NS_PER_SEC) {
+        bool ms = left >= NS_PER_MS, us = left >= 1000;
+        write_decimal(out + n, 48 - (size_t)n, left, ms ? NS_PER_MS : us ? 1000 : 1, ms ? "ms" : us ? "µs" : "ns");
+        return out;
+    }
+    if (minutes >= 60)
+        n += snprintf(out + n, 48 - (size_t)n, "%lluh", (unsigned long long)(minutes / 60));
+    if (minutes)
+        n += snprintf(out + n, 48 - (size_t)n, "%llum", (unsigned long long)(minutes % 60));
+    write_decimal(out + n, 48 - (size_t)n, left % (60 * NS_PER_SEC), NS_PER_SEC, "s");
+    return out;
+}

@@ -20,5 +20,7 @@ int rfc3339_parse(const char *s, int64_t *ret_unix_ns);
 
 /* Go's time.ParseDuration ("1h2m3.5s"). -EINVAL. */
 int duration_parse(const char *s, int64_t *ret_ns);
+/* As Go writes a time.Duration: "5m0s", "1.5s", "250ms", "0s". */
+char *duration_format(int64_t ns, char out[48]);
 /* Kubernetes' short ages ("3m2s", "5d", "2y11d"), duration.HumanDuration of k8s.io/apimachinery. */
 char *duration_human(int64_t ns, char out[32]);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -55,6 +56,33 @@ static int store(const Flag *flag, const char *value) {
         return 0;
     }
     return -EINVAL;
+}
+
+char *flag_text(const Flag *flag) {
+    _cleanup_buf_ Buf out = BUF_INIT(BUF_NO_LIMIT);
+    const FlagList *list = flag->target;
+    char duration[48];
+    switch (flag->kind) {
+    case FLAG_STRING:
+        buf_puts(&out, str_or(*(const char *const *)flag->target, ""));
+        break;
+    case FLAG_BOOL:
+        buf_puts(&out, *(const bool *)flag->target ? "true" : "false");
+        break;
+    case FLAG_INT:
+        buf_printf(&out, "%lld", (long long)*(const int64_t *)flag->target);
+        break;
+    case FLAG_DURATION:
+        buf_puts(&out, duration_format(*(const int64_t *)flag->target, duration));
+        break;
+    case FLAG_LIST:
+        buf_putc(&out, '[');
+        for (size_t i = 0; i < list->n; i++)
+            buf_printf(&out, "%s%s", i ? "," : "", list->items[i]);
+        buf_putc(&out, ']');
+        break;
+    }
+    return xstrdup(str_or(out.data, ""));
 }
 
 static FlagsResult parse_one(const Command *command, int argc, char **argv, int *at) {

@@ -40,4 +40,6 @@ typedef enum FlagsResult { FLAGS_OK, FLAGS_HELP, FLAGS_ERROR } FlagsResult;
 /* Reads argv[1..]. Positional arguments are moved to argv[1..]; *ret_n counts them. FLAGS_HELP: --help was printed,
  * exit 0. FLAGS_ERROR: the mistake was printed, exit 2. */
 FlagsResult flags_parse(const Command *command, int argc, char **argv, int *ret_n);
+/* The value a flag has, as it would be given: a list as [a,b]. Owned by the caller. */
+char *flag_text(const Flag *flag);
 void flags_help(const Command *command, FILE *to);
