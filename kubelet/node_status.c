@@ -345,11 +345,19 @@ static Value *lease_of(Kubelet *k, Arena *arena) {
 
 static int sync_lease(Kubelet *k) {
     _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_error_ ApiError err = {0};
     const Resource *leases = resource_find("coordination.k8s.io", "v1", "leases");
     Value *lease = lease_of(k, arena), *patch = value_object(arena);
     value_set(arena, patch, "spec", value_get(lease, "spec"));
-    int r = client_patch(k->client, leases, LEASE_NAMESPACE, k->config.node_name, NULL, PATCH_MERGE, patch, NULL, NULL);
-    return r == -ENOENT ? client_create(k->client, leases, LEASE_NAMESPACE, lease, NULL, NULL) : r;
+    int r = client_patch(k->client, leases, LEASE_NAMESPACE, k->config.node_name, NULL, PATCH_MERGE, patch, NULL, &err);
+    if (r == -ENOENT) {
+        api_error_done(&err);
+        r = client_create(k->client, leases, LEASE_NAMESPACE, lease, NULL, &err);
+    }
+    if (r < 0)
+        log_warn("the lease of node %s cannot be renewed, trying again: %s", k->config.node_name,
+                 str_or(err.message, strerror(-r)));
+    return r;
 }
 
 static const struct {

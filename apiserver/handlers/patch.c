@@ -45,6 +45,8 @@ static int patch_transform(void *userdata, const Value *old, Value **ret, ApiErr
     const ApiRequest *request = call->request;
     const Resource *resource = request->resource;
     Arena *arena = call->context.arena;
+    if (!old) /* the kind may be made by PUT, but a patch needs something to change */
+        return registry_store_error(call, request->name, -ENOENT, err);
     Value *patched, *versioned = convert_object(arena, call->resource, resource, value_copy(arena, old));
     int r = patch_apply(request, resource->schema, versioned, &patched, err);
     if (r < 0)

@@ -97,9 +97,9 @@ int registry_get(RegistryCall *call, const char *ns, const char *name, Object **
 int registry_create(RegistryCall *call, Value *object, RegistryResult *ret, ApiError *err);
 
 typedef struct RegistryUpdate {
-    /* Makes the new object from the stored one (`old` NULL: absent, only with create_absent). Runs again whenever
-     * somebody wrote in between; an object that names the revision its client read then gives a conflict. Result:
-     * normalised, defaulted, storage form, in call->context.arena. */
+    /* Makes the new object from the stored one (`old` NULL: absent, with create_absent or where the
+     * strategy allows it). Runs again whenever somebody wrote in between; an object that names the revision its client
+     * read then gives a conflict. Result: normalised, defaulted, storage form, in call->context.arena. */
     int (*transform)(void *userdata, const Value *old, Value **ret, ApiError *err);
     void *userdata;
     bool check_uid;     /* the object's uid, when it has one, is a precondition */

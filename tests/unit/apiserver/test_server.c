@@ -162,6 +162,28 @@ static void test_finalizers(void **state) {
     assert_int_equal(client_get(world->http, config_maps(), "default", "held", &gone, &err), -ENOENT);
 }
 
+/* Kinds that a PUT of an absent object makes: a patch still needs something to change. */
+static void test_patch_of_absent(void **state) {
+    static const struct {
+        const char *group, *plural, *ns, *patch;
+    } rows[] = {
+        {"", "configmaps", "default", "{\"data\":{\"a\":\"1\"}}"},
+        {"coordination.k8s.io", "leases", "default", "{\"spec\":{\"leaseDurationSeconds\":40}}"},
+        {"rbac.authorization.k8s.io", "clusterroles", NULL, "{\"rules\":[]}"},
+    };
+    World *world = *state;
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        _cleanup_arena_ Arena *arena = arena_new(0);
+        _cleanup_api_error_ ApiError err = {0};
+        _cleanup_object_ Object *none = NULL;
+        const Resource *resource = resource_find(rows[i].group, "v1", rows[i].plural);
+        assert_int_equal(client_patch(world->http, resource, rows[i].ns, "absent", NULL, PATCH_MERGE,
+                                      parse(arena, rows[i].patch), &none, &err),
+                         -ENOENT);
+        assert_int_equal(err.code, 404);
+    }
+}
+
 static void test_dry_run(void **state) {
     World *world = *state;
     _cleanup_arena_ Arena *arena = arena_new(0);
@@ -443,6 +465,7 @@ int main(void) {
         cmocka_unit_test(test_generated_names),
         cmocka_unit_test(test_missing_namespace),
         cmocka_unit_test(test_finalizers),
+        cmocka_unit_test(test_patch_of_absent),
         cmocka_unit_test(test_dry_run),
         cmocka_unit_test(test_field_validation),
         cmocka_unit_test(test_watch),
