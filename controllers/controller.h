@@ -50,6 +50,19 @@ EventRecorder *controller_events(Controller *controller, const char *component);
 /* Work queue keys: "namespace/name", or "name" for cluster-scoped objects. */
 void controller_enqueue(WorkQueue *queue, const Object *object);
 void controller_enqueue_after(WorkQueue *queue, const Object *object, uint64_t delay_ns);
+/* What wakes a queue (wake.c). From init only. Each object of the informer, as it comes, changes and goes. */
+void controller_watch(Informer *informer, WorkQueue *queue);
+/* The controller of each object of `owned` among `owners`, and the one that it had before; of an object that has none,
+ * those whose selector matches it. */
+void controller_watch_owned(Controller *controller, Informer *owned, Informer *owners, WorkQueue *queue);
+typedef struct Ownership {
+    Informer *owners;
+    WorkQueue *queue;
+} Ownership;
+#define CONTROLLER_OWNERSHIPS_MAX 4
+Ownership *controller_ownership(Controller *controller, Informer *owners, WorkQueue *queue); /* the frame's */
+/* spec.selector of an object of this kind; NULL: it has none. */
+Selector *controller_selector(const Resource *owners, const Value *spec);
 /* The object of this informer's kind that controls `owned`, by name and uid; NULL when it has no such controller. The
  * caller's reference. */
 Object *controller_owner(Informer *owners, const Object *owned);

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "controllers/controller.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -47,6 +48,8 @@ struct Controller {
     size_t n_needs;
     WorkQueue *queues[CONTROLLER_QUEUES_MAX];
     size_t n_queues;
+    Ownership ownerships[CONTROLLER_OWNERSHIPS_MAX];
+    size_t n_ownerships;
     EventRecorder *events;
     void (*discovered)(Discovery *discovery, void *userdata);
     void *discovered_userdata;
@@ -129,6 +132,13 @@ EventRecorder *controller_events(Controller *controller, const char *component) 
         controller->events =
             event_recorder_new(controller_client(controller), component, controller_config(controller)->host);
     return controller->events;
+}
+
+Ownership *controller_ownership(Controller *controller, Informer *owners, WorkQueue *queue) {
+    assert(controller->n_ownerships < CONTROLLER_OWNERSHIPS_MAX);
+    Ownership *ownership = &controller->ownerships[controller->n_ownerships++];
+    *ownership = (Ownership){owners, queue};
+    return ownership;
 }
 
 static void write_key(const Object *object, char key[CONTROLLER_KEY_MAX]) {

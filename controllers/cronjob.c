@@ -34,25 +34,6 @@ typedef struct Sync {
     bool dirty;
 } Sync;
 
-static void cron_changed(Object *cron, void *userdata) {
-    controller_enqueue(((CronJobs *)userdata)->queue, cron);
-}
-
-static void cron_updated(_unused_ Object *old, Object *cron, void *userdata) {
-    cron_changed(cron, userdata);
-}
-
-static void job_changed(Object *job, void *userdata) {
-    CronJobs *all = userdata;
-    _cleanup_object_ Object *cron = controller_owner(all->crons, job);
-    if (cron)
-        controller_enqueue(all->queue, cron);
-}
-
-static void job_updated(_unused_ Object *old, Object *job, void *userdata) {
-    job_changed(job, userdata);
-}
-
 /* ---- jobs ---- */
 
 /* "Complete", "Failed" or "". */
@@ -317,8 +298,8 @@ static void *init(Controller *controller) {
     all->crons = controller_informer(controller, "batch", "v1", "cronjobs");
     all->jobs = controller_informer(controller, "batch", "v1", "jobs");
     all->queue = controller_queue(controller, "cronjob", 1, sync_key, all);
-    informer_add_handler(all->crons, &(InformerHandler){cron_changed, cron_updated, NULL}, all);
-    informer_add_handler(all->jobs, &(InformerHandler){job_changed, job_updated, job_changed}, all);
+    controller_watch(all->crons, all->queue);
+    controller_watch_owned(controller, all->jobs, all->crons, all->queue);
     return all;
 }
 

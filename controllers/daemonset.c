@@ -59,25 +59,6 @@ typedef struct Sync {
 
 /* ---- events ---- */
 
-static void set_changed(Object *set, void *userdata) {
-    controller_enqueue(((DaemonSets *)userdata)->queue, set);
-}
-
-static void set_updated(_unused_ Object *old, Object *set, void *userdata) {
-    set_changed(set, userdata);
-}
-
-static void pod_changed(Object *pod, void *userdata) {
-    DaemonSets *all = userdata;
-    _cleanup_object_ Object *set = controller_owner(all->sets, pod);
-    if (set)
-        controller_enqueue(all->queue, set);
-}
-
-static void pod_updated(_unused_ Object *old, Object *pod, void *userdata) {
-    pod_changed(pod, userdata);
-}
-
 static void enqueue_all(DaemonSets *all) {
     _cleanup_client_list_ ClientList sets = {0};
     informer_list(all->sets, NULL, NULL, &sets);
@@ -424,8 +405,8 @@ static int sync_set(Sync *sync) {
     if (object_is_deleting(sync->set))
         return 0;
     int64_t collisions = value_get_int(value_get(sync->value, "status"), "collisionCount", -1);
-    int r =
-        revisions_sync(&revisions_of_daemonset, all->client, all->revisions, sync->arena, sync->set, sync->value, collisions, &sync->revisions);
+    int r = revisions_sync(&revisions_of_daemonset, all->client, all->revisions, sync->arena, sync->set, sync->value,
+                           collisions, &sync->revisions);
     if (r < 0)
         return r;
     sync->hash = sync->revisions.current->hash;
@@ -474,8 +455,8 @@ static void *init(Controller *controller) {
     all->revisions = controller_informer(controller, "apps", "v1", "controllerrevisions");
     all->expectations = expectations_new(all->pods);
     all->queue = controller_queue(controller, "daemonset", 2, sync_key, all);
-    informer_add_handler(all->sets, &(InformerHandler){set_changed, set_updated, set_changed}, all);
-    informer_add_handler(all->pods, &(InformerHandler){pod_changed, pod_updated, pod_changed}, all);
+    controller_watch(all->sets, all->queue);
+    controller_watch_owned(controller, all->pods, all->sets, all->queue);
     informer_add_handler(all->nodes, &(InformerHandler){node_changed, node_updated, node_changed}, all);
     return all;
 }

@@ -19,63 +19,19 @@ typedef struct Deployments {
     WorkQueue *queue;
 } Deployments;
 
-static void wake_owner(Deployments *all, const Object *set) {
-    _cleanup_object_ Object *deployment = controller_owner(all->deployments, set);
-    if (deployment)
-        controller_enqueue(all->queue, deployment);
-}
-
-static void wake_selecting(Deployments *all, const Object *set) {
-    ClientList list = {0};
-    informer_list(all->deployments, object_namespace(set), NULL, &list);
-    for (size_t i = 0; i < list.n; i++) {
-        _cleanup_arena_ Arena *arena = arena_new(0);
-        _cleanup_(selector_freep) Selector *selector = NULL;
-        label_selector_from_value(value_path(object_value(list.items[i], arena), "spec", "selector", NULL), &selector);
-        if (selector && label_selector_matches(selector, set))
-            controller_enqueue(all->queue, list.items[i]);
-    }
-    client_list_done(&list);
-}
-
-static void set_changed(Object *set, void *userdata) {
-    if (object_controller(set))
-        wake_owner(userdata, set);
-    else if (!object_is_deleting(set))
-        wake_selecting(userdata, set);
-}
-
-static void set_updated(Object *old, Object *set, void *userdata) {
-    const OwnerRef *before = object_controller(old), *now = object_controller(set);
-    if (before && (!now || !streq(before->uid, now->uid)))
-        wake_owner(userdata, old);
-    set_changed(set, userdata);
-}
-
-static void set_deleted(Object *set, void *userdata) {
-    wake_owner(userdata, set);
-}
-
 /* Only Recreate waits for pods to be gone. */
 static void pod_deleted(Object *pod, void *userdata) {
     Deployments *all = userdata;
     _cleanup_object_ Object *set = controller_owner(all->sets, pod);
-    if (set)
-        wake_owner(all, set);
+    _cleanup_object_ Object *deployment = set ? controller_owner(all->deployments, set) : NULL;
+    if (deployment)
+        controller_enqueue(all->queue, deployment);
 }
 
 static void pod_updated(_unused_ Object *old, Object *pod, void *userdata) {
     const char *phase = str_or(object_field(pod, "status.phase"), "");
     if (streq(phase, "Succeeded") || streq(phase, "Failed"))
         pod_deleted(pod, userdata);
-}
-
-static void deployment_changed(Object *deployment, void *userdata) {
-    controller_enqueue(((Deployments *)userdata)->queue, deployment);
-}
-
-static void deployment_updated(_unused_ Object *old, Object *deployment, void *userdata) {
-    deployment_changed(deployment, userdata);
 }
 
 /* ---- the sync ---- */
@@ -195,9 +151,8 @@ static void *init(Controller *controller) {
     all->sets = controller_informer(controller, "apps", "v1", "replicasets");
     all->pods = controller_informer(controller, "", "v1", "pods");
     all->queue = controller_queue(controller, "deployment", SYNC_WORKERS, sync_key, all);
-    informer_add_handler(all->deployments,
-                         &(InformerHandler){deployment_changed, deployment_updated, deployment_changed}, all);
-    informer_add_handler(all->sets, &(InformerHandler){set_changed, set_updated, set_deleted}, all);
+    controller_watch(all->deployments, all->queue);
+    controller_watch_owned(controller, all->sets, all->deployments, all->queue);
     informer_add_handler(all->pods, &(InformerHandler){NULL, pod_updated, pod_deleted}, all);
     return all;
 }

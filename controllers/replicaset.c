@@ -40,65 +40,6 @@ typedef struct Sync {
     char *manage_message; /* in the arena */
 } Sync;
 
-/* ---- what wakes a set ---- */
-
-static Selector *selector_of(const ReplicaSets *all, const Value *spec) {
-    Selector *selector = NULL;
-    if (!*all->resource->group)
-        return label_selector_from_map(value_get(spec, "selector"));
-    label_selector_from_value(value_get(spec, "selector"), &selector);
-    return selector;
-}
-
-static void wake_selecting(ReplicaSets *all, const Object *orphan) {
-    ClientList sets = {0};
-    informer_list(all->sets, object_namespace(orphan), NULL, &sets);
-    for (size_t i = 0; i < sets.n; i++) {
-        _cleanup_arena_ Arena *arena = arena_new(0);
-        _cleanup_(selector_freep) Selector *selector =
-            selector_of(all, value_get(object_value(sets.items[i], arena), "spec"));
-        if (selector && label_selector_matches(selector, orphan))
-            controller_enqueue(all->queue, sets.items[i]);
-    }
-    client_list_done(&sets);
-}
-
-static void wake_owner(ReplicaSets *all, const Object *pod) {
-    _cleanup_object_ Object *set = controller_owner(all->sets, pod);
-    if (set)
-        controller_enqueue(all->queue, set);
-}
-
-static void pod_added(Object *pod, void *userdata) {
-    if (object_controller(pod))
-        wake_owner(userdata, pod);
-    else if (!object_is_deleting(pod))
-        wake_selecting(userdata, pod);
-}
-
-static void pod_updated(Object *old, Object *pod, void *userdata) {
-    const OwnerRef *before = object_controller(old), *now = object_controller(pod);
-    bool changed = !before != !now || (before && !streq(before->uid, now->uid));
-    if (changed && before)
-        wake_owner(userdata, old);
-    if (now)
-        wake_owner(userdata, pod);
-    else if (!object_is_deleting(pod))
-        wake_selecting(userdata, pod);
-}
-
-static void pod_deleted(Object *pod, void *userdata) {
-    wake_owner(userdata, pod);
-}
-
-static void set_added(Object *set, void *userdata) {
-    controller_enqueue(((ReplicaSets *)userdata)->queue, set);
-}
-
-static void set_updated(_unused_ Object *old, Object *set, void *userdata) {
-    set_added(set, userdata);
-}
-
 /* ---- pods up and down ---- */
 
 static int create_one(Sync *sync) {
@@ -297,7 +238,7 @@ static int sync_set(Sync *sync) {
     sync->spec = value_get(sync->value, "spec");
     sync->replicas = value_get_int(sync->spec, "replicas", 1);
     sync->min_ready = value_get_int(sync->spec, "minReadySeconds", 0);
-    sync->selector = selector_of(all, sync->spec);
+    sync->selector = controller_selector(all->resource, sync->spec);
     if (!sync->selector)
         return 0;
     int r = read_pods(sync);
@@ -350,8 +291,8 @@ static void *init_for(Controller *controller, const char *group, const char *plu
     all->pods = controller_informer(controller, "", "v1", "pods");
     all->queue = controller_queue(controller, queue, SYNC_WORKERS, sync_key, all);
     all->expectations = expectations_new(all->pods);
-    informer_add_handler(all->sets, &(InformerHandler){set_added, set_updated, set_added}, all);
-    informer_add_handler(all->pods, &(InformerHandler){pod_added, pod_updated, pod_deleted}, all);
+    controller_watch(all->sets, all->queue);
+    controller_watch_owned(controller, all->pods, all->sets, all->queue);
     return all;
 }
 

@@ -49,27 +49,6 @@ typedef struct Sync {
     bool parallel, rolling;
 } Sync;
 
-/* ---- events ---- */
-
-static void set_changed(Object *set, void *userdata) {
-    controller_enqueue(((StatefulSets *)userdata)->queue, set);
-}
-
-static void set_updated(_unused_ Object *old, Object *set, void *userdata) {
-    set_changed(set, userdata);
-}
-
-static void pod_changed(Object *pod, void *userdata) {
-    StatefulSets *all = userdata;
-    _cleanup_object_ Object *set = controller_owner(all->sets, pod);
-    if (set)
-        controller_enqueue(all->queue, set);
-}
-
-static void pod_updated(_unused_ Object *old, Object *pod, void *userdata) {
-    pod_changed(pod, userdata);
-}
-
 /* ---- names ---- */
 
 /* The ordinal in "<set>-<ordinal>"; -1 when the name is not of this form. */
@@ -321,8 +300,8 @@ static void read_spec(Sync *sync) {
 
 static int read_revisions(Sync *sync) {
     const Value *status = value_get(sync->value, "status");
-    int r = revisions_sync(&revisions_of_statefulset, sync->all->client, sync->all->revisions, sync->arena, sync->set, sync->value,
-                           value_get_int(status, "collisionCount", -1), &sync->revisions);
+    int r = revisions_sync(&revisions_of_statefulset, sync->all->client, sync->all->revisions, sync->arena, sync->set,
+                           sync->value, value_get_int(status, "collisionCount", -1), &sync->revisions);
     if (r < 0)
         return r;
     const char *current = value_get_str(status, "currentRevision");
@@ -459,8 +438,8 @@ static void *init(Controller *controller) {
     all->expectations = expectations_new(all->pods);
     all->status_writes = expectations_new(all->sets);
     all->queue = controller_queue(controller, "statefulset", 2, sync_key, all);
-    informer_add_handler(all->sets, &(InformerHandler){set_changed, set_updated, set_changed}, all);
-    informer_add_handler(all->pods, &(InformerHandler){pod_changed, pod_updated, pod_changed}, all);
+    controller_watch(all->sets, all->queue);
+    controller_watch_owned(controller, all->pods, all->sets, all->queue);
     return all;
 }
 

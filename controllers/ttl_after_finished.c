@@ -16,14 +16,6 @@ typedef struct Ttl {
     WorkQueue *queue;
 } Ttl;
 
-static void job_changed(Object *job, void *userdata) {
-    controller_enqueue(((Ttl *)userdata)->queue, job);
-}
-
-static void job_updated(_unused_ Object *old, Object *job, void *userdata) {
-    job_changed(job, userdata);
-}
-
 /* When it may be deleted; 0: never. */
 static int64_t expires_at(const Object *job, Arena *arena) {
     Value *value = object_value(job, arena), *condition;
@@ -74,7 +66,7 @@ static void *init(Controller *controller) {
     all->client = controller_client(controller);
     all->jobs = controller_informer(controller, "batch", "v1", "jobs");
     all->queue = controller_queue(controller, "ttl-finished", 1, sync_key, all);
-    informer_add_handler(all->jobs, &(InformerHandler){job_changed, job_updated, NULL}, all);
+    controller_watch(all->jobs, all->queue);
     return all;
 }
 
