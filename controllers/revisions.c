@@ -1,6 +1,7 @@
 #include "controllers/revisions.h"
 
 #include "base/str.h"
+#include "controllers/claim.h"
 #include "controllers/deployment.h"
 #include "controllers/meta.h"
 #include "controllers/template_hash.h"
@@ -120,10 +121,22 @@ static int make_revision(const RevisionKind *kind, Client *client, Arena *arena,
     return 0;
 }
 
+/* Those of an owner that was deleted without its dependents are taken over. */
+static int claim_revisions(Client *client, Informer *informer, const Object *owner, const Value *value,
+                           ClientList *ret) {
+    _cleanup_(selector_freep) Selector *selector = NULL;
+    label_selector_from_value(value_path(value, "spec", "selector", NULL), &selector);
+    return claim_owned(&(Claim){.client = client, .informer = informer, .owner = owner, .selector = selector}, ret);
+}
+
 int revisions_sync(const RevisionKind *kind, Client *client, Informer *informer, Arena *arena, const Object *owner,
                    const Value *value, int64_t collisions, Revisions *ret) {
     Revisions revisions = {.collisions = collisions};
-    informer_list_controlled(informer, object_uid(owner), &revisions.list);
+    int r = claim_revisions(client, informer, owner, value, &revisions.list);
+    if (r < 0) {
+        client_list_done(&revisions.list);
+        return r;
+    }
     revisions.items = arena_alloc0(arena, (revisions.list.n + 1) * sizeof(Revision));
     for (size_t i = 0; i < revisions.list.n; i++)
         revisions.items[revisions.n++] = read_revision(kind, arena, revisions.list.items[i]);
@@ -132,7 +145,6 @@ int revisions_sync(const RevisionKind *kind, Client *client, Informer *informer,
     for (size_t i = revisions.n; i-- > 0 && !revisions.current;)
         if (same_template(arena, &revisions.items[i], value))
             revisions.current = &revisions.items[i];
-    int r = 0;
     if (!revisions.current)
         r = make_revision(kind, client, arena, owner, value, newest + 1, &revisions);
     else if (revisions.current->number < newest)

@@ -11,20 +11,23 @@
 #include "controllers/meta.h"
 #include "controllers/pods.h"
 #include "controllers/revisions.h"
+#include "controllers/stateful_claims.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define HASH_LABEL "controller-revision-hash" /* here: the revision's name */
 #define POD_NAME_LABEL "statefulset.kubernetes.io/pod-name"
 #define POD_INDEX_LABEL "apps.kubernetes.io/pod-index"
 #define ORDINALS_MAX 100000
+#define STALE_CLAIM_RETRY_NS NS_PER_SEC
 
 typedef struct StatefulSets {
     Client *client;
     EventRecorder *events;
     Informer *sets, *pods, *claims, *revisions;
     WorkQueue *queue;
-    Expectations *expectations, *status_writes; /* of pods; of sets */
+    Expectations *expectations, *status_writes, *claim_writes; /* of pods; of sets; of claims */
 } StatefulSets;
 
 typedef struct StatefulPod {
@@ -40,6 +43,7 @@ typedef struct Sync {
     Arena *arena;
     Object *set;
     Value *value, *spec;
+    StatefulClaims claims;
     Revisions revisions;
     const Revision *current, *update; /* what pods came from, and what they are to become */
     StatefulPod *pods;                /* all of them */
@@ -61,48 +65,7 @@ static int64_t ordinal_of(const Object *set, const char *pod_name) {
     return ordinal >= 0 ? ordinal : -1;
 }
 
-static const char *claim_name(Sync *sync, const Value *template, int64_t ordinal) {
-    return arena_printf(sync->arena, "%s-%s-%lld", str_or(value_get_str(value_get(template, "metadata"), "name"), ""),
-                        object_name(sync->set), (long long)ordinal);
-}
-
-/* ---- claims ---- */
-
-static int ensure_claims(Sync *sync, int64_t ordinal) {
-    Arena *arena = sync->arena;
-    const char *ns = object_namespace(sync->set);
-    Value *template;
-    VALUE_FOREACH (template, value_get(sync->spec, "volumeClaimTemplates")) {
-        const char *name = claim_name(sync, template, ordinal);
-        _cleanup_object_ Object *there = informer_lookup(sync->all->claims, ns, name);
-        _cleanup_api_error_ ApiError err = {0};
-        if (there)
-            continue;
-        Value *claim = value_copy(arena, template), *metadata = value_ensure_object(arena, claim, "metadata");
-        value_set_str(arena, claim, "apiVersion", "v1");
-        value_set_str(arena, claim, "kind", "PersistentVolumeClaim");
-        value_remove(claim, "status");
-        value_set_str(arena, metadata, "name", name);
-        value_set_str(arena, metadata, "namespace", ns);
-        Value *labels = value_ensure_object(arena, metadata, "labels");
-        VALUE_FOREACH_MEMBER (label, value_path(sync->spec, "selector", "matchLabels", NULL))
-            value_set(arena, labels, label->name, value_copy(arena, label->value));
-        int r = client_create(sync->all->client, informer_resource(sync->all->claims), ns, claim, NULL, &err);
-        if (r == -EEXIST)
-            continue;
-        if (r < 0) {
-            event_record(sync->all->events, sync->set, NULL, "Warning", "FailedCreate",
-                         "create Claim %s for Pod %s-%lld in StatefulSet %s failed error: %s", name,
-                         object_name(sync->set), (long long)ordinal, object_name(sync->set),
-                         err.message ? err.message : strerror(-r));
-            return r;
-        }
-        event_record(sync->all->events, sync->set, NULL, "Normal", "SuccessfulCreate",
-                     "create Claim %s Pod %s-%lld in StatefulSet %s success", name, object_name(sync->set),
-                     (long long)ordinal, object_name(sync->set));
-    }
-    return 0;
-}
+/* ---- pods ---- */
 
 static void add_claim_volumes(Sync *sync, Value *pod_spec, int64_t ordinal) {
     Arena *arena = sync->arena;
@@ -113,7 +76,7 @@ static void add_claim_volumes(Sync *sync, Value *pod_spec, int64_t ordinal) {
             if (streq(str_or(value_get_str(value_at(volumes, i), "name"), ""), name))
                 value_remove_at(volumes, i);
         Value *volume = value_object(arena), *claim = value_object(arena);
-        value_set_str(arena, claim, "claimName", claim_name(sync, template, ordinal));
+        value_set_str(arena, claim, "claimName", stateful_claim_name(&sync->claims, template, ordinal));
         value_set_str(arena, volume, "name", name);
         value_set(arena, volume, "persistentVolumeClaim", claim);
         value_append(arena, volumes, volume);
@@ -122,16 +85,29 @@ static void add_claim_volumes(Sync *sync, Value *pod_spec, int64_t ordinal) {
         value_remove(pod_spec, "volumes");
 }
 
-/* ---- pods ---- */
+/* An event about a pod, as the reference words it: "Create", "Update", "Delete". */
+static void tell(Sync *sync, const char *verb, const char *pod, const char *error) {
+    const char *set = object_name(sync->set);
+    char reason[32];
+    snprintf(reason, sizeof reason, "%s%s", error ? "Failed" : "Successful", verb);
+    if (error)
+        event_record(sync->all->events, sync->set, NULL, "Warning", reason,
+                     "%s Pod %s in StatefulSet %s failed error: %s", verb, pod, set, error);
+    else
+        event_record(sync->all->events, sync->set, NULL, "Normal", reason, "%s Pod %s in StatefulSet %s successful",
+                     verb, pod, set);
+}
 
 static int make_pod(Sync *sync, int64_t ordinal, const Revision *revision) {
     _cleanup_api_error_ ApiError err = {0};
     _cleanup_object_ Object *created = NULL;
     Arena *arena = sync->arena;
-    const char *set = object_name(sync->set), *name = arena_printf(arena, "%s-%lld", set, (long long)ordinal);
-    int r = ensure_claims(sync, ordinal);
-    if (r < 0)
+    const char *name = arena_printf(arena, "%s-%lld", object_name(sync->set), (long long)ordinal), *why = NULL;
+    int r = stateful_claims_ensure(&sync->claims, ordinal, &why);
+    if (r < 0) {
+        tell(sync, "Create", name, why);
         return r;
+    }
     Value *template = value_copy(arena, revision_template(revision));
     value_remove(template, "$patch");
     Value *pod = pod_from_template(arena, template, sync->set, name), *spec = value_get(pod, "spec");
@@ -147,15 +123,13 @@ static int make_pod(Sync *sync, int64_t ordinal, const Revision *revision) {
     if (r < 0) {
         if (r == -EEXIST || error_is_namespace_terminating(&err))
             return r == -EEXIST ? r : 0;
-        event_record(sync->all->events, sync->set, NULL, "Warning", "FailedCreate",
-                     "create Pod %s in StatefulSet %s failed error: %s", name, set,
-                     err.message ? err.message : strerror(-r));
+        tell(sync, "Create", name, err.message ? err.message : strerror(-r));
         return r;
     }
     expectations_wrote(sync->all->expectations, sync->key, created);
-    event_record(sync->all->events, sync->set, NULL, "Normal", "SuccessfulCreate",
-                 "create Pod %s in StatefulSet %s successful", name, set);
-    return 0;
+    tell(sync, "Create", name, NULL);
+    r = stateful_claims_own(&sync->claims, ordinal, created, false);
+    return MIN(r, 0);
 }
 
 static int delete_pod(Sync *sync, StatefulPod *pod) {
@@ -168,40 +142,108 @@ static int delete_pod(Sync *sync, StatefulPod *pod) {
     if (r == -ENOENT)
         return 0;
     if (r < 0) {
-        event_record(sync->all->events, sync->set, NULL, "Warning", "FailedDelete",
-                     "delete Pod %s in StatefulSet %s failed error: %s", object_name(object), object_name(sync->set),
-                     err.message ? err.message : strerror(-r));
+        tell(sync, "Delete", object_name(object), err.message ? err.message : strerror(-r));
         return r;
     }
     expectations_deleted(sync->all->expectations, sync->key, object);
     pod->info.deleting = true; /* the status counts it no more, and so decides what its successor is made from */
-    event_record(sync->all->events, sync->set, NULL, "Normal", "SuccessfulDelete",
-                 "delete Pod %s in StatefulSet %s successful", object_name(object), object_name(sync->set));
+    tell(sync, "Delete", object_name(object), NULL);
     return 0;
 }
 
 /* Which revision a new pod of this ordinal is made from. */
 static const Revision *revision_for(const Sync *sync, int64_t ordinal) {
-    int64_t current_replicas = value_get_int(value_get(sync->value, "status"), "currentReplicas", 0);
     if (!sync->rolling)
-        return ordinal < sync->start + current_replicas ? sync->current : sync->update;
-    bool by_partition = value_path(sync->spec, "updateStrategy", "rollingUpdate", "partition", NULL) != NULL;
+        return sync->update;
+    bool by_partition = value_path(sync->spec, "updateStrategy", "rollingUpdate", NULL) != NULL;
+    int64_t current_replicas = value_get_int(value_get(sync->value, "status"), "currentReplicas", 0);
     int64_t limit = sync->start + (by_partition ? sync->partition : current_replicas);
     return ordinal < limit ? sync->current : sync->update;
+}
+
+static bool has_claim_volume(const StatefulPod *pod, Arena *arena, const char *name, const char *claim) {
+    Value *volume;
+    VALUE_FOREACH (volume, value_path(object_value(pod->info.object, arena), "spec", "volumes", NULL)) {
+        const char *source = value_get_str(value_get(volume, "persistentVolumeClaim"), "claimName");
+        if (streq_null(value_get_str(volume, "name"), name))
+            return source && streq(source, claim);
+    }
+    return false;
+}
+
+static bool storage_matches(Sync *sync, const StatefulPod *pod) {
+    Value *template;
+    VALUE_FOREACH (template, value_get(sync->spec, "volumeClaimTemplates"))
+        if (!has_claim_volume(pod, sync->arena, value_get_str(value_get(template, "metadata"), "name"),
+                              stateful_claim_name(&sync->claims, template, pod->ordinal)))
+            return false;
+    return true;
+}
+
+/* What a pod that was adopted or changed by hand lacks: its labels, its volumes, the owners of its claims. */
+static int conform_pod(Sync *sync, StatefulPod *pod) {
+    Arena *arena = sync->arena;
+    _cleanup_api_error_ ApiError err = {0};
+    _cleanup_object_ Object *updated = NULL;
+    const char *name = object_name(pod->info.object), *why = NULL;
+    bool identity = streq(str_or(object_label(pod->info.object, POD_NAME_LABEL), ""), name);
+    bool storage = storage_matches(sync, pod);
+    int r = storage ? 0 : stateful_claims_ensure(&sync->claims, pod->ordinal, &why);
+    if (r >= 0)
+        r = stateful_claims_own(&sync->claims, pod->ordinal, pod->info.object, false);
+    if (r < 0) {
+        tell(sync, "Update", name, why ? why : strerror(-r));
+        return r;
+    }
+    if (identity && storage && r == 0)
+        return 0;
+    if (!identity || !storage) {
+        Value *value = object_value(pod->info.object, arena);
+        Value *labels = value_ensure_object(arena, value_get(value, "metadata"), "labels");
+        value_set_str(arena, labels, POD_NAME_LABEL, name);
+        value_set(arena, labels, POD_INDEX_LABEL, value_printf(arena, "%lld", (long long)pod->ordinal));
+        if (!storage)
+            add_claim_volumes(sync, value_get(value, "spec"), pod->ordinal);
+        r = client_update(sync->all->client, informer_resource(sync->all->pods), object_namespace(sync->set), name,
+                          NULL, value, &updated, &err);
+        if (r >= 0)
+            expectations_wrote(sync->all->expectations, sync->key, updated);
+    }
+    tell(sync, "Update", name, r < 0 ? str_or(err.message, strerror(-r)) : NULL);
+    return MIN(r, 0);
+}
+
+/* One that is there. 1: wait here. */
+static int process_present(Sync *sync, StatefulPod *pod) {
+    if (pod_is_finished(pod->info.phase)) {
+        int r = pod->info.deleting ? 0 : delete_pod(sync, pod); /* it is made again once it is gone */
+        return r < 0 ? r : 1;
+    }
+    if (streq(pod->info.phase, "Pending")) {
+        const char *why = NULL;
+        int r = stateful_claims_ensure(&sync->claims, pod->ordinal, &why);
+        if (r >= 0)
+            r = stateful_claims_own(&sync->claims, pod->ordinal, pod->info.object, false);
+        if (r < 0)
+            return r;
+    }
+    if (!sync->parallel && (!pod->available || pod->info.deleting))
+        return 1;
+    return conform_pod(sync, pod);
 }
 
 /* In order: each is made, and waited for, before the next. 1: wait here. */
 static int process_replicas(Sync *sync) {
     for (int64_t i = 0; i < sync->n_replicas; i++) {
         StatefulPod *pod = sync->replicas[i];
-        int r = 0;
-        if (!pod)
-            r = make_pod(sync, sync->start + i, revision_for(sync, sync->start + i));
-        else if (pod_is_finished(pod->info.phase) && !pod->info.deleting)
-            r = delete_pod(sync, pod); /* it is made again once it is gone */
+        int64_t ordinal = sync->start + i;
+        bool stale = !pod && stateful_claims_stale(&sync->claims, ordinal);
+        if (stale) /* nothing tells when the garbage collector is through with them */
+            workqueue_add_after(sync->all->queue, sync->key, STALE_CLAIM_RETRY_NS);
+        int r = stale ? 1 : pod ? process_present(sync, pod) : make_pod(sync, ordinal, revision_for(sync, ordinal));
         if (r < 0)
             return r;
-        if (!sync->parallel && (!pod || !pod->available || pod->info.deleting))
+        if (!sync->parallel && (!pod || r > 0))
             return 1;
     }
     return 0;
@@ -222,6 +264,11 @@ static int process_condemned(Sync *sync) {
             (sync->pods[i].ordinal < sync->start || sync->pods[i].ordinal >= sync->start + sync->n_replicas))
             condemned[n++] = &sync->pods[i];
     qsort(condemned, n, sizeof(*condemned), compare_ordinal_down);
+    for (size_t i = 0; i < n; i++) {
+        int r = stateful_claims_own(&sync->claims, condemned[i]->ordinal, condemned[i]->info.object, true);
+        if (r < 0)
+            return r;
+    }
     const StatefulPod *first_unhealthy = NULL;
     for (size_t i = 0; i < n; i++)
         if (!condemned[i]->available || condemned[i]->info.deleting)
@@ -240,7 +287,7 @@ static int process_condemned(Sync *sync) {
 static int process_update(Sync *sync) {
     if (!sync->rolling)
         return 0;
-    for (int64_t i = sync->n_replicas - 1; i >= 0 && sync->start + i >= sync->partition; i--) {
+    for (int64_t i = sync->n_replicas - 1; i >= sync->partition; i--) {
         StatefulPod *pod = sync->replicas[i];
         if (pod && !streq(pod->revision, sync->update->name) && !pod->info.deleting)
             return delete_pod(sync, pod);
@@ -380,6 +427,14 @@ static bool revision_in_use(const Revision *revision, void *userdata) {
 
 static int sync_set(Sync *sync) {
     read_spec(sync);
+    sync->claims = (StatefulClaims){.client = sync->all->client,
+                                    .events = sync->all->events,
+                                    .informer = sync->all->claims,
+                                    .writes = sync->all->claim_writes,
+                                    .key = sync->key,
+                                    .arena = sync->arena,
+                                    .set = sync->set,
+                                    .spec = sync->spec};
     int r = read_revisions(sync);
     if (r >= 0)
         r = read_pods(sync);
@@ -410,10 +465,12 @@ static int sync_key(const char *key, void *userdata) {
     if (!set) {
         expectations_forget(all->expectations, key);
         expectations_forget(all->status_writes, key);
+        expectations_forget(all->claim_writes, key);
         return 0;
     }
     /* What a pod is made from depends on the counts in the status: they must be those last written. */
-    if (!expectations_satisfied(all->expectations, key) || !expectations_satisfied(all->status_writes, key)) {
+    if (!expectations_satisfied(all->expectations, key) || !expectations_satisfied(all->status_writes, key) ||
+        !expectations_satisfied(all->claim_writes, key)) {
         workqueue_add_after(all->queue, key, EXPECTATIONS_RETRY_NS);
         return 0;
     }
@@ -437,6 +494,7 @@ static void *init(Controller *controller) {
     all->revisions = controller_informer(controller, "apps", "v1", "controllerrevisions");
     all->expectations = expectations_new(all->pods);
     all->status_writes = expectations_new(all->sets);
+    all->claim_writes = expectations_new(all->claims);
     all->queue = controller_queue(controller, "statefulset", 2, sync_key, all);
     controller_watch(all->sets, all->queue);
     controller_watch_owned(controller, all->pods, all->sets, all->queue);
@@ -446,6 +504,7 @@ static void *init(Controller *controller) {
 static void free_all(void *data) {
     expectations_free(((StatefulSets *)data)->expectations);
     expectations_free(((StatefulSets *)data)->status_writes);
+    expectations_free(((StatefulSets *)data)->claim_writes);
     free(data);
 }
 

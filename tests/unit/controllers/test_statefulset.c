@@ -146,6 +146,123 @@ static void test_parallel_does_not_wait(void **state) {
     assert_true(fake_eventually(three_pods, cluster, 10)); /* none of them ever became ready */
 }
 
+/* ---- claims ---- */
+
+/* Who owns the claim of this pod: "set", "pod", "" or "?". */
+static const char *claim_owner(Cluster *cluster, const char *name) {
+    _cleanup_object_ Object *claim = NULL;
+    if (client_get(cluster->client, fake_resource("", "persistentvolumeclaims"), "default", name, &claim, NULL) < 0)
+        return "?";
+    size_t n;
+    const OwnerRef *owners = object_owners(claim, &n);
+    if (n == 0)
+        return "";
+    return n > 1 || !owners->controller ? "?" : streq(owners->kind, "StatefulSet") ? "set" : "pod";
+}
+
+static bool claims_follow_set(void *u) {
+    return ready_is(u, 3) && streq(claim_owner(u, "data-db-0"), "set") && streq(claim_owner(u, "data-db-2"), "set");
+}
+static bool claims_are_nobodys(void *u) {
+    return ready_is(u, 3) && streq(claim_owner(u, "data-db-0"), "") && streq(claim_owner(u, "data-db-2"), "");
+}
+static bool last_claim_follows_pod(void *u) { /* seen before the pod goes */
+    return streq(claim_owner(u, "data-db-2"), "pod");
+}
+
+static void test_claims_are_owned_as_the_policy_says(void **state) {
+    Cluster *cluster = *state;
+    cluster_start(cluster, "statefulset-controller", NULL);
+    put_set(cluster, 3,
+            "\"persistentVolumeClaimRetentionPolicy\":{\"whenDeleted\":\"Delete\",\"whenScaled\":\"Retain\"},");
+    assert_true(fake_eventually(claims_follow_set, cluster, 20));
+    fake_merge(cluster, "apps", "statefulsets", "db",
+               "{\"spec\":{\"persistentVolumeClaimRetentionPolicy\":{\"whenDeleted\":\"Retain\"}}}");
+    assert_true(fake_eventually(claims_are_nobodys, cluster, 20));
+    fake_merge(cluster, "apps", "statefulsets", "db",
+               "{\"spec\":{\"replicas\":2,\"persistentVolumeClaimRetentionPolicy\":{\"whenScaled\":\"Delete\"}}}");
+    assert_true(fake_eventually(last_claim_follows_pod, cluster, 20));
+    assert_string_equal(claim_owner(cluster, "data-db-0"), "");
+}
+
+static void test_another_controllers_claim_stays_its_own(void **state) {
+    Cluster *cluster = *state;
+    object_unref(fake_put_json(
+        cluster->client, "", "persistentvolumeclaims", "default",
+        "{\"apiVersion\":\"v1\",\"kind\":\"PersistentVolumeClaim\",\"metadata\":{\"name\":\"data-db-0\","
+        "\"ownerReferences\":[{\"apiVersion\":\"example.com/v1\",\"kind\":\"Backup\",\"name\":\"b\",\"uid\":\"u\","
+        "\"controller\":true}]},\"spec\":{\"accessModes\":[\"ReadWriteOnce\"]}}"));
+    cluster_start(cluster, "statefulset-controller", NULL);
+    put_set(cluster, 1,
+            "\"persistentVolumeClaimRetentionPolicy\":{\"whenDeleted\":\"Delete\",\"whenScaled\":\"Delete\"},");
+    assert_true(fake_eventually(one_ready, cluster, 20));
+    fake_merge(cluster, "apps", "statefulsets", "db", "{\"spec\":{\"replicas\":2}}");
+    for (int i = 0; i < 1000 && !ready_is(cluster, 2); i++)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    _cleanup_object_ Object *claim = NULL;
+    assert_int_equal(
+        client_get(cluster->client, fake_resource("", "persistentvolumeclaims"), "default", "data-db-0", &claim, NULL),
+        0);
+    assert_string_equal(object_controller(claim)->kind, "Backup");
+    assert_string_equal(claim_owner(cluster, "data-db-1"), "set");
+}
+
+/* ---- what a pod is made from ---- */
+
+static const char *image_of(Cluster *cluster, Arena *arena, const char *name) {
+    _cleanup_object_ Object *pod = NULL;
+    if (client_get(cluster->client, fake_resource("", "pods"), "default", name, &pod, NULL) < 0)
+        return "";
+    return value_get_str(value_at(value_path(object_value(pod, arena), "spec", "containers", NULL), 0), "image");
+}
+
+static bool second_is_new(void *u) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    return ready_is(u, 2) && streq(image_of(u, arena, "db-1"), "two");
+}
+static bool two_ready(void *u) {
+    return ready_is(u, 2);
+}
+
+#define IMAGE_TWO "\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"two\"}]}}"
+
+static void test_on_delete_makes_the_new_revision(void **state) {
+    Cluster *cluster = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    cluster_start(cluster, "statefulset-controller", NULL);
+    put_set(cluster, 2, "");
+    assert_true(fake_eventually(two_ready, cluster, 20));
+    fake_merge(cluster, "apps", "statefulsets", "db",
+               "{\"spec\":{\"updateStrategy\":{\"type\":\"OnDelete\"}," IMAGE_TWO "}}");
+    assert_true(fake_eventually(two_ready, cluster, 20));
+    assert_string_equal(image_of(cluster, arena, "db-1"), "one");
+    client_delete(cluster->client, fake_resource("", "pods"), "default", "db-1", NULL, NULL);
+    assert_true(fake_eventually(second_is_new, cluster, 20));
+    assert_string_equal(image_of(cluster, arena, "db-0"), "one");
+}
+
+static bool three_from_five(void *u) {
+    Cluster *cluster = u;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    return ready_is(u, 3) && *image_of(cluster, arena, "db-5") && *image_of(cluster, arena, "db-7");
+}
+static bool one_is_new(void *u) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    return ready_is(u, 3) && streq(image_of(u, arena, "db-7"), "two");
+}
+
+static void test_ordinals_start_and_partition(void **state) {
+    Cluster *cluster = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    cluster_start(cluster, "statefulset-controller", NULL);
+    put_set(cluster, 3, "\"ordinals\":{\"start\":5},");
+    assert_true(fake_eventually(three_from_five, cluster, 20));
+    fake_merge(cluster, "apps", "statefulsets", "db",
+               "{\"spec\":{\"updateStrategy\":{\"rollingUpdate\":{\"partition\":2}}," IMAGE_TWO "}}");
+    assert_true(fake_eventually(one_is_new, cluster, 20)); /* the partition counts replicas, not ordinals */
+    assert_string_equal(image_of(cluster, arena, "db-6"), "one");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_in_order_up_and_down, cluster_setup, cluster_teardown),
@@ -154,6 +271,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_revision_data_is_sorted, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_scaling_down_halts, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_parallel_does_not_wait, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_claims_are_owned_as_the_policy_says, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_another_controllers_claim_stays_its_own, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_on_delete_makes_the_new_revision, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_ordinals_start_and_partition, cluster_setup, cluster_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
