@@ -7,55 +7,16 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "controllers/claim.h"
-#include "controllers/expectations.h"
+#include "controllers/daemonset.h"
 #include "controllers/meta.h"
 #include "api/node_affinity.h"
-#include "controllers/pods.h"
-#include "controllers/revisions.h"
 #include "controllers/taints.h"
 
 #include <errno.h>
 
-#define BURST 250 /* the reference's BurstReplicas */
-#define HASH_LABEL "controller-revision-hash"
-/* A pod that fails at once is not replaced faster than this (the reference backs off from 1 s to 15 min a node). */
-#define FAILED_POD_AGE_NS ((int64_t)(10 * NS_PER_SEC))
-
-typedef struct DaemonSets {
-    Client *client;
-    EventRecorder *events;
-    Informer *sets, *pods, *nodes, *revisions;
-    WorkQueue *queue;
-    Expectations *expectations;
-} DaemonSets;
-
-typedef struct DaemonPod {
-    PodInfo info; /* holds a reference */
-    const char *node, *hash;
-} DaemonPod;
-
-typedef struct DaemonNode {
-    Object *object;
-    bool should_run, should_continue;
-    DaemonPod *new_pod, *old_pod; /* the oldest of each that is not being deleted */
-    bool has_pod;                 /* of any state */
-} DaemonNode;
-
-typedef struct Sync {
-    DaemonSets *all;
-    const char *key;
-    Arena *arena;
-    Object *set;
-    Value *value, *spec;
-    ClientList node_list;
-    DaemonNode *nodes;
-    DaemonPod *pods;
-    size_t n_pods;
-    Revisions revisions;
-    const char *hash;
-    int64_t min_ready, now_ns;
-    size_t created, deleted;
-} Sync;
+/* Between replacements of a failed pod on a node, as the reference. */
+#define FAILURE_FIRST_NS ((int64_t)NS_PER_SEC)
+#define FAILURE_MAX_NS ((int64_t)(15 * 60 * NS_PER_SEC))
 
 /* ---- events ---- */
 
@@ -85,26 +46,6 @@ static void node_updated(Object *old, Object *node, void *userdata) {
 
 /* ---- placement ---- */
 
-static void add_toleration(Arena *arena, Value *spec, const char *key, const char *effect) {
-    Value *toleration = value_object(arena);
-    value_set_str(arena, toleration, "key", key);
-    value_set_str(arena, toleration, "operator", "Exists");
-    value_set_str(arena, toleration, "effect", effect);
-    value_append(arena, value_ensure_array(arena, spec, "tolerations"), toleration);
-}
-
-/* AddOrUpdateDaemonPodTolerations */
-static void add_tolerations(Arena *arena, Value *spec) {
-    add_toleration(arena, spec, TAINT_NOT_READY, "NoExecute");
-    add_toleration(arena, spec, TAINT_UNREACHABLE, "NoExecute");
-    add_toleration(arena, spec, "node.kubernetes.io/disk-pressure", "NoSchedule");
-    add_toleration(arena, spec, "node.kubernetes.io/memory-pressure", "NoSchedule");
-    add_toleration(arena, spec, "node.kubernetes.io/pid-pressure", "NoSchedule");
-    add_toleration(arena, spec, "node.kubernetes.io/unschedulable", "NoSchedule");
-    if (value_get_bool(spec, "hostNetwork", false))
-        add_toleration(arena, spec, "node.kubernetes.io/network-unavailable", "NoSchedule");
-}
-
 static bool tolerates_all(const Value *taints, const Value *tolerations, bool no_execute_only) {
     Value *taint, *toleration;
     VALUE_FOREACH (taint, taints) {
@@ -130,19 +71,6 @@ static void judge_node(const Value *pod_spec, DaemonNode *node) {
     node->should_continue = node->should_run || tolerates_all(taints, tolerations, true);
 }
 
-/* ReplaceDaemonSetPodNodeNameNodeAffinity: the required terms become one that names the node. */
-static void pin_to_node(Arena *arena, Value *spec, const char *node) {
-    Value *field = value_object(arena), *term = value_object(arena), *required = value_object(arena);
-    value_set_str(arena, field, "key", "metadata.name");
-    value_set_str(arena, field, "operator", "In");
-    value_append(arena, value_ensure_array(arena, field, "values"), value_string(arena, node));
-    value_append(arena, value_ensure_array(arena, term, "matchFields"), field);
-    value_append(arena, value_ensure_array(arena, required, "nodeSelectorTerms"), term);
-    Value *affinity = value_ensure_object(arena, spec, "affinity");
-    value_set(arena, value_ensure_object(arena, affinity, "nodeAffinity"),
-              "requiredDuringSchedulingIgnoredDuringExecution", required);
-}
-
 /* The node that a pod is bound to, or is pinned to. */
 static const char *target_node(Arena *arena, const Object *pod) {
     const char *bound = object_field(pod, "spec.nodeName");
@@ -154,128 +82,19 @@ static const char *target_node(Arena *arena, const Object *pod) {
     return str_or(value_str(value_at(value_get(field, "values"), 0)), "");
 }
 
-/* ---- pods up and down ---- */
-
-static int create_on(Sync *sync, const DaemonNode *node) {
-    _cleanup_api_error_ ApiError err = {0};
-    _cleanup_object_ Object *created = NULL;
-    Arena *arena = sync->arena;
-    Value *pod = pod_from_template(arena, value_get(sync->spec, "template"), sync->set, NULL),
-          *spec = value_get(pod, "spec");
-    if (sync->created >= BURST)
-        return 0;
-    value_set_str(arena, value_ensure_object(arena, value_get(pod, "metadata"), "labels"), HASH_LABEL, sync->hash);
-    add_tolerations(arena, spec);
-    pin_to_node(arena, spec, object_name(node->object));
-    int r = pod_create(sync->all->client, sync->all->events, sync->set, pod, &created, &err);
-    if (r < 0)
-        return error_is_namespace_terminating(&err) ? 0 : r;
-    expectations_wrote(sync->all->expectations, sync->key, created);
-    sync->created++;
-    return 0;
-}
-
-static int delete_one(Sync *sync, const DaemonPod *pod) {
-    _cleanup_api_error_ ApiError err = {0};
-    if (sync->deleted >= BURST || pod->info.deleting)
-        return 0;
-    int r = pod_delete(sync->all->client, sync->all->events, sync->set, object_name(pod->info.object), &err);
-    if (r >= 0)
-        expectations_deleted(sync->all->expectations, sync->key, pod->info.object);
-    sync->deleted++;
-    return r == -ENOENT ? 0 : r;
-}
-
-static int delete_finished(Sync *sync, const DaemonPod *pod, const char *node) {
-    const Object *object = pod->info.object;
-    if (streq(pod->info.phase, "Failed"))
-        event_record(sync->all->events, sync->set, NULL, "Warning", "FailedDaemonPod",
-                     "Found failed daemon pod %s/%s on node %s, will try to kill it", object_namespace(object),
-                     object_name(object), node);
-    else
-        event_record(sync->all->events, sync->set, NULL, "Normal", "SucceededDaemonPod",
-                     "Found succeeded daemon pod %s/%s on node %s, will try to delete it", object_namespace(object),
-                     object_name(object), node);
-    return delete_one(sync, pod);
-}
-
-static int manage_node(Sync *sync, DaemonNode *node, int64_t max_surge) {
-    const char *name = object_name(node->object);
-    if (node->should_run && !node->has_pod)
-        return create_on(sync, node);
-    for (size_t i = 0; i < sync->n_pods; i++) {
-        DaemonPod *pod = &sync->pods[i];
-        int r = 0;
-        if (!streq(pod->node, name) || pod->info.deleting)
-            continue;
-        if (!node->should_continue)
-            r = delete_one(sync, pod);
-        else if (pod_is_finished(pod->info.phase)) {
-            int64_t wait = pod->info.created_ns + FAILED_POD_AGE_NS - sync->now_ns;
-            if (streq(pod->info.phase, "Failed") && wait > 0)
-                workqueue_add_after(sync->all->queue, sync->key, (uint64_t)wait);
-            else
-                r = delete_finished(sync, pod, name);
-        } else if (pod != node->new_pod && pod != node->old_pod)
-            r = delete_one(sync, pod); /* one too many */
-        if (r < 0)
-            return r;
-    }
-    if (!node->new_pod || !node->old_pod || !node->should_continue)
-        return 0;
-    /* Two at once: with surge the old one goes when the new one serves (or it itself does not); without, at once. */
-    bool replace = max_surge == 0 || !node->old_pod->info.ready ||
-                   pod_is_available(&node->new_pod->info, sync->min_ready, sync->now_ns, NULL);
-    return replace ? delete_one(sync, node->old_pod) : 0;
-}
-
-static void rolling_limits(const Sync *sync, int64_t desired, int64_t *surge, int64_t *unavailable) {
-    const Value *rolling = value_path(sync->spec, "updateStrategy", "rollingUpdate", NULL);
-    *surge = int_or_percent(value_get(rolling, "maxSurge"), desired, true, 0);
-    *unavailable = int_or_percent(value_get(rolling, "maxUnavailable"), desired, true, 1);
-    if (*surge == 0 && *unavailable == 0)
-        *unavailable = 1;
-}
-
-static bool available(const Sync *sync, const DaemonPod *pod) {
-    return pod && pod_is_available(&pod->info, sync->min_ready, sync->now_ns, NULL);
-}
-
-static int roll(Sync *sync, int64_t surge, int64_t unavailable) {
-    int64_t used = 0;
-    int r = 0;
-    for (size_t i = 0; i < sync->node_list.n; i++) {
-        const DaemonNode *node = &sync->nodes[i];
-        if (!node->should_run)
-            continue;
-        if (surge > 0)
-            used += node->new_pod && !available(sync, node->new_pod) && node->old_pod;
-        else
-            used += !available(sync, node->new_pod ? node->new_pod : node->old_pod);
-    }
-    for (size_t i = 0; i < sync->node_list.n && r >= 0; i++) {
-        DaemonNode *node = &sync->nodes[i];
-        if (!node->should_run || !node->old_pod || node->new_pod)
-            continue;
-        bool free = !available(sync, node->old_pod); /* replacing it costs nothing */
-        if (!free && used >= (surge > 0 ? surge : unavailable))
-            continue;
-        used += !free;
-        r = surge > 0 ? create_on(sync, node) : delete_one(sync, node->old_pod);
-    }
-    return r;
-}
-
 /* ---- reading ---- */
 
+/* podByCreationTimestampAndPhase */
 static int compare_age(const void *a, const void *b) {
     const DaemonPod *x = a, *y = b;
+    if (!*x->info.node != !*y->info.node)
+        return *x->info.node ? -1 : 1;
     if (x->info.created_ns != y->info.created_ns)
         return x->info.created_ns < y->info.created_ns ? -1 : 1;
     return strcmp(object_name(x->info.object), object_name(y->info.object));
 }
 
-static int read_pods(Sync *sync) {
+static int read_pods(DaemonSync *sync) {
     _cleanup_(selector_freep) Selector *selector = NULL;
     _cleanup_client_list_ ClientList owned = {0};
     label_selector_from_value(value_get(sync->spec, "selector"), &selector);
@@ -289,50 +108,46 @@ static int read_pods(Sync *sync) {
         pod_info_read(owned.items[i], &pod->info);
         object_ref(owned.items[i]);
         pod->node = target_node(sync->arena, owned.items[i]);
-        pod->hash = str_or(object_label(owned.items[i], HASH_LABEL), "");
+        pod->hash = str_or(object_label(owned.items[i], DAEMON_HASH_LABEL), "");
     }
     qsort(sync->pods, sync->n_pods, sizeof(*sync->pods), compare_age);
     return 0;
 }
 
-static void read_nodes(Sync *sync) {
+static void read_nodes(DaemonSync *sync) {
     Value *spec = value_copy(sync->arena, value_path(sync->spec, "template", "spec", NULL));
-    add_tolerations(sync->arena, spec);
+    daemon_add_tolerations(sync->arena, spec);
     informer_list(sync->all->nodes, NULL, NULL, &sync->node_list);
     sync->nodes = arena_alloc0(sync->arena, (sync->node_list.n + 1) * sizeof(DaemonNode));
     for (size_t i = 0; i < sync->node_list.n; i++) {
         DaemonNode *node = &sync->nodes[i];
         node->object = sync->node_list.items[i];
         judge_node(spec, node);
+        node->pods = arena_alloc(sync->arena, sync->n_pods * sizeof(*node->pods));
         for (size_t k = 0; k < sync->n_pods; k++) {
             DaemonPod *pod = &sync->pods[k];
-            if (!streq(pod->node, object_name(node->object)))
-                continue;
-            node->has_pod = true;
-            if (pod->info.deleting || pod_is_finished(pod->info.phase))
-                continue;
-            DaemonPod **slot = streq(pod->hash, sync->hash) ? &node->new_pod : &node->old_pod;
-            if (!*slot)
-                *slot = pod;
+            if (streq(pod->node, object_name(node->object)) &&
+                !(pod->info.deleting && pod_is_finished(pod->info.phase)))
+                node->pods[node->n_pods++] = pod;
         }
     }
 }
 
 /* ---- status ---- */
 
-static int write_status(Sync *sync) {
+static int write_status(DaemonSync *sync) {
     Arena *arena = sync->arena;
     int64_t desired = 0, current = 0, misscheduled = 0, ready = 0, updated = 0, n_available = 0;
     for (size_t i = 0; i < sync->node_list.n; i++) {
         const DaemonNode *node = &sync->nodes[i];
-        const DaemonPod *pod = node->old_pod ? node->old_pod : node->new_pod;
+        const DaemonPod *pod = node->n_pods ? node->pods[0] : NULL;
         desired += node->should_run;
-        current += node->should_run && node->has_pod;
-        misscheduled += !node->should_run && node->has_pod;
+        current += node->should_run && pod;
+        misscheduled += !node->should_run && pod;
         if (!node->should_run || !pod)
             continue;
         ready += pod->info.ready;
-        n_available += available(sync, pod);
+        n_available += daemon_pod_available(sync, pod);
         updated += streq(pod->hash, sync->hash);
     }
     const Value *old = value_get(sync->value, "status");
@@ -366,32 +181,22 @@ static int write_status(Sync *sync) {
 /* ---- the sync ---- */
 
 static bool revision_in_use(const Revision *revision, void *userdata) {
-    const Sync *sync = userdata;
+    const DaemonSync *sync = userdata;
     for (size_t i = 0; i < sync->n_pods; i++)
         if (streq(sync->pods[i].hash, revision->hash))
             return true;
     return false;
 }
 
-static int act(Sync *sync) {
-    int64_t desired = 0, surge, unavailable;
-    const char *strategy = str_or(value_get_str(value_get(sync->spec, "updateStrategy"), "type"), "RollingUpdate");
-    bool rolling = streq(strategy, "RollingUpdate");
-    for (size_t i = 0; i < sync->node_list.n; i++)
-        desired += sync->nodes[i].should_run;
-    rolling_limits(sync, desired, &surge, &unavailable);
-    int r = 0;
-    for (size_t i = 0; i < sync->node_list.n && r >= 0; i++)
-        r = manage_node(sync, &sync->nodes[i], rolling ? surge : 0);
-    if (r >= 0 && rolling && sync->created + sync->deleted == 0)
-        r = roll(sync, surge, unavailable);
-    if (r >= 0)
-        r = revisions_trim(sync->all->client, &sync->revisions, value_get_int(sync->spec, "revisionHistoryLimit", 10),
-                           revision_in_use, sync);
-    return r;
+static int act(DaemonSync *sync) {
+    int r = daemon_act(sync);
+    if (r < 0)
+        return r;
+    return revisions_trim(sync->all->client, &sync->revisions, value_get_int(sync->spec, "revisionHistoryLimit", 10),
+                          revision_in_use, sync);
 }
 
-static int sync_set(Sync *sync) {
+static int sync_set(DaemonSync *sync) {
     DaemonSets *all = sync->all;
     sync->value = object_value(sync->set, sync->arena);
     sync->spec = value_get(sync->value, "spec");
@@ -428,13 +233,14 @@ static int sync_key(const char *key, void *userdata) {
     _cleanup_object_ Object *set = informer_lookup(all->sets, parts.ns, parts.name);
     if (!set) {
         expectations_forget(all->expectations, key);
+        backoff_forget_prefix(all->failures, arena_printf(arena, "%s/", key));
         return 0;
     }
     if (!expectations_satisfied(all->expectations, key)) {
         workqueue_add_after(all->queue, key, EXPECTATIONS_RETRY_NS);
         return 0;
     }
-    Sync sync = {.all = all, .key = key, .arena = arena, .set = set};
+    DaemonSync sync = {.all = all, .key = key, .arena = arena, .set = set};
     int r = sync_set(&sync);
     for (size_t i = 0; i < sync.n_pods; i++)
         object_unref(sync.pods[i].info.object);
@@ -454,6 +260,7 @@ static void *init(Controller *controller) {
     all->nodes = controller_informer(controller, "", "v1", "nodes");
     all->revisions = controller_informer(controller, "apps", "v1", "controllerrevisions");
     all->expectations = expectations_new(all->pods);
+    all->failures = backoff_new(FAILURE_FIRST_NS, FAILURE_MAX_NS);
     all->queue = controller_queue(controller, "daemonset", 2, sync_key, all);
     controller_watch(all->sets, all->queue);
     controller_watch_owned(controller, all->pods, all->sets, all->queue);
@@ -463,6 +270,7 @@ static void *init(Controller *controller) {
 
 static void free_all(void *data) {
     expectations_free(((DaemonSets *)data)->expectations);
+    backoff_free(((DaemonSets *)data)->failures);
     free(data);
 }
 

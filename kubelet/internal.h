@@ -12,7 +12,7 @@
 #include "client/informer.h"
 #include "client/workqueue.h"
 #include "http/server.h"
-#include "kubelet/backoff.h"
+#include "base/backoff.h"
 #include "kubelet/cgroups.h"
 #include "kubelet/demand.h"
 #include "kubelet/images/images.h"
@@ -24,6 +24,9 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+
+#define BACKOFF_FIRST_NS (10ll * 1000000000) /* of restarts and of image pulls */
+#define BACKOFF_MAX_NS (300ll * 1000000000)
 
 #define POD_WORKERS 8
 #define STATUS_WORKERS 4

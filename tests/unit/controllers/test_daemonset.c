@@ -124,11 +124,84 @@ static void test_affinity(_unused_ void **state) {
     }
 }
 
+/* ---- failures ---- */
+
+static bool fails_and_is_replaced(void *u) {
+    Cluster *cluster = u;
+    _cleanup_client_list_ ClientList pods = {0};
+    fake_kubelet(cluster);
+    client_list(cluster->client, fake_resource("", "pods"), NULL, NULL, &pods, NULL);
+    if (pods.n != 1 || streq(object_field(pods.items[0], "status.phase"), "Failed"))
+        return false;
+    set_pod_status(cluster->client, "default", object_name(pods.items[0]), "Failed", false);
+    return true;
+}
+
+/* The first failure is replaced at once, the next after 1 s, the one after it after 2 s. */
+static void test_failures_back_off(void **state) {
+    Cluster *cluster = *state;
+    put_node(cluster, "a", "", "");
+    cluster_start(cluster, "daemonset-controller", NULL);
+    put_daemonset(cluster, "");
+    uint64_t took[4];
+    for (size_t i = 0; i < ELEMENTSOF(took); i++) {
+        uint64_t start = now_monotonic_ns();
+        assert_true(fake_eventually(fails_and_is_replaced, cluster, 10));
+        took[i] = now_monotonic_ns() - start;
+    }
+    assert_true(took[1] < NS_PER_SEC * 9 / 10);
+    assert_in_range(took[2], NS_PER_SEC * 9 / 10, NS_PER_SEC * 19 / 10);
+    assert_in_range(took[3], NS_PER_SEC * 19 / 10, NS_PER_SEC * 5);
+}
+
+/* ---- surge ---- */
+
+static void test_surge_makes_the_new_pod_first(void **state) {
+    Cluster *cluster = *state;
+    put_node(cluster, "a", "", "");
+    put_node(cluster, "b", "", "");
+    put_node(cluster, "c", "", "");
+    cluster_start(cluster, "daemonset-controller", NULL);
+    put_daemonset(cluster, "");
+    assert_true(fake_eventually(updated, cluster, 10));
+    size_t before = cluster->api->n_events;
+    fake_merge(cluster, "apps", "daemonsets", "d",
+               "{\"spec\":{\"updateStrategy\":{\"rollingUpdate\":{\"maxUnavailable\":0,\"maxSurge\":1}},\"template\":{"
+               "\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"two\"}]}}}}");
+    assert_true(fake_eventually(updated, cluster, 20));
+    int64_t now = 3, most = 3, least = 3;
+    for (size_t i = before; i < cluster->api->n_events; i++)
+        if (streq(object_resource(cluster->api->events[i].object)->plural, "pods")) {
+            now += streq(cluster->api->events[i].type, "ADDED") - streq(cluster->api->events[i].type, "DELETED");
+            most = MAX(most, now);
+            least = MIN(least, now);
+        }
+    assert_int_equal(least, 3);
+    assert_int_equal(most, 4);
+}
+
+/* A pod that waits for a node that is gone. */
+static void test_pods_without_node_go(void **state) {
+    Cluster *cluster = *state;
+    put_node(cluster, "a", "", "");
+    put_node(cluster, "b", "", "");
+    cluster_start(cluster, "daemonset-controller", NULL);
+    put_daemonset(cluster, "");
+    assert_true(fake_eventually(two_ready, cluster, 10));
+    client_delete(cluster->client, fake_resource("", "nodes"), NULL, "b", NULL, NULL);
+    for (int i = 0; i < 1000 && (fake_kubelet(cluster), n_pods(cluster) != 1); i++)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    assert_int_equal(n_pods(cluster), 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_affinity),
         cmocka_unit_test_setup_teardown(test_one_on_each_node_that_admits_it, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_rolling_update, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_failures_back_off, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_surge_makes_the_new_pod_first, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_pods_without_node_go, cluster_setup, cluster_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* QoS class, kernel units, back-off and the pod cgroups on a made-up hierarchy. */
+/* QoS class, kernel units and the pod cgroups on a made-up hierarchy. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,6 @@
 #include "api/json.h"
 #include "base/fs.h"
 #include "base/str.h"
-#include "kubelet/backoff.h"
 #include "kubelet/cgroups.h"
 #include "kubelet/qos.h"
 
@@ -100,26 +99,6 @@ static void test_restart_policy(void **state) {
     assert_true(container_should_restart(pod, b, 42));
 }
 
-static void test_backoff(void **state) {
-    (void)state;
-    _cleanup_(backoff_freep) Backoff *b = backoff_new(BACKOFF_FIRST_NS, BACKOFF_MAX_NS);
-    int64_t now = 1000 * SECOND;
-    assert_int_equal(backoff_remaining(b, "k", now, now), 0); /* the first restart is at once */
-    backoff_next(b, "k", now);
-    assert_int_equal(backoff_get(b, "k"), 10 * SECOND);
-    assert_int_equal(backoff_remaining(b, "k", now, now + 4 * SECOND), 6 * SECOND);
-    assert_int_equal(backoff_remaining(b, "k", now, now + 10 * SECOND), 0);
-    for (int i = 0; i < 8; i++)
-        backoff_next(b, "k", now);
-    assert_int_equal(backoff_get(b, "k"), 300 * SECOND);
-    int64_t later = now + 601 * SECOND; /* ten minutes without a failure */
-    assert_int_equal(backoff_remaining(b, "k", later, later), 0);
-    backoff_next(b, "k", later);
-    assert_int_equal(backoff_get(b, "k"), 10 * SECOND);
-    backoff_forget_prefix(b, "k");
-    assert_int_equal(backoff_get(b, "k"), 0);
-}
-
 static void make(const char *root, const char *path) {
     char text[512];
     snprintf(text, sizeof text, "%s/%s", root, path);
@@ -207,9 +186,9 @@ static void test_cgroups_v2(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_class),      cmocka_unit_test(test_units),      cmocka_unit_test(test_sums),
-        cmocka_unit_test(test_oom_score),  cmocka_unit_test(test_backoff),    cmocka_unit_test(test_restart_policy),
-        cmocka_unit_test(test_cgroups_v1), cmocka_unit_test(test_cgroups_v2),
+        cmocka_unit_test(test_class),      cmocka_unit_test(test_units),          cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_oom_score),  cmocka_unit_test(test_restart_policy), cmocka_unit_test(test_cgroups_v1),
+        cmocka_unit_test(test_cgroups_v2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

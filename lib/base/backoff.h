@@ -1,11 +1,9 @@
-/* Exponential back-off by key (flowcontrol.Backoff of client-go): 10 s doubling to 5 min, forgotten when twice the
- * longest delay passes without a failure. Thread-safe. Times are wall-clock ns, since container finish times are. */
+/* Exponential back-off by key (flowcontrol.Backoff of client-go): doubling from the first delay to the longest,
+ * forgotten when twice the longest passes without a failure. Thread-safe. Times are wall-clock ns, since container
+ * finish times are. */
 #pragma once
 
 #include "base/mem.h"
-
-#define BACKOFF_FIRST_NS (10ll * 1000000000)
-#define BACKOFF_MAX_NS (300ll * 1000000000)
 
 typedef struct Backoff Backoff;
 Backoff *backoff_new(int64_t first_ns, int64_t max_ns);

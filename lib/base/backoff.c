@@ -1,9 +1,11 @@
-#include "kubelet/backoff.h"
+#include "base/backoff.h"
 
 #include "base/str.h"
 #include "base/strmap.h"
 
 #include <pthread.h>
+
+#define COLLECT_FROM 256 /* entries */
 
 typedef struct Entry {
     int64_t delay, updated;
@@ -13,12 +15,14 @@ struct Backoff {
     pthread_mutex_t lock;
     StrMap *entries;
     int64_t first, max;
+    size_t collect_at; /* entries */
 };
 
 Backoff *backoff_new(int64_t first_ns, int64_t max_ns) {
     Backoff *b = NEW0(Backoff);
     pthread_mutex_init(&b->lock, NULL);
     b->entries = strmap_new(free);
+    b->collect_at = COLLECT_FROM;
     b->first = first_ns;
     b->max = max_ns;
     return b;
@@ -44,10 +48,32 @@ static bool expired(const Backoff *b, const Entry *e, int64_t event_ns) {
     return event_ns - e->updated > 2 * b->max;
 }
 
+/* Before the map has to grow: what nobody asked about for so long is dropped. */
+static void collect(Backoff *b, int64_t now_ns) {
+    const char *key;
+    Entry *e;
+    size_t kept = 0;
+    if (strmap_size(b->entries) < b->collect_at)
+        return;
+    StrMap *fresh = strmap_new(free);
+    STRMAP_FOREACH (b->entries, key, e) {
+        if (expired(b, e, now_ns))
+            continue;
+        Entry *copy = NEW(Entry);
+        *copy = *e;
+        strmap_put(fresh, key, copy);
+        kept++;
+    }
+    strmap_free(b->entries);
+    b->entries = fresh;
+    b->collect_at = MAX(2 * kept, (size_t)COLLECT_FROM);
+}
+
 void backoff_next(Backoff *b, const char *key, int64_t event_ns) {
     pthread_mutex_lock(&b->lock);
     Entry *e = strmap_get(b->entries, key);
     if (!e) {
+        collect(b, event_ns);
         e = NEW0(Entry);
         strmap_put(b->entries, key, e);
         e->delay = b->first;
