@@ -109,7 +109,11 @@ int encode_object(Arena *arena, const Media *media, const Resource *resource, Ob
     return encode_value(arena, media, schema, v, ret);
 }
 
-static void write_list_head(Buf *out, const Resource *resource, const ObjectList *list) {
+bool encode_list_is_stored(const Media *media, const Resource *resource) {
+    return media->form == MEDIA_JSON && media->as == AS_OBJECT && !media->pretty && is_stored_form(resource);
+}
+
+void encode_list_head(Buf *out, const Resource *resource, const ObjectList *list) {
     const char *slash = *resource->group ? "/" : "";
     buf_printf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s%s%s\",\"metadata\":{\"resourceVersion\":\"%llu\"",
                resource->list_kind, resource->group, slash, resource->version, (unsigned long long)list->revision);
@@ -123,6 +127,15 @@ static void write_list_head(Buf *out, const Resource *resource, const ObjectList
     buf_puts(out, "},\"items\":[");
 }
 
+const char *encode_list_item(const Object *object, size_t *ret_len, bool *ret_brace) {
+    size_t len;
+    const char *json = object_json(object, &len);
+    size_t skip = type_prefix(json, len);
+    *ret_brace = skip > 0;
+    *ret_len = len - skip;
+    return json + skip;
+}
+
 static int encode_list_by_bytes(const Resource *resource, const ObjectList *list, HttpBytes *ret) {
     Buf out = BUF_INIT(ENCODE_MAX);
     size_t total = 256;
@@ -132,18 +145,18 @@ static int encode_list_by_bytes(const Resource *resource, const ObjectList *list
         total += len;
     }
     buf_reserve(&out, total);
-    write_list_head(&out, resource, list);
+    encode_list_head(&out, resource, list);
     for (size_t i = 0; i < list->n; i++) {
         size_t len;
-        const char *json = object_json(list->items[i], &len);
-        size_t skip = type_prefix(json, len);
+        bool brace;
+        const char *item = encode_list_item(list->items[i], &len, &brace);
         if (i)
             buf_putc(&out, ',');
-        if (skip)
+        if (brace)
             buf_putc(&out, '{');
-        buf_append(&out, json + skip, len - skip);
+        buf_append(&out, item, len);
     }
-    buf_puts(&out, "]}\n");
+    buf_puts(&out, ENCODE_LIST_END);
     return finish(&out, ret);
 }
 
@@ -230,7 +243,7 @@ static int encode_list_protobuf(Arena *arena, const Resource *resource, const Ob
 }
 
 int encode_list(Arena *arena, const Media *media, const Resource *resource, const ObjectList *list, HttpBytes *ret) {
-    if (media->form == MEDIA_JSON && media->as == AS_OBJECT && !media->pretty && is_stored_form(resource))
+    if (encode_list_is_stored(media, resource))
         return encode_list_by_bytes(resource, list, ret);
     if (media->as == AS_TABLE) {
         Media json = *media;

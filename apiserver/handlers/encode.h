@@ -11,6 +11,13 @@ int encode_object(Arena *arena, const Media *media, const Resource *resource, Ob
 /* A tree with kind and apiVersion. `schema` NULL: not available as protobuf, JSON then. */
 int encode_value(Arena *arena, const Media *media, const Schema *schema, const Value *v, HttpBytes *ret);
 int encode_list(Arena *arena, const Media *media, const Resource *resource, const ObjectList *list, HttpBytes *ret);
+/* The parts of a list in JSON whose items are sent as they are stored: encode_list_is_stored says whether it is one.
+ * The head ends where the first item goes; items stand with commas between; ENCODE_LIST_END follows the last. */
+#define ENCODE_LIST_END "]}\n"
+bool encode_list_is_stored(const Media *media, const Resource *resource);
+void encode_list_head(Buf *out, const Resource *resource, const ObjectList *list);
+/* Borrowed from the object; `*ret_brace`: a brace goes before it. */
+const char *encode_list_item(const Object *object, size_t *ret_len, bool *ret_brace);
 /* One line (frame) of a watch. `type` is ADDED and so on. */
 int encode_event(const Media *media, const Resource *resource, const char *type, Object *object, bool first_of_watch,
                  HttpBytes ret[3], size_t *ret_n);

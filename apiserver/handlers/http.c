@@ -2,6 +2,7 @@
 #include "apiserver/handlers/http.h"
 #include "apiserver/handlers/connect_admission.h"
 #include "apiserver/handlers/encode.h"
+#include "apiserver/handlers/list_stream.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/str.h"
@@ -204,7 +205,7 @@ void http_reply_error(HttpRequest *http, const Media *media, const ApiError *err
     reply_error_with(http, media, err, NULL, 0);
 }
 
-static void finish(Exchange *exchange, int code) {
+void exchange_finish(Exchange *exchange, int code) {
     if (exchange->done)
         exchange->done(exchange, code, exchange->userdata);
     exchange_free(exchange);
@@ -214,7 +215,7 @@ static void fail(Exchange *exchange, ApiError *err) {
     int code = err->code;
     http_reply_error(exchange->http, &exchange->media, err);
     api_error_done(err);
-    finish(exchange, code);
+    exchange_finish(exchange, code);
 }
 
 /* Versions that the API has left behind, in the words of its life cycle markers. */
@@ -263,7 +264,9 @@ static void respond(Exchange *exchange, int r, ApiResponse *response, ApiError *
     Media media = exchange->media;
     int code = response->code;
     warn_deprecated(exchange, response);
-    if (r == 0)
+    bool in_parts =
+        r == 0 && response->is_list && list_stream_suits(&media, exchange->request.resource, &response->list);
+    if (r == 0 && !in_parts)
         r = encode_response(exchange, response, &body);
     if (r < 0) {
         if (!err->code)
@@ -275,11 +278,15 @@ static void respond(Exchange *exchange, int r, ApiResponse *response, ApiError *
             media.form = MEDIA_JSON;
         common_headers(&headers, media_content_type(&media, false));
         add_warnings(&headers, exchange->arena, response->warnings, response->n_warnings);
-        http_reply(exchange->http, code, headers.items, headers.n, body);
+        if (in_parts)
+            list_stream_start(exchange, code, headers.items, headers.n, &response->list);
+        else
+            http_reply(exchange->http, code, headers.items, headers.n, body);
     }
     api_response_done(response);
     api_error_done(err);
-    finish(exchange, code);
+    if (!in_parts)
+        exchange_finish(exchange, code);
 }
 
 static const char *summary_hex(Arena *arena, const char *data, size_t len) {
@@ -439,7 +446,7 @@ static void not_found(Exchange *exchange) {
     ApiError err = {0};
     if (is_unknown_version(&exchange->route)) {
         http_reply_text(exchange->http, 404, "text/plain; charset=utf-8", "404 page not found\n");
-        finish(exchange, 404);
+        exchange_finish(exchange, 404);
         return;
     }
     api_error_set(&err, 404, "NotFound", "the server could not find the requested resource");

@@ -50,6 +50,7 @@ typedef struct Exchange {
 /* Takes the arena. */
 Exchange *exchange_new(ApiHttp *api, HttpRequest *http, Arena *arena);
 void exchange_free(Exchange *exchange);
+void exchange_finish(Exchange *exchange, int code); /* it was answered: counted and freed */
 /* Answers exchange->route (a ROUTE_RESOURCE) for exchange->request.user; takes the exchange. */
 void api_http_serve(Exchange *exchange);
 

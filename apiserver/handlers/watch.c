@@ -146,9 +146,7 @@ static void stream_free(Stream *stream) {
     object_list_done(&stream->initial);
     list_parameters_done(&stream->parameters);
     resource_release(stream->exchange->request.resource);
-    if (stream->exchange->done)
-        stream->exchange->done(stream->exchange, 200, stream->exchange->userdata);
-    exchange_free(stream->exchange);
+    exchange_finish(stream->exchange, 200);
     free(stream);
 }
 

@@ -17,6 +17,8 @@
 #define KEEPALIVE_INTERVAL_SECONDS 10
 #define KEEPALIVE_PROBES 3
 
+static void conn_read(Conn *conn);
+
 static void worker_flush(void *userdata) {
     Worker *worker = userdata;
     worker->flush_posted = false;
@@ -26,6 +28,8 @@ static void worker_flush(void *userdata) {
         list = conn->next_dirty;
         conn->next_dirty = NULL;
         conn->dirty = false;
+        if (!conn->broken && conn->unread)
+            conn_read(conn);
         if (!conn->broken)
             conn_flush(conn);
         if (conn->broken && !conn->dirty)
@@ -156,9 +160,13 @@ void conn_flush(Conn *conn) {
 
 static void conn_read(Conn *conn) {
     char *in = conn->worker->in;
-    for (int i = 0; i < CONN_READS_PER_ROUND && !conn->broken && !conn->read_paused; i++) {
+    bool more = true; /* without reading ahead, only the socket knows */
+    conn->unread = false;
+    for (size_t taken = 0; more && taken < CONN_ROUND_BYTES && !conn->broken && !conn->read_paused;) {
         ssize_t n = transport_read(&conn->transport, in, CONN_READ_SIZE);
-        if (n == -EAGAIN)
+        taken += MAX(n > 0 ? (size_t)n : 0, (size_t)CONN_RECORD_BYTES);
+        more = n > 0 && (!conn->transport.reads_ahead || transport_has_pending(&conn->transport));
+        if (n == -EAGAIN) /* half a record may be pending, of whose rest the socket will tell */
             break;
         if (conn->lingering) {
             if (n <= 0)
@@ -176,8 +184,13 @@ static void conn_read(Conn *conn) {
                 conn_break(conn, r);
         }
     }
-    if (!conn->broken)
-        conn_update_events(conn);
+    if (conn->broken)
+        return;
+    conn_update_events(conn);
+    if (more && transport_has_pending(&conn->transport)) {
+        conn->unread = true;
+        conn_mark_dirty(conn);
+    }
 }
 
 static void info_add_name(ConnInfo *info, X509_NAME *name, int nid) {
@@ -238,6 +251,8 @@ static void conn_handshake(Conn *conn) {
     if (ssl)
         SSL_get0_alpn_selected(ssl, &alpn, &alpn_len);
     bool h2 = alpn_len == 2 && memcmp(alpn, "h2", 2) == 0;
+    if (h2) /* it never pauses, and nobody takes its transport over */
+        transport_read_ahead(&conn->transport);
     conn->protocol = h2 ? &h2_protocol : &h1_protocol;
     r = h2 ? h2_start(conn) : h1_start(conn);
     if (r < 0)

@@ -16,9 +16,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define CONN_READ_SIZE 65536   /* at least one TLS record (16 KB), so that none stays half read in OpenSSL */
-#define CONN_READS_PER_ROUND 8 /* then other connections have their turn */
-#define CONN_SCRATCH 16384     /* a TLS record */
+#define CONN_READ_SIZE 65536          /* at least one TLS record (16 KB), so that none stays half read in OpenSSL */
+#define CONN_ROUND_BYTES (512 * 1024) /* read from one connection; then others have their turn */
+#define CONN_RECORD_BYTES 256         /* what a read counts for at least: small records cost too */
+#define CONN_SCRATCH 16384            /* a TLS record */
 #define CONN_FILLS_PER_ROUND 16
 #define CONN_LINGER_SECONDS 2        /* how long input is read and dropped after a reply that ends the connection */
 #define CONN_WRITE_STALL_SECONDS 300 /* a peer that takes nothing for so long is gone */
@@ -64,6 +65,7 @@ struct HttpRequest {
     bool sized;        /* the stream said how long it is */
     uint64_t left;     /* of that, bytes still to come */
     bool in_pull, received;
+    bool wrote; /* since the pull began, though gzip may have kept it */
     RequestState state;
     int status;
     int32_t stream_id;
@@ -81,6 +83,7 @@ struct HttpRequest {
     size_t queued, offset; /* bytes waiting; bytes of the first chunk already taken */
     const HttpStreamOps *ops;
     void *userdata;
+    struct Gzip *gzip; /* what is written goes through it */
     void (*gone)(HttpRequest *request, void *userdata);
     void *gone_userdata;
 };
@@ -152,6 +155,7 @@ struct Conn {
     Buf out; /* what the socket did not take */
     size_t out_done;
     bool dirty, broken, read_paused, lingering, in_io, stopping, hijacked;
+    bool unread; /* its turn ended with bytes in the transport, of which the socket will not tell */
 };
 
 void conn_mark_dirty(Conn *conn);
@@ -208,5 +212,10 @@ struct HttpServer {
     atomic_ullong body_bytes;
 };
 
-/* gzip of a whole body; -EFBIG never, -ENOMEM. */
-int gzip_compress(const void *p, size_t n, Buf *out);
+/* gzip of a body that comes in parts. One thread at a time. */
+typedef struct Gzip Gzip;
+Gzip *gzip_new(void);
+void gzip_free(Gzip *gzip);
+DEFINE_CLEANUP(Gzip, gzip_free)
+/* Appends to out what is ready (maybe nothing); with `last`, all of it: no more after that. -EFBIG past out's limit. */
+int gzip_write(Gzip *gzip, const void *p, size_t n, bool last, Buf *out);

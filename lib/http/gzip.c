@@ -1,35 +1,55 @@
 #include "http/conn.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <zlib.h>
+#include <isa-l/igzip_lib.h>
 
-#define GZIP_LEVEL 1          /* as the reference server compresses its replies */
-#define GZIP_WINDOW (15 + 16) /* zlib: 16 asks for a gzip header */
+#define LEVEL 1             /* as the reference server compresses its replies */
+#define STEP (32 * 1024)    /* output comes in such steps */
+#define INPUT_MAX (1 << 30) /* of one call: the library counts in 32 bits */
 
-int gzip_compress(const void *p, size_t n, Buf *out) {
-    if (n > UINT_MAX)
-        return -EFBIG;
-    z_stream z = {0};
-    if (deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-        return -ENOMEM;
-    size_t bound = deflateBound(&z, (uLong)n);
-    char *room = bound <= UINT_MAX ? buf_reserve(out, bound) : NULL;
-    if (!room) {
-        deflateEnd(&z);
-        return -ENOMEM;
-    }
-    z.next_in = (Bytef *)(uintptr_t)p;
-    z.avail_in = (uInt)n;
-    z.next_out = (Bytef *)room;
-    z.avail_out = (uInt)bound;
-    int r = deflate(&z, Z_FINISH);
-    out->len += z.total_out;
-    deflateEnd(&z);
-    if (r != Z_STREAM_END)
+struct Gzip {
+    struct isal_zstream stream;
+    uint8_t level[ISAL_DEF_LVL1_SMALL], room[STEP];
+};
+
+Gzip *gzip_new(void) {
+    Gzip *gzip = xmalloc(sizeof *gzip);
+    isal_deflate_init(&gzip->stream);
+    gzip->stream.level = LEVEL;
+    gzip->stream.level_buf = gzip->level;
+    gzip->stream.level_buf_size = sizeof gzip->level;
+    gzip->stream.gzip_flag = IGZIP_GZIP;
+    return gzip;
+}
+
+void gzip_free(Gzip *gzip) {
+    free(gzip);
+}
+
+static int gzip_step(Gzip *gzip, Buf *out) {
+    gzip->stream.next_out = gzip->room;
+    gzip->stream.avail_out = STEP;
+    if (isal_deflate(&gzip->stream) != COMP_OK)
         return -EIO;
-    out->data = xrealloc(out->data, out->len + 1); /* deflateBound is generous */
-    out->cap = out->len + 1;
-    out->data[out->len] = 0;
+    buf_append(out, gzip->room, STEP - gzip->stream.avail_out);
+    return out->failed ? -EFBIG : 0;
+}
+
+int gzip_write(Gzip *gzip, const void *p, size_t n, bool last, Buf *out) {
+    struct isal_zstream *stream = &gzip->stream;
+    const uint8_t *from = p;
+    do {
+        uint32_t part = (uint32_t)MIN(n, (size_t)INPUT_MAX);
+        stream->next_in = (uint8_t *)(uintptr_t)from;
+        stream->avail_in = part;
+        from += part;
+        n -= part;
+        stream->end_of_stream = last && n == 0;
+        do { /* output that fills its room may have more behind it */
+            int r = gzip_step(gzip, out);
+            if (r < 0)
+                return r;
+        } while (stream->avail_out == 0 || stream->avail_in > 0);
+    } while (n > 0);
     return 0;
 }

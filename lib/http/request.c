@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-#define GZIP_THRESHOLD (128 * 1024) /* defaultGzipThresholdBytes of k8s.io/apiserver */
+#define GZIP_OUT_MAX (1024u * 1024 * 1024) /* bytes of one body, compressed */
 
 void bytes_release(HttpBytes *bytes) {
     if (bytes->release)
@@ -83,6 +83,7 @@ void http_request_unref(HttpRequest *request) {
     /* The server outlives its connections but not every reference: the charge was given back at request_detach. */
     buf_done(&request->body);
     free(request->head);
+    gzip_free(request->gzip);
     conn_info_unref(request->info);
     worker_unref(request->worker);
     free(request);
@@ -200,22 +201,35 @@ void request_take(HttpRequest *request, Buf *out, size_t n) {
     }
 }
 
+static void stream_gzip(HttpRequest *request, const void *p, size_t n, bool last) {
+    Buf out = BUF_INIT(GZIP_OUT_MAX);
+    if (gzip_write(request->gzip, p, n, last, &out) < 0)
+        request->aborted = true;
+    if (out.len == 0)
+        buf_done(&out);
+    else
+        request_enqueue(request, http_bytes_take(&out));
+}
+
 void request_pull(HttpRequest *request, size_t want) {
     while (!request->stream_ended && request->ops && request->queued < MIN(want, (size_t)HTTP_STREAM_BUFFER)) {
         size_t before = request->queued;
         atomic_store(&request->woken, false);
         request->in_pull = true;
+        request->wrote = false;
         HttpStreamResult result = request->ops->pull(request, request->userdata);
+        if (result == HTTP_STREAM_END && request->gzip)
+            stream_gzip(request, "", 0, true);
         request->in_pull = false;
         size_t came = request->queued - before;
         if (request->sized)
             request->left -= MIN((uint64_t)came, request->left);
-        if (result == HTTP_STREAM_END || result == HTTP_STREAM_ABORT) {
+        if (result == HTTP_STREAM_END || result == HTTP_STREAM_ABORT || request->aborted) {
             request->stream_ended = true;
-            request->aborted = result == HTTP_STREAM_ABORT || (request->sized && request->left > 0);
+            request->aborted |= result == HTTP_STREAM_ABORT || (request->sized && request->left > 0);
         } else if (result == HTTP_STREAM_WAIT)
             return;
-        else if (request->queued == before) {
+        else if (!request->wrote) {
             http_stream_wake(request); /* said more and gave none: others first */
             return;
         }
@@ -223,7 +237,7 @@ void request_pull(HttpRequest *request, size_t want) {
 }
 
 void request_end_stream(HttpRequest *request) {
-    if (!request->ops || request->stream_ended)
+    if (!request->ops || request->stream_ended || request->ops->is_body)
         return;
     request->stream_ended = true;
     request->conn->protocol->resume(request);
@@ -309,21 +323,30 @@ static bool accepts_gzip(const HttpRequest *request) {
     return accept && strstr(accept, "gzip") && !strstr(accept, "gzip;q=0,") && !str_has_suffix(accept, "gzip;q=0");
 }
 
-static void reply_compress(const HttpRequest *request, Reply *reply, const HttpHeader *headers, size_t n_headers) {
-    if (reply->body.len < GZIP_THRESHOLD || !accepts_gzip(request))
-        return;
+static bool may_compress(const HttpRequest *request, const HttpHeader *headers, size_t n_headers) {
     for (size_t i = 0; i < n_headers; i++)
         if (streq(headers[i].name, "content-encoding"))
-            return;
-    Buf out = BUF_INIT(BUF_NO_LIMIT);
-    if (gzip_compress(reply->body.data, reply->body.len, &out) < 0) {
+            return false;
+    return accepts_gzip(request);
+}
+
+static void fields_add_gzip(Buf *fields) {
+    fields_add(fields, "content-encoding", "gzip");
+    fields_add(fields, "vary", "Accept-Encoding");
+}
+
+static void reply_compress(const HttpRequest *request, Reply *reply, const HttpHeader *headers, size_t n_headers) {
+    if (reply->body.len < HTTP_GZIP_MIN || !may_compress(request, headers, n_headers))
+        return;
+    Buf out = BUF_INIT(GZIP_OUT_MAX);
+    _cleanup_(gzip_freep) Gzip *gzip = gzip_new();
+    if (gzip_write(gzip, reply->body.data, reply->body.len, true, &out) < 0) {
         buf_done(&out);
         return;
     }
     bytes_release(&reply->body);
     reply->body = http_bytes_take(&out);
-    fields_add(&reply->fields, "content-encoding", "gzip");
-    fields_add(&reply->fields, "vary", "Accept-Encoding");
+    fields_add_gzip(&reply->fields);
 }
 
 static bool reply_is_first(HttpRequest *request) {
@@ -354,14 +377,22 @@ void http_stream_start(HttpRequest *request, int status, const HttpHeader *heade
         return;
     }
     reply_set_fields(&reply, headers, n_headers);
+    if (ops->is_body && !reply.sized && may_compress(request, headers, n_headers)) {
+        request->gzip = gzip_new();
+        fields_add_gzip(&reply.fields);
+    }
     reply_send(request, &reply);
 }
 
 void http_stream_write(HttpRequest *request, HttpBytes bytes) {
-    if (request->in_pull && request->conn)
+    request->wrote = true;
+    if (request->in_pull && request->conn && !request->gzip) {
         request_enqueue(request, bytes);
-    else
-        bytes_release(&bytes);
+        return;
+    }
+    if (request->in_pull && request->conn)
+        stream_gzip(request, bytes.data, bytes.len, false);
+    bytes_release(&bytes);
 }
 
 static void stream_woken(HttpRequest *request) {

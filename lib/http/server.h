@@ -45,7 +45,9 @@ typedef struct HttpServerConfig {
 #define HTTP_MAX_BODY (3 * 1024 * 1024)
 #define HTTP_MAX_HEADERS (64 * 1024) /* bytes of header fields in all */
 #define HTTP_MAX_CONNECTIONS 20000
-#define HTTP_MAX_STREAMS 1000        /* concurrent HTTP/2 streams a connection */
+#define HTTP_GZIP_MIN                                                                                                  \
+    (128 * 1024)              /* bytes of a body worth compressing: defaultGzipThresholdBytes of k8s.io/apiserver */
+#define HTTP_MAX_STREAMS 1000 /* concurrent HTTP/2 streams a connection */
 #define HTTP_HEAD_TIMEOUT_SECONDS 30 /* from the first byte (or the handshake) to the whole head */
 #define HTTP_BODY_TIMEOUT_SECONDS 60
 #define HTTP_IDLE_TIMEOUT_SECONDS 300
@@ -113,6 +115,9 @@ typedef enum HttpStreamResult {
 typedef struct HttpStreamOps {
     HttpStreamResult (*pull)(HttpRequest *request, void *userdata);
     void (*closed)(HttpRequest *request, void *userdata);
+    /* It is one body like that of http_reply, only too large to be made at once: compressed where the client takes
+     * gzip, and sent to its end when the server stops. */
+    bool is_body;
 } HttpStreamOps;
 void http_stream_start(HttpRequest *request, int status, const HttpHeader *headers, size_t n_headers,
                        const HttpStreamOps *ops, void *userdata);

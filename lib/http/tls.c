@@ -295,6 +295,17 @@ ssize_t transport_read(Transport *t, void *p, size_t n) {
     return transport_error(t, r);
 }
 
+void transport_read_ahead(Transport *t) {
+    if (!t->ssl)
+        return;
+    SSL_set_read_ahead(t->ssl, 1);
+    t->reads_ahead = true;
+}
+
+bool transport_has_pending(const Transport *t) {
+    return t->reads_ahead && SSL_has_pending(t->ssl);
+}
+
 ssize_t transport_write(Transport *t, const void *p, size_t n) {
     if (n == 0)
         return 0;

@@ -33,6 +33,7 @@ typedef struct Transport {
     int fd;                /* owned; -1: none */
     SSL *ssl;              /* owned; NULL: plain */
     bool read_wants_write; /* TLS has to write before it can read on */
+    bool reads_ahead;
 } Transport;
 
 /* Takes fd. ctx NULL: plain. */
@@ -41,6 +42,10 @@ int transport_init(Transport *t, int fd, SSL_CTX *ctx, bool server);
 int transport_handshake(Transport *t, uint32_t *ret_events);
 /* Bytes read (0: orderly end), -EAGAIN or negative errno. */
 ssize_t transport_read(Transport *t, void *p, size_t n);
+/* From now on TLS takes from the socket all that it has, many records in one call, instead of one record in two. The
+ * reader must then read on while transport_has_pending: the socket may have nothing more to wake it with. */
+void transport_read_ahead(Transport *t);
+bool transport_has_pending(const Transport *t); /* bytes were taken from the socket and not yet read */
 /* Bytes written, maybe fewer than n; -EAGAIN; negative errno. */
 ssize_t transport_write(Transport *t, const void *p, size_t n);
 /* Sends close_notify if it fits and ends our direction. */

@@ -356,6 +356,32 @@ static void test_delete_collection(void **state) {
     assert_int_equal(left.n, 2);
 }
 
+/* Over HTTPS it comes in parts; in process it does not. */
+static void test_a_large_list(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_client_list_ ClientList far = {0}, near = {0}, page = {0};
+    _cleanup_api_error_ ApiError err = {0};
+    char text[8192];
+    memset(text, 't', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    for (int i = 0; i < 40; i++) {
+        _cleanup_object_ Object *made = NULL;
+        Value *v = config_map(arena, arena_printf(arena, "large-%02d", i), text);
+        assert_int_equal(client_create(world->local, config_maps(), "kube-node-lease", v, &made, &err), 0);
+    }
+    assert_int_equal(client_list(world->http, config_maps(), "kube-node-lease", NULL, &far, &err), 0);
+    assert_int_equal(client_list(world->local, config_maps(), "kube-node-lease", NULL, &near, &err), 0);
+    assert_int_equal(far.n, 40);
+    assert_int_equal(near.n, 40);
+    assert_int_equal(far.revision, near.revision);
+    for (size_t i = 0; i < near.n; i++)
+        assert_true(value_equal(object_value(far.items[i], arena), object_value(near.items[i], arena)));
+    ApiOptions options = {.limit = 30};
+    assert_int_equal(client_list(world->http, config_maps(), "kube-node-lease", &options, &page, &err), 0);
+    assert_int_equal(page.n, 40); /* the client follows the continue token of the first page, large too */
+}
+
 static void test_events_expire(void **state) {
     World *world = *state;
     _cleanup_arena_ Arena *arena = arena_new(0);
@@ -471,6 +497,7 @@ int main(void) {
         cmocka_unit_test(test_watch),
         cmocka_unit_test(test_binding_and_scale),
         cmocka_unit_test(test_delete_collection),
+        cmocka_unit_test(test_a_large_list),
         cmocka_unit_test(test_events_expire),
         cmocka_unit_test(test_endpoints_of_the_server),
         cmocka_unit_test(test_cluster_address),

@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <nghttp2/nghttp2.h>
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <cmocka.h>
 
@@ -27,6 +29,7 @@ typedef struct Fixture {
     atomic_size_t produced;
     HttpRequest *_Atomic watches[STREAMS];
     atomic_int events[STREAMS];
+    int parts; /* of /parts, already written */
 } Fixture;
 
 typedef struct Stream {
@@ -45,6 +48,8 @@ typedef struct Client {
     Stream streams[2 * STREAMS + 2];
     int n_closed;
     bool encoded;
+    int32_t kept; /* the stream whose body is kept whole */
+    Buf whole;
 } Client;
 
 static const HttpHeader plain = {"content-type", "text/plain"};
@@ -72,8 +77,24 @@ static void on_closed(HttpRequest *request, void *userdata) {
     ((Fixture *)userdata)->closed++;
 }
 
+#define PARTS 3000
+
+static char *part(int i) {
+    return xasprintf("part %d of a body that nobody made at once, %d\n", i, i * i);
+}
+
+static HttpStreamResult pull_part(HttpRequest *request, void *userdata) {
+    Fixture *f = userdata;
+    for (int i = 0; i < 7 && f->parts < PARTS; i++) {
+        _cleanup_free_ char *text = part(f->parts++);
+        http_stream_write(request, http_bytes_copy(text, strlen(text)));
+    }
+    return f->parts < PARTS ? HTTP_STREAM_MORE : HTTP_STREAM_END;
+}
+
 static const HttpStreamOps watch_ops = {pull_event, on_closed};
 static const HttpStreamOps flood_ops = {pull_flood, on_closed};
+static const HttpStreamOps parts_ops = {pull_part, on_closed, .is_body = true};
 
 static void handle(HttpRequest *request, void *userdata) {
     Fixture *f = userdata;
@@ -86,7 +107,10 @@ static void handle(HttpRequest *request, void *userdata) {
         f->opened++;
     } else if (streq(path, "/flood"))
         http_stream_start(request, 200, &plain, 1, &flood_ops, f);
-    else {
+    else if (streq(path, "/parts")) {
+        f->parts = 0;
+        http_stream_start(request, 200, &plain, 1, &parts_ops, f);
+    } else {
         Buf out = BUF_INIT(1024 * 1024);
         const char *const *o = http_peer_organizations(request, &n_organizations);
         buf_printf(&out, "%s %zu %s %s %s", http_method(request), n, str_or(http_peer_cn(request), "-"),
@@ -147,6 +171,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     (void)session, (void)flags;
     Client *c = userdata;
     c->streams[id].body += n;
+    if (id == c->kept)
+        buf_append(&c->whole, p, n);
     if (c->streams[id].text.len < 4096)
         buf_append(&c->streams[id].text, p, MIN(n, (size_t)4096));
     return 0;
@@ -177,6 +203,7 @@ static int client_dial(Client *c, Fixture *f, const char *cert, const char *key)
     memset(c, 0, sizeof *c);
     for (size_t i = 0; i < ELEMENTSOF(c->streams); i++)
         c->streams[i].text = BUF_INIT(16384);
+    c->whole = BUF_INIT(16 * 1024 * 1024);
     c->ctx = SSL_CTX_new(TLS_client_method());
     SSL_CTX_load_verify_locations(c->ctx, f->ca_cert, NULL);
     SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, NULL);
@@ -219,6 +246,7 @@ static void client_close(Client *c) {
     close(c->fd);
     for (size_t i = 0; i < ELEMENTSOF(c->streams); i++)
         buf_done(&c->streams[i].text);
+    buf_done(&c->whole);
 }
 
 static int32_t submit(Client *c, const char *method, const char *path, size_t upload, const char *name,
@@ -398,6 +426,77 @@ static void test_an_untrusted_certificate_is_an_alert(void **state) {
     free(c);
 }
 
+static void expect_parts(const char *p, size_t n) {
+    for (int i = 0; i < PARTS; i++) {
+        _cleanup_free_ char *text = part(i);
+        size_t len = strlen(text);
+        assert_true(n >= len && memcmp(p, text, len) == 0);
+        p += len;
+        n -= len;
+    }
+    assert_int_equal(n, 0);
+}
+
+static void expect_gzip_of_parts(const Buf *body) {
+    static char plain_text[1024 * 1024];
+    z_stream z = {.next_in = (Bytef *)body->data,
+                  .avail_in = (uInt)body->len,
+                  .next_out = (Bytef *)plain_text,
+                  .avail_out = sizeof plain_text};
+    assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
+    assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
+    assert_int_equal(z.avail_in, 0);
+    expect_parts(plain_text, z.total_out);
+    inflateEnd(&z);
+}
+
+static void test_a_body_in_parts(void **state) {
+    Fixture *f = *state;
+    Client *c = NEW0(Client);
+    client_open(c, f, NULL, NULL);
+    c->kept = submit(c, "GET", "/parts", 0, "", "");
+    client_run(c, stream_done, c->kept);
+    assert_false(c->encoded);
+    expect_parts(c->whole.data, c->whole.len);
+    buf_clear(&c->whole);
+    c->kept = submit(c, "GET", "/parts", 0, "accept-encoding", "gzip");
+    client_run(c, stream_done, c->kept);
+    assert_true(c->encoded);
+    assert_int_equal(c->streams[c->kept].error, 0);
+    expect_gzip_of_parts(&c->whole);
+    int32_t head = submit(c, "HEAD", "/parts", 0, "accept-encoding", "gzip");
+    client_run(c, stream_done, head);
+    assert_int_equal(c->streams[head].body, 0);
+    assert_int_equal(f->closed, 3);
+    client_close(c);
+    free(c);
+}
+
+static void *stop_server(void *userdata) {
+    http_server_stop(userdata, 20 * NS_PER_SEC);
+    return NULL;
+}
+
+static bool has_begun(Client *c, int32_t id) {
+    return c->streams[id].body > 0;
+}
+
+static void test_a_body_in_parts_outlasts_the_server(void **state) {
+    Fixture *f = *state;
+    Client *c = NEW0(Client);
+    pthread_t thread;
+    client_open(c, f, NULL, NULL);
+    c->kept = submit(c, "GET", "/parts", 0, "", "");
+    client_run(c, has_begun, c->kept); /* the window holds the rest back */
+    assert_int_equal(pthread_create(&thread, NULL, stop_server, TAKE_PTR(f->server)), 0);
+    client_run(c, stream_done, c->kept);
+    assert_int_equal(c->streams[c->kept].error, 0);
+    expect_parts(c->whole.data, c->whole.len);
+    client_close(c);
+    pthread_join(thread, NULL);
+    free(c);
+}
+
 int main(void) {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -406,6 +505,8 @@ int main(void) {
         TEST(test_watches_on_one_connection),
         TEST(test_a_stream_that_is_not_read_does_not_hold_others),
         TEST(test_an_untrusted_certificate_is_an_alert),
+        TEST(test_a_body_in_parts),
+        TEST(test_a_body_in_parts_outlasts_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
