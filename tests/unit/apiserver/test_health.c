@@ -78,7 +78,7 @@ static int tear_down(void **state) {
     return r;
 }
 
-static void ask_for(World *world, const char *target, const char *accept, HttpFetched *ret) {
+static void ask_for(World *world, const char *target, const char *accept, HttpAnswer *ret) {
     const HttpHeader headers[] = {{"host", "localhost"}, {"accept", accept}};
     HttpFetch fetch = {
         .to = {.host = "127.0.0.1", .port = http_server_port(world->http), .timeout_ns = ANSWER_NS},
@@ -92,14 +92,14 @@ static void ask_for(World *world, const char *target, const char *accept, HttpFe
 }
 
 static void expect(World *world, const char *target, int status, const char *part) {
-    _cleanup_http_fetched_ HttpFetched got = {0};
+    _cleanup_http_answer_ HttpAnswer got = {0};
     ask_for(world, target, "*/*", &got);
     if (got.status != status || !strstr(got.body.data, part))
         fail_msg("%s: %d, %s", target, got.status, got.body.data);
 }
 
 static void expect_no(World *world, const char *target, const char *part) {
-    _cleanup_http_fetched_ HttpFetched got = {0};
+    _cleanup_http_answer_ HttpAnswer got = {0};
     ask_for(world, target, "*/*", &got);
     assert_null(strstr(got.body.data, part));
 }
@@ -183,7 +183,7 @@ static void test_log(void **state) {
     while (write(ends[1], block, sizeof block) > 0)
         ;
     assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
-    _cleanup_http_fetched_ HttpFetched got = {0};
+    _cleanup_http_answer_ HttpAnswer got = {0};
     ask_for(world, "/livez/log", "*/*", &got);
     assert_true(dup2(kept, STDERR_FILENO) >= 0);
     close(kept);
@@ -227,13 +227,13 @@ static void test_pages(void **state) {
     expect(world, "/flagz", 200, "\napiserver flagz\nWarning: ");
     expect(world, "/flagz", 200, "6443\n");
     expect(world, "/statusz", 200, "/healthz /livez /readyz\n");
-    _cleanup_http_fetched_ HttpFetched flags = {0};
+    _cleanup_http_answer_ HttpAnswer flags = {0};
     ask_for(world, "/flagz", "application/json;g=config.k8s.io;v=v1beta1;as=Flagz", &flags);
     assert_int_equal(flags.status, 200);
     assert_string_equal(flags.content_type, "application/json;g=config.k8s.io;v=v1beta1;as=Flagz");
     assert_non_null(strstr(flags.body.data, "\"port\": \"6443\""));
     for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
-        _cleanup_http_fetched_ HttpFetched got = {0};
+        _cleanup_http_answer_ HttpAnswer got = {0};
         ask_for(world, "/flagz", refused[i], &got);
         assert_int_equal(got.status, 406);
     }
