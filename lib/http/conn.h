@@ -24,7 +24,12 @@
 #define CONN_LINGER_SECONDS 2        /* how long input is read and dropped after a reply that ends the connection */
 #define CONN_WRITE_STALL_SECONDS 300 /* a peer that takes nothing for so long is gone */
 #define CONN_MAX_BODIES (256ull * 1024 * 1024) /* bytes of all request bodies held at once, in a server */
-#define H1_PIPELINE_MAX 65536                  /* bytes read ahead of the request being answered */
+/* Of bodies, that every connection may hold even when others hold all of that. */
+#define CONN_BODY_RESERVE (16 * 1024)
+/* So many connections, requests and pieces of CONN_BODY_RESERVE bytes at once in one thread are a crowd: once most of
+ * it has left, memory is given back. */
+#define WORKER_CROWD 1000
+#define H1_PIPELINE_MAX 65536 /* bytes read ahead of the request being answered */
 
 typedef struct Worker Worker;
 typedef struct Conn Conn;
@@ -91,7 +96,7 @@ struct HttpRequest {
 /* `head` collected as name NUL value NUL ..., with ":path" among them when h2. */
 HttpRequest *request_new(Conn *conn);
 int request_set_head(HttpRequest *request, const char *method, const char *target, const Buf *fields);
-/* -EFBIG past max_body, -ENOBUFS past CONN_MAX_BODIES. */
+/* While it has a connection. -EFBIG past max_body, -ENOBUFS past CONN_MAX_BODIES. */
 int request_add_body(HttpRequest *request, const void *p, size_t n);
 void request_dispatch(HttpRequest *request);
 /* Takes it from its connection: runs `closed`, drops the queue and the connection's reference. */
@@ -150,6 +155,7 @@ struct Conn {
     void *state;              /* the protocol's */
     HttpRequest *requests;    /* all of it */
     unsigned n_requests;
+    size_t body_bytes; /* that its requests hold */
     uint64_t deadline; /* 0: none */
     uint64_t write_deadline;
     Buf out; /* what the socket did not take */
@@ -183,6 +189,7 @@ struct Worker {
     Conn *conns, *dirty;
     Duplex *duplexes;
     atomic_uint n_conns;
+    size_t most_load; /* counted as for WORKER_CROWD, since memory was last given back */
     bool flush_posted, stopping, finished;
     uint64_t stop_timeout;
     pthread_mutex_t lock; /* guards stopped against posting */

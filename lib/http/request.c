@@ -115,11 +115,13 @@ int request_add_body(HttpRequest *request, const void *p, size_t n) {
     HttpServer *server = request->worker->server;
     if (n > request->body.limit - request->body.len)
         return -EFBIG;
-    if (atomic_fetch_add(&server->body_bytes, n) + n > CONN_MAX_BODIES) {
+    if (atomic_fetch_add(&server->body_bytes, n) + n > CONN_MAX_BODIES &&
+        request->conn->body_bytes + n > CONN_BODY_RESERVE) {
         atomic_fetch_sub(&server->body_bytes, n);
         return -ENOBUFS;
     }
     request->charged += n;
+    request->conn->body_bytes += n;
     buf_append(&request->body, p, n);
     return 0;
 }
@@ -162,6 +164,7 @@ void request_detach(HttpRequest *request) {
         request->next->prev = request->prev;
     conn->n_requests--;
     atomic_fetch_sub(&request->worker->server->body_bytes, request->charged);
+    conn->body_bytes -= request->charged;
     request->charged = 0;
     request_drop_queue(request);
     stream_closed(request);
