@@ -1,7 +1,8 @@
-/* Pods that take more of the disk than they may end, and so does one pod at a time while the node runs short of memory
- * or disk: thresholds, order and words of the reference's eviction manager (pkg/kubelet/eviction), its hard thresholds
- * only. Images and pods are taken to share one file system. Looked at every ten seconds, on the node queue. */
+/* Pods that take more of the disk than they may end, and so does one pod at a time while the node runs short of memory,
+ * disk or process ids: order and words of the reference's eviction manager (pkg/kubelet/eviction); when it is short is
+ * decided in thresholds.c. Looked at every ten seconds, on the node queue. */
 #include "kubelet/internal.h"
+#include "kubelet/thresholds.h"
 
 #include "api/pod_qos.h"
 #include "api/pod_resources.h"
@@ -14,66 +15,35 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define TRANSITION_NS (300 * NS_PER_SEC) /* pressure is told for so long after it was seen last */
-#define THRESHOLD_TEXT_MAX 32
 #define IMMEDIATE_GRACE_SECONDS 1
-
-typedef enum Measure { MEASURE_MEMORY, MEASURE_BYTES, MEASURE_INODES } Measure;
-
-static const struct Signal {
-    const char *name, *resource, *threshold; /* the reference's default */
-    Pressure pressure;
-    Measure measure;
-} signals[] = {
-    {"memory.available", "memory", "100Mi", PRESSURE_MEMORY, MEASURE_MEMORY},
-    {"nodefs.available", "ephemeral-storage", "10%", PRESSURE_DISK, MEASURE_BYTES},
-    {"nodefs.inodesFree", "inodes", "5%", PRESSURE_DISK, MEASURE_INODES},
-    {"imagefs.available", "ephemeral-storage", "15%", PRESSURE_DISK, MEASURE_BYTES},
-    {"imagefs.inodesFree", "inodes", "5%", PRESSURE_DISK, MEASURE_INODES},
-};
-#define SIGNALS ELEMENTSOF(signals)
-
-static const char *const condition_names[PRESSURES] = {"MemoryPressure", "DiskPressure"};
+#define CLEANUP_NS (30 * NS_PER_SEC) /* who was evicted has so long to leave before the next one must */
 
 struct Eviction {
-    char thresholds[SIGNALS][THRESHOLD_TEXT_MAX]; /* "": none */
-    _Atomic uint64_t seen[PRESSURES];             /* monotonic; 0: never */
+    Thresholds thresholds; /* of the node queue's thread, which runs one eviction_sync at a time */
+    DiskLayout layout;
+    bool layout_known;
+    uint64_t cleanup_until;           /* monotonic */
+    int64_t max_pod_grace;            /* seconds, at a soft threshold */
+    _Atomic uint64_t seen[PRESSURES]; /* as thresholds.seen, for any thread */
 };
 
-static int parse_one(struct Eviction *e, const char *text) {
-    const char *less = strchr(text, '<');
-    Quantity q;
-    double percent;
-    char unit, rest;
-    if (!less || strlen(less + 1) >= THRESHOLD_TEXT_MAX)
-        return -EINVAL;
-    bool is_percent = sscanf(less + 1, "%lf%c%c", &percent, &unit, &rest) == 2 && unit == '%' && percent >= 0;
-    if (!is_percent && quantity_parse(less + 1, &q) < 0)
-        return -EINVAL;
-    for (size_t i = 0; i < SIGNALS; i++)
-        if (strlen(signals[i].name) == (size_t)(less - text) &&
-            strncmp(signals[i].name, text, (size_t)(less - text)) == 0) {
-            snprintf(e->thresholds[i], THRESHOLD_TEXT_MAX, "%s", less + 1);
-            return 0;
-        }
-    return -EINVAL;
-}
-
-struct Eviction *eviction_new(const char *thresholds, char **ret_error) {
+struct Eviction *eviction_new(const KubeletConfig *config, char **ret_error) {
     struct Eviction *e = NEW0(struct Eviction);
-    for (size_t i = 0; i < SIGNALS && !thresholds; i++)
-        snprintf(e->thresholds[i], THRESHOLD_TEXT_MAX, "%s", signals[i].threshold);
-    _cleanup_arena_ Arena *arena = arena_new(0);
-    size_t n = 0;
-    char **list = thresholds ? str_split(arena, thresholds, ',', &n) : NULL;
-    for (size_t i = 0; i < n; i++)
-        if (*list[i] && parse_one(e, list[i]) < 0) {
-            *ret_error = xasprintf("\"%s\" is no eviction threshold; one looks like memory.available<100Mi", list[i]);
-            free(e);
-            return NULL;
-        }
+    const EvictionSettings settings = {
+        .hard = config->eviction_hard,
+        .soft = config->eviction_soft,
+        .soft_grace = config->eviction_soft_grace,
+        .minimum_reclaim = config->eviction_minimum_reclaim,
+        .transition_ns = config->eviction_transition_ns,
+    };
+    e->max_pod_grace = config->eviction_max_pod_grace;
+    if (thresholds_parse(&settings, &e->thresholds, ret_error) < 0) {
+        free(e);
+        return NULL;
+    }
     return e;
 }
 
@@ -83,65 +53,95 @@ void eviction_free(struct Eviction *e) {
 
 bool eviction_pressure(const struct Eviction *e, Pressure pressure) {
     uint64_t seen = e ? atomic_load(&e->seen[pressure]) : 0;
-    return seen && now_monotonic_ns() - seen < TRANSITION_NS;
+    return seen && now_monotonic_ns() - seen < e->thresholds.transition_ns;
 }
 
 /* ---- what the node has ---- */
 
-typedef struct Observation {
-    bool known, met;
-    uint64_t available, capacity, threshold;
-} Observation;
-
-static uint64_t threshold_of(const char *text, uint64_t capacity) {
-    Quantity q;
-    double percent;
-    if (strchr(text, '%'))
-        return sscanf(text, "%lf", &percent) == 1 ? (uint64_t)((double)capacity * percent / 100.0) : 0;
-    return quantity_parse(text, &q) == 0 ? (uint64_t)MAX(quantity_value(&q), (int64_t)0) : 0;
+static dev_t device_of(const char *path) {
+    struct stat st;
+    return path && stat(path, &st) == 0 ? st.st_dev : 0;
 }
 
-static void observe(Kubelet *k, Observation out[SIGNALS]) {
+static void find_layout(Kubelet *k) {
+    struct Eviction *e = k->eviction;
+    dev_t pods = device_of(k->config.root_dir), images = device_of(image_store_root(k->images)),
+          containers = device_of(k->runtime->container_fs);
+    containers = containers ? containers : pods;
+    if (e->layout_known)
+        return;
+    e->layout.image_fs = images != pods;
+    e->layout.container_fs = e->layout.image_fs && containers != images;
+    thresholds_set_layout(&e->thresholds, e->layout);
+    e->layout_known = true;
+}
+
+static void observe_disk(const char *path, Observation *bytes, Observation *inodes) {
     struct statvfs fs;
+    if (!path || statvfs(path, &fs) < 0)
+        return;
+    *bytes = (Observation){true, (uint64_t)fs.f_bavail * fs.f_frsize, (uint64_t)fs.f_blocks * fs.f_frsize};
+    /* some file systems count none */
+    *inodes = (Observation){fs.f_files > 0, fs.f_ffree, fs.f_files};
+}
+
+static uint64_t proc_number(const char *path) {
+    _cleanup_free_ char *text = NULL;
+    unsigned long long n = 0;
+    return fs_read_file(path, 4096, &text, NULL) == 0 && sscanf(text, "%llu", &n) == 1 ? n : 0;
+}
+
+static Observation observe_pids(void) {
+    _cleanup_free_ char *text = NULL;
+    unsigned long long tasks = 0;
+    uint64_t most = proc_number("/proc/sys/kernel/pid_max"), threads = proc_number("/proc/sys/kernel/threads-max");
+    most = threads && (!most || threads < most) ? threads : most;
+    if (!most || fs_read_file("/proc/loadavg", 4096, &text, NULL) < 0 ||
+        sscanf(text, "%*s %*s %*s %*u/%llu", &tasks) != 1)
+        return (Observation){0};
+    return (Observation){true, most > tasks ? most - tasks : 0, most};
+}
+
+static void observe(Kubelet *k, Observation out[EVICTION_SIGNALS]) {
     NodeMemory memory;
+    const char *containers = str_or(k->runtime->container_fs, k->config.root_dir);
+    memset(out, 0, EVICTION_SIGNALS * sizeof *out);
     node_memory_read(&memory);
-    bool disk = statvfs(k->config.root_dir, &fs) == 0;
-    for (size_t i = 0; i < SIGNALS; i++) {
-        Observation o = {0};
-        if (signals[i].measure == MEASURE_MEMORY)
-            o = (Observation){.known = memory.total > 0, .available = memory.available, .capacity = memory.total};
-        else if (disk && signals[i].measure == MEASURE_BYTES)
-            o = (Observation){.known = true,
-                              .available = (uint64_t)fs.f_bavail * fs.f_frsize,
-                              .capacity = (uint64_t)fs.f_blocks * fs.f_frsize};
-        else if (disk) /* some file systems count none */
-            o = (Observation){.known = fs.f_files > 0, .available = fs.f_ffree, .capacity = fs.f_files};
-        const char *text = k->eviction->thresholds[i];
-        o.threshold = *text ? threshold_of(text, o.capacity) : 0;
-        o.met = o.known && *text && o.available < o.threshold;
-        out[i] = o;
-    }
+    out[SIGNAL_MEMORY] = (Observation){memory.total > 0, memory.available, memory.total};
+    observe_disk(k->config.root_dir, &out[SIGNAL_NODEFS], &out[SIGNAL_NODEFS_INODES]);
+    observe_disk(image_store_root(k->images), &out[SIGNAL_IMAGEFS], &out[SIGNAL_IMAGEFS_INODES]);
+    observe_disk(containers, &out[SIGNAL_CONTAINERFS], &out[SIGNAL_CONTAINERFS_INODES]);
+    out[SIGNAL_PIDS] = observe_pids();
 }
 
 /* ---- what the pods take ---- */
+
+typedef enum DiskPart { PART_ROOTFS = 1, PART_LOGS = 2, PART_VOLUMES = 4 } DiskPart;
+
+typedef struct ContainerUsage {
+    uint64_t memory, pids;
+    FsUsage rootfs, logs;
+} ContainerUsage;
 
 typedef struct Usage { /* of one active pod */
     Pod *p;
     Object *object;
     const Value *pod;
     PodRuntime rt;
-    uint64_t memory, disk;
-    uint64_t *container_memory, *container_disk; /* as rt.containers */
+    ContainerUsage *containers; /* as rt.containers */
+    uint64_t memory, pids;
+    FsUsage volumes;
     int64_t memory_request, disk_request, priority;
+    uint64_t disk; /* of what the pods are ranked by */
 } Usage;
 
-static uint64_t log_bytes(const ContainerStatus *c) {
+static FsUsage log_usage(const ContainerStatus *c) {
     _cleanup_free_ char *folder = xstrdup(str_or(c->log_path, ""));
     char *slash = strrchr(folder, '/');
     if (!slash || slash == folder)
-        return 0;
+        return (FsUsage){0};
     *slash = 0;
-    return fs_tree_bytes(AT_FDCWD, folder);
+    return fs_tree_usage(AT_FDCWD, folder);
 }
 
 /* The folder of an emptyDir on the disk; NULL for one in memory, whose size its file system bounds. */
@@ -153,36 +153,55 @@ static char *empty_dir_path(Arena *arena, const Pod *p, const Value *volume) {
 }
 
 static void measure(Kubelet *k, Arena *arena, Usage *u) {
-    u->container_memory = arena_alloc0(arena, (u->rt.n_containers + 1) * sizeof *u->container_memory);
-    u->container_disk = arena_alloc0(arena, (u->rt.n_containers + 1) * sizeof *u->container_disk);
+    const Value *volume;
+    u->memory = u->pids = 0;
+    u->volumes = (FsUsage){0};
+    u->containers = arena_alloc0(arena, (u->rt.n_containers + 1) * sizeof *u->containers);
     for (size_t i = 0; i < u->rt.n_containers; i++) {
         const ContainerStatus *c = &u->rt.containers[i];
+        ContainerUsage *to = &u->containers[i];
         ContainerStats stats;
         if (c->state != CONTAINER_RUNNING || k->runtime->container_stats(k->runtime, c->id, &stats) < 0)
             continue;
-        u->container_memory[i] = stats.memory_working_set;
-        u->container_disk[i] = stats.rootfs_bytes + log_bytes(c);
-        u->memory += u->container_memory[i];
-        u->disk += u->container_disk[i];
+        *to = (ContainerUsage){
+            stats.memory_working_set, stats.pids, {stats.rootfs_bytes, stats.rootfs_inodes}, log_usage(c)};
+        u->memory += to->memory;
+        u->pids += to->pids;
     }
-    const Value *volume;
     VALUE_FOREACH (volume, value_path(u->pod, "spec", "volumes", NULL)) {
         const char *path = empty_dir_path(arena, u->p, volume);
-        u->disk += path ? fs_tree_bytes(AT_FDCWD, path) : 0;
+        FsUsage used = path ? fs_tree_usage(AT_FDCWD, path) : (FsUsage){0};
+        u->volumes.bytes += used.bytes;
+        u->volumes.inodes += used.inodes;
     }
+}
+
+static uint64_t disk_of(const Usage *u, unsigned parts, bool inodes) {
+    FsUsage sum = {0};
+    for (size_t i = 0; i < u->rt.n_containers; i++) {
+        const ContainerUsage *c = &u->containers[i];
+        sum.bytes += (parts & PART_ROOTFS ? c->rootfs.bytes : 0) + (parts & PART_LOGS ? c->logs.bytes : 0);
+        sum.inodes += (parts & PART_ROOTFS ? c->rootfs.inodes : 0) + (parts & PART_LOGS ? c->logs.inodes : 0);
+    }
+    if (parts & PART_VOLUMES) {
+        sum.bytes += u->volumes.bytes;
+        sum.inodes += u->volumes.inodes;
+    }
+    return inodes ? sum.inodes : sum.bytes;
 }
 
 static bool usage_load(Kubelet *k, Arena *arena, Pod *p, Usage *ret) {
     Usage u = {.p = p, .object = pod_object(k, p, NULL)};
-    PodResources resources;
     u.pod = object_value(u.object, arena);
     if (pod_runtime_load(k, p, &u.rt) < 0) {
         object_unref(u.object);
         return false;
     }
-    pod_resources(u.pod, &resources);
-    u.memory_request = resources.memory_request;
-    u.disk_request = resources.ephemeral_request;
+    PodDemand demand;
+    demand_of(u.pod, &demand);
+    u.memory_request = demand_amount(&demand, "memory");
+    u.disk_request = demand_amount(&demand, "ephemeral-storage");
+    demand_done(&demand);
     u.priority = value_get_int(value_get(u.pod, "spec"), "priority", 0);
     *ret = u;
     return true;
@@ -231,7 +250,7 @@ void pod_evict(Kubelet *k, Pod *p, const PodEviction *why) {
     workqueue_add(k->pod_queue, p->uid);
 }
 
-static bool evict(Kubelet *k, const Usage *u, const char *message, bool disrupts) {
+static bool evict(Kubelet *k, const Usage *u, const char *message, bool disrupts, int64_t grace) {
     if (pod_is_critical(u->pod)) {
         log_warn("pod %s/%s is critical and not evicted: %s", u->p->ns, u->p->name, message);
         return false;
@@ -240,13 +259,14 @@ static bool evict(Kubelet *k, const Usage *u, const char *message, bool disrupts
     log_info("evicting pod %s/%s: %s", u->p->ns, u->p->name, message);
     pod_evict(k, u->p,
               &(PodEviction){(char *)"Evicted", (char *)(uintptr_t)message,
-                             disrupts ? (char *)(uintptr_t)message : NULL, IMMEDIATE_GRACE_SECONDS});
+                             disrupts ? (char *)(uintptr_t)message : NULL, grace});
     return true;
 }
 
-static const char *shown(Arena *arena, uint64_t bytes) {
+static const char *shown(Arena *arena, uint64_t amount, bool bytes) {
     char text[QUANTITY_TEXT_MAX];
-    Quantity q = quantity_from_int((int64_t)MIN(bytes, (uint64_t)INT64_MAX), QUANTITY_BINARY_SI);
+    Quantity q =
+        quantity_from_int((int64_t)MIN(amount, (uint64_t)INT64_MAX), bytes ? QUANTITY_BINARY_SI : QUANTITY_DECIMAL_SI);
     return arena_strdup(arena, quantity_format(&q, text));
 }
 
@@ -268,32 +288,39 @@ static bool over_empty_dir(Arena *arena, const Usage *u, const char **ret) {
     return false;
 }
 
-static int64_t storage_limit(const Value *container) {
-    return resource_units(value_get(container, "resources"), "limits", "ephemeral-storage");
+/* What counts against the limit of a container: its logs, and its own files where they share the pods' disk. */
+static bool over_container_storage(Kubelet *k, const Usage *u, const char *name, const Quantity *limit) {
+    for (size_t i = 0; i < u->rt.n_containers; i++) {
+        const ContainerUsage *c = &u->containers[i];
+        uint64_t used = c->logs.bytes + (k->eviction->layout.image_fs ? 0 : c->rootfs.bytes);
+        if (streq(u->rt.containers[i].name, name) && used > (uint64_t)MAX(quantity_value(limit), (int64_t)0))
+            return true;
+    }
+    return false;
 }
 
 static bool over_storage(Kubelet *k, Arena *arena, Usage *u, const char **ret) {
     const Value *c;
-    int64_t total = 0;
-    VALUE_FOREACH (c, pod_containers(u->pod))
-        total += MAX(storage_limit(c), (int64_t)0);
-    if (total == 0)
+    char text[QUANTITY_TEXT_MAX];
+    ResourceList limits = pod_limits(arena, u->pod, (PodResourcesOptions){0});
+    const Quantity *total = resource_list_get(&limits, "ephemeral-storage");
+    if (!total)
         return false;
     measure(k, arena, u);
-    if (u->disk > (uint64_t)total) {
+    if (disk_of(u, PART_ROOTFS | PART_LOGS | PART_VOLUMES, false) > (uint64_t)MAX(quantity_value(total), (int64_t)0)) {
         *ret = arena_printf(arena, "Pod ephemeral local storage usage exceeds the total limit of containers %s. ",
-                            shown(arena, (uint64_t)total));
+                            quantity_format(total, text));
         return true;
     }
     VALUE_FOREACH (c, pod_containers(u->pod)) {
+        ResourceList own = resource_list_read(arena, value_path(c, "resources", "limits", NULL));
+        const Quantity *limit = resource_list_get(&own, "ephemeral-storage");
         const char *name = str_or(value_get_str(c, "name"), "");
-        for (size_t i = 0; i < u->rt.n_containers; i++)
-            if (streq(u->rt.containers[i].name, name) && storage_limit(c) > 0 &&
-                u->container_disk[i] > (uint64_t)storage_limit(c)) {
-                *ret = arena_printf(arena, "Container %s exceeded its local ephemeral storage limit \"%s\". ", name,
-                                    shown(arena, (uint64_t)storage_limit(c)));
-                return true;
-            }
+        if (!limit || quantity_sign(limit) == 0 || !over_container_storage(k, u, name, limit))
+            continue;
+        *ret = arena_printf(arena, "Container %s exceeded its local ephemeral storage limit \"%s\". ", name,
+                            quantity_format(limit, text));
+        return true;
     }
     return false;
 }
@@ -303,122 +330,207 @@ static bool evict_for_limits(Kubelet *k, Arena *arena, Usage *list, size_t n) {
     for (size_t i = 0; i < n; i++) {
         const char *message = NULL;
         if (over_empty_dir(arena, &list[i], &message) || over_storage(k, arena, &list[i], &message))
-            any = evict(k, &list[i], message, false) || any;
+            any = evict(k, &list[i], message, false, IMMEDIATE_GRACE_SECONDS) || any;
     }
     return any;
 }
 
 /* ---- a node that runs short ---- */
 
-static int64_t excess(const Usage *u, bool memory) {
-    return memory ? (int64_t)u->memory - u->memory_request : (int64_t)u->disk - u->disk_request;
+static int compare(uint64_t a, uint64_t b) {
+    return a < b ? -1 : a > b;
+}
+
+static int by_priority(const Usage *a, const Usage *b) {
+    return a->priority == b->priority ? 0 : a->priority < b->priority ? -1 : 1;
 }
 
 /* Those over their requests first, then by priority, then by how much they are over. */
-static int rank(const Usage *a, const Usage *b, bool memory) {
-    int64_t x = excess(a, memory), y = excess(b, memory);
-    if ((x > 0) != (y > 0))
-        return x > 0 ? -1 : 1;
-    if (a->priority != b->priority)
-        return a->priority < b->priority ? -1 : 1;
-    return x > y ? -1 : x < y;
-}
-static int rank_memory(const void *a, const void *b) {
-    return rank(a, b, true);
-}
-static int rank_disk(const void *a, const void *b) {
-    return rank(a, b, false);
+static int by_excess(const Usage *a, const Usage *b, uint64_t a_used, uint64_t b_used, int64_t a_asked, int64_t b_asked,
+                     int64_t a_part, int64_t b_part) {
+    bool a_over = a_used > (uint64_t)a_asked, b_over = b_used > (uint64_t)b_asked;
+    if (a_over != b_over)
+        return a_over ? -1 : 1;
+    int r = by_priority(a, b);
+    int64_t x = (int64_t)a_used - a_part, y = (int64_t)b_used - b_part;
+    return r ? r : x > y ? -1 : x < y;
 }
 
-static const char *shortage_message(Arena *arena, const Usage *u, const struct Signal *signal, const Observation *o) {
-    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
-    buf_printf(&text, "The node was low on resource: %s. Threshold quantity: %s, available: %s. ", signal->resource,
-               shown(arena, o->threshold), shown(arena, o->available));
-    bool memory = signal->pressure == PRESSURE_MEMORY;
-    for (size_t i = 0; i < u->rt.n_containers && signal->measure != MEASURE_INODES; i++) {
-        const ContainerStatus *c = &u->rt.containers[i];
-        const Value *container = pod_find_container(u->pod, c->name, NULL);
-        int64_t request =
-            MAX(resource_units(value_get(container, "resources"), "requests", signal->resource), (int64_t)0);
-        uint64_t used = memory ? u->container_memory[i] : u->container_disk[i];
-        if (used > (uint64_t)request)
-            buf_printf(&text, "Container %s was using %s, request is %s, has larger consumption of %s. ", c->name,
-                       shown(arena, used), shown(arena, (uint64_t)request), signal->resource);
+static int rank_memory(const void *p, const void *q) {
+    const Usage *a = p, *b = q;
+    return by_excess(a, b, a->memory, b->memory, a->memory_request, b->memory_request, a->memory_request,
+                     b->memory_request);
+}
+static int rank_disk(const void *p, const void *q) {
+    const Usage *a = p, *b = q;
+    return by_excess(a, b, a->disk, b->disk, a->disk_request, b->disk_request, a->disk_request, b->disk_request);
+}
+static int rank_inodes(const void *p, const void *q) { /* nobody can ask for inodes; the rest is as for bytes */
+    const Usage *a = p, *b = q;
+    return by_excess(a, b, a->disk, b->disk, 0, 0, a->disk_request, b->disk_request);
+}
+static int rank_pids(const void *p, const void *q) {
+    const Usage *a = p, *b = q;
+    int r = by_priority(a, b);
+    return r ? r : compare(b->pids, a->pids);
+}
+
+/* What of a pod lies on the disk that is short. */
+static unsigned parts_of(EvictionSignal signal, DiskLayout layout) {
+    bool images = signal == SIGNAL_IMAGEFS || signal == SIGNAL_IMAGEFS_INODES,
+         pods = signal == SIGNAL_NODEFS || signal == SIGNAL_NODEFS_INODES;
+    if (!layout.image_fs || (layout.container_fs && !images))
+        return PART_ROOTFS | PART_LOGS | PART_VOLUMES;
+    if (layout.container_fs)
+        return 0; /* images alone: no pod has a part in it */
+    return pods ? PART_LOGS | PART_VOLUMES : PART_ROOTFS;
+}
+
+static void rank(Kubelet *k, Arena *arena, Usage *list, size_t n, EvictionSignal signal) {
+    const EvictionSignalInfo *info = eviction_signal(signal);
+    bool inodes = info->pressure == PRESSURE_DISK && !info->bytes;
+    for (size_t i = 0; i < n; i++) {
+        measure(k, arena, &list[i]);
+        list[i].disk = disk_of(&list[i], parts_of(signal, k->eviction->layout), inodes);
     }
+    if (n > 1)
+        qsort(list, n, sizeof *list,
+              info->pressure == PRESSURE_MEMORY ? rank_memory
+              : info->pressure == PRESSURE_PIDS ? rank_pids
+              : inodes                          ? rank_inodes
+                                                : rank_disk);
+}
+
+static void add_consumers(Arena *arena, Buf *text, const Usage *u, const char *resource) {
+    bool memory = streq(resource, "memory");
+    if (memory && pod_has_own_resources(u->pod)) {
+        const Value *own = value_path(u->pod, "spec", "resources", NULL);
+        int64_t request = resource_units(own, "requests", resource);
+        if (request >= 0)
+            buf_printf(text, "Pod %s was using %s, request is %s, has larger consumption of %s. ", u->p->name,
+                       shown(arena, u->memory, true), shown(arena, (uint64_t)request, true), resource);
+    }
+    for (size_t i = 0; i < u->rt.n_containers && (memory || streq(resource, "ephemeral-storage")); i++) {
+        const ContainerStatus *c = &u->rt.containers[i];
+        const ContainerUsage *has = &u->containers[i];
+        const Value *container = pod_find_container(u->pod, c->name, NULL);
+        int64_t request = MAX(resource_units(value_get(container, "resources"), "requests", resource), (int64_t)0);
+        uint64_t used = memory ? has->memory : has->rootfs.bytes + has->logs.bytes;
+        if (used > (uint64_t)request)
+            buf_printf(text, "Container %s was using %s, request is %s, has larger consumption of %s. ", c->name,
+                       shown(arena, used, true), shown(arena, (uint64_t)request, true), resource);
+    }
+}
+
+static const char *shortage_message(Kubelet *k, Arena *arena, const Usage *u, const char *resource,
+                                    const Observation observed[EVICTION_SIGNALS]) {
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    const Threshold *t = thresholds_of_resource(&k->eviction->thresholds, resource);
+    buf_printf(&text, "The node was low on resource: %s. ", resource);
+    if (t) {
+        const Observation *o = &observed[t->signal];
+        bool bytes = eviction_signal(t->signal)->bytes;
+        buf_printf(&text, "Threshold quantity: %s, available: %s. ",
+                   shown(arena, threshold_quantity(&t->value, o->capacity), bytes), shown(arena, o->available, bytes));
+    }
+    add_consumers(arena, &text, u, resource);
     return arena_strdup(arena, text.data);
 }
 
-static size_t first_met(const Observation observed[SIGNALS]) {
-    for (size_t i = 0; i < SIGNALS; i++)
-        if (observed[i].met)
-            return i;
-    return SIGNALS;
+/* What pods share and nobody needs goes before any pod does: unused images. False: it is still short. */
+static bool reclaim(Kubelet *k, EvictionSignal signal) {
+    bool images = signal == SIGNAL_IMAGEFS || signal == SIGNAL_IMAGEFS_INODES,
+         containers = signal == SIGNAL_CONTAINERFS || signal == SIGNAL_CONTAINERFS_INODES;
+    DiskLayout layout = k->eviction->layout;
+    bool with_images = images || !layout.image_fs || (containers && !layout.container_fs);
+    if (eviction_signal(signal)->pressure != PRESSURE_DISK || !with_images)
+        return false;
+    Observation after[EVICTION_SIGNALS];
+    (void)image_gc_unused(k, NULL);
+    observe(k, after);
+    return !thresholds_short(&k->eviction->thresholds, after);
 }
 
-static void note_pressure(Kubelet *k, const Observation observed[SIGNALS]) {
-    bool before[PRESSURES], news = false;
-    for (Pressure p = 0; p < PRESSURES; p++)
-        before[p] = eviction_pressure(k->eviction, p);
-    for (size_t i = 0; i < SIGNALS; i++)
-        if (observed[i].met)
-            atomic_store(&k->eviction->seen[signals[i].pressure], now_monotonic_ns());
-    for (Pressure p = 0; p < PRESSURES; p++)
-        news = news || before[p] != eviction_pressure(k->eviction, p);
-    if (news)
-        workqueue_add(k->node_queue, "status");
+static int64_t grace_of(const Kubelet *k, const Threshold *t, const Usage *u) {
+    if (!t->grace_ns)
+        return IMMEDIATE_GRACE_SECONDS;
+    return MIN(k->eviction->max_pod_grace,
+               value_get_int(value_get(u->pod, "spec"), "terminationGracePeriodSeconds", INT64_MAX));
 }
 
-static void evict_one(Kubelet *k, Arena *arena, Usage *list, size_t n, size_t signal, const Observation *o) {
-    for (size_t i = 0; i < n; i++) {
-        list[i].memory = list[i].disk = 0;
-        measure(k, arena, &list[i]);
-    }
-    if (n > 1)
-        qsort(list, n, sizeof *list, signals[signal].pressure == PRESSURE_MEMORY ? rank_memory : rank_disk);
-    for (size_t i = 0; i < n; i++)
-        if (evict(k, &list[i], shortage_message(arena, &list[i], &signals[signal], o), true))
-            return;
-}
-
-static void relieve(Kubelet *k, Arena *arena, Usage *list, size_t n, Observation observed[SIGNALS]) {
-    size_t signal = first_met(observed);
+static void relieve(Kubelet *k, Arena *arena, Usage *list, size_t n, const Threshold *t,
+                    const Observation observed[EVICTION_SIGNALS]) {
+    const char *resource = eviction_signal(t->signal)->resource;
     pthread_mutex_lock(&k->lock);
     _cleanup_object_ Object *node = k->node_ref ? object_ref(k->node_ref) : NULL;
     pthread_mutex_unlock(&k->lock);
     if (node)
-        event_record(k->events, node, NULL, "Warning", "EvictionThresholdMet", "Attempting to reclaim %s",
-                     signals[signal].resource);
-    if (signals[signal].pressure == PRESSURE_DISK) {
-        (void)image_gc_unused(k, NULL);
-        observe(k, observed);
-        if (first_met(observed) == SIGNALS)
+        event_record(k->events, node, NULL, "Warning", "EvictionThresholdMet", "Attempting to reclaim %s", resource);
+    if (reclaim(k, t->signal))
+        return;
+    rank(k, arena, list, n, t->signal);
+    for (size_t i = 0; i < n; i++)
+        if (evict(k, &list[i], shortage_message(k, arena, &list[i], resource, observed), true,
+                  grace_of(k, t, &list[i]))) {
+            k->eviction->cleanup_until = now_monotonic_ns() + CLEANUP_NS;
             return;
-        signal = first_met(observed);
+        }
+}
+
+static void note_pressure(Kubelet *k) {
+    bool news = false;
+    for (Pressure p = 0; p < PRESSURES; p++) {
+        bool before = eviction_pressure(k->eviction, p);
+        atomic_store(&k->eviction->seen[p], k->eviction->thresholds.seen[p]);
+        news = news || before != eviction_pressure(k->eviction, p);
     }
-    evict_one(k, arena, list, n, signal, &observed[signal]);
+    if (news)
+        workqueue_add(k->node_queue, "status");
+}
+
+static bool evicted_one_is_there(Kubelet *k) {
+    const char *uid;
+    const Pod *p;
+    bool there = false;
+    if (now_monotonic_ns() >= k->eviction->cleanup_until)
+        return false;
+    pthread_mutex_lock(&k->lock);
+    STRMAP_FOREACH (k->pods, uid, p)
+        there = there || (p->holds && !p->removed && p->eviction);
+    pthread_mutex_unlock(&k->lock);
+    return there;
 }
 
 int eviction_sync(Kubelet *k) {
     if (!informer_synced(k->pods_informer))
         return 0;
-    Observation observed[SIGNALS];
+    Observation observed[EVICTION_SIGNALS];
     _cleanup_arena_ Arena *arena = arena_new(0);
     size_t n;
+    find_layout(k);
     observe(k, observed);
-    note_pressure(k, observed);
+    thresholds_observe(&k->eviction->thresholds, observed, now_monotonic_ns());
+    note_pressure(k);
+    if (evicted_one_is_there(k))
+        return 0;
+    const Threshold *t = thresholds_first(&k->eviction->thresholds);
     Usage *list = usages_load(k, arena, &n);
-    if (!evict_for_limits(k, arena, list, n) && first_met(observed) < SIGNALS)
-        relieve(k, arena, list, n, observed);
+    if (!evict_for_limits(k, arena, list, n) && t)
+        relieve(k, arena, list, n, t, observed);
     usages_done(k, list, n);
     return 0;
 }
 
 const char *eviction_refusal(PodSync *s) {
-    bool memory = eviction_pressure(s->k->eviction, PRESSURE_MEMORY),
-         disk = eviction_pressure(s->k->eviction, PRESSURE_DISK);
-    if ((!memory && !disk) || pod_is_critical(s->pod))
+    bool has[PRESSURES], any = false, others = false;
+    for (Pressure p = 0; p < PRESSURES; p++) {
+        has[p] = eviction_pressure(s->k->eviction, p);
+        any = any || has[p];
+        others = others || (has[p] && p != PRESSURE_MEMORY);
+    }
+    if (!any || pod_is_critical(s->pod))
         return NULL;
-    if (memory && !disk) { /* only those that asked for no memory could make it worse */
+    if (!others) { /* only those that asked for no memory could make it worse */
         Value *taint = value_object(s->arena), *taints = value_array(s->arena);
         value_set_str(s->arena, taint, "key", "node.kubernetes.io/memory-pressure");
         value_set_str(s->arena, taint, "effect", "NoSchedule");
@@ -427,6 +539,9 @@ const char *eviction_refusal(PodSync *s) {
             !taint_untolerated(taints, value_path(s->pod, "spec", "tolerations", NULL), "NoSchedule"))
             return NULL;
     }
-    return arena_printf(s->arena, "The node had condition: [%s%s%s]. ", memory ? condition_names[PRESSURE_MEMORY] : "",
-                        memory && disk ? " " : "", disk ? condition_names[PRESSURE_DISK] : "");
+    const char *list = "";
+    for (Pressure p = 0; p < PRESSURES; p++)
+        if (has[p])
+            list = arena_printf(s->arena, "%s%s%s", list, *list ? " " : "", pressure_name(p));
+    return arena_printf(s->arena, "The node had condition: [%s]. ", list);
 }

@@ -153,7 +153,7 @@ static Object *node_ref(Kubelet *k) {
 
 int image_gc_sync(Kubelet *k) {
     struct statvfs fs;
-    if (statvfs(k->config.root_dir, &fs) < 0)
+    if (statvfs(image_store_root(k->images), &fs) < 0)
         return -errno;
     uint64_t capacity = (uint64_t)fs.f_blocks * fs.f_frsize, available = (uint64_t)fs.f_bavail * fs.f_frsize;
     uint64_t full = capacity ? 100 - available * 100 / capacity : 0;

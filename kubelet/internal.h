@@ -19,6 +19,7 @@
 #include "kubelet/kubelet.h"
 #include "kubelet/pod_status.h"
 #include "kubelet/qos.h"
+#include "kubelet/thresholds.h"
 #include "kubelet/volumes/volumes.h"
 #include "loop/pool.h"
 
@@ -247,8 +248,7 @@ void node_allocatable(const Kubelet *k, int64_t *ret_cpu_milli, int64_t *ret_mem
 /* eviction.c: pods that take more than they may, and a node that runs short */
 /* Has the pod end; strings are copied. Only the first call counts. */
 void pod_evict(Kubelet *k, Pod *p, const PodEviction *why);
-typedef enum Pressure { PRESSURE_MEMORY, PRESSURE_DISK, PRESSURES } Pressure;
-struct Eviction *eviction_new(const char *thresholds, char **ret_error); /* NULL: the reference's */
+struct Eviction *eviction_new(const KubeletConfig *config, char **ret_error);
 void eviction_free(struct Eviction *e);
 bool eviction_pressure(const struct Eviction *e, Pressure pressure); /* any thread */
 int eviction_sync(Kubelet *k);

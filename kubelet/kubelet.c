@@ -75,6 +75,9 @@ static void copy_config(Kubelet *k, const KubeletConfig *from) {
     c->taints = copy_list(from->taints);
     c->max_pods = from->max_pods ? from->max_pods : KUBELET_MAX_PODS;
     c->eviction_hard = xstrdup(from->eviction_hard);
+    c->eviction_soft = xstrdup(from->eviction_soft);
+    c->eviction_soft_grace = xstrdup(from->eviction_soft_grace);
+    c->eviction_minimum_reclaim = xstrdup(from->eviction_minimum_reclaim);
     c->image_gc_high = from->image_gc_high ? from->image_gc_high : IMAGE_GC_HIGH;
     c->image_gc_low = from->image_gc_low ? from->image_gc_low : IMAGE_GC_LOW;
     c->bind = xstrdup(str_or(from->bind, "0.0.0.0"));
@@ -86,9 +89,10 @@ static void copy_config(Kubelet *k, const KubeletConfig *from) {
 
 static void free_config(Kubelet *k) {
     KubeletConfig *c = &k->config;
-    const char *strings[] = {c->node_name,    c->root_dir,       c->log_dir,        c->cgroup_root,
-                             c->cgroup_mount, c->cluster_domain, c->pod_cidr,       c->bind,
-                             c->cert_file,    c->key_file,       c->client_ca_file, c->eviction_hard};
+    const char *strings[] = {
+        c->node_name,      c->root_dir,      c->log_dir,       c->cgroup_root,         c->cgroup_mount,
+        c->cluster_domain, c->pod_cidr,      c->bind,          c->cert_file,           c->key_file,
+        c->client_ca_file, c->eviction_hard, c->eviction_soft, c->eviction_soft_grace, c->eviction_minimum_reclaim};
     for (size_t i = 0; i < ELEMENTSOF(strings); i++)
         free((char *)(uintptr_t)strings[i]);
     free_list(c->cluster_dns);
@@ -139,7 +143,7 @@ static void make_informers(Kubelet *k) {
 
 static int start_parts(Kubelet *k, char **ret_error) {
     int r = make_folders(k, ret_error);
-    if (r == 0 && !(k->eviction = eviction_new(k->config.eviction_hard, ret_error)))
+    if (r == 0 && !(k->eviction = eviction_new(&k->config, ret_error)))
         r = -EINVAL;
     if (r == 0)
         r = cgroups_open(k->config.cgroup_mount, k->config.cgroup_root, &k->cgroups, ret_error);

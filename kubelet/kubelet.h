@@ -27,7 +27,10 @@ typedef struct KubeletConfig { /* strings are copied; client, runtime and images
     const char *const *labels;      /* "key=value", NULL-terminated; NULL: none */
     const char *const *taints;      /* "key=value:Effect", set when the node registers; NULL: none */
     int64_t max_pods;               /* 0: KUBELET_MAX_PODS */
-    const char *eviction_hard;      /* "memory.available<100Mi,nodefs.available<10%"; NULL: the reference's defaults */
+    /* As EvictionSettings of thresholds.h. */
+    const char *eviction_hard, *eviction_soft, *eviction_soft_grace, *eviction_minimum_reclaim;
+    int64_t eviction_transition_ns;      /* 0: the reference's */
+    int64_t eviction_max_pod_grace;      /* seconds a pod has at a soft threshold, at the most */
     int64_t image_gc_high, image_gc_low; /* percent of the disk; 0: 85 and 80 */
     /* The HTTPS server: none when cert_file is NULL. */
     const char *bind; /* NULL: 0.0.0.0 */

@@ -169,8 +169,10 @@ static Value *conditions(const Kubelet *k, Arena *arena, const Value *old) {
     add_pressure(arena, list, old, "DiskPressure", eviction_pressure(k->eviction, PRESSURE_DISK),
                  (const char *const[]){"KubeletHasNoDiskPressure", "KubeletHasDiskPressure"},
                  (const char *const[]){"kubelet has no disk pressure", "kubelet has disk pressure"});
-    add_condition(arena, list, old, "PIDPressure", false, "KubeletHasSufficientPID",
-                  "kubelet has sufficient PID available");
+    add_pressure(
+        arena, list, old, "PIDPressure", eviction_pressure(k->eviction, PRESSURE_PIDS),
+        (const char *const[]){"KubeletHasSufficientPID", "KubeletHasInsufficientPID"},
+        (const char *const[]){"kubelet has sufficient PID available", "kubelet has insufficient PID available"});
     add_condition(arena, list, old, "Ready", true, "KubeletReady", "kubelet is posting ready status");
     return list;
 }
@@ -284,12 +286,34 @@ static int create_node(Kubelet *k, Arena *arena, Object **ret, ApiError *err) {
     return client_create(k->client, RES("nodes"), NULL, node, ret, err);
 }
 
-static int patch_status(Kubelet *k, Arena *arena, const Object *node, ApiError *err) {
+/* Events about what changed in the node's conditions; `old` NULL: there were none. */
+static void announce(Kubelet *k, const Object *node, const Value *old, const Value *list) {
+    static const struct {
+        const char *type, *reasons[2]; /* of False and True; NULL: the other kind of event */
+    } names[] = {{"MemoryPressure", {"NodeHasSufficientMemory", "NodeHasInsufficientMemory"}},
+                 {"DiskPressure", {"NodeHasNoDiskPressure", "NodeHasDiskPressure"}},
+                 {"PIDPressure", {"NodeHasSufficientPID", "NodeHasInsufficientPID"}},
+                 {"Ready", {"NodeNotReady", "NodeReady"}}};
+    for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+        const char *now = value_get_str(condition_find(list, names[i].type), "status"),
+                   *before = value_get_str(condition_find(old, names[i].type), "status");
+        const char *reason = names[i].reasons[streq_null(now, "True")];
+        if (now && !streq_null(before, now))
+            event_record(k->events, node, NULL, "Normal", reason, "Node %s status is now: %s", k->config.node_name,
+                         reason);
+    }
+}
+
+static int patch_status(Kubelet *k, Arena *arena, const Object *node, bool is_new, ApiError *err) {
     const Value *old = value_get(object_value(node, arena), "status");
     Value *patch = value_object(arena);
     value_set(arena, patch, "status", status_of(k, arena, old));
-    return client_patch(k->client, RES("nodes"), NULL, k->config.node_name, "status", PATCH_STRATEGIC, patch, NULL,
-                        err);
+    int r =
+        client_patch(k->client, RES("nodes"), NULL, k->config.node_name, "status", PATCH_STRATEGIC, patch, NULL, err);
+    if (r == 0)
+        announce(k, node, is_new ? NULL : value_get(old, "conditions"),
+                 value_path(patch, "status", "conditions", NULL));
+    return r;
 }
 
 static int sync_status(Kubelet *k) {
@@ -309,7 +333,7 @@ static int sync_status(Kubelet *k) {
         pthread_mutex_unlock(&k->lock);
     }
     if (r == 0)
-        r = patch_status(k, arena, node, &err);
+        r = patch_status(k, arena, node, created, &err);
     if (r < 0)
         log_warn("the status of node %s cannot be written, trying again: %s", k->config.node_name,
                  str_or(err.message, strerror(-r)));

@@ -62,5 +62,6 @@ int image_lease(ImageStore *store, const char *image_id, const char *lease);
 int image_release(ImageStore *store, const char *lease);
 /* While on, pulls give up within about a second with an error: the process ends. Any thread. */
 void image_store_interrupt(ImageStore *store, bool on);
+const char *image_store_root(const ImageStore *store); /* borrowed */
 /* Drops layers and blobs no image uses. */
 int image_prune(ImageStore *store, uint64_t *ret_bytes);

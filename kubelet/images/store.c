@@ -182,6 +182,10 @@ static void free_strings(char **list) {
     free(list);
 }
 
+const char *image_store_root(const ImageStore *store) {
+    return store->root;
+}
+
 void image_store_interrupt(ImageStore *store, bool on) {
     atomic_store(&store->interrupted, on);
 }

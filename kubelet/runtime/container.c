@@ -443,7 +443,9 @@ int oci_container_stats(Runtime *runtime, const char *id, ContainerStats *ret) {
     if (r < 0)
         return r;
     _cleanup_free_ char *upper = container_file(c, "upper");
-    stats.rootfs_bytes = fs_tree_bytes(AT_FDCWD, upper);
+    FsUsage written = fs_tree_usage(AT_FDCWD, upper);
+    stats.rootfs_bytes = written.bytes;
+    stats.rootfs_inodes = written.inodes;
     *ret = stats;
     return 0;
 }

@@ -224,6 +224,7 @@ int oci_runtime_new(const OciConfig *config, Runtime **ret, char **ret_error) {
         return oci_fail(ret_error, r, xstrdup("/sys/fs/cgroup: no control groups are mounted"));
     r = find_programs(rt, config, ret_error);
     r = r == 0 ? make_folders(rt, config, ret_error) : r;
+    rt->base.container_fs = rt->root;
     r = r == 0 ? load_all(rt, "sandboxes", load_sandbox, ret_error) : r;
     r = r == 0 ? load_all(rt, "containers", load_container, ret_error) : r;
     if (r < 0)

@@ -113,7 +113,7 @@ void container_status_done(ContainerStatus *status);
 void sandbox_status_done(SandboxStatus *status);
 
 typedef struct ContainerStats {
-    uint64_t cpu_usage_ns, memory_working_set, memory_usage, memory_rss, pids, rootfs_bytes;
+    uint64_t cpu_usage_ns, memory_working_set, memory_usage, memory_rss, pids, rootfs_bytes, rootfs_inodes;
 } ContainerStats;
 
 /* An interactive process (exec or attach). Keep exit_fd open while the process is wanted: when its reader is gone the
@@ -132,6 +132,7 @@ typedef enum RuntimeEventType { RUNTIME_CONTAINER_STARTED, RUNTIME_CONTAINER_EXI
  * read why. */
 struct Runtime {
     const char *name;
+    const char *container_fs; /* a folder on the file system that holds what containers write; NULL: not known */
     int (*version)(Runtime *runtime, char **ret_name, char **ret_version);
     int (*sandbox_create)(Runtime *runtime, const SandboxSpec *spec, char **ret_id, char **ret_error);
     int (*sandbox_status)(Runtime *runtime, const char *id, SandboxStatus *ret);

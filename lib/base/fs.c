@@ -139,28 +139,34 @@ int fs_open_beneath(int root, const char *path, int flags, mode_t mode) {
 
 #define TREE_DEPTH_MAX 512 /* descriptors that one walk holds open */
 
-static uint64_t tree_bytes(int dir_fd, const char *path, int depth) {
+static void add_tree(int dir_fd, const char *path, int depth, FsUsage *to) {
     struct stat st;
     if (fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0;
-    uint64_t bytes = (uint64_t)st.st_blocks * 512;
+        return;
+    to->bytes += (uint64_t)st.st_blocks * 512;
+    to->inodes++;
     int fd = S_ISDIR(st.st_mode) && depth < TREE_DEPTH_MAX
                  ? openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
                  : -1;
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir) {
         closep(&fd);
-        return bytes;
+        return;
     }
     for (struct dirent *e; (e = readdir(dir));)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            bytes += tree_bytes(fd, e->d_name, depth + 1);
+            add_tree(fd, e->d_name, depth + 1, to);
     closedir(dir);
-    return bytes;
+}
+
+FsUsage fs_tree_usage(int dir_fd, const char *path) {
+    FsUsage usage = {0};
+    add_tree(dir_fd, path, 0, &usage);
+    return usage;
 }
 
 uint64_t fs_tree_bytes(int dir_fd, const char *path) {
-    return tree_bytes(dir_fd, path, 0);
+    return fs_tree_usage(dir_fd, path).bytes;
 }
 
 char *fs_beside_program(const char *relative) {

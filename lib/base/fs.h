@@ -19,6 +19,10 @@ int fs_remove_tree(const char *path);
 /* What a file or a tree takes on the disk, symbolic links not followed; 0 when it cannot be read. Relative to `dir_fd`
  * (AT_FDCWD). */
 uint64_t fs_tree_bytes(int dir_fd, const char *path);
+typedef struct FsUsage {
+    uint64_t bytes, inodes;
+} FsUsage;
+FsUsage fs_tree_usage(int dir_fd, const char *path); /* likewise */
 bool fs_exists(const char *path);
 /* openat2 with RESOLVE_IN_ROOT: every component, `..` and symbolic link stays below `root`. Returns the descriptor. */
 int fs_open_beneath(int root, const char *path, int flags, mode_t mode);
