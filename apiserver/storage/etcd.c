@@ -318,7 +318,13 @@ static int etcd_current(StoreDriver *base, uint64_t deadline_ns, uint64_t *ret_r
     int r = 0;
     pthread_mutex_lock(&driver->sync_lock);
     uint64_t mine = driver->sync_started + 1; /* a question that is on its way may have been answered before we came */
-    while (r == 0 && driver->sync_finished < mine) {
+    while (r == 0) {
+        if (driver->sync_finished >= mine) {
+            /* who asked may have had less time than we have */
+            if (driver->sync_result != -ETIMEDOUT || now_monotonic_ns() >= deadline_ns)
+                break;
+            mine = driver->sync_started + 1;
+        }
         if (driver->sync_running) {
             if (pthread_cond_timedwait(&driver->sync_done, &driver->sync_lock, &until) == ETIMEDOUT)
                 r = -ETIMEDOUT;
@@ -328,7 +334,7 @@ static int etcd_current(StoreDriver *base, uint64_t deadline_ns, uint64_t *ret_r
         driver->sync_started++;
         pthread_mutex_unlock(&driver->sync_lock);
         int64_t revision = 0;
-        int asked = etcd_current_revision(driver->calls, now_monotonic_ns() + SYNC_NS, &revision);
+        int asked = etcd_current_revision(driver->calls, MIN(now_monotonic_ns() + SYNC_NS, deadline_ns), &revision);
         pthread_mutex_lock(&driver->sync_lock);
         driver->sync_running = false;
         driver->sync_finished = driver->sync_started;
