@@ -1,5 +1,6 @@
 #include "apiserver/handlers/verbs.h"
 #include "apiserver/registry/convert.h"
+#include "apiserver/registry/custom_resources.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -131,5 +132,5 @@ int verb_list(ApiCore *core, const ApiRequest *request, const ApiInput *input, A
         .at_revision = p.exact ? p.revision : 0,
     };
     ret->is_list = true;
-    return store_list(store, &query, &ret->list, err);
+    return custom_resources_list(store, request->resource, &query, &ret->list, err);
 }

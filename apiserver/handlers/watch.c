@@ -25,6 +25,7 @@ typedef struct Stream {
     ListParameters parameters;
     Watch *watch;
     WatchConversion *conversion; /* NULL: objects are sent without asking a webhook */
+    const Selector *fields;      /* that the store looks at: not those of converted objects */
     ObjectList initial;          /* synthetic ADDED events */
     size_t next_initial;
     bool send_end_bookmark, sent_any, ended;
@@ -217,14 +218,14 @@ static const char *type_name(WatchType type) {
     return type == WATCH_ADDED ? "ADDED" : type == WATCH_MODIFIED ? "MODIFIED" : "DELETED";
 }
 
-/* Takes the reference. */
-static void deliver(Stream *stream, WatchType type, Object *object) {
+/* Takes the references. */
+static void deliver(Stream *stream, const WatchEvent *event) {
     if (stream->conversion) {
-        watch_conversion_add(stream->conversion, type, object);
+        watch_conversion_add(stream->conversion, event);
         return;
     }
-    send_event(stream, type_name(type), object);
-    object_unref(object);
+    send_event(stream, type_name(event->type), event->object);
+    object_unref(event->object);
 }
 
 /* Sends what has been converted; false: the stream has to wait for more of it. */
@@ -260,7 +261,9 @@ static HttpStreamResult pull_initial(Stream *stream) {
     size_t budget = WATCH_BATCH;
     while (stream->next_initial < stream->initial.n && budget--) {
         Object **item = &stream->initial.items[stream->next_initial++];
-        deliver(stream, WATCH_ADDED, TAKE_PTR(*item));
+        WatchEvent event = {.type = WATCH_ADDED, .object = *item, .revision = object_revision(*item)};
+        *item = NULL;
+        deliver(stream, &event);
     }
     if (start_conversion(stream))
         return stream->ended ? HTTP_STREAM_MORE : HTTP_STREAM_WAIT;
@@ -286,9 +289,11 @@ static HttpStreamResult pull_events(Stream *stream) {
             return HTTP_STREAM_MORE;
         }
         if (event.object && event.revision > stream->skip_until)
-            deliver(stream, event.type, event.object);
-        else
+            deliver(stream, &event);
+        else {
             object_unref(event.object);
+            object_unref(event.before);
+        }
     }
     return HTTP_STREAM_MORE;
 }
@@ -355,7 +360,7 @@ static int load_initial(Stream *stream, ApiError *err) {
         .resource = request->resource->storage,
         .ns = request->ns,
         .labels = stream->parameters.labels,
-        .fields = stream->parameters.fields,
+        .fields = stream->fields,
     };
     int r = store_list(stream->bucket->hub->store, &query, &stream->initial, err);
     if (r < 0)
@@ -387,8 +392,9 @@ static int begin(Stream *stream, ApiError *err) {
         .resource = request->resource->storage,
         .ns = request->ns,
         .labels = stream->parameters.labels,
-        .fields = stream->parameters.fields,
+        .fields = stream->fields,
         .since = since,
+        .with_before = stream->parameters.fields && !stream->fields,
     };
     int r = store_watch(store, &query, &stream->watch);
     if (r == -ERANGE) {
@@ -401,6 +407,24 @@ static int begin(Stream *stream, ApiError *err) {
     return r == -EKEYEXPIRED ? 0 : r < 0 ? api_error_from_errno(err, r, "watch") : 0;
 }
 
+static void plan_conversion(Stream *stream) {
+    const Exchange *exchange = stream->exchange;
+    const Resource *resource = exchange->request.resource;
+    const Selector *fields = stream->parameters.fields;
+    bool converted = custom_resources_selects_converted(resource, fields);
+    stream->fields = converted ? NULL : fields;
+    WatchConversionConfig config = {
+        .pool = api_http_pool(exchange->api),
+        .loop = http_request_loop(exchange->http),
+        .resource = resource,
+        .fields = converted ? fields : NULL,
+        .ready = wake,
+        .userdata = stream,
+    };
+    if (custom_resources_converts(resource))
+        stream->conversion = watch_conversion_new(&config);
+}
+
 void watch_serve(Exchange *exchange) {
     Stream *stream = NEW0(Stream);
     resource_hold(exchange->request.resource);
@@ -411,11 +435,11 @@ void watch_serve(Exchange *exchange) {
     stream->exchange = exchange;
     stream->bucket = bucket_of(api_http_watch_hub(exchange->api), loop);
     stream->row_bit = store_row_bit(request->resource->storage);
-    if (custom_resources_converts(request->resource))
-        stream->conversion = watch_conversion_new(api_http_pool(exchange->api), loop, request->resource, wake, stream);
     if (request->name && !request->options.field_selector)
         request->options.field_selector = arena_printf(exchange->arena, "metadata.name=%s", request->name);
     int r = list_parameters_read(request, true, &stream->parameters, &err);
+    if (r == 0)
+        plan_conversion(stream);
     r = r < 0 ? r : begin(stream, &err);
     if (r < 0)
         return fail(stream, &err);

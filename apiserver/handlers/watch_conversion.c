@@ -5,38 +5,34 @@
 
 #include <pthread.h>
 
+#define NO_PLACE SIZE_MAX
+
 typedef enum Phase { COLLECTING, CONVERTING, TAKING } Phase;
 
 struct WatchConversion {
-    Pool *pool;
-    Loop *loop;
-    const Resource *resource;
-    void (*ready)(void *userdata);
-    void *userdata;
+    WatchConversionConfig config;
     Phase phase; /* the loop's */
     WatchType types[WATCH_CONVERSION_BATCH];
-    Object *objects[WATCH_CONVERSION_BATCH];
-    size_t n, next;
+    uint64_t revisions[WATCH_CONVERSION_BATCH];
+    /* Of each event the places of its object and of the state before (NO_PLACE: none) among the objects. */
+    size_t places[WATCH_CONVERSION_BATCH][2];
+    Object *objects[2 * WATCH_CONVERSION_BATCH];
+    size_t n, next, n_objects;
     int result;
     ApiError err;
     pthread_mutex_t lock;
     bool closed, running; /* under the lock */
 };
 
-WatchConversion *watch_conversion_new(Pool *pool, Loop *loop, const Resource *resource, void (*ready)(void *userdata),
-                                      void *userdata) {
+WatchConversion *watch_conversion_new(const WatchConversionConfig *config) {
     WatchConversion *conversion = NEW0(WatchConversion);
-    conversion->pool = pool;
-    conversion->loop = loop;
-    conversion->resource = resource;
-    conversion->ready = ready;
-    conversion->userdata = userdata;
+    conversion->config = *config;
     pthread_mutex_init(&conversion->lock, NULL);
     return conversion;
 }
 
 static void destroy(WatchConversion *conversion) {
-    for (size_t i = conversion->next; i < conversion->n; i++)
+    for (size_t i = 0; i < conversion->n_objects; i++)
         object_unref(conversion->objects[i]);
     api_error_done(&conversion->err);
     pthread_mutex_destroy(&conversion->lock);
@@ -54,9 +50,19 @@ void watch_conversion_free(WatchConversion *conversion) {
         destroy(conversion);
 }
 
-void watch_conversion_add(WatchConversion *conversion, WatchType type, Object *object) {
-    conversion->types[conversion->n] = type;
-    conversion->objects[conversion->n++] = object;
+static size_t place(WatchConversion *conversion, Object *object) {
+    if (!object)
+        return NO_PLACE;
+    conversion->objects[conversion->n_objects] = object;
+    return conversion->n_objects++;
+}
+
+void watch_conversion_add(WatchConversion *conversion, const WatchEvent *event) {
+    size_t i = conversion->n++;
+    conversion->types[i] = event->type;
+    conversion->revisions[i] = event->revision;
+    conversion->places[i][0] = place(conversion, event->object);
+    conversion->places[i][1] = place(conversion, event->before);
 }
 
 static void arrived(void *userdata) {
@@ -70,17 +76,17 @@ static void arrived(void *userdata) {
         return;
     }
     conversion->phase = TAKING;
-    conversion->ready(conversion->userdata);
+    conversion->config.ready(conversion->config.userdata);
 }
 
 static void convert(void *userdata) {
     WatchConversion *conversion = userdata;
-    conversion->result =
-        custom_resources_convert_objects(conversion->resource, conversion->objects, conversion->n, &conversion->err);
+    conversion->result = custom_resources_convert_objects(conversion->config.resource, conversion->objects,
+                                                          conversion->n_objects, &conversion->err);
     pthread_mutex_lock(&conversion->lock);
     bool closed = conversion->closed;
     if (!closed)
-        loop_post(conversion->loop, arrived, conversion);
+        loop_post(conversion->config.loop, arrived, conversion);
     pthread_mutex_unlock(&conversion->lock);
     if (closed)
         destroy(conversion);
@@ -91,7 +97,7 @@ int watch_conversion_start(WatchConversion *conversion) {
         return 0;
     conversion->phase = CONVERTING;
     conversion->running = true;
-    int r = pool_submit(conversion->pool, convert, conversion);
+    int r = pool_submit(conversion->config.pool, convert, conversion);
     if (r < 0)
         conversion->running = false;
     return r < 0 ? r : 1;
@@ -99,6 +105,31 @@ int watch_conversion_start(WatchConversion *conversion) {
 
 bool watch_conversion_is_busy(const WatchConversion *conversion) {
     return conversion->phase == CONVERTING;
+}
+
+static bool passes(const WatchConversion *conversion, size_t at) {
+    return at != NO_PLACE && field_selector_matches(conversion->config.fields, conversion->objects[at]);
+}
+
+/* What the watch sees of the event: true and *ret, or false. One that leaves the selector is seen as deleted with its
+ * old state at the new revision, like in the store's watches. */
+static bool see(const WatchConversion *conversion, size_t i, WatchEvent *ret) {
+    const size_t *places = conversion->places[i];
+    WatchType type = conversion->types[i];
+    size_t shown = places[0];
+    if (conversion->config.fields) {
+        bool before = passes(conversion, places[1]), after = type != WATCH_DELETED && passes(conversion, places[0]);
+        if (!before && !after)
+            return false;
+        if (!after && type != WATCH_DELETED)
+            shown = places[1];
+        type = !after ? WATCH_DELETED : before ? WATCH_MODIFIED : WATCH_ADDED;
+    }
+    *ret = (WatchEvent){.type = type, .revision = conversion->revisions[i]};
+    Object *object = conversion->objects[shown];
+    ret->object =
+        object_revision(object) == ret->revision ? object_ref(object) : object_with_revision(object, ret->revision);
+    return true;
 }
 
 int watch_conversion_next(WatchConversion *conversion, WatchEvent *ret, ApiError *err) {
@@ -109,12 +140,12 @@ int watch_conversion_next(WatchConversion *conversion, WatchEvent *ret, ApiError
         conversion->err = (ApiError){0};
         return conversion->result;
     }
-    if (conversion->next < conversion->n) {
-        size_t i = conversion->next++;
-        *ret = (WatchEvent){conversion->types[i], conversion->objects[i], object_revision(conversion->objects[i])};
-        return 1;
-    }
+    while (conversion->next < conversion->n)
+        if (see(conversion, conversion->next++, ret))
+            return 1;
+    for (size_t i = 0; i < conversion->n_objects; i++)
+        object_unref(conversion->objects[i]);
     conversion->phase = COLLECTING;
-    conversion->n = conversion->next = 0;
+    conversion->n = conversion->next = conversion->n_objects = 0;
     return 0;
 }

@@ -10,14 +10,24 @@
 
 typedef struct WatchConversion WatchConversion;
 
-/* `ready` is called on the loop when a batch that was started can be taken. */
-WatchConversion *watch_conversion_new(Pool *pool, Loop *loop, const Resource *resource, void (*ready)(void *userdata),
-                                      void *userdata);
+typedef struct WatchConversionConfig {
+    Pool *pool;
+    Loop *loop;
+    const Resource *resource; /* what they become */
+    /* Over fields of that version: events are dropped, and become ADDED and DELETED, as objects come to pass it and
+     * cease to. They need the state before (WatchQuery.with_before). NULL: all pass. */
+    const Selector *fields;
+    void (*ready)(void *userdata); /* on the loop: a batch that was started can be taken */
+    void *userdata;
+} WatchConversionConfig;
+/* The selector is borrowed until watch_conversion_free. */
+WatchConversion *watch_conversion_new(const WatchConversionConfig *config);
 void watch_conversion_free(WatchConversion *conversion); /* NULL is fine; a batch under way goes on by itself */
-/* Only while none is under way, and at most WATCH_CONVERSION_BATCH. Takes the object's reference. */
-void watch_conversion_add(WatchConversion *conversion, WatchType type, Object *object);
+/* Only while none is under way, and at most WATCH_CONVERSION_BATCH. Takes the event's references. */
+void watch_conversion_add(WatchConversion *conversion, const WatchEvent *event);
 /* What was added: 0 when there is nothing, 1 when `ready` will be called, -EAGAIN when the pool takes no more. */
 int watch_conversion_start(WatchConversion *conversion);
 bool watch_conversion_is_busy(const WatchConversion *conversion);
-/* The next converted event, a reference: 1, 0 when the batch is through; negative and err when it failed. */
+/* The next converted event, with a reference to its object alone: 1, 0 when the batch is through; negative and err when
+ * it failed. */
 int watch_conversion_next(WatchConversion *conversion, WatchEvent *ret, ApiError *err);

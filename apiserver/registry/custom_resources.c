@@ -427,6 +427,52 @@ int custom_resources_convert_objects(const Resource *resource, Object **objects,
     return r;
 }
 
+bool custom_resources_selects_converted(const Resource *resource, const Selector *fields) {
+    return custom_resources_converts(resource) && !field_selector_is_of_metadata(fields);
+}
+
+/* One page as the store has it, of which *ret takes what passes. */
+static int select_page(Store *store, const Resource *resource, const ListQuery *query, const Selector *fields,
+                       ObjectList *ret, ApiError *err) {
+    _cleanup_object_list_ ObjectList page = {0};
+    int r = store_list(store, query, &page, err);
+    r = r < 0 ? r : custom_resources_convert_objects(resource, page.items, page.n, err);
+    if (r < 0)
+        return r;
+    ret->items = xreallocn(ret->items, ret->n + page.n + 1, sizeof(*ret->items));
+    for (size_t i = 0; i < page.n; i++)
+        if (field_selector_matches(fields, page.items[i]))
+            ret->items[ret->n++] = TAKE_PTR(page.items[i]);
+    ret->revision = page.revision;
+    free(ret->continue_token);
+    ret->continue_token = TAKE_PTR(page.continue_token);
+    return 0;
+}
+
+int custom_resources_list(Store *store, const Resource *resource, const ListQuery *query, ObjectList *ret,
+                          ApiError *err) {
+    if (!custom_resources_selects_converted(resource, query->fields))
+        return store_list(store, query, ret, err);
+    _cleanup_object_list_ ObjectList list = {.remaining = -1};
+    ListQuery next = *query;
+    _cleanup_free_ char *token = NULL;
+    next.fields = NULL;
+    do {
+        next.limit = query->limit ? query->limit - list.n : 0; /* so that a page never ends amid one of the store */
+        free(token);
+        token = TAKE_PTR(list.continue_token);
+        next.continue_token = token ? token : query->continue_token;
+        if (token)
+            next.at_revision = 0; /* the token says it */
+        int r = select_page(store, resource, &next, query->fields, &list, err);
+        if (r < 0)
+            return r;
+    } while (list.continue_token && list.n < query->limit);
+    *ret = list;
+    list = (ObjectList){0};
+    return 0;
+}
+
 void custom_resources_metrics_write(CustomResources *set, Buf *out) {
     conversion_metrics_write(set->conversions, out);
 }

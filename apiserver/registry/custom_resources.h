@@ -57,6 +57,12 @@ bool custom_resources_converts(const Resource *resource);
 int custom_resources_convert(Arena *arena, const Resource *resource, Value **objects, size_t n, ApiError *err);
 /* The same for objects as they are stored: those of another version are replaced. */
 int custom_resources_convert_objects(const Resource *resource, Object **objects, size_t n, ApiError *err);
+/* Whether what `fields` says of an object of `resource` is only known once a webhook has converted it. */
+bool custom_resources_selects_converted(const Resource *resource, const Selector *fields);
+/* store_list of the objects of `resource` (query->resource is its storage row), with the fields they have in that
+ * version. Those that a selector over converted fields lets through come converted. May block. */
+int custom_resources_list(Store *store, const Resource *resource, const ListQuery *query, ObjectList *ret,
+                          ApiError *err);
 /* Figures of conversion webhooks. */
 void custom_resources_metrics_write(CustomResources *set, Buf *out);
 

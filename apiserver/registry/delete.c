@@ -1,5 +1,6 @@
 /* Deletion: preconditions, grace, finalizers, propagation (registry/rest/delete.go and the store's Delete). */
 #include "apiserver/registry/convert.h"
+#include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/engine.h"
 #include "base/clock.h"
 #include "base/str.h"
@@ -274,7 +275,7 @@ int registry_delete_collection(RegistryCall *call, const DeleteOptions *options,
         .continue_token = request->options.continue_token,
     };
     _cleanup_object_list_ ObjectList list = {0};
-    r = store_list(registry_store(call->registry), &query, &list, err);
+    r = custom_resources_list(registry_store(call->registry), request->resource, &query, &list, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < list.n; i++) {

@@ -99,6 +99,8 @@ typedef struct WatchEvent {
     WatchType type;
     Object *object; /* a reference; NULL for bookmarks. For an object that left the selector: DELETED with its old state
                        at the new revision, as the reference */
+    /* With WatchQuery.with_before: the state that passed before this event, a reference; NULL: none did. */
+    Object *before;
     uint64_t revision;
 } WatchEvent;
 
@@ -107,6 +109,7 @@ typedef struct WatchQuery {
     const char *ns;
     const Selector *labels, *fields; /* borrowed until watch_close */
     uint64_t since;                  /* events after this revision; 0: from now */
+    bool with_before;
 } WatchQuery;
 
 /* -EKEYEXPIRED when `since` is older than the ring, -ERANGE when it is in the future. */

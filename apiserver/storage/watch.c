@@ -12,6 +12,7 @@ struct Watch {
     Table *table;
     char *ns;
     const Selector *labels, *fields;
+    bool with_before;
     uint64_t position; /* everything up to this revision was looked at */
     uint64_t place;    /* of the next event in the ring to look at, unless it follows from the position */
 };
@@ -37,6 +38,7 @@ int store_watch(Store *store, const WatchQuery *query, Watch **ret) {
     watch->ns = xstrdup(str_or(query->ns, ""));
     watch->labels = query->labels;
     watch->fields = query->fields;
+    watch->with_before = query->with_before;
     watch->position = since;
     *ret = watch;
     return 0;
@@ -61,6 +63,7 @@ static int see(const Watch *watch, const Event *event, WatchEvent *ret) {
                 : before ? WATCH_MODIFIED
                          : WATCH_ADDED,
         .object = object_ref(object),
+        .before = watch->with_before && before ? object_ref(event->before) : NULL,
         .revision = event->revision,
     };
     return 1;

@@ -674,6 +674,13 @@ const char *field_selector_unknown(const Selector *selector, const Resource *res
     return NULL;
 }
 
+bool field_selector_is_of_metadata(const Selector *selector) {
+    for (size_t i = 0; selector && i < selector->n; i++)
+        if (!str_has_prefix(selector->items[i].key, "metadata."))
+            return false;
+    return true;
+}
+
 void field_selector_rename(Selector *selector, const char *from, const char *to) {
     size_t len = strlen(from);
     for (size_t i = 0; selector && i < selector->n; i++) {

@@ -30,6 +30,8 @@ bool label_selector_matches_value(const Selector *selector, const Value *labels)
 bool field_selector_matches(const Selector *selector, const Object *object);
 /* The first field of the selector that `resource` does not know, or NULL. */
 const char *field_selector_unknown(const Selector *selector, const Resource *resource);
+/* Whether it asks for nothing but names and namespaces, which are the same in every version. NULL does. */
+bool field_selector_is_of_metadata(const Selector *selector);
 /* Before its first use: the field `from`, and what lies under it, is called `to`. */
 void field_selector_rename(Selector *selector, const char *from, const char *to);
 /* When the selector requires exactly one value of `field` (as spec.nodeName=n1), that value; else NULL. */
