@@ -6,13 +6,14 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "grpc/health.h"
+#include "http/fetch.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <stdio.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -77,125 +78,107 @@ static int run_exec(Kubelet *k, const char *container_id, const Value *exec, uin
 
 /* ---- httpGet ---- */
 
-typedef struct Answer {
-    Buf body;
-} Answer;
+/* Header fields of a request, borrowed from its handler. */
+typedef struct HandlerFields {
+    HttpHeader list[HANDLER_HEADERS_MAX + 3]; /* and Host, User-Agent, Accept */
+    size_t n;
+} HandlerFields;
 
-static size_t answer_take(char *data, size_t size, size_t n, void *userdata) {
-    Answer *a = userdata;
-    buf_append(&a->body, data, size * n);
-    return size * n; /* what is past the limit is read and dropped */
+static bool is_safe_field(const char *name, const char *value) {
+    return !str_empty(name) && !strpbrk(name, "\r\n: ") && !strpbrk(value, "\r\n");
 }
 
-static struct curl_slist *request_headers(const Value *get, const char *agent) {
-    struct curl_slist *list = NULL;
+static void add_default(HandlerFields *fields, const char *name, const char *value) {
+    for (size_t i = 0; i < fields->n; i++)
+        if (strcasecmp(fields->list[i].name, name) == 0)
+            return;
+    fields->list[fields->n++] = (HttpHeader){name, value};
+}
+
+/* As the reference: User-Agent and Accept may be replaced, or left out by an empty value. */
+static void request_fields(const Value *get, const char *host, const char *agent, HandlerFields *fields) {
     const Value *h;
-    bool has_agent = false, has_accept = false;
-    size_t n = 0;
     VALUE_FOREACH (h, value_get(get, "httpHeaders")) {
         const char *name = value_get_str(h, "name"), *value = str_or(value_get_str(h, "value"), "");
-        if (str_empty(name) || strpbrk(name, "\r\n:") || strpbrk(value, "\r\n") || n++ >= HANDLER_HEADERS_MAX)
-            continue;
-        has_agent = has_agent || strcasecmp(name, "User-Agent") == 0;
-        has_accept = has_accept || strcasecmp(name, "Accept") == 0;
-        _cleanup_free_ char *line = *value ? xasprintf("%s: %s", name, value) : xasprintf("%s;", name);
-        list = curl_slist_append(list, line);
+        if (is_safe_field(name, value) && fields->n < HANDLER_HEADERS_MAX)
+            fields->list[fields->n++] = (HttpHeader){name, value};
     }
-    if (!has_agent) {
-        _cleanup_free_ char *line = xasprintf("User-Agent: %s", agent);
-        list = curl_slist_append(list, line);
+    add_default(fields, "Host", host);
+    add_default(fields, "User-Agent", agent);
+    add_default(fields, "Accept", "*/*");
+    size_t kept = 0;
+    for (size_t i = 0; i < fields->n; i++) {
+        const HttpHeader *field = &fields->list[i];
+        bool replaceable = strcasecmp(field->name, "User-Agent") == 0 || strcasecmp(field->name, "Accept") == 0;
+        if (!replaceable || *field->value)
+            fields->list[kept++] = *field;
     }
-    if (!has_accept)
-        list = curl_slist_append(list, "Accept: */*");
-    return list;
+    fields->n = kept;
 }
 
-static int on_progress(void *userdata, _unused_ curl_off_t total, _unused_ curl_off_t now,
-                       _unused_ curl_off_t upload_total, _unused_ curl_off_t upload_now) {
-    const Kubelet *k = userdata;
-    return k->stopping;
-}
-
-/* As Go's http client words its errors. */
-static char *curl_words(CURLcode code, const char *url, const char *host, int port, const char *detail) {
-    switch (code) {
-    case CURLE_COULDNT_CONNECT:
-        return xasprintf("Get \"%s\": dial tcp %s:%d: connect: connection refused", url, host, port);
-    case CURLE_OPERATION_TIMEDOUT:
-        return xasprintf("Get \"%s\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)", url);
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return xasprintf("Get \"%s\": dial tcp: lookup %s: no such host", url, host);
-    case CURLE_GOT_NOTHING:
-        return xasprintf("Get \"%s\": EOF", url);
-    default:
-        return xasprintf("Get \"%s\": %s", url, *detail ? detail : curl_easy_strerror(code));
+/* What a request line can hold: the rest is percent-encoded, and a fragment is not sent. */
+static char *request_target(const char *path) {
+    Buf out = BUF_INIT(BUF_NO_LIMIT);
+    if (*path != '/')
+        buf_putc(&out, '/');
+    for (const char *p = path; *p && *p != '#'; p++) {
+        if (*p > ' ' && *p < 0x7f && !strchr("\"<>\\^`{|}", *p))
+            buf_putc(&out, *p);
+        else
+            buf_printf(&out, "%%%02X", (unsigned char)*p);
     }
+    return buf_take(&out, NULL);
 }
 
-static int http_once(Kubelet *k, const char *url, const Value *get, const char *host, int port, uint64_t timeout_ns,
-                     const char *agent, long *ret_status, CURLcode *ret_code, char **ret_error) {
-    CURL *curl = curl_easy_init();
-    if (!curl)
-        return refuse(ret_error, -ENOMEM, xstrdup("no memory for an HTTP request"));
-    char detail[CURL_ERROR_SIZE] = "";
-    Answer answer = {BUF_INIT(HANDLER_BODY_MAX)};
-    struct curl_slist *headers = request_headers(get, agent);
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)MAX(timeout_ns / NS_PER_MS, (uint64_t)1));
-    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L); /* as the reference: a probe trusts any certificate */
-    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, answer_take);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
-    curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, k);
-    CURLcode code = curl_easy_perform(curl);
-    int r = 0;
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
-    *ret_code = code;
-    if (code != CURLE_OK)
-        r = refuse(ret_error, code == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : -EIO,
-                   curl_words(code, url, host, port, detail));
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(curl);
-    buf_done(&answer.body);
-    return r;
+/* One request on a connection of its own. 0 with any status. */
+static int http_once(Kubelet *k, const char *url, const char *target, const HandlerFields *fields, const char *host,
+                     uint16_t port, bool tls, uint64_t timeout_ns, int *ret_status, char **ret_error) {
+    _cleanup_http_answer_ HttpAnswer answer = {0};
+    _cleanup_free_ char *why = NULL;
+    const HttpFetch fetch = {
+        .to = {.host = host, .port = port, .tls = tls, .timeout_ns = timeout_ns, .cancel = &k->stopping},
+        .target = target,
+        .headers = fields->list,
+        .n_headers = fields->n,
+        .max_body = HANDLER_BODY_MAX,
+        .cut_body = true}; /* trusts any certificate, as the reference */
+    int r = http_fetch(&fetch, &answer, &why);
+    *ret_status = answer.status;
+    if (r == -ETIMEDOUT)
+        return refuse(
+            ret_error, r,
+            xasprintf("Get \"%s\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)", url));
+    return r < 0 ? refuse(ret_error, r, xasprintf("Get \"%s\": %s", url, why)) : 0;
 }
 
 static int run_http(Kubelet *k, const Value *container, const Value *get, const char *pod_ip, uint64_t timeout_ns,
                     bool hook, char **ret_error) {
     uint16_t port = container_port(container, value_get(get, "port"));
-    const char *host = str_or(value_get_str(get, "host"), pod_ip), *path = str_or(value_get_str(get, "path"), "/");
+    const char *host = str_or(value_get_str(get, "host"), pod_ip);
     if (str_empty(host))
         return refuse(ret_error, -EHOSTUNREACH, xstrdup("failed to find networking container: the pod has no address"));
     if (!port)
         return refuse(ret_error, -EINVAL, xstrdup("couldn't find the port that the handler names"));
     bool tls = strcasecmp(str_or(value_get_str(get, "scheme"), "HTTP"), "HTTPS") == 0, six = strchr(host, ':');
-    const char *agent = hook ? "kube-lifecycle/1.36" : "kube-probe/1.36";
-    long status = 0;
-    CURLcode code = CURLE_OK;
+    _cleanup_free_ char *target = request_target(str_or(value_get_str(get, "path"), "/"));
+    _cleanup_free_ char *place = xasprintf("%s%s%s:%u", six ? "[" : "", host, six ? "]" : "", port);
+    HandlerFields fields = {0};
+    request_fields(get, place, hook ? "kube-lifecycle/1.36" : "kube-probe/1.36", &fields);
+    int status = 0, r;
     for (;;) {
-        _cleanup_free_ char *url = xasprintf("%s://%s%s%s:%u%s%s", tls ? "https" : "http", six ? "[" : "", host,
-                                             six ? "]" : "", port, *path == '/' ? "" : "/", path);
+        _cleanup_free_ char *url = xasprintf("%s://%s%s", tls ? "https" : "http", place, target);
         _cleanup_free_ char *why = NULL;
-        int r = http_once(k, url, get, host, port, timeout_ns, agent, &status, &code, &why);
-        if (r < 0 && hook && tls && code == CURLE_SSL_CONNECT_ERROR) {
+        r = http_once(k, url, target, &fields, host, port, tls, timeout_ns, &status, &why);
+        if (r < 0 && hook && tls && strstr(why, ": tls: first record")) {
             tls = false; /* a hook falls back to plain HTTP where the server speaks no TLS */
             continue;
         }
         if (r < 0)
-            return refuse(ret_error, r, TAKE_PTR(why));
+            return refuse(ret_error, r == -ETIMEDOUT ? r : -EIO, TAKE_PTR(why));
         break;
     }
     if (!hook && (status < 200 || status >= 400))
-        return refuse(ret_error, -EPROTO, xasprintf("HTTP probe failed with statuscode: %ld", status));
+        return refuse(ret_error, -EPROTO, xasprintf("HTTP probe failed with statuscode: %d", status));
     return 0;
 }
 
