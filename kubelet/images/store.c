@@ -146,6 +146,7 @@ int image_store_open(const ImageStoreConfig *config, ImageStore **ret, char **re
         store->insecure_hosts[i] = xstrdup(config->insecure_hosts[i]);
     store->ca_file = xstrdup(config->ca_file);
     store->unpacker = config->unpacker ? xstrdup(config->unpacker) : fs_beside_program("lighter-unpack");
+    store->puller = config->puller ? xstrdup(config->puller) : fs_beside_program("lighter-pull");
     store->stall_seconds = config->stall_seconds ? config->stall_seconds : IMAGE_STALL_SECONDS;
     store->root = xstrdup(config->root);
     if (!store->unpacker || access(store->unpacker, X_OK) < 0)
@@ -166,7 +167,8 @@ int image_store_open(const ImageStoreConfig *config, ImageStore **ret, char **re
         store->root = real;
     }
     /* Layers are entered by processes of other users through the overlay, not through this folder. */
-    clean_tmp(store);
+    if (!config->guest)
+        clean_tmp(store);
     pthread_mutex_lock(&store->mutex);
     r = index_refresh(store);
     pthread_mutex_unlock(&store->mutex);
@@ -198,6 +200,7 @@ void image_store_free(ImageStore *store) {
     pthread_mutex_destroy(&store->mutex);
     free(store->ca_file);
     free(store->unpacker);
+    free(store->puller);
     free(store->root);
     free(store);
 }

@@ -18,13 +18,13 @@
 #define LAYERS_MAX 127 /* as Docker's; an overlay's options must fit a page */
 
 struct ImageStore {
-    char *root, *ca_file, *unpacker;
+    char *root, *ca_file, *unpacker, *puller;
     char **insecure_hosts; /* NULL-terminated */
     unsigned stall_seconds;
     pthread_mutex_t mutex; /* index and its stat */
     json_t *index;         /* {"images": {ID: {"tags", "digests", "size", "layers"}}} as last read */
     struct stat index_stat;
-    atomic_bool interrupted;
+    atomic_bool interrupted; /* ends the processes that pull */
 };
 
 static inline void json_unrefp(json_t **j) {

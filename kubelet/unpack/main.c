@@ -2,14 +2,13 @@
  * starts one for each layer, so that bytes from a registry are decompressed and parsed by a process that holds nothing
  * else, and so that the agent need not carry the decoders. The exit status is 0 or an errno; what went wrong is on
  * standard error. */
+#include "kubelet/unpack/confine.h"
 #include "kubelet/unpack/unpack.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static int usage(void) {
@@ -17,17 +16,6 @@ static int usage(void) {
           "Unpacks below the working directory. The node agent starts it; see docs/runtime.md.\n",
           stderr);
     return EINVAL;
-}
-
-/* What an archive makes this process do ends with it: no more memory than this, no new privileges. */
-static int confine(void) {
-    const struct rlimit memory = {UNPACK_MEMORY_MAX, UNPACK_MEMORY_MAX};
-#ifndef __SANITIZE_ADDRESS__ /* its shadow is larger than any limit */
-    if (setrlimit(RLIMIT_AS, &memory) < 0)
-        return -errno;
-#endif
-    (void)memory;
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
 int main(int argc, char **argv) {

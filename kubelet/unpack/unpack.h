@@ -7,8 +7,6 @@
 
 #define LAYER_BYTES_MAX (64ull << 30) /* unpacked */
 #define LAYER_ENTRIES_MAX 2000000
-#define UNPACK_MEMORY_MAX                                                                                              \
-    (1ull << 30) /* address space of lighter-unpack; the largest window of xz and zstd is 128 MiB */
 
 /* `fd`: the blob, read from where it stands. `diff_id`: "sha256:..." that the unpacked tar must have; NULL: any.
  * -EBADMSG when the blob is damaged or not what it should be; *ret_error says which and where. What was unpacked before

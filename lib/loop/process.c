@@ -16,6 +16,7 @@
 
 #define PROCESS_READ_CHUNK 16384
 #define KEPT_FD 3
+#define CANCEL_POLL_MS 100
 
 typedef struct Pipes {
     int in[2], out[2], err[2];
@@ -90,17 +91,18 @@ __attribute__((noreturn)) static void child_exec(const ProcessSpec *spec, const 
     _exit(127);
 }
 
-static void output_append(Buf *buf, const char *p, size_t n) {
+static void output_append(const char *p, size_t n, void *userdata) {
+    Buf *buf = userdata;
     buf_append(buf, p, MIN(n, PROCESS_OUTPUT_MAX - buf->len));
 }
 
 /* Reads what there is; closes at the end. */
-static void output_read(int *fd, Buf *buf) {
+static void output_read(int *fd, void (*take)(const char *p, size_t n, void *userdata), void *userdata) {
     char chunk[PROCESS_READ_CHUNK];
     for (;;) {
         ssize_t n = read(*fd, chunk, sizeof chunk);
         if (n > 0) {
-            output_append(buf, chunk, (size_t)n);
+            take(chunk, (size_t)n, userdata);
             continue;
         }
         if (n == 0 || (errno != EAGAIN && errno != EINTR))
@@ -123,13 +125,13 @@ static void input_write(int *fd, const char **input, size_t *left) {
     *fd = -1;
 }
 
-static int poll_timeout(uint64_t deadline) {
+static int poll_timeout(uint64_t deadline, bool cancellable) {
+    uint64_t now = now_monotonic_ns(), most = cancellable ? CANCEL_POLL_MS : INT_MAX;
     if (!deadline)
-        return -1;
-    uint64_t now = now_monotonic_ns();
+        return cancellable ? CANCEL_POLL_MS : -1;
     if (now >= deadline)
         return 0;
-    return (int)MIN((deadline - now) / NS_PER_MS + 1, (uint64_t)INT_MAX);
+    return (int)MIN((deadline - now) / NS_PER_MS + 1, most);
 }
 
 /* Until the program ends: a grandchild that keeps the pipes open (a monitor) does not hold us. */
@@ -147,21 +149,24 @@ static int process_pump(const ProcessSpec *spec, int pidfd, Pipes *p, ProcessRes
             {.fd = p->err[0], .events = POLLIN},
             {.fd = p->in[1], .events = POLLOUT},
         };
-        int n = poll(fds, ELEMENTSOF(fds), poll_timeout(deadline));
+        int n = poll(fds, ELEMENTSOF(fds), poll_timeout(deadline, spec->cancel != NULL));
         if (n < 0 && errno != EINTR)
             return -errno;
-        if (n == 0)
+        if (spec->cancel && atomic_load(spec->cancel))
+            return -ECANCELED;
+        if (n == 0 && deadline && now_monotonic_ns() >= deadline)
             return -ETIMEDOUT;
-        if (n < 0)
+        if (n <= 0)
             continue;
         if (fds[3].revents)
             input_write(&p->in[1], &input, &left);
         if (fds[1].revents || fds[0].revents)
             if (p->out[0] >= 0)
-                output_read(&p->out[0], &result->out);
+                output_read(&p->out[0], spec->output ? spec->output : output_append,
+                            spec->output ? spec->userdata : &result->out);
         if (fds[2].revents || fds[0].revents)
             if (p->err[0] >= 0)
-                output_read(&p->err[0], &result->err);
+                output_read(&p->err[0], output_append, &result->err);
         if (fds[0].revents)
             return 0;
     }

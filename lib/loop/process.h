@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 
+#include <stdatomic.h>
 #include <sys/types.h>
 
 typedef struct ProcessSpec {
@@ -18,6 +19,9 @@ typedef struct ProcessSpec {
     bool private_mounts;      /* new mount namespace, made rslave */
     const char *detach_mount; /* with private_mounts: unmount (MNT_DETACH) this path there first, when it is mounted */
     uint64_t timeout_ns;      /* 0: none. Then SIGKILL and -ETIMEDOUT */
+    void (*output)(const char *p, size_t n, void *userdata); /* standard output as it comes; NULL: into the result */
+    void *userdata;
+    const atomic_bool *cancel; /* once set, SIGKILL and -ECANCELED within a moment; NULL: never */
 } ProcessSpec;
 
 typedef struct ProcessResult {

@@ -3,9 +3,9 @@
 #include "kubelet/server_auth.h"
 
 #include "base/fs.h"
+#include "http/fetch.h"
 #include "http/pki.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -115,35 +115,25 @@ static int teardown(void **state) {
     return 0;
 }
 
-static size_t take(char *data, size_t size, size_t n, void *userdata) {
-    buf_append(userdata, data, size * n);
-    return size * n;
-}
-
 /* The answer's code; its text in `out`. */
-static long get(Fixture *f, const char *path, const char *token, const char *cert, const char *key, Buf *out) {
-    CURL *curl = curl_easy_init();
-    char url[256], header[256];
-    long code = 0;
-    struct curl_slist *headers = NULL;
-    snprintf(url, sizeof url, "https://127.0.0.1:%u%s", http_server_port(f->k.server), path);
-    snprintf(header, sizeof header, "Authorization: Bearer %s", str_or(token, ""));
-    if (token)
-        headers = curl_slist_append(headers, header);
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_CAINFO, f->ca_cert);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
-    if (cert) {
-        curl_easy_setopt(curl, CURLOPT_SSLCERT, cert);
-        curl_easy_setopt(curl, CURLOPT_SSLKEY, key);
-    }
-    assert_int_equal(curl_easy_perform(curl), CURLE_OK);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(curl);
-    return code;
+static int get(Fixture *f, const char *path, const char *token, const char *cert, const char *key, Buf *out) {
+    _cleanup_http_answer_ HttpAnswer answer = {0};
+    _cleanup_free_ char *bearer = xasprintf("Bearer %s", str_or(token, ""));
+    const HttpHeader headers[] = {{"host", "127.0.0.1"}, {"authorization", bearer}};
+    const HttpFetch fetch = {.to = {.host = "127.0.0.1",
+                                    .port = http_server_port(f->k.server),
+                                    .tls = true,
+                                    .ca_file = f->ca_cert,
+                                    .cert_file = cert,
+                                    .key_file = key,
+                                    .timeout_ns = 30 * NS_PER_SEC},
+                             .target = path,
+                             .headers = headers,
+                             .n_headers = token ? 2 : 1,
+                             .max_body = out->limit};
+    assert_int_equal(http_fetch(&fetch, &answer, NULL), 0);
+    buf_append(out, answer.body.data, answer.body.len);
+    return answer.status;
 }
 
 #define EXPECT(f, path, token, cert, key, code, text)                                                                  \

@@ -1,6 +1,5 @@
 #include "../../support/image_fixture.h"
 
-#include "kubelet/images/challenge.h"
 #include "kubelet/images/images.h"
 
 #define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -49,32 +48,7 @@ static void references_are_normalised(void **state) {
     assert_string_equal(host, "registry.example:5000");
 }
 
-static void challenges_are_parsed(void **state) {
-    (void)state;
-    Challenge c;
-    assert_int_equal(
-        challenge_parse(
-            "Bearer realm=\"https://auth.example/token\",service=\"reg\",scope=\"repository:a/b:pull,push\"", &c),
-        0);
-    assert_true(c.bearer);
-    assert_string_equal(c.realm, "https://auth.example/token");
-    assert_string_equal(c.service, "reg");
-    assert_string_equal(c.scope, "repository:a/b:pull,push");
-    challenge_done(&c);
-    assert_int_equal(challenge_parse("basic realm=\"a \\\"b\\\"\", charset=\"UTF-8\"", &c), 0);
-    assert_false(c.bearer);
-    assert_string_equal(c.realm, "a \"b\"");
-    challenge_done(&c);
-    assert_int_equal(challenge_parse("Bearer realm=x, Basic realm=y", &c), 0);
-    assert_string_equal(c.realm, "x");
-    challenge_done(&c);
-    assert_int_equal(challenge_parse("Negotiate", &c), -EINVAL);
-    assert_int_equal(challenge_parse("Bearer realm=\"open", &c), -EINVAL);
-    assert_int_equal(challenge_parse("", &c), -EINVAL);
-}
-
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(references_are_normalised),
-                                       cmocka_unit_test(challenges_are_parsed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(references_are_normalised)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

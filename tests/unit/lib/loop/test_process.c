@@ -118,12 +118,36 @@ static void test_network_namespace(void **state) {
     assert_string_equal(result.out.data, child);
 }
 
+typedef struct Stream {
+    atomic_bool cancel;
+    Buf seen;
+} Stream;
+
+static void take_output(const char *p, size_t n, void *userdata) {
+    Stream *stream = userdata;
+    buf_append(&stream->seen, p, n);
+    atomic_store(&stream->cancel, true);
+}
+
+static void test_output_as_it_comes_and_cancellation(void **state) {
+    (void)state;
+    Stream stream = {.seen = BUF_INIT(1024)};
+    const char *argv[] = {"sh", "-c", "echo one; exec sleep 60", NULL};
+    ProcessSpec spec = {.argv = argv, .output = take_output, .userdata = &stream, .cancel = &stream.cancel};
+    _cleanup_process_result_ ProcessResult result = {0};
+    uint64_t start = now_monotonic_ns();
+    assert_int_equal(process_run(&spec, &result), -ECANCELED);
+    assert_true(now_monotonic_ns() - start < 20 * NS_PER_SEC);
+    assert_string_equal(stream.seen.data, "one\n");
+    buf_done(&stream.seen);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_output_and_status),       cmocka_unit_test(test_no_such_program),
         cmocka_unit_test(test_timeout_kills_the_group), cmocka_unit_test(test_a_grandchild_does_not_hold_us),
         cmocka_unit_test(test_output_is_bounded),       cmocka_unit_test(test_large_input_that_is_not_read),
-        cmocka_unit_test(test_network_namespace),
+        cmocka_unit_test(test_network_namespace),       cmocka_unit_test(test_output_as_it_comes_and_cancellation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,8 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "kubelet/images/manifest.h"
-#include "kubelet/images/registry.h"
+#include "kubelet/pull/pull.h"
+#include "kubelet/pull/registry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -115,8 +116,6 @@ static int fetch_layers(Pull *p, const json_t *blobs, const json_t *diff_ids, ui
         Descriptor d;
         int r = descriptor_parse(json_array_get(blobs, i), &d);
         r = r == 0 ? fetch_layer(p, &d, json_string_value(json_array_get(diff_ids, i))) : r;
-        if (r == 0 && atomic_load(&p->store->interrupted))
-            r = -ECANCELED;
         if (r < 0)
             return r;
         size += d.size;
@@ -149,7 +148,7 @@ static int pull_with(Pull *p, const RegistryAuth *auth, Image **ret) {
     return store_commit(p->store, config_blob.digest, tag, pinned, size, diff_ids, ret, p->ret_error);
 }
 
-int image_pull(ImageStore *store, const char *reference, const RegistryAuth *auths, size_t n_auths,
+int pull_image(ImageStore *store, const char *reference, const RegistryAuth *auths, size_t n_auths,
                image_progress_fn progress, void *userdata, Image **ret, char **ret_error) {
     char *error = NULL;
     if (ret_error)
@@ -178,9 +177,6 @@ int image_pull(ImageStore *store, const char *reference, const RegistryAuth *aut
         return store_fail(ret_error, r, xasprintf("failed to pull and unpack image \"%s\": %s", name, why));
     }
     free(error);
-    if (ret)
-        *ret = image;
-    else
-        image_free(image);
+    *ret = image;
     return 0;
 }

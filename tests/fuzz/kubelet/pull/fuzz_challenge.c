@@ -1,6 +1,6 @@
 /* References and WWW-Authenticate headers from outside; a normalised reference is its own normal form. */
 #include "base/str.h"
-#include "kubelet/images/challenge.h"
+#include "kubelet/pull/challenge.h"
 #include "kubelet/images/images.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -182,10 +182,14 @@ static ImageStore *open_store(const char *dir, unsigned stall, const char *const
     char *error = NULL;
     ImageStore *store = NULL;
     _cleanup_free_ char *root = xasprintf("%s/store", dir);
-    _cleanup_free_ char *unpacker = fs_beside_program("../bin/lighter-unpack");
-    if (image_store_open(
-            &(ImageStoreConfig){.root = root, .unpacker = unpacker, .stall_seconds = stall, .insecure_hosts = insecure},
-            &store, &error) < 0)
+    _cleanup_free_ char *unpacker = fs_beside_program("../bin/lighter-unpack"),
+                        *puller = fs_beside_program("../bin/lighter-pull");
+    if (image_store_open(&(ImageStoreConfig){.root = root,
+                                             .unpacker = unpacker,
+                                             .puller = puller,
+                                             .stall_seconds = stall,
+                                             .insecure_hosts = insecure},
+                         &store, &error) < 0)
         fail_msg("%s", error);
     return store;
 }
@@ -216,9 +220,10 @@ static void tls_and_passwords(void **state) {
     assert_non_null(strstr(error, "certificate"));
     free(error);
     image_store_free(store);
-    _cleanup_free_ char *unpacker = fs_beside_program("../bin/lighter-unpack");
-    assert_int_equal(
-        image_store_open(&(ImageStoreConfig){.root = root, .unpacker = unpacker, .ca_file = ca}, &store, &error), 0);
+    _cleanup_free_ char *unpacker = fs_beside_program("../bin/lighter-unpack"),
+                        *puller = fs_beside_program("../bin/lighter-pull");
+    const ImageStoreConfig config = {.root = root, .unpacker = unpacker, .puller = puller, .ca_file = ca};
+    assert_int_equal(image_store_open(&config, &store, &error), 0);
     assert_int_equal(image_pull(store, reference, NULL, 0, NULL, NULL, NULL, &error), -EACCES);
     assert_non_null(strstr(error, "no basic auth credentials"));
     free(error);
@@ -398,6 +403,56 @@ static void a_registry_that_hangs(void **state) {
         assert_non_null(strstr(error, "timeout"));
         free(error);
         server_stop(&s);
+    }
+}
+
+static void *interrupt_soon(void *store) {
+    usleep(200000);
+    image_store_interrupt(store, true);
+    return NULL;
+}
+
+/* An agent that ends does not wait for a registry; what the pull leaves goes when the store is opened again. */
+static void interrupted(void **state) {
+    (void)state;
+    static const Answer answers[] = {{"/v2/silent/", NULL, "", 0, true}};
+    Server s = {0};
+    server_start(&s, answers, ELEMENTSOF(answers));
+    _cleanup_free_ char *dir = temporary_folder(), *reference = xasprintf("127.0.0.1:%d/silent", s.port);
+    _cleanup_free_ char *empty = xasprintf("test -z \"$(ls %s/store/tmp)\"", dir), *error = NULL;
+    ImageStore *store = open_store(dir, 30, NULL);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, store), 0);
+    uint64_t start = now_monotonic_ns();
+    assert_int_equal(image_pull(store, reference, NULL, 0, NULL, NULL, NULL, &error), -ECANCELED);
+    assert_true(now_monotonic_ns() - start < 10 * NS_PER_SEC);
+    pthread_join(thread, NULL);
+    image_store_free(store);
+    image_store_free(open_store(dir, 30, NULL));
+    assert_int_equal(system(empty), 0);
+    server_stop(&s);
+    assert_int_equal(fs_remove_tree(dir), 0);
+}
+
+/* A store whose program for pulls is missing says which; one that dies says how. */
+static void no_puller(void **state) {
+    (void)state;
+    static const struct {
+        const char *path;
+        int error;
+        const char *says;
+    } cases[] = {{"/nonexistent/lighter-pull", -ENOENT, "/nonexistent/lighter-pull: No such file or directory"},
+                 {"/bin/false", -ECHILD, "/bin/false ended with status 1"}};
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_free_ char *dir = temporary_folder(), *error = NULL, *failed = NULL;
+        _cleanup_free_ char *unpacker = fs_beside_program("../bin/lighter-unpack");
+        ImageStore *store = NULL;
+        const ImageStoreConfig config = {.root = dir, .unpacker = unpacker, .puller = cases[i].path};
+        assert_int_equal(image_store_open(&config, &store, &failed), 0);
+        assert_int_equal(image_pull(store, "127.0.0.1:1/a", NULL, 0, NULL, NULL, NULL, &error), cases[i].error);
+        assert_string_equal(error, cases[i].says);
+        image_store_free(store);
+        assert_int_equal(fs_remove_tree(dir), 0);
     }
 }
 
@@ -624,6 +679,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(pulls_docker_and_oci_images, start_registry, stop_registry),
         cmocka_unit_test_setup_teardown(tls_and_passwords, start_registry, stop_registry),
         cmocka_unit_test(a_registry_that_hangs),
+        cmocka_unit_test(interrupted),
+        cmocka_unit_test(no_puller),
         cmocka_unit_test(bad_manifests),
         cmocka_unit_test(corrupt_and_short_blobs),
         cmocka_unit_test(a_broken_download_goes_on),

@@ -1,4 +1,4 @@
-#include "kubelet/images/challenge.h"
+#include "kubelet/pull/challenge.h"
 
 #include <errno.h>
 #include <strings.h>

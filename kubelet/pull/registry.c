@@ -1,10 +1,10 @@
 #define LOG_COMPONENT "images"
-#include "kubelet/images/registry.h"
+#include "kubelet/pull/registry.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "kubelet/images/challenge.h"
+#include "kubelet/pull/challenge.h"
 #include "kubelet/images/manifest.h"
 
 #include <curl/curl.h>
@@ -188,12 +188,6 @@ static int error_of_curl(Registry *g, CURLcode code, const char *url, const Resp
         xasprintf("%s: %s", host ? host : url, *g->curl_error ? g->curl_error : curl_easy_strerror(code)));
 }
 
-static int on_progress(void *userdata, _unused_ curl_off_t total, _unused_ curl_off_t now,
-                       _unused_ curl_off_t upload_total, _unused_ curl_off_t upload_now) {
-    const ImageStore *store = userdata;
-    return atomic_load(&store->interrupted);
-}
-
 static void curl_prepare(Registry *g, const char *url, Response *r) {
     CURL *c = g->curl;
     curl_easy_reset(c);
@@ -206,9 +200,6 @@ static void curl_prepare(Registry *g, const char *url, Response *r) {
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)MIN((unsigned)REGISTRY_CONNECT_SECONDS, g->store->stall_seconds));
     curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)g->store->stall_seconds);
-    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(c, CURLOPT_XFERINFODATA, (void *)(uintptr_t)g->store);
     curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(c, CURLOPT_HEADERDATA, r);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
@@ -405,7 +396,7 @@ static int request(Registry *g, const char *url, const char *header, Response *r
         bool retry = false;
         char *error = NULL;
         int e = request_once(g, url, header, r, &retry, &error);
-        if (e == 0 || !retry || attempt == REGISTRY_ATTEMPTS || atomic_load(&g->store->interrupted))
+        if (e == 0 || !retry || attempt == REGISTRY_ATTEMPTS)
             return e < 0 ? store_fail(ret_error, e, error) : 0;
         log_debug("%s; again", error);
         free(error);
