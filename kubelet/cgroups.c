@@ -202,6 +202,42 @@ int cgroups_pod_apply(Cgroups *c, const Value *pod, char **ret_error) {
     return apply_v2(folder, &resources, ret_error);
 }
 
+static int64_t read_int(const char *folder, const char *file) {
+    _cleanup_free_ char *path = xasprintf("%s/%s", folder, file), *text = NULL;
+    int64_t n;
+    if (fs_read_file(path, 64, &text, NULL) < 0)
+        return 0;
+    text[strcspn(text, " \n")] = 0;
+    return str_to_int64(text, &n) == 0 && n > 0 ? n : 0; /* "max" and -1 are no limits */
+}
+
+#define V1_NO_MEMORY_LIMIT (INT64_MAX - 65536) /* the most that whole pages allow, whatever their size */
+
+int cgroups_pod_read(Cgroups *c, const Value *pod, PodCgroup *ret) {
+    _cleanup_free_ char *below = cgroups_pod_path(pod_qos_class(pod), pod_uid(pod));
+    _cleanup_free_ char *cpu = xasprintf("%s%s%s%s", c->mount_root, c->v2 ? "" : "/cpu", c->root, below);
+    _cleanup_free_ char *memory = xasprintf("%s%s%s%s", c->mount_root, c->v2 ? "" : "/memory", c->root, below);
+    PodCgroup g = {0};
+    if (!fs_exists(cpu))
+        return -ENOENT;
+    if (c->v2) {
+        int64_t weight = read_int(cpu, "cpu.weight");
+        g.cpu_shares = weight ? cpu_shares_from_weight(weight) : 0;
+        g.cpu_quota = read_int(cpu, "cpu.max");
+        g.cpu_period = CPU_PERIOD_US; /* as it was set */
+        g.memory_limit = read_int(memory, "memory.max");
+    } else {
+        g.cpu_shares = read_int(cpu, "cpu.shares");
+        g.cpu_quota = read_int(cpu, "cpu.cfs_quota_us");
+        g.cpu_period = read_int(cpu, "cpu.cfs_period_us");
+        g.memory_limit = read_int(memory, "memory.limit_in_bytes");
+        if (g.memory_limit >= V1_NO_MEMORY_LIMIT)
+            g.memory_limit = 0;
+    }
+    *ret = g;
+    return 0;
+}
+
 static int raise_value(const char *folder, const char *file, int64_t wanted, char **ret_error) {
     _cleanup_free_ char *path = xasprintf("%s/%s", folder, file), *text = NULL;
     int64_t have;

@@ -20,6 +20,10 @@ int cgroups_burstable_share(Cgroups *cgroups, int64_t request_milli, char **ret_
 char *cgroups_pod_path(QosClass class, const char *uid);
 /* Makes the pod's cgroup and sets its limits; again on change. */
 int cgroups_pod_apply(Cgroups *cgroups, const Value *pod, char **ret_error);
+typedef struct PodCgroup { /* 0: no limit, or not known */
+    int64_t cpu_shares, cpu_quota, cpu_period, memory_limit;
+} PodCgroup;
+int cgroups_pod_read(Cgroups *cgroups, const Value *pod, PodCgroup *ret); /* -ENOENT */
 /* Before its containers are given more: raises the limits of the pod's cgroup where they would be in the way, and
  * lowers none (cgroup v1 refuses a child more than its parent has). */
 int cgroups_pod_raise(Cgroups *cgroups, const Value *pod, char **ret_error);

@@ -323,7 +323,7 @@ static int build_mounts(PodSync *s, const SandboxStatus *sandbox, const Value *c
 /* ---- resources ---- */
 
 void container_resources_build(PodSync *s, const Value *container, ContainerSpec *out) {
-    const Value *resources = value_get(container, "resources");
+    const Value *resources = container_effective_resources(s->arena, s->pod, container);
     int64_t request = resource_milli(resources, "requests", "cpu"), limit = resource_milli(resources, "limits", "cpu");
     int64_t memory = resource_units(resources, "limits", "memory");
     out->cpu_shares = cpu_shares_from_milli(request < 0 && limit >= 0 ? limit : MAX(request, (int64_t)0));
@@ -450,7 +450,7 @@ static int build_env(PodSync *s, const Value *container, RuntimePair **ret, size
 
 static void build_labels(PodSync *s, const Value *container, const Image *image, uint32_t attempt, ContainerSpec *out) {
     Arena *a = s->arena;
-    RuntimePair *labels = arena_alloc0(a, 4 * sizeof *labels), *annotations = arena_alloc0(a, 6 * sizeof *annotations);
+    RuntimePair *labels = arena_alloc0(a, 4 * sizeof *labels), *annotations = arena_alloc0(a, 7 * sizeof *annotations);
     labels[0] = pair(a, "io.kubernetes.container.name", out->name);
     labels[1] = pair(a, "io.kubernetes.pod.name", s->p->name);
     labels[2] = pair(a, "io.kubernetes.pod.namespace", s->p->ns);
@@ -466,7 +466,8 @@ static void build_labels(PodSync *s, const Value *container, const Image *image,
     out->n_labels = 4;
     out->annotations = annotations;
     annotations[5] = pair(a, RESOURCES_ANNOTATION, resources_json(a, value_get(container, "resources")));
-    out->n_annotations = 6;
+    annotations[6] = pair(a, GIVEN_ANNOTATION, resources_json(a, container_effective_resources(a, s->pod, container)));
+    out->n_annotations = 7;
 }
 
 /* `kubectl debug --target`: the container whose processes an ephemeral one sees. */

@@ -192,7 +192,8 @@ bool pod_hold_resized(PodSync *s, const Value *desired, const char **ret_message
 void room_was_made(Kubelet *k); /* who waits for some is queued */
 
 /* resize.c: in-place resize */
-#define RESOURCES_ANNOTATION "lighter.io/resources" /* what a container or a pod was made with, as JSON */
+#define RESOURCES_ANNOTATION "lighter.io/resources" /* what a container or a pod was allocated when made, as JSON */
+#define GIVEN_ANNOTATION "lighter.io/given"         /* and, of a container, with the limits it has from its pod */
 /* What was asked for and what was let in may differ: makes s->pod the latter, having let in (while it runs) what there
  * is room for. */
 void resize_consider(PodSync *s, bool runs);

@@ -603,6 +603,7 @@ Value *pod_status_build(Arena *arena, const Value *pod, const Value *old, const 
     char now[RFC3339_MAX];
     value_set_str(arena, status, "startTime", str_empty(start) ? rfc3339_format(o->now_ns, now) : start);
     value_set_str(arena, status, "qosClass", pod_qos(pod));
+    pod_resources_status(arena, pod, old, o->cgroup, status);
     if (init->len)
         value_set(arena, status, "initContainerStatuses", init);
     if (regular->len)

@@ -3,6 +3,7 @@
  * same input gives the same status, so that it can be computed again at any time. */
 #pragma once
 
+#include "kubelet/cgroups.h"
 #include "kubelet/pod_view.h"
 #include "kubelet/runtime/runtime.h"
 
@@ -41,6 +42,7 @@ typedef struct PodObservation {
     const Value *(*resources)(void *userdata, const ContainerStatus *container);
     void *resources_data;
     const ResizeConditions *resize; /* NULL: none */
+    const PodCgroup *cgroup;        /* of the pod, as it is; NULL: there is none */
     bool terminal;                  /* the pod is ending and nothing of it runs any more */
     const char *disruption;         /* the node ended it for its own sake: what DisruptionTarget says; NULL: no */
     bool rejected;                  /* was never let in: the status has no containers */
@@ -53,6 +55,8 @@ Value *pod_status_build(Arena *arena, const Value *pod, const Value *old, const 
 
 /* The pieces, for tests and other users. `statuses`: init and regular container statuses in one array. */
 const char *pod_phase(const Value *pod, const Value *statuses, bool terminal, bool initialized);
+/* status.resources and status.allocatedResources: what the pod as a whole has and was allocated. */
+void pod_resources_status(Arena *arena, const Value *pod, const Value *old, const PodCgroup *cgroup, Value *status);
 /* The newest status of a container by name; NULL when the runtime has none. */
 const ContainerStatus *observation_find(const PodObservation *observation, const char *container);
 /* Would the next sync start it (kubecontainer.ShouldContainerBeRestarted)? */

@@ -133,6 +133,8 @@ static Value *compute_status(PodSync *s, bool terminal) {
         waiting[n++] = (WaitingReason){name, w->reason, w->message};
     const SandboxStatus *sandbox = pod_runtime_sandbox(&s->rt);
     const char *hosts[] = {s->k->node_ip, NULL};
+    PodCgroup cgroup;
+    bool has_cgroup = cgroups_pod_read(s->k->cgroups, s->pod, &cgroup) == 0;
     PodObservation o = {
         .containers = s->rt.containers,
         .n_containers = s->rt.n_containers,
@@ -148,6 +150,7 @@ static Value *compute_status(PodSync *s, bool terminal) {
         .resources = scope_resources,
         .resources_data = s,
         .resize = &s->p->resize,
+        .cgroup = has_cgroup ? &cgroup : NULL,
         .terminal = terminal,
         .rejected = s->p->rejected,
         .disruption = s->p->evicted ? s->p->eviction->disruption : NULL,

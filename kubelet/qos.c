@@ -51,6 +51,10 @@ int64_t cpu_weight_from_shares(int64_t shares) {
     return 1 + ((shares - 2) * 9999) / 262142;
 }
 
+int64_t cpu_shares_from_weight(int64_t weight) {
+    return (weight - 1) * 262142 / 9999 + 2;
+}
+
 static int64_t request_of(const Value *resources, const char *name, bool milli) {
     int64_t v = milli ? resource_milli(resources, "requests", name) : resource_units(resources, "requests", name);
     if (v < 0)
@@ -60,10 +64,9 @@ static int64_t request_of(const Value *resources, const char *name, bool milli) 
 
 /* The largest demand at any moment: all containers with all sidecars, or one init container with the sidecars before
  * it. */
-static int64_t effective_request(const Value *pod, const char *name, bool milli) {
-    const Value *own = value_path(pod, "spec", "resources", NULL), *c;
+static int64_t containers_request(const Value *pod, const char *name, bool milli) {
+    const Value *c;
     int64_t total = 0, sidecars = 0, init_peak = 0;
-    int64_t declared = milli ? resource_milli(own, "requests", name) : resource_units(own, "requests", name);
     VALUE_FOREACH (c, pod_init_containers(pod)) {
         int64_t r = request_of(value_get(c, "resources"), name, milli);
         if (container_is_sidecar(c))
@@ -73,7 +76,13 @@ static int64_t effective_request(const Value *pod, const char *name, bool milli)
     }
     VALUE_FOREACH (c, pod_containers(pod))
         total += request_of(value_get(c, "resources"), name, milli);
-    total = declared >= 0 ? declared : MAX(total + sidecars, init_peak);
+    return MAX(total + sidecars, init_peak);
+}
+
+static int64_t effective_request(const Value *pod, const char *name, bool milli) {
+    const Value *own = value_path(pod, "spec", "resources", NULL);
+    int64_t declared = milli ? resource_milli(own, "requests", name) : resource_units(own, "requests", name);
+    int64_t total = declared >= 0 ? declared : containers_request(pod, name, milli);
     Quantity overhead;
     const Value *spec = value_get(pod, "spec");
     if (quantity_of(spec, "overhead", name, &overhead))
@@ -118,8 +127,32 @@ void pod_resources(const Value *pod, PodResources *ret) {
     };
 }
 
-static int burstable_score(const Value *container, uint64_t memory_capacity) {
-    int64_t request = MAX(resource_units(value_get(container, "resources"), "requests", "memory"), (int64_t)0);
+Value *container_effective_resources(Arena *arena, const Value *pod, const Value *container) {
+    static const char *const names[] = {"cpu", "memory"};
+    const Value *own = value_get(container, "resources"),
+                *limits = value_path(pod, "spec", "resources", "limits", NULL);
+    Value *all = own ? value_copy(arena, own) : value_object(arena);
+    for (size_t i = 0; i < ELEMENTSOF(names); i++)
+        if (value_get(limits, names[i]) && resource_milli(own, "limits", names[i]) <= 0)
+            value_set(arena, value_ensure_object(arena, all, "limits"), names[i],
+                      value_copy(arena, value_get(limits, names[i])));
+    return all;
+}
+
+static int64_t memory_request(const Value *container) {
+    return MAX(resource_units(value_get(container, "resources"), "requests", "memory"), (int64_t)0);
+}
+
+/* What a pod asks for beyond its containers is shared among them (KEP-2837). */
+static int64_t shared_request(const Value *pod) {
+    int64_t own = resource_units(value_path(pod, "spec", "resources", NULL), "requests", "memory");
+    size_t n = value_len(pod_containers(pod)) + value_len(pod_init_containers(pod));
+    if (own <= 0 || n == 0)
+        return 0;
+    return (own - containers_request(pod, "memory", false)) / (int64_t)n;
+}
+
+static int burstable_score(int64_t request, uint64_t memory_capacity) {
     if (memory_capacity == 0)
         return BEST_EFFORT_OOM_SCORE - 1;
     int64_t score = 1000 - (int64_t)((__int128)1000 * request / (__int128)memory_capacity);
@@ -129,21 +162,26 @@ static int burstable_score(const Value *container, uint64_t memory_capacity) {
 }
 
 int container_oom_score_adj(const Value *pod, const Value *container, uint64_t memory_capacity) {
-    if (value_get_int(value_get(pod, "spec"), "priority", 0) >= SYSTEM_CRITICAL_PRIORITY)
+    if (pod_is_critical(pod) &&
+        streq_null(value_get_str(value_get(pod, "spec"), "priorityClassName"), "system-node-critical"))
         return GUARANTEED_OOM_SCORE;
     QosClass class = pod_qos_class(pod);
     if (class == QOS_GUARANTEED)
         return GUARANTEED_OOM_SCORE;
     if (class == QOS_BEST_EFFORT)
         return BEST_EFFORT_OOM_SCORE;
-    int score = burstable_score(container, memory_capacity);
+    int64_t shared = shared_request(pod);
+    int score = burstable_score(memory_request(container) + shared, memory_capacity);
     ContainerKind kind = CONTAINER_REGULAR;
     pod_find_container(pod, str_or(value_get_str(container, "name"), ""), &kind);
     if (kind == CONTAINER_INIT && container_is_sidecar(container)) {
-        /* A sidecar must not die before the containers it serves. */
+        /* A sidecar must not die before the containers it serves: as the one of them that asks for least. */
         const Value *c;
+        int64_t least = INT64_MAX;
         VALUE_FOREACH (c, pod_containers(pod))
-            score = MIN(score, burstable_score(c, memory_capacity));
+            least = MIN(least, memory_request(c));
+        if (least < INT64_MAX)
+            score = MIN(score, burstable_score(least + shared, memory_capacity));
     }
     return score;
 }

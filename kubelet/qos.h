@@ -17,6 +17,7 @@ int64_t cpu_shares_from_milli(int64_t milli);
 int64_t cpu_quota_from_milli(int64_t milli); /* 0: no limit */
 /* cgroup v2's cpu.weight for v1's shares (KEP-2254 as crun and runc convert). */
 int64_t cpu_weight_from_shares(int64_t shares);
+int64_t cpu_shares_from_weight(int64_t weight);
 
 /* A quantity of resources.{requests,limits}: thousandths for CPU, whole units else; -1 when not set. */
 int64_t resource_milli(const Value *resources, const char *list, const char *name);
@@ -29,4 +30,6 @@ typedef struct PodResources {
 } PodResources;
 void pod_resources(const Value *pod, PodResources *ret);
 
+/* The container's own requests and limits, and for limits of CPU and memory that it has not those of its pod. */
+Value *container_effective_resources(Arena *arena, const Value *pod, const Value *container);
 int container_oom_score_adj(const Value *pod, const Value *container, uint64_t memory_capacity);

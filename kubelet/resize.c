@@ -43,10 +43,10 @@ const char *resources_json(Arena *arena, const Value *resources) {
     return json.failed ? "{}" : arena_strdup(arena, json.data);
 }
 
-static const Value *annotated(Arena *arena, const RuntimePair *annotations, size_t n) {
+static const Value *annotated(Arena *arena, const RuntimePair *annotations, size_t n, const char *key) {
     Value *v = NULL;
     for (size_t i = 0; i < n; i++)
-        if (streq(annotations[i].key, RESOURCES_ANNOTATION) &&
+        if (streq(annotations[i].key, key) &&
             json_parse(arena, annotations[i].value, strlen(annotations[i].value), &v, NULL, NULL) == 0)
             return v;
     return NULL;
@@ -94,12 +94,14 @@ void resize_done(Pod *p) {
 
 const Value *resize_given(PodSync *s, const ContainerStatus *c) {
     const Value *given = value_get(value_get(record(s), "given"), c->id);
-    return given ? given : annotated(s->arena, c->annotations, c->n_annotations);
+    if (!given)
+        given = annotated(s->arena, c->annotations, c->n_annotations, GIVEN_ANNOTATION);
+    return given ? given : annotated(s->arena, c->annotations, c->n_annotations, RESOURCES_ANNOTATION);
 }
 
 static const Value *given_to_pod(PodSync *s, const SandboxStatus *sandbox) {
     const Value *given = value_get(value_get(record(s), "given"), sandbox->id);
-    return given ? given : annotated(s->arena, sandbox->annotations, sandbox->n_annotations);
+    return given ? given : annotated(s->arena, sandbox->annotations, sandbox->n_annotations, RESOURCES_ANNOTATION);
 }
 
 static const Value *allocated(PodSync *s, const char *name) {
@@ -109,7 +111,7 @@ static const Value *allocated(PodSync *s, const char *name) {
     if (streq(name, POD_KEY))
         return s->rt.n_sandboxes ? given_to_pod(s, &s->rt.sandboxes[0]) : NULL;
     const ContainerStatus *c = pod_runtime_find(&s->rt, name);
-    return c ? annotated(s->arena, c->annotations, c->n_annotations) : NULL;
+    return c ? annotated(s->arena, c->annotations, c->n_annotations, RESOURCES_ANNOTATION) : NULL;
 }
 
 /* ---- what resources belong to ---- */
@@ -265,7 +267,8 @@ void resize_consider(PodSync *s, bool runs) {
 /* ---- giving ---- */
 
 bool resize_wants_restart(PodSync *s, const Value *container, const ContainerStatus *c) {
-    const Value *given = resize_given(s, c), *wanted = value_get(container, "resources"), *policy;
+    const Value *given = resize_given(s, c), *wanted = container_effective_resources(s->arena, s->pod, container),
+                *policy;
     if (!given)
         return false;
     for (size_t i = 0; i < ELEMENTSOF(amounts); i++) {
@@ -281,7 +284,7 @@ bool resize_wants_restart(PodSync *s, const Value *container, const ContainerSta
 
 /* A limit below what is used already would have the kernel kill; *ret says so. */
 static bool too_low(PodSync *s, const Value *container, const ContainerStatus *c, const char **ret) {
-    int64_t limit = resource_units(value_get(container, "resources"), "limits", "memory");
+    int64_t limit = resource_units(container_effective_resources(s->arena, s->pod, container), "limits", "memory");
     int64_t before = resource_units(resize_given(s, c), "limits", "memory");
     ContainerStats stats;
     if (limit <= 0 || (before > 0 && limit >= before))
@@ -310,7 +313,7 @@ static int update_container(PodSync *s, const Value *container, const ContainerS
     _cleanup_free_ char *why = NULL;
     container_resources_build(s, container, &spec);
     int r = s->k->runtime->container_update(s->k->runtime, c->id, &spec, &why);
-    r = r < 0 ? r : note_given(s, c->id, value_get(container, "resources"));
+    r = r < 0 ? r : note_given(s, c->id, container_effective_resources(s->arena, s->pod, container));
     if (r < 0)
         set_error(s, arena_strdup(s->arena, str_or(why, strerror(-r))));
     return r;
@@ -322,7 +325,7 @@ static const ContainerStatus *behind(PodSync *s, const SandboxStatus *sandbox, c
     if (!c || c->state != CONTAINER_RUNNING || !streq(c->sandbox_id, sandbox->id))
         return NULL;
     const Value *given = resize_given(s, c);
-    return given && !same_amounts(given, value_get(h->owner, "resources")) ? c : NULL;
+    return given && !same_amounts(given, container_effective_resources(s->arena, s->pod, h->owner)) ? c : NULL;
 }
 
 /* All that runs has what it was allocated; what does not will be made with it. */

@@ -304,6 +304,58 @@ static void a_resize_waits_for_room_and_outlives_the_agent(void **state) {
     SAYS(f, "p", "300m", "containerStatuses", "0", "resources", "limits", "cpu");
 }
 
+#define POD_SIZED                                                                                                      \
+    "\"resources\":{\"requests\":{\"cpu\":\"200m\",\"memory\":\"64Mi\"},\"limits\":{\"cpu\":\"400m\",\"memory\":"      \
+    "\"128Mi\"}},\"containers\":[{\"name\":\"a\"},{\"name\":\"b\",\"resources\":{\"requests\":{\"cpu\":\"100m\"},"     \
+    "\"limits\":{\"cpu\":\"200m\"}}}]"
+
+/* The files of the pod's control group, which no kernel makes here. */
+static void make_cgroup(Fixture *f, const char *pod, const char *class) {
+    static const char *const files[] = {"cpu.weight", "cpu.max", "memory.max"};
+    _cleanup_object_ Object *object = NULL;
+    assert_int_equal(client_get(f->client, RES("pods"), "default", pod, &object, NULL), 0);
+    _cleanup_free_ char *folder = xasprintf("%s/kubepods/%s/pod%s", f->cgroups, class, object_uid(object));
+    assert_int_equal(fs_mkdir_p(folder, 0755), 0);
+    for (size_t i = 0; i < ELEMENTSOF(files); i++)
+        write_file(folder, files[i], "", 0);
+}
+
+static void the_resources_of_a_pod_as_a_whole(void **state) {
+    Fixture *f = *state;
+    create_pod(f, "p", POD_SIZED);
+    make_cgroup(f, "p", "burstable"); /* tried again where it was too late */
+    SAYS(f, "p", "True", "conditions", "type=Ready", "status");
+    SAYS(f, "p", "Burstable", "qosClass");
+    SAYS(f, "p", "200m", "allocatedResources", "cpu");
+    SAYS(f, "p", "64Mi", "resources", "requests", "memory");
+    SAYS(f, "p", "400m", "resources", "limits", "cpu");
+    SAYS(f, "p", "128Mi", "resources", "limits", "memory");
+    SAYS(f, "p", "400m", "containerStatuses", "0", "resources", "limits", "cpu"); /* the pod's */
+    SAYS(f, "p", "200m", "containerStatuses", "1", "resources", "limits", "cpu"); /* its own */
+    patch_pod(f, "p",
+              "{\"spec\":{\"resources\":{\"requests\":{\"cpu\":\"300m\"},\"limits\":{\"cpu\":\"600m\",\"memory\":"
+              "\"256Mi\"}}}}");
+    SAYS(f, "p", "600m", "resources", "limits", "cpu");
+    SAYS(f, "p", "256Mi", "resources", "limits", "memory");
+    SAYS(f, "p", "300m", "allocatedResources", "cpu");
+    SAYS(f, "p", "600m", "containerStatuses", "0", "resources", "limits", "cpu");
+    SAYS(f, "p", "200m", "containerStatuses", "1", "resources", "limits", "cpu");
+    SAYS(f, "p", "0", "containerStatuses", "0", "restartCount");
+    restart_agent(f);
+    quiet();
+    assert_int_equal(asked(f->runtime, "update"), 2); /* the limits of CPU and of memory that b has from its pod, too */
+}
+
+static void a_pod_that_asks_for_nothing_has_no_resources(void **state) {
+    Fixture *f = *state;
+    create_pod(f, "p", "\"containers\":[{\"name\":\"a\"}]");
+    SAYS(f, "p", "True", "conditions", "type=Ready", "status");
+    SAYS(f, "p", "*", "resources");
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    assert_null(value_get(status_of(f, arena, "p"), "allocatedResources"));
+    assert_null(value_get(value_get(status_of(f, arena, "p"), "resources"), "limits"));
+}
+
 int main(void) {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -326,6 +378,8 @@ int main(void) {
         TEST(a_resize_in_place),
         TEST(a_resize_that_needs_a_restart),
         TEST(a_resize_waits_for_room_and_outlives_the_agent),
+        TEST(the_resources_of_a_pod_as_a_whole),
+        TEST(a_pod_that_asks_for_nothing_has_no_resources),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,12 +77,28 @@ static void test_oom_score(void **state) {
     uint64_t capacity = 4ull << 30;
     assert_int_equal(container_oom_score_adj(pod, pod_find_container(pod, "a", NULL), capacity), 750);
     assert_int_equal(container_oom_score_adj(pod, pod_find_container(pod, "b", NULL), capacity), 999);
-    /* a sidecar is killed no earlier than the least killable container it serves */
-    assert_int_equal(container_oom_score_adj(pod, pod_find_container(pod, "s", NULL), capacity), 750);
+    /* a sidecar is killed no earlier than the container it serves that asks for least */
+    assert_int_equal(container_oom_score_adj(pod, pod_find_container(pod, "s", NULL), capacity), 999);
+    /* what the pod asks for itself and its containers do not is shared among them */
+    pod = parse(arena, "{\"spec\":{\"resources\":{\"requests\":{\"memory\":\"2Gi\"}},\"containers\":[{\"name\":\"a\","
+                       "\"resources\":{\"requests\":{\"memory\":\"1Gi\"}}},{\"name\":\"b\"}]}}");
+    assert_int_equal(container_oom_score_adj(pod, pod_find_container(pod, "a", NULL), capacity), 625);
+    assert_int_equal(container_oom_score_adj(pod, pod_find_container(pod, "b", NULL), capacity), 875);
     pod = parse(arena, BEST_EFFORT);
     assert_int_equal(container_oom_score_adj(pod, pod_find_container(pod, "a", NULL), capacity), 1000);
     pod = parse(arena, GUARANTEED);
     assert_int_equal(container_oom_score_adj(pod, pod_find_container(pod, "a", NULL), capacity), -997);
+}
+
+static void test_limits_of_the_pod(void **state) {
+    (void)state;
+    _cleanup_(arena_freep) Arena *arena = arena_new(0);
+    Value *pod = parse(arena, "{\"spec\":{\"resources\":{\"limits\":{\"cpu\":\"2\",\"memory\":\"1Gi\"}},"
+                              "\"containers\":[{\"name\":\"a\",\"resources\":{\"limits\":{\"cpu\":\"500m\"}}}]}}");
+    const Value *v = container_effective_resources(arena, pod, pod_find_container(pod, "a", NULL));
+    assert_int_equal(resource_milli(v, "limits", "cpu"), 500); /* its own */
+    assert_int_equal(resource_units(v, "limits", "memory"), 1024 * 1024 * 1024);
+    assert_int_equal(resource_units(v, "requests", "memory"), -1);
 }
 
 static void test_restart_policy(void **state) {
@@ -186,8 +202,13 @@ static void test_cgroups_v2(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_class),      cmocka_unit_test(test_units),          cmocka_unit_test(test_sums),
-        cmocka_unit_test(test_oom_score),  cmocka_unit_test(test_restart_policy), cmocka_unit_test(test_cgroups_v1),
+        cmocka_unit_test(test_class),
+        cmocka_unit_test(test_units),
+        cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_oom_score),
+        cmocka_unit_test(test_limits_of_the_pod),
+        cmocka_unit_test(test_restart_policy),
+        cmocka_unit_test(test_cgroups_v1),
         cmocka_unit_test(test_cgroups_v2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
