@@ -1,4 +1,5 @@
 #include "apiserver/registry/convert.h"
+#include "apiserver/registry/defaults_functions.h"
 #include "base/str.h"
 
 typedef struct Rename {
@@ -44,20 +45,12 @@ static bool is_cpu_utilization(const Value *metric) {
     return streq_null(value_get_str(metric, "type"), "Resource") && streq_null(value_get_str(resource, "name"), "cpu");
 }
 
-static Value *hpa_v1_spec_to_v2(Arena *arena, Value *spec) {
-    Value *target = value_get(spec, "targetCPUUtilizationPercentage");
-    if (!target)
-        return spec;
-    Value *metric = value_object(arena), *resource = value_object(arena), *how = value_object(arena);
-    value_set_str(arena, how, "type", "Utilization");
-    value_set(arena, how, "averageUtilization", target);
-    value_set_str(arena, resource, "name", "cpu");
-    value_set(arena, resource, "target", how);
-    value_set_str(arena, metric, "type", "Resource");
-    value_set(arena, metric, "resource", resource);
-    value_insert_at(arena, value_ensure_array(arena, spec, "metrics"), 0, metric);
+/* Without any metric: processors, at the share the reference's controller took when nobody named one. */
+static void hpa_v1_spec_to_v2(Arena *arena, Value *spec) {
+    Value *share = value_get(spec, "targetCPUUtilizationPercentage"), *metrics = value_ensure_array(arena, spec, "metrics");
+    if (share || !value_len(metrics))
+        value_insert_at(arena, metrics, 0, cpu_metric(arena, value_is(share, VALUE_INT) ? share->integer : DEFAULT_CPU_UTILIZATION));
     value_remove(spec, "targetCPUUtilizationPercentage");
-    return spec;
 }
 
 static void keep_in_annotation(Arena *arena, Value *object, const char *key, const Value *v) {
@@ -130,10 +123,10 @@ static Value *pod_spec_of(const Resource *resource, Value *object) {
     return NULL;
 }
 
-/* podCIDR is the first of podCIDRs. */
+/* podCIDR is the first of podCIDRs, and the one to believe where they differ. */
 static void convert_pod_cidrs(Arena *arena, Value *spec) {
     const char *one = value_get_str(spec, "podCIDR"), *first = value_str(value_at(value_get(spec, "podCIDRs"), 0));
-    if (!str_empty(one) && !first) {
+    if (!str_empty(one) && !streq_null(one, first)) {
         Value *list = value_array(arena);
         value_append(arena, list, value_string(arena, one));
         value_set(arena, spec, "podCIDRs", list);

@@ -467,20 +467,23 @@ static void default_scaling_rules(Arena *arena, Value *behavior, const char *dir
     scaling_policy(arena, policies, "Percent", 100);
 }
 
+Value *cpu_metric(Arena *arena, int64_t share) {
+    Value *metric = value_object(arena), *resource = value_ensure_object(arena, metric, "resource");
+    value_set_str(arena, metric, "type", "Resource");
+    value_set_str(arena, resource, "name", "cpu");
+    Value *target = value_ensure_object(arena, resource, "target");
+    value_set_str(arena, target, "type", "Utilization");
+    value_set_int(arena, target, "averageUtilization", share);
+    return metric;
+}
+
 void default_hpa_v2(Arena *arena, Value *hpa) {
     Value *spec = value_get(hpa, "spec");
     if (!value_is(spec, VALUE_OBJECT))
         return;
     if_absent_int(arena, spec, "minReplicas", 1);
-    if (!value_len(value_get(spec, "metrics"))) {
-        Value *metric = value_object(arena), *resource = value_ensure_object(arena, metric, "resource");
-        value_set_str(arena, metric, "type", "Resource");
-        value_set_str(arena, resource, "name", "cpu");
-        Value *target = value_ensure_object(arena, resource, "target");
-        value_set_str(arena, target, "type", "Utilization");
-        value_set_int(arena, target, "averageUtilization", 80);
-        value_append(arena, value_ensure_array(arena, spec, "metrics"), metric);
-    }
+    if (!value_len(value_get(spec, "metrics")))
+        value_append(arena, value_ensure_array(arena, spec, "metrics"), cpu_metric(arena, DEFAULT_CPU_UTILIZATION));
     Value *behavior = value_get(spec, "behavior");
     if (value_is(behavior, VALUE_OBJECT)) {
         default_scaling_rules(arena, behavior, "scaleUp", true);

@@ -1,4 +1,4 @@
-/* The defaulting functions that need more than a row; used by defaults.c only. Each gets a value of its type. */
+/* The defaulting functions that need more than a row; used by defaults.c. Each gets a value of its type. */
 #pragma once
 
 #include "api/value.h"
@@ -27,4 +27,7 @@ void default_subject(Arena *arena, Value *subject);
 void default_device_request(Arena *arena, Value *request);
 void default_device_taint(Arena *arena, Value *taint);
 void default_hpa_v2(Arena *arena, Value *hpa);
+/* The metric of autoscalers that name none: a resource metric of v2, of that share of the processors asked for. */
+#define DEFAULT_CPU_UTILIZATION 80
+Value *cpu_metric(Arena *arena, int64_t share);
 void default_crd(Arena *arena, Value *crd);
