@@ -91,6 +91,25 @@ static int check_applied(Patch *patch, const Value *applied, ApiError *err) {
     return 0;
 }
 
+/* What fits the schema may still be no value of its Go type: a quantity, a time, base64. */
+static int normalize_applied(RegistryCall *call, const Value *applied, Value *merged, ApiError *err) {
+    Arena *arena = call->context.arena;
+    const Resource *resource = call->resource;
+    ApiError inner = {0};
+    if (resource->custom)
+        return schema_normalize(arena, resource->schema, merged, NULL, NULL);
+    if (schema_from_unstructured(arena, resource->schema, merged, NULL, &inner) == 0)
+        return 0;
+    const char *version = resource_api_version(arena, resource);
+    const char *kind = arena_printf(arena, "%s%s, Kind=%s", strchr(version, '/') ? "" : "/", version, resource->kind);
+    int r = api_error_set(
+        err, 500, "",
+        "failed to convert new object (%s/%s; %s) to proper version: unable to convert unstructured object to %s: %s",
+        str_or(meta_get(applied, "namespace"), ""), str_or(meta_get(applied, "name"), ""), kind, kind, inner.message);
+    api_error_done(&inner);
+    return r;
+}
+
 static int apply_transform(void *userdata, const Value *old, Value **ret, ApiError *err) {
     Patch *patch = userdata;
     RegistryCall *call = patch->call;
@@ -112,7 +131,9 @@ static int apply_transform(void *userdata, const Value *old, Value **ret, ApiErr
     r = managed_apply(arena, &input, old, applied, &merged, &changed, err);
     if (r < 0)
         return r;
-    schema_normalize(arena, call->resource->schema, merged, NULL, NULL);
+    r = normalize_applied(call, applied, merged, err);
+    if (r < 0)
+        return r;
     registry_set_defaults(arena, call->resource, merged);
     *ret = subresource_mask(arena, request->subresource, old, merged);
     return 0;

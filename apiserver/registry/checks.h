@@ -28,6 +28,11 @@ void check_name_member(FieldErrors *errors, const Value *object, const char *nam
 /* The same of what a pointer holds in the reference: empty is checked too. */
 void check_name_if_present(FieldErrors *errors, const Value *object, const char *name, name_check check,
                            const FieldPath *path);
+/* Of a text that Go holds as a string, not as a pointer to one: absent prints as "". */
+void check_immutable_text(FieldErrors *errors, const Value *object, const Value *old, const char *name,
+                          const FieldPath *path);
+/* A list of metav1.Condition; `path` is the list's. */
+void check_status_conditions(FieldErrors *errors, const Value *conditions, const FieldPath *path);
 /* Quantities. */
 void check_quantity_not_negative(FieldErrors *errors, const FieldPath *path, const Value *quantity);
 

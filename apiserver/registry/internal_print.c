@@ -8,8 +8,11 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
 }
 
-static Value *print_map(Arena *arena, const Value *map) {
+static Value *print_map(Arena *arena, const InternalType *type, const Value *map) {
     Value *copy = value_copy(arena, map);
+    VALUE_FOREACH_MEMBER (m, copy)
+        if (type)
+            m->value = print_struct(arena, type, m->value, NULL);
     qsort(copy->members, copy->len, sizeof(Member), by_name);
     return copy;
 }
@@ -46,7 +49,7 @@ static Value *print_field(Arena *arena, const InternalField *field, const Value 
         return zero_of(arena, field, parent);
     switch (field->kind) {
     case PRINT_MAP:
-        return print_map(arena, v);
+        return print_map(arena, field->type, v);
     case PRINT_LIST:
         return value_is(v, VALUE_ARRAY) ? print_list(arena, field->type, v) : value_copy(arena, v);
     case PRINT_STRUCT:

@@ -10,7 +10,7 @@ typedef enum PrintKind {
     PRINT_INT,
     PRINT_QUANTITY,
     PRINT_MAP,
-    PRINT_LIST,      /* of InternalField.type, or of plain values */
+    PRINT_LIST,      /* both of InternalField.type, or of plain values */
     PRINT_STRUCT,    /* InternalField.type */
     PRINT_AS_SERVED, /* a type that both forms share, with its JSON names */
     PRINT_MEMBERS,   /* such a type, embedded: its members stand in the struct itself */

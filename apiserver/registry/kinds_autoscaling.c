@@ -213,14 +213,6 @@ static void validate_status_update(_unused_ StrategyContext *context, const Valu
     check_not_negative(errors, value_get(scaler, "status"), "desiredReplicas", &status_at);
 }
 
-/* resource.k8s.io: rows alone; what allocations ask for is checked where devices are. */
-#define DEVICE_GROUP "resource.k8s.io"
-
-static void claim_validate_update(_unused_ StrategyContext *context, const Value *claim, const Value *old,
-                                  FieldErrors *errors) {
-    check_immutable(errors, claim, old, "spec", NULL);
-}
-
 static const Strategy ROWS[] = {
     {
         .group = "autoscaling",
@@ -231,35 +223,6 @@ static const Strategy ROWS[] = {
         .validate = validate,
         .validate_update = validate_update,
         .validate_status_update = validate_status_update,
-    },
-    {
-        .group = DEVICE_GROUP,
-        .plural = "deviceclasses",
-        .has_generation = true,
-        .allow_unconditional_update = true,
-        .return_deleted_object = true,
-    },
-    {
-        .group = DEVICE_GROUP,
-        .plural = "resourceclaims",
-        .allow_unconditional_update = true,
-        .prepare_for_create = kinds_reset_status,
-        .validate_update = claim_validate_update,
-        .return_deleted_object = true,
-    },
-    {
-        .group = DEVICE_GROUP,
-        .plural = "resourceclaimtemplates",
-        .allow_unconditional_update = true,
-        .validate_update = claim_validate_update,
-        .return_deleted_object = true,
-    },
-    {
-        .group = DEVICE_GROUP,
-        .plural = "resourceslices",
-        .has_generation = true,
-        .allow_unconditional_update = true,
-        .return_deleted_object = true,
     },
 };
 const StrategyTable strategies_autoscaling = {ROWS, ELEMENTSOF(ROWS)};

@@ -1,6 +1,7 @@
 /* ConfigMaps, secrets and service accounts. */
 #include "api/json.h"
 #include "apiserver/registry/checks.h"
+#include "apiserver/registry/key_pair.h"
 #include "apiserver/registry/kinds.h"
 #include "base/str.h"
 
@@ -159,6 +160,30 @@ static void secret_validate_update(StrategyContext *context, const Value *secret
     secret_validate(context, secret, errors);
 }
 
+static void secret_bytes(const Value *secret, const char *key, uint8_t **ret, size_t *ret_n) {
+    const Value *text = value_get(value_get(secret, "data"), key);
+    if (!value_str(text) || base64_decode(text->string, text->len, ret, ret_n) < 0)
+        *ret_n = 0;
+}
+
+static void secret_warn(StrategyContext *context, const Value *secret) {
+    _cleanup_free_ uint8_t *certificate = NULL, *key = NULL;
+    size_t certificate_len = 0, key_len = 0;
+    if (!text_is(secret, "type", "kubernetes.io/tls"))
+        return;
+    secret_bytes(secret, "tls.crt", &certificate, &certificate_len);
+    secret_bytes(secret, "tls.key", &key, &key_len);
+    const char *wrong = key_pair_error(context->arena, certificate, certificate_len, key, key_len);
+    if (wrong)
+        strategy_warn(context, "%s", wrong);
+    if (key)
+        wipe(key, key_len);
+}
+
+static void secret_warn_update(StrategyContext *context, const Value *secret, _unused_ const Value *old) {
+    secret_warn(context, secret);
+}
+
 /* Of a reference to a secret only the name is kept. */
 static void account_clean(StrategyContext *context, Value *account) {
     Value *secrets = value_get(account, "secrets");
@@ -206,6 +231,8 @@ static const Strategy ROWS[] = {
         .prepare_for_update = secret_prepare_for_update,
         .validate = secret_validate,
         .validate_update = secret_validate_update,
+        .warn_create = secret_warn,
+        .warn_update = secret_warn_update,
     },
     {
         .group = "",

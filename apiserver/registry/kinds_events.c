@@ -1,6 +1,7 @@
 /* Events, of the core group and of events.k8s.io, which is stricter. Objects have the core group's form. */
 #include "apiserver/registry/checks.h"
 #include "apiserver/registry/kinds.h"
+#include "apiserver/registry/validate_util.h"
 #include "base/str.h"
 
 #define INSTANCE_MAX 128
@@ -85,16 +86,26 @@ static void validate(StrategyContext *context, const Value *event, FieldErrors *
 }
 
 static void validate_update(StrategyContext *context, const Value *event, const Value *old, FieldErrors *errors) {
-    static const char *const FIXED[] = {"involvedObject", "reason",        "message", "source",
-                                        "firstTimestamp", "lastTimestamp", "count",   "reason",
-                                        "type",           "eventTime",     "action",  "related"};
+    /* In the reference's order, with the types of structs. */
+    static const char *const FIXED[][2] = {{"involvedObject", "ObjectReference"},
+                                           {"reason"},
+                                           {"message"},
+                                           {"source", "EventSource"},
+                                           {"firstTimestamp"},
+                                           {"lastTimestamp"},
+                                           {"count"},
+                                           {"reason"},
+                                           {"type"},
+                                           {"eventTime"},
+                                           {"action"},
+                                           {"related", "ObjectReference"}};
     check_event(context, event, errors);
     if (!is_strict(context))
         return;
     if (!same_value(value_get(event, "series"), value_get(old, "series")))
         check_series(errors, event);
     for (size_t i = 0; i < ELEMENTSOF(FIXED); i++)
-        check_immutable(errors, event, old, FIXED[i], NULL);
+        member_immutable(errors, event, old, FIXED[i][0], FIXED[i][1], NULL);
     FieldPath controller_at = FIELD(NULL, "reportingController");
     check_immutable_values(errors, &controller_at, value_get(event, "reportingComponent"),
                            value_get(old, "reportingComponent"));

@@ -1,5 +1,6 @@
 /* What decides how pods run and may be disturbed: disruption budgets, priority and runtime classes; and leases. */
 #include "apiserver/registry/checks.h"
+#include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/pod_validate.h"
 #include "base/str.h"
@@ -48,9 +49,10 @@ static void budget_validate(_unused_ StrategyContext *context, const Value *budg
 static void budget_validate_status(_unused_ StrategyContext *context, const Value *budget, _unused_ const Value *old,
                                    FieldErrors *errors) {
     static const char *const COUNTS[] = {"disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"};
-    FieldPath status_at = FIELD(NULL, "status");
+    FieldPath status_at = FIELD(NULL, "status"), conditions_at = FIELD(&status_at, "conditions");
     for (size_t i = 0; i < ELEMENTSOF(COUNTS); i++)
         check_not_negative(errors, value_get(budget, "status"), COUNTS[i], &status_at);
+    check_status_conditions(errors, value_path(budget, "status", "conditions", NULL), &conditions_at);
 }
 
 /* Why `name` with this value is not one of the classes the system has; NULL: it is. */
@@ -100,10 +102,30 @@ static void priority_validate_update(_unused_ StrategyContext *context, const Va
     check_immutable(errors, class, old, "preemptionPolicy", NULL);
 }
 
+static bool same_toleration(const Value *a, const Value *b) {
+    static const char *const KEYS[] = {"key", "operator", "value", "effect"};
+    for (size_t i = 0; i < ELEMENTSOF(KEYS); i++)
+        if (!text_is(a, KEYS[i], text_at(b, KEYS[i])))
+            return false;
+    return true;
+}
+
+static void check_runtime_tolerations(FieldErrors *errors, const Value *list, const FieldPath *path) {
+    tolerations_validate(errors, list, path);
+    for (size_t i = 0; i < value_len(list); i++)
+        for (size_t j = 0; j < i; j++)
+            if (same_toleration(value_at(list, i), value_at(list, j))) {
+                FieldPath at = FIELD_INDEX(path, i);
+                field_duplicate(errors, &at, internal_value(errors->arena, "Toleration", value_at(list, i), NULL));
+                break;
+            }
+}
+
 static void runtime_validate(_unused_ StrategyContext *context, const Value *class, FieldErrors *errors) {
     const Value *fixed = value_path(class, "overhead", "podFixed", NULL), *scheduling = value_get(class, "scheduling");
     FieldPath overhead_at = FIELD(NULL, "overhead"), scheduling_at = FIELD(NULL, "scheduling"),
-              selector_at = FIELD(&scheduling_at, "nodeSelector");
+              selector_at = FIELD(&scheduling_at, "nodeSelector"),
+              tolerations_at = FIELD(&scheduling_at, "tolerations");
     check_required(errors, class, "handler", NULL);
     check_name_member(errors, class, "handler", name_dns_label, NULL);
     if (value_len(fixed)) {
@@ -112,6 +134,7 @@ static void runtime_validate(_unused_ StrategyContext *context, const Value *cla
         resource_requirements_validate(errors, resources, &overhead_at);
     }
     field_check_labels(errors, &selector_at, value_get(scheduling, "nodeSelector"));
+    check_runtime_tolerations(errors, value_get(scheduling, "tolerations"), &tolerations_at);
 }
 
 static void runtime_validate_update(_unused_ StrategyContext *context, const Value *class, const Value *old,
@@ -160,6 +183,7 @@ static const Strategy ROWS[] = {
     {
         .group = "policy",
         .plural = "poddisruptionbudgets",
+        .validate_name = validate_path_segment_name,
         .no_meta_update = true,
         .has_generation = true,
         .prepare_for_create = kinds_reset_status,

@@ -240,13 +240,15 @@ static void check_affinity_change(FieldErrors *errors, const Value *now, const V
                       "field is immutable, except for updating from beta label to GA");
 }
 
-static void volume_validate_update(_unused_ StrategyContext *context, const Value *volume, const Value *old,
+/* The reference's update goes through what is wrong with the volume once more. */
+static void volume_validate_update(StrategyContext *context, const Value *volume, const Value *old,
                                    FieldErrors *errors) {
     const Value *spec = value_get(volume, "spec"), *was = value_get(old, "spec");
     Value *now_sources = sources_of(errors->arena, spec), *old_sources = sources_of(errors->arena, was);
     Value *csi = value_get(now_sources, "csi");
     FieldPath spec_at = FIELD(NULL, "spec"), source_at = FIELD(&spec_at, "persistentvolumesource"),
               attributes_at = FIELD(&spec_at, "volumeAttributesClassName");
+    volume_validate(context, volume, errors);
     if (csi && value_get(old_sources, "csi") && !value_path(old_sources, "csi", "controllerExpandSecretRef", NULL))
         value_remove(csi, "controllerExpandSecretRef");
     if (!value_equal(now_sources, old_sources))

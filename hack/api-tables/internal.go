@@ -10,18 +10,22 @@ import (
 	"sort"
 	"strings"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/kubernetes/pkg/apis/admissionregistration"
 	"k8s.io/kubernetes/pkg/apis/apps"
 	"k8s.io/kubernetes/pkg/apis/batch"
 	"k8s.io/kubernetes/pkg/apis/core"
 	"k8s.io/kubernetes/pkg/apis/networking"
+	dra "k8s.io/kubernetes/pkg/apis/resource"
 	"k8s.io/kubernetes/pkg/apis/storage"
 )
 
@@ -41,6 +45,14 @@ var internalRoots = [][2]any{
 	{core.VolumeNodeAffinity{}, corev1.VolumeNodeAffinity{}},
 	{networking.ParentReference{}, networkingv1.ParentReference{}},
 	{storage.CSINodeDriver{}, storagev1.CSINodeDriver{}},
+	{core.EventSource{}, corev1.EventSource{}},
+	{core.NodeAddress{}, corev1.NodeAddress{}},
+	{dra.ResourceClaimSpec{}, resourcev1.ResourceClaimSpec{}},
+	{dra.ResourceClaimTemplateSpec{}, resourcev1.ResourceClaimTemplateSpec{}},
+	{dra.AllocationResult{}, resourcev1.AllocationResult{}},
+	{dra.AllocatedDeviceStatus{}, resourcev1.AllocatedDeviceStatus{}},
+	{dra.DeviceAttribute{}, resourcev1.DeviceAttribute{}},
+	{admissionregistration.AuditAnnotation{}, admissionregistrationv1.AuditAnnotation{}},
 }
 
 // Fields of an internal struct that the served version keeps one level up.
@@ -121,6 +133,10 @@ func (it *internalTypes) kind(t, s reflect.Type) (string, string) {
 	case reflect.Int32, reflect.Int64, reflect.Int:
 		return "PRINT_INT", "NULL"
 	case reflect.Map:
+		e, se := t.Elem(), s.Elem()
+		if e.Kind() == reflect.Struct && e != se {
+			return "PRINT_MAP", fmt.Sprintf("&TYPES[%d]", it.add(e, se))
+		}
 		return "PRINT_MAP", "NULL"
 	case reflect.Slice:
 		e, se := t.Elem(), s.Elem()

@@ -2,9 +2,22 @@
 
 #include "base/str.h"
 
+/* What Go always writes has its zero value for a default. */
 static const char *key_default(const Schema *list, const char *key) {
     const SchemaField *field = list->element ? schema_field(list->element, key, strlen(key)) : NULL;
-    return field ? field->default_json : NULL;
+    if (!field)
+        return NULL;
+    if (field->default_json || !list->element->go_type || (field->flags & (FIELD_OMIT_EMPTY | FIELD_POINTER)))
+        return field->default_json;
+    switch (field->schema->type) {
+    case SCHEMA_STRING:
+        return "\"\"";
+    case SCHEMA_INT32:
+    case SCHEMA_INT64:
+        return "0";
+    default:
+        return NULL;
+    }
 }
 
 #define KEYS_MAX 8 /* no published list has more than three */

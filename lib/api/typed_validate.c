@@ -67,7 +67,7 @@ static void validate_members(Validator *validator, const Schema *schema, const V
                 report(validator, "field not declared in schema");
                 validator->path.len = before;
                 validator->path.data[before] = 0;
-                continue;
+                return; /* further members are not looked at */
             }
         }
         validate_below(validator, inner, m->value, ELEMENT_FIELD, m->name);

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-static const InternalType TYPES[136];
+static const InternalType TYPES[159];
 
 static const InternalField FIELDS_0[] = {
     {"Volumes", "volumes", PRINT_LIST, false, false, &TYPES[1]},
@@ -895,8 +895,134 @@ static const InternalField FIELDS_134[] = {
 static const InternalField FIELDS_135[] = {
     {"Count", "count", PRINT_INT, false, true, NULL},
 };
+static const InternalField FIELDS_136[] = {
+    {"Component", "component", PRINT_STRING, false, false, NULL},
+    {"Host", "host", PRINT_STRING, false, false, NULL},
+};
+static const InternalField FIELDS_137[] = {
+    {"Type", "type", PRINT_STRING, false, false, NULL},
+    {"Address", "address", PRINT_STRING, false, false, NULL},
+};
+static const InternalField FIELDS_138[] = {
+    {"Devices", "devices", PRINT_STRUCT, false, false, &TYPES[139]},
+};
+static const InternalField FIELDS_139[] = {
+    {"Requests", "requests", PRINT_LIST, false, false, &TYPES[140]},
+    {"Constraints", "constraints", PRINT_LIST, false, false, &TYPES[147]},
+    {"Config", "config", PRINT_LIST, false, false, &TYPES[148]},
+};
+static const InternalField FIELDS_140[] = {
+    {"Name", "name", PRINT_STRING, false, false, NULL},
+    {"Exactly", "exactly", PRINT_STRUCT, false, true, &TYPES[141]},
+    {"FirstAvailable", "firstAvailable", PRINT_LIST, false, false, &TYPES[146]},
+};
+static const InternalField FIELDS_141[] = {
+    {"DeviceClassName", "deviceClassName", PRINT_STRING, false, false, NULL},
+    {"Selectors", "selectors", PRINT_LIST, false, false, &TYPES[142]},
+    {"AllocationMode", "allocationMode", PRINT_STRING, false, false, NULL},
+    {"Count", "count", PRINT_INT, false, false, NULL},
+    {"AdminAccess", "adminAccess", PRINT_BOOL, false, true, NULL},
+    {"Tolerations", "tolerations", PRINT_LIST, false, false, &TYPES[144]},
+    {"Capacity", "capacity", PRINT_STRUCT, false, true, &TYPES[145]},
+};
+static const InternalField FIELDS_142[] = {
+    {"CEL", "cel", PRINT_STRUCT, false, true, &TYPES[143]},
+};
+static const InternalField FIELDS_143[] = {
+    {"Expression", "expression", PRINT_STRING, false, false, NULL},
+};
+static const InternalField FIELDS_144[] = {
+    {"Key", "key", PRINT_STRING, false, false, NULL},
+    {"Operator", "operator", PRINT_STRING, false, false, NULL},
+    {"Value", "value", PRINT_STRING, false, false, NULL},
+    {"Effect", "effect", PRINT_STRING, false, false, NULL},
+    {"TolerationSeconds", "tolerationSeconds", PRINT_INT, false, true, NULL},
+};
+static const InternalField FIELDS_145[] = {
+    {"Requests", "requests", PRINT_MAP, false, false, NULL},
+};
+static const InternalField FIELDS_146[] = {
+    {"Name", "name", PRINT_STRING, false, false, NULL},
+    {"DeviceClassName", "deviceClassName", PRINT_STRING, false, false, NULL},
+    {"Selectors", "selectors", PRINT_LIST, false, false, &TYPES[142]},
+    {"AllocationMode", "allocationMode", PRINT_STRING, false, false, NULL},
+    {"Count", "count", PRINT_INT, false, false, NULL},
+    {"Tolerations", "tolerations", PRINT_LIST, false, false, &TYPES[144]},
+    {"Capacity", "capacity", PRINT_STRUCT, false, true, &TYPES[145]},
+};
+static const InternalField FIELDS_147[] = {
+    {"Requests", "requests", PRINT_LIST, false, false, NULL},
+    {"MatchAttribute", "matchAttribute", PRINT_STRING, false, true, NULL},
+    {"DistinctAttribute", "distinctAttribute", PRINT_STRING, false, true, NULL},
+};
+static const InternalField FIELDS_148[] = {
+    {"Requests", "requests", PRINT_LIST, false, false, NULL},
+    {"Opaque", "opaque", PRINT_STRUCT, false, true, &TYPES[149]},
+};
+static const InternalField FIELDS_149[] = {
+    {"Driver", "driver", PRINT_STRING, false, false, NULL},
+    {"Parameters", "parameters", PRINT_AS_SERVED, false, false, NULL},
+};
+static const InternalField FIELDS_150[] = {
+    {"", "metadata", PRINT_MEMBERS, false, false, NULL},
+    {"Spec", "spec", PRINT_STRUCT, false, false, &TYPES[138]},
+};
+static const InternalField FIELDS_151[] = {
+    {"Devices", "devices", PRINT_STRUCT, false, false, &TYPES[152]},
+    {"NodeSelector", "nodeSelector", PRINT_STRUCT, false, true, &TYPES[86]},
+    {"AllocationTimestamp", "allocationTimestamp", PRINT_AS_SERVED, false, true, NULL},
+};
+static const InternalField FIELDS_152[] = {
+    {"Results", "results", PRINT_LIST, false, false, &TYPES[153]},
+    {"Config", "config", PRINT_LIST, false, false, &TYPES[154]},
+};
+static const InternalField FIELDS_153[] = {
+    {"Request", "request", PRINT_STRING, false, false, NULL},
+    {"Driver", "driver", PRINT_STRING, false, false, NULL},
+    {"Pool", "pool", PRINT_STRING, false, false, NULL},
+    {"Device", "device", PRINT_STRING, false, false, NULL},
+    {"AdminAccess", "adminAccess", PRINT_BOOL, false, true, NULL},
+    {"Tolerations", "tolerations", PRINT_LIST, false, false, &TYPES[144]},
+    {"BindingConditions", "bindingConditions", PRINT_LIST, false, false, NULL},
+    {"BindingFailureConditions", "bindingFailureConditions", PRINT_LIST, false, false, NULL},
+    {"ShareID", "shareID", PRINT_STRING, false, true, NULL},
+    {"ConsumedCapacity", "consumedCapacity", PRINT_MAP, false, false, NULL},
+};
+static const InternalField FIELDS_154[] = {
+    {"Source", "source", PRINT_STRING, false, false, NULL},
+    {"Requests", "requests", PRINT_LIST, false, false, NULL},
+    {"Opaque", "opaque", PRINT_STRUCT, false, true, &TYPES[149]},
+};
+static const InternalField FIELDS_155[] = {
+    {"Driver", "driver", PRINT_STRING, false, false, NULL},
+    {"Pool", "pool", PRINT_STRING, false, false, NULL},
+    {"Device", "device", PRINT_STRING, false, false, NULL},
+    {"ShareID", "shareID", PRINT_STRING, false, true, NULL},
+    {"Conditions", "conditions", PRINT_LIST, false, false, NULL},
+    {"Data", "data", PRINT_AS_SERVED, false, true, NULL},
+    {"NetworkData", "networkData", PRINT_STRUCT, false, true, &TYPES[156]},
+};
+static const InternalField FIELDS_156[] = {
+    {"InterfaceName", "interfaceName", PRINT_STRING, false, false, NULL},
+    {"IPs", "ips", PRINT_LIST, false, false, NULL},
+    {"HardwareAddress", "hardwareAddress", PRINT_STRING, false, false, NULL},
+};
+static const InternalField FIELDS_157[] = {
+    {"IntValue", "int", PRINT_INT, false, true, NULL},
+    {"BoolValue", "bool", PRINT_BOOL, false, true, NULL},
+    {"StringValue", "string", PRINT_STRING, false, true, NULL},
+    {"VersionValue", "version", PRINT_STRING, false, true, NULL},
+    {"IntValues", "ints", PRINT_LIST, false, false, NULL},
+    {"BoolValues", "bools", PRINT_LIST, false, false, NULL},
+    {"StringValues", "strings", PRINT_LIST, false, false, NULL},
+    {"VersionValues", "versions", PRINT_LIST, false, false, NULL},
+};
+static const InternalField FIELDS_158[] = {
+    {"Key", "key", PRINT_STRING, false, false, NULL},
+    {"ValueExpression", "valueExpression", PRINT_STRING, false, false, NULL},
+};
 
-static const InternalType TYPES[136] = {
+static const InternalType TYPES[159] = {
     {"PodSpec", FIELDS_0, sizeof FIELDS_0 / sizeof *FIELDS_0},
     {"Volume", FIELDS_1, sizeof FIELDS_1 / sizeof *FIELDS_1},
     {"HostPathVolumeSource", FIELDS_2, sizeof FIELDS_2 / sizeof *FIELDS_2},
@@ -1033,7 +1159,30 @@ static const InternalType TYPES[136] = {
     {"ParentReference", FIELDS_133, sizeof FIELDS_133 / sizeof *FIELDS_133},
     {"CSINodeDriver", FIELDS_134, sizeof FIELDS_134 / sizeof *FIELDS_134},
     {"VolumeNodeResources", FIELDS_135, sizeof FIELDS_135 / sizeof *FIELDS_135},
+    {"EventSource", FIELDS_136, sizeof FIELDS_136 / sizeof *FIELDS_136},
+    {"NodeAddress", FIELDS_137, sizeof FIELDS_137 / sizeof *FIELDS_137},
+    {"ResourceClaimSpec", FIELDS_138, sizeof FIELDS_138 / sizeof *FIELDS_138},
+    {"DeviceClaim", FIELDS_139, sizeof FIELDS_139 / sizeof *FIELDS_139},
+    {"DeviceRequest", FIELDS_140, sizeof FIELDS_140 / sizeof *FIELDS_140},
+    {"ExactDeviceRequest", FIELDS_141, sizeof FIELDS_141 / sizeof *FIELDS_141},
+    {"DeviceSelector", FIELDS_142, sizeof FIELDS_142 / sizeof *FIELDS_142},
+    {"CELDeviceSelector", FIELDS_143, sizeof FIELDS_143 / sizeof *FIELDS_143},
+    {"DeviceToleration", FIELDS_144, sizeof FIELDS_144 / sizeof *FIELDS_144},
+    {"CapacityRequirements", FIELDS_145, sizeof FIELDS_145 / sizeof *FIELDS_145},
+    {"DeviceSubRequest", FIELDS_146, sizeof FIELDS_146 / sizeof *FIELDS_146},
+    {"DeviceConstraint", FIELDS_147, sizeof FIELDS_147 / sizeof *FIELDS_147},
+    {"DeviceClaimConfiguration", FIELDS_148, sizeof FIELDS_148 / sizeof *FIELDS_148},
+    {"OpaqueDeviceConfiguration", FIELDS_149, sizeof FIELDS_149 / sizeof *FIELDS_149},
+    {"ResourceClaimTemplateSpec", FIELDS_150, sizeof FIELDS_150 / sizeof *FIELDS_150},
+    {"AllocationResult", FIELDS_151, sizeof FIELDS_151 / sizeof *FIELDS_151},
+    {"DeviceAllocationResult", FIELDS_152, sizeof FIELDS_152 / sizeof *FIELDS_152},
+    {"DeviceRequestAllocationResult", FIELDS_153, sizeof FIELDS_153 / sizeof *FIELDS_153},
+    {"DeviceAllocationConfiguration", FIELDS_154, sizeof FIELDS_154 / sizeof *FIELDS_154},
+    {"AllocatedDeviceStatus", FIELDS_155, sizeof FIELDS_155 / sizeof *FIELDS_155},
+    {"NetworkDeviceData", FIELDS_156, sizeof FIELDS_156 / sizeof *FIELDS_156},
+    {"DeviceAttribute", FIELDS_157, sizeof FIELDS_157 / sizeof *FIELDS_157},
+    {"AuditAnnotation", FIELDS_158, sizeof FIELDS_158 / sizeof *FIELDS_158},
 };
 
 const InternalType *const internal_types = TYPES;
-const size_t internal_types_n = 136;
+const size_t internal_types_n = 159;
