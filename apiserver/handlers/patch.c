@@ -61,6 +61,7 @@ static int patch_transform(void *userdata, const Value *old, Value **ret, ApiErr
         .kind = resource->kind,
         .patched_from = versioned,
         .strategic_patch = request->options.patch_type == PATCH_STRATEGIC ? request->body : NULL,
+        .json_patch = request->options.patch_type == PATCH_JSON ? request->body : NULL,
     };
     Value *object;
     r = registry_decode(call, &decode, &object, err);

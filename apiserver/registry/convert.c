@@ -47,9 +47,11 @@ static bool is_cpu_utilization(const Value *metric) {
 
 /* Without any metric: processors, at the share the reference's controller took when nobody named one. */
 static void hpa_v1_spec_to_v2(Arena *arena, Value *spec) {
-    Value *share = value_get(spec, "targetCPUUtilizationPercentage"), *metrics = value_ensure_array(arena, spec, "metrics");
+    Value *share = value_get(spec, "targetCPUUtilizationPercentage"),
+          *metrics = value_ensure_array(arena, spec, "metrics");
     if (share || !value_len(metrics))
-        value_insert_at(arena, metrics, 0, cpu_metric(arena, value_is(share, VALUE_INT) ? share->integer : DEFAULT_CPU_UTILIZATION));
+        value_insert_at(arena, metrics, 0,
+                        cpu_metric(arena, value_is(share, VALUE_INT) ? share->integer : DEFAULT_CPU_UTILIZATION));
     value_remove(spec, "targetCPUUtilizationPercentage");
 }
 

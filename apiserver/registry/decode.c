@@ -5,6 +5,7 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 FieldValidation field_validation_of(const char *text) {
     if (str_empty(text) || streq(text, "Warn"))
@@ -20,15 +21,31 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
 }
 
+static void sort_members(Value *v) {
+    if (value_is(v, VALUE_OBJECT) && v->len > 1)
+        qsort(v->members, v->len, sizeof *v->members, compare_names);
+}
+
 /* A patched tree as the reference's patch library leaves it: objects that the patch went into have their keys sorted,
  * the others are as they were. */
 static void sort_touched(Value *patched, const Value *original) {
     if (!value_is(patched, VALUE_OBJECT) || value_equal(patched, original))
         return;
-    if (patched->len > 1)
-        qsort(patched->members, patched->len, sizeof *patched->members, compare_names);
+    sort_members(patched);
     VALUE_FOREACH_MEMBER (m, patched)
         sort_touched(m->value, value_get(original, m->name));
+}
+
+/* A JSON patch sorts the objects that its pointers go through; what it puts there stays as the client wrote it. */
+static void sort_along(Arena *arena, Value *v, const char *pointer) {
+    size_t n;
+    char **tokens = str_split(arena, pointer, '/', &n);
+    sort_members(v);
+    for (size_t i = 1; i + 1 < n; i++) {
+        char *token = json_pointer_token(arena, tokens[i], strlen(tokens[i]));
+        v = value_is(v, VALUE_ARRAY) ? value_at(v, strtoul(token, NULL, 10)) : value_get(v, token);
+        sort_members(v);
+    }
 }
 
 static void write_go(Buf *out, const Value *v) {
@@ -56,8 +73,7 @@ static void write_go(Buf *out, const Value *v) {
 }
 
 static void sort_all(Value *v) {
-    if (value_is(v, VALUE_OBJECT) && v->len > 1)
-        qsort(v->members, v->len, sizeof *v->members, compare_names);
+    sort_members(v);
     VALUE_FOREACH_MEMBER (m, v)
         sort_all(m->value);
     Value *item;
@@ -73,11 +89,15 @@ static void write_patched(Buf *out, const DecodeInput *input, Arena *arena, cons
         write_go(out, patch);
         return;
     }
-    Value *copy = value_copy(arena, patched);
-    if (value_is(copy, VALUE_OBJECT) && copy->len > 1)
-        qsort(copy->members, copy->len, sizeof *copy->members, compare_names);
-    VALUE_FOREACH_MEMBER (m, copy)
-        sort_touched(m->value, value_get(input->patched_from, m->name));
+    Value *copy = value_copy(arena, patched), *operation;
+    sort_members(copy);
+    VALUE_FOREACH (operation, input->json_patch) {
+        sort_along(arena, copy, str_or(value_get_str(operation, "path"), ""));
+        sort_along(arena, copy, str_or(value_get_str(operation, "from"), ""));
+    }
+    if (!input->json_patch)
+        VALUE_FOREACH_MEMBER (m, copy)
+            sort_touched(m->value, value_get(input->patched_from, m->name));
     value_write_json(out, copy);
 }
 

@@ -224,8 +224,7 @@ static void check_result(const void *requests, FieldErrors *errors, const Value 
     check_share(errors, result, path);
 }
 
-static void check_result_config(const void *requests, FieldErrors *errors, const Value *config,
-                                const FieldPath *path) {
+static void check_result_config(const void *requests, FieldErrors *errors, const Value *config, const FieldPath *path) {
     static const char *const SOURCES[] = {"FromClaim", "FromClass", NULL};
     member_one_of(errors, config, "source", SOURCES, path);
     check_claim_config(requests, errors, config, path);
@@ -276,8 +275,7 @@ void device_claim_drop_statuses(Arena *arena, Value *claim, const Value *old) {
         value_set(arena, status, "devices", kept);
 }
 
-static void check_address(_unused_ const void *context, FieldErrors *errors, const Value *item,
-                          const FieldPath *path) {
+static void check_address(_unused_ const void *context, FieldErrors *errors, const Value *item, const FieldPath *path) {
     const char *text = str_or(value_str(item), "");
     char canonical[IP_TEXT_MAX];
     IpRange range;
@@ -304,8 +302,8 @@ static void check_network(FieldErrors *errors, const Value *data, const FieldPat
 /* `results`: the devices that the claim has. */
 static void check_device_status(const void *results, FieldErrors *errors, const Value *device, const FieldPath *path) {
     const Value *conditions = value_get(device, "conditions"), *data = value_get(device, "data");
-    FieldPath device_at = FIELD(path, "device"), conditions_at = FIELD(path, "conditions"), data_at = FIELD(path, "data"),
-              network_at = FIELD(path, "networkData");
+    FieldPath device_at = FIELD(path, "device"), conditions_at = FIELD(path, "conditions"),
+              data_at = FIELD(path, "data"), network_at = FIELD(path, "networkData");
     Value *id = device_id(errors->arena, device);
     device_driver_validate(errors, device, "driver", path);
     device_pool_validate(errors, device, "pool", path);

@@ -21,7 +21,7 @@
 #define KEY_MAX (63 + 1 + 32) /* of a domain, and of a name in it */
 
 #define ONE_OF_DEVICE                                                                                                  \
-    "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when `perDeviceNodeSelection` is set to "     \
+    "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when `perDeviceNodeSelection` is set to "    \
     "true in the ResourceSlice spec"
 #define ONE_OF_SLICE "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"
 
@@ -153,7 +153,8 @@ static void check_options(FieldErrors *errors, const Value *policy, const Quanti
         Quantity low = quantity_of(value_at(options, i - 1)), high = quantity_of(value_at(options, i));
         FieldPath item_at = FIELD_INDEX(&at, i);
         if (quantity_compare(&low, &high) > 0)
-            field_invalid_str(errors, &item_at, quantity_text(arena, &high), "values must be sorted in ascending order");
+            field_invalid_str(errors, &item_at, quantity_text(arena, &high),
+                              "values must be sorted in ascending order");
     }
     if (value_len(options) > OPTIONS_MAX)
         field_too_many(errors, &at, (int64_t)value_len(options), OPTIONS_MAX);
@@ -161,8 +162,8 @@ static void check_options(FieldErrors *errors, const Value *policy, const Quanti
         Quantity option = quantity_of(value_at(options, i));
         FieldPath item_at = FIELD_INDEX(&at, i);
         if (quantity_compare(&option, max) > 0)
-            field_invalid_str(errors, &item_at, quantity_text(arena, &option), "option is larger than capacity value: %s",
-                              quantity_text(arena, max));
+            field_invalid_str(errors, &item_at, quantity_text(arena, &option),
+                              "option is larger than capacity value: %s", quantity_text(arena, max));
         found |= quantity_compare(&option, &normal) == 0;
         for (size_t j = 0; j < i; j++) {
             Quantity other = quantity_of(value_at(options, j));
@@ -203,8 +204,8 @@ static void check_range_max(FieldErrors *errors, const Quantity *high, const Qua
 }
 
 static void check_range(FieldErrors *errors, const Value *policy, const Quantity *capacity, const FieldPath *path) {
-    const Value *range = value_get(policy, "validRange"), *min = value_get(range, "min"), *max = value_get(range, "max"),
-                *step = value_get(range, "step");
+    const Value *range = value_get(policy, "validRange"), *min = value_get(range, "min"),
+                *max = value_get(range, "max"), *step = value_get(range, "step");
     Arena *arena = errors->arena;
     Quantity normal = quantity_of(value_get(policy, "default")), low = quantity_of(min), high = quantity_of(max),
              by = quantity_of(step), next = low;
@@ -238,7 +239,8 @@ static void check_capacity(FieldErrors *errors, const Value *capacity, bool shar
     const Value *policy = value_get(capacity, "requestPolicy");
     Quantity value = quantity_of(value_get(capacity, "value"));
     FieldPath policy_at = FIELD(path, "requestPolicy"), default_at = FIELD(&policy_at, "default");
-    bool options = value_len(value_get(policy, "validValues")), range = value_is(value_get(policy, "validRange"), VALUE_OBJECT);
+    bool options = value_len(value_get(policy, "validValues")),
+         range = value_is(value_get(policy, "validRange"), VALUE_OBJECT);
     if (!value_is(policy, VALUE_OBJECT))
         return;
     if (!shared)
@@ -317,9 +319,10 @@ static void check_device_place(FieldErrors *errors, const Value *device, bool ea
     _cleanup_buf_ Buf set = BUF_INIT(256);
     if (!each) {
         if (value_get(device, "nodeName") || value_get(device, "nodeSelector") || value_get(device, "allNodes"))
-            field_invalid(errors, path, NULL,
-                          "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set "
-                          "to true in the ResourceSlice spec");
+            field_invalid(
+                errors, path, NULL,
+                "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set "
+                "to true in the ResourceSlice spec");
         return;
     }
     size_t n = check_where(errors, device, "must not be empty", false, &set, path);

@@ -10,7 +10,6 @@
 
 #include <limits.h>
 
-
 /* What a PEM text holds: its first block of the wanted kind, and the kinds that stood before it. */
 typedef struct Found {
     Buf skipped; /* "A B" */
@@ -25,7 +24,8 @@ static void found_done(Found *found) {
     OPENSSL_clear_free(found->der, (size_t)found->len);
 }
 #define _cleanup_found_ _cleanup_(found_done)
-#define FOUND_INIT {.skipped = BUF_INIT(4096)}
+#define FOUND_INIT                                                                                                     \
+    { .skipped = BUF_INIT(4096) }
 
 static bool is_certificate(const char *name) {
     return streq(name, "CERTIFICATE");

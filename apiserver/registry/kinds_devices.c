@@ -50,8 +50,9 @@ static void claim_validate_status_update(_unused_ StrategyContext *context, cons
 
 static void check_template(FieldErrors *errors, const Value *template) {
     const Value *spec = value_get(template, "spec"), *meta = value_get(spec, "metadata");
-    FieldPath outer_at = FIELD(NULL, "spec"), meta_at = FIELD(&outer_at, "metadata"), spec_at = FIELD(&outer_at, "spec"),
-              labels_at = FIELD(&meta_at, "labels"), annotations_at = FIELD(&meta_at, "annotations");
+    FieldPath outer_at = FIELD(NULL, "spec"), meta_at = FIELD(&outer_at, "metadata"),
+              spec_at = FIELD(&outer_at, "spec"), labels_at = FIELD(&meta_at, "labels"),
+              annotations_at = FIELD(&meta_at, "annotations");
     annotations_validate(errors, value_get(meta, "annotations"), &annotations_at);
     field_check_labels(errors, &labels_at, value_get(meta, "labels"));
     device_claim_spec_validate(errors, value_get(spec, "spec"), &spec_at);

@@ -45,6 +45,8 @@ typedef struct ProtobufItems {
 int protobuf_encode_list(Buf *out, const Schema *schema, const Value *v, const ProtobufItems *items,
                          const char *api_version, const char *kind);
 
+/* A token of a JSON pointer without ~1 and ~0. */
+char *json_pointer_token(Arena *arena, const char *s, size_t n);
 /* Patches: each returns a new tree in *ret; `original` is not changed. */
 int json_patch_apply(Arena *arena, const Value *original, const Value *patch, Value **ret,
                      ApiError *err);                                                         /* RFC 6902 */

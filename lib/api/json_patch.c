@@ -27,8 +27,7 @@ static int refuse(Patcher *patcher, char *message) {
     return -EINVAL;
 }
 
-/* The token without ~1 and ~0. */
-static char *token_decode(Arena *arena, const char *s, size_t n) {
+char *json_pointer_token(Arena *arena, const char *s, size_t n) {
     char *out = arena_strndup(arena, s, n), *to = out;
     for (const char *p = out; *p; p++) {
         if (p[0] == '~' && (p[1] == '0' || p[1] == '1')) {
@@ -76,7 +75,7 @@ static Place find_place(Patcher *patcher, const char *path) {
     for (const char *p = path + 1;;) {
         place.depth++;
         size_t n = strcspn(p, "/");
-        char *token = token_decode(patcher->arena, p, n);
+        char *token = json_pointer_token(patcher->arena, p, n);
         if (!p[n]) {
             place.key = token;
             break;

@@ -297,10 +297,15 @@ static void configurations_are_checked(void **state _unused_) {
                        parse(arena, "{\"spec\":{\"containers\":[{\"name\":\"c\",\"tty\":\"no\",\"x\":1}]}}")),
         "errors:\n  .spec.containers[name=\"c\"].tty: expected boolean, got &value.valueUnstructured{Value:\"no\"}\n"
         "  .spec.containers[name=\"c\"].x: field not declared in schema");
-    assert_string_equal(
-        typed_validate(arena, pod, parse(arena, "{\"spec\":{\"containers\":[{\"image\":\"c\"}]}}")),
-        ".spec.containers: element 0: associative list with keys has an element that omits all key fields "
-        "[\"name\"] (and doesn't have default values for any key fields)");
+    assert_string_equal(typed_validate(arena, schema_by_name("io.k8s.api.core.v1.ServiceAccount"),
+                                       parse(arena, "{\"secrets\":[{\"kind\":\"c\"}]}")),
+                        ".secrets: element 0: associative list with keys has an element that omits all key fields "
+                        "[\"name\"] (and doesn't have default values for any key fields)");
+    /* A key that Go always writes is "" when it is left out. */
+    assert_null(typed_validate(arena, pod, parse(arena, "{\"spec\":{\"containers\":[{\"image\":\"c\"}]}}")));
+    /* The first member that is not declared ends the look at its object. */
+    assert_string_equal(typed_validate(arena, pod, parse(arena, "{\"spec\":{\"x\":1,\"y\":1,\"priority\":\"z\"}}")),
+                        ".spec.x: field not declared in schema");
 }
 
 int main(void) {
