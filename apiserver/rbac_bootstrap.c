@@ -1,5 +1,7 @@
+#define LOG_COMPONENT "rbac"
 #include "apiserver/rbac_bootstrap.h"
-#include "apiserver/bootstrap.h"
+#include "apiserver/rbac_reconcile.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "loop/pool.h"
 
@@ -7,8 +9,10 @@
 #include <pthread.h>
 
 #define RBAC "rbac.authorization.k8s.io"
-#define OBJECT_MAX (256 * 1024)
-#define WRITERS 16 /* writes that wait for the disk together */
+#define AUTOUPDATE "rbac.authorization.kubernetes.io/autoupdate"
+#define CONTROLLERS "lighter:controllers" /* a role and its binding */
+#define TRIES 4                           /* when others write the same */
+#define WRITERS 16                        /* writes that wait for the disk together */
 
 static Value *list_of(Arena *arena, const char *text) {
     Value *list = value_array(arena);
@@ -43,7 +47,7 @@ static char *aggregate_label(Arena *arena, const char *to) {
 static Value *head_of(Arena *arena, const char *kind, const char *name, const char *aggregate_to) {
     Value *v = api_value_new(arena, RBAC "/v1", kind), *meta = value_object(arena), *labels = value_object(arena),
           *annotations = value_object(arena);
-    value_set_str(arena, annotations, "rbac.authorization.kubernetes.io/autoupdate", "true");
+    value_set_str(arena, annotations, AUTOUPDATE, "true");
     value_set_str(arena, labels, "kubernetes.io/bootstrapping", "rbac-defaults");
     if (aggregate_to)
         value_set_str(arena, labels, aggregate_label(arena, aggregate_to), "true");
@@ -73,6 +77,16 @@ static Value *role_of(Arena *arena, const RbacRole *role) {
     value_set(arena, v, "rules", rules);
     if (role->gathers)
         value_set(arena, v, "aggregationRule", aggregation_of(arena, role->gathers));
+    return v;
+}
+
+/* Our controllers have one account, where the reference's have one each: it may do what all of theirs may. */
+static Value *controllers_role(Arena *arena) {
+    Value *v = head_of(arena, "ClusterRole", CONTROLLERS, NULL), *rules = value_array(arena);
+    for (const RbacRule *row = rbac_rules; row->role; row++)
+        if (str_has_prefix(row->role, "system:controller:") && !row->ns)
+            value_append(arena, rules, rule_of(arena, row));
+    value_set(arena, v, "rules", rules);
     return v;
 }
 
@@ -110,23 +124,112 @@ typedef struct Bootstrap {
     int result;
 } Bootstrap;
 
-typedef struct Job {
+typedef struct Job { /* a row; none: the role of our controllers */
     Bootstrap *bootstrap;
     const RbacRole *role;
     const RbacBinding *binding;
 } Job;
 
+typedef struct Task { /* one object to be put right */
+    ApiCore *core;
+    Arena *arena;
+    const char *plural, *ns, *name;
+    const Value *wanted;
+} Task;
+
+static int execute(const Task *task, ApiVerb verb, const Value *body, Object **ret, ApiError *err) {
+    static const char *const groups[] = {"system:masters", "system:authenticated", NULL};
+    static const UserInfo user = {.name = "system:apiserver", .groups = groups};
+    _cleanup_api_response_ ApiResponse response = {0};
+    ApiRequest request = {
+        .verb = verb,
+        .resource = resource_find(RBAC, "v1", task->plural),
+        .ns = task->ns,
+        .name = verb == API_CREATE ? NULL : task->name,
+        .user = &user,
+        .user_agent = "kube-apiserver",
+        .arena = task->arena,
+        .body = body,
+    };
+    int r = api_execute(task->core, &request, NULL, &response, err);
+    if (r == 0 && ret)
+        *ret = TAKE_PTR(response.object);
+    return r;
+}
+
+/* Deletes the one that was looked at, and makes it anew. */
+static int recreate(const Task *task, const Object *old, ApiError *err) {
+    Value *options = api_value_new(task->arena, "v1", "DeleteOptions"),
+          *conditions = value_ensure_object(task->arena, options, "preconditions");
+    value_set_str(task->arena, conditions, "uid", object_uid(old));
+    int r = execute(task, API_DELETE, options, NULL, err);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    api_error_done(err);
+    *err = (ApiError){0};
+    return execute(task, API_CREATE, task->wanted, NULL, err);
+}
+
+/* One look, and what follows from it. -ESTALE, -EEXIST and -ENOENT: somebody wrote in between. */
+static int put_right(const Task *task, ApiError *err) {
+    _cleanup_object_ Object *old = NULL;
+    int r = execute(task, API_GET, NULL, &old, err);
+    if (r == -ENOENT) {
+        api_error_done(err);
+        *err = (ApiError){0};
+        return execute(task, API_CREATE, task->wanted, NULL, err);
+    }
+    if (r < 0)
+        return r;
+    Value *have = object_value(old, task->arena);
+    bool role = !str_has_suffix(task->plural, "bindings");
+    switch ((role ? rbac_reconcile_role : rbac_reconcile_binding)(task->arena, task->wanted, have)) {
+    case RBAC_SAME:
+        return 0;
+    case RBAC_PROTECTED:
+        log_warn("%s %s lacks what it should have, and stays so: " AUTOUPDATE " is \"false\"", task->plural,
+                 task->name);
+        return 0;
+    case RBAC_UPDATE:
+        return execute(task, API_UPDATE, have, NULL, err);
+    case RBAC_RECREATE:
+        return recreate(task, old, err);
+    }
+    return -EINVAL;
+}
+
+static int reconcile(const Task *task) {
+    int r = -ESTALE;
+    for (int i = 0; i < TRIES && (r == -ESTALE || r == -EEXIST || r == -ENOENT); i++) {
+        _cleanup_api_error_ ApiError err = {0};
+        r = put_right(task, &err);
+        if (r < 0)
+            log_info("cannot write %s %s: %s", task->plural, task->name, str_or(err.message, strerror(-r)));
+    }
+    return r;
+}
+
 static void run_job(void *userdata) {
     Job *job = userdata;
     _cleanup_arena_ Arena *arena = arena_new(0);
-    _cleanup_buf_ Buf json = BUF_INIT(OBJECT_MAX);
-    const char *name = job->role ? job->role->name : job->binding->name,
-               *ns = job->role ? job->role->ns : job->binding->ns;
-    const char *plural = job->role ? (ns ? "roles" : "clusterroles") : ns ? "rolebindings" : "clusterrolebindings";
-    value_write_json(&json, job->role ? role_of(arena, job->role) : binding_of(arena, job->binding));
-    int r =
-        json.failed ? -EFBIG : bootstrap_ensure(job->bootstrap->core, RBAC, "v1", plural, ns, name, json.data, false);
+    const char *ns = job->binding ? job->binding->ns : job->role ? job->role->ns : NULL;
+    Task task = {
+        .core = job->bootstrap->core,
+        .arena = arena,
+        .plural = job->binding ? (ns ? "rolebindings" : "clusterrolebindings")
+                  : ns         ? "roles"
+                               : "clusterroles",
+        .ns = ns,
+        .name = job->binding ? job->binding->name
+                : job->role  ? job->role->name
+                             : CONTROLLERS,
+        .wanted = job->binding ? binding_of(arena, job->binding)
+                  : job->role  ? role_of(arena, job->role)
+                               : controllers_role(arena),
+    };
+    int r = reconcile(&task);
     if (r < 0) {
+        log_error("%s %s is not as it should be: %s", task.plural, task.name, strerror(-r));
         pthread_mutex_lock(&job->bootstrap->lock);
         job->bootstrap->result = job->bootstrap->result ? job->bootstrap->result : r;
         pthread_mutex_unlock(&job->bootstrap->lock);
@@ -142,13 +245,18 @@ static void submit(Pool *pool, Job job) {
 }
 
 int rbac_bootstrap(ApiCore *core) {
+    static const RbacBinding own[] = {
+        {CONTROLLERS, NULL, "ClusterRole", CONTROLLERS, "User", "system:kube-controller-manager", NULL}, {NULL}};
+    static const RbacBinding *const tables[] = {rbac_bindings, own};
     Bootstrap bootstrap = {.core = core, .lock = PTHREAD_MUTEX_INITIALIZER};
     Pool *pool = pool_new("rbac", WRITERS, 1024);
     for (const RbacRole *role = rbac_roles; role->name; role++)
         submit(pool, (Job){&bootstrap, role, NULL});
-    for (const RbacBinding *row = rbac_bindings, *last = NULL; row->name; last = row++)
-        if (!last || !streq(last->name, row->name) || !streq_null(last->ns, row->ns))
-            submit(pool, (Job){&bootstrap, NULL, row});
+    submit(pool, (Job){&bootstrap, NULL, NULL});
+    for (size_t i = 0; i < ELEMENTSOF(tables); i++)
+        for (const RbacBinding *row = tables[i], *last = NULL; row->name; last = row++)
+            if (!last || !streq(last->name, row->name) || !streq_null(last->ns, row->ns))
+                submit(pool, (Job){&bootstrap, NULL, row});
     pool_free(pool); /* waits */
     pthread_mutex_destroy(&bootstrap.lock);
     return bootstrap.result;

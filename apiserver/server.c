@@ -7,6 +7,7 @@
 #include "apiserver/cluster_pki.h"
 #include "apiserver/custom_definitions.h"
 #include "apiserver/event_ttl.h"
+#include "apiserver/filters/escalation.h"
 #include "apiserver/handlers/aggregate.h"
 #include "apiserver/kubernetes_service.h"
 #include "apiserver/metrics.h"
@@ -290,6 +291,13 @@ static int open_admission(ApiServer *server, const ApiServerConfig *config) {
     return r;
 }
 
+static AdmissionHooks hooks_of(ApiServer *server) {
+    AdmissionHooks hooks = admission_hooks(server->admission);
+    hooks.guard = escalation_guard;
+    hooks.guard_userdata = server->authorizer;
+    return hooks;
+}
+
 static void open_core(ApiServer *server) {
     server->custom = custom_resources_new(server->webhooks);
     ApiCoreConfig core = {
@@ -298,7 +306,7 @@ static void open_core(ApiServer *server) {
         .settings = {.service_cluster_ip_range = server->service_range,
                      .node_port_first = 30000,
                      .node_port_last = 32767},
-        .admission = admission_hooks(server->admission),
+        .admission = hooks_of(server),
         .token_key = server->token_key,
         .issuer = ISSUER,
         .audiences = server->audiences,

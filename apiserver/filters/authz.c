@@ -20,7 +20,7 @@ int authorizer_new(Store *store, Authorizer **ret) {
     authorizer->store = store;
     authorizer->rbac = rbac_new(store);
     authorizer->arena = arena_new(0);
-    authorizer->node_rules = policy_rules(authorizer->arena, "system:node");
+    authorizer->node_rules = node_rules(authorizer->arena);
     *ret = authorizer;
     return 0;
 }

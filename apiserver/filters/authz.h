@@ -1,6 +1,6 @@
 /* Authorization: may this user do this? A table of authorizers is asked in order until one allows; none does: 403 in
  * the reference's words. system:masters may do everything; a node what its pods need (Node authorizer); everyone else
- * what roles and bindings give (RBAC), those in the store and the built-in ones of the components. Any thread. */
+ * what roles and bindings give (RBAC). Any thread. */
 #pragma once
 
 #include "api/selector.h"

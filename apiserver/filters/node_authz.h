@@ -6,6 +6,8 @@
 
 /* The node that this user is; NULL: not a node. */
 const char *node_identity(const UserInfo *user);
-/* `rules`: what every node may do beside (policy role system:node). Not allowed: *ret_reason in the arena. */
+/* What every node may do, whatever its pods: as in ClusterRole.rules. */
+Value *node_rules(Arena *arena);
+/* `rules`: node_rules, kept. Not allowed: *ret_reason in the arena. */
 bool node_allows(Store *store, const Value *rules, const AuthzAttributes *attributes, Arena *arena,
                  const char **ret_reason);

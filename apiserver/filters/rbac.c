@@ -15,9 +15,7 @@ static const char *const plurals[TABLES] = {"roles", "clusterroles", "rolebindin
 
 struct Rbac {
     Store *store;
-    Arena *built_in;
-    StrMap *built_in_roles; /* name to rules, in built_in */
-    pthread_rwlock_t lock;  /* over all below */
+    pthread_rwlock_t lock; /* over all below */
     uint64_t seen[TABLES];
     bool fresh;
     Arena *arena;          /* what was read */
@@ -33,11 +31,6 @@ static const Resource *table_row(int table) {
 Rbac *rbac_new(Store *store) {
     Rbac *rbac = NEW0(Rbac);
     rbac->store = store;
-    rbac->built_in = arena_new(0);
-    rbac->built_in_roles = strmap_new(NULL);
-    for (size_t i = 0; i < policy_n_rows; i++)
-        if (!strmap_get(rbac->built_in_roles, policy_rows[i].role))
-            strmap_put(rbac->built_in_roles, policy_rows[i].role, policy_rules(rbac->built_in, policy_rows[i].role));
     pthread_rwlock_init(&rbac->lock, NULL);
     return rbac;
 }
@@ -54,8 +47,6 @@ void rbac_free(Rbac *rbac) {
     if (!rbac)
         return;
     forget(rbac);
-    strmap_free(rbac->built_in_roles);
-    arena_free(rbac->built_in);
     pthread_rwlock_destroy(&rbac->lock);
     free(rbac);
 }
@@ -77,7 +68,7 @@ static void keep_object(Rbac *rbac, int table, const Object *object) {
     }
 }
 
-/* Reads everything again. On failure nobody but those with built-in rights gets in. */
+/* Reads everything again. On failure nobody gets in whom no other authorizer lets. */
 static void read_all(Rbac *rbac) {
     forget(rbac);
     rbac->arena = arena_new(0);
@@ -202,8 +193,6 @@ static const Value *rules_of(const Rbac *rbac, const Value *binding, const char 
     bool cluster = streq(kind, "ClusterRole");
     _cleanup_free_ char *key = cluster ? xstrdup(name) : xasprintf("%s/%s", ns, name);
     const Value *rules = strmap_get(rbac->roles, key);
-    if (!rules && cluster)
-        rules = strmap_get(rbac->built_in_roles, name);
     if (!rules)
         buf_printf(problems, "%s%s." RBAC_GROUP " \"%s\" not found", problems->len ? ", " : "",
                    cluster ? "clusterrole" : "role", name);
@@ -221,23 +210,7 @@ static bool bindings_allow(const Rbac *rbac, const Value *bindings, const char *
     return false;
 }
 
-static bool built_in_applies(const PolicyBinding *binding, const UserInfo *user) {
-    return streq(binding->kind, "User") ? streq(binding->subject, user->name) : user_in_group(user, binding->subject);
-}
-
-static bool built_in_allows(const Rbac *rbac, const AuthzAttributes *attributes) {
-    for (size_t i = 0; i < policy_n_bindings; i++) {
-        const PolicyBinding *binding = &policy_bindings[i];
-        if (built_in_applies(binding, attributes->user) &&
-            rbac_rules_allow(strmap_get(rbac->built_in_roles, binding->role), attributes))
-            return true;
-    }
-    return false;
-}
-
 bool rbac_allows(Rbac *rbac, const AuthzAttributes *attributes, Arena *arena, const char **ret_reason) {
-    if (built_in_allows(rbac, attributes))
-        return true;
     _cleanup_buf_ Buf problems = BUF_INIT(16 * 1024);
     const char *ns = str_or(attributes->ns, "");
     lock_fresh(rbac);
@@ -267,9 +240,6 @@ static void add_bound_rules(const Rbac *rbac, const Value *bindings, const char 
 
 Value *rbac_user_rules(Rbac *rbac, const UserInfo *user, const char *ns, Arena *arena, Buf *problems) {
     Value *all = value_array(arena);
-    for (size_t i = 0; i < policy_n_bindings; i++)
-        if (built_in_applies(&policy_bindings[i], user))
-            add_rules(arena, all, strmap_get(rbac->built_in_roles, policy_bindings[i].role));
     lock_fresh(rbac);
     add_bound_rules(rbac, rbac->cluster_role_bindings, "", user, arena, all, problems);
     if (*ns)

@@ -1,5 +1,5 @@
-/* Role based access control: the roles and bindings of the store and the built-in ones, read once and again whenever
- * one changes. Any thread. */
+/* Role based access control: the roles and bindings of the store, read once and again whenever one changes. Any
+ * thread. */
 #pragma once
 
 #include "apiserver/filters/authz.h"
@@ -15,16 +15,3 @@ bool rbac_allows(Rbac *rbac, const AuthzAttributes *attributes, Arena *arena, co
 Value *rbac_user_rules(Rbac *rbac, const UserInfo *user, const char *ns, Arena *arena, Buf *problems);
 /* Does one of the rules (as in ClusterRole.rules) allow it? */
 bool rbac_rules_allow(const Value *rules, const AuthzAttributes *attributes);
-
-/* Built-in policy (policy.c). A row is one rule; lists are separated by commas, NULL is none. */
-typedef struct PolicyRow {
-    const char *role, *verbs, *groups, *resources, *names, *urls;
-} PolicyRow;
-extern const PolicyRow policy_rows[];
-extern const size_t policy_n_rows;
-typedef struct PolicyBinding {
-    const char *role, *kind, *subject; /* kind: User or Group */
-} PolicyBinding;
-extern const PolicyBinding policy_bindings[];
-extern const size_t policy_n_bindings;
-Value *policy_rules(Arena *arena, const char *role); /* as ClusterRole.rules */

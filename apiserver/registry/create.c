@@ -13,7 +13,8 @@ int engine_admit(RegistryCall *call, AdmissionOperation operation, bool validate
                  const char *name, ApiError *err) {
     const AdmissionHooks *hooks = registry_admission(call->registry);
     int (*hook)(void *, AdmissionRequest *, ApiError *) = validate ? hooks->validate : hooks->mutate;
-    if (!hook)
+    bool guarded = !validate && hooks->guard;
+    if (!hook && !guarded)
         return 0;
     AdmissionRequest request = {
         .operation = operation,
@@ -27,7 +28,8 @@ int engine_admit(RegistryCall *call, AdmissionOperation operation, bool validate
         .strategy = &call->context,
         .custom = registry_custom(call->registry),
     };
-    return hook(hooks->userdata, &request, err);
+    int r = hook ? hook(hooks->userdata, &request, err) : 0;
+    return r == 0 && guarded ? hooks->guard(hooks->guard_userdata, &request, err) : r;
 }
 
 int registry_admit_create(RegistryCall *call, Value *object, const char *name, ApiError *err) {

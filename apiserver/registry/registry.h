@@ -46,6 +46,9 @@ typedef struct AdmissionHooks {
     int (*mutate)(void *userdata, AdmissionRequest *request, ApiError *err);
     int (*validate)(void *userdata, AdmissionRequest *request, ApiError *err);
     void *userdata;
+    /* After all that change the object, and before anything looks whether it is valid: may the user write this? */
+    int (*guard)(void *userdata, AdmissionRequest *request, ApiError *err);
+    void *guard_userdata;
 } AdmissionHooks;
 
 typedef struct RegistryConfig {

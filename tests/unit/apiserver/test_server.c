@@ -485,6 +485,97 @@ static void test_restart(void **state) {
     assert_string_equal(object_uid(again), object_uid(made));
 }
 
+static Object *create_rbac(World *world, Client *client, const char *plural, const char *json, int result,
+                           const char *message) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_error_ ApiError err = {0};
+    Object *made = NULL;
+    (void)world;
+    int r = client_create(client, resource_find("rbac.authorization.k8s.io", "v1", plural), "", parse(arena, json),
+                          &made, &err);
+    assert_int_equal(r, result);
+    if (message)
+        assert_string_equal(err.message, message);
+    return made;
+}
+
+#define RBAC_HEAD(kind, name)                                                                                          \
+    "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"" kind "\",\"metadata\":{\"name\":\"" name "\"},"
+#define RBAC_ROLE(name, rule) RBAC_HEAD("ClusterRole", name) "\"rules\":[" rule "]}"
+#define RBAC_BINDING(name, role, user)                                                                                 \
+    RBAC_HEAD("ClusterRoleBinding", name)                                                                              \
+    "\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"ClusterRole\",\"name\":\"" role                \
+    "\"},\"subjects\":[{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"User\",\"name\":\"" user "\"}]}"
+#define RBAC_RULE(group, resource, verb)                                                                               \
+    "{\"apiGroups\":[\"" group "\"],\"resources\":[\"" resource "\"],\"verbs\":[\"" verb "\"]}"
+#define RBAC_GROUP "rbac.authorization.k8s.io"
+
+/* Who may write roles gives nobody what is not theirs, unless they may escalate or bind. */
+static void test_escalation(void **state) {
+    World *world = *state;
+    static const char *const groups[] = {"g", NULL};
+    static const UserInfo eve = {.name = "eve", .groups = groups};
+    Client *client = apiserver_local_client(world->server, &eve, "unit/1");
+    const struct {
+        bool by_eve;
+        const char *plural, *json;
+        int result;
+        const char *message;
+    } steps[] = {
+        {false, "clusterroles", RBAC_ROLE("own", RBAC_RULE("", "pods", "get")), 0, NULL},
+        {false, "clusterrolebindings", RBAC_BINDING("own", "own", "eve"), 0, NULL},
+        {true, "clusterroles", RBAC_ROLE("same", RBAC_RULE("", "pods", "get")), 0, NULL},
+        {true, "clusterroles", RBAC_ROLE("more", RBAC_RULE("", "pods", "delete")), -EACCES,
+         "clusterroles.rbac.authorization.k8s.io \"more\" is forbidden: user \"eve\" (groups=[\"g\"]) is attempting to "
+         "grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\"]}"},
+        {true, "clusterroles",
+         RBAC_HEAD("ClusterRole", "gathers") "\"rules\":[],\"aggregationRule\":{\"clusterRoleSelectors\":[{}]}}",
+         -EACCES,
+         "clusterroles.rbac.authorization.k8s.io \"gathers\" is forbidden: must have cluster-admin privileges to use "
+         "the "
+         "aggregationRule"},
+        {true, "clusterrolebindings", RBAC_BINDING("same", "same", "mallory"), 0, NULL},
+        {true, "clusterrolebindings", RBAC_BINDING("all", "cluster-admin", "eve"), -EACCES, NULL},
+        {true, "clusterrolebindings", RBAC_BINDING("none", "absent", "eve"), -ENOENT,
+         "clusterroles.rbac.authorization.k8s.io \"absent\" not found"},
+        {false, "clusterroles",
+         RBAC_ROLE("may",
+                   RBAC_RULE(RBAC_GROUP, "clusterroles", "escalate") "," RBAC_RULE(RBAC_GROUP, "clusterroles", "bind")),
+         0, NULL},
+        {false, "clusterrolebindings", RBAC_BINDING("may", "may", "eve"), 0, NULL},
+        {true, "clusterroles", RBAC_ROLE("more", RBAC_RULE("", "pods", "delete")), 0, NULL},
+        {true, "clusterrolebindings", RBAC_BINDING("all", "cluster-admin", "eve"), 0, NULL},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(steps); i++)
+        object_unref(create_rbac(world, steps[i].by_eve ? client : world->local, steps[i].plural, steps[i].json,
+                                 steps[i].result, steps[i].message));
+    client_free(client);
+}
+
+/* A start puts right what every cluster has, and leaves it alone when it is. */
+static void test_roles_are_put_right(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Resource *bindings = resource_find("rbac.authorization.k8s.io", "v1", "clusterrolebindings");
+    uint64_t revisions[2];
+    _cleanup_object_ Object *changed = NULL;
+    assert_int_equal(client_patch(world->local, bindings, "", "system:node-proxier", NULL, PATCH_MERGE,
+                                  parse(arena, "{\"subjects\":null}"), &changed, NULL),
+                     0);
+    for (size_t i = 0; i < ELEMENTSOF(revisions); i++) {
+        _cleanup_object_ Object *binding = NULL;
+        stop(world);
+        start(world);
+        assert_int_equal(client_get(world->local, bindings, "", "system:node-proxier", &binding, NULL), 0);
+        Value *subjects = value_get(object_value(binding, arena), "subjects");
+        assert_int_equal(value_len(subjects), 1);
+        assert_string_equal(value_get_str(value_at(subjects, 0), "name"), "system:kube-proxy");
+        revisions[i] = object_revision(binding);
+    }
+    assert_true(revisions[0] > object_revision(changed));
+    assert_int_equal(revisions[0], revisions[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life),
@@ -502,6 +593,8 @@ int main(void) {
         cmocka_unit_test(test_endpoints_of_the_server),
         cmocka_unit_test(test_cluster_address),
         cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_escalation),
+        cmocka_unit_test(test_roles_are_put_right),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -293,10 +293,23 @@ static void refuses_in_the_reference_words(void **state) {
         assert_string_equal(err.message, cases[i].message);
     }
     static const char *const open[] = {"/livez", "/readyz", "/healthz", "/version"};
-    for (size_t i = 0; i < ELEMENTSOF(open); i++) {
-        _cleanup_api_error_ ApiError err = {0};
-        AuthzAttributes asked = {.user = nobody, .verb = "get", .path = open[i]};
-        assert_int_equal(authorize(fixture->authorizer, &asked, &err), 0);
+    for (int granted = 0; granted < 2; granted++) { /* by a role alone: nothing is open by itself */
+        for (size_t i = 0; i < ELEMENTSOF(open); i++) {
+            _cleanup_api_error_ ApiError err = {0};
+            AuthzAttributes asked = {.user = nobody, .verb = "get", .path = open[i]};
+            assert_int_equal(authorize(fixture->authorizer, &asked, &err), granted ? 0 : -EACCES);
+        }
+        if (granted)
+            break;
+        add(fixture, "rbac.authorization.k8s.io", "clusterroles",
+            "{\"kind\":\"ClusterRole\",\"apiVersion\":\"rbac.authorization.k8s.io/"
+            "v1\",\"metadata\":{\"name\":\"info\"},"
+            "\"rules\":[{\"verbs\":[\"get\"],\"nonResourceURLs\":[\"/livez\",\"/readyz\",\"/healthz\",\"/"
+            "version\"]}]}");
+        add(fixture, "rbac.authorization.k8s.io", "clusterrolebindings",
+            "{\"kind\":\"ClusterRoleBinding\",\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"metadata\":{\"name\":"
+            "\"info\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"ClusterRole\",\"name\":"
+            "\"info\"},\"subjects\":[{\"kind\":\"Group\",\"name\":\"system:unauthenticated\"}]}");
     }
     assert_true(may(fixture, who(fixture, "t0k"), "delete", "", "nodes", NULL, NULL, "n", NULL));
 }
