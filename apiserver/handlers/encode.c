@@ -95,6 +95,17 @@ static Value *view_of(Arena *arena, const Media *media, const Resource *resource
     return table;
 }
 
+bool encode_is_stored_protobuf(const Media *media, const Resource *resource) {
+    return media->form == MEDIA_PROTOBUF && media->as == AS_OBJECT && is_stored_form(resource) && resource->schema;
+}
+
+static int write_stored_protobuf(Arena *arena, const Resource *resource, const Object *object, Buf *out) {
+    size_t len;
+    const char *json = object_json(object, &len);
+    return protobuf_encode_stored(out, resource->schema, json, len, resource_api_version(arena, resource),
+                                  resource->kind);
+}
+
 int encode_object(Arena *arena, const Media *media, const Resource *resource, Object *object, HttpBytes *ret) {
     size_t len;
     const char *json = object_json(object, &len);
@@ -103,6 +114,13 @@ int encode_object(Arena *arena, const Media *media, const Resource *resource, Ob
         buf_append(&out, json, len);
         buf_putc(&out, '\n');
         return finish(&out, ret);
+    }
+    if (encode_is_stored_protobuf(media, resource)) {
+        Buf out = BUF_INIT(ENCODE_MAX);
+        int r = write_stored_protobuf(arena, resource, object, &out);
+        if (r < 0)
+            buf_done(&out);
+        return r < 0 ? r : finish(&out, ret);
     }
     const Schema *schema;
     Value *v = view_of(arena, media, resource, object, &schema);
@@ -220,6 +238,11 @@ static const Value *next_item(void *userdata) {
     return item_tree(items->scratch, items->resource, items->list->items[items->next++]);
 }
 
+static const char *next_stored_item(void *userdata, size_t *ret_len) {
+    ListItems *items = userdata;
+    return items->next == items->list->n ? NULL : object_json(items->list->items[items->next++], ret_len);
+}
+
 /* The schema of the list stands beside its items' in the tables: io.k8s.api.core.v1.Pod has io.k8s.api.core.v1.PodList.
  */
 static int encode_list_protobuf(Arena *arena, const Resource *resource, const ObjectList *list, HttpBytes *ret) {
@@ -233,8 +256,10 @@ static int encode_list_protobuf(Arena *arena, const Resource *resource, const Ob
     ListItems items = {.resource = resource, .list = list, .scratch = scratch};
     Value *v = value_object(arena);
     value_set(arena, v, "metadata", list_meta(arena, list));
-    int r = protobuf_encode_list(&out, schema, v, &(ProtobufItems){.next = next_item, .userdata = &items},
-                                 resource_api_version(arena, resource), resource->list_kind);
+    ProtobufItems source = {.next = next_item, .userdata = &items};
+    if (is_stored_form(resource))
+        source.next_json = next_stored_item;
+    int r = protobuf_encode_list(&out, schema, v, &source, resource_api_version(arena, resource), resource->list_kind);
     if (r < 0) {
         buf_done(&out);
         return r;
@@ -282,25 +307,31 @@ static void put_be32(Buf *out, uint32_t n) {
     buf_append(out, b, 4);
 }
 
-static void put_bytes_field(Buf *out, int number, const void *p, size_t n) {
-    buf_putc(out, (char)(number << 3 | 2));
-    for (size_t left = n;; left >>= 7) {
-        buf_putc(out, (char)((left & 0x7f) | (left > 0x7f ? 0x80 : 0)));
-        if (left <= 0x7f)
-            break;
-    }
-    buf_append(out, p, n);
+/* The key and length of a field of bytes; how many bytes these are. */
+#define FIELD_HEAD_MAX 11
+static size_t field_head(unsigned char to[FIELD_HEAD_MAX], int number, size_t n) {
+    size_t used = 0;
+    to[used++] = (unsigned char)(number << 3 | 2);
+    for (; n > 0x7f; n >>= 7)
+        to[used++] = (unsigned char)(n | 0x80);
+    to[used++] = (unsigned char)n;
+    return used;
 }
 
 /* metav1.WatchEvent {type = 1; object = 2 {raw = 1}}, length in front; the object's envelope is in `raw`. */
 static int frame_protobuf(const char *type, const Buf *object, HttpBytes *ret) {
-    _cleanup_buf_ Buf extension = BUF_INIT(ENCODE_MAX), event = BUF_INIT(ENCODE_MAX);
+    unsigned char of_type[FIELD_HEAD_MAX], of_extension[FIELD_HEAD_MAX], of_raw[FIELD_HEAD_MAX];
+    size_t type_len = strlen(type), n_type = field_head(of_type, 1, type_len),
+           n_raw = field_head(of_raw, 1, object->len), n_extension = field_head(of_extension, 2, n_raw + object->len),
+           total = n_type + type_len + n_extension + n_raw + object->len;
     Buf out = BUF_INIT(ENCODE_MAX);
-    put_bytes_field(&extension, 1, object->data, object->len);
-    put_bytes_field(&event, 1, type, strlen(type));
-    put_bytes_field(&event, 2, extension.data, extension.len);
-    put_be32(&out, (uint32_t)event.len);
-    buf_append(&out, event.data, event.len);
+    buf_reserve(&out, 4 + total);
+    put_be32(&out, (uint32_t)total);
+    buf_append(&out, of_type, n_type);
+    buf_append(&out, type, type_len);
+    buf_append(&out, of_extension, n_extension);
+    buf_append(&out, of_raw, n_raw);
+    buf_append(&out, object->data, object->len);
     return finish(&out, ret);
 }
 
@@ -324,6 +355,12 @@ int encode_event(const Media *media, const Resource *resource, const char *type,
     if (media->form == MEDIA_JSON && media->as == AS_OBJECT && is_stored_form(resource))
         return event_by_bytes(type, object, ret, ret_n);
     _cleanup_arena_ Arena *arena = arena_new(0);
+    *ret_n = 1;
+    if (encode_is_stored_protobuf(media, resource)) {
+        _cleanup_buf_ Buf out = BUF_INIT(ENCODE_MAX);
+        int r = write_stored_protobuf(arena, resource, object, &out);
+        return r < 0 ? r : frame_protobuf(type, &out, &ret[0]);
+    }
     const Schema *schema;
     Value *v;
     if (media->as == AS_TABLE) {
@@ -334,6 +371,5 @@ int encode_event(const Media *media, const Resource *resource, const char *type,
         print_table_add(arena, v, resource, object, media->include_object, now_realtime_ns());
     } else
         v = view_of(arena, media, resource, object, &schema);
-    *ret_n = 1;
     return encode_event_value(arena, media, schema, type, v, &ret[0]);
 }

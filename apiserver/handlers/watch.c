@@ -2,6 +2,7 @@
  * own. Streams of one loop thread form a bucket: a commit wakes at most one callback a loop, which wakes the streams
  * whose resource changed. */
 #include "apiserver/handlers/encode.h"
+#include "apiserver/handlers/frames.h"
 #include "apiserver/handlers/http.h"
 #include "apiserver/handlers/watch_conversion.h"
 #include "apiserver/registry/custom_resources.h"
@@ -41,6 +42,7 @@ struct Bucket {
     WatchHub *hub;
     Loop *loop;
     Stream *streams;          /* only on the loop's thread */
+    Frames frames;            /* likewise */
     _Atomic uint64_t wanted;  /* rows that some stream here watches (may be too many) */
     _Atomic uint64_t pending; /* rows changed since the last wake */
 };
@@ -89,8 +91,10 @@ void watch_hub_free(WatchHub *hub) {
     if (!hub)
         return;
     store_unlisten(hub->store, hub->listener);
-    for (size_t i = 0; i < hub->n_buckets; i++)
+    for (size_t i = 0; i < hub->n_buckets; i++) {
+        frames_done(&hub->buckets[i]->frames);
         free(hub->buckets[i]);
+    }
     pthread_mutex_destroy(&hub->lock);
     free(hub);
 }
@@ -151,11 +155,20 @@ static void stream_free(Stream *stream) {
     free(stream);
 }
 
-static void send_event(Stream *stream, const char *type, Object *object) {
+static int encode(Stream *stream, const char *type, Object *object, HttpBytes parts[3], size_t *ret_n) {
     const Media *media = &stream->exchange->media;
+    const Resource *resource = stream->exchange->request.resource;
+    bool alone = stream->initial.items || (stream->bucket->streams == stream && !stream->next);
+    if (alone || !encode_is_stored_protobuf(media, resource))
+        return encode_event(media, resource, type, object, !stream->sent_any, parts, ret_n);
+    *ret_n = 1;
+    return frames_encode(&stream->bucket->frames, media, resource, type, object, &parts[0]);
+}
+
+static void send_event(Stream *stream, const char *type, Object *object) {
     HttpBytes parts[3];
     size_t n = 0;
-    if (encode_event(media, stream->exchange->request.resource, type, object, !stream->sent_any, parts, &n) < 0)
+    if (encode(stream, type, object, parts, &n) < 0)
         return;
     stream->sent_any = true;
     for (size_t i = 0; i < n; i++)

@@ -26,6 +26,15 @@ void wire_end(Buf *out, size_t start);
 #define PROTOBUF_MAGIC_LEN 4   /* with its NUL */
 #define PROTOBUF_DEPTH_MAX 200 /* as JSON_DEPTH_MAX */
 
+/* One field of a message, from a tree; v NULL: the zero value. Negative errno. */
+int protobuf_write_field(Buf *out, uint64_t number, const Schema *schema, const Value *v);
+/* Does Go leave the field out for this value? */
+bool protobuf_is_left_out(const SchemaField *field, const Value *v);
+/* The content of the message `schema`, appended, from the JSON of an object at rest: NUL-terminated text that
+ * value_write_json wrote of a normalised tree. -EOPNOTSUPP: only by way of a tree, nothing was written; -EFBIG. Strings
+ * wait in the scratch arena, which is the caller's to reset. */
+int protobuf_transcode_message(Buf *out, Arena *scratch, const Schema *schema, const char *json, size_t n);
+
 /* The field of a message, or the embedded struct, with this number; both NULL when there is none. */
 void schema_by_protobuf_number(const Schema *schema, uint64_t number, const SchemaField **ret_field,
                                const SchemaInline **ret_inline);

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "api/gen/schemas.h"
+#include "api/json.h"
 #include "api/protobuf.h"
 #include "api/scalar.h"
 #include "base/str.h"
@@ -224,11 +225,16 @@ static void write_field(Writer *w, uint64_t number, const Schema *schema, const 
     }
 }
 
-/* Does Go leave the field out for this value? */
-static bool is_left_out(const SchemaField *field, const Value *v) {
+bool protobuf_is_left_out(const SchemaField *field, const Value *v) {
     bool nil = !v || v->type == VALUE_NULL;
     return nil && (field->flags & FIELD_POINTER || field->schema->type == SCHEMA_LIST ||
                    field->schema->type == SCHEMA_MAP || (field->schema->type == SCHEMA_BYTES));
+}
+
+int protobuf_write_field(Buf *out, uint64_t number, const Schema *schema, const Value *v) {
+    Writer w = {.out = out, .depth = 1};
+    write_field(&w, number, schema, v);
+    return w.error == 0 && out->failed ? -EFBIG : w.error;
 }
 
 /* Finds the member of each field: values[i] is of schema->fields[i], or NULL. Members stand in the order of the struct,
@@ -248,10 +254,39 @@ static void place_members(const Schema *schema, const Value *object, const Value
     }
 }
 
+/* The message of an object at rest. */
+static void write_object(Writer *w, const Schema *schema, const char *json, size_t n, Arena *scratch) {
+    Value *v;
+    int r = protobuf_transcode_message(w->out, scratch, schema, json, n);
+    if (r == -EOPNOTSUPP) {
+        r = json_parse(scratch, json, n, &v, NULL, NULL);
+        if (r == 0)
+            write_message(w, schema, v);
+    }
+    if (r < 0 && w->error == 0)
+        w->error = r;
+}
+
+static void write_stored_items(Writer *w, const SchemaField *field, const ProtobufItems *items) {
+    _cleanup_arena_ Arena *scratch = arena_new(0);
+    const char *json;
+    size_t n;
+    while (w->error == 0 && !w->out->failed && (json = items->next_json(items->userdata, &n))) {
+        size_t start = begin_message(w, field->number);
+        write_object(w, field->schema->element, json, n, scratch);
+        end_message(w, start);
+        arena_reset(scratch);
+    }
+}
+
 static void write_items(Writer *w, const SchemaField *field) {
     const ProtobufItems *items = w->items;
     const Value *item;
     w->items = NULL; /* an item's own members are in its tree */
+    if (items->next_json) {
+        write_stored_items(w, field, items);
+        return;
+    }
     while (w->error == 0 && !w->out->failed && (item = items->next(items->userdata)))
         write_field(w, field->number, field->schema->element, item);
 }
@@ -273,34 +308,52 @@ static void write_message(Writer *w, const Schema *schema, const Value *v) {
         const SchemaField *field = &schema->fields[index];
         if (w->items && w->depth == 1 && streq(field->name, "items"))
             write_items(w, field);
-        else if (!is_left_out(field, values[index]))
+        else if (!protobuf_is_left_out(field, values[index]))
             write_field(w, field->number, field->schema, values[index]);
     }
+}
+
+static size_t begin_envelope(Writer *w, const char *api_version, const char *kind) {
+    buf_append(w->out, PROTOBUF_MAGIC, PROTOBUF_MAGIC_LEN);
+    size_t meta = begin_message(w, 1);
+    wire_put_bytes(w->out, 1, api_version, strlen(api_version));
+    wire_put_bytes(w->out, 2, kind, strlen(kind));
+    end_message(w, meta);
+    return begin_message(w, 2);
+}
+
+/* `before`: where the envelope began; a failure leaves nothing of it. */
+static int end_envelope(Writer *w, size_t raw, size_t before) {
+    Buf *out = w->out;
+    end_message(w, raw);
+    wire_put_bytes(out, 3, "", 0); /* contentEncoding and contentType of runtime.Unknown */
+    wire_put_bytes(out, 4, "", 0);
+    if (w->error == 0 && out->failed)
+        w->error = -EFBIG;
+    if (w->error < 0 && out->data && !out->failed) {
+        out->len = before;
+        out->data[before] = 0;
+    }
+    return w->error;
 }
 
 int protobuf_encode_list(Buf *out, const Schema *schema, const Value *v, const ProtobufItems *items,
                          const char *api_version, const char *kind) {
     Writer w = {.out = out, .items = items};
-    size_t before = out->len;
-    buf_append(out, PROTOBUF_MAGIC, PROTOBUF_MAGIC_LEN);
-    size_t meta = begin_message(&w, 1);
-    wire_put_bytes(out, 1, api_version, strlen(api_version));
-    wire_put_bytes(out, 2, kind, strlen(kind));
-    end_message(&w, meta);
-    size_t raw = begin_message(&w, 2);
+    size_t before = out->len, raw = begin_envelope(&w, api_version, kind);
     write_message(&w, schema, v);
-    end_message(&w, raw);
-    wire_put_bytes(out, 3, "", 0); /* contentEncoding and contentType of runtime.Unknown */
-    wire_put_bytes(out, 4, "", 0);
-    if (w.error == 0 && out->failed)
-        w.error = -EFBIG;
-    if (w.error < 0 && out->data && !out->failed) {
-        out->len = before;
-        out->data[before] = 0;
-    }
-    return w.error;
+    return end_envelope(&w, raw, before);
 }
 
 int protobuf_encode(Buf *out, const Schema *schema, const Value *v, const char *api_version, const char *kind) {
     return protobuf_encode_list(out, schema, v, NULL, api_version, kind);
+}
+
+int protobuf_encode_stored(Buf *out, const Schema *schema, const char *json, size_t n, const char *api_version,
+                           const char *kind) {
+    _cleanup_arena_ Arena *scratch = arena_new(0);
+    Writer w = {.out = out};
+    size_t before = out->len, raw = begin_envelope(&w, api_version, kind);
+    write_object(&w, schema, json, n, scratch);
+    return end_envelope(&w, raw, before);
 }

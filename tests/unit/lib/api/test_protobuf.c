@@ -10,6 +10,7 @@
 
 #include "api/codec.h"
 #include "api/json.h"
+#include "api/protobuf.h"
 #include "base/str.h"
 
 #define GOLDEN LIGHTER_SOURCE_DIR "/tests/golden/api/protobuf"
@@ -74,6 +75,108 @@ static void check_pair(const char *stem) {
         fail_msg("%s: %zu bytes and not %zu, different from byte %zu on (...%.40s)", stem, bytes.len, pb_len, i,
                  pb + (i > 40 ? i - 40 : 0));
     }
+
+    /* and straight from the text, without a tree, unless one struct embeds another that embeds a third */
+    _cleanup_buf_ Buf direct = BUF_INIT(1 << 20);
+    int r = protobuf_transcode_message(&direct, arena, schema, text.data, text.len);
+    if (r == -EOPNOTSUPP && str_has_suffix(stem, ".admissionregistration.k8s.io"))
+        return;
+    if (r != 0)
+        fail_msg("%s takes a tree", stem);
+    if (direct.len != raw_len || memcmp(direct.data, raw, raw_len) != 0)
+        fail_msg("%s is other bytes without a tree", stem);
+}
+
+typedef enum Change { REMOVE, MAKE_NULL, MAKE_ODD_TEXT, REVERSE, CHANGES } Change;
+
+/* Changes the n-th object or member met; what is left of n is returned. */
+static size_t change(Arena *arena, Value *v, size_t n, Change what) {
+    if (value_is(v, VALUE_ARRAY))
+        for (size_t i = 0; i < v->len && n; i++)
+            n = change(arena, v->items[i], n, what);
+    if (!value_is(v, VALUE_OBJECT))
+        return n;
+    if (what == REVERSE && --n == 0) {
+        for (size_t i = 0, j = v->len; i + 1 < j; i++) {
+            Member first = v->members[i];
+            v->members[i] = v->members[--j];
+            v->members[j] = first;
+        }
+        return 0;
+    }
+    for (size_t i = 0; i < v->len && n; i++) {
+        Value *member = v->members[i].value;
+        if (what != REVERSE && --n == 0) {
+            if (what == REMOVE)
+                value_remove(v, v->members[i].name);
+            else if (what == MAKE_NULL)
+                v->members[i].value = value_null(arena);
+            else if (member->type == VALUE_STRING)
+                v->members[i].value = value_string(arena, "<\"a\\b\n\xc3\xa9>");
+            return 0;
+        }
+        n = change(arena, member, n, what);
+    }
+    return n;
+}
+
+/* Whatever becomes of a document, the text and the tree give the same bytes, or neither gives any. */
+static void check_changed(Arena *keep, const char *stem) {
+    size_t len;
+    char *json = read_file(keep, arena_printf(keep, GOLDEN "/%s.json", stem), &len);
+    for (Change what = REMOVE; what < CHANGES; what++)
+        for (size_t n = 1;; n++) {
+            _cleanup_arena_ Arena *arena = arena_new(0);
+            Value *v;
+            assert_int_equal(json_parse(arena, json, len, &v, NULL, NULL), 0);
+            const char *api_version = arena_strdup(arena, value_get_str(v, "apiVersion")),
+                       *kind = arena_strdup(arena, value_get_str(v, "kind"));
+            const Schema *schema = schema_of(arena, api_version, kind);
+            if (change(arena, v, n, what) > 0)
+                break;
+            _cleanup_buf_ Buf text = BUF_INIT(1 << 20), tree = BUF_INIT(1 << 20), direct = BUF_INIT(1 << 20);
+            value_write_json(&text, v);
+            int r = protobuf_encode(&tree, schema, v, api_version, kind);
+            assert_int_equal(protobuf_encode_stored(&direct, schema, text.data, text.len, api_version, kind), r);
+            if (direct.len != tree.len || memcmp(str_or(direct.data, ""), str_or(tree.data, ""), tree.len) != 0)
+                fail_msg("%s, changed in way %d at %zu, is other bytes without a tree", stem, what, n);
+        }
+}
+
+static void text_and_tree_agree(void **state) {
+    (void)state;
+    static const char *const stems[] = {"Deployment.v1.apps", "Pod.v1.", "Node.v1.", "Secret.v1.",
+                                        "CustomResourceDefinition.v1.apiextensions.k8s.io"};
+    _cleanup_arena_ Arena *keep = arena_new(0);
+    for (size_t i = 0; i < ELEMENTSOF(stems); i++)
+        check_changed(keep, stems[i]);
+}
+
+static void text_has_limits(void **state) {
+    (void)state;
+    _cleanup_arena_ Arena *scratch = arena_new(0);
+    const Schema *pod = schema_by_name("io.k8s.api.core.v1.Pod");
+    static const char *const odd[] = {"",
+                                      "{",
+                                      "[]",
+                                      "{}x",
+                                      "{\"metadata\":{\"name\":\"a\"}",
+                                      "{\"metadata\":{\"name\":\"a}}",
+                                      "{\"metadata\":{\"name\":5}}",
+                                      "{\"metadata\":{\"generation\":1.5}}",
+                                      "{\"metadata\":{\"generation\":99999999999999999999}}",
+                                      "{\"metadata\":{\"name\":\"a\",\"name\":\"b\"}}",
+                                      "{\"spec\":{\"containers\":[{]}}",
+                                      "{ \"metadata\":{}}"};
+    for (size_t i = 0; i < ELEMENTSOF(odd); i++) {
+        _cleanup_buf_ Buf out = BUF_INIT(4096);
+        buf_puts(&out, "kept");
+        assert_int_equal(protobuf_transcode_message(&out, scratch, pod, odd[i], strlen(odd[i])), -EOPNOTSUPP);
+        assert_string_equal(out.data, "kept");
+    }
+    _cleanup_buf_ Buf small = BUF_INIT(16);
+    const char *text = "{\"metadata\":{\"name\":\"abcdefghijklmnopq\"}}";
+    assert_int_equal(protobuf_encode_stored(&small, pod, text, strlen(text), "v1", "Pod"), -EFBIG);
 }
 
 static void every_kind_is_coded_as_the_reference_does(void **state) {
@@ -245,6 +348,17 @@ static const Value *next_of(void *userdata) {
     return **at ? *(*at)++ : NULL;
 }
 
+static const char *next_json_of(void *userdata, size_t *ret_len) {
+    static char text[4096];
+    const Value *v = next_of(userdata);
+    _cleanup_buf_ Buf json = BUF_INIT(sizeof text - 1);
+    if (!v)
+        return NULL;
+    value_write_json(&json, v);
+    *ret_len = json.len;
+    return memcpy(text, json.data, json.len + 1);
+}
+
 /* A list written item by item is the list written whole, empty ones and items with items of their own too. */
 static void a_list_is_the_same_item_by_item(void **state) {
     (void)state;
@@ -262,7 +376,16 @@ static void a_list_is_the_same_item_by_item(void **state) {
         _cleanup_buf_ Buf whole = BUF_INIT(4096), parts = BUF_INIT(4096);
         assert_int_equal(protobuf_encode(&whole, schema, v, "v1", "ConfigMapList"), 0);
         value_remove(v, "items");
-        assert_int_equal(protobuf_encode_list(&parts, schema, v, &(ProtobufItems){next_of, &at}, "v1", "ConfigMapList"),
+        assert_int_equal(protobuf_encode_list(&parts, schema, v, &(ProtobufItems){.next = next_of, .userdata = &at},
+                                              "v1", "ConfigMapList"),
+                         0);
+        assert_int_equal(parts.len, whole.len);
+        assert_memory_equal(parts.data, whole.data, whole.len);
+        buf_clear(&parts);
+        at = list;
+        assert_int_equal(protobuf_encode_list(&parts, schema, v,
+                                              &(ProtobufItems){.next_json = next_json_of, .userdata = &at}, "v1",
+                                              "ConfigMapList"),
                          0);
         assert_int_equal(parts.len, whole.len);
         assert_memory_equal(parts.data, whole.data, whole.len);
@@ -278,6 +401,8 @@ int main(void) {
         cmocka_unit_test(memory_and_depth_are_bounded),
         cmocka_unit_test(what_does_not_fit_is_an_error),
         cmocka_unit_test(a_list_is_the_same_item_by_item),
+        cmocka_unit_test(text_and_tree_agree),
+        cmocka_unit_test(text_has_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
