@@ -121,29 +121,122 @@ static bool day_matches(const CronSchedule *schedule, const struct tm *tm) {
     return schedule->any_day || schedule->any_weekday ? day && weekday : day || weekday;
 }
 
-int64_t cron_next(const CronSchedule *schedule, int64_t after_ns) {
-    time_t after = (time_t)(after_ns / (int64_t)NS_PER_SEC), t;
+/* ---- robfig/cron's SpecSchedule.Next, step for step: what it does at changes of the clock counts ---- */
+
+typedef struct Clock {
+    const TimeZone *zone;
+    int64_t t; /* seconds since 1970 */
     struct tm tm;
-    if (schedule->every_ns) {
-        int64_t next;
-        return __builtin_add_overflow((int64_t)after * (int64_t)NS_PER_SEC, schedule->every_ns, &next) ? 0 : next;
+    bool added; /* a field was moved, so that those below it are at their start */
+} Clock;
+
+static void clock_set(Clock *clock, int64_t t) {
+    time_t wall = (time_t)(t + time_zone_offset(clock->zone, t));
+    clock->t = t;
+    gmtime_r(&wall, &clock->tm);
+}
+
+/* time.Date: fields may be out of range. */
+static void clock_date(Clock *clock, int month, int day, int hour) {
+    struct tm tm = {.tm_year = clock->tm.tm_year, .tm_mon = month, .tm_mday = day, .tm_hour = hour};
+    clock_set(clock, time_zone_to_unix(clock->zone, timegm(&tm)));
+}
+
+static bool step_month(Clock *clock) {
+    if (!clock->added)
+        clock_date(clock, clock->tm.tm_mon, 1, 0);
+    clock->added = true;
+    clock_date(clock, clock->tm.tm_mon + 1, clock->tm.tm_mday, clock->tm.tm_hour);
+    return clock->tm.tm_mon == 0;
+}
+
+static bool step_day(Clock *clock) {
+    if (!clock->added)
+        clock_date(clock, clock->tm.tm_mon, clock->tm.tm_mday, 0);
+    clock->added = true;
+    int64_t before = clock->t;
+    clock_date(clock, clock->tm.tm_mon, clock->tm.tm_mday + 1, clock->tm.tm_hour);
+    if (clock->t <= before) /* a day that a zone left out (Samoa's 30 December 2011): the reference does not return */
+        clock_set(clock, before + 86400);
+    if (clock->tm.tm_hour != 0) /* there was no midnight */
+        clock_set(clock, clock->t + 3600ll * (clock->tm.tm_hour > 12 ? 24 - clock->tm.tm_hour : -clock->tm.tm_hour));
+    return clock->tm.tm_mday == 1;
+}
+
+static bool step_hour(Clock *clock) {
+    if (!clock->added)
+        clock_date(clock, clock->tm.tm_mon, clock->tm.tm_mday, clock->tm.tm_hour);
+    clock->added = true;
+    clock_set(clock, clock->t + 3600);
+    return clock->tm.tm_hour == 0;
+}
+
+static int64_t truncated(int64_t t, int64_t unit) {
+    return t - ((t % unit) + unit) % unit;
+}
+
+static bool step_minute(Clock *clock) {
+    clock_set(clock, (clock->added ? clock->t : truncated(clock->t, 60)) + 60);
+    clock->added = true;
+    return clock->tm.tm_min == 0;
+}
+
+/* True once every field matches; false when a step wrapped into a higher field, to begin again there. */
+static bool settle(const CronSchedule *schedule, Clock *clock) {
+    while (!has(schedule->month, clock->tm.tm_mon + 1))
+        if (step_month(clock))
+            return false;
+    while (!day_matches(schedule, &clock->tm))
+        if (step_day(clock))
+            return false;
+    while (!has(schedule->hour, clock->tm.tm_hour))
+        if (step_hour(clock))
+            return false;
+    while (!has(schedule->minute, clock->tm.tm_min))
+        if (step_minute(clock))
+            return false;
+    while (clock->tm.tm_sec != 0) { /* this parser has no field for seconds */
+        clock->added = true;
+        clock_set(clock, clock->t + 1);
+        if (clock->tm.tm_sec == 0)
+            return false;
     }
+    return true;
+}
+
+int64_t cron_next(const CronSchedule *schedule, const TimeZone *zone, int64_t after_ns) {
+    int64_t after = after_ns / (int64_t)NS_PER_SEC, next;
+    if (schedule->every_ns)
+        return __builtin_add_overflow(after * (int64_t)NS_PER_SEC, schedule->every_ns, &next) ? 0 : next;
     if (!schedule->minute || !schedule->hour || !schedule->month || (!schedule->day && !schedule->weekday))
         return 0; /* fields of nothing but commas */
-    t = after - after % 60 + 60;
-    gmtime_r(&t, &tm);
-    for (int last_year = tm.tm_year + 5; tm.tm_year <= last_year; gmtime_r(&t, &tm)) {
-        if (!has(schedule->month, tm.tm_mon + 1)) {
-            tm = (struct tm){.tm_year = tm.tm_year, .tm_mon = tm.tm_mon + 1, .tm_mday = 1};
-            t = timegm(&tm);
-        } else if (!day_matches(schedule, &tm))
-            t += 86400 - t % 86400;
-        else if (!has(schedule->hour, tm.tm_hour))
-            t += 3600 - t % 3600;
-        else if (!has(schedule->minute, tm.tm_min))
-            t += 60;
-        else
-            return (int64_t)t * (int64_t)NS_PER_SEC;
+    Clock clock = {.zone = zone};
+    clock_set(&clock, after + 1);
+    for (int last_year = clock.tm.tm_year + 5; clock.tm.tm_year <= last_year;)
+        if (settle(schedule, &clock))
+            return clock.t * (int64_t)NS_PER_SEC;
+    return 0;
+}
+
+int cron_most_recent(const CronSchedule *schedule, const TimeZone *zone, int64_t earliest_ns, int64_t now_ns,
+                     int64_t *ret_ns, CronMissed *ret_missed) {
+    int64_t first = cron_next(schedule, zone, earliest_ns), second = first ? cron_next(schedule, zone, first) : 0;
+    *ret_ns = 0;
+    *ret_missed = CRON_NONE_MISSED;
+    if (first && now_ns < first)
+        return 0;
+    if (second && now_ns < second) {
+        *ret_ns = first;
+        return 0;
     }
+    int64_t between = (second - first) / (int64_t)NS_PER_SEC;
+    if (!first || between < 1)
+        return -EINVAL;
+    int64_t missed = (now_ns - first) / (int64_t)NS_PER_SEC / between + 1, next;
+    /* One start earlier than the regular distance says: not every schedule is regular. */
+    int64_t from = first + (missed - 2) * between * (int64_t)NS_PER_SEC;
+    while ((next = cron_next(schedule, zone, from)) != 0 && next <= now_ns)
+        *ret_ns = from = next;
+    *ret_missed = missed > CRON_MISSED_MANY ? CRON_MANY_MISSED : CRON_FEW_MISSED;
     return 0;
 }

@@ -50,6 +50,17 @@ char *rfc3339_format_nano(int64_t ns, char out[RFC3339_MAX]) {
     return format(ns, out, 9);
 }
 
+char *rfc3339_format_offset(int64_t ns, int64_t offset_s, char out[RFC3339_MAX]) {
+    rfc3339_format(ns + offset_s * (int64_t)NS_PER_SEC, out);
+    if (offset_s == 0)
+        return out;
+    size_t n = strlen(out) - 1; /* instead of the Z */
+    int64_t minutes = (offset_s < 0 ? -offset_s : offset_s) / 60;
+    snprintf(out + n, RFC3339_MAX - n, "%c%02d:%02d", offset_s < 0 ? '-' : '+', (int)(minutes / 60 % 100),
+             (int)(minutes % 60));
+    return out;
+}
+
 static int digits(const char **p, int n, int *ret) {
     int v = 0;
     for (int i = 0; i < n; i++, (*p)++) {

@@ -15,6 +15,8 @@ int64_t now_realtime_ns(void); /* since 1970 */
 char *rfc3339_format(int64_t unix_ns, char out[RFC3339_MAX]);
 char *rfc3339_format_micro(int64_t unix_ns, char out[RFC3339_MAX]);
 char *rfc3339_format_nano(int64_t unix_ns, char out[RFC3339_MAX]); /* always nine digits, as in CRI log lines */
+/* By a clock that is so many seconds east of UTC: "2006-01-02T15:04:05+01:00", with Z for 0. */
+char *rfc3339_format_offset(int64_t unix_ns, int64_t offset_s, char out[RFC3339_MAX]);
 /* Any RFC 3339 time with offset and fraction. -EINVAL. */
 int rfc3339_parse(const char *s, int64_t *ret_unix_ns);
 

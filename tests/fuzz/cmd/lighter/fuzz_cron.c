@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     int64_t now = 1700000000 * (int64_t)NS_PER_SEC;
     for (int i = 0; i < 4; i++) {
-        int64_t next = cron_next(&schedule, now);
+        int64_t next = cron_next(&schedule, NULL, now);
         if (next == 0)
             break;
         if (next <= now)
