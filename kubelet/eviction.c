@@ -2,6 +2,7 @@
  * disk or process ids: order and words of the reference's eviction manager (pkg/kubelet/eviction); when it is short is
  * decided in thresholds.c. Looked at every ten seconds, on the node queue. */
 #include "kubelet/internal.h"
+#include "kubelet/samples.h"
 #include "kubelet/thresholds.h"
 
 #include "api/pod_qos.h"
@@ -85,23 +86,6 @@ static void observe_disk(const char *path, Observation *bytes, Observation *inod
     *inodes = (Observation){fs.f_files > 0, fs.f_ffree, fs.f_files};
 }
 
-static uint64_t proc_number(const char *path) {
-    _cleanup_free_ char *text = NULL;
-    unsigned long long n = 0;
-    return fs_read_file(path, 4096, &text, NULL) == 0 && sscanf(text, "%llu", &n) == 1 ? n : 0;
-}
-
-static Observation observe_pids(void) {
-    _cleanup_free_ char *text = NULL;
-    unsigned long long tasks = 0;
-    uint64_t most = proc_number("/proc/sys/kernel/pid_max"), threads = proc_number("/proc/sys/kernel/threads-max");
-    most = threads && (!most || threads < most) ? threads : most;
-    if (!most || fs_read_file("/proc/loadavg", 4096, &text, NULL) < 0 ||
-        sscanf(text, "%*s %*s %*s %*u/%llu", &tasks) != 1)
-        return (Observation){0};
-    return (Observation){true, most > tasks ? most - tasks : 0, most};
-}
-
 static void observe(Kubelet *k, Observation out[EVICTION_SIGNALS]) {
     NodeMemory memory;
     const char *containers = str_or(k->runtime->container_fs, k->config.root_dir);
@@ -111,7 +95,9 @@ static void observe(Kubelet *k, Observation out[EVICTION_SIGNALS]) {
     observe_disk(k->config.root_dir, &out[SIGNAL_NODEFS], &out[SIGNAL_NODEFS_INODES]);
     observe_disk(image_store_root(k->images), &out[SIGNAL_IMAGEFS], &out[SIGNAL_IMAGEFS_INODES]);
     observe_disk(containers, &out[SIGNAL_CONTAINERFS], &out[SIGNAL_CONTAINERFS_INODES]);
-    out[SIGNAL_PIDS] = observe_pids();
+    uint64_t most, tasks;
+    if (node_pids_read(&most, &tasks))
+        out[SIGNAL_PIDS] = (Observation){true, most > tasks ? most - tasks : 0, most};
 }
 
 /* ---- what the pods take ---- */
@@ -135,15 +121,6 @@ typedef struct Usage { /* of one active pod */
     uint64_t disk; /* of what the pods are ranked by */
 } Usage;
 
-static FsUsage log_usage(const ContainerStatus *c) {
-    _cleanup_free_ char *folder = xstrdup(str_or(c->log_path, ""));
-    char *slash = strrchr(folder, '/');
-    if (!slash || slash == folder)
-        return (FsUsage){0};
-    *slash = 0;
-    return fs_tree_usage(AT_FDCWD, folder);
-}
-
 /* The folder of an emptyDir on the disk; NULL for one in memory, whose size its file system bounds. */
 static char *empty_dir_path(Arena *arena, const Pod *p, const Value *volume) {
     const Value *source = value_get(volume, "emptyDir");
@@ -164,7 +141,7 @@ static void measure(Kubelet *k, Arena *arena, Usage *u) {
         if (c->state != CONTAINER_RUNNING || k->runtime->container_stats(k->runtime, c->id, &stats) < 0)
             continue;
         *to = (ContainerUsage){
-            stats.memory_working_set, stats.pids, {stats.rootfs_bytes, stats.rootfs_inodes}, log_usage(c)};
+            stats.memory_working_set, stats.pids, {stats.rootfs_bytes, stats.rootfs_inodes}, container_log_usage(c)};
         u->memory += to->memory;
         u->pids += to->pids;
     }

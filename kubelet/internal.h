@@ -40,6 +40,7 @@
 #define PREFERRED_IMAGE_LIST 50 /* images in the node's status, as the reference */
 
 #define NODE_WORKERS 4 /* one duty that takes long must not hold up the lease */
+#define NODE_STATUS_EVERY_NS (10 * NS_PER_SEC)
 #define IMAGE_GC_EVERY_NS (300 * NS_PER_SEC)
 
 typedef enum PodEnding { POD_RUNS, POD_FINISHED, POD_DELETED } PodEnding;
@@ -244,6 +245,8 @@ typedef struct NodeMemory { /* bytes */
     uint64_t total, available, unused, anonymous;
 } NodeMemory;
 void node_memory_read(NodeMemory *ret); /* zeros when it cannot be read */
+/* How many processes and threads there may be, and how many there are. False: not known. */
+bool node_pids_read(uint64_t *ret_most, uint64_t *ret_running);
 void node_allocatable(const Kubelet *k, int64_t *ret_cpu_milli, int64_t *ret_memory, int64_t *ret_disk);
 
 /* eviction.c: pods that take more than they may, and a node that runs short */
@@ -272,6 +275,7 @@ void probes_free(struct ProbeTable *t);
 void probes_follow(PodSync *s, const Value *container, const ContainerStatus *c);
 void probes_forget(Kubelet *k, const char *uid);
 int probe_sync(const char *key, void *userdata);
+void probes_metrics(Kubelet *k, Buf *out); /* Prometheus text: what they came to, and how long they took */
 bool probes_started(Kubelet *k, const char *uid, const char *container, const char *id);
 bool probes_ready(Kubelet *k, const char *uid, const char *container, const char *id);
 /* "liveness" or "startup" when a probe condemned this container; NULL otherwise. */

@@ -17,7 +17,6 @@
 #define LEASE_NAMESPACE "kube-node-lease"
 #define LEASE_SECONDS 40 /* nodeLeaseDurationSeconds of the reference */
 #define LEASE_EVERY_NS (10 * NS_PER_SEC)
-#define STATUS_EVERY_NS (10 * NS_PER_SEC)
 #define MEMORY_RESERVED (100ll << 20) /* the default hard eviction threshold */
 #define FACT_FILE_MAX 8192
 #define MEMINFO_MAX (64 * 1024)
@@ -57,6 +56,25 @@ void node_memory_read(NodeMemory *ret) {
                         .available = meminfo(text, "MemAvailable:"),
                         .unused = meminfo(text, "MemFree:"),
                         .anonymous = meminfo(text, "AnonPages:")};
+}
+
+static uint64_t proc_number(const char *path) {
+    _cleanup_free_ char *text = NULL;
+    unsigned long long n = 0;
+    return fs_read_file(path, FACT_FILE_MAX, &text, NULL) == 0 && sscanf(text, "%llu", &n) == 1 ? n : 0;
+}
+
+bool node_pids_read(uint64_t *ret_most, uint64_t *ret_running) {
+    _cleanup_free_ char *text = NULL;
+    unsigned long long tasks = 0;
+    uint64_t most = proc_number("/proc/sys/kernel/pid_max"), threads = proc_number("/proc/sys/kernel/threads-max");
+    most = threads && (!most || threads < most) ? threads : most;
+    if (!most || fs_read_file("/proc/loadavg", FACT_FILE_MAX, &text, NULL) < 0 ||
+        sscanf(text, "%*s %*s %*s %*u/%llu", &tasks) != 1)
+        return false;
+    *ret_most = most;
+    *ret_running = tasks;
+    return true;
 }
 
 int node_facts_load(Kubelet *k, char **ret_error) {
@@ -389,8 +407,10 @@ static const struct {
     int (*sync)(Kubelet *k);
     uint64_t every_ns;
 } duties[] = {
-    {"lease", sync_lease, LEASE_EVERY_NS},           {"status", sync_status, STATUS_EVERY_NS},
-    {"housekeeping", housekeeping, STATUS_EVERY_NS}, {"eviction", eviction_sync, STATUS_EVERY_NS},
+    {"lease", sync_lease, LEASE_EVERY_NS},
+    {"status", sync_status, NODE_STATUS_EVERY_NS},
+    {"housekeeping", housekeeping, NODE_STATUS_EVERY_NS},
+    {"eviction", eviction_sync, NODE_STATUS_EVERY_NS},
     {"images", image_gc_sync, IMAGE_GC_EVERY_NS},
 };
 

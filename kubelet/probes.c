@@ -25,7 +25,17 @@ static const struct {
     [PROBE_STARTUP] = {"startup", "Startup", "startupProbe"},
 };
 
+static const char *const outcomes[] = {"unknown", "successful", "failed"}; /* by ProbeResult */
+static const double bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+
+typedef struct Counts { /* since the agent follows the container, whatever its id */
+    uint64_t outcomes[ELEMENTSOF(outcomes)], within[ELEMENTSOF(bounds)];
+    double seconds; /* of those that succeeded */
+} Counts;
+
 typedef struct Worker {
+    char *ns, *pod;
+    Counts counts;
     char *container_id;
     ProbeResult result, last;
     unsigned run; /* how often `last` came in a row */
@@ -42,6 +52,8 @@ struct ProbeTable {
 
 static void worker_free(void *p) {
     Worker *w = p;
+    free(w->ns);
+    free(w->pod);
     free(w->container_id);
     free(w);
 }
@@ -110,11 +122,17 @@ static uint64_t follow_one(PodSync *s, const char *name, const Value *probe, Pro
     Worker *w = worker_find(t, s->p->uid, name, kind);
     if (!w) {
         w = NEW0(Worker);
+        w->ns = xstrdup(s->p->ns);
+        w->pod = xstrdup(s->p->name);
         strmap_put(t->workers, probe_key(key, s->p->uid, name, kind), w);
     }
     if (!streq_null(w->container_id, c->id)) {
         free(w->container_id);
-        *w = (Worker){.container_id = xstrdup(c->id), .result = initial_result(s, name, c->id, kind)};
+        *w = (Worker){.ns = w->ns,
+                      .pod = w->pod,
+                      .counts = w->counts,
+                      .container_id = xstrdup(c->id),
+                      .result = initial_result(s, name, c->id, kind)};
         w->on_hold = kind == PROBE_STARTUP && w->result == PROBE_SUCCESS;
     }
     if (c->state != CONTAINER_RUNNING) {
@@ -352,6 +370,19 @@ static void count_result(ProbeRun *run, ProbeResult result) {
         set_result(run, result, run->kind == PROBE_STARTUP || (run->kind == PROBE_LIVENESS && result == PROBE_FAILURE));
 }
 
+static void count(ProbeRun *run, ProbeResult result, double seconds) {
+    struct ProbeTable *t = run->k->probes;
+    pthread_mutex_lock(&t->lock);
+    Worker *w = worker_find(t, run->uid, run->container, run->kind);
+    if (w) {
+        w->counts.outcomes[result]++;
+        for (size_t i = 0; result == PROBE_SUCCESS && i < ELEMENTSOF(bounds); i++)
+            w->counts.within[i] += seconds <= bounds[i];
+        w->counts.seconds += result == PROBE_SUCCESS ? seconds : 0;
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
 static void probe_now(ProbeRun *run, const ContainerStatus *c) {
     Kubelet *k = run->k;
     _cleanup_free_ char *error = NULL;
@@ -367,6 +398,7 @@ static void probe_now(ProbeRun *run, const ContainerStatus *c) {
     }
     uint64_t timeout = (uint64_t)MAX(value_get_int(run->probe, "timeoutSeconds", 1), (int64_t)1) * NS_PER_SEC;
     int r = -EINVAL;
+    uint64_t start = now_monotonic_ns();
     for (int i = 0; i < PROBE_TRIES && r == -EINVAL && !k->stopping; i++) {
         error = (free(error), NULL);
         r = handler_run(k, run->pod, run->definition, run->id, run->probe, str_or(ip, ""), timeout, &error);
@@ -374,6 +406,11 @@ static void probe_now(ProbeRun *run, const ContainerStatus *c) {
     if (k->stopping) /* it was cut short */
         return;
     bool unknown = r == -EINVAL; /* what was known stays */
+    count(run,
+          unknown ? PROBE_UNKNOWN
+          : r < 0 ? PROBE_FAILURE
+                  : PROBE_SUCCESS,
+          (double)(now_monotonic_ns() - start) / (double)NS_PER_SEC);
     if (r < 0) {
         char *path = container_field_path(run->arena, run->pod, run->container);
         event_record(k->events, run->object, path, "Warning", "Unhealthy",
@@ -427,4 +464,59 @@ int probe_sync(const char *key, void *userdata) {
     object_unref(run.object);
     pod_unref(k, run.p);
     return 0;
+}
+
+/* ---- what they came to ---- */
+
+typedef struct Row { /* of the table, with its labels */
+    const Worker *w;
+    const char *uid, *container;
+    ProbeKind kind;
+} Row;
+
+static void put_outcomes(Buf *out, const Row *r) {
+    for (size_t i = 0; i < ELEMENTSOF(outcomes); i++)
+        if (r->w->counts.outcomes[i])
+            buf_printf(out,
+                       "prober_probe_total{container=\"%s\",namespace=\"%s\",pod=\"%s\",pod_uid=\"%s\","
+                       "probe_type=\"%s\",result=\"%s\"} %llu\n",
+                       r->container, r->w->ns, r->w->pod, r->uid, kinds[r->kind].title, outcomes[i],
+                       (unsigned long long)r->w->counts.outcomes[i]);
+}
+
+static void put_durations(Buf *out, const Row *r) {
+    const Counts *c = &r->w->counts;
+    unsigned long long n = c->outcomes[PROBE_SUCCESS];
+    _cleanup_free_ char *labels = xasprintf("container=\"%s\",namespace=\"%s\",pod=\"%s\",probe_type=\"%s\"",
+                                            r->container, r->w->ns, r->w->pod, kinds[r->kind].title);
+    if (!n)
+        return;
+    for (size_t i = 0; i < ELEMENTSOF(bounds); i++)
+        buf_printf(out, "prober_probe_duration_seconds_bucket{%s,le=\"%g\"} %llu\n", labels, bounds[i],
+                   (unsigned long long)c->within[i]);
+    buf_printf(out, "prober_probe_duration_seconds_bucket{%s,le=\"+Inf\"} %llu\n", labels, n);
+    buf_printf(out, "prober_probe_duration_seconds_sum{%s} %.9g\n", labels, c->seconds);
+    buf_printf(out, "prober_probe_duration_seconds_count{%s} %llu\n", labels, n);
+}
+
+static void each_row(Kubelet *k, Buf *out, void (*fn)(Buf *out, const Row *row)) {
+    const char *key;
+    Worker *w;
+    pthread_mutex_lock(&k->probes->lock);
+    STRMAP_FOREACH (k->probes->workers, key, w) {
+        _cleanup_arena_ Arena *arena = arena_new(0);
+        ProbeRun run = {.arena = arena};
+        if (run_parse(key, &run) == 0)
+            fn(out, &(Row){w, run.uid, run.container, run.kind});
+    }
+    pthread_mutex_unlock(&k->probes->lock);
+}
+
+void probes_metrics(Kubelet *k, Buf *out) {
+    buf_puts(out, "# HELP prober_probe_total [BETA] Cumulative number of a liveness, readiness or startup probe for a "
+                  "container by result.\n# TYPE prober_probe_total counter\n");
+    each_row(k, out, put_outcomes);
+    buf_puts(out, "# HELP prober_probe_duration_seconds [ALPHA] Duration in seconds for a probe response.\n"
+                  "# TYPE prober_probe_duration_seconds histogram\n");
+    each_row(k, out, put_durations);
 }

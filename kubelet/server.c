@@ -147,15 +147,26 @@ static const Route routes[] = {
     {"run", true, true, 4, 5, serve_run},
     {"logs", false, false, 1, CALL_PARTS_MAX, serve_node_logs},
     {"portForward", true, false, 3, 4, serve_forward},
+    {"configz", false, false, 1, 1, serve_configz},
+    {"runningpods", false, false, 1, 1, serve_running},
+    {"checkpoint", true, true, 4, 4, serve_checkpoint},
+};
+
+/* Of two words. */
+static const struct {
+    const char *first, *second;
+    Route route;
+} pairs[] = {
+    {"stats", "summary", {"stats", false, false, 2, 2, serve_summary}},
+    {"metrics", "resource", {"metrics", false, false, 2, 2, serve_resources}},
+    {"metrics", "cadvisor", {"metrics", false, false, 2, 2, serve_cadvisor}},
+    {"metrics", "probes", {"metrics", false, false, 2, 2, serve_probes}},
 };
 
 static const Route *route_find(const Call *call) {
-    static const Route summary = {"stats", false, false, 2, 2, serve_summary};
-    static const Route resources = {"metrics", false, false, 2, 2, serve_resources};
-    if (call->n_parts == 2 && streq(call->parts[0], "stats") && streq(call->parts[1], "summary"))
-        return &summary;
-    if (call->n_parts == 2 && streq(call->parts[0], "metrics") && streq(call->parts[1], "resource"))
-        return &resources;
+    for (size_t i = 0; call->n_parts == 2 && i < ELEMENTSOF(pairs); i++)
+        if (streq(call->parts[0], pairs[i].first) && streq(call->parts[1], pairs[i].second))
+            return &pairs[i].route;
     for (size_t i = 0; i < ELEMENTSOF(routes); i++)
         if (call->n_parts >= routes[i].least && call->n_parts <= routes[i].most &&
             streq(call->parts[0], routes[i].name))

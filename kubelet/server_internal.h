@@ -35,12 +35,17 @@ Pod *call_pod(Call *call, const char *uid, const char *missing);
 int server_submit(Kubelet *k, void (*fn)(void *userdata), void *userdata);
 
 /* Each runs on the request pool and takes the call. */
-void serve_logs(Call *call);      /* server_logs.c */
-void serve_exec(Call *call);      /* server_exec.c */
-void serve_attach(Call *call);    /* server_exec.c */
-void serve_run(Call *call);       /* server_exec.c */
-void serve_forward(Call *call);   /* server_forward.c */
-void serve_summary(Call *call);   /* server_stats.c */
-void serve_metrics(Call *call);   /* server_stats.c */
-void serve_resources(Call *call); /* server_stats.c */
-void serve_node_logs(Call *call); /* server_node.c */
+void serve_logs(Call *call);       /* server_logs.c */
+void serve_exec(Call *call);       /* server_exec.c */
+void serve_attach(Call *call);     /* server_exec.c */
+void serve_run(Call *call);        /* server_exec.c */
+void serve_forward(Call *call);    /* server_forward.c */
+void serve_summary(Call *call);    /* server_stats.c */
+void serve_metrics(Call *call);    /* server_metrics.c */
+void serve_resources(Call *call);  /* server_metrics.c */
+void serve_cadvisor(Call *call);   /* server_metrics.c */
+void serve_probes(Call *call);     /* server_metrics.c */
+void serve_configz(Call *call);    /* server_debug.c */
+void serve_running(Call *call);    /* server_debug.c */
+void serve_checkpoint(Call *call); /* server_debug.c */
+void serve_node_logs(Call *call);  /* server_node.c */

@@ -1,157 +1,52 @@
-/* GET /stats/summary, /metrics and /metrics/resource: what the node and its containers use. */
+/* GET /stats/summary: what the node and its pods use (k8s.io/kubelet/pkg/apis/stats/v1alpha1). */
+#include "kubelet/samples.h"
 #include "kubelet/server_internal.h"
 
 #include "base/clock.h"
 #include "base/fs.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
 #include <time.h>
-#include <unistd.h>
 
 #define STATS_MAX (64 * 1024 * 1024)
-#define RATE_NS (200 * NS_PER_MS) /* over which the processors' use is measured */
 
-typedef struct Usage {
-    uint64_t cpu_ns, cpu_nano_cores, working_set, used, rss;
-} Usage;
-
-typedef struct Sample { /* one running container */
-    char *id, *ns, *pod, *uid, *name;
-    int64_t started_ns, pod_started_ns;
+typedef struct DiskSpace {
     bool known;
-    uint64_t taken_at;
-    ContainerStats stats;
-    uint64_t cpu_nano_cores;
-} Sample;
+    uint64_t available, capacity, used, inodes_free, inodes;
+} DiskSpace;
 
-typedef struct Samples {
-    Sample *items; /* those of one pod beside each other */
-    size_t n;
-    uint64_t node_taken_at;
-    Usage node;
-    uint64_t available;
-} Samples;
+typedef struct Summary {
+    Call *call;
+    Arena *arena;
+    const char *time;
+    bool only_cpu_and_memory;
+    DiskSpace pods, containers; /* where their files are */
+} Summary;
 
-static void samples_done(Samples *s) {
-    for (size_t i = 0; i < s->n; i++) {
-        Sample *x = &s->items[i];
-        char *owned[] = {x->id, x->ns, x->pod, x->uid, x->name};
-        for (size_t j = 0; j < ELEMENTSOF(owned); j++)
-            free(owned[j]);
-    }
-    free(s->items);
+static void put(const Summary *y, Value *to, const char *name, uint64_t n) {
+    value_set_int(y->arena, to, name, (int64_t)MIN(n, (uint64_t)INT64_MAX));
 }
 
-static uint64_t node_cpu_ns(void) {
-    _cleanup_free_ char *text = NULL;
-    size_t n;
-    unsigned long long user = 0, nice = 0, system = 0, idle, wait, irq = 0, soft = 0, steal = 0;
-    if (fs_read_file("/proc/stat", 1024 * 1024, &text, &n) < 0 ||
-        sscanf(text, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle, &wait, &irq, &soft,
-               &steal) < 8)
-        return 0;
-    long hz = sysconf(_SC_CLK_TCK);
-    return (user + nice + system + irq + soft + steal) * (NS_PER_SEC / (uint64_t)MAX(hz, 1L));
+static Value *timed(const Summary *y) {
+    Value *v = value_object(y->arena);
+    value_set_str(y->arena, v, "time", y->time);
+    return v;
 }
 
-static void node_memory(Samples *s) {
-    NodeMemory m;
-    node_memory_read(&m);
-    s->available = m.available;
-    s->node.working_set = m.total > m.available ? m.total - m.available : 0;
-    s->node.used = m.total > m.unused ? m.total - m.unused : 0;
-    s->node.rss = m.anonymous;
-}
-
-static void add_pod(Kubelet *k, Pod *p, Samples *s) {
-    PodRuntime rt = {0};
-    if (pod_runtime_load(k, p, &rt) < 0)
-        return;
-    for (size_t i = 0; i < rt.n_containers; i++) {
-        const ContainerStatus *c = &rt.containers[i];
-        if (c->state != CONTAINER_RUNNING)
-            continue;
-        s->items = xreallocn(s->items, s->n + 1, sizeof *s->items);
-        s->items[s->n++] = (Sample){
-            .id = xstrdup(c->id),
-            .ns = xstrdup(p->ns),
-            .pod = xstrdup(p->name),
-            .uid = xstrdup(p->uid),
-            .name = xstrdup(c->name),
-            .started_ns = c->started_ns,
-            .pod_started_ns = rt.n_sandboxes ? rt.sandboxes[0].created_ns : c->started_ns,
-        };
-    }
-    pod_runtime_done(&rt);
-}
-
-static void find_containers(Kubelet *k, Samples *s) {
-    const char *uid;
-    Pod *p;
-    pthread_mutex_lock(&k->lock);
-    size_t n = 0;
-    Pod **pods = NEWN0(Pod *, strmap_size(k->pods) + 1);
-    STRMAP_FOREACH (k->pods, uid, p) {
-        p->refs++;
-        pods[n++] = p;
-    }
-    pthread_mutex_unlock(&k->lock);
-    for (size_t i = 0; i < n; i++) {
-        add_pod(k, pods[i], s);
-        pod_unref(k, pods[i]);
-    }
-    free(pods);
-}
-
-static uint64_t rate(uint64_t before, uint64_t after, uint64_t ns) {
-    return after > before && ns ? (uint64_t)((unsigned __int128)(after - before) * NS_PER_SEC / ns) : 0;
-}
-
-/* Two looks a short while apart, when rates are wanted. */
-static void samples_take(Kubelet *k, bool rates, Samples *ret) {
-    Samples s = {0};
-    find_containers(k, &s);
-    for (int look = 0; look < (rates ? 2 : 1); look++) {
-        if (look)
-            nanosleep(&(struct timespec){.tv_nsec = (long)RATE_NS}, NULL);
-        uint64_t now = now_monotonic_ns(), cpu = node_cpu_ns();
-        s.node.cpu_nano_cores = look ? rate(s.node.cpu_ns, cpu, now - s.node_taken_at) : 0;
-        s.node.cpu_ns = cpu;
-        s.node_taken_at = now;
-        for (size_t i = 0; i < s.n; i++) {
-            Sample *x = &s.items[i];
-            ContainerStats stats;
-            if (k->runtime->container_stats(k->runtime, x->id, &stats) < 0) {
-                x->known = false;
-                continue;
-            }
-            now = now_monotonic_ns();
-            x->cpu_nano_cores = x->known ? rate(x->stats.cpu_usage_ns, stats.cpu_usage_ns, now - x->taken_at) : 0;
-            x->stats = stats;
-            x->taken_at = now;
-            x->known = true;
-        }
-    }
-    node_memory(&s);
-    *ret = s;
-}
-
-/* ---- /stats/summary ---- */
-
-static void put_usage(Arena *arena, Value *to, const Usage *u, uint64_t available, const char *time) {
-    Value *cpu = value_object(arena), *memory = value_object(arena);
-    value_set_str(arena, cpu, "time", time);
-    value_set_int(arena, cpu, "usageNanoCores", (int64_t)u->cpu_nano_cores);
-    value_set_int(arena, cpu, "usageCoreNanoSeconds", (int64_t)u->cpu_ns);
-    value_set_str(arena, memory, "time", time);
+static void put_usage(const Summary *y, Value *to, const StatUsage *u, uint64_t available) {
+    Value *cpu = timed(y), *memory = timed(y);
+    put(y, cpu, "usageNanoCores", u->cpu_nano_cores);
+    put(y, cpu, "usageCoreNanoSeconds", u->cpu_ns);
     if (available)
-        value_set_int(arena, memory, "availableBytes", (int64_t)available);
-    value_set_int(arena, memory, "usageBytes", (int64_t)u->used);
-    value_set_int(arena, memory, "workingSetBytes", (int64_t)u->working_set);
-    value_set_int(arena, memory, "rssBytes", (int64_t)u->rss);
-    value_set(arena, to, "cpu", cpu);
-    value_set(arena, to, "memory", memory);
+        put(y, memory, "availableBytes", available);
+    put(y, memory, "usageBytes", u->used);
+    put(y, memory, "workingSetBytes", u->working_set);
+    put(y, memory, "rssBytes", u->rss);
+    value_set(y->arena, to, "cpu", cpu);
+    value_set(y->arena, to, "memory", memory);
 }
 
 static void put_time(Arena *arena, Value *to, const char *name, int64_t ns) {
@@ -166,37 +61,116 @@ static int64_t boot_time(void) {
                : now_realtime_ns();
 }
 
-static void put_filesystem(Arena *arena, Value *to, const char *path, const char *time) {
+/* ---- file systems ---- */
+
+static DiskSpace disk_space(const char *path) {
     struct statvfs fs;
-    if (statvfs(path, &fs) < 0)
+    if (!path || statvfs(path, &fs) < 0)
+        return (DiskSpace){0};
+    return (DiskSpace){.known = true,
+                       .available = (uint64_t)fs.f_bavail * fs.f_frsize,
+                       .capacity = (uint64_t)fs.f_blocks * fs.f_frsize,
+                       .used = (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize,
+                       .inodes_free = fs.f_ffree,
+                       .inodes = fs.f_files};
+}
+
+/* What is used of a file system by one part of what is on it. */
+static Value *fs_stats(const Summary *y, const DiskSpace *space, FsUsage used) {
+    Value *v = timed(y);
+    put(y, v, "availableBytes", space->available);
+    put(y, v, "capacityBytes", space->capacity);
+    put(y, v, "usedBytes", used.bytes);
+    put(y, v, "inodesFree", space->inodes_free);
+    put(y, v, "inodes", space->inodes);
+    put(y, v, "inodesUsed", used.inodes);
+    return v;
+}
+
+static void put_fs(const Summary *y, Value *to, const char *name, const DiskSpace *space) {
+    if (space->known)
+        value_set(y->arena, to, name, fs_stats(y, space, (FsUsage){space->used, space->inodes - space->inodes_free}));
+}
+
+/* The pod's volumes: those of each plugin have a folder. *all: what they take of the pods' disk. What belongs to others
+ * (folders of the machine, images) is not the pod's use. */
+static Value *volume_stats(const Summary *y, const Pod *p, FsUsage *all) {
+    static const char *const others[] = {"kubernetes.io~host-path", "kubernetes.io~image", NULL};
+    Value *list = value_array(y->arena);
+    const char *root = arena_printf(y->arena, "%s/volumes", p->dir);
+    DIR *plugins = opendir(root);
+    for (struct dirent *plugin; plugins && (plugin = readdir(plugins));) {
+        const char *folder = arena_printf(y->arena, "%s/%s", root, plugin->d_name);
+        DIR *volumes = plugin->d_name[0] == '.' || str_in(plugin->d_name, others) ? NULL : opendir(folder);
+        for (struct dirent *volume; volumes && (volume = readdir(volumes));) {
+            if (volume->d_name[0] == '.')
+                continue;
+            const char *path = arena_printf(y->arena, "%s/%s", folder, volume->d_name);
+            DiskSpace space = disk_space(path);
+            FsUsage used = fs_tree_usage(AT_FDCWD, path);
+            Value *v = fs_stats(y, &space, used);
+            value_set_str(y->arena, v, "name", volume->d_name);
+            value_append(y->arena, list, v);
+            if (space.capacity == y->pods.capacity) { /* not one in memory */
+                all->bytes += used.bytes;
+                all->inodes += used.inodes;
+            }
+        }
+        if (volumes)
+            closedir(volumes);
+    }
+    if (plugins)
+        closedir(plugins);
+    return list;
+}
+
+/* ---- pods ---- */
+
+static Value *interface_stats(const Summary *y, Value *v, const NetUsage *net) {
+    value_set_str(y->arena, v, "name", net->device);
+    put(y, v, "rxBytes", net->rx_bytes);
+    put(y, v, "rxErrors", net->rx_errors);
+    put(y, v, "txBytes", net->tx_bytes);
+    put(y, v, "txErrors", net->tx_errors);
+    return v;
+}
+
+static void put_network(const Summary *y, Value *to, const NetUsage *net) {
+    if (!net->known)
         return;
-    Value *v = value_object(arena);
-    value_set_str(arena, v, "time", time);
-    value_set_int(arena, v, "availableBytes", (int64_t)(fs.f_bavail * fs.f_frsize));
-    value_set_int(arena, v, "capacityBytes", (int64_t)(fs.f_blocks * fs.f_frsize));
-    value_set_int(arena, v, "usedBytes", (int64_t)((fs.f_blocks - fs.f_bfree) * fs.f_frsize));
-    value_set_int(arena, v, "inodesFree", (int64_t)fs.f_ffree);
-    value_set_int(arena, v, "inodes", (int64_t)fs.f_files);
-    value_set_int(arena, v, "inodesUsed", (int64_t)(fs.f_files - fs.f_ffree));
-    value_set(arena, to, "fs", v);
+    Value *v = interface_stats(y, timed(y), net), *list = value_array(y->arena);
+    value_append(y->arena, list, interface_stats(y, value_object(y->arena), net));
+    value_set(y->arena, v, "interfaces", list);
+    value_set(y->arena, to, "network", v);
 }
 
-static void usage_add(Usage *to, const Usage *more) {
-    to->cpu_ns += more->cpu_ns;
-    to->cpu_nano_cores += more->cpu_nano_cores;
-    to->working_set += more->working_set;
-    to->used += more->used;
-    to->rss += more->rss;
+static Value *container_stats(const Summary *y, const Sample *x, const StatUsage *u) {
+    Value *c = value_object(y->arena);
+    value_set_str(y->arena, c, "name", x->name);
+    put_time(y->arena, c, "startTime", x->started_ns);
+    put_usage(y, c, u, 0);
+    if (y->only_cpu_and_memory)
+        return c;
+    FsUsage rootfs = {x->stats.rootfs_bytes, x->stats.rootfs_inodes};
+    value_set(y->arena, c, "rootfs", fs_stats(y, &y->containers, rootfs));
+    value_set(y->arena, c, "logs", fs_stats(y, &y->pods, x->logs));
+    return c;
 }
 
-static Usage usage_of(const Sample *x) {
-    return (Usage){x->stats.cpu_usage_ns, x->cpu_nano_cores, x->stats.memory_working_set, x->stats.memory_usage,
-                   x->stats.memory_rss};
+static void put_pod_extras(const Summary *y, Value *pod, const Sample *first, uint64_t pids, FsUsage files) {
+    Value *processes = value_object(y->arena), *volumes = volume_stats(y, first->p, &files);
+    put(y, processes, "process_count", pids);
+    put_network(y, pod, &first->net);
+    if (value_len(volumes))
+        value_set(y->arena, pod, "volume", volumes);
+    value_set(y->arena, pod, "ephemeral-storage", fs_stats(y, &y->pods, files));
+    value_set(y->arena, pod, "process_stats", processes);
 }
 
 /* The pod that begins at *i; moves on to the next. */
-static Value *pod_stats(Arena *arena, const Samples *s, size_t *i, const char *time) {
+static Value *pod_stats(const Summary *y, const Samples *s, size_t *i) {
     const Sample *first = &s->items[*i];
+    Arena *arena = y->arena;
     Value *pod = value_object(arena), *ref = value_object(arena), *containers = value_array(arena);
     value_set_str(arena, ref, "name", first->pod);
     value_set_str(arena, ref, "namespace", first->ns);
@@ -204,153 +178,72 @@ static Value *pod_stats(Arena *arena, const Samples *s, size_t *i, const char *t
     value_set(arena, pod, "podRef", ref);
     put_time(arena, pod, "startTime", first->pod_started_ns);
     value_set(arena, pod, "containers", containers);
-    Usage all = {0};
+    StatUsage all = {0};
+    FsUsage files = {0};
     for (; *i < s->n && streq(s->items[*i].uid, first->uid); ++*i) {
         const Sample *x = &s->items[*i];
         if (!x->known)
             continue;
-        Usage u = usage_of(x);
-        Value *c = value_object(arena);
-        value_set_str(arena, c, "name", x->name);
-        put_time(arena, c, "startTime", x->started_ns);
-        put_usage(arena, c, &u, 0, time);
-        Value *rootfs = value_object(arena);
-        value_set_str(arena, rootfs, "time", time);
-        value_set_int(arena, rootfs, "usedBytes", (int64_t)x->stats.rootfs_bytes);
-        value_set(arena, c, "rootfs", rootfs);
-        value_append(arena, containers, c);
-        usage_add(&all, &u);
+        StatUsage u = sample_usage(x);
+        value_append(arena, containers, container_stats(y, x, &u));
+        stat_usage_add(&all, &u);
+        files.bytes += x->stats.rootfs_bytes + x->logs.bytes;
+        files.inodes += x->stats.rootfs_inodes + x->logs.inodes;
     }
-    put_usage(arena, pod, &all, 0, time);
+    put_usage(y, pod, &all, 0);
+    if (!y->only_cpu_and_memory)
+        put_pod_extras(y, pod, first, all.pids, files);
     return pod;
+}
+
+/* ---- the node ---- */
+
+static void put_node_extras(const Summary *y, Value *node) {
+    Kubelet *k = y->call->k;
+    Value *runtime = value_object(y->arena), *limit = timed(y);
+    DiskSpace images = disk_space(image_store_root(k->images));
+    uint64_t most, running;
+    _cleanup_free_ char *text = NULL;
+    if (fs_read_file("/proc/net/dev", 256 * 1024, &text, NULL) == 0) {
+        NetUsage net = net_usage_parse(text);
+        put_network(y, node, &net);
+    }
+    put_fs(y, node, "fs", &y->pods);
+    put_fs(y, runtime, "imageFs", &images);
+    put_fs(y, runtime, "containerFs", &y->containers);
+    value_set(y->arena, node, "runtime", runtime);
+    if (!node_pids_read(&most, &running))
+        return;
+    put(y, limit, "maxpid", most);
+    put(y, limit, "curproc", running);
+    value_set(y->arena, node, "rlimit", limit);
 }
 
 void serve_summary(Call *call) {
     Kubelet *k = call->k;
     Arena *arena = call->arena;
     Samples s;
-    samples_take(k, true, &s);
     char time[RFC3339_MAX];
-    rfc3339_format(now_realtime_ns(), time);
+    samples_take(k, true, &s);
+    const Summary y = {.call = call,
+                       .arena = arena,
+                       .time = rfc3339_format(now_realtime_ns(), time),
+                       .only_cpu_and_memory = call_flag(call, "only_cpu_and_memory"),
+                       .pods = disk_space(k->config.root_dir),
+                       .containers = disk_space(str_or(k->runtime->container_fs, k->config.root_dir))};
     Value *summary = value_object(arena), *node = value_object(arena), *pods = value_array(arena);
     value_set_str(arena, node, "nodeName", k->config.node_name);
     put_time(arena, node, "startTime", boot_time());
-    put_usage(arena, node, &s.node, s.available, time);
-    put_filesystem(arena, node, k->config.root_dir, time);
+    put_usage(&y, node, &s.node, s.available);
+    if (!y.only_cpu_and_memory)
+        put_node_extras(&y, node);
     for (size_t i = 0; i < s.n;)
-        value_append(arena, pods, pod_stats(arena, &s, &i, time));
+        value_append(arena, pods, pod_stats(&y, &s, &i));
     value_set(arena, summary, "node", node);
     value_set(arena, summary, "pods", pods);
     samples_done(&s);
     Buf out = BUF_INIT(STATS_MAX);
     value_write_json(&out, summary);
     call_reply(call, 200, "application/json", &out);
-    call_free(call);
-}
-
-/* ---- Prometheus text ---- */
-
-#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
-
-static void put_type(Buf *out, const char *name, const char *type, const char *help) {
-    buf_printf(out, "# HELP %s [STABLE] %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-void serve_resources(Call *call) {
-    Samples s;
-    samples_take(call->k, false, &s);
-    Buf out = BUF_INIT(STATS_MAX);
-    int64_t ms = now_realtime_ns() / (int64_t)NS_PER_MS;
-    put_type(&out, "container_cpu_usage_seconds_total", "counter",
-             "Cumulative cpu time consumed by the container in core-seconds");
-    for (size_t i = 0; i < s.n; i++)
-        if (s.items[i].known)
-            buf_printf(&out,
-                       "container_cpu_usage_seconds_total{container=\"%s\",namespace=\"%s\",pod=\"%s\"} %.9f %lld\n",
-                       s.items[i].name, s.items[i].ns, s.items[i].pod,
-                       (double)s.items[i].stats.cpu_usage_ns / (double)NS_PER_SEC, (long long)ms);
-    put_type(&out, "container_memory_working_set_bytes", "gauge", "Current working set of the container in bytes");
-    for (size_t i = 0; i < s.n; i++)
-        if (s.items[i].known)
-            buf_printf(&out,
-                       "container_memory_working_set_bytes{container=\"%s\",namespace=\"%s\",pod=\"%s\"} %llu %lld\n",
-                       s.items[i].name, s.items[i].ns, s.items[i].pod,
-                       (unsigned long long)s.items[i].stats.memory_working_set, (long long)ms);
-    put_type(&out, "container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds");
-    for (size_t i = 0; i < s.n; i++)
-        buf_printf(&out, "container_start_time_seconds{container=\"%s\",namespace=\"%s\",pod=\"%s\"} %.9f\n",
-                   s.items[i].name, s.items[i].ns, s.items[i].pod, (double)s.items[i].started_ns / (double)NS_PER_SEC);
-    put_type(&out, "node_cpu_usage_seconds_total", "counter",
-             "Cumulative cpu time consumed by the node in core-seconds");
-    buf_printf(&out, "node_cpu_usage_seconds_total %.9f %lld\n", (double)s.node.cpu_ns / (double)NS_PER_SEC,
-               (long long)ms);
-    put_type(&out, "node_memory_working_set_bytes", "gauge", "Current working set of the node in bytes");
-    buf_printf(&out, "node_memory_working_set_bytes %llu %lld\n", (unsigned long long)s.node.working_set,
-               (long long)ms);
-    for (int what = 0; what < 2; what++) {
-        if (what == 0)
-            put_type(&out, "pod_cpu_usage_seconds_total", "counter",
-                     "Cumulative cpu time consumed by the pod in core-seconds");
-        else
-            put_type(&out, "pod_memory_working_set_bytes", "gauge", "Current working set of the pod in bytes");
-        for (size_t i = 0; i < s.n;) {
-            const Sample *first = &s.items[i];
-            Usage all = {0};
-            for (; i < s.n && streq(s.items[i].uid, first->uid); i++) {
-                Usage u = usage_of(&s.items[i]);
-                usage_add(&all, &u);
-            }
-            if (what == 0)
-                buf_printf(&out, "pod_cpu_usage_seconds_total{namespace=\"%s\",pod=\"%s\"} %.9f %lld\n", first->ns,
-                           first->pod, (double)all.cpu_ns / (double)NS_PER_SEC, (long long)ms);
-            else
-                buf_printf(&out, "pod_memory_working_set_bytes{namespace=\"%s\",pod=\"%s\"} %llu %lld\n", first->ns,
-                           first->pod, (unsigned long long)all.working_set, (long long)ms);
-        }
-    }
-    put_type(&out, "resource_scrape_error", "gauge",
-             "1 if there was an error while getting container metrics, 0 otherwise");
-    buf_puts(&out, "resource_scrape_error 0\n");
-    samples_done(&s);
-    call_reply(call, 200, METRICS_TYPE, &out);
-    call_free(call);
-}
-
-static void put_gauge(Buf *out, const char *name, const char *help, double value) {
-    buf_printf(out, "# HELP %s [ALPHA] %s\n# TYPE %s gauge\n%s %.17g\n", name, help, name, name, value);
-}
-
-void serve_metrics(Call *call) {
-    Kubelet *k = call->k;
-    Samples s = {0};
-    find_containers(k, &s);
-    size_t pods = 0;
-    for (size_t i = 0; i < s.n; i++)
-        pods += i == 0 || !streq(s.items[i].uid, s.items[i - 1].uid);
-    Buf out = BUF_INIT(STATS_MAX);
-    buf_printf(&out,
-               "# HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.\n"
-               "# TYPE kubelet_node_name gauge\nkubelet_node_name{node=\"%s\"} 1\n",
-               k->config.node_name);
-    put_gauge(&out, "kubelet_running_pods", "Number of pods that have a running pod sandbox", (double)pods);
-    buf_printf(&out,
-               "# HELP kubelet_running_containers [ALPHA] Number of containers currently running\n"
-               "# TYPE kubelet_running_containers gauge\nkubelet_running_containers{container_state=\"running\"} %zu\n",
-               s.n);
-    pthread_mutex_lock(&k->lock);
-    size_t desired = strmap_size(k->pods);
-    pthread_mutex_unlock(&k->lock);
-    put_gauge(&out, "kubelet_desired_pods", "The number of pods the kubelet is being instructed to run",
-              (double)desired);
-    buf_puts(&out, "# HELP workqueue_depth [BETA] Current depth of workqueue\n# TYPE workqueue_depth gauge\n");
-    const struct {
-        const char *name;
-        WorkQueue *queue;
-    } queues[] = {
-        {"pods", k->pod_queue}, {"status", k->status_queue}, {"node", k->node_queue}, {"probes", k->probe_queue}};
-    for (size_t i = 0; i < ELEMENTSOF(queues); i++)
-        buf_printf(&out, "workqueue_depth{name=\"%s\"} %zu\n", queues[i].name, workqueue_depth(queues[i].queue));
-    samples_done(&s);
-    call_reply(call, 200, METRICS_TYPE, &out);
     call_free(call);
 }

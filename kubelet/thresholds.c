@@ -6,10 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define TRANSITION_NS (300 * NS_PER_SEC)
-#define DEFAULT_HARD                                                                                                   \
-    "memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,imagefs.available<15%,imagefs.inodesFree<5%"
-
 static const EvictionSignalInfo signals[EVICTION_SIGNALS] = {
     [SIGNAL_MEMORY] = {"memory.available", "memory", PRESSURE_MEMORY, true},
     [SIGNAL_NODEFS] = {"nodefs.available", "ephemeral-storage", PRESSURE_DISK, true},
@@ -144,9 +140,9 @@ static int set_reclaim(Thresholds *t, EvictionSignal signal, const char *text, c
 }
 
 int thresholds_parse(const EvictionSettings *settings, Thresholds *ret, char **ret_error) {
-    Thresholds t = {.transition_ns =
-                        settings->transition_ns > 0 ? (uint64_t)settings->transition_ns : (uint64_t)TRANSITION_NS};
-    int r = each(&t, settings->hard ? settings->hard : DEFAULT_HARD, '<', add_hard, ret_error);
+    Thresholds t = {.transition_ns = settings->transition_ns > 0 ? (uint64_t)settings->transition_ns
+                                                                 : (uint64_t)EVICTION_DEFAULT_TRANSITION_NS};
+    int r = each(&t, settings->hard ? settings->hard : EVICTION_DEFAULT_HARD, '<', add_hard, ret_error);
     r = r < 0 ? r : each(&t, settings->soft, '<', add_soft, ret_error);
     r = r < 0 ? r : each(&t, settings->soft_grace, '=', set_grace, ret_error);
     r = r < 0 ? r : each(&t, settings->minimum_reclaim, '=', set_reclaim, ret_error);

@@ -28,6 +28,10 @@ typedef struct EvictionSignalInfo {
 const EvictionSignalInfo *eviction_signal(EvictionSignal signal);
 const char *pressure_name(Pressure pressure); /* of the node's condition */
 
+#define EVICTION_DEFAULT_TRANSITION_NS (300 * NS_PER_SEC)
+#define EVICTION_DEFAULT_HARD                                                                                          \
+    "memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,imagefs.available<15%,imagefs.inodesFree<5%"
+
 /* As kubelet's flags of these names have them: "memory.available<100Mi,nodefs.available<10%". */
 typedef struct EvictionSettings {
     const char *hard;            /* NULL: the reference's defaults */
