@@ -1,6 +1,7 @@
 /* The in-process transport. Calls run on the caller's thread (they block on durability as over HTTP); watches are
  * cursors in the store, drained by one thread per client that the store's commits wake. The identity is a component of
- * this very process, so nothing is authorized again. */
+ * this very process, so nothing is authorized again, unless it acts as a service account: then the account's roles say
+ * what it may do, as over HTTPS. */
 #include "apiserver/local.h"
 #include "apiserver/handlers/discovery.h"
 #include "apiserver/registry/custom_resources.h"
@@ -48,10 +49,24 @@ struct LocalTransport {
 
 #define BOOKMARK_NS (60 * NS_PER_SEC)
 
+static const UserInfo *account_user(Arena *arena, const ApiAccount *account) {
+    UserInfo *user = ARENA_NEW0(arena, UserInfo);
+    const char **groups = arena_alloc0(arena, 4 * sizeof *groups);
+    groups[0] = "system:serviceaccounts";
+    groups[1] = arena_printf(arena, "system:serviceaccounts:%s", account->ns);
+    groups[2] = "system:authenticated";
+    user->name = arena_printf(arena, "system:serviceaccount:%s:%s", account->ns, account->name);
+    user->groups = groups;
+    return user;
+}
+
 /* The request as this server's own: by its user, and on the server's row of a resource that the client discovered. */
 static int own_request(const LocalTransport *transport, const ApiRequest *request, ApiRequest *ret, ApiError *err) {
     *ret = *request;
-    ret->user = transport->user;
+    ret->user = request->as ? account_user(request->arena, request->as) : transport->user;
+    int r = request->as ? apiserver_authorize(transport->server, ret, err) : 0;
+    if (r < 0)
+        return r;
     if (!request->resource || !request->resource->discovered)
         return 0;
     const Resource *row = request->resource;

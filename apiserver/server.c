@@ -275,6 +275,22 @@ static bool admission_question(void *userdata, const AdmissionQuestion *question
     return authorizer_allows(server->authorizer, &a, arena, &reason);
 }
 
+int apiserver_authorize(ApiServer *server, const ApiRequest *request, ApiError *err) {
+    AuthzAttributes a = {
+        .user = request->user,
+        .verb = authz_verb(request->verb),
+        .is_resource = !request->document,
+        .path = request->document,
+        .group = request->resource ? request->resource->group : NULL,
+        .version = request->resource ? request->resource->version : NULL,
+        .resource = request->resource ? request->resource->plural : NULL,
+        .subresource = request->subresource,
+        .ns = request->ns,
+        .name = request->name,
+    };
+    return authorize(server->authorizer, &a, err);
+}
+
 static int open_admission(ApiServer *server, const ApiServerConfig *config) {
     _cleanup_free_ char *why = NULL;
     AdmissionConfig admission = {

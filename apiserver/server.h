@@ -64,6 +64,8 @@ DEFINE_CLEANUP(ApiServer, apiserver_stop)
 uint16_t apiserver_port(const ApiServer *server);
 ApiHttp *apiserver_http(ApiServer *server);
 ApiCore *apiserver_core(ApiServer *server);
+/* May the user of this request do it? 0, or -EACCES with the 403 Status. For requests that did not come by the door. */
+int apiserver_authorize(ApiServer *server, const ApiRequest *request, ApiError *err);
 
 /* Credentials for a node agent: DIR/pki/nodes/NAME.{crt,key} (client system:node:NAME and server for `addresses`,
  * NULL-terminated) and DIR/kubeconfigs/node-NAME.kubeconfig. *ret_kubeconfig is owned by the caller. */

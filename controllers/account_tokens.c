@@ -244,4 +244,4 @@ static void free_all(void *data) {
 }
 
 const ControllerRow controller_account_tokens = {
-    .name = "serviceaccount-token-controller", .init = init, .free = free_all};
+    .name = "serviceaccount-token-controller", .account = "", .init = init, .free = free_all};

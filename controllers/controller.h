@@ -13,7 +13,8 @@
 typedef struct Controller Controller;
 
 typedef struct ControllerRow {
-    const char *name; /* the reference's, as in --controllers */
+    const char *name;    /* the reference's, as in --controllers */
+    const char *account; /* the service account it acts as; NULL: the name; "": none, it is the manager itself */
     /* NULL: this configuration does not need the controller. */
     void *(*init)(Controller *controller);
     void (*ready)(void *data); /* the caches are filled, before the queues are released; may be NULL */
@@ -23,7 +24,7 @@ typedef struct ControllerRow {
 #define CONTROLLER_QUEUES_MAX 4
 #define CONTROLLER_NEEDS_MAX 96
 
-Client *controller_client(const Controller *controller);
+Client *controller_client(const Controller *controller); /* acts as the row's account */
 const ControllersConfig *controller_config(const Controller *controller);
 /* The informer of all namespaces, shared. */
 Informer *controller_informer(Controller *controller, const char *group, const char *version, const char *plural);

@@ -40,9 +40,12 @@ static const ControllerRow *const table[] = {
     &controller_endpointslice_mirroring,
 };
 
+#define ACCOUNTS_NAMESPACE "kube-system"
+
 struct Controller {
     const ControllerRow *row;
     Controllers *owner;
+    Client *client; /* NULL: the manager's */
     void *data;
     Informer *needs[CONTROLLER_NEEDS_MAX];
     size_t n_needs;
@@ -73,7 +76,7 @@ const char *controllers_name(size_t index) {
 }
 
 Client *controller_client(const Controller *controller) {
-    return controller->owner->config.client;
+    return controller->client ? controller->client : controller->owner->config.client;
 }
 
 const ControllersConfig *controller_config(const Controller *controller) {
@@ -308,10 +311,15 @@ static void init_rows(Controllers *controllers) {
         if (!is_enabled(list, table[i]->name))
             continue;
         Controller *controller = &controllers->items[controllers->n];
+        const char *account = table[i]->account ? table[i]->account : table[i]->name;
         *controller = (Controller){.row = table[i], .owner = controllers};
+        if (controllers->config.service_accounts && *account)
+            controller->client = client_as_account(controllers->config.client, ACCOUNTS_NAMESPACE, account);
         controller->data = table[i]->init(controller);
         if (controller->data)
             controllers->n++;
+        else
+            client_free(controller->client);
     }
 }
 
@@ -383,6 +391,7 @@ void controllers_stop(Controllers *controllers) {
         else
             free(controller->data);
         event_recorder_free(controller->events);
+        client_free(controller->client);
     }
     informer_set_free(controllers->informers);
     discovery_free(controllers->discovery);

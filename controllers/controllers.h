@@ -9,14 +9,16 @@ typedef struct Controllers Controllers;
 typedef struct ControllersConfig { /* strings are copied */
     Client *client;                /* borrowed; needs to read and write everything */
     const char *host;              /* for events; NULL: none */
+    /* Each controller acts as the service account in kube-system that the reference's bootstrap roles know it by. */
+    bool service_accounts;
     /* As the reference's --controllers: "*" all that are on by default, "foo" on, "-foo" off; comma separated. NULL:
      * "*". */
     const char *enabled;
-    const char *root_ca_pem;  /* published to every namespace as kube-root-ca.crt; NULL: that controller is off */
+    const char *root_ca_pem; /* published to every namespace as kube-root-ca.crt; NULL: that controller is off */
     /* PEM, an RSA key: signs the tokens of service account token secrets; NULL: that controller is off. */
     const char *service_account_key_file;
-    const char *cluster_cidr; /* "10.244.0.0/16": node IPAM gives each node a part of it; NULL: off */
-    int node_cidr_mask;       /* 0: 24 */
+    const char *cluster_cidr;            /* "10.244.0.0/16": node IPAM gives each node a part of it; NULL: off */
+    int node_cidr_mask;                  /* 0: 24 */
     int64_t terminated_pod_gc_threshold; /* 0: 12500, as the reference */
     int64_t node_monitor_period_ns;      /* 0: 5 s */
     int64_t node_monitor_grace_ns;       /* 0: 50 s */

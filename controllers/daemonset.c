@@ -274,4 +274,5 @@ static void free_all(void *data) {
     free(data);
 }
 
-const ControllerRow controller_daemonset = {.name = "daemonset-controller", .init = init, .free = free_all};
+const ControllerRow controller_daemonset = {
+    .name = "daemonset-controller", .account = "daemon-set-controller", .init = init, .free = free_all};

@@ -216,4 +216,5 @@ static void free_all(void *data) {
     free(data);
 }
 
-const ControllerRow controller_endpoints = {.name = "endpoints-controller", .init = init, .free = free_all};
+const ControllerRow controller_endpoints = {
+    .name = "endpoints-controller", .account = "endpoint-controller", .init = init, .free = free_all};

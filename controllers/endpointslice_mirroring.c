@@ -409,5 +409,7 @@ static void free_all(void *data) {
     free(data);
 }
 
-const ControllerRow controller_endpointslice_mirroring = {
-    .name = "endpointslice-mirroring-controller", .init = init, .free = free_all};
+const ControllerRow controller_endpointslice_mirroring = {.name = "endpointslice-mirroring-controller",
+                                                          .account = "endpointslicemirroring-controller",
+                                                          .init = init,
+                                                          .free = free_all};

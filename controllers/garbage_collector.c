@@ -617,4 +617,4 @@ static void free_all(void *data) {
 }
 
 const ControllerRow controller_garbage_collector = {
-    .name = "garbage-collector-controller", .init = init, .free = free_all};
+    .name = "garbage-collector-controller", .account = "generic-garbage-collector", .init = init, .free = free_all};

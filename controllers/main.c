@@ -86,7 +86,7 @@ static int serve(const char *kubeconfig_path, const char *ca_path, bool elect, D
         return 1;
     }
     if (kubeconfig_load(kubeconfig_path, NULL, &kubeconfig, &error) < 0 ||
-        client_http_from_kubeconfig(kubeconfig_path, "lighter-controllers", &client, &error) < 0) {
+        client_http_from_kubeconfig(kubeconfig_path, "kube-controller-manager", &client, &error) < 0) {
         log_error("cannot use kubeconfig: %s", error);
         return 1;
     }
@@ -104,7 +104,7 @@ static int serve(const char *kubeconfig_path, const char *ca_path, bool elect, D
 }
 
 int main(int argc, char **argv) {
-    Daemon daemon = {0};
+    Daemon daemon = {.config.service_accounts = true};
     const char *kubeconfig = NULL, *ca = NULL;
     bool elect = false;
     int64_t mask = 0;
@@ -116,6 +116,9 @@ int main(int argc, char **argv) {
         {"controllers", FLAG_STRING, &daemon.config.enabled, "LIST",
          "\"*\" all, \"foo\" this one, \"-foo\" not this one; comma separated (*)"},
         {"root-ca-file", FLAG_STRING, &ca, "FILE", "CA for kube-root-ca.crt in every namespace (the kubeconfig's)"},
+        {"use-service-account-credentials", FLAG_BOOL, &daemon.config.service_accounts, NULL,
+         "each controller acts as its own service account in kube-system (yes); =false: as the kubeconfig's user, who "
+         "must then be allowed everything"},
         {"service-account-private-key-file", FLAG_STRING, &daemon.config.service_account_key_file, "FILE",
          "signs the tokens of service account token secrets (none are made)"},
         {"cluster-cidr", FLAG_STRING, &daemon.config.cluster_cidr, "CIDR",

@@ -151,4 +151,5 @@ static void free_all(void *data) {
     free(data);
 }
 
-const ControllerRow controller_nodeipam = {.name = "node-ipam-controller", .init = init, .free = free_all};
+const ControllerRow controller_nodeipam = {
+    .name = "node-ipam-controller", .account = "node-controller", .init = init, .free = free_all};

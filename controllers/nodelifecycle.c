@@ -335,4 +335,5 @@ static void free_all(void *data) {
     free(all);
 }
 
-const ControllerRow controller_nodelifecycle = {.name = "node-lifecycle-controller", .init = init, .free = free_all};
+const ControllerRow controller_nodelifecycle = {
+    .name = "node-lifecycle-controller", .account = "node-controller", .init = init, .free = free_all};

@@ -137,4 +137,5 @@ static void free_all(void *data) {
     free(data);
 }
 
-const ControllerRow controller_podgc = {.name = "pod-garbage-collector-controller", .init = init, .free = free_all};
+const ControllerRow controller_podgc = {
+    .name = "pod-garbage-collector-controller", .account = "pod-garbage-collector", .init = init, .free = free_all};

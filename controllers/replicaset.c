@@ -312,5 +312,7 @@ static void free_all(void *data) {
 
 const ControllerRow controller_replicaset = {
     .name = "replicaset-controller", .init = init_replicasets, .free = free_all};
-const ControllerRow controller_replicationcontroller = {
-    .name = "replicationcontroller-controller", .init = init_replication_controllers, .free = free_all};
+const ControllerRow controller_replicationcontroller = {.name = "replicationcontroller-controller",
+                                                        .account = "replication-controller",
+                                                        .init = init_replication_controllers,
+                                                        .free = free_all};

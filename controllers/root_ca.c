@@ -81,4 +81,5 @@ static void *init(Controller *controller) {
     return all;
 }
 
-const ControllerRow controller_root_ca = {.name = "root-ca-certificate-publisher-controller", .init = init};
+const ControllerRow controller_root_ca = {
+    .name = "root-ca-certificate-publisher-controller", .account = "root-ca-cert-publisher", .init = init};

@@ -55,4 +55,5 @@ static void *init(Controller *controller) {
     return all;
 }
 
-const ControllerRow controller_serviceaccount = {.name = "serviceaccount-controller", .init = init};
+const ControllerRow controller_serviceaccount = {
+    .name = "serviceaccount-controller", .account = "service-account-controller", .init = init};

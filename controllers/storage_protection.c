@@ -225,8 +225,9 @@ static void *init_classes(Controller *controller) {
     return all;
 }
 
-const ControllerRow controller_pvc_protection = {.name = "persistentvolumeclaim-protection-controller",
-                                                 .init = init_claims};
-const ControllerRow controller_pv_protection = {.name = "persistentvolume-protection-controller", .init = init_volumes};
+const ControllerRow controller_pvc_protection = {
+    .name = "persistentvolumeclaim-protection-controller", .account = "pvc-protection-controller", .init = init_claims};
+const ControllerRow controller_pv_protection = {
+    .name = "persistentvolume-protection-controller", .account = "pv-protection-controller", .init = init_volumes};
 const ControllerRow controller_vac_protection = {.name = "volumeattributesclass-protection-controller",
                                                  .init = init_classes};

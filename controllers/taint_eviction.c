@@ -96,4 +96,5 @@ static void *init(Controller *controller) {
     return all;
 }
 
-const ControllerRow controller_taint_eviction = {.name = "taint-eviction-controller", .init = init};
+const ControllerRow controller_taint_eviction = {
+    .name = "taint-eviction-controller", .account = "node-controller", .init = init};

@@ -35,7 +35,7 @@ static int complain(const char *what, const char *error, int r) {
 static int start_network(const Options *o, Client **ret_client, NetworkAgent **ret, char **ret_error) {
     if (!o->proxy_kubeconfig)
         return 0;
-    int r = client_http_from_kubeconfig(o->proxy_kubeconfig, "lighter-proxy", ret_client, ret_error);
+    int r = client_http_from_kubeconfig(o->proxy_kubeconfig, "kube-proxy", ret_client, ret_error);
     if (r < 0)
         return r;
     NetworkAgentConfig config = {.client = *ret_client, .proxy = o->proxy};
@@ -85,7 +85,7 @@ static int serve(Options *o) {
     if (loop_new(&loop) < 0 || loop_add_signal(loop, SIGTERM, on_signal, loop, &term) < 0 ||
         loop_add_signal(loop, SIGINT, on_signal, loop, &interrupt) < 0)
         return complain("start the event loop", NULL, -errno);
-    int r = client_http_from_kubeconfig(o->kubeconfig, "lighter-kubelet", &client, &error);
+    int r = client_http_from_kubeconfig(o->kubeconfig, "kubelet", &client, &error);
     if (r < 0)
         return complain("use the kubeconfig", error, r);
     r = image_store_open(&(ImageStoreConfig){.root = o->image_root, .insecure_hosts = o->insecure.items}, &images,

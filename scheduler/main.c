@@ -26,7 +26,7 @@ static int serve(const char *kubeconfig, const char *name) {
         log_error("cannot start: the event loop: %m");
         return 1;
     }
-    if (client_http_from_kubeconfig(kubeconfig, "lighter-scheduler", &client, &error) < 0) {
+    if (client_http_from_kubeconfig(kubeconfig, "kube-scheduler", &client, &error) < 0) {
         log_error("cannot use kubeconfig %s: %s", kubeconfig, error);
         return 1;
     }

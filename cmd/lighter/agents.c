@@ -90,7 +90,7 @@ static int start_here(Agents *agents, const LocalNode *node, ApiServer *server, 
         return r;
     agents->user_name = xasprintf("system:node:%s", node->name);
     agents->user = (UserInfo){.name = agents->user_name, .groups = NODE_GROUPS};
-    agents->client = apiserver_local_client(server, &agents->user, "lighter-kubelet");
+    agents->client = apiserver_local_client(server, &agents->user, "kubelet");
     const char *const dns[] = {agents->dns_address, NULL};
     const KubeletConfig config = {
         .client = agents->client,
@@ -118,7 +118,7 @@ static int start_here(Agents *agents, const LocalNode *node, ApiServer *server, 
  */
 static int start_network(Agents *agents, const LocalNode *node, ApiServer *server, char **ret_error) {
     _cleanup_free_ char *address = local_machine_address();
-    agents->proxy_client = apiserver_local_client(server, &PROXY_USER, "lighter-proxy");
+    agents->proxy_client = apiserver_local_client(server, &PROXY_USER, "kube-proxy");
     char gateway[CIDR_TEXT_MAX];
     int r = node ? cluster_network_gateway(node->pod_cidr, gateway) : 0;
     if (r < 0)

@@ -189,10 +189,11 @@ static int start_control(Up *up, bool shared) {
     up->token_key = cluster_path(&up->cluster, "pki/sa.key");
     if (fs_read_file(ca_file, CA_FILE_MAX, &up->root_ca, NULL) < 0)
         log_warn("%s cannot be read; kube-root-ca.crt will not be published", ca_file);
-    up->controller_client = apiserver_local_client(up->server, &CONTROLLER_USER, "lighter-controllers");
-    up->scheduler_client = apiserver_local_client(up->server, &SCHEDULER_USER, "lighter-scheduler");
+    up->controller_client = apiserver_local_client(up->server, &CONTROLLER_USER, "kube-controller-manager");
+    up->scheduler_client = apiserver_local_client(up->server, &SCHEDULER_USER, "kube-scheduler");
     up->controllers_config = (ControllersConfig){
         .client = up->controller_client,
+        .service_accounts = true,
         .root_ca_pem = up->root_ca,
         .service_account_key_file = up->token_key,
         .cluster_cidr = up->cluster.cidr,

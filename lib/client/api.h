@@ -39,6 +39,10 @@ typedef struct ApiOptions {
     bool metadata_only; /* PartialObjectMetadata will do; a transport on shared objects may give the whole */
 } ApiOptions;
 
+typedef struct ApiAccount {
+    const char *ns, *name;
+} ApiAccount;
+
 typedef struct ApiRequest {
     ApiVerb verb;
     const Resource *resource;
@@ -49,6 +53,7 @@ typedef struct ApiRequest {
      * aggregated discovery (apidiscovery.k8s.io/v2). NULL: an object. */
     const char *document;
     const UserInfo *user; /* in process: the component's identity */
+    const ApiAccount *as; /* the service account that a client's request acts as; NULL: who the transport is */
     const char *user_agent;
     ApiOptions options;
     const Value *body; /* decoded, or NULL */

@@ -8,6 +8,8 @@
 struct Client {
     ClientTransport *transport;
     char *user_agent;
+    bool borrows; /* the transport is another's */
+    ApiAccount as;
 };
 
 void client_list_done(ClientList *list) {
@@ -26,9 +28,23 @@ Client *client_new(ClientTransport *transport, const char *user_agent) {
 void client_free(Client *client) {
     if (!client)
         return;
-    client->transport->free(client->transport);
+    if (!client->borrows)
+        client->transport->free(client->transport);
+    free((char *)client->as.ns);
+    free((char *)client->as.name);
     free(client->user_agent);
     free(client);
+}
+
+Client *client_as_account(Client *client, const char *ns, const char *account) {
+    Client *other = client_new(client->transport, client->user_agent);
+    other->borrows = true;
+    other->as = (ApiAccount){xstrdup(ns), xstrdup(account)};
+    return other;
+}
+
+static const ApiAccount *acts_as(const Client *client) {
+    return client->as.name ? &client->as : NULL;
 }
 
 /* One request whose answer is an object of the resource. `ret` may be NULL. */
@@ -40,6 +56,7 @@ static int call_object(Client *client, ApiRequest *request, Object **ret, ApiErr
     if (!request->arena)
         request->arena = arena;
     request->user_agent = client->user_agent;
+    request->as = acts_as(client);
     int r = client->transport->execute(client->transport, request, &object, &value, err ? err : &own);
     if (r < 0)
         return r;
@@ -59,7 +76,8 @@ int client_get(Client *client, const Resource *resource, const char *ns, const c
 
 int client_get_document(Client *client, const char *path, Arena *arena, Value **ret, ApiError *err) {
     _cleanup_api_error_ ApiError own = {0};
-    ApiRequest request = {.verb = API_GET, .document = path, .user_agent = client->user_agent, .arena = arena};
+    ApiRequest request = {
+        .verb = API_GET, .document = path, .as = acts_as(client), .user_agent = client->user_agent, .arena = arena};
     _cleanup_object_ Object *object = NULL;
     Value *value = NULL;
     int r = client->transport->execute(client->transport, &request, &object, &value, err ? err : &own);
@@ -78,6 +96,7 @@ int client_list(Client *client, const Resource *resource, const char *ns, const 
     ApiRequest request = {.verb = API_LIST,
                           .resource = resource,
                           .ns = ns,
+                          .as = acts_as(client),
                           .user_agent = client->user_agent,
                           .options = options ? *options : (ApiOptions){0},
                           .arena = arena};
@@ -91,6 +110,7 @@ int client_watch(Client *client, const Resource *resource, const char *ns, const
     ApiRequest request = {.verb = API_WATCH,
                           .resource = resource,
                           .ns = ns,
+                          .as = acts_as(client),
                           .user_agent = client->user_agent,
                           .options = options ? *options : (ApiOptions){0},
                           .arena = arena};
@@ -199,6 +219,7 @@ int client_create_subresource(Client *client, const Resource *resource, const ch
                           .ns = ns,
                           .name = name,
                           .subresource = subresource,
+                          .as = acts_as(client),
                           .user_agent = client->user_agent,
                           .body = body,
                           .arena = arena};

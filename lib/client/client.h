@@ -39,6 +39,9 @@ struct ClientTransport {
 Client *client_new(ClientTransport *transport, const char *user_agent); /* takes the transport */
 void client_free(Client *client);
 DEFINE_CLEANUP(Client, client_free)
+/* A client on the same transport whose requests act as a service account: over HTTPS with tokens that `client` asks for
+ * (it must be allowed to; the account is made when it is missing), in process by its name. `client` must outlive it. */
+Client *client_as_account(Client *client, const char *ns, const char *account);
 
 /* HTTPS from a kubeconfig file (current context): server, CA, client certificate or token (data or files). */
 int client_http_from_kubeconfig(const char *path, const char *user_agent, Client **ret, char **ret_error);

@@ -4,12 +4,14 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/str.h"
+#include "client/account_tokens.h"
 #include "client/http_request.h"
 #include "client/http_watch.h"
 #include "http/client.h"
 #include "loop/thread.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #define THREAD_STACK_SIZE (512 * 1024) /* handlers of watches run here */
 
@@ -19,6 +21,11 @@ typedef struct HttpTransport {
     char *path; /* of the server's URL; "" */
     LoopThread *thread;
     HttpClient *http;
+    /* Of requests that act as service accounts: connections without our certificate, which would say who we are first.
+     * Made when needed. */
+    pthread_mutex_t accounts_lock;
+    HttpClient *accounts_http;
+    AccountTokens *accounts;
 } HttpTransport;
 
 /* ---- what calls and watches share ---- */
@@ -38,10 +45,10 @@ static char *bearer_of(const Kubeconfig *config) {
     return bearer;
 }
 
-void transport_call_init(TransportCall *call, const Kubeconfig *config, const char *base, const ApiRequest *request) {
+void transport_call_init(TransportCall *call, char *bearer, const char *base, const ApiRequest *request) {
     const char *type = http_request_content_type(request);
     size_t n = 0;
-    *call = (TransportCall){.target = BUF_INIT(BUF_NO_LIMIT), .bearer = bearer_of(config)};
+    *call = (TransportCall){.target = BUF_INIT(BUF_NO_LIMIT), .bearer = bearer};
     buf_puts(&call->target, base);
     http_request_path(&call->target, request);
     call->fields[n++] = (HttpHeader){"accept", http_request_accept(request)};
@@ -69,6 +76,81 @@ int http_transport_failure(ApiError *err, int error, const char *why) {
     return api_error_set(err, 503, "ServiceUnavailable", "%s", message);
 }
 
+static char *url_path(const char *url) {
+    const char *host = strstr(url, "://");
+    return xstrdup(host ? host + 3 + strcspn(host + 3, "/") : "");
+}
+
+/* "https://host[:port][/path]", with an IPv6 address in brackets. *ret_host is the caller's. */
+static int split_server(const char *url, DuplexConnect *to, char **ret_host) {
+    to->tls = str_has_prefix(url, "https://");
+    if (!to->tls && !str_has_prefix(url, "http://"))
+        return -EINVAL;
+    const char *host = strstr(url, "://") + 3, *path = host + strcspn(host, "/"), *end = path;
+    const char *bracket = *host == '[' ? memchr(host, ']', (size_t)(path - host)) : NULL;
+    const char *colon = memchr(bracket ? bracket : host, ':', (size_t)(path - (bracket ? bracket : host)));
+    uint64_t port = to->tls ? 443 : 80;
+    if (colon) {
+        _cleanup_free_ char *digits = xstrndup(colon + 1, (size_t)(path - colon - 1));
+        if (str_to_uint64(digits, &port) < 0)
+            port = 0;
+        end = colon;
+    }
+    if (bracket) {
+        if (end != bracket + 1)
+            return -EINVAL;
+        host++;
+        end = bracket;
+    }
+    if (end == host || port < 1 || port > UINT16_MAX || strpbrk(path, "?#"))
+        return -EINVAL;
+    to->port = (uint16_t)port;
+    *ret_host = xstrndup(host, (size_t)(end - host));
+    return 0;
+}
+
+static int connect_with(const HttpTransport *transport, bool as_ourselves, HttpClient **ret, char **ret_error) {
+    const Kubeconfig *config = &transport->config;
+    _cleanup_free_ char *host = NULL;
+    HttpClientConfig http = {.to = {.server_name = config->tls_server_name,
+                                    .ca_pem = config->insecure ? NULL : config->ca_pem,
+                                    .system_ca = !config->insecure && !config->ca_pem,
+                                    .cert_pem = as_ourselves ? config->cert_pem : NULL,
+                                    .key_pem = as_ourselves ? config->key_pem : NULL,
+                                    .timeout_ns = HTTP_TRANSPORT_CONNECT_SECONDS * NS_PER_SEC}};
+    int r = split_server(config->server, &http.to, &host);
+    if (r < 0) {
+        *ret_error = xasprintf("the server of the kubeconfig is no URL: %s", config->server);
+        return r;
+    }
+    http.to.host = host;
+    return http_client_new(loop_thread_loop(transport->thread), &http, ret, ret_error);
+}
+
+/* Who the request is from: on which connections, and with which bearer token. */
+static int credentials(HttpTransport *transport, const ApiRequest *request, HttpClient **ret, char **ret_bearer,
+                       ApiError *err) {
+    _cleanup_(wipe_freep) char *token = NULL;
+    _cleanup_free_ char *why = NULL;
+    if (!request->as) {
+        *ret = transport->http;
+        *ret_bearer = bearer_of(&transport->config);
+        return 0;
+    }
+    int r = account_tokens_get(transport->accounts, request->as, request->user_agent, &token, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&transport->accounts_lock);
+    if (!transport->accounts_http)
+        r = connect_with(transport, false, &transport->accounts_http, &why);
+    *ret = transport->accounts_http;
+    pthread_mutex_unlock(&transport->accounts_lock);
+    if (r < 0)
+        return http_transport_failure(err, r, why);
+    *ret_bearer = xasprintf("Bearer %s", token);
+    return 0;
+}
+
 /* ---- calls ---- */
 
 /* One exchange: the answer's HTTP status and decoded body. */
@@ -76,20 +158,27 @@ static int exchange(HttpTransport *transport, const ApiRequest *request, Value *
     _cleanup_buf_ Buf out = BUF_INIT(BUF_NO_LIMIT);
     _cleanup_http_answer_ HttpAnswer answer = {0};
     _cleanup_free_ char *why = NULL;
-    _cleanup_(transport_call_done) TransportCall call;
-    transport_call_init(&call, &transport->config, transport->path, request);
+    _cleanup_(transport_call_done) TransportCall call = {0};
+    HttpClient *http;
+    char *bearer;
+    int r = credentials(transport, request, &http, &bearer, err);
+    if (r < 0)
+        return r;
+    transport_call_init(&call, bearer, transport->path, request);
     if (request->body)
         value_write_json(&out, request->body);
     call.call.has_body = request->body || request->verb == API_CREATE;
     call.call.body = out.data;
     call.call.body_len = out.len;
-    int r = http_client_call(transport->http, &call.call, HTTP_TRANSPORT_ANSWER_MAX,
-                             HTTP_TRANSPORT_CALL_SECONDS * NS_PER_SEC, &answer, &why);
+    r = http_client_call(http, &call.call, HTTP_TRANSPORT_ANSWER_MAX, HTTP_TRANSPORT_CALL_SECONDS * NS_PER_SEC, &answer,
+                         &why);
     if (r < 0) {
         _cleanup_free_ char *text = xasprintf("%s \"%s%s\": %s", call.call.method, transport->config.server,
                                               call.target.data + strlen(transport->path), why);
         return http_transport_failure(err, r, text);
     }
+    if (answer.status == 401 && request->as)
+        account_tokens_forget(transport->accounts, request->as);
     return http_transport_answer(request->arena, &answer.body, answer.status, ret, err);
 }
 
@@ -173,15 +262,20 @@ static int transport_watch(ClientTransport *base, const ApiRequest *request,
                            void (*event)(const char *type, Object *object, uint64_t revision, void *userdata),
                            void (*end)(int error, void *userdata), void *userdata, ClientWatch **ret, ApiError *err) {
     HttpTransport *transport = CONTAINER_OF(base, HttpTransport, base);
-    (void)err;
-    return http_watch_start(transport->http, &transport->config, transport->path, request, event, end, userdata, ret);
+    HttpClient *http;
+    char *bearer;
+    int r = credentials(transport, request, &http, &bearer, err);
+    return r < 0 ? r : http_watch_start(http, bearer, transport->path, request, event, end, userdata, ret);
 }
 
 /* ---- its life ---- */
 
 static void transport_free(ClientTransport *base) {
     HttpTransport *transport = CONTAINER_OF(base, HttpTransport, base);
+    http_client_free(transport->accounts_http);
     http_client_free(transport->http);
+    account_tokens_free(transport->accounts);
+    pthread_mutex_destroy(&transport->accounts_lock);
     loop_thread_free(transport->thread);
     kubeconfig_done(&transport->config);
     free(transport->path);
@@ -199,58 +293,6 @@ static void copy_config(const Kubeconfig *from, Kubeconfig *to) {
                        .insecure = from->insecure};
 }
 
-/* "https://host[:port][/path]", with an IPv6 address in brackets. *ret_host is the caller's. */
-static int split_server(const char *url, DuplexConnect *to, char **ret_host, char **ret_path) {
-    to->tls = str_has_prefix(url, "https://");
-    if (!to->tls && !str_has_prefix(url, "http://"))
-        return -EINVAL;
-    const char *host = strstr(url, "://") + 3, *path = host + strcspn(host, "/"), *end = path;
-    const char *bracket = *host == '[' ? memchr(host, ']', (size_t)(path - host)) : NULL;
-    const char *colon = memchr(bracket ? bracket : host, ':', (size_t)(path - (bracket ? bracket : host)));
-    uint64_t port = to->tls ? 443 : 80;
-    if (colon) {
-        _cleanup_free_ char *digits = xstrndup(colon + 1, (size_t)(path - colon - 1));
-        if (str_to_uint64(digits, &port) < 0)
-            port = 0;
-        end = colon;
-    }
-    if (bracket) {
-        if (end != bracket + 1)
-            return -EINVAL;
-        host++;
-        end = bracket;
-    }
-    if (end == host || port < 1 || port > UINT16_MAX || strpbrk(path, "?#"))
-        return -EINVAL;
-    to->port = (uint16_t)port;
-    *ret_host = xstrndup(host, (size_t)(end - host));
-    *ret_path = xstrdup(path);
-    return 0;
-}
-
-static int connect_with(HttpTransport *transport, char **ret_error) {
-    const Kubeconfig *config = &transport->config;
-    _cleanup_free_ char *host = NULL;
-    HttpClientConfig http = {.to = {.server_name = config->tls_server_name,
-                                    .ca_pem = config->insecure ? NULL : config->ca_pem,
-                                    .system_ca = !config->insecure && !config->ca_pem,
-                                    .cert_pem = config->cert_pem,
-                                    .key_pem = config->key_pem,
-                                    .timeout_ns = HTTP_TRANSPORT_CONNECT_SECONDS * NS_PER_SEC}};
-    int r = split_server(config->server, &http.to, &host, &transport->path);
-    if (r < 0) {
-        *ret_error = xasprintf("the server of the kubeconfig is no URL: %s", config->server);
-        return r;
-    }
-    http.to.host = host;
-    r = loop_thread_new("client", THREAD_STACK_SIZE, &transport->thread);
-    if (r < 0) {
-        *ret_error = xasprintf("no thread for a client: %s", strerror(-r));
-        return r;
-    }
-    return http_client_new(loop_thread_loop(transport->thread), &http, &transport->http, ret_error);
-}
-
 int http_transport_new(const Kubeconfig *config, ClientTransport **ret, char **ret_error) {
     HttpTransport *transport = NEW0(HttpTransport);
     transport->base = (ClientTransport){.execute = transport_execute,
@@ -258,8 +300,14 @@ int http_transport_new(const Kubeconfig *config, ClientTransport **ret, char **r
                                         .watch = transport_watch,
                                         .watch_stop = http_watch_stop,
                                         .free = transport_free};
+    pthread_mutex_init(&transport->accounts_lock, NULL);
     copy_config(config, &transport->config);
-    int r = connect_with(transport, ret_error);
+    transport->path = url_path(config->server);
+    transport->accounts = account_tokens_new(&transport->base);
+    int r = loop_thread_new("client", THREAD_STACK_SIZE, &transport->thread);
+    if (r < 0)
+        *ret_error = xasprintf("no thread for a client: %s", strerror(-r));
+    r = r < 0 ? r : connect_with(transport, true, &transport->http, ret_error);
     if (r < 0) {
         transport_free(&transport->base);
         return r;

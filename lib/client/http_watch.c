@@ -109,7 +109,7 @@ static void on_end(HttpExchange *exchange, int error, const char *why, void *use
     watch->end(watch_result(watch, http_exchange_answer(exchange)->status, error, why), watch->userdata);
 }
 
-int http_watch_start(HttpClient *http, const Kubeconfig *config, const char *base, const ApiRequest *request,
+int http_watch_start(HttpClient *http, char *bearer, const char *base, const ApiRequest *request,
                      void (*event)(const char *type, Object *object, uint64_t revision, void *userdata),
                      void (*end)(int error, void *userdata), void *userdata, ClientWatch **ret) {
     static const HttpExchangeOps ops = {.data = on_data, .end = on_end};
@@ -122,7 +122,7 @@ int http_watch_start(HttpClient *http, const Kubeconfig *config, const char *bas
                            .userdata = userdata,
                            .pending = BUF_INIT(HTTP_TRANSPORT_EVENT_MAX),
                            .arena = arena_new(0)};
-    transport_call_init(&call, config, base, request);
+    transport_call_init(&call, bearer, base, request);
     *ret = watch; /* before the thread may call back */
     http_exchange_start(http, &call.call, &ops, watch, &watch->exchange);
     return 0;

@@ -5,7 +5,8 @@
 #include "client/kubeconfig.h"
 #include "http/client.h"
 
-int http_watch_start(HttpClient *http, const Kubeconfig *config, const char *base, const ApiRequest *request,
+/* Takes `bearer`, as transport_call_init. */
+int http_watch_start(HttpClient *http, char *bearer, const char *base, const ApiRequest *request,
                      void (*event)(const char *type, Object *object, uint64_t revision, void *userdata),
                      void (*end)(int error, void *userdata), void *userdata, ClientWatch **ret);
 void http_watch_stop(ClientWatch *watch);
@@ -18,8 +19,8 @@ typedef struct TransportCall {
     HttpHeader fields[TRANSPORT_FIELDS_MAX];
     char *bearer; /* a secret; NULL: none */
 } TransportCall;
-/* `base`: the path of the server's URL, or "". */
-void transport_call_init(TransportCall *call, const Kubeconfig *config, const char *base, const ApiRequest *request);
+/* `base`: the path of the server's URL, or "". Takes `bearer` (NULL: none), the value of the authorization header. */
+void transport_call_init(TransportCall *call, char *bearer, const char *base, const ApiRequest *request);
 void transport_call_done(TransportCall *call);
 int http_transport_failure(ApiError *err, int error, const char *why);
 int http_transport_answer(Arena *arena, const Buf *body, int status, Value **ret, ApiError *err);

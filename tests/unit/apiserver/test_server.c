@@ -184,6 +184,52 @@ static void test_patch_of_absent(void **state) {
     }
 }
 
+static void expect_forbidden(Client *client, const char *name) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_error_ ApiError err = {0};
+    _cleanup_object_ Object *none = NULL;
+    assert_int_equal(client_create(client, config_maps(), "default", config_map(arena, "x", "1"), &none, &err),
+                     -EACCES);
+    const char *user = arena_printf(arena, "User \"system:serviceaccount:kube-system:%s\" cannot create", name);
+    if (!strstr(err.message, user))
+        fail_msg("%s", err.message);
+}
+
+/* A client that acts as a service account has that account's rights, and no token outlives the account. */
+static void test_acting_as_an_account(void **state) {
+    World *world = *state;
+    const Resource *accounts = resource_find("", "v1", "serviceaccounts");
+    Client *const clients[] = {world->local, world->http};
+    for (size_t i = 0; i < ELEMENTSOF(clients); i++) {
+        _cleanup_arena_ Arena *arena = arena_new(0);
+        _cleanup_api_error_ ApiError err = {0};
+        _cleanup_object_ Object *made = NULL, *none = NULL;
+        _cleanup_(client_freep) Client *client = client_as_account(clients[i], "kube-system", "acting");
+        expect_forbidden(client, "acting");
+        Value *binding = parse(arena, "{\"metadata\":{\"name\":\"acting\"},\"roleRef\":{\"apiGroup\":"
+                                      "\"rbac.authorization.k8s.io\",\"kind\":\"ClusterRole\","
+                                      "\"name\":\"cluster-admin\"},"
+                                      "\"subjects\":[{\"kind\":\"ServiceAccount\",\"namespace\":\"kube-system\","
+                                      "\"name\":\"acting\"}]}");
+        const Resource *bindings = resource_find("rbac.authorization.k8s.io", "v1", "rolebindings");
+        assert_int_equal(client_create(world->local, bindings, "default", binding, NULL, NULL), 0);
+        assert_int_equal(client_create(client, config_maps(), "default", config_map(arena, "acted", "1"), &made, &err),
+                         0);
+        assert_int_equal(client_delete(client, config_maps(), "default", "acted", NULL, NULL), 0);
+        assert_int_equal(client_delete(world->local, bindings, "default", "acting", NULL, NULL), 0);
+        expect_forbidden(client, "acting");
+    }
+    /* over HTTPS there is an account now, and a token of it */
+    _cleanup_(client_freep) Client *client = client_as_account(world->http, "kube-system", "acting");
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_error_ ApiError err = {0};
+    _cleanup_object_ Object *none = NULL;
+    assert_int_equal(client_delete(world->local, accounts, "kube-system", "acting", NULL, NULL), 0);
+    assert_true(client_create(client, config_maps(), "default", config_map(arena, "x", "1"), &none, &err) < 0);
+    assert_int_equal(err.code, 401);
+    expect_forbidden(client, "acting"); /* by a new account of that name */
+}
+
 static void test_dry_run(void **state) {
     World *world = *state;
     _cleanup_arena_ Arena *arena = arena_new(0);
@@ -583,6 +629,7 @@ int main(void) {
         cmocka_unit_test(test_missing_namespace),
         cmocka_unit_test(test_finalizers),
         cmocka_unit_test(test_patch_of_absent),
+        cmocka_unit_test(test_acting_as_an_account),
         cmocka_unit_test(test_dry_run),
         cmocka_unit_test(test_field_validation),
         cmocka_unit_test(test_watch),

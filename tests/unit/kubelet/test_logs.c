@@ -126,8 +126,9 @@ static void test_tail_long(void **state) {
     FILE *f = fopen(p->path, "we");
     assert_non_null(f);
     for (int i = 0; i < LINES; i++)
-        fprintf(f, T1 " stdout F %d-%.*s\n", i, i % 97, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-                                                        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+        fprintf(f, T1 " stdout F %d-%.*s\n", i, i % 97,
+                "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+                "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
     fclose(f);
     for (int n = 1; n <= LINES; n += 37) {
         LogOptions o = all;

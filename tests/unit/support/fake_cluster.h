@@ -13,6 +13,7 @@ typedef struct Cluster {
 
 static void cluster_start(Cluster *cluster, const char *enabled, const ControllersConfig *more) {
     ControllersConfig config = more ? *more : (ControllersConfig){0};
+    config.service_accounts = true; /* so that each does no more than its roles say */
     config.client = cluster->client;
     config.enabled = enabled;
     if (controllers_start(&config, &cluster->controllers) < 0 ||

@@ -155,10 +155,15 @@ static void writing(void **state _unused_) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(to_json),          cmocka_unit_test(errors),  cmocka_unit_test(aliases_do_not_explode),
-        cmocka_unit_test(duplicates),       cmocka_unit_test(streams), cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(to_json),
+        cmocka_unit_test(errors),
+        cmocka_unit_test(aliases_do_not_explode),
+        cmocka_unit_test(duplicates),
+        cmocka_unit_test(streams),
+        cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(depth_is_limited),
-        cmocka_unit_test(what_follows_an_error_is_not_read_however_deep), cmocka_unit_test(writing),
+        cmocka_unit_test(what_follows_an_error_is_not_read_however_deep),
+        cmocka_unit_test(writing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -201,10 +201,10 @@ static void test_flow_control(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages),     cmocka_unit_test(test_no_deadline),
-        cmocka_unit_test(test_ends),         cmocka_unit_test(test_hang_up),
-        cmocka_unit_test(test_both_ways),    cmocka_unit_test(test_deadline_and_cancel),
-        cmocka_unit_test(test_wake),         cmocka_unit_test(test_flow_control),
+        cmocka_unit_test(test_messages),  cmocka_unit_test(test_no_deadline),
+        cmocka_unit_test(test_ends),      cmocka_unit_test(test_hang_up),
+        cmocka_unit_test(test_both_ways), cmocka_unit_test(test_deadline_and_cancel),
+        cmocka_unit_test(test_wake),      cmocka_unit_test(test_flow_control),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

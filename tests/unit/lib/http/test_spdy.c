@@ -64,8 +64,8 @@ static void test_a_port_forward_client(void **state) {
     Seen *seen = *state;
     _cleanup_free_ char *input = NULL;
     size_t n = 0;
-    assert_int_equal(fs_read_file(LIGHTER_SOURCE_DIR "/tests/fuzz/lib/http/corpus/fuzz_spdy/portforward", 65536, &input, &n),
-                     0);
+    assert_int_equal(
+        fs_read_file(LIGHTER_SOURCE_DIR "/tests/fuzz/lib/http/corpus/fuzz_spdy/portforward", 65536, &input, &n), 0);
     for (size_t piece = 1; piece < n; piece += 7) {
         _cleanup_(spdy_freep) Spdy *spdy = NULL;
         assert_int_equal(spdy_new(&ops, seen, &spdy), 0);

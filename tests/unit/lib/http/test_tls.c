@@ -81,7 +81,8 @@ static void whose_certificate(const World *w, const char *clients, const char *f
     SSL_SESSION *session = NULL;
     assert_int_equal(tls_server_context(w->server, w->server_key, clients, fronts, &server), 0);
     assert_int_equal(tls_client_context(&(TlsTrust){.ca_file = w->ca},
-                                        &(TlsIdentity){.cert_file = w->client, .key_file = w->client_key}, &client), 0);
+                                        &(TlsIdentity){.cert_file = w->client, .key_file = w->client_key}, &client),
+                     0);
     for (int generation = 0; generation < 4; generation++) {
         bool front = !want_front;
         session = connect_once(server, client, session, &front);
