@@ -10,9 +10,8 @@
 
 #define RBAC "rbac.authorization.k8s.io"
 #define AUTOUPDATE "rbac.authorization.kubernetes.io/autoupdate"
-#define CONTROLLERS "lighter:controllers" /* a role and its binding */
-#define TRIES 4                           /* when others write the same */
-#define WRITERS 16                        /* writes that wait for the disk together */
+#define TRIES 4    /* when others write the same */
+#define WRITERS 16 /* writes that wait for the disk together */
 
 static Value *list_of(Arena *arena, const char *text) {
     Value *list = value_array(arena);
@@ -80,16 +79,6 @@ static Value *role_of(Arena *arena, const RbacRole *role) {
     return v;
 }
 
-/* Our controllers have one account, where the reference's have one each: it may do what all of theirs may. */
-static Value *controllers_role(Arena *arena) {
-    Value *v = head_of(arena, "ClusterRole", CONTROLLERS, NULL), *rules = value_array(arena);
-    for (const RbacRule *row = rbac_rules; row->role; row++)
-        if (str_has_prefix(row->role, "system:controller:") && !row->ns)
-            value_append(arena, rules, rule_of(arena, row));
-    value_set(arena, v, "rules", rules);
-    return v;
-}
-
 static Value *subject_of(Arena *arena, const RbacBinding *row) {
     Value *v = value_object(arena);
     value_set_str(arena, v, "kind", row->subject_kind);
@@ -124,7 +113,7 @@ typedef struct Bootstrap {
     int result;
 } Bootstrap;
 
-typedef struct Job { /* a row; none: the role of our controllers */
+typedef struct Job { /* a row of either table */
     Bootstrap *bootstrap;
     const RbacRole *role;
     const RbacBinding *binding;
@@ -212,7 +201,7 @@ static int reconcile(const Task *task) {
 static void run_job(void *userdata) {
     Job *job = userdata;
     _cleanup_arena_ Arena *arena = arena_new(0);
-    const char *ns = job->binding ? job->binding->ns : job->role ? job->role->ns : NULL;
+    const char *ns = job->binding ? job->binding->ns : job->role->ns;
     Task task = {
         .core = job->bootstrap->core,
         .arena = arena,
@@ -220,12 +209,8 @@ static void run_job(void *userdata) {
                   : ns         ? "roles"
                                : "clusterroles",
         .ns = ns,
-        .name = job->binding ? job->binding->name
-                : job->role  ? job->role->name
-                             : CONTROLLERS,
-        .wanted = job->binding ? binding_of(arena, job->binding)
-                  : job->role  ? role_of(arena, job->role)
-                               : controllers_role(arena),
+        .name = job->binding ? job->binding->name : job->role->name,
+        .wanted = job->binding ? binding_of(arena, job->binding) : role_of(arena, job->role),
     };
     int r = reconcile(&task);
     if (r < 0) {
@@ -245,18 +230,13 @@ static void submit(Pool *pool, Job job) {
 }
 
 int rbac_bootstrap(ApiCore *core) {
-    static const RbacBinding own[] = {
-        {CONTROLLERS, NULL, "ClusterRole", CONTROLLERS, "User", "system:kube-controller-manager", NULL}, {NULL}};
-    static const RbacBinding *const tables[] = {rbac_bindings, own};
     Bootstrap bootstrap = {.core = core, .lock = PTHREAD_MUTEX_INITIALIZER};
     Pool *pool = pool_new("rbac", WRITERS, 1024);
     for (const RbacRole *role = rbac_roles; role->name; role++)
         submit(pool, (Job){&bootstrap, role, NULL});
-    submit(pool, (Job){&bootstrap, NULL, NULL});
-    for (size_t i = 0; i < ELEMENTSOF(tables); i++)
-        for (const RbacBinding *row = tables[i], *last = NULL; row->name; last = row++)
-            if (!last || !streq(last->name, row->name) || !streq_null(last->ns, row->ns))
-                submit(pool, (Job){&bootstrap, NULL, row});
+    for (const RbacBinding *row = rbac_bindings, *last = NULL; row->name; last = row++)
+        if (!last || !streq(last->name, row->name) || !streq_null(last->ns, row->ns))
+            submit(pool, (Job){&bootstrap, NULL, row});
     pool_free(pool); /* waits */
     pthread_mutex_destroy(&bootstrap.lock);
     return bootstrap.result;

@@ -1,6 +1,6 @@
 /* The roles and bindings that every cluster has, as objects that people can read and bind (the reference's
- * rbac/bootstrap-roles), and what our controllers may do. At each start what is missing is made, and what is there is
- * given what it lacks (rbac_reconcile.h). */
+ * rbac/bootstrap-roles). At each start what is missing is made, and what is there is given what it lacks
+ * (rbac_reconcile.h). */
 #pragma once
 
 #include "apiserver/handlers/api.h"
