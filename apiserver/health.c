@@ -64,6 +64,7 @@ static const Check checks[] = {
     {HOOK "start-system-namespaces-controller", ALL, NULL, FACT(NAMESPACES)},
     {HOOK "start-cluster-authentication-info-controller", ALL, NULL, FACT(TRUST_PUBLISHED)},
     {HOOK "storage-readiness", ALL, ask_news, 0},
+    {HOOK "start-service-ip-repair-controllers", ALL, NULL, FACT(SERVICE_IPS)},
     {HOOK "rbac/bootstrap-roles", ALL, NULL, FACT(ROLES)},
     {HOOK "scheduling/bootstrap-system-priority-classes", ALL, NULL, FACT(PRIORITY_CLASSES)},
     {HOOK "bootstrap-controller", ALL, NULL, FACT(KUBERNETES_SERVICE)},

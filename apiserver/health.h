@@ -28,6 +28,7 @@ typedef enum HealthFact {                              /* each false until it is
                           HEALTH_ROLES,
                           HEALTH_SERVICE_RANGE,
                           HEALTH_KUBERNETES_SERVICE,
+                          HEALTH_SERVICE_IPS, /* each cluster IP has its IPAddress */
                           HEALTH_FACTS,
 } HealthFact;
 

@@ -14,6 +14,7 @@
 #include "apiserver/paths.h"
 #include "apiserver/rbac_bootstrap.h"
 #include "apiserver/reviews.h"
+#include "apiserver/service_ip_repair.h"
 #include "apiserver/storage/driver.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -49,6 +50,8 @@ struct ApiServer {
     Metrics *metrics;
     EventTtl *event_ttl;
     KubernetesService *kubernetes_service;
+    Client *own_client; /* as system:apiserver */
+    ServiceIpRepair *service_ips;
     ServerPaths *paths;
     HttpServer *http;
     Health *health;
@@ -417,6 +420,13 @@ static char *url_of(const ApiServer *server, const char *address) {
     return xasprintf("https://%s%s%s:%u", v6 ? "[" : "", address, v6 ? "]" : "", apiserver_port(server));
 }
 
+static void repair_service_ips(ApiServer *server) {
+    static const char *const groups[] = {"system:masters", "system:authenticated", NULL};
+    static const UserInfo self = {.name = "system:apiserver", .groups = groups};
+    server->own_client = apiserver_local_client(server, &self, "kube-apiserver");
+    server->service_ips = service_ip_repair_start(server->own_client, server->health);
+}
+
 static int start(ApiServer *server, const ApiServerConfig *config) {
     const char *bind = str_or(config->bind, "127.0.0.1");
     server->data_dir = xstrdup(config->data_dir);
@@ -469,8 +479,9 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     if (r == 0)
         server->aggregation = aggregation_start(&aggregation);
     r = r < 0 ? r : kubernetes_service_start(server->core, &bootstrap, &server->kubernetes_service);
-    r = r < 0 ? r : write_kubeconfigs(server, config);
-    return r;
+    if (r == 0)
+        repair_service_ips(server);
+    return r < 0 ? r : write_kubeconfigs(server, config);
 }
 
 int apiserver_start(const ApiServerConfig *config, ApiServer **ret) {
@@ -491,6 +502,8 @@ void apiserver_stop(ApiServer *server) {
     if (server->http)
         http_server_stop(server->http, APISERVER_STOP_NS);
     event_ttl_stop(server->event_ttl);
+    service_ip_repair_stop(server->service_ips);
+    client_free(server->own_client);
     kubernetes_service_stop(server->kubernetes_service);
     aggregation_stop(server->aggregation);
     custom_definitions_stop(server->definitions);

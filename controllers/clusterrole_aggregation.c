@@ -86,7 +86,7 @@ static int sync_key(const char *name, void *userdata) {
     /* without rules the manager gives up what it had */
     if (value_len(rules) > 0)
         value_set(arena, apply, "rules", rules);
-    return client_apply(all->client, informer_resource(all->roles), NULL, name, FIELD_MANAGER, apply, NULL, NULL);
+    return client_apply(all->client, informer_resource(all->roles), NULL, name, NULL, FIELD_MANAGER, apply, NULL, NULL);
 }
 
 static void *init(Controller *controller) {

@@ -79,4 +79,4 @@ extern const ControllerRow controller_replicaset, controller_replicationcontroll
     controller_endpoints, controller_job, controller_ttl_after_finished, controller_cronjob, controller_daemonset,
     controller_statefulset, controller_disruption, controller_pvc_protection, controller_pv_protection,
     controller_vac_protection, controller_resource_quota, controller_account_tokens, controller_clusterrole_aggregation,
-    controller_endpointslice_mirroring;
+    controller_endpointslice_mirroring, controller_service_cidr;

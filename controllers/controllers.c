@@ -38,6 +38,7 @@ static const ControllerRow *const table[] = {
     &controller_account_tokens,
     &controller_clusterrole_aggregation,
     &controller_endpointslice_mirroring,
+    &controller_service_cidr,
 };
 
 #define ACCOUNTS_NAMESPACE "kube-system"

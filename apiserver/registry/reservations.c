@@ -1,5 +1,6 @@
 #include "apiserver/registry/reservations.h"
 
+#include "api/managed.h"
 #include "apiserver/registry/checks.h"
 #include "base/clock.h"
 #include "base/random.h"
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define DEFAULT_RANGE "kubernetes" /* the ServiceCIDR of the settings */
 #define ALREADY_ALLOCATED "provided IP is already allocated"
 #define PORT_ALLOCATED "provided port is already allocated"
 #define WRONG_NETWORK "the provided network does not match the current range"
@@ -58,7 +60,12 @@ static Value *ip_object(StrategyContext *context, const Holder *holder, const ch
     value_set_str(arena, parent, "resource", "services");
     value_set_str(arena, parent, "namespace", holder->ns);
     value_set_str(arena, parent, "name", holder->name);
+    ManagedInput input = {.schema = ip_row()->schema,
+                          .api_version = "networking.k8s.io/v1",
+                          .manager = "kube-apiserver",
+                          .now_ns = context->now_ns};
     schema_normalize(arena, ip_row()->schema, object, NULL, NULL);
+    managed_update(arena, &input, NULL, object);
     schema_as_stored(ip_row()->schema, object);
     return object;
 }
@@ -132,20 +139,35 @@ static ReservationError failure(StrategyContext *context, int r, const char *tak
     return r == 0 ? NULL : r == -EEXIST ? taken : arena_printf(context->arena, "%s", strerror(-r));
 }
 
-static void add_range(StrategyContext *context, ServiceRanges *ranges, const char *text, bool of_settings) {
-    IpRange range, *more;
-    if (!ip_range_parse(text, &range))
-        return;
-    ranges->v4 |= of_settings && !range.v6;
-    ranges->v6 |= of_settings && range.v6;
+static void add_range(StrategyContext *context, ServiceRanges *ranges, const IpRange *range) {
     for (size_t i = 0; i < ranges->n; i++)
-        if (ranges->items[i].len == range.len && ip_compare(&ranges->items[i].base, &range.base) == 0)
+        if (ranges->items[i].len == range->len && ip_compare(&ranges->items[i].base, &range->base) == 0)
             return;
-    more = arena_alloc(context->arena, (ranges->n + 1) * sizeof(*more));
+    IpRange *more = arena_alloc(context->arena, (ranges->n + 1) * sizeof(*more));
     if (ranges->n)
         memcpy(more, ranges->items, ranges->n * sizeof(*more));
-    more[ranges->n++] = range;
+    more[ranges->n++] = *range;
     ranges->items = more;
+}
+
+/* A setting decides the family; it gives addresses until the default ServiceCIDR, which is made of it, does. */
+static void add_setting(StrategyContext *context, ServiceRanges *ranges, const char *text, bool gives) {
+    IpRange range;
+    if (!ip_range_parse(text, &range))
+        return;
+    if (!ranges->v4 && !ranges->v6)
+        ranges->default_v6 = range.v6;
+    ranges->v4 |= !range.v6;
+    ranges->v6 |= range.v6;
+    if (gives)
+        add_range(context, ranges, &range);
+}
+
+static bool is_there(const ObjectList *list, const char *name) {
+    for (size_t i = 0; i < list->n; i++)
+        if (streq(object_name(list->items[i]), name))
+            return true;
+    return false;
 }
 
 static bool range_is_ready(const Value *range) {
@@ -163,17 +185,18 @@ ServiceRanges service_ranges(StrategyContext *context) {
     ListQuery query = {.resource = resource_find("networking.k8s.io", "v1", "servicecidrs")->storage};
     _cleanup_object_list_ ObjectList list = {0};
     const Value *text;
+    IpRange given;
     char **parts = str_split(context->arena, context->settings->service_cluster_ip_range, ',', NULL);
+    bool listed = store_list(context->store, &query, &list, NULL) == 0;
     for (size_t i = 0; parts[i]; i++)
-        add_range(context, &ranges, parts[i], true);
-    if (store_list(context->store, &query, &list, NULL) < 0)
-        return ranges;
+        add_setting(context, &ranges, parts[i], !listed || !is_there(&list, DEFAULT_RANGE));
     for (size_t i = 0; i < list.n; i++) {
         const Value *range = object_value(list.items[i], context->arena);
         if (!range_is_ready(range))
             continue;
         VALUE_FOREACH (text, value_path(range, "spec", "cidrs", NULL))
-            add_range(context, &ranges, str_or(value_str(text), ""), false);
+            if (ip_range_parse(str_or(value_str(text), ""), &given))
+                add_range(context, &ranges, &given);
     }
     return ranges;
 }

@@ -17,11 +17,13 @@ typedef struct Holder {
 typedef const char *ReservationError;
 #define RESERVATION_FULL "range is full"
 
-/* The ranges services of this server take their addresses from: of the settings, and of ServiceCIDRs that are ready. */
+/* The ranges services take their addresses from: of the ServiceCIDRs that are ready, and of the settings until there is
+ * the one that is made of them. */
 typedef struct ServiceRanges {
-    IpRange *items; /* in the arena; the first decides the default family */
+    IpRange *items; /* in the arena */
     size_t n;
-    bool v4, v6; /* families of the settings */
+    bool v4, v6;     /* families of the settings */
+    bool default_v6; /* the first of them */
 } ServiceRanges;
 ServiceRanges service_ranges(StrategyContext *context);
 

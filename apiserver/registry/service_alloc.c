@@ -149,7 +149,7 @@ static const char *other_family(const Allocation *a) {
 }
 
 static const char *default_family(const Allocation *a) {
-    return a->ranges.n && a->ranges.items[0].v6 ? "IPv6" : "IPv4";
+    return a->ranges.default_v6 ? "IPv6" : "IPv4";
 }
 
 static void check_configured(Allocation *a, FieldErrors *errors) {

@@ -149,8 +149,8 @@ int client_patch(Client *client, const Resource *resource, const char *ns, const
                        ret, err);
 }
 
-int client_apply(Client *client, const Resource *resource, const char *ns, const char *name, const char *manager,
-                 const Value *v, Object **ret, ApiError *err) {
+int client_apply(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource,
+                 const char *manager, const Value *v, Object **ret, ApiError *err) {
     return call_object(
         client,
         &(ApiRequest){
@@ -158,6 +158,7 @@ int client_apply(Client *client, const Resource *resource, const char *ns, const
             .resource = resource,
             .ns = ns,
             .name = name,
+            .subresource = subresource,
             .options = {.patch_type = PATCH_APPLY, .field_manager = manager, .force = true, .force_set = true},
             .body = v},
         ret, err);

@@ -68,8 +68,8 @@ int client_update(Client *client, const Resource *resource, const char *ns, cons
 int client_patch(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource,
                  PatchType type, const Value *patch, Object **ret, ApiError *err);
 /* Server-side apply as `manager`, which takes what others own too (force). */
-int client_apply(Client *client, const Resource *resource, const char *ns, const char *name, const char *manager,
-                 const Value *v, Object **ret, ApiError *err);
+int client_apply(Client *client, const Resource *resource, const char *ns, const char *name, const char *subresource,
+                 const char *manager, const Value *v, Object **ret, ApiError *err);
 typedef struct ClientDelete {
     const char *uid, *resource_version; /* preconditions; NULL: none */
     int64_t grace_seconds;              /* < 0: the object's own */

@@ -622,6 +622,54 @@ static void test_roles_are_put_right(void **state) {
     assert_int_equal(revisions[0], revisions[1]);
 }
 
+typedef struct AddressWait {
+    World *world;
+    const char *name, *not_uid; /* NULL: it is to be gone */
+} AddressWait;
+
+static bool address_is(const AddressWait *wait) {
+    _cleanup_object_ Object *address = NULL;
+    client_get(wait->world->local, resource_find("networking.k8s.io", "v1", "ipaddresses"), NULL, wait->name, &address,
+               NULL);
+    return wait->not_uid ? address && !streq(object_uid(address), wait->not_uid) : !address;
+}
+
+static void wait_for_address(const AddressWait *wait) {
+    uint64_t end = now_monotonic_ns() + WAIT_NS;
+    while (!address_is(wait) && now_monotonic_ns() < end)
+        usleep(10000);
+    assert_true(address_is(wait));
+}
+
+/* An address that a Service has gets its IPAddress again, as it should be; one that no Service has goes. */
+static void test_service_addresses(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Resource *addresses = resource_find("networking.k8s.io", "v1", "ipaddresses");
+    _cleanup_object_ Object *first = NULL, *second = NULL, *third = NULL, *labeled = NULL;
+    assert_int_equal(client_get(world->local, addresses, NULL, "10.96.0.1", &first, NULL), 0);
+    assert_int_equal(client_delete(world->local, addresses, NULL, "10.96.0.1", NULL, NULL), 0);
+    wait_for_address(&(AddressWait){world, "10.96.0.1", object_uid(first)});
+    assert_int_equal(client_get(world->local, addresses, NULL, "10.96.0.1", &second, NULL), 0);
+    Value *parent = value_path(object_value(second, arena), "spec", "parentRef", NULL);
+    assert_string_equal(value_get_str(parent, "name"), "kubernetes");
+    assert_int_equal(client_patch(world->local, addresses, NULL, "10.96.0.1", NULL, PATCH_MERGE,
+                                  parse(arena, "{\"metadata\":{\"labels\":null}}"), &labeled, NULL),
+                     0);
+    wait_for_address(&(AddressWait){world, "10.96.0.1", object_uid(second)});
+    assert_int_equal(client_get(world->local, addresses, NULL, "10.96.0.1", &third, NULL), 0);
+    assert_string_equal(object_label(third, "ipaddress.kubernetes.io/managed-by"), "ipallocator.k8s.io");
+    Value *left_over = parse(arena, "{\"metadata\":{\"name\":\"10.96.7.7\",\"labels\":{\"ipaddress.kubernetes.io/"
+                                    "managed-by\":\"ipallocator.k8s.io\"}},\"spec\":{\"parentRef\":{\"resource\":"
+                                    "\"services\",\"namespace\":\"default\",\"name\":\"kubernetes\"}}}");
+    Value *others = parse(arena, "{\"metadata\":{\"name\":\"10.96.7.8\"},\"spec\":{\"parentRef\":{\"resource\":\"x\","
+                                 "\"name\":\"y\"}}}");
+    assert_int_equal(client_create(world->local, addresses, NULL, left_over, NULL, NULL), 0);
+    assert_int_equal(client_create(world->local, addresses, NULL, others, NULL, NULL), 0);
+    wait_for_address(&(AddressWait){world, "10.96.7.7", NULL});
+    assert_true(address_is(&(AddressWait){world, "10.96.7.8", ""})); /* not the allocator's */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life),
@@ -642,6 +690,7 @@ int main(void) {
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_escalation),
         cmocka_unit_test(test_roles_are_put_right),
+        cmocka_unit_test(test_service_addresses),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
