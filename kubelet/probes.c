@@ -1,5 +1,6 @@
 /* Liveness, readiness and startup probes. A worker is one probe of one container of one pod; its key ("uid/container/
  * kind") is queued when it is due. Results belong to a container id: a new container starts over. */
+#include "kubelet/env.h"
 #include "kubelet/internal.h"
 
 #include <stdio.h>
@@ -383,6 +384,28 @@ static void count(ProbeRun *run, ProbeResult result, double seconds) {
     pthread_mutex_unlock(&t->lock);
 }
 
+/* An exec probe's command with the $(NAME)s that the container's definition itself gives values. */
+static const char *static_env(const char *name, void *userdata) {
+    const Value *e;
+    VALUE_FOREACH (e, value_get(userdata, "env"))
+        if (streq_null(value_get_str(e, "name"), name))
+            return str_or(value_get_str(e, "value"), "");
+    return NULL;
+}
+
+static const Value *expand_command(ProbeRun *run) {
+    const Value *command = value_path(run->probe, "exec", "command", NULL), *word;
+    if (!value_len(command))
+        return run->probe;
+    Value *probe = value_copy(run->arena, run->probe), *words = value_array(run->arena);
+    VALUE_FOREACH (word, command)
+        value_append(run->arena, words,
+                     value_string(run->arena, env_expand(run->arena, str_or(value_str(word), ""), static_env,
+                                                         (void *)(uintptr_t)run->definition)));
+    value_set(run->arena, value_get(probe, "exec"), "command", words);
+    return probe;
+}
+
 static void probe_now(ProbeRun *run, const ContainerStatus *c) {
     Kubelet *k = run->k;
     _cleanup_free_ char *error = NULL;
@@ -398,19 +421,17 @@ static void probe_now(ProbeRun *run, const ContainerStatus *c) {
     }
     uint64_t timeout = (uint64_t)MAX(value_get_int(run->probe, "timeoutSeconds", 1), (int64_t)1) * NS_PER_SEC;
     int r = -EINVAL;
+    const Value *handler = expand_command(run);
     uint64_t start = now_monotonic_ns();
     for (int i = 0; i < PROBE_TRIES && r == -EINVAL && !k->stopping; i++) {
         error = (free(error), NULL);
-        r = handler_run(k, run->pod, run->definition, run->id, run->probe, str_or(ip, ""), timeout, &error);
+        r = handler_run(k, run->pod, run->definition, run->id, handler, str_or(ip, ""), timeout, &error);
     }
     if (k->stopping) /* it was cut short */
         return;
     bool unknown = r == -EINVAL; /* what was known stays */
-    count(run,
-          unknown ? PROBE_UNKNOWN
-          : r < 0 ? PROBE_FAILURE
-                  : PROBE_SUCCESS,
-          (double)(now_monotonic_ns() - start) / (double)NS_PER_SEC);
+    if (!unknown)                /* a result that is not known is thrown away */
+        count(run, r < 0 ? PROBE_FAILURE : PROBE_SUCCESS, (double)(now_monotonic_ns() - start) / (double)NS_PER_SEC);
     if (r < 0) {
         char *path = container_field_path(run->arena, run->pod, run->container);
         event_record(k->events, run->object, path, "Warning", "Unhealthy",

@@ -167,6 +167,22 @@ static void a_failed_liveness_probe_restarts(void **state) {
     assert_true(becomes(f, has_event, "Container a failed liveness probe, will be restarted"));
 }
 
+static void a_probe_knows_the_variables_of_its_container(void **state) {
+    Fixture *f = *state;
+    create_pod(f, "p",
+               "\"containers\":[{\"name\":\"a\",\"env\":[{\"name\":\"WHAT\",\"value\":\"look\"}],\"readinessProbe\":{"
+               "\"exec\":{\"command\":[\"$(WHAT)-$$(WHAT)-$(ELSE)\"]},\"periodSeconds\":1}}]");
+    assert_true(becomes(f, was_stopped, "exec a look-$(WHAT)-$(ELSE)"));
+    SAYS(f, "p", "True", "conditions", "type=Ready", "status");
+    _cleanup_buf_ Buf out = BUF_INIT(65536);
+    probes_metrics(f->kubelet, &out);
+    assert_non_null(strstr(out.data, "prober_probe_total{container=\"a\",namespace=\"default\",pod=\"p\",pod_uid="));
+    assert_non_null(strstr(out.data, "probe_type=\"Readiness\",result=\"successful\"} 1\n"));
+    assert_non_null(strstr(out.data,
+                           "prober_probe_duration_seconds_count{container=\"a\",namespace=\"default\",pod=\"p\","
+                           "probe_type=\"Readiness\"} 1\n"));
+}
+
 static void readiness_follows_its_probe(void **state) {
     Fixture *f = *state;
     f->runtime->exec_code = 1;
@@ -371,6 +387,7 @@ int main(void) {
         TEST(a_pre_stop_hook_runs_within_the_grace_period),
         TEST(a_failed_liveness_probe_restarts),
         TEST(readiness_follows_its_probe),
+        TEST(a_probe_knows_the_variables_of_its_container),
         TEST(the_deadline_ends_a_pod),
         TEST(a_restarted_agent_adopts_what_runs),
         TEST(a_container_that_was_made_and_never_started_is_made_again),
