@@ -1,49 +1,68 @@
 #include "apiserver/registry/webhook_client.h"
+
 #include "api/json.h"
 #include "apiserver/registry/service_resolver.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "http/client.h"
+#include "http/url.h"
 #include "loop/pool.h"
+#include "loop/thread.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
 #include <errno.h>
-#include <openssl/x509_vfy.h>
 #include <pthread.h>
 
-#define POLL_MS 1000
 #define DEFAULT_PORT 443
+#define THREAD_STACK_SIZE (128 * 1024)
+
+/* A server that was called, with its kept connections. */
+typedef struct Server {
+    char *key; /* what makes two servers one: where, under which name, trusted by whom */
+    HttpClient *http;
+    unsigned users;   /* calls under way */
+    uint64_t used_ns; /* when the last of them ended */
+    bool kept;        /* in the table */
+} Server;
 
 struct WebhookClient {
     Store *store;
-    pthread_mutex_t lock;
-    CURLM *idle[WEBHOOK_IDLE_LINES]; /* the last one used is the first one taken */
-    size_t n_idle;
+    pthread_mutex_t lock; /* all below */
+    LoopThread *thread;   /* of the connections; made by the first call */
+    Server *servers[WEBHOOK_SERVERS_MAX];
+    size_t n_servers;
 };
 
 typedef struct Exchange { /* one call under way */
     WebhookCall *call;
-    CURL *curl;
-    struct curl_slist *headers, *connect_to;
+    Server *server;
+    HttpExchange *http; /* NULL: it has failed already */
     Buf out, in;
     ServiceEndpoint endpoint; /* of a Service */
-    char *url, detail[CURL_ERROR_SIZE];
-    uint64_t started_ns;
+    char *url, *target, *why;
+    int error;
+    uint64_t started_ns, deadline_ns, ended_ns;
 } Exchange;
 
 WebhookClient *webhook_client_new(Store *store) {
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     WebhookClient *client = NEW0(WebhookClient);
     client->store = store;
     pthread_mutex_init(&client->lock, NULL);
     return client;
 }
 
+static void server_free(Server *server) {
+    http_client_free(server->http);
+    free(server->key);
+    free(server);
+}
+
 void webhook_client_free(WebhookClient *client) {
     if (!client)
         return;
-    while (client->n_idle)
-        curl_multi_cleanup(client->idle[--client->n_idle]);
+    while (client->n_servers)
+        server_free(client->servers[--client->n_servers]);
+    loop_thread_free(client->thread);
     pthread_mutex_destroy(&client->lock);
     free(client);
 }
@@ -82,65 +101,93 @@ void webhook_target_read(Arena *arena, const Value *client_config, WebhookTarget
         read_url(arena, url, ret);
 }
 
+/* ---- servers ---- */
+
+/* Takes one that nobody has used for a while, or, when the table is full, the one that was used longest ago, out of it.
+ * Under the lock. */
+static Server *take_stale(WebhookClient *client, uint64_t now) {
+    size_t at = client->n_servers;
+    for (size_t i = 0; i < client->n_servers; i++)
+        if (!client->servers[i]->users &&
+            (at == client->n_servers || client->servers[i]->used_ns < client->servers[at]->used_ns))
+            at = i;
+    if (at == client->n_servers || (client->n_servers < WEBHOOK_SERVERS_MAX &&
+                                    now < client->servers[at]->used_ns + WEBHOOK_IDLE_SECONDS * NS_PER_SEC))
+        return NULL;
+    Server *stale = client->servers[at];
+    client->servers[at] = client->servers[--client->n_servers];
+    return stale;
+}
+
+static void drop_stale(WebhookClient *client) {
+    for (;;) {
+        pthread_mutex_lock(&client->lock);
+        Server *stale = take_stale(client, now_monotonic_ns());
+        pthread_mutex_unlock(&client->lock);
+        if (!stale)
+            return;
+        server_free(stale);
+    }
+}
+
+/* Under the lock. */
+static Server *find_server(WebhookClient *client, const char *key) {
+    for (size_t i = 0; i < client->n_servers; i++)
+        if (streq(client->servers[i]->key, key)) {
+            client->servers[i]->users++;
+            return client->servers[i];
+        }
+    return NULL;
+}
+
+/* Under the lock. */
+static int make_server(WebhookClient *client, const HttpClientConfig *config, char *key, Server **ret,
+                       char **ret_error) {
+    int r = client->thread ? 0 : loop_thread_new("webhooks", THREAD_STACK_SIZE, &client->thread);
+    HttpClient *http = NULL;
+    r = r < 0 ? r : http_client_new(loop_thread_loop(client->thread), config, &http, ret_error);
+    if (r < 0) {
+        free(key);
+        return r;
+    }
+    Server *server = NEW(Server);
+    *server = (Server){.key = key, .http = http, .users = 1, .kept = client->n_servers < WEBHOOK_SERVERS_MAX};
+    if (server->kept)
+        client->servers[client->n_servers++] = server;
+    *ret = server;
+    return 0;
+}
+
+static int take_server(WebhookClient *client, const HttpClientConfig *config, Server **ret, char **ret_error) {
+    char *key = xasprintf("%s %u %s %s", config->to.host, config->to.port, config->authority,
+                          str_or(config->to.ca_pem, "system"));
+    int r = 0;
+    drop_stale(client);
+    pthread_mutex_lock(&client->lock);
+    *ret = find_server(client, key);
+    if (*ret)
+        free(key);
+    else
+        r = make_server(client, config, key, ret, ret_error);
+    pthread_mutex_unlock(&client->lock);
+    return r;
+}
+
+static void give_server(WebhookClient *client, Server *server) {
+    pthread_mutex_lock(&client->lock);
+    server->users--;
+    server->used_ns = now_monotonic_ns();
+    bool kept = server->kept;
+    pthread_mutex_unlock(&client->lock);
+    if (!kept)
+        server_free(server);
+}
+
 /* ---- failures, worded as Go does ---- */
 
 static void fail(Exchange *x, int code, const char *why) {
     x->call->result = x->url ? api_error_set(&x->call->err, code, "ServiceUnavailable", "Post \"%s\": %s", x->url, why)
                              : api_error_set(&x->call->err, code, "ServiceUnavailable", "%s", why);
-}
-
-static const char *connect_failure(Arena *arena, const Exchange *x) {
-    const char *ip = x->endpoint.host;
-    long number = 0;
-    curl_easy_getinfo(x->curl, CURLINFO_OS_ERRNO, &number);
-    char *why = arena_strdup(arena, number ? strerror((int)number) : "connection refused");
-    *why = (char)tolower((unsigned char)*why);
-    if (!x->call->target->service)
-        return arena_printf(arena, "dial tcp %s: connect: %s", x->call->target->base + strlen("https://"), why);
-    return arena_printf(arena, strchr(ip, ':') ? "dial tcp [%s]:%u: connect: %s" : "dial tcp %s:%u: connect: %s", ip,
-                        x->endpoint.port, why);
-}
-
-static const char *certificate_failure(Arena *arena, const Exchange *x) {
-    long verdict = X509_V_OK;
-    curl_easy_getinfo(x->curl, CURLINFO_SSL_VERIFYRESULT, &verdict);
-    const char *why = arena_strdup(arena, x->detail);
-    switch (verdict) {
-    case X509_V_OK:
-        if (strstr(x->detail, "subject name"))
-            why = arena_printf(arena, "certificate is not valid for %s",
-                               str_or(x->call->target->server_name, x->call->target->base + strlen("https://")));
-        break;
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        why = "certificate has expired or is not yet valid";
-        break;
-    default:
-        why = "certificate signed by unknown authority";
-    }
-    return arena_printf(arena, "tls: failed to verify certificate: x509: %s", why);
-}
-
-static const char *failure_of(Arena *arena, const Exchange *x, CURLcode code) {
-    const char *host = x->call->target->base + strlen("https://");
-    switch (code) {
-    case CURLE_OPERATION_TIMEDOUT:
-        return "context deadline exceeded";
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return arena_printf(arena, "dial tcp: lookup %.*s: no such host", (int)strcspn(host, ":"), host);
-    case CURLE_COULDNT_CONNECT:
-        return connect_failure(arena, x);
-    case CURLE_PEER_FAILED_VERIFICATION:
-        return certificate_failure(arena, x);
-    case CURLE_SSL_CACERT_BADFILE:
-        return "unable to load root certificates: unable to parse bytes as PEM block";
-    case CURLE_GOT_NOTHING:
-        return "EOF";
-    case CURLE_WRITE_ERROR:
-        return "the answer is larger than this server takes";
-    default:
-        return arena_strdup(arena, *x->detail ? x->detail : curl_easy_strerror(code));
-    }
 }
 
 /* What client-go makes of an answer that is no success (NewGenericServerResponse). */
@@ -163,8 +210,7 @@ static void refuse(Exchange *x, int code) {
         {504, "Timeout",
          "the server was unable to return a response in the time allotted, but may still be processing the request"},
     };
-    char *type = NULL;
-    curl_easy_getinfo(x->curl, CURLINFO_CONTENT_TYPE, &type);
+    const char *type = http_exchange_answer(x->http)->content_type;
     bool text = type && str_has_prefix(type, "text/") && x->in.len;
     while (text && x->in.len && isspace((unsigned char)x->in.data[x->in.len - 1]))
         x->in.data[--x->in.len] = 0;
@@ -187,180 +233,140 @@ static void refuse(Exchange *x, int code) {
 
 /* ---- one call ---- */
 
-static size_t on_body(char *p, size_t size, size_t n, void *userdata) {
-    Buf *body = userdata;
-    buf_append(body, p, size * n);
-    return body->failed ? 0 : size * n;
+static int on_data(HttpExchange *exchange, const char *p, size_t n, void *userdata) {
+    (void)exchange;
+    Exchange *x = userdata;
+    buf_append(&x->in, p, n);
+    return x->in.failed ? -EFBIG : 0;
 }
 
-/* Names and addresses in brackets where they hold colons. */
-static void connect_to(Exchange *x) {
-    const WebhookTarget *target = x->call->target;
-    const ServiceEndpoint *endpoint = &x->endpoint;
-    bool v6 = strchr(endpoint->host, ':') != NULL;
-    _cleanup_free_ char *line = xasprintf("%s:%u:%s%s%s:%u", target->server_name, target->port, v6 ? "[" : "",
-                                          endpoint->host, v6 ? "]" : "", endpoint->port);
-    x->connect_to = curl_slist_append(NULL, line);
-    curl_easy_setopt(x->curl, CURLOPT_CONNECT_TO, x->connect_to);
+static void on_end(HttpExchange *exchange, int error, const char *why, void *userdata) {
+    (void)exchange;
+    Exchange *x = userdata;
+    x->error = error;
+    x->why = xstrdup(why);
+    x->ended_ns = now_monotonic_ns();
 }
 
-static int resolve(WebhookClient *client, Exchange *x) {
+/* Where the call goes: the endpoint of a Service, or what the URL names. */
+static int find_where(WebhookClient *client, Exchange *x, HttpUrl *url, HttpClientConfig *config) {
     const WebhookTarget *target = x->call->target;
     _cleanup_api_error_ ApiError err = {0};
-    if (!target->service)
-        return 0;
-    int r = service_resolve(client->store, target->ns, target->service, target->port, &x->endpoint, &err);
-    if (r < 0)
-        fail(x, 503, err.message);
-    else
-        connect_to(x);
-    return r;
-}
-
-static void set_options(Exchange *x, uint64_t timeout_ns) {
-    CURL *curl = x->curl;
-    const WebhookTarget *target = x->call->target;
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* spreads over endpoints */
-    curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
-    curl_easy_setopt(curl, CURLOPT_MAXAGE_CONN, WEBHOOK_CONNECTION_IDLE_SECONDS);
-    curl_easy_setopt(curl, CURLOPT_URL, x->url);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "kube-apiserver-admission");
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)MAX(timeout_ns / (NS_PER_SEC / 1000), (uint64_t)1));
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->out.len);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, x->out.data);
-    x->headers = curl_slist_append(x->headers, "Content-Type: application/json");
-    x->headers = curl_slist_append(x->headers, "Accept: application/json, */*");
-    x->headers = curl_slist_append(x->headers, "Expect:");
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, x->headers);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &x->in);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, x->detail);
-    curl_easy_setopt(curl, CURLOPT_PRIVATE, x);
-    if (*target->ca_pem) {
-        struct curl_blob blob = {
-            .data = (void *)(uintptr_t)target->ca_pem, .len = strlen(target->ca_pem), .flags = CURL_BLOB_NOCOPY};
-        curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob);
+    int r = target->service
+                ? service_resolve(client->store, target->ns, target->service, target->port, &x->endpoint, &err)
+                : http_url_parse(target->base, url);
+    if (r < 0) {
+        fail(x, 503, target->service ? err.message : "invalid URL");
+        return r;
     }
+    *config = (HttpClientConfig){.to = {.host = target->service ? x->endpoint.host : url->host,
+                                        .port = target->service ? x->endpoint.port : url->port,
+                                        .tls = true,
+                                        .server_name = target->server_name,
+                                        .ca_pem = *target->ca_pem ? target->ca_pem : NULL,
+                                        .system_ca = !*target->ca_pem,
+                                        .timeout_ns = WEBHOOK_CONNECT_SECONDS * NS_PER_SEC},
+                                 .authority = target->base + strlen("https://"),
+                                 .http1_only = true, /* spreads over endpoints */
+                                 .idle_seconds = WEBHOOK_IDLE_SECONDS};
+    return 0;
 }
 
-/* Negative: it has failed already. */
-static int begin(WebhookClient *client, CURLM *line, Exchange *x) {
+static void start(Exchange *x) {
+    static const HttpHeader headers[] = {{"content-type", "application/json"},
+                                         {"accept", "application/json, */*"},
+                                         {"user-agent", "kube-apiserver-admission"}};
+    static const HttpExchangeOps ops = {.data = on_data, .end = on_end};
+    const HttpCall call = {.method = "POST",
+                           .target = x->target,
+                           .headers = headers,
+                           .n_headers = ELEMENTSOF(headers),
+                           .body = x->out.data,
+                           .body_len = x->out.len,
+                           .has_body = true};
+    http_exchange_start(x->server->http, &call, &ops, x, &x->http);
+}
+
+static void begin(WebhookClient *client, Exchange *x) {
     WebhookCall *call = x->call;
     uint64_t timeout = call->timeout_ns ? call->timeout_ns : WEBHOOK_TIMEOUT_SECONDS * NS_PER_SEC;
+    _cleanup_http_url_ HttpUrl url = {0};
+    _cleanup_free_ char *why = NULL;
+    HttpClientConfig config;
     x->started_ns = now_monotonic_ns();
+    x->deadline_ns = x->started_ns + timeout;
     x->out = BUF_INIT(BUF_NO_LIMIT);
     x->in = BUF_INIT(WEBHOOK_ANSWER_MAX);
     if (!call->target->base || !str_has_prefix(call->target->base, "https://")) {
         fail(x, 500, "webhook configuration must have either service or URL");
-        return call->result;
-    }
-    x->url = xasprintf("%s%s?timeout=%llus", call->target->base, call->target->path,
-                       (unsigned long long)((timeout + NS_PER_SEC - 1) / NS_PER_SEC));
-    x->curl = curl_easy_init();
-    int r = x->curl ? resolve(client, x) : -ENOMEM;
-    if (r < 0) {
-        if (!x->curl)
-            fail(x, 503, "no memory for a connection");
-        return r;
-    }
-    value_write_json(&x->out, call->body);
-    set_options(x, timeout);
-    curl_multi_add_handle(line, x->curl);
-    return 0;
-}
-
-static void finish(Arena *arena, Exchange *x, CURLcode code) {
-    WebhookCall *call = x->call;
-    long status = 0;
-    char *why = NULL;
-    call->took_ns = now_monotonic_ns() - x->started_ns;
-    if (code != CURLE_OK) {
-        fail(x, 503, failure_of(arena, x, code));
         return;
     }
-    curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
+    x->target = xasprintf("%s?timeout=%llus", call->target->path,
+                          (unsigned long long)((timeout + NS_PER_SEC - 1) / NS_PER_SEC));
+    x->url = xasprintf("%s%s", call->target->base, x->target);
+    if (find_where(client, x, &url, &config) < 0)
+        return;
+    int r = take_server(client, &config, &x->server, &why);
+    if (r < 0) {
+        fail(x, 503,
+             r == -EINVAL ? "unable to load root certificates: unable to parse bytes as PEM block"
+                          : str_or(why, strerror(-r)));
+        return;
+    }
+    value_write_json(&x->out, call->body);
+    start(x);
+}
+
+static void read_answer(Arena *arena, Exchange *x) {
+    WebhookCall *call = x->call;
+    int status = http_exchange_answer(x->http)->status;
+    char *why = NULL;
     if (status < 200 || status > 206)
-        refuse(x, (int)status);
+        refuse(x, status);
     else if (!x->in.len)
         call->result = api_error_set(&call->err, 503, "ServiceUnavailable",
-                                     "0-length response with status code: %ld and content type: ", status);
+                                     "0-length response with status code: %d and content type: ", status);
     else if (json_parse(arena, x->in.data, x->in.len, &call->answer, NULL, &why) < 0)
         call->result = api_error_set(&call->err, 503, "ServiceUnavailable",
                                      "couldn't get version/kind; json parse error: %s", str_or(why, "not JSON"));
 }
 
-static void end(CURLM *line, Exchange *x) {
-    if (x->curl) {
-        curl_multi_remove_handle(line, x->curl);
-        curl_easy_cleanup(x->curl);
-    }
-    curl_slist_free_all(x->headers);
-    curl_slist_free_all(x->connect_to);
+static void finish(Arena *arena, Exchange *x) {
+    if (!x->http)
+        return;
+    bool ended = http_exchange_wait(x->http, x->deadline_ns);
+    x->call->took_ns = (ended ? x->ended_ns : now_monotonic_ns()) - x->started_ns;
+    if (!ended)
+        fail(x, 503, "context deadline exceeded");
+    else if (x->error == -EFBIG)
+        fail(x, 503, "the answer is larger than this server takes");
+    else if (x->error < 0)
+        fail(x, 503, str_or(x->why, strerror(-x->error)));
+    else
+        read_answer(arena, x);
+}
+
+static void end(WebhookClient *client, Exchange *x) {
+    http_exchange_free(x->http);
+    if (x->server)
+        give_server(client, x->server);
     buf_done(&x->out);
     buf_done(&x->in);
     free(x->url);
-}
-
-/* ---- lines ---- */
-
-static CURLM *take_line(WebhookClient *client) {
-    CURLM *line = NULL;
-    pthread_mutex_lock(&client->lock);
-    if (client->n_idle)
-        line = client->idle[--client->n_idle];
-    pthread_mutex_unlock(&client->lock);
-    if (!line && (line = curl_multi_init()))
-        curl_multi_setopt(line, CURLMOPT_MAXCONNECTS, WEBHOOK_CONNECTIONS_PER_LINE);
-    return line;
-}
-
-static void give_line(WebhookClient *client, CURLM *line) {
-    pthread_mutex_lock(&client->lock);
-    if (client->n_idle < WEBHOOK_IDLE_LINES) {
-        client->idle[client->n_idle++] = line;
-        line = NULL;
-    }
-    pthread_mutex_unlock(&client->lock);
-    if (line)
-        curl_multi_cleanup(line);
-}
-
-static void run(CURLM *line, Arena *arena) {
-    int running = 0;
-    do {
-        CURLMsg *message;
-        int left;
-        curl_multi_perform(line, &running);
-        while ((message = curl_multi_info_read(line, &left))) {
-            Exchange *x = NULL;
-            curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&x);
-            if (message->msg == CURLMSG_DONE)
-                finish(arena, x, message->data.result);
-        }
-        if (running)
-            curl_multi_poll(line, NULL, 0, POLL_MS, NULL);
-    } while (running);
+    free(x->target);
+    free(x->why);
 }
 
 void webhook_call_all(WebhookClient *client, Arena *arena, WebhookCall *calls, size_t n) {
     Exchange *all = arena_alloc0(arena, n * sizeof *all);
-    CURLM *line = take_line(client);
     for (size_t i = 0; i < n; i++) {
         all[i].call = &calls[i];
-        if (line)
-            begin(client, line, &all[i]);
-        else
-            fail(&all[i], 503, "no memory for a connection");
+        begin(client, &all[i]);
     }
     pool_leave();
-    if (line)
-        run(line, arena);
+    for (size_t i = 0; i < n; i++)
+        finish(arena, &all[i]);
     pool_return();
     for (size_t i = 0; i < n; i++)
-        end(line, &all[i]);
-    if (line)
-        give_line(client, line);
+        end(client, &all[i]);
 }

@@ -10,9 +10,9 @@
 
 #define WEBHOOK_TIMEOUT_SECONDS 30            /* when the caller sets none, as the reference */
 #define WEBHOOK_ANSWER_MAX (64 * 1024 * 1024) /* bytes */
-#define WEBHOOK_IDLE_LINES 16                 /* sets of kept connections: as many calls in a row reuse them */
-#define WEBHOOK_CONNECTIONS_PER_LINE 16l      /* kept by one */
-#define WEBHOOK_CONNECTION_IDLE_SECONDS 90l   /* as Go's transport */
+#define WEBHOOK_SERVERS_MAX 64                /* whose connections are kept; past it, a call has one of its own */
+#define WEBHOOK_IDLE_SECONDS 90               /* for how long they are, as by Go's transport */
+#define WEBHOOK_CONNECT_SECONDS 30            /* as Go's transport */
 
 typedef struct WebhookClient WebhookClient;
 

@@ -8,6 +8,7 @@
 #include "client/http_request.h"
 #include "client/http_watch.h"
 #include "http/client.h"
+#include "http/url.h"
 #include "loop/thread.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@
 typedef struct HttpTransport {
     ClientTransport base;
     Kubeconfig config;
-    char *path; /* of the server's URL; "" */
+    HttpUrl url; /* of the server */
     LoopThread *thread;
     HttpClient *http;
     /* Of requests that act as service accounts: connections without our certificate, which would say who we are first.
@@ -76,54 +77,17 @@ int http_transport_failure(ApiError *err, int error, const char *why) {
     return api_error_set(err, 503, "ServiceUnavailable", "%s", message);
 }
 
-static char *url_path(const char *url) {
-    const char *host = strstr(url, "://");
-    return xstrdup(host ? host + 3 + strcspn(host + 3, "/") : "");
-}
-
-/* "https://host[:port][/path]", with an IPv6 address in brackets. *ret_host is the caller's. */
-static int split_server(const char *url, DuplexConnect *to, char **ret_host) {
-    to->tls = str_has_prefix(url, "https://");
-    if (!to->tls && !str_has_prefix(url, "http://"))
-        return -EINVAL;
-    const char *host = strstr(url, "://") + 3, *path = host + strcspn(host, "/"), *end = path;
-    const char *bracket = *host == '[' ? memchr(host, ']', (size_t)(path - host)) : NULL;
-    const char *colon = memchr(bracket ? bracket : host, ':', (size_t)(path - (bracket ? bracket : host)));
-    uint64_t port = to->tls ? 443 : 80;
-    if (colon) {
-        _cleanup_free_ char *digits = xstrndup(colon + 1, (size_t)(path - colon - 1));
-        if (str_to_uint64(digits, &port) < 0)
-            port = 0;
-        end = colon;
-    }
-    if (bracket) {
-        if (end != bracket + 1)
-            return -EINVAL;
-        host++;
-        end = bracket;
-    }
-    if (end == host || port < 1 || port > UINT16_MAX || strpbrk(path, "?#"))
-        return -EINVAL;
-    to->port = (uint16_t)port;
-    *ret_host = xstrndup(host, (size_t)(end - host));
-    return 0;
-}
-
 static int connect_with(const HttpTransport *transport, bool as_ourselves, HttpClient **ret, char **ret_error) {
     const Kubeconfig *config = &transport->config;
-    _cleanup_free_ char *host = NULL;
-    HttpClientConfig http = {.to = {.server_name = config->tls_server_name,
-                                    .ca_pem = config->insecure ? NULL : config->ca_pem,
-                                    .system_ca = !config->insecure && !config->ca_pem,
-                                    .cert_pem = as_ourselves ? config->cert_pem : NULL,
-                                    .key_pem = as_ourselves ? config->key_pem : NULL,
-                                    .timeout_ns = HTTP_TRANSPORT_CONNECT_SECONDS * NS_PER_SEC}};
-    int r = split_server(config->server, &http.to, &host);
-    if (r < 0) {
-        *ret_error = xasprintf("the server of the kubeconfig is no URL: %s", config->server);
-        return r;
-    }
-    http.to.host = host;
+    const HttpClientConfig http = {.to = {.host = transport->url.host,
+                                          .port = transport->url.port,
+                                          .tls = transport->url.tls,
+                                          .server_name = config->tls_server_name,
+                                          .ca_pem = config->insecure ? NULL : config->ca_pem,
+                                          .system_ca = !config->insecure && !config->ca_pem,
+                                          .cert_pem = as_ourselves ? config->cert_pem : NULL,
+                                          .key_pem = as_ourselves ? config->key_pem : NULL,
+                                          .timeout_ns = HTTP_TRANSPORT_CONNECT_SECONDS * NS_PER_SEC}};
     return http_client_new(loop_thread_loop(transport->thread), &http, ret, ret_error);
 }
 
@@ -164,7 +128,7 @@ static int exchange(HttpTransport *transport, const ApiRequest *request, Value *
     int r = credentials(transport, request, &http, &bearer, err);
     if (r < 0)
         return r;
-    transport_call_init(&call, bearer, transport->path, request);
+    transport_call_init(&call, bearer, transport->url.path, request);
     if (request->body)
         value_write_json(&out, request->body);
     call.call.has_body = request->body || request->verb == API_CREATE;
@@ -174,7 +138,7 @@ static int exchange(HttpTransport *transport, const ApiRequest *request, Value *
                          &why);
     if (r < 0) {
         _cleanup_free_ char *text = xasprintf("%s \"%s%s\": %s", call.call.method, transport->config.server,
-                                              call.target.data + strlen(transport->path), why);
+                                              call.target.data + strlen(transport->url.path), why);
         return http_transport_failure(err, r, text);
     }
     if (answer.status == 401 && request->as)
@@ -265,7 +229,7 @@ static int transport_watch(ClientTransport *base, const ApiRequest *request,
     HttpClient *http;
     char *bearer;
     int r = credentials(transport, request, &http, &bearer, err);
-    return r < 0 ? r : http_watch_start(http, bearer, transport->path, request, event, end, userdata, ret);
+    return r < 0 ? r : http_watch_start(http, bearer, transport->url.path, request, event, end, userdata, ret);
 }
 
 /* ---- its life ---- */
@@ -278,7 +242,7 @@ static void transport_free(ClientTransport *base) {
     pthread_mutex_destroy(&transport->accounts_lock);
     loop_thread_free(transport->thread);
     kubeconfig_done(&transport->config);
-    free(transport->path);
+    http_url_done(&transport->url);
     free(transport);
 }
 
@@ -302,10 +266,11 @@ int http_transport_new(const Kubeconfig *config, ClientTransport **ret, char **r
                                         .free = transport_free};
     pthread_mutex_init(&transport->accounts_lock, NULL);
     copy_config(config, &transport->config);
-    transport->path = url_path(config->server);
     transport->accounts = account_tokens_new(&transport->base);
-    int r = loop_thread_new("client", THREAD_STACK_SIZE, &transport->thread);
+    int r = http_url_parse(config->server, &transport->url);
     if (r < 0)
+        *ret_error = xasprintf("the server of the kubeconfig is no URL: %s", config->server);
+    else if ((r = loop_thread_new("client", THREAD_STACK_SIZE, &transport->thread)) < 0)
         *ret_error = xasprintf("no thread for a client: %s", strerror(-r));
     r = r < 0 ? r : connect_with(transport, true, &transport->http, ret_error);
     if (r < 0) {

@@ -455,9 +455,8 @@ static void call_end(HttpExchange *exchange, int error, const char *why, void *u
     calling->why = xstrdup(why);
 }
 
-/* True when it ended by itself. */
-static bool exchange_wait(HttpExchange *exchange, uint64_t deadline) {
-    struct timespec until = {.tv_sec = (time_t)(deadline / NS_PER_SEC), .tv_nsec = (long)(deadline % NS_PER_SEC)};
+bool http_exchange_wait(HttpExchange *exchange, uint64_t deadline_ns) {
+    struct timespec until = {.tv_sec = (time_t)(deadline_ns / NS_PER_SEC), .tv_nsec = (long)(deadline_ns % NS_PER_SEC)};
     int r = 0;
     pthread_mutex_lock(&exchange->client->lock);
     while (!exchange->released && r == 0)
@@ -484,7 +483,7 @@ int http_client_call(HttpClient *client, const HttpCall *call, size_t max_body, 
         return -EDEADLK;
     }
     http_exchange_start(client, call, &ops, &calling, &exchange);
-    bool ended = exchange_wait(exchange, now_monotonic_ns() + timeout_ns);
+    bool ended = http_exchange_wait(exchange, now_monotonic_ns() + timeout_ns);
     HttpAnswer head = exchange->answer;
     if (ended)
         exchange->answer = (HttpAnswer){0};
@@ -538,7 +537,8 @@ int http_client_new(Loop *loop, const HttpClientConfig *config, HttpClient **ret
     pthread_condattr_t attr;
     client->loop = loop;
     copy_where(&client->to, to);
-    client->authority = xasprintf(strchr(name, ':') ? "[%s]:%u" : "%s:%u", name, to->port);
+    client->authority = config->authority ? xstrdup(config->authority)
+                                          : xasprintf(strchr(name, ':') ? "[%s]:%u" : "%s:%u", name, to->port);
     client->http1_only = config->http1_only;
     client->speaks_h1 = config->http1_only || !to->tls;
     client->keep_ns = (config->idle_seconds ? config->idle_seconds : HTTP_CLIENT_IDLE_SECONDS) * NS_PER_SEC;

@@ -25,7 +25,8 @@ typedef struct HttpExchange HttpExchange;
 #define HTTP_CLIENT_WINDOW (1024 * 1024) /* bytes a server may send ahead on a stream */
 
 typedef struct HttpClientConfig {
-    DuplexConnect to; /* copied; its timeout_ns is for one connection; ret_error and cancel are not used */
+    DuplexConnect to;      /* copied; its timeout_ns is for one connection; ret_error and cancel are not used */
+    const char *authority; /* as requests name the server, copied; NULL: its name and port */
     bool http1_only;
     unsigned idle_seconds; /* 0: HTTP_CLIENT_IDLE_SECONDS */
 } HttpClientConfig;
@@ -58,6 +59,8 @@ typedef struct HttpExchangeOps {
 /* Any thread. `ops` and userdata must outlive it; callbacks may come before it returns: *ret is set before. */
 void http_exchange_start(HttpClient *client, const HttpCall *call, const HttpExchangeOps *ops, void *userdata,
                          HttpExchange **ret);
+/* Until it has ended or `deadline_ns` (monotonic); has it ended? Any thread but the loop's. */
+bool http_exchange_wait(HttpExchange *exchange, uint64_t deadline_ns);
 /* Ended or not: no callback runs after it returns. Any thread but the loop's. */
 void http_exchange_free(HttpExchange *exchange);
 /* The head of the answer (its body is empty); status 0 while there is none. In callbacks, and after the end. */
