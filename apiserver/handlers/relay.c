@@ -261,7 +261,7 @@ static void start_stream(Relay *relay) {
 static int on_head(http_parser *parser) {
     Relay *relay = parser->data;
     if (parser->status_code < 200 && parser->status_code != 101)
-        return 0; /* another head follows */
+        return 1; /* another head follows, and no body comes between them */
     relay->timer = source_unref(relay->timer);
     read_head(relay);
     relay->head_done = true;

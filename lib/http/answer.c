@@ -46,8 +46,10 @@ static int on_value(http_parser *parser, const char *at, size_t n) {
 static int on_head(http_parser *parser) {
     AnswerReader *reader = parser->data;
     end_field(reader);
+    if (parser->status_code < 100)
+        return -1; /* no status there is */
     if (parser->status_code < 200 && parser->status_code != 101)
-        return 0;
+        return 1; /* another head follows, never a body, whatever this one says */
     reader->head_done = true;
     reader->answer->status = (int)parser->status_code;
     if (reader->ops->head)

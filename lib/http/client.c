@@ -110,11 +110,11 @@ void exchange_failed(HttpExchange *exchange, int error, const char *why, bool un
 }
 
 const char *exchange_next_field(const HttpExchange *exchange, const char *at, const char **ret_value) {
-    const char *end = exchange->fields.data + exchange->fields.len;
-    const char *name = at ? at + strlen(at) + 1 : exchange->fields.data;
+    const Buf *fields = &exchange->fields;
+    const char *name = at ? at + strlen(at) + 1 : fields->data;
     if (at)
         name += strlen(name) + 1;
-    if (!name || name >= end)
+    if (!fields->len || name >= fields->data + fields->len)
         return NULL;
     *ret_value = name + strlen(name) + 1;
     return name;

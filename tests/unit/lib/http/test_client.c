@@ -360,6 +360,7 @@ static const char *const cut_answers[] = {
 static const char *const broken_answers[] = {
     "SSH-2.0-OpenSSH\r\n\r\n",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n",
+    "HTTP/1.1 006 Odd\r\n\r\nbody",
 };
 static const char *const whole_answers[] = {
     "HTTP/1.1 200 OK\r\n\r\nwhole", /* until the end */
