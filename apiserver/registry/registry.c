@@ -118,6 +118,8 @@ int registry_store_error(const RegistryCall *call, const char *name, int r, ApiE
                              "Timeout: request did not complete within requested timeout - context deadline exceeded");
     case -ENOSPC:
         return api_error_set(err, 500, "InternalError", "the disk of the store is full");
+    case -EDQUOT:
+        return api_error_set(err, 500, "InternalError", "etcdserver: mvcc: database space exceeded");
     default:
         return api_error_from_errno(err, r, "store");
     }

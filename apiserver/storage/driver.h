@@ -67,7 +67,7 @@ struct StoreDriver {
     /* Begins the feed after `revision`, until close. */
     int (*follow)(StoreDriver *driver, uint64_t revision, const StoreFeed *feed, void *userdata);
     /* Durable on return. -ESTALE: the condition does not hold. -ETIMEDOUT: unknown whether it was carried out.
-     * -ENOSPC, -EFBIG, -EIO. */
+     * -ENOSPC, -EDQUOT (etcd's own quota), -EFBIG, -EIO. */
     int (*write)(StoreDriver *driver, StoreWrite *write);
     /* A revision not below that of anything acknowledged to anybody before the call. */
     int (*current)(StoreDriver *driver, uint64_t deadline_ns, uint64_t *ret_revision);

@@ -290,7 +290,7 @@ static void forget_lease(EtcdDriver *driver, int64_t id) {
 
 /* What the store's callers have a word for; the log has told the rest. */
 static int refusal(int r) {
-    return r == -ETIMEDOUT || r == -ENOSPC || r == -EFBIG ? r : -EIO;
+    return r == -ETIMEDOUT || r == -EDQUOT || r == -EFBIG ? r : -EIO;
 }
 
 static int etcd_put(StoreDriver *base, StoreWrite *write) {

@@ -83,8 +83,8 @@ int store_list(Store *store, const ListQuery *query, ObjectList *ret, ApiError *
 /* Writes: block until durable. `expect` is the revision the caller read (0: no check). `object` and `last` are
  * borrowed: the caller keeps its references. *ret is the published object with its revision, a new reference (ret may
  * be NULL). An update that changes no byte writes nothing and gives the stored object. Errors: -EEXIST, -ENOENT,
- * -ESTALE (expect differs), -ENOSPC, -EROFS, -EIO, -EFBIG. A failed disk write fails every waiter of the group and
- * changes nothing. Over a shared driver also -ETIMEDOUT: it is unknown whether the write was carried out. */
+ * -ESTALE (expect differs), -ENOSPC, -EDQUOT, -EROFS, -EIO, -EFBIG. A failed disk write fails every waiter of the group
+ * and changes nothing. Over a shared driver also -ETIMEDOUT: it is unknown whether the write was carried out. */
 int store_create(Store *store, Object *object, Object **ret);
 int store_update(Store *store, Object *object, uint64_t expect, Object **ret);
 /* `last`: the final state that watchers see with the DELETED event, NULL: the stored one (over a shared driver they see

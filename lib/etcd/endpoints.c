@@ -97,10 +97,10 @@ int etcd_endpoints_new(const EtcdConfig *config, EtcdEndpoints **ret, char **ret
 
 int etcd_connect(const EtcdEndpoints *endpoints, size_t *at, uint64_t deadline_ns, GrpcConnection **ret) {
     GrpcTls tls = {.ca_file = endpoints->ca_file, .cert_file = endpoints->cert_file, .key_file = endpoints->key_file};
+    uint64_t patience = endpoints->n > 1 ? ETCD_CONNECT_NS / 2 : ETCD_CONNECT_NS;
     int r = -EHOSTUNREACH;
-    for (size_t i = 0; i < endpoints->n; i++) {
-        size_t index = (*at + i) % endpoints->n;
-        const Endpoint *endpoint = &endpoints->items[index];
+    for (size_t i = 0; i < endpoints->n; i++, ++*at) {
+        const Endpoint *endpoint = &endpoints->items[*at % endpoints->n];
         GrpcOptions options = {.user_agent = "lighter-apiserver",
                                .message_max = ETCD_MESSAGE_MAX,
                                .tls = endpoint->tls ? &tls : NULL,
@@ -108,11 +108,9 @@ int etcd_connect(const EtcdEndpoints *endpoints, size_t *at, uint64_t deadline_n
         uint64_t now = now_monotonic_ns();
         if (now >= deadline_ns)
             return r == -EHOSTUNREACH ? -ETIMEDOUT : r;
-        r = grpc_open(endpoint->address, &options, MIN(deadline_ns, now + ETCD_CONNECT_NS), ret);
-        if (r == 0) {
-            *at = index;
+        r = grpc_open(endpoint->address, &options, MIN(deadline_ns, now + patience), ret);
+        if (r == 0)
             return 0;
-        }
     }
     return r;
 }

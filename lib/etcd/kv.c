@@ -44,9 +44,11 @@ static int errno_of(const GrpcStatus *status) {
     case GRPC_RESOURCE_EXHAUSTED:
         if (strstr(text, "too many requests"))
             return -EAGAIN;
-        return strstr(text, "space") ? -ENOSPC : -EFBIG;
+        return strstr(text, "space") ? -EDQUOT : -EFBIG;
     case GRPC_INVALID_ARGUMENT:
         return strstr(text, "too large") ? -EFBIG : -EIO;
+    case GRPC_UNKNOWN:
+        return strstr(text, "proposal dropped") ? -EAGAIN : -EIO; /* between two leaders; etcd did nothing */
     case GRPC_OUT_OF_RANGE:
         return -ERANGE;
     case GRPC_NOT_FOUND:

@@ -1,5 +1,5 @@
 /* Keys and values of etcd's v3 API, as far as an API server needs them. Functions over EtcdCalls block; any thread.
- * Errors: -ETIMEDOUT: not by the deadline; -ENOSPC: etcd's space is used up; -EFBIG: the request is too large; -EACCES;
+ * Errors: -ETIMEDOUT: not by the deadline; -EDQUOT: etcd's space is used up; -EFBIG: the request is too large; -EACCES;
  * -ERANGE: the revision is compacted or of the future; -ENOKEY: no such lease; -EBADMSG: no answer that can be read;
  * -EIO: any other refusal, which the log tells. */
 #pragma once

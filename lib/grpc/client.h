@@ -34,7 +34,9 @@ typedef struct GrpcOptions {
     unsigned linger_seconds;    /* SO_LINGER of a TCP connection; 0 leaves it to the system */
     bool wait;                  /* a server that is not there yet is tried again until the deadline, ever less often */
     const GrpcTls *tls;         /* NULL: none */
-    unsigned keepalive_seconds; /* a PING after so long a silence; 0: never. Servers may refuse frequent ones */
+    /* While there are calls: a PING after so long a silence, and the end after another; 0: never. Servers may refuse
+     * frequent ones. */
+    unsigned keepalive_seconds;
     /* Once true, whatever blocks gives up within GRPC_CANCEL_CHECK_NS and the connection is broken: grpc_open with
      * -ECANCELED, calls with the status Canceled. Outlives the connection. NULL: never. */
     const atomic_bool *cancelled;

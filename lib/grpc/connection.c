@@ -13,9 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define STREAM_WINDOW (1024 * 1024)    /* bytes a server may send ahead on one stream */
-#define CONN_WINDOW (4 * 1024 * 1024)  /* and on the connection */
-#define PING_WAIT_NS (10 * NS_PER_SEC) /* for the answer to a PING, as the reference waits */
+#define STREAM_WINDOW (1024 * 1024)   /* bytes a server may send ahead on one stream */
+#define CONN_WINDOW (4 * 1024 * 1024) /* and on the connection */
 #define OUR_AGENT "grpc-c-lighter/" LIGHTER_VERSION
 
 /* ---- what arrives ---- */
@@ -47,8 +46,6 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM, ack = frame->hd.flags & NGHTTP2_FLAG_ACK;
     if (frame->hd.type == NGHTTP2_SETTINGS && !ack)
         c->settled = true;
-    if (frame->hd.type == NGHTTP2_PING && ack)
-        c->pinged_ns = 0;
     GrpcStream *stream = stream_of(session, frame->hd.stream_id);
     if (!stream)
         return 0;
@@ -145,6 +142,7 @@ static int drain(GrpcConnection *c, const bool *until) {
         if (n <= 0)
             return n == -EAGAIN ? 0 : n < 0 ? (int)n : -ECONNRESET;
         c->heard_ns = now_monotonic_ns();
+        c->pinged_ns = 0; /* any sign of life is an answer */
         if (nghttp2_session_mem_recv(c->session, c->in, (size_t)n) < 0)
             return -EPROTO;
         if (c->tls ? !SSL_pending(c->tls) : (size_t)n < sizeof c->in || (until && *until))
@@ -193,18 +191,18 @@ static uint64_t expire(GrpcConnection *c, uint64_t now) {
     return next;
 }
 
-/* -ETIMEDOUT: nothing came although a PING asked. */
+/* -ETIMEDOUT: nothing came although a PING asked. Only while there are calls: servers count other PINGs against us. */
 static int keep_alive(GrpcConnection *c, uint64_t now, uint64_t *next) {
-    if (!c->keepalive_ns)
+    if (!c->keepalive_ns || (!c->streams && !c->pinged_ns))
         return 0;
-    if (c->pinged_ns && now >= c->pinged_ns + PING_WAIT_NS)
+    if (c->pinged_ns && now >= c->pinged_ns + c->keepalive_ns)
         return -ETIMEDOUT;
     if (!c->pinged_ns && now >= c->heard_ns + c->keepalive_ns) {
         if (nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL) != 0)
             return -EPROTO;
         c->pinged_ns = now;
     }
-    *next = MIN(*next, c->pinged_ns ? c->pinged_ns + PING_WAIT_NS : c->heard_ns + c->keepalive_ns);
+    *next = MIN(*next, (c->pinged_ns ? c->pinged_ns : c->heard_ns) + c->keepalive_ns);
     return 0;
 }
 
