@@ -280,9 +280,9 @@ static void *run(void *userdata) {
     uint64_t seen = 0;
     while (!atomic_load(&keeper->stopping)) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += CUSTOM_DEFINITIONS_RETRY_SECONDS;
-        int r = again ? sem_timedwait(&keeper->wake, &until) : sem_wait(&keeper->wake);
+        int r = again ? sem_clockwait(&keeper->wake, CLOCK_MONOTONIC, &until) : sem_wait(&keeper->wake);
         if (r < 0 && errno == EINTR)
             continue;
         while (sem_trywait(&keeper->wake) == 0)

@@ -13,6 +13,8 @@ struct EventTtl {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stopping;
+    uint64_t revisions[EVENT_TTL_SECONDS / EVENT_SWEEP_SECONDS]; /* of the store at the last sweeps, an hour of them */
+    size_t n_sweeps;
 };
 
 static int64_t time_of(const Value *v, const char *name) {
@@ -40,7 +42,7 @@ static bool has_expired(const Object *object, int64_t now_ns) {
     return last_seen(object, arena) <= oldest;
 }
 
-int event_ttl_sweep(Store *store, int64_t now_ns, size_t *ret_removed) {
+int event_ttl_sweep(Store *store, int64_t now_ns, uint64_t hour_ago, size_t *ret_removed) {
     _cleanup_object_list_ ObjectList list = {0};
     _cleanup_api_error_ ApiError err = {0};
     const Resource *events = resource_find("", "v1", "events");
@@ -48,7 +50,7 @@ int event_ttl_sweep(Store *store, int64_t now_ns, size_t *ret_removed) {
     int r = store_list(store, &(ListQuery){.resource = events}, &list, &err);
     for (size_t i = 0; r == 0 && i < list.n; i++) {
         const Object *o = list.items[i];
-        if (!has_expired(o, now_ns))
+        if (object_revision(o) > hour_ago && !has_expired(o, now_ns))
             continue;
         int d = store_delete(store, events, object_namespace(o), object_name(o), object_revision(o), NULL, NULL);
         if (d == 0)
@@ -66,12 +68,14 @@ static void *run(void *userdata) {
     pthread_mutex_lock(&ttl->lock);
     while (!ttl->stopping) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += EVENT_SWEEP_SECONDS;
         if (pthread_cond_timedwait(&ttl->wake, &ttl->lock, &until) != ETIMEDOUT || ttl->stopping)
             continue;
         pthread_mutex_unlock(&ttl->lock);
-        int r = event_ttl_sweep(ttl->store, now_realtime_ns(), NULL);
+        uint64_t *hour_ago = &ttl->revisions[ttl->n_sweeps++ % ELEMENTSOF(ttl->revisions)];
+        int r = event_ttl_sweep(ttl->store, now_realtime_ns(), *hour_ago, NULL);
+        *hour_ago = store_revision(ttl->store);
         if (r < 0)
             log_warn("expired events stay for now: %s", strerror(-r));
         pthread_mutex_lock(&ttl->lock);
@@ -84,7 +88,11 @@ EventTtl *event_ttl_start(Store *store) {
     EventTtl *ttl = NEW0(EventTtl);
     ttl->store = store;
     pthread_mutex_init(&ttl->lock, NULL);
-    pthread_cond_init(&ttl->wake, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&ttl->wake, &attr);
+    pthread_condattr_destroy(&attr);
     int r = pthread_create(&ttl->thread, NULL, run, ttl);
     if (r == 0)
         return ttl;

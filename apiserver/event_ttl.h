@@ -1,4 +1,7 @@
-/* Events live for an hour after they were last written (--event-ttl of the reference): a thread removes the others. */
+/* Events live for an hour after they were last written (--event-ttl of the reference): a thread removes the others. How
+ * long ago that was, the event's own times say; should they lie in the future (the clock was set back, or the writer's
+ * is wrong), then the revision that the store had an hour ago by the monotonic clock, once the server has run for so
+ * long. */
 #pragma once
 
 #include "apiserver/storage/store.h"
@@ -11,5 +14,6 @@ typedef struct EventTtl EventTtl;
 EventTtl *event_ttl_start(Store *store);
 void event_ttl_stop(EventTtl *ttl);
 
-/* Removes what has expired at `now_ns`; *ret_removed counts. Blocking. */
-int event_ttl_sweep(Store *store, int64_t now_ns, size_t *ret_removed);
+/* Removes what has expired at `now_ns`, and what was not written since the store's revision was `hour_ago` (0: not
+ * known); *ret_removed counts. Blocking. */
+int event_ttl_sweep(Store *store, int64_t now_ns, uint64_t hour_ago, size_t *ret_removed);

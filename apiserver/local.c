@@ -198,7 +198,7 @@ static bool run_watch(LocalTransport *transport, ClientWatch *watch) {
 
 static void wait_for_work(LocalTransport *transport) {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += 10; /* bookmarks */
     pthread_cond_timedwait(&transport->wake, &transport->lock, &until);
 }
@@ -349,7 +349,11 @@ Client *apiserver_local_client(ApiServer *server, const UserInfo *user, const ch
     transport->user = user;
     transport->store = registry_store(api_core_registry(apiserver_core(server)));
     pthread_mutex_init(&transport->lock, NULL);
-    pthread_cond_init(&transport->wake, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&transport->wake, &attr);
+    pthread_condattr_destroy(&attr);
     pthread_cond_init(&transport->idle, NULL);
     transport->listener = store_listen(transport->store, on_commit, transport);
     transport->started = pthread_create(&transport->thread, NULL, run, transport) == 0;

@@ -29,12 +29,19 @@ struct EtcdCalls {
     GrpcConnection *connection; /* set and closed by the thread, under the lock */
     bool stopping;
     size_t server;        /* the thread's own from here on */
-    bool failing, unwell; /* the server answers that it is cut off from the others */
+    bool failing, unwell; /* the server seems to be cut off from the others: its calls go to another one */
 };
 
 static void answer(Call *call, uint32_t code, const char *why) {
     grpc_status_set(&call->status, code, "%s", why);
     sem_post(&call->done); /* the call is gone after this */
+}
+
+/* What a server says or does that is cut off from the others. A question that waits behind others there runs into its
+ * deadline, which etcd tells of as Unknown; ours may be over sooner than that. */
+static bool is_unwell(const GrpcStatus *status) {
+    return status->code == GRPC_UNAVAILABLE || status->code == GRPC_DEADLINE_EXCEEDED ||
+           (status->code == GRPC_UNKNOWN && status->message && strstr(status->message, "deadline exceeded"));
 }
 
 static void finish(EtcdCalls *calls, GrpcStream *stream) {
@@ -43,7 +50,7 @@ static void finish(EtcdCalls *calls, GrpcStream *stream) {
     const GrpcStatus *status = grpc_stream_status(stream);
     if (status->code != GRPC_OK)
         buf_done(call->answer);
-    calls->unwell = calls->unwell || status->code == GRPC_UNAVAILABLE;
+    calls->unwell = calls->unwell || is_unwell(status);
     grpc_status_set(&call->status, status->code, "%s", status->message ? status->message : "");
     grpc_stream_close(stream);
     sem_post(&call->done);

@@ -47,8 +47,10 @@ static int errno_of(const GrpcStatus *status) {
         return strstr(text, "space") ? -EDQUOT : -EFBIG;
     case GRPC_INVALID_ARGUMENT:
         return strstr(text, "too large") ? -EFBIG : -EIO;
-    case GRPC_UNKNOWN:
-        return strstr(text, "proposal dropped") ? -EAGAIN : -EIO; /* between two leaders; etcd did nothing */
+    case GRPC_UNKNOWN: /* between two leaders; a server behind TLS as it stops; the deadline as the server sees it */
+        return strstr(text, "proposal dropped") || strstr(text, "missing HTTP content-type") ? -EAGAIN
+               : strstr(text, "context deadline exceeded")                                   ? -ETIMEDOUT
+                                                                                             : -EIO;
     case GRPC_OUT_OF_RANGE:
         return -ERANGE;
     case GRPC_NOT_FOUND:

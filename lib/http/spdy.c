@@ -90,7 +90,7 @@ static int send_control(Spdy *spdy, FrameType type, const void *payload, size_t 
 }
 
 int spdy_send_data(Spdy *spdy, uint32_t stream, const void *p, size_t n, bool fin) {
-    const char *data = p;
+    const char *data = p ? p : "";
     do {
         size_t part = MIN(n, (size_t)SPDY_DATA_MAX);
         unsigned char head[FRAME_HEAD];

@@ -52,11 +52,12 @@ static inline Worker *http_peer_worker(HttpServer *server) {
 
 /* Aborts when anything of the connection is left at its end. Without TLS every connection begins as HTTP/1.1; `h2`
  * gives it the protocol that ALPN would have chosen. */
-static inline void http_peer_run(const uint8_t *data, size_t size, bool h2) {
+static inline void http_peer_run(const uint8_t *data, size_t size, bool h2,
+                                 void (*handle)(HttpRequest *request, void *userdata), void *userdata) {
     int fds[2];
     if (size > HTTP_PEER_INPUT_MAX || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
         return;
-    HttpServer server = {.config = {.handler = http_peer_handle, .max_body = 4096, .max_connections = 10},
+    HttpServer server = {.config = {.handler = handle, .userdata = userdata, .max_body = 4096, .max_connections = 10},
                          .n_conns = 1,
                          .tls_lock = PTHREAD_MUTEX_INITIALIZER};
     Worker *worker = http_peer_worker(&server);
@@ -74,13 +75,16 @@ static inline void http_peer_run(const uint8_t *data, size_t size, bool h2) {
     HttpPeerRounds rounds = {worker->loop, HTTP_PEER_ROUNDS};
     loop_post(worker->loop, http_peer_round, &rounds);
     loop_run(worker->loop);
-    if (worker->conns) {
-        conn_break(worker->conns, 0);
-        rounds.left = 2;
+    if (worker->conns || worker->duplexes) {
+        if (worker->conns)
+            conn_break(worker->conns, 0);
+        if (worker->duplexes)
+            duplex_abort(worker->duplexes, 0);
+        rounds.left = 4;
         loop_post(worker->loop, http_peer_round, &rounds);
         loop_run(worker->loop);
     }
-    if (worker->conns || server.n_conns || server.body_bytes)
+    if (worker->conns || worker->duplexes || server.n_conns || server.body_bytes)
         abort();
     close(fds[1]);
     source_unref(worker->sweep_timer);

@@ -444,12 +444,17 @@ static void test_events_expire(void **state) {
     value_set_str(arena, value_get(v, "metadata"), "name", "f");
     value_set_str(arena, v, "lastTimestamp", rfc3339_format(now + hour, soon));
     assert_int_equal(client_create(world->local, events, "default", v, &renewed, &err), 0);
-    assert_int_equal(event_ttl_sweep(store, now, &removed), 0);
+    assert_int_equal(event_ttl_sweep(store, now, 0, &removed), 0);
     assert_int_equal(removed, 0);
-    assert_int_equal(event_ttl_sweep(store, now + hour + (int64_t)(5 * NS_PER_SEC), &removed), 0);
+    assert_int_equal(event_ttl_sweep(store, now + hour + (int64_t)(5 * NS_PER_SEC), 0, &removed), 0);
     assert_int_equal(removed, 1);
     assert_int_equal(client_get(world->local, events, "default", "e", &there, &err), -ENOENT);
     assert_int_equal(client_get(world->local, events, "default", "f", &there, &err), 0);
+    /* Whatever its times say: */
+    assert_int_equal(event_ttl_sweep(store, now - 24 * hour, object_revision(renewed) - 1, &removed), 0);
+    assert_int_equal(removed, 0);
+    assert_int_equal(event_ttl_sweep(store, now - 24 * hour, object_revision(renewed), &removed), 0);
+    assert_int_equal(removed, 1);
 }
 
 static void expect_endpoint(ApiServer *server, const char *address) {

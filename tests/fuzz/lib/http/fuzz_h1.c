@@ -4,6 +4,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    http_peer_run(data, size, false);
+    http_peer_run(data, size, false, http_peer_handle, NULL);
     return 0;
 }

@@ -22,6 +22,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         size -= SHORT_HEAD + n;
     }
     if (!out.failed)
-        http_peer_run((const uint8_t *)out.data, out.len, true);
+        http_peer_run((const uint8_t *)out.data, out.len, true, http_peer_handle, NULL);
     return 0;
 }
