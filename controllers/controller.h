@@ -79,4 +79,5 @@ extern const ControllerRow controller_replicaset, controller_replicationcontroll
     controller_endpoints, controller_job, controller_ttl_after_finished, controller_cronjob, controller_daemonset,
     controller_statefulset, controller_disruption, controller_pvc_protection, controller_pv_protection,
     controller_vac_protection, controller_resource_quota, controller_account_tokens, controller_clusterrole_aggregation,
-    controller_endpointslice_mirroring, controller_service_cidr;
+    controller_endpointslice_mirroring, controller_service_cidr, controller_certificate_signing,
+    controller_certificate_approving, controller_certificate_cleaner, controller_ephemeral_volume, controller_node_ttl;

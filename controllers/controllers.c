@@ -39,6 +39,11 @@ static const ControllerRow *const table[] = {
     &controller_clusterrole_aggregation,
     &controller_endpointslice_mirroring,
     &controller_service_cidr,
+    &controller_certificate_signing,
+    &controller_certificate_approving,
+    &controller_certificate_cleaner,
+    &controller_ephemeral_volume,
+    &controller_node_ttl,
 };
 
 #define ACCOUNTS_NAMESPACE "kube-system"
@@ -337,6 +342,8 @@ int controllers_start(const ControllersConfig *config, Controllers **ret) {
     controllers->config.root_ca_pem = xstrdup(config->root_ca_pem);
     controllers->config.cluster_cidr = xstrdup(config->cluster_cidr);
     controllers->config.service_account_key_file = xstrdup(config->service_account_key_file);
+    controllers->config.signing_cert_file = xstrdup(config->signing_cert_file);
+    controllers->config.signing_key_file = xstrdup(config->signing_key_file);
     controllers->informers = informer_set_new(config->client);
     pthread_mutex_init(&controllers->lock, NULL);
     pthread_condattr_init(&attr);
@@ -403,5 +410,7 @@ void controllers_stop(Controllers *controllers) {
     free((char *)controllers->config.root_ca_pem);
     free((char *)controllers->config.cluster_cidr);
     free((char *)controllers->config.service_account_key_file);
+    free((char *)controllers->config.signing_cert_file);
+    free((char *)controllers->config.signing_key_file);
     free(controllers);
 }

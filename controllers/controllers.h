@@ -17,6 +17,8 @@ typedef struct ControllersConfig { /* strings are copied */
     const char *root_ca_pem; /* published to every namespace as kube-root-ca.crt; NULL: that controller is off */
     /* PEM, an RSA key: signs the tokens of service account token secrets; NULL: that controller is off. */
     const char *service_account_key_file;
+    /* PEM: the CA that signs certificate requests, and its key; either NULL: none are signed. */
+    const char *signing_cert_file, *signing_key_file;
     const char *cluster_cidr;            /* "10.244.0.0/16": node IPAM gives each node a part of it; NULL: off */
     int node_cidr_mask;                  /* 0: 24 */
     int64_t terminated_pod_gc_threshold; /* 0: 12500, as the reference */

@@ -43,7 +43,7 @@ typedef struct Up {
     Loop *loop;
     ApiServer *server;
     Client *controller_client, *scheduler_client;
-    char *root_ca, *token_key;
+    char *root_ca, *token_key, *ca_file, *ca_key;
     ControllersConfig controllers_config;
     Controllers *controllers;
     Scheduler *scheduler;
@@ -70,6 +70,8 @@ static void up_stop(Up *up) {
     loop_free(up->loop);
     free(up->root_ca);
     free(up->token_key);
+    free(up->ca_file);
+    free(up->ca_key);
     local_nodes_free(up->nodes, (size_t)up->cluster.nodes);
     cluster_done(&up->cluster);
     closep(&up->lock);
@@ -185,10 +187,11 @@ static Leader *compete(Up *up, Client *client, const char *name, void (*started)
 }
 
 static int start_control(Up *up, bool shared) {
-    _cleanup_free_ char *ca_file = cluster_path(&up->cluster, "pki/ca.crt");
     up->token_key = cluster_path(&up->cluster, "pki/sa.key");
-    if (fs_read_file(ca_file, CA_FILE_MAX, &up->root_ca, NULL) < 0)
-        log_warn("%s cannot be read; kube-root-ca.crt will not be published", ca_file);
+    up->ca_file = cluster_path(&up->cluster, "pki/ca.crt");
+    up->ca_key = cluster_path(&up->cluster, "pki/ca.key");
+    if (fs_read_file(up->ca_file, CA_FILE_MAX, &up->root_ca, NULL) < 0)
+        log_warn("%s cannot be read; kube-root-ca.crt will not be published", up->ca_file);
     up->controller_client = apiserver_local_client(up->server, &CONTROLLER_USER, "kube-controller-manager");
     up->scheduler_client = apiserver_local_client(up->server, &SCHEDULER_USER, "kube-scheduler");
     up->controllers_config = (ControllersConfig){
@@ -196,6 +199,8 @@ static int start_control(Up *up, bool shared) {
         .service_accounts = true,
         .root_ca_pem = up->root_ca,
         .service_account_key_file = up->token_key,
+        .signing_cert_file = up->ca_file,
+        .signing_key_file = up->ca_key,
         .cluster_cidr = up->cluster.cidr,
     };
     if (shared) {

@@ -259,6 +259,12 @@ int pki_ca_ensure(const char *cert_path, const char *key_path, const char *commo
     return 0;
 }
 
+int pki_ca_load(const char *cert_path, const char *key_path, PkiCa **ret) {
+    if (!fs_exists(cert_path) || !fs_exists(key_path))
+        return -ENOENT;
+    return pki_ca_ensure(cert_path, key_path, "", ret);
+}
+
 void pki_ca_free(PkiCa *ca) {
     if (!ca)
         return;
@@ -399,16 +405,25 @@ int pki_token_key_ensure(const char *key_path, const char *public_path) {
     return fs_write_atomic(public_path, text, strlen(text), CERT_MODE);
 }
 
-int pki_cert_not_after(const char *cert_path, int64_t *ret_unix_ns) {
-    _x509_ X509 *cert = NULL;
+static int not_after(const X509 *cert, int64_t *ret_unix_ns) {
     struct tm tm = {0};
-    int r = cert_load(cert_path, &cert);
-    if (r < 0)
-        return r;
     if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
         return -EINVAL;
     *ret_unix_ns = (int64_t)timegm(&tm) * (int64_t)NS_PER_SEC;
     return 0;
+}
+
+int pki_cert_not_after(const char *cert_path, int64_t *ret_unix_ns) {
+    _x509_ X509 *cert = NULL;
+    int r = cert_load(cert_path, &cert);
+    return r < 0 ? r : not_after(cert, ret_unix_ns);
+}
+
+int pki_cert_text_not_after(const char *cert_pem, size_t n, int64_t *ret_unix_ns) {
+    _bio_ BIO *bio = n <= PKI_FILE_MAX ? BIO_new_mem_buf(cert_pem, (int)n) : NULL;
+    _x509_ X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    ERR_clear_error();
+    return cert ? not_after(cert, ret_unix_ns) : -EINVAL;
 }
 
 /* Certificate requests of others. */

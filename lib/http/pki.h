@@ -21,6 +21,8 @@ typedef struct PkiCa PkiCa; /* immutable once made; any thread */
 /* Loads or makes a self-signed CA with this common name. Does not replace a CA that is there, even an expired one
  * (-EKEYEXPIRED): everything hangs on it. */
 int pki_ca_ensure(const char *cert_path, const char *key_path, const char *common_name, PkiCa **ret);
+/* The same for a CA that has to be there: -ENOENT. */
+int pki_ca_load(const char *cert_path, const char *key_path, PkiCa **ret);
 void pki_ca_free(PkiCa *ca);
 DEFINE_CLEANUP(PkiCa, pki_ca_free)
 const char *pki_ca_cert_pem(const PkiCa *ca); /* borrowed */
@@ -65,3 +67,4 @@ int pki_request_make(const PkiCertSpec *spec, char **ret_csr_pem, char **ret_key
 
 /* When a PEM certificate file ends, in ns since 1970; -ENOENT, -EINVAL. */
 int pki_cert_not_after(const char *cert_path, int64_t *ret_unix_ns);
+int pki_cert_text_not_after(const char *cert_pem, size_t n, int64_t *ret_unix_ns); /* the same of a text; -EINVAL */
