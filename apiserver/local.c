@@ -1,13 +1,19 @@
 /* The in-process transport. Calls run on the caller's thread (they block on durability as over HTTP); watches are
  * cursors in the store, drained by one thread per client that the store's commits wake. The identity is a component of
  * this very process, so nothing is authorized again, unless it acts as a service account: then the account's roles say
- * what it may do, as over HTTPS. */
+ * what it may do, as over HTTPS.
+ *
+ * What an aggregated API server answers (its resources, and discovery while there is one) is asked at this server's own
+ * front door, with a certificate of the identity: the way through the proxy is the same for all. */
 #include "apiserver/local.h"
 #include "apiserver/handlers/discovery.h"
+#include "apiserver/registry/api_services.h"
 #include "apiserver/registry/custom_resources.h"
 #include "apiserver/server.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
+#include "client/http_transport.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -31,6 +37,7 @@ struct ClientWatch {
     bool doomed;           /* stopped from within its own callback: freed when that returns */
     uint64_t end_bookmark; /* the revision to say that the initial events are over; 0: none to say */
     uint64_t next_bookmark_ns;
+    ClientWatch *remote; /* the other transport's, which does all; else NULL */
 };
 
 struct LocalTransport {
@@ -45,6 +52,7 @@ struct LocalTransport {
     ClientWatch *watches;
     uint64_t changed;
     bool stopping, started;
+    ClientTransport *remote; /* over HTTPS to this server; NULL until something is aggregated */
 };
 
 #define BOOKMARK_NS (60 * NS_PER_SEC)
@@ -77,12 +85,52 @@ static int own_request(const LocalTransport *transport, const ApiRequest *reques
     return api_error_set(err, 404, "NotFound", "the server could not find the requested resource");
 }
 
+/* Does another server answer this? Cheap while nothing is aggregated. */
+static bool is_remote(LocalTransport *transport, const ApiRequest *request) {
+    ApiServices *services = apiserver_api_services(transport->server);
+    if (request->document) {
+        ApiServiceList *list = api_services_get(services);
+        bool any = false;
+        for (size_t i = 0; i < list->n; i++)
+            any |= list->items[i].remote;
+        api_service_list_unref(list);
+        return any;
+    }
+    const Resource *resource = request->resource;
+    const ApiService *service;
+    if (!resource || !resource->discovered)
+        return false;
+    ApiServiceList *list = api_services_find_remote(services, resource->group, resource->version, &service);
+    bool found = list != NULL;
+    api_service_list_unref(list);
+    return found;
+}
+
+static ClientTransport *remote_transport(LocalTransport *transport) {
+    _cleanup_kubeconfig_ Kubeconfig config = {0};
+    _cleanup_free_ char *error = NULL;
+    pthread_mutex_lock(&transport->lock);
+    if (!transport->remote && (apiserver_own_kubeconfig(transport->server, transport->user, &config) < 0 ||
+                               http_transport_new(&config, &transport->remote, &error) < 0))
+        log_warn("aggregated APIs cannot be asked as %s: %s", transport->user->name, str_or(error, "no certificate"));
+    ClientTransport *remote = transport->remote;
+    pthread_mutex_unlock(&transport->lock);
+    return remote;
+}
+
+#define NOT_REACHED "this server cannot be asked for aggregated APIs"
+
 static int local_execute(ClientTransport *base, const ApiRequest *request, Object **ret_object, Value **ret_value,
                          ApiError *err) {
     LocalTransport *transport = (LocalTransport *)base;
     ApiRequest own;
     _cleanup_api_response_ ApiResponse response = {0};
     _cleanup_api_error_ ApiError ours = {0};
+    if (is_remote(transport, request)) {
+        ClientTransport *remote = remote_transport(transport);
+        return remote ? remote->execute(remote, request, ret_object, ret_value, err)
+                      : api_error_set(err ? err : &ours, 503, "ServiceUnavailable", NOT_REACHED);
+    }
     if (request->document) {
         *ret_value =
             discovery_aggregated(request->arena, registry_custom(api_core_registry(apiserver_core(transport->server))),
@@ -105,6 +153,11 @@ static int local_list(ClientTransport *base, const ApiRequest *request, ClientLi
     ApiRequest own;
     _cleanup_api_response_ ApiResponse response = {0};
     _cleanup_api_error_ ApiError ours = {0};
+    if (is_remote(transport, request)) {
+        ClientTransport *remote = remote_transport(transport);
+        return remote ? remote->list(remote, request, ret, err)
+                      : api_error_set(err ? err : &ours, 503, "ServiceUnavailable", NOT_REACHED);
+    }
     int r = own_request(transport, request, &own, err ? err : &ours);
     r = r < 0 ? r : api_execute(apiserver_core(transport->server), &own, NULL, &response, err ? err : &ours);
     if (r < 0)
@@ -273,12 +326,30 @@ static int open_watch(LocalTransport *transport, ClientWatch *watch, const ApiRe
     return r < 0 ? api_error_from_errno(err, r, "watch") : 0;
 }
 
+static int watch_remotely(LocalTransport *transport, const ApiRequest *request,
+                          void (*event)(const char *, Object *, uint64_t, void *), void (*end)(int, void *),
+                          void *userdata, ClientWatch **ret, ApiError *err) {
+    ClientTransport *remote = remote_transport(transport);
+    if (!remote)
+        return api_error_set(err, 503, "ServiceUnavailable", NOT_REACHED);
+    ClientWatch *watch = NEW0(ClientWatch);
+    watch->transport = transport;
+    int r = remote->watch(remote, request, event, end, userdata, &watch->remote, err);
+    if (r < 0)
+        free(watch);
+    else
+        *ret = watch;
+    return r;
+}
+
 static int local_watch(ClientTransport *base, const ApiRequest *request,
                        void (*event)(const char *, Object *, uint64_t, void *), void (*end)(int, void *),
                        void *userdata, ClientWatch **ret, ApiError *err) {
     LocalTransport *transport = (LocalTransport *)base;
     _cleanup_api_error_ ApiError ours = {0};
     ApiRequest own;
+    if (is_remote(transport, request))
+        return watch_remotely(transport, request, event, end, userdata, ret, err ? err : &ours);
     int r = own_request(transport, request, &own, err ? err : &ours);
     if (r < 0)
         return r;
@@ -309,6 +380,11 @@ static int local_watch(ClientTransport *base, const ApiRequest *request,
 
 static void local_watch_stop(ClientWatch *watch) {
     LocalTransport *transport = watch->transport;
+    if (watch->remote) {
+        transport->remote->watch_stop(watch->remote);
+        free(watch);
+        return;
+    }
     pthread_mutex_lock(&transport->lock);
     watch->stopped = true;
     if (watch->busy && pthread_equal(pthread_self(), transport->thread)) {
@@ -330,6 +406,8 @@ static void local_free(ClientTransport *base) {
     pthread_cond_signal(&transport->wake);
     pthread_mutex_unlock(&transport->lock);
     pthread_join(transport->thread, NULL);
+    if (transport->remote)
+        transport->remote->free(transport->remote);
     store_unlisten(transport->store, transport->listener);
     while (transport->watches) {
         ClientWatch *watch = transport->watches;

@@ -546,6 +546,22 @@ ApiCore *apiserver_core(ApiServer *server) {
     return server->core;
 }
 
+ApiServices *apiserver_api_services(ApiServer *server) {
+    return server->api_services;
+}
+
+int apiserver_own_kubeconfig(ApiServer *server, const UserInfo *user, Kubeconfig *ret) {
+    Kubeconfig config = {0};
+    PkiCertSpec spec = {.common_name = user->name, .organizations = user->groups, .client = true};
+    int r = pki_cert_issue(server->pki.ca, &spec, &config.cert_pem, &config.key_pem);
+    if (r < 0)
+        return r;
+    config.server = xstrdup(server->url);
+    config.ca_pem = xstrdup(pki_ca_cert_pem(server->pki.ca));
+    *ret = config;
+    return 0;
+}
+
 void node_credentials_done(NodeCredentials *credentials) {
     free(credentials->kubeconfig);
     free(credentials->cert_file);

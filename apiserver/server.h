@@ -4,7 +4,9 @@
 
 #include "apiserver/handlers/http.h"
 #include "apiserver/local.h"
+#include "apiserver/registry/api_services.h"
 #include "base/flags.h"
+#include "client/kubeconfig.h"
 
 #define APISERVER_DEFAULT_PORT 6443
 #define APISERVER_SERVICE_RANGE "10.96.0.0/16"
@@ -66,6 +68,9 @@ ApiHttp *apiserver_http(ApiServer *server);
 ApiCore *apiserver_core(ApiServer *server);
 /* May the user of this request do it? 0, or -EACCES with the 403 Status. For requests that did not come by the door. */
 int apiserver_authorize(ApiServer *server, const ApiRequest *request, ApiError *err);
+ApiServices *apiserver_api_services(ApiServer *server);
+/* How to reach this very server over HTTPS as that user: a fresh client certificate, in memory only. */
+int apiserver_own_kubeconfig(ApiServer *server, const UserInfo *user, Kubeconfig *ret);
 
 /* Credentials for a node agent: DIR/pki/nodes/NAME.{crt,key} (client system:node:NAME and server for `addresses`,
  * NULL-terminated) and DIR/kubeconfigs/node-NAME.kubeconfig. *ret_kubeconfig is owned by the caller. */
