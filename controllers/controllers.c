@@ -189,6 +189,7 @@ bool controller_key_split(const char *key, KeyParts *ret) {
 /* ---- discovery ---- */
 
 #define LOOK_AGAIN "discovery"
+#define LOOK_LATER_NS (2 * NS_PER_SEC)
 
 static int look_again(const char *key, void *userdata) {
     Controllers *controllers = userdata;
@@ -205,8 +206,11 @@ static int look_again(const char *key, void *userdata) {
     return 0;
 }
 
+/* And a little later: an aggregated server is asked what it serves only once it is available. */
 static void definition_changed(_unused_ Object *object, void *userdata) {
-    workqueue_add(((Controllers *)userdata)->discoveries, LOOK_AGAIN);
+    Controllers *controllers = userdata;
+    workqueue_add(controllers->discoveries, LOOK_AGAIN);
+    workqueue_add_after(controllers->discoveries, LOOK_AGAIN, LOOK_LATER_NS);
 }
 
 static void definition_updated(_unused_ Object *old, Object *object, void *userdata) {
