@@ -245,21 +245,29 @@ static const char *next_stored_item(void *userdata, size_t *ret_len) {
 
 /* The schema of the list stands beside its items' in the tables: io.k8s.api.core.v1.Pod has io.k8s.api.core.v1.PodList.
  */
+const Schema *encode_list_schema(Arena *arena, const Resource *resource) {
+    const char *name = str_or(resource->schema ? resource->schema->name : NULL, ""), *dot = strrchr(name, '.');
+    return dot ? schema_by_name(arena_printf(arena, "%.*s.%s", (int)(dot - name), name, resource->list_kind)) : NULL;
+}
+
+Value *encode_list_own(Arena *arena, const ObjectList *list) {
+    Value *v = value_object(arena);
+    value_set(arena, v, "metadata", list_meta(arena, list));
+    return v;
+}
+
 static int encode_list_protobuf(Arena *arena, const Resource *resource, const ObjectList *list, HttpBytes *ret) {
-    const char *name = str_or(resource->schema->name, ""), *dot = strrchr(name, '.');
-    const Schema *schema =
-        dot ? schema_by_name(arena_printf(arena, "%.*s.%s", (int)(dot - name), name, resource->list_kind)) : NULL;
+    const Schema *schema = encode_list_schema(arena, resource);
     if (!schema)
         return -EPROTONOSUPPORT;
     _cleanup_arena_ Arena *scratch = arena_new(0);
     Buf out = BUF_INIT(ENCODE_MAX);
     ListItems items = {.resource = resource, .list = list, .scratch = scratch};
-    Value *v = value_object(arena);
-    value_set(arena, v, "metadata", list_meta(arena, list));
     ProtobufItems source = {.next = next_item, .userdata = &items};
     if (is_stored_form(resource))
         source.next_json = next_stored_item;
-    int r = protobuf_encode_list(&out, schema, v, &source, resource_api_version(arena, resource), resource->list_kind);
+    int r = protobuf_encode_list(&out, schema, encode_list_own(arena, list), &source,
+                                 resource_api_version(arena, resource), resource->list_kind);
     if (r < 0) {
         buf_done(&out);
         return r;

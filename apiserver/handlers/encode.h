@@ -18,6 +18,9 @@ bool encode_list_is_stored(const Media *media, const Resource *resource);
 void encode_list_head(Buf *out, const Resource *resource, const ObjectList *list);
 /* Borrowed from the object; `*ret_brace`: a brace goes before it. */
 const char *encode_list_item(const Object *object, size_t *ret_len, bool *ret_brace);
+/* The list's own part as a tree, and its schema, which may be NULL. */
+Value *encode_list_own(Arena *arena, const ObjectList *list);
+const Schema *encode_list_schema(Arena *arena, const Resource *resource);
 /* Protobuf of the object as it is stored: the same bytes for whoever asks. */
 bool encode_is_stored_protobuf(const Media *media, const Resource *resource);
 /* One line (frame) of a watch. `type` is ADDED and so on. */

@@ -264,8 +264,7 @@ static void respond(Exchange *exchange, int r, ApiResponse *response, ApiError *
     Media media = exchange->media;
     int code = response->code;
     warn_deprecated(exchange, response);
-    bool in_parts =
-        r == 0 && response->is_list && list_stream_suits(&media, exchange->request.resource, &response->list);
+    ListStream *in_parts = r == 0 && response->is_list ? list_stream_new(exchange, &response->list) : NULL;
     if (r == 0 && !in_parts)
         r = encode_response(exchange, response, &body);
     if (r < 0) {
@@ -279,7 +278,7 @@ static void respond(Exchange *exchange, int r, ApiResponse *response, ApiError *
         common_headers(&headers, media_content_type(&media, false));
         add_warnings(&headers, exchange->arena, response->warnings, response->n_warnings);
         if (in_parts)
-            list_stream_start(exchange, code, headers.items, headers.n, &response->list);
+            list_stream_start(in_parts, code, headers.items, headers.n);
         else
             http_reply(exchange->http, code, headers.items, headers.n, body);
     }

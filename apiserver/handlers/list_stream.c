@@ -1,24 +1,79 @@
 #include "apiserver/handlers/list_stream.h"
 #include "apiserver/handlers/encode.h"
+#include "base/log.h"
 
-typedef struct ListStream {
+#include <errno.h>
+
+struct ListStream {
     Exchange *exchange;
     ObjectList list;
     size_t next;
     int code;
-} ListStream;
+    const Schema *schema; /* of the list, in protobuf; NULL: JSON */
+    uint64_t items_len;   /* of protobuf: the fields of all items */
+    Arena *scratch;       /* of one item */
+};
 
-bool list_stream_suits(const Media *media, const Resource *resource, const ObjectList *list) {
+static bool is_large(const ObjectList *list) {
     size_t total = 0;
-    if (!encode_list_is_stored(media, resource))
-        return false;
     for (size_t i = 0; i < list->n && total < LIST_STREAM_MIN; i++) {
         size_t len;
-        bool brace;
-        encode_list_item(list->items[i], &len, &brace);
+        object_json(list->items[i], &len);
         total += len;
     }
     return total >= LIST_STREAM_MIN;
+}
+
+static int learn_len(const Schema *schema, const Object *object, Arena *scratch, Buf *out) {
+    size_t len;
+    const char *json = object_json(object, &len);
+    buf_clear(out);
+    arena_reset(scratch);
+    int r = protobuf_message_of_stored(out, scratch, schema, json, len);
+    if (r == 0)
+        object_set_protobuf_len(object, out->len);
+    return r;
+}
+
+/* The length of all items; 0 when that cannot be known. */
+static uint64_t items_len(const Schema *list_schema, const Schema *schema, const ObjectList *list, Arena *scratch) {
+    _cleanup_buf_ Buf out = BUF_INIT(ENCODE_MAX);
+    uint64_t total = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        if (object_protobuf_len(list->items[i]) == 0 && learn_len(schema, list->items[i], scratch, &out) < 0)
+            return 0;
+        total += protobuf_list_item_len(list_schema, object_protobuf_len(list->items[i]));
+    }
+    return total <= ENCODE_MAX ? total : 0;
+}
+
+static void stream_free(ListStream *stream) {
+    object_list_done(&stream->list);
+    arena_free(stream->scratch);
+    free(stream);
+}
+
+ListStream *list_stream_new(Exchange *exchange, ObjectList *list) {
+    const Resource *resource = exchange->request.resource;
+    const Media *media = &exchange->media;
+    bool json = encode_list_is_stored(media, resource);
+    if ((!json && !encode_is_stored_protobuf(media, resource)) || !is_large(list))
+        return NULL;
+    ListStream *stream = NEW0(ListStream);
+    stream->exchange = exchange;
+    if (!json) {
+        stream->scratch = arena_new(0);
+        stream->schema = encode_list_schema(exchange->arena, resource);
+        if (stream->schema)
+            stream->items_len = items_len(stream->schema, resource->schema, list, stream->scratch);
+        if (stream->items_len == 0) {
+            stream_free(stream);
+            return NULL;
+        }
+    }
+    stream->list = *list;
+    *list = (ObjectList){0};
+    return stream;
 }
 
 static void release_object(void *owner) {
@@ -30,7 +85,7 @@ static HttpBytes literal(const char *text) {
 }
 
 /* The list's reference goes with the bytes. */
-static size_t write_item(ListStream *stream) {
+static size_t write_json_item(ListStream *stream) {
     size_t i = stream->next++, len;
     bool brace;
     Object *object = TAKE_PTR(stream->list.items[i]);
@@ -42,7 +97,7 @@ static size_t write_item(ListStream *stream) {
     return len;
 }
 
-static HttpStreamResult pull(HttpRequest *http, void *userdata) {
+static HttpStreamResult pull_json(HttpRequest *http, void *userdata) {
     ListStream *stream = userdata;
     size_t written = 0;
     if (stream->next == 0) {
@@ -51,25 +106,57 @@ static HttpStreamResult pull(HttpRequest *http, void *userdata) {
         http_stream_write(http, http_bytes_take(&head));
     }
     while (stream->next < stream->list.n && written < LIST_STREAM_PART)
-        written += write_item(stream);
+        written += write_json_item(stream);
     if (stream->next < stream->list.n)
         return HTTP_STREAM_MORE;
     http_stream_write(http, literal(ENCODE_LIST_END));
     return HTTP_STREAM_END;
 }
 
+static int write_protobuf_head(ListStream *stream, Buf *out) {
+    Arena *arena = stream->exchange->arena;
+    const Resource *resource = stream->exchange->request.resource;
+    return protobuf_list_head(out, stream->schema, encode_list_own(arena, &stream->list), stream->items_len,
+                              resource_api_version(arena, resource), resource->list_kind);
+}
+
+static int write_protobuf_item(ListStream *stream, Buf *out) {
+    _cleanup_object_ Object *object = TAKE_PTR(stream->list.items[stream->next++]);
+    size_t len;
+    const char *json = object_json(object, &len);
+    arena_reset(stream->scratch);
+    return protobuf_list_item(out, stream->scratch, stream->schema, json, len, object_protobuf_len(object));
+}
+
+static HttpStreamResult pull_protobuf(HttpRequest *http, void *userdata) {
+    ListStream *stream = userdata;
+    Buf out = BUF_INIT(ENCODE_MAX);
+    buf_reserve(&out, LIST_STREAM_PART + LIST_STREAM_PART / 4); /* one item more than the part, mostly */
+    int r = stream->next == 0 ? write_protobuf_head(stream, &out) : 0;
+    while (r == 0 && stream->next < stream->list.n && out.len < LIST_STREAM_PART)
+        r = write_protobuf_item(stream, &out);
+    bool last = stream->next == stream->list.n;
+    if (last)
+        protobuf_list_tail(&out);
+    if (r < 0 || out.failed) {
+        log_error("a list of %s broke off: %s", stream->exchange->request.resource->plural, strerror(-r));
+        buf_done(&out);
+        return HTTP_STREAM_ABORT;
+    }
+    http_stream_write(http, http_bytes_take(&out));
+    return last ? HTTP_STREAM_END : HTTP_STREAM_MORE;
+}
+
 static void closed(HttpRequest *http, void *userdata) {
     (void)http;
     ListStream *stream = userdata;
-    object_list_done(&stream->list);
     exchange_finish(stream->exchange, stream->code);
-    free(stream);
+    stream_free(stream);
 }
 
-void list_stream_start(Exchange *exchange, int code, const HttpHeader *headers, size_t n_headers, ObjectList *list) {
-    static const HttpStreamOps ops = {.pull = pull, .closed = closed, .is_body = true};
-    ListStream *stream = NEW(ListStream);
-    *stream = (ListStream){.exchange = exchange, .list = *list, .code = code};
-    *list = (ObjectList){0};
-    http_stream_start(exchange->http, code, headers, n_headers, &ops, stream);
+void list_stream_start(ListStream *stream, int code, const HttpHeader *headers, size_t n_headers) {
+    static const HttpStreamOps json = {.pull = pull_json, .closed = closed, .is_body = true},
+                               protobuf = {.pull = pull_protobuf, .closed = closed, .is_body = true};
+    stream->code = code;
+    http_stream_start(stream->exchange->http, code, headers, n_headers, stream->schema ? &protobuf : &json, stream);
 }

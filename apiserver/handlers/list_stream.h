@@ -4,10 +4,13 @@
 
 #include "apiserver/handlers/http.h"
 
-#define LIST_STREAM_MIN HTTP_GZIP_MIN /* bytes of a list that comes in parts */
-#define LIST_STREAM_PART (64 * 1024)  /* bytes written in one go */
+#define LIST_STREAM_MIN (2 * HTTP_GZIP_MIN) /* bytes of stored items of a list that comes in parts */
+#define LIST_STREAM_PART (64 * 1024)        /* bytes written in one go */
 
-/* Is it large, and sent as it is stored? */
-bool list_stream_suits(const Media *media, const Resource *resource, const ObjectList *list);
-/* Answers the exchange, and takes it. Takes the contents of the list, which list_stream_suits. Any thread. */
-void list_stream_start(Exchange *exchange, int code, const HttpHeader *headers, size_t n_headers, ObjectList *list);
+typedef struct ListStream ListStream;
+
+/* Takes the contents of a list that is large and sent as it is stored; else leaves it, and returns NULL. Protobuf has a
+ * length in front of all: items that were never encoded are, to learn theirs. */
+ListStream *list_stream_new(Exchange *exchange, ObjectList *list);
+/* Answers the exchange; takes both. Any thread. */
+void list_stream_start(ListStream *stream, int code, const HttpHeader *headers, size_t n_headers);

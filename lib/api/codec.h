@@ -51,6 +51,18 @@ int protobuf_encode_list(Buf *out, const Schema *schema, const Value *v, const P
 
 /* A token of a JSON pointer without ~1 and ~0. */
 char *json_pointer_token(Arena *arena, const char *s, size_t n);
+/* A list in parts, for whom all of it at once is too much: what goes before the items of `v` (a list without any),
+ * their fields, and what goes after. A length precedes the whole, so those of the items must be known: items_len is the
+ * sum of protobuf_list_item_len. -EOPNOTSUPP: the items of this list are not its last field. */
+int protobuf_list_head(Buf *out, const Schema *schema, const Value *v, uint64_t items_len, const char *api_version,
+                       const char *kind);
+void protobuf_list_tail(Buf *out);
+uint64_t protobuf_list_item_len(const Schema *schema, uint64_t message_len);
+/* The field of one item, whose message (protobuf_message_of_stored) has message_len bytes, or else -EINVAL. */
+int protobuf_list_item(Buf *out, Arena *scratch, const Schema *schema, const char *json, size_t n, size_t message_len);
+/* Appends the message alone of an object at rest. */
+int protobuf_message_of_stored(Buf *out, Arena *scratch, const Schema *schema, const char *json, size_t n);
+
 /* Patches: each returns a new tree in *ret; `original` is not changed. */
 int json_patch_apply(Arena *arena, const Value *original, const Value *patch, Value **ret,
                      ApiError *err);                                                         /* RFC 6902 */

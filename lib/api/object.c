@@ -28,6 +28,7 @@ struct Object {
     uint64_t revision;
     const Resource *resource;
     Meta *meta;
+    atomic_uint protobuf_len;
     char json[]; /* NUL-terminated */
 };
 
@@ -233,6 +234,7 @@ static Object *object_make(const Resource *resource, Meta *meta, const char *sto
                        .resource = resource,
                        .meta = meta};
     atomic_init(&object->refs, 1);
+    atomic_init(&object->protobuf_len, 0);
     resource_hold(resource);
     memcpy(object->json, stored, rv_at);
     memcpy(object->json + rv_at, rv, (size_t)rv_len);
@@ -309,6 +311,16 @@ const char *object_json(const Object *object, size_t *ret_len) {
     if (ret_len)
         *ret_len = object->len;
     return object->json;
+}
+
+size_t object_protobuf_len(const Object *object) {
+    return atomic_load_explicit(&object->protobuf_len, memory_order_relaxed);
+}
+
+void object_set_protobuf_len(const Object *object, size_t n) {
+    Object *own = (Object *)(uintptr_t)object; /* the one thing that may change, and always to the same */
+    if (n <= UINT32_MAX)
+        atomic_store_explicit(&own->protobuf_len, (unsigned)n, memory_order_relaxed);
 }
 
 uint64_t object_revision(const Object *object) {

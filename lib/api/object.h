@@ -35,6 +35,9 @@ const Resource *object_resource(const Object *object);          /* the storage r
 const char *object_json(const Object *object, size_t *ret_len); /* with resourceVersion when revision is not 0 */
 /* The JSON as the storage driver keeps it, without resourceVersion. */
 void object_stored_json(const Object *object, Buf *out);
+/* Bytes of the object as a protobuf message, which whoever has made one remembers here; 0: nobody has. Any thread. */
+size_t object_protobuf_len(const Object *object);
+void object_set_protobuf_len(const Object *object, size_t n);
 uint64_t object_revision(const Object *object);
 const char *object_namespace(const Object *object); /* "" when cluster-scoped */
 const char *object_name(const Object *object);

@@ -326,8 +326,7 @@ static size_t begin_envelope(Writer *w, const char *api_version, const char *kin
 static int end_envelope(Writer *w, size_t raw, size_t before) {
     Buf *out = w->out;
     end_message(w, raw);
-    wire_put_bytes(out, 3, "", 0); /* contentEncoding and contentType of runtime.Unknown */
-    wire_put_bytes(out, 4, "", 0);
+    protobuf_list_tail(out);
     if (w->error == 0 && out->failed)
         w->error = -EFBIG;
     if (w->error < 0 && out->data && !out->failed) {
@@ -347,6 +346,61 @@ int protobuf_encode_list(Buf *out, const Schema *schema, const Value *v, const P
 
 int protobuf_encode(Buf *out, const Schema *schema, const Value *v, const char *api_version, const char *kind) {
     return protobuf_encode_list(out, schema, v, NULL, api_version, kind);
+}
+
+int protobuf_message_of_stored(Buf *out, Arena *scratch, const Schema *schema, const char *json, size_t n) {
+    Writer w = {.out = out};
+    write_object(&w, schema, json, n, scratch);
+    return w.error == 0 && out->failed ? -EFBIG : w.error;
+}
+
+static const SchemaField *items_of(const Schema *list) {
+    size_t last = list->n_by_number ? list->by_number[list->n_by_number - 1] : list->n_fields;
+    const SchemaField *field = last < list->n_fields ? &list->fields[last] : NULL;
+    bool good = field && streq(field->name, "items") && field->schema->type == SCHEMA_LIST && field->schema->element;
+    return good && field->schema->element->type == SCHEMA_STRUCT ? field : NULL;
+}
+
+int protobuf_list_head(Buf *out, const Schema *schema, const Value *v, uint64_t items_len, const char *api_version,
+                       const char *kind) {
+    _cleanup_buf_ Buf own = BUF_INIT(out->limit), envelope = BUF_INIT(out->limit);
+    Writer whole = {.out = &own}, w = {.out = &envelope};
+    if (!items_of(schema))
+        return -EOPNOTSUPP;
+    write_message(&whole, schema, v);
+    begin_envelope(&w, api_version, kind); /* ends with an empty length, for wire_end */
+    if (whole.error < 0 || own.failed || envelope.failed)
+        return whole.error < 0 ? whole.error : -EFBIG;
+    buf_append(out, envelope.data, envelope.len - 1);
+    wire_put_varint(out, own.len + items_len);
+    buf_append(out, own.data, own.len);
+    return out->failed ? -EFBIG : 0;
+}
+
+/* contentEncoding and contentType of runtime.Unknown */
+void protobuf_list_tail(Buf *out) {
+    wire_put_bytes(out, 3, "", 0);
+    wire_put_bytes(out, 4, "", 0);
+}
+
+static uint64_t varint_len(uint64_t value) {
+    return value > 0x7f ? 1 + varint_len(value >> 7) : 1;
+}
+
+uint64_t protobuf_list_item_len(const Schema *schema, uint64_t message_len) {
+    uint64_t number = schema->fields[schema->by_number[schema->n_by_number - 1]].number;
+    return varint_len(number << 3) + varint_len(message_len) + message_len;
+}
+
+int protobuf_list_item(Buf *out, Arena *scratch, const Schema *schema, const char *json, size_t n, size_t message_len) {
+    const SchemaField *field = items_of(schema);
+    if (!field)
+        return -EOPNOTSUPP;
+    wire_put_key(out, field->number, WIRE_BYTES);
+    wire_put_varint(out, message_len);
+    size_t start = out->len;
+    int r = protobuf_message_of_stored(out, scratch, field->schema->element, json, n);
+    return r < 0 ? r : out->len - start == message_len ? 0 : -EINVAL;
 }
 
 int protobuf_encode_stored(Buf *out, const Schema *schema, const char *json, size_t n, const char *api_version,

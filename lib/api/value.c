@@ -1,4 +1,5 @@
 #include "api/value.h"
+#include "base/str.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -92,7 +93,7 @@ static Member *member_find(const Value *object, const char *name) {
     if (!value_is(object, VALUE_OBJECT) || object->len == 0)
         return NULL;
     for (Member *m = object->members, *end = m + object->len; m < end; m++)
-        if (m->name == name || strcmp(m->name, name) == 0)
+        if (m->name == name || streq(m->name, name))
             return m;
     return NULL;
 }

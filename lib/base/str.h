@@ -5,7 +5,7 @@
 #include "base/buf.h"
 
 static inline bool streq(const char *a, const char *b) {
-    return strcmp(a, b) == 0;
+    return *a == *b && strcmp(a, b) == 0; /* most that differ do so in the first byte */
 }
 bool streq_null(const char *a, const char *b); /* NULL equals NULL only */
 bool str_has_prefix(const char *s, const char *prefix);

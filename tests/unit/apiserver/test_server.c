@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/str.h"
+#include "http/fetch.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -428,6 +429,55 @@ static void test_a_large_list(void **state) {
     assert_int_equal(page.n, 40); /* the client follows the continue token of the first page, large too */
 }
 
+/* In protobuf it has its length in front: learned the first time, remembered the second, and of an object that has
+ * changed since, learned again. */
+static void large_list_as_protobuf(World *world, size_t want_first) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_http_answer_ HttpAnswer answer = {0};
+    const HttpHeader headers[] = {{"host", "localhost"}, {"accept", "application/vnd.kubernetes.protobuf"}};
+    HttpFetch fetch = {
+        .to = {.host = "127.0.0.1",
+               .port = apiserver_port(world->server),
+               .tls = true,
+               .ca_file = arena_printf(arena, "%s/pki/ca.crt", world->dir),
+               .cert_file = arena_printf(arena, "%s/pki/clients/admin.crt", world->dir),
+               .key_file = arena_printf(arena, "%s/pki/clients/admin.key", world->dir),
+               .timeout_ns = WAIT_NS},
+        .target = "/api/v1/namespaces/kube-node-lease/configmaps?labelSelector=t%3Dx",
+        .headers = headers,
+        .n_headers = ELEMENTSOF(headers),
+        .max_body = 4 * 1024 * 1024,
+    };
+    const char *api_version, *kind;
+    const void *raw;
+    size_t n;
+    Value *list;
+    assert_int_equal(http_fetch(&fetch, &answer, NULL), 0);
+    assert_int_equal(answer.status, 200);
+    assert_int_equal(protobuf_decode(arena, answer.body.data, answer.body.len, &api_version, &kind, &raw, &n), 0);
+    assert_string_equal(kind, "ConfigMapList");
+    assert_int_equal(protobuf_decode_message(arena, schema_by_name("io.k8s.api.core.v1.ConfigMapList"), raw, n, &list),
+                     0);
+    const Value *items = value_get(list, "items");
+    assert_int_equal(value_len(items), 40);
+    for (size_t i = 0; i < 40; i++)
+        assert_int_equal(strlen(value_get_str(value_path(value_at(items, i), "data", NULL), "a")),
+                         i == 0 ? want_first : 8191);
+}
+
+static void test_a_large_list_as_protobuf(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_object_ Object *changed = NULL;
+    large_list_as_protobuf(world, 8191);
+    large_list_as_protobuf(world, 8191);
+    Value *patch = parse(arena, "{\"data\":{\"a\":\"short\"}}");
+    assert_int_equal(client_patch(world->local, config_maps(), "kube-node-lease", "large-00", NULL, PATCH_MERGE, patch,
+                                  &changed, NULL),
+                     0);
+    large_list_as_protobuf(world, 5);
+}
+
 static void test_events_expire(void **state) {
     World *world = *state;
     _cleanup_arena_ Arena *arena = arena_new(0);
@@ -689,6 +739,7 @@ int main(void) {
         cmocka_unit_test(test_binding_and_scale),
         cmocka_unit_test(test_delete_collection),
         cmocka_unit_test(test_a_large_list),
+        cmocka_unit_test(test_a_large_list_as_protobuf),
         cmocka_unit_test(test_events_expire),
         cmocka_unit_test(test_endpoints_of_the_server),
         cmocka_unit_test(test_cluster_address),

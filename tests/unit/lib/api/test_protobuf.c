@@ -87,6 +87,37 @@ static void check_pair(const char *stem) {
         fail_msg("%s is other bytes without a tree", stem);
 }
 
+/* The list's pieces are the list. */
+static void a_list_in_parts_is_the_list(void **state) {
+    (void)state;
+    _cleanup_arena_ Arena *arena = arena_new(0), *scratch = arena_new(0);
+    const Schema *schema = schema_by_name("io.k8s.api.core.v1.ConfigMapList"),
+                 *item = schema_by_name("io.k8s.api.core.v1.ConfigMap");
+    static const char *const items[] = {"{\"metadata\":{\"name\":\"a\"},\"data\":{\"x\":\"<\"}}", "{\"metadata\":{}}"};
+    const char *text = arena_printf(
+        arena, "{\"metadata\":{\"resourceVersion\":\"7\",\"continue\":\"c\"},\"items\":[%s,%s]}", items[0], items[1]);
+    Value *v;
+    assert_int_equal(json_parse(arena, text, strlen(text), &v, NULL, NULL), 0);
+    _cleanup_buf_ Buf whole = BUF_INIT(4096), parts = BUF_INIT(4096), one = BUF_INIT(4096);
+    assert_int_equal(protobuf_encode(&whole, schema, v, "v1", "ConfigMapList"), 0);
+    size_t len[2], total = 0;
+    for (size_t i = 0; i < 2; i++) {
+        buf_clear(&one);
+        assert_int_equal(protobuf_message_of_stored(&one, scratch, item, items[i], strlen(items[i])), 0);
+        len[i] = one.len;
+        total += protobuf_list_item_len(schema, len[i]);
+    }
+    value_remove(v, "items");
+    assert_int_equal(protobuf_list_head(&parts, schema, v, total, "v1", "ConfigMapList"), 0);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(protobuf_list_item(&parts, scratch, schema, items[i], strlen(items[i]), len[i]), 0);
+    protobuf_list_tail(&parts);
+    assert_int_equal(parts.len, whole.len);
+    assert_memory_equal(parts.data, whole.data, whole.len);
+    assert_int_equal(protobuf_list_item(&parts, scratch, schema, items[0], strlen(items[0]), len[0] + 1), -EINVAL);
+    assert_int_equal(protobuf_list_head(&parts, item, v, 0, "v1", "ConfigMap"), -EOPNOTSUPP);
+}
+
 typedef enum Change { REMOVE, MAKE_NULL, MAKE_ODD_TEXT, REVERSE, CHANGES } Change;
 
 /* Changes the n-th object or member met; what is left of n is returned. */
@@ -401,6 +432,7 @@ int main(void) {
         cmocka_unit_test(memory_and_depth_are_bounded),
         cmocka_unit_test(what_does_not_fit_is_an_error),
         cmocka_unit_test(a_list_is_the_same_item_by_item),
+        cmocka_unit_test(a_list_in_parts_is_the_list),
         cmocka_unit_test(text_and_tree_agree),
         cmocka_unit_test(text_has_limits),
     };
