@@ -2,8 +2,7 @@
  * answered to them (tests/golden/registry/kinds.jsonl: status, causes, warnings, generation), in order, because later
  * ones change what earlier ones made. Causes are compared as sets: some of the reference's come in the order of a Go
  * map. And what the store holds for services: addresses and ports are taken once, and given back. */
-#include "apiserver/registry/convert.h"
-#include "apiserver/registry/decode.h"
+#include "../../support/recorded_answers.h"
 #include "apiserver/registry/ip.h"
 #include "apiserver/registry/text_diff.h"
 #include "apiserver/storage/driver.h"
@@ -54,142 +53,12 @@ static int teardown(void **state) {
     return 0;
 }
 
-static DecodeInput decode_input(const ApiRequest *request, Value *body) {
-    const Resource *resource = request->resource;
-    return (DecodeInput){.body = body,
-                         .resource = resource,
-                         .schema = resource->schema,
-                         .group = resource->group,
-                         .version = resource->version,
-                         .kind = resource->kind};
-}
-
-static int transform(void *userdata, const Value *old, Value **ret, ApiError *err) {
-    RegistryCall *call = userdata;
-    const ApiRequest *request = call->request;
-    Value *base = convert_object(request->arena, call->resource, request->resource, value_copy(request->arena, old));
-    Value *patched;
-    int r = merge_patch_apply(request->arena, base, request->body, &patched);
-    if (r < 0)
-        return r;
-    DecodeInput input = decode_input(request, patched);
-    return registry_decode(call, &input, ret, err);
-}
-
-typedef struct Answer {
-    int status;
-    int64_t generation;
-    Value *object; /* in the request's arena; NULL: refused */
-    ApiError err;
-    char **warnings;
-    size_t n_warnings;
-} Answer;
-
-static void answer_done(Answer *answer) {
-    api_error_done(&answer->err);
-}
-#define _cleanup_answer_ _cleanup_(answer_done)
-
-/* A POST when the request has no name, a merge patch otherwise. */
-static void ask(Registry *registry, const ApiRequest *request, Answer *ret) {
-    _cleanup_registry_result_ RegistryResult result = {0};
-    RegistryCall call;
-    int r;
-    registry_call_init(&call, registry, request);
-    if (request->name) {
-        RegistryUpdate update = {.transform = transform, .userdata = &call};
-        r = registry_update(&call, &update, &result, &ret->err);
-    } else {
-        Value *object;
-        DecodeInput input = decode_input(request, value_copy(request->arena, request->body));
-        r = registry_decode(&call, &input, &object, &ret->err);
-        r = r < 0 ? r : registry_create(&call, object, &result, &ret->err);
-    }
-    ret->status = r < 0 ? ret->err.code : request->name ? 200 : 201;
-    if (r < 0)
-        return;
-    ret->warnings = call.context.warnings;
-    ret->n_warnings = call.context.n_warnings;
-    ret->object = object_value(result.object, request->arena);
-    ret->generation = value_get_int(value_get(ret->object, "metadata"), "generation", 0);
-}
-
-/* "/apis/apps/v1/namespaces/NS/deployments/NAME/status"; namespaces have the same form without a namespace. */
-static void read_path(ApiRequest *request, const char *path) {
-    size_t n, i = 2;
-    char **parts = str_split(request->arena, path, '/', &n);
-    const char *group = streq(parts[1], "apis") ? parts[i++] : "", *version = parts[i++];
-    if (streq(parts[i], "namespaces") && n > i + 2 && !streq(parts[i + 2], "status")) {
-        request->ns = parts[i + 1];
-        i += 2;
-    }
-    request->resource = resource_find(group, version, parts[i]);
-    assert_non_null(request->resource);
-    request->name = n > i + 1 ? parts[i + 1] : NULL;
-    request->subresource = n > i + 2 ? parts[i + 2] : NULL;
-}
-
-static bool has_cause(const ApiError *err, const Value *want) {
-    for (size_t i = 0; i < err->n_causes; i++)
-        if (streq(value_str(value_at(want, 0)), err->causes[i].reason) &&
-            streq(str_or(value_str(value_at(want, 1)), ""), str_or(err->causes[i].field, "")) &&
-            streq(value_str(value_at(want, 2)), err->causes[i].message))
-            return true;
-    return false;
-}
-
-/* Prints what differs; false when something does. */
-static bool compare(const Value *line, const Answer *answer) {
-    const char *name = value_get_str(line, "name");
-    const Value *causes = value_get(line, "causes"), *warnings = value_get(line, "warnings"), *cause;
-    bool same = true;
-#define DIFFERS(...) (same = false, print_error("%s: ", name), print_error(__VA_ARGS__))
-    if (answer->status != value_get_int(line, "status", 0))
-        DIFFERS("status %d, not %d: %s\n", answer->status, (int)value_get_int(line, "status", 0),
-                str_or(answer->err.message, ""));
-    if (answer->status == 422 && answer->err.n_causes != value_len(causes))
-        DIFFERS("%zu causes, not %zu: %s\n", answer->err.n_causes, value_len(causes), answer->err.message);
-    VALUE_FOREACH (cause, causes)
-        if (!has_cause(&answer->err, cause))
-            DIFFERS("no cause %s: %s\n", str_or(value_str(value_at(cause, 1)), ""), value_str(value_at(cause, 2)));
-    if (answer->n_warnings != value_len(warnings))
-        DIFFERS("%zu warnings, not %zu\n", answer->n_warnings, value_len(warnings));
-    for (size_t i = 0; i < answer->n_warnings && i < value_len(warnings); i++)
-        if (!streq(value_str(value_at(warnings, i)), answer->warnings[i]))
-            DIFFERS("warning %zu: %s\n", i, answer->warnings[i]);
-    if (answer->status < 300 && answer->generation != value_get_int(line, "generation", 0))
-        DIFFERS("generation %d, not %d\n", (int)answer->generation, (int)value_get_int(line, "generation", 0));
-#undef DIFFERS
-    return same;
-}
-
-static bool run_line(Registry *registry, const char *text, size_t len) {
-    _cleanup_arena_ Arena *arena = arena_new(0);
-    static const UserInfo user = {.name = "admin"};
-    Value *line;
-    char *why = NULL;
-    _cleanup_answer_ Answer answer = {0};
-    assert_int_equal(json_parse(arena, text, len, &line, NULL, &why), 0);
-    ApiRequest request = {.arena = arena, .user = &user, .user_agent = "test", .body = value_get(line, "body")};
-    read_path(&request, value_get_str(line, "path"));
-    ask(registry, &request, &answer);
-    return compare(line, &answer);
-}
-
 static void recorded(void **state) {
     Fixture *f = *state;
-    _cleanup_free_ char *line = NULL;
-    size_t cap = 0, n = 0, differ = 0;
     RegistryConfig config = {.store = f->store, .settings = {"10.96.0.0/16", 30000, 32767}};
     Registry *registry = registry_new(&config);
-    FILE *golden = fopen(GOLDEN, "re");
-    assert_non_null(golden);
-    for (ssize_t len; (len = getline(&line, &cap, golden)) > 0; n++)
-        differ += !run_line(registry, line, (size_t)len);
-    fclose(golden);
+    run_recorded(registry, GOLDEN, GOLDEN_LEAST);
     registry_free(registry);
-    assert_true(n >= GOLDEN_LEAST);
-    assert_int_equal(differ, 0);
 }
 
 /* Services of a registry with 14 addresses and 4 node ports. */
@@ -205,7 +74,7 @@ static void service(Fixture *f, const char *name, const char *spec, bool dry_run
                           .resource = resource_find("", "v1", "services"),
                           .body = body,
                           .options = {.dry_run = dry_run}};
-    ask(f->registry, &request, ret);
+    ask(f->registry, &request, "POST", NULL, ret);
 }
 
 static void delete_service(Fixture *f, const char *name) {
@@ -290,7 +159,7 @@ static void node_ports_run_out_and_come_back(void **state) {
     assert_int_equal(json_parse(f->arena, "{\"spec\":{\"type\":\"ClusterIP\"}}", 29, &body, NULL, NULL), 0);
     ApiRequest request = {
         .arena = f->arena, .ns = "n", .name = "s2", .resource = resource_find("", "v1", "services"), .body = body};
-    ask(f->registry, &request, &patched);
+    ask(f->registry, &request, "PATCH", NULL, &patched);
     assert_int_equal(patched.status, 200);
     assert_int_equal(node_port_of(&patched), 0);
     service(f, "more", ",\"type\":\"NodePort\"", false, &again);
