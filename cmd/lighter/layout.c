@@ -155,7 +155,7 @@ int cluster_lock(const Cluster *c, int *ret_fd) {
 int cluster_running(const char *dir, pid_t *ret) {
     _cleanup_free_ char *path = xasprintf("%s/lock", dir);
     struct flock whole = {.l_type = F_WRLCK};
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC); /* asking works on a disk that has turned read-only too */
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC); /* to ask is enough, and works on a read-only disk */
     if (fd < 0)
         return errno == ENOENT ? -ESRCH : -errno;
     if (fcntl(fd, F_GETLK, &whole) < 0)
