@@ -19,7 +19,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define FORMAT_VERSION 1      /* PRAGMA user_version */
+#define FORMAT_VERSION 1 /* PRAGMA user_version */
+#define LOCK_TRIES 200   /* of LOCK_WAIT_US each */
+#define LOCK_WAIT_US 10000
 #define BUSY_TIMEOUT_MS 60000 /* longest wait for a checkpoint that truncates the log */
 
 typedef enum Query {
@@ -225,13 +227,18 @@ static int after_commit(void *userdata, sqlite3 *db, const char *schema, int pag
     return SQLITE_OK;
 }
 
-/* Holds PATH.lock, so that no second server opens the same database. */
+/* Holds PATH.lock, so that no second server opens the same database. A server that was just killed may hold it for an
+ * instant longer: on a busy machine Linux lets go of its files after its end was told. */
 static int take_lock(SqliteDriver *driver) {
     _cleanup_free_ char *lock = xasprintf("%s.lock", driver->path);
     driver->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (driver->lock_fd < 0)
         return -errno;
-    if (flock(driver->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+    for (int i = 0; flock(driver->lock_fd, LOCK_EX | LOCK_NB) < 0; i++) {
+        if (errno == EWOULDBLOCK && i < LOCK_TRIES) {
+            usleep(LOCK_WAIT_US);
+            continue;
+        }
         int r = errno == EWOULDBLOCK ? -EBUSY : -errno;
         if (r == -EBUSY)
             log_error("%s is in use by another server", driver->path);
