@@ -1,33 +1,22 @@
 #include "apiserver/metrics.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/metric.h"
 #include "base/str.h"
-#include "base/strmap.h"
 
 #include <dirent.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define SERIES_MAX 20000 /* label sets of one metric; past it requests are counted under no new label */
-
 /* The reference's buckets of apiserver_request_duration_seconds, in seconds. */
 static const double buckets[] = {0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2,
                                  3,     4,     5,    6,   8,   10,  15,  20,  30,  45,   60};
-#define N_BUCKETS (sizeof buckets / sizeof *buckets)
-
-typedef struct Histogram {
-    uint64_t counts[N_BUCKETS + 1], n;
-    double sum;
-} Histogram;
 
 struct Metrics {
     ApiCore *core;
-    pthread_mutex_t lock;
-    StrMap *totals;    /* labels -> uint64_t */
-    StrMap *durations; /* labels -> Histogram */
+    Metric *totals, *durations;
     atomic_long inflight[2];
     int64_t started_ns;
 };
@@ -35,19 +24,19 @@ struct Metrics {
 Metrics *metrics_new(ApiCore *core) {
     Metrics *metrics = NEW0(Metrics);
     metrics->core = core;
-    metrics->totals = strmap_new(free);
-    metrics->durations = strmap_new(free);
+    metrics->totals = metric_counter_new(
+        "apiserver_request_total", "[STABLE] Counter of apiserver requests by what was asked and the code answered.");
+    metrics->durations = metric_histogram_new("apiserver_request_duration_seconds",
+                                              "[STABLE] Response latency in seconds.", buckets, ELEMENTSOF(buckets));
     metrics->started_ns = now_realtime_ns();
-    pthread_mutex_init(&metrics->lock, NULL);
     return metrics;
 }
 
 void metrics_free(Metrics *metrics) {
     if (!metrics)
         return;
-    strmap_free(metrics->totals);
-    strmap_free(metrics->durations);
-    pthread_mutex_destroy(&metrics->lock);
+    metric_free(metrics->totals);
+    metric_free(metrics->durations);
     free(metrics);
 }
 
@@ -73,13 +62,6 @@ static const char *verb_label(const Route *route, const char *method) {
     return "other";
 }
 
-static void *series(StrMap *map, const char *labels, size_t size) {
-    void *found = strmap_get(map, labels);
-    if (!found && strmap_size(map) < SERIES_MAX)
-        strmap_put(map, labels, found = xcalloc(1, size));
-    return found;
-}
-
 void metrics_end(Metrics *metrics, bool mutating, const Route *route, const char *method, int code, uint64_t took_ns) {
     char labels[512], total[560];
     bool known = route->kind == ROUTE_RESOURCE && route->resource;
@@ -92,51 +74,13 @@ void metrics_end(Metrics *metrics, bool mutating, const Route *route, const char
              known ? route->version : "");
     snprintf(total, sizeof total, "code=\"%d\",%s", code, labels);
     atomic_fetch_sub(&metrics->inflight[mutating], 1);
-    pthread_mutex_lock(&metrics->lock);
-    uint64_t *count = series(metrics->totals, total, sizeof *count);
-    if (count)
-        ++*count;
-    Histogram *h = known && route->verb == API_WATCH ? NULL : series(metrics->durations, labels, sizeof *h);
-    if (h) {
-        double seconds = (double)took_ns / (double)NS_PER_SEC;
-        size_t i = 0;
-        while (i < N_BUCKETS && seconds > buckets[i])
-            i++;
-        h->counts[i]++;
-        h->n++;
-        h->sum += seconds;
-    }
-    pthread_mutex_unlock(&metrics->lock);
+    metric_count(metrics->totals, total);
+    if (!known || route->verb != API_WATCH)
+        metric_observe(metrics->durations, labels, (double)took_ns / (double)NS_PER_SEC);
 }
 
 static void head(Buf *out, const char *name, const char *help, const char *type) {
     buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void write_requests(Metrics *metrics, Buf *out) {
-    const char *labels;
-    uint64_t *count;
-    Histogram *h;
-    pthread_mutex_lock(&metrics->lock);
-    head(out, "apiserver_request_total",
-         "[STABLE] Counter of apiserver requests by what was asked and the code answered.", "counter");
-    STRMAP_FOREACH (metrics->totals, labels, count)
-        buf_printf(out, "apiserver_request_total{%s} %llu\n", labels, (unsigned long long)*count);
-    head(out, "apiserver_request_duration_seconds", "[STABLE] Response latency in seconds.", "histogram");
-    STRMAP_FOREACH (metrics->durations, labels, h) {
-        uint64_t sum = 0;
-        for (size_t i = 0; i < N_BUCKETS; i++) {
-            sum += h->counts[i];
-            buf_printf(out, "apiserver_request_duration_seconds_bucket{%s,le=\"%g\"} %llu\n", labels, buckets[i],
-                       (unsigned long long)sum);
-        }
-        buf_printf(out, "apiserver_request_duration_seconds_bucket{%s,le=\"+Inf\"} %llu\n", labels,
-                   (unsigned long long)h->n);
-        buf_printf(out,
-                   "apiserver_request_duration_seconds_sum{%s} %g\napiserver_request_duration_seconds_count{%s} %llu\n",
-                   labels, h->sum, labels, (unsigned long long)h->n);
-    }
-    pthread_mutex_unlock(&metrics->lock);
 }
 
 static void write_process(Metrics *metrics, Buf *out) {
@@ -168,7 +112,8 @@ static void write_process(Metrics *metrics, Buf *out) {
 
 void metrics_write(Metrics *metrics, Buf *out, size_t watches) {
     Store *store = registry_store(api_core_registry(metrics->core));
-    write_requests(metrics, out);
+    metric_write(metrics->totals, out);
+    metric_write(metrics->durations, out);
     head(out, "apiserver_current_inflight_requests", "[STABLE] Number of requests under way by kind.", "gauge");
     buf_printf(out, "apiserver_current_inflight_requests{request_kind=\"mutating\"} %ld\n",
                atomic_load(&metrics->inflight[1]));

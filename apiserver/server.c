@@ -351,29 +351,9 @@ static bool is_wildcard(const char *address) {
     return streq(address, "0.0.0.0") || streq(address, "::");
 }
 
-static int open_door(ApiServer *server, const ApiServerConfig *config) {
-    const char *bind = str_or(config->bind, "127.0.0.1");
-    HttpServerConfig http = {
-        .bind = bind,
-        .also = is_wildcard(bind) || streq(bind, server->cluster_address) ? NULL : config->cluster_address,
-        .port = config->port,
-        .cert_file = server->pki.server_cert,
-        .key_file = server->pki.server_key,
-        .client_ca_file = server->pki.ca_file,
-        .front_ca_file = server->pki.front_ca_file,
-        .threads = config->threads,
-        .handler = on_request,
-        .userdata = server,
-    };
-    int r = http_server_start(&http, &server->http);
-    if (r < 0)
-        log_error("cannot listen on %s%s%s port %u: %s", bind, http.also ? " and " : "", str_or(http.also, ""),
-                  config->port, strerror(-r));
-    return r;
-}
-
-/* Before the door opens: a request may come at once. With port 0 the kernel chooses, so addresses follow. */
-static void open_paths(ApiServer *server, uint16_t port) {
+/* Between listening and the first request: with port 0 the kernel has chosen. */
+static void open_paths(uint16_t port, void *userdata) {
+    ApiServer *server = userdata;
     server->address = xasprintf("%s:%u", server->advertise, port);
     server->jwks_uri = xasprintf("https://%s:%u/openid/v1/jwks", server->cluster_address, port); /* pods read it */
     ServerPathsConfig paths = {
@@ -389,6 +369,28 @@ static void open_paths(ApiServer *server, uint16_t port) {
         .userdata = server,
     };
     server->paths = server_paths_new(&paths);
+}
+
+static int open_door(ApiServer *server, const ApiServerConfig *config) {
+    const char *bind = str_or(config->bind, "127.0.0.1");
+    HttpServerConfig http = {
+        .bind = bind,
+        .also = is_wildcard(bind) || streq(bind, server->cluster_address) ? NULL : config->cluster_address,
+        .port = config->port,
+        .cert_file = server->pki.server_cert,
+        .key_file = server->pki.server_key,
+        .client_ca_file = server->pki.ca_file,
+        .front_ca_file = server->pki.front_ca_file,
+        .threads = config->threads,
+        .handler = on_request,
+        .listening = open_paths,
+        .userdata = server,
+    };
+    int r = http_server_start(&http, &server->http);
+    if (r < 0)
+        log_error("cannot listen on %s%s%s port %u: %s", bind, http.also ? " and " : "", str_or(http.also, ""),
+                  config->port, strerror(-r));
+    return r;
 }
 
 static int write_kubeconfigs(ApiServer *server, const ApiServerConfig *config) {
@@ -457,7 +459,6 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     server->health = health_new(server->store, server->pki.server_cert);
     server->pages = zpages_new(config->flags, config->n_flags);
     server->definitions = custom_definitions_start(api_core_registry(server->core), server->custom, server->health);
-    open_paths(server, config->port);
     r = open_door(server, config);
     if (r < 0)
         return r;

@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 
-#define METRIC_SERIES_MAX 5000 /* sets of labels; past it new ones are not counted */
+#define METRIC_SERIES_MAX 20000 /* sets of labels; past it new ones are not counted */
 
 typedef struct Metric Metric;
 

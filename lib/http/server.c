@@ -295,6 +295,8 @@ int http_server_start(const HttpServerConfig *config, HttpServer **ret) {
     server->workers = NEWN0(Worker *, c->threads);
     for (unsigned i = 0; i < c->threads && r == 0; i++)
         r = worker_new(server, &server->workers[server->n_workers++]);
+    if (r == 0 && c->listening)
+        c->listening(server->port, c->userdata);
     for (unsigned i = 0; i < server->n_workers && r == 0; i++)
         r = worker_start(server->workers[i]);
     /* The files are not needed any more, and the strings are the caller's. */

@@ -38,6 +38,7 @@ typedef struct HttpServerConfig {
     size_t max_body;                  /* bytes; 0: HTTP_MAX_BODY */
     size_t max_connections;           /* 0: HTTP_MAX_CONNECTIONS */
     void (*handler)(HttpRequest *request, void *userdata);
+    void (*listening)(uint16_t port, void *userdata); /* before the first request; NULL: nobody asks */
     void *userdata;
 } HttpServerConfig;
 

@@ -677,6 +677,16 @@ static void test_roles_are_put_right(void **state) {
     assert_int_equal(revisions[0], revisions[1]);
 }
 
+/* The port that the kernel chose is known before the first request, from the first start on. */
+static void test_announced_port(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *document;
+    assert_int_equal(client_get_document(world->http, "/.well-known/openid-configuration", arena, &document, NULL), 0);
+    assert_string_equal(value_get_str(document, "jwks_uri"),
+                        arena_printf(arena, "https://127.0.0.1:%u/openid/v1/jwks", apiserver_port(world->server)));
+}
+
 typedef struct AddressWait {
     World *world;
     const char *name, *not_uid; /* NULL: it is to be gone */
@@ -746,6 +756,7 @@ int main(void) {
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_escalation),
         cmocka_unit_test(test_roles_are_put_right),
+        cmocka_unit_test(test_announced_port),
         cmocka_unit_test(test_service_addresses),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -232,6 +232,18 @@ static void test_topology(void **state) {
     a.operation = ADMISSION_UPDATE;
     a.subresource = "status";
     assert_null(value_path(passes(f, &admission_pod_topology_labels, a), "metadata", "labels", NULL));
+    /* a binding carries the labels to its pod */
+    a = pod("{}");
+    a.subresource = "binding";
+    a.object = "{metadata: {name: p, labels: {mine: own, topology.kubernetes.io/zone: elsewhere}}, target: {kind: Node, "
+               "name: n1}}";
+    same_json(f, value_path(passes(f, &admission_pod_topology_labels, a), "metadata", "labels", NULL),
+              "{mine: own, topology.kubernetes.io/region: r1, topology.kubernetes.io/zone: z1}");
+    a.object = "{metadata: {name: p}, target: {kind: Node, name: absent}}";
+    assert_null(value_path(passes(f, &admission_pod_topology_labels, a), "metadata", "labels", NULL));
+    a.subresource = "eviction";
+    a.object = "{metadata: {name: p}, target: {kind: Node, name: n1}}";
+    assert_null(value_path(passes(f, &admission_pod_topology_labels, a), "metadata", "labels", NULL));
 }
 
 static void test_pod_resize(void **state) {
