@@ -9,6 +9,7 @@
 #include "apiserver/event_ttl.h"
 #include "apiserver/filters/escalation.h"
 #include "apiserver/handlers/aggregate.h"
+#include "apiserver/handlers/forward.h"
 #include "apiserver/kubernetes_service.h"
 #include "apiserver/metrics.h"
 #include "apiserver/paths.h"
@@ -138,6 +139,33 @@ static bool is_openapi_of(Arena *arena, const char *path, const char **ret_group
     return true;
 }
 
+/* What is passed on goes while it comes: to what stands behind a proxy subresource, or to another API server. */
+static bool streams_body(const HttpRequest *http, void *userdata) {
+    ApiServer *server = userdata;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const ApiService *service;
+    Route route = {0};
+    route_parse(arena, http_method(http), http_path(http), false, &route);
+    if (route.kind != ROUTE_RESOURCE || forward_is_upgrade(http))
+        return false;
+    if (route.resource)
+        return route.verb == API_CONNECT && streq_null(route.subresource, "proxy");
+    _cleanup_(api_service_list_unrefp) ApiServiceList *list =
+        api_services_find_remote(server->api_services, route.group, route.version, &service);
+    return list != NULL;
+}
+
+/* It was chosen to be passed on, and there is nobody any more to whom it could be. */
+static void refuse_streamed(Exchange *exchange) {
+    ApiError err = {0};
+    api_error_set(&err, 503, "ServiceUnavailable", "service unavailable");
+    http_reply_error(exchange->http, NULL, &err);
+    api_error_done(&err);
+    if (exchange->done)
+        exchange->done(exchange, 503, exchange->userdata);
+    exchange_free(exchange);
+}
+
 /* Passes the request on when another server answers its group and version. */
 static bool serve_elsewhere(ApiServer *server, Exchange *exchange) {
     const Route *route = &exchange->route;
@@ -179,6 +207,8 @@ static void on_request(HttpRequest *http, void *userdata) {
         exchange_free(exchange);
     } else if (serve_elsewhere(server, exchange))
         return;
+    else if (http_body_is_streamed(http) && route->verb != API_CONNECT)
+        refuse_streamed(exchange);
     else if (exchange->route.kind == ROUTE_RESOURCE)
         api_http_serve(exchange);
     else {
@@ -383,6 +413,7 @@ static int open_door(ApiServer *server, const ApiServerConfig *config) {
         .front_ca_file = server->pki.front_ca_file,
         .threads = config->threads,
         .handler = on_request,
+        .streams = streams_body,
         .listening = open_paths,
         .userdata = server,
     };

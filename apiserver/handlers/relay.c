@@ -26,6 +26,8 @@ typedef struct Relay {
     size_t n_pieces;
     bool in_value, head_done, answered, up_ended, message_done, client_gone;
     bool connected; /* `up` is the loop's from then on */
+    bool sending;   /* a body that comes while it goes on */
+    bool in_chunks; /* which says no length */
     RelayHow how;
     RelayHead head;
     Buf body; /* what waits for the client, or what is collected */
@@ -68,6 +70,7 @@ static void relay_unref(Relay *relay) {
     buf_done(&relay->body);
     free(relay->connect_why);
     http_request_on_gone(exchange->http, NULL, NULL);
+    http_body_on_ready(exchange->http, NULL, NULL);
     if (exchange->done)
         exchange->done(exchange, relay->code, exchange->userdata);
     exchange_free(exchange);
@@ -343,11 +346,14 @@ static void up_data(Duplex *duplex, const void *p, size_t n, void *userdata) {
         duplex_pause(duplex, true);
 }
 
+static void pump(Relay *relay);
+
 static void up_drained(Duplex *duplex, void *userdata) {
     Relay *relay = userdata;
     (void)duplex;
     if (relay->down)
         duplex_pause(relay->down, false);
+    pump(relay);
 }
 
 static void up_closed(Duplex *duplex, int error, void *userdata) {
@@ -393,9 +399,52 @@ static bool has_body(const Relay *relay, const char **ret, size_t *ret_len) {
     static const char *const always[] = {"POST", "PUT", "PATCH", NULL};
     *ret = "";
     *ret_len = 0;
-    if (relay->plan->with_body)
+    if (relay->plan->with_body && !http_body_is_streamed(relay->exchange->http))
         *ret = http_body(relay->exchange->http, ret_len);
     return *ret_len > 0 || str_in(relay->plan->method, always);
+}
+
+/* The other side has all of the request: its time to answer begins. */
+static void await_head(Relay *relay) {
+    if (relay->plan->head_timeout_ns && !relay->head_done && !relay->timer)
+        loop_add_timer(http_request_loop(relay->exchange->http), now_monotonic_ns() + relay->plan->head_timeout_ns,
+                       on_timeout, relay, &relay->timer);
+}
+
+/* Passes on what came of the body, as far as the other side takes it. */
+static void pump(Relay *relay) {
+    _cleanup_buf_ Buf body = BUF_INIT(BUF_NO_LIMIT), size = BUF_INIT(32);
+    if (!relay->sending || relay->up_ended || duplex_pending(relay->up) > RELAY_HIGH_WATER)
+        return;
+    HttpBodyState state = http_body_take(relay->exchange->http, &body);
+    if (body.len && relay->in_chunks) {
+        buf_printf(&size, "%zx\r\n", body.len);
+        buf_puts(&body, "\r\n");
+    }
+    if (state == HTTP_BODY_ENDED && relay->in_chunks)
+        buf_puts(&body, "0\r\n\r\n");
+    relay->sending = state == HTTP_BODY_OPEN;
+    if (duplex_write2(relay->up, size.data, size.len, body.data, body.len) < 0 || state == HTTP_BODY_BROKEN)
+        duplex_close(relay->up);
+    else if (state == HTTP_BODY_ENDED)
+        await_head(relay);
+}
+
+static void on_body_ready(HttpRequest *http, void *userdata) {
+    (void)http;
+    pump(userdata);
+}
+
+/* A body that comes as it likes goes on in the same way: as long as the client said, or in chunks. */
+static void write_streamed_head(Relay *relay, Buf *out) {
+    const char *length = http_header(relay->exchange->http, "content-length");
+    uint64_t n;
+    relay->sending = true;
+    relay->in_chunks = !length || str_to_uint64(length, &n) < 0;
+    if (relay->in_chunks)
+        buf_puts(out, "Transfer-Encoding: chunked\r\n");
+    else
+        buf_printf(out, "Content-Length: %s\r\n", length);
 }
 
 static void write_request(Relay *relay) {
@@ -409,7 +458,9 @@ static void write_request(Relay *relay) {
         buf_printf(&out, "%s: %s\r\n", plan->headers[i].name, plan->headers[i].value);
     if (!plan->upgrade)
         buf_puts(&out, "Connection: close\r\n");
-    if (with_length)
+    if (plan->with_body && http_body_is_streamed(relay->exchange->http))
+        write_streamed_head(relay, &out);
+    else if (with_length)
         buf_printf(&out, "Content-Length: %zu\r\n", len);
     buf_puts(&out, "\r\n");
     if (out.failed || duplex_write2(relay->up, out.data, out.len, body, len) < 0) {
@@ -433,10 +484,13 @@ static void connected(void *userdata) {
     write_request(relay);
     if (relay->client_gone)
         duplex_close(relay->up);
-    else if (relay->plan->head_timeout_ns)
-        loop_add_timer(http_request_loop(relay->exchange->http), now_monotonic_ns() + relay->plan->head_timeout_ns,
-                       on_timeout, relay, &relay->timer);
+    else if (!relay->sending)
+        await_head(relay);
     duplex_start(relay->up, &ops, relay);
+    if (relay->sending) {
+        http_body_on_ready(relay->exchange->http, on_body_ready, relay);
+        pump(relay);
+    }
 }
 
 static void connect_on_pool(void *userdata) {

@@ -1,7 +1,8 @@
 /* One exchange answered by another HTTP/1.1 server: a node agent, a pod, an aggregated API server. The request goes out
- * on a connection of its own; the reply comes back as it arrives, held down by how fast the client takes it, or the
- * connection becomes a tunnel when the other side switches protocols. What is asked, and what becomes of the reply, is
- * a RelayPlan. Everything but connecting runs on the request's loop thread. */
+ * on a connection of its own, its body while it arrives (http/server.h), held down by how fast the other side takes it;
+ * the reply comes back in the same way, or the connection becomes a tunnel when the other side switches protocols. What
+ * is asked, and what becomes of the reply, is a RelayPlan. Everything but connecting runs on the request's loop thread.
+ */
 #pragma once
 
 #include "apiserver/handlers/http.h"
@@ -54,7 +55,7 @@ struct RelayPlan {
     size_t n_headers;
     bool upgrade;
     bool with_body;           /* the client's */
-    uint64_t head_timeout_ns; /* until the reply begins; 0: none */
+    uint64_t head_timeout_ns; /* until the reply begins, once the request is out; 0: none */
 };
 
 /* Takes the exchange, and ends it when the reply is over. On the loop thread. */

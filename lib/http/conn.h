@@ -81,8 +81,11 @@ struct HttpRequest {
     uint64_t deadline; /* while it is received; 0: none */
     char *head;        /* method, path, query, then name and value of each field, each NUL-terminated */
     const char *path, *query, *fields, *fields_end;
-    Buf body;
+    Buf body; /* streamed: what was not taken yet */
     size_t charged;
+    bool streamed, body_ended;
+    void (*body_ready)(HttpRequest *request, void *userdata);
+    void *body_userdata;
     /* the reply */
     Chunk *queue, **queue_tail;
     size_t queued, offset; /* bytes waiting; bytes of the first chunk already taken */
@@ -99,6 +102,10 @@ int request_set_head(HttpRequest *request, const char *method, const char *targe
 /* While it has a connection. -EFBIG past max_body, -ENOBUFS past CONN_MAX_BODIES. */
 int request_add_body(HttpRequest *request, const void *p, size_t n);
 void request_dispatch(HttpRequest *request);
+/* Whether its body is to be streamed; then request_dispatch runs before the body, and for it: */
+bool request_wants_stream(HttpRequest *request);
+void request_body_arrived(HttpRequest *request); /* request_add_body took it */
+void request_body_ended(HttpRequest *request);
 /* Takes it from its connection: runs `closed`, drops the queue and the connection's reference. */
 void request_detach(HttpRequest *request);
 /* Answers in the front door's name with a Status body, for limits. */
@@ -137,6 +144,8 @@ typedef struct Protocol {
     void (*respond)(HttpRequest *request, Reply *reply);
     /* A stream may have bytes again. */
     void (*resume)(HttpRequest *request);
+    /* n bytes of a streamed body were taken. */
+    void (*body_taken)(HttpRequest *request, size_t n);
     /* Nothing more to do on it, now or ever: close. */
     bool (*finished)(Conn *conn);
     /* No new requests from now on. */

@@ -118,29 +118,49 @@ static int on_headers_complete(http_parser *parser) {
         h1->reject_status = 505;
     else if (r < 0 || (parser->http_minor >= 1 && !http_header(request, "host")))
         h1->reject_status = 400;
-    else if (sized && parser->content_length > request->body.limit)
-        h1->reject_status = 413;
     else if (http_header(request, "transfer-encoding") && !chunked)
         h1->reject_status = 501;
+    bool with_body = chunked || (sized && parser->content_length > 0);
+    if (!h1->reject_status && !(with_body && request_wants_stream(request)) && sized &&
+        parser->content_length > request->body.limit)
+        h1->reject_status = 413;
     if (h1->reject_status)
         return -1;
     if (expect && strcasecmp(expect, "100-continue") == 0 && parser->http_minor >= 1)
         buf_puts(&h1->lines, "HTTP/1.1 100 Continue\r\n\r\n");
+    if (request->streamed)
+        request_dispatch(request);
     return 0;
 }
 
 static int on_body(http_parser *parser, const char *p, size_t n) {
     H1 *h1 = parser->data;
-    int r = request_add_body(h1->request, p, n);
+    HttpRequest *request = h1->request;
+    int r = request_add_body(request, p, n);
     if (r < 0)
         h1->reject_status = r == -EFBIG ? 413 : 429;
-    return r < 0 ? -1 : 0;
+    if (r < 0 || !request->streamed)
+        return r < 0 ? -1 : 0;
+    conn_set_deadline(h1->conn, 0); /* it is ours to take */
+    request_body_arrived(request);
+    if (request->body.len > HTTP_BODY_HIGH_WATER)
+        conn_pause_reading(h1->conn, true);
+    return 0;
+}
+
+static void h1_body_taken(HttpRequest *request, size_t n) {
+    (void)n;
+    if (request->body_ended)
+        return;
+    conn_set_deadline(request->conn, HTTP_BODY_TIMEOUT_SECONDS);
+    conn_pause_reading(request->conn, false);
 }
 
 static int on_message_complete(http_parser *parser) {
     H1 *h1 = parser->data;
     h1->complete = true;
-    h1->keep_alive = http_should_keep_alive(parser) != 0;
+    if (!h1->responded) /* a reply to a streamed body may have said otherwise already */
+        h1->keep_alive = http_should_keep_alive(parser) != 0;
     http_parser_pause(parser, 1);
     return 0;
 }
@@ -186,6 +206,10 @@ static void h1_parse(H1 *h1, const char *p, size_t n) {
     enum http_errno e = HTTP_PARSER_ERRNO(&h1->parser);
     if (h1->reject_status || (e != HPE_OK && e != HPE_PAUSED)) {
         log_debug("%s: bad request: %s", h1->conn->info->peer, http_errno_description(e));
+        if (h1->request && h1->request->streamed) { /* who handles it must be told */
+            conn_break(h1->conn, -EPROTO);
+            return;
+        }
         h1_reject(h1, h1->reject_status ? h1->reject_status : e == HPE_HEADER_OVERFLOW ? 431 : 400);
         return;
     }
@@ -195,7 +219,10 @@ static void h1_parse(H1 *h1, const char *p, size_t n) {
     if (used < n)
         buf_append(&h1->pending, p + used, n - used);
     conn_set_deadline(h1->conn, 0);
-    request_dispatch(h1->request);
+    if (h1->request->streamed)
+        request_body_ended(h1->request);
+    else
+        request_dispatch(h1->request);
 }
 
 static int h1_input(Conn *conn, const char *p, size_t n) {
@@ -227,7 +254,7 @@ static void h1_respond(HttpRequest *request, Reply *reply) {
     H1 *h1 = request->conn->state;
     bool body = status_has_body(reply->status), sized = !reply->is_stream || reply->sized;
     bool old = h1->parser.http_minor == 0 && h1->parser.http_major == 1;
-    if (request->conn->stopping || (!sized && old))
+    if (request->conn->stopping || (!sized && old) || !h1->complete) /* a streamed body that nobody may read */
         h1->keep_alive = false;
     Buf *out = &h1->lines;
     buf_printf(out, "HTTP/1.1 %d %s\r\n", reply->status, status_text(reply->status));
@@ -345,7 +372,9 @@ static void h1_expire(Conn *conn, uint64_t now) {
     H1 *h1 = conn->state;
     if (!conn->deadline || now < conn->deadline)
         return;
-    if (h1->request || h1->head.len > 0)
+    if (h1->request && h1->request->streamed)
+        conn_break(conn, -ETIMEDOUT);
+    else if (h1->request || h1->head.len > 0)
         h1_reject(h1, 408);
     else
         conn_break(conn, 0);
@@ -366,6 +395,7 @@ const Protocol h1_protocol = {
     .fill = h1_fill,
     .respond = h1_respond,
     .resume = h1_resume,
+    .body_taken = h1_body_taken,
     .finished = h1_finished,
     .stop = h1_stop,
     .expire = h1_expire,

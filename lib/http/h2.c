@@ -92,7 +92,11 @@ static void request_received(H2 *h2, HttpRequest *request) {
         return;
     request->received = true;
     h2->n_receiving--;
-    if (request->state != REQUEST_REJECTED)
+    if (request->state == REQUEST_REJECTED)
+        return;
+    if (request->streamed)
+        request_body_ended(request);
+    else
         request_dispatch(request);
 }
 
@@ -108,14 +112,17 @@ static void head_received(H2 *h2, HttpRequest *request, bool end_stream) {
     request->deadline = now_monotonic_ns() + HTTP_BODY_TIMEOUT_SECONDS * NS_PER_SEC;
     const char *length = http_header(request, "content-length"), *expect = http_header(request, "expect");
     uint64_t n = 0;
+    bool streamed = r == 0 && !end_stream && request_wants_stream(request);
     if (r < 0)
         request_reject(request, 400);
-    else if (length && str_to_uint64(length, &n) == 0 && n > request->body.limit)
+    else if (!streamed && length && str_to_uint64(length, &n) == 0 && n > request->body.limit)
         request_reject(request, 413);
     else if (expect && streq(expect, "100-continue") && !end_stream) {
         nghttp2_nv status = {(uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t) "100", 7, 3, 0};
         nghttp2_submit_headers(h2->session, NGHTTP2_FLAG_NONE, request->stream_id, NULL, &status, 1, NULL);
     }
+    if (streamed)
+        request_dispatch(request);
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *userdata) {
@@ -137,12 +144,28 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
                          void *userdata) {
     (void)flags, (void)userdata;
     HttpRequest *request = h2_request(session, stream_id);
-    if (!request || request->state != REQUEST_BODY)
-        return 0;
-    int r = request_add_body(request, data, n);
-    if (r < 0)
+    bool wanted = request && request->state == REQUEST_BODY, streamed = wanted && request->streamed;
+    int r = wanted ? request_add_body(request, data, n) : 0;
+    nghttp2_session_consume_connection(session, n);
+    if (!streamed || r < 0) /* else what is not taken closes the stream's window */
+        nghttp2_session_consume_stream(session, stream_id, n);
+    if (r < 0 && streamed)
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_ENHANCE_YOUR_CALM);
+    else if (r < 0)
         request_reject(request, r == -EFBIG ? 413 : 429);
+    else if (streamed) {
+        request->deadline = 0; /* it is ours to take */
+        request_body_arrived(request);
+    }
     return 0;
+}
+
+static void h2_body_taken(HttpRequest *request, size_t n) {
+    H2 *h2 = request->conn->state;
+    if (!request->body_ended)
+        request->deadline = now_monotonic_ns() + HTTP_BODY_TIMEOUT_SECONDS * NS_PER_SEC;
+    nghttp2_session_consume_stream(h2->session, request->stream_id, n);
+    conn_mark_dirty(request->conn);
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error, void *userdata) {
@@ -176,8 +199,11 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
     HttpRequest *request = h2_request(session, frame->hd.stream_id);
-    if (request && !request->received)
+    if (request && !request->received) {
         request->deadline = now_monotonic_ns() + CONN_LINGER_SECONDS * NS_PER_SEC;
+        if (request->streamed)
+            request->state = REQUEST_REJECTED; /* nobody takes what still comes */
+    }
     return 0;
 }
 
@@ -225,6 +251,7 @@ static int session_new(H2 *h2) {
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
     nghttp2_option_set_no_closed_streams(option, 1); /* no memory for streams that are over */
+    nghttp2_option_set_no_auto_window_update(option, 1);
     int r = nghttp2_session_server_new2(&h2->session, callbacks, h2, option);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
@@ -391,7 +418,7 @@ static void h2_expire(Conn *conn, uint64_t now) {
             conn_break(conn, -ETIMEDOUT);
             return;
         }
-        if (request->state == REQUEST_REJECTED) {
+        if (request->state == REQUEST_REJECTED || request->streamed) { /* who handles it sees the stream end */
             request->deadline = 0;
             nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, request->stream_id, NGHTTP2_NO_ERROR);
             conn_mark_dirty(conn);
@@ -413,6 +440,7 @@ const Protocol h2_protocol = {
     .fill = h2_fill,
     .respond = h2_respond,
     .resume = h2_resume,
+    .body_taken = h2_body_taken,
     .finished = h2_finished,
     .stop = h2_stop,
     .expire = h2_expire,

@@ -126,10 +126,62 @@ int request_add_body(HttpRequest *request, const void *p, size_t n) {
     return 0;
 }
 
-void request_dispatch(HttpRequest *request) {
+bool request_wants_stream(HttpRequest *request) {
+    const HttpServerConfig *config = &request->worker->server->config;
+    if (!config->streams || !config->streams(request, config->userdata))
+        return false;
+    request->streamed = true;
+    request->body.limit = BUF_NO_LIMIT; /* flow control bounds it */
+    return true;
+}
+
+static void body_tell(HttpRequest *request) {
+    if (request->body_ready)
+        request->body_ready(request, request->body_userdata);
+}
+
+void request_body_arrived(HttpRequest *request) {
+    body_tell(request);
+}
+
+void request_body_ended(HttpRequest *request) {
+    request->body_ended = true;
     request->state = REQUEST_HANDLED;
-    request->received = true;
     request->deadline = 0;
+    body_tell(request);
+}
+
+bool http_body_is_streamed(const HttpRequest *request) {
+    return request->streamed;
+}
+
+void http_body_on_ready(HttpRequest *request, void (*ready)(HttpRequest *request, void *userdata), void *userdata) {
+    request->body_ready = ready;
+    request->body_userdata = userdata;
+}
+
+HttpBodyState http_body_take(HttpRequest *request, Buf *out) {
+    size_t n = request->body.len;
+    if (n) {
+        buf_append(out, request->body.data, n);
+        buf_done(&request->body);
+        request->body = BUF_INIT(BUF_NO_LIMIT);
+    }
+    if (n && request->conn) {
+        request->charged -= n;
+        request->conn->body_bytes -= n;
+        atomic_fetch_sub(&request->worker->server->body_bytes, n);
+        request->conn->protocol->body_taken(request, n);
+    }
+    return request->body_ended ? HTTP_BODY_ENDED : request->conn ? HTTP_BODY_OPEN : HTTP_BODY_BROKEN;
+}
+
+void request_dispatch(HttpRequest *request) {
+    if (!request->streamed) {
+        request->state = REQUEST_HANDLED;
+        request->received = true;
+        request->deadline = 0;
+    }
     HttpServer *server = request->worker->server;
     http_request_ref(request); /* the handler may hand the connection over, and goes on */
     server->config.handler(request, server->config.userdata);

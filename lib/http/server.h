@@ -38,6 +38,9 @@ typedef struct HttpServerConfig {
     size_t max_body;                  /* bytes; 0: HTTP_MAX_BODY */
     size_t max_connections;           /* 0: HTTP_MAX_CONNECTIONS */
     void (*handler)(HttpRequest *request, void *userdata);
+    /* Asked of each request with a body, once its head is there: true, and the handler runs at once and takes the body
+     * as it comes (http_body_take), however long it is. NULL: none. On the loop thread. */
+    bool (*streams)(const HttpRequest *request, void *userdata);
     void (*listening)(uint16_t port, void *userdata); /* before the first request; NULL: nobody asks */
     void *userdata;
 } HttpServerConfig;
@@ -77,7 +80,20 @@ const char *http_query(const HttpRequest *request); /* raw, "" when none */
 const char *http_header(const HttpRequest *request, const char *lower_case_name); /* the first; NULL when absent */
 /* Every value of a repeated header, in order; false past the end. */
 bool http_header_at(const HttpRequest *request, size_t index, const char **ret_name, const char **ret_value);
-const char *http_body(const HttpRequest *request, size_t *ret_len);
+const char *http_body(const HttpRequest *request, size_t *ret_len); /* of one that is not streamed */
+/* The body of a request that HttpServerConfig.streams chose, on the loop thread. What is not taken holds the client
+ * down: HTTP_BODY_HIGH_WATER and a read (HTTP/1.1), or the stream's window (HTTP/2). A body that stops coming for
+ * HTTP_BODY_TIMEOUT_SECONDS ends the request, as a client that goes does. A reply may begin, and end, before it. */
+#define HTTP_BODY_HIGH_WATER (256 * 1024)
+typedef enum HttpBodyState {
+    HTTP_BODY_OPEN,
+    HTTP_BODY_ENDED,  /* that was all of it */
+    HTTP_BODY_BROKEN, /* no more will come, though it was not all */
+} HttpBodyState;
+bool http_body_is_streamed(const HttpRequest *request);
+/* `ready` runs when more of it can be taken, or it has ended. NULL takes it back. */
+void http_body_on_ready(HttpRequest *request, void (*ready)(HttpRequest *request, void *userdata), void *userdata);
+HttpBodyState http_body_take(HttpRequest *request, Buf *out); /* appends what is there */
 bool http_is_h2(const HttpRequest *request);
 const char *http_peer(const HttpRequest *request); /* "127.0.0.1:51234" */
 /* The verified client certificate's subject: CN, and each O; NULL and 0 when there is none. */

@@ -90,6 +90,18 @@ static inline Value *typed(Arena *arena, const Resource *resource, const char *t
     return v;
 }
 
+/* What a request to the subresource carries: the resource's own kind, or one of its own (Binding). */
+static inline Value *asked_object(Arena *arena, const Resource *resource, const char *subresource, const char *text) {
+    const Subresource *sub = subresource ? resource_subresource(resource, subresource) : NULL;
+    _cleanup_api_error_ ApiError err = {0};
+    if (!sub || !sub->schema || streq(sub->kind, resource->kind))
+        return typed(arena, resource, text);
+    Value *v = yaml(arena, text);
+    if (schema_normalize(arena, sub->schema, v, NULL, &err) < 0)
+        fail_msg("%s: %s", err.message, text);
+    return v;
+}
+
 static inline Value *stored(Fixture *f, const char *group, const char *plural, const char *ns, const char *name) {
     _cleanup_object_ Object *object = NULL;
     assert_int_equal(store_get(f->store, resource_find(group, "v1", plural), ns, name, &object), 0);
@@ -121,7 +133,7 @@ static inline int ask(Fixture *f, const AdmissionPlugin *plugin, Asked *a) {
                                    .store = f->store,
                                    .dry_run = a->dry_run,
                                    .now_ns = now_realtime_ns()};
-    a->result = a->object ? typed(arena, resource, a->object) : NULL;
+    a->result = a->object ? asked_object(arena, resource, a->subresource, a->object) : NULL;
     AdmissionRequest r = {
         .operation = a->operation,
         .request = request,

@@ -235,10 +235,10 @@ static void test_topology(void **state) {
     /* a binding carries the labels to its pod */
     a = pod("{}");
     a.subresource = "binding";
-    a.object = "{metadata: {name: p, labels: {mine: own, topology.kubernetes.io/zone: elsewhere}}, target: {kind: Node, "
-               "name: n1}}";
+    a.object = "{metadata: {name: p, labels: {mine: own, topology.kubernetes.io/zone: elsewhere}}, target: {kind: "
+               "Node, name: n1}}";
     same_json(f, value_path(passes(f, &admission_pod_topology_labels, a), "metadata", "labels", NULL),
-              "{mine: own, topology.kubernetes.io/region: r1, topology.kubernetes.io/zone: z1}");
+              "{mine: own, topology.kubernetes.io/zone: z1, topology.kubernetes.io/region: r1}");
     a.object = "{metadata: {name: p}, target: {kind: Node, name: absent}}";
     assert_null(value_path(passes(f, &admission_pod_topology_labels, a), "metadata", "labels", NULL));
     a.subresource = "eviction";

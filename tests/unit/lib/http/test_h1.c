@@ -21,7 +21,9 @@ typedef struct Fixture {
     HttpServer *server;
     atomic_int opened, closed;
     atomic_size_t produced;
-    HttpRequest *_Atomic kept; /* by /later */
+    HttpRequest *_Atomic kept; /* by /later and /held */
+    Buf upload;                /* taken of a streamed body; the loop's */
+    atomic_bool broken;        /* it came to no end */
 } Fixture;
 
 static const HttpHeader plain = {"content-type", "text/plain"};
@@ -61,10 +63,47 @@ static const HttpStreamOps count_ops = {pull_count, count_closed};
 static const HttpStreamOps flood_ops = {pull_flood, watch_closed};
 static const HttpStreamOps watch_ops = {pull_nothing, watch_closed};
 
+static bool streams(const HttpRequest *request, void *userdata) {
+    (void)userdata;
+    return str_in(http_path(request), (const char *const[]){"/upload", "/held", "/refused", NULL});
+}
+
+static void take_upload(HttpRequest *request, void *userdata) {
+    Fixture *f = userdata;
+    if (http_body_take(request, &f->upload) != HTTP_BODY_ENDED)
+        return;
+    Buf out = BUF_INIT(1024);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < f->upload.len; i++)
+        sum = sum * 31 + (unsigned char)f->upload.data[i];
+    buf_printf(&out, "%zu %llx", f->upload.len, (unsigned long long)sum);
+    buf_done(&f->upload);
+    http_reply(request, 200, &plain, 1, http_bytes_take(&out));
+}
+
+static void upload_gone(HttpRequest *request, void *userdata) {
+    Fixture *f = userdata;
+    f->broken = http_body_take(request, &f->upload) == HTTP_BODY_BROKEN;
+    buf_done(&f->upload);
+}
+
+static void begin_upload(Fixture *f, HttpRequest *request) {
+    f->upload = BUF_INIT(BUF_NO_LIMIT);
+    http_body_on_ready(request, take_upload, f);
+    http_request_on_gone(request, upload_gone, f);
+    take_upload(request, f);
+}
+
 static void handle(HttpRequest *request, void *userdata) {
     Fixture *f = userdata;
     const char *path = http_path(request);
-    if (streq(path, "/count")) {
+    if (streq(path, "/upload")) {
+        begin_upload(f, request);
+    } else if (streq(path, "/held")) { /* nothing is taken for now */
+        atomic_store(&f->kept, http_request_ref(request));
+    } else if (streq(path, "/refused")) {
+        http_reply(request, 403, &plain, 1, http_bytes_copy("no", 2));
+    } else if (streq(path, "/count")) {
         int *left = NEW(int);
         *left = 3000;
         http_stream_start(request, 200, &plain, 1, &count_ops, left);
@@ -89,8 +128,12 @@ static void handle(HttpRequest *request, void *userdata) {
 
 static int setup(void **state) {
     Fixture *f = NEW0(Fixture);
-    HttpServerConfig config = {
-        .handler = handle, .userdata = f, .threads = 2, .max_body = MAX_BODY, .max_connections = 200};
+    HttpServerConfig config = {.handler = handle,
+                               .streams = streams,
+                               .userdata = f,
+                               .threads = 2,
+                               .max_body = MAX_BODY,
+                               .max_connections = 200};
     assert_int_equal(http_server_start(&config, &f->server), 0);
     *state = f;
     return 0;
@@ -162,6 +205,107 @@ static void test_pipelined_requests_are_answered_in_order(void **state) {
            PARTS("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nx-case: kept\r\ndate: ", "GET /1 ?a=b 0: x=one",
                  "POST /2 ? 5:abcde x=-", "content-length: 16", "\r\n\r\nHTTP/1.1 200", "transfer-encoding: chunked",
                  "line 3000\n", "line 1\n", "\r\n0\r\n\r\nHTTP/1.1 200", "connection: close", "GET /4 ? 0: x=-"));
+}
+
+static uint64_t sum_of(const char *p, size_t n, uint64_t sum) {
+    for (size_t i = 0; i < n; i++)
+        sum = sum * 31 + (unsigned char)p[i];
+    return sum;
+}
+
+/* Longer than any body that is read whole, in both ways of saying how long it is, and the next request after it. */
+static void test_streamed_bodies(void **state) {
+    Fixture *f = *state;
+    static char block[50000];
+    const int blocks = 100;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof block; i++)
+        block[i] = (char)(i * 7 + i / 251);
+    for (int i = 0; i < blocks; i++)
+        sum = sum_of(block, sizeof block, sum);
+    for (int chunked = 0; chunked < 2; chunked++) {
+        _cleanup_free_ char *want = xasprintf("%zu %llx", blocks * sizeof block, (unsigned long long)sum);
+        int fd = dial(f);
+        put(fd, chunked ? "POST /upload HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        : "POST /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\n");
+        for (int i = 0; i < blocks; i++) {
+            put(fd, chunked ? "c350\r\n" : "");
+            assert_int_equal(send(fd, block, sizeof block, MSG_NOSIGNAL), sizeof block);
+            put(fd, chunked ? "\r\n" : "");
+        }
+        put(fd, chunked ? "0\r\n\r\n" : "");
+        _cleanup_free_ char *answer = get(fd, want);
+        assert_non_null(strstr(answer, "HTTP/1.1 200 "));
+        put(fd, "GET /after HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        _cleanup_free_ char *after = get(fd, NULL);
+        assert_non_null(strstr(after, "GET /after"));
+        close(fd);
+    }
+}
+
+static void release_upload(void *userdata) {
+    Fixture *f = userdata;
+    HttpRequest *request = atomic_exchange(&f->kept, NULL);
+    begin_upload(f, request);
+    http_request_unref(request);
+}
+
+/* Sends until nothing has been taken for half a second; how much went. */
+static size_t send_until_stuck(int fd, size_t most) {
+    static char block[65536];
+    size_t sent = 0;
+    struct timeval patience = {.tv_usec = 500000};
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    while (sent < most) {
+        ssize_t n = send(fd, block, MIN(sizeof block, most - sent), MSG_NOSIGNAL);
+        if (n <= 0)
+            break;
+        sent += (size_t)n;
+    }
+    return sent;
+}
+
+/* What is not taken holds the client down, and goes on once it is. */
+static void test_streamed_body_holds_the_client(void **state) {
+    Fixture *f = *state;
+    const size_t all = 64 * 1024 * 1024;
+    int fd = dial(f);
+    put(fd, "POST /held HTTP/1.1\r\nHost: h\r\nContent-Length: 67108864\r\n\r\n");
+    size_t sent = send_until_stuck(fd, all);
+    assert_true(sent < all / 2);
+    loop_post(http_request_loop(f->kept), release_upload, f);
+    while (sent < all) {
+        size_t n = send_until_stuck(fd, all - sent);
+        assert_true(n > 0);
+        sent += n;
+    }
+    _cleanup_free_ char *answer = get(fd, "67108864 ");
+    assert_non_null(strstr(answer, "67108864 0"));
+    close(fd);
+}
+
+/* A reply that does not wait for the body ends the connection; a body that is cut off ends the request. */
+static void test_streamed_body_that_is_not_read(void **state) {
+    Fixture *f = *state;
+    int fd = dial(f);
+    put(fd, "POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nabc");
+    _cleanup_free_ char *answer = get(fd, NULL);
+    close(fd);
+    assert_non_null(strstr(answer, "HTTP/1.1 403 "));
+    assert_non_null(strstr(answer, "connection: close"));
+    for (int malformed = 0; malformed < 2; malformed++) {
+        f->broken = false;
+        fd = dial(f);
+        put(fd, "POST /upload HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        put(fd, malformed ? "zz\r\n" : "5\r\nab");
+        if (!malformed)
+            shutdown(fd, SHUT_WR);
+        uint64_t end = now_monotonic_ns() + 5 * NS_PER_SEC;
+        while (!f->broken && now_monotonic_ns() < end)
+            usleep(1000);
+        assert_true(f->broken);
+        close(fd);
+    }
 }
 
 static void test_bad_requests_get_clear_answers(void **state) {
@@ -355,6 +499,9 @@ int main(void) {
         TEST(test_bad_requests_get_clear_answers),
         TEST(test_limits_of_head_and_chunked_body),
         TEST(test_expect_continue),
+        TEST(test_streamed_bodies),
+        TEST(test_streamed_body_holds_the_client),
+        TEST(test_streamed_body_that_is_not_read),
         TEST(test_a_byte_at_a_time),
         TEST(test_a_slow_reader_costs_a_bounded_amount),
         TEST(test_a_watch_ends_with_its_client),

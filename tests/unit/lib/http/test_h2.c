@@ -30,6 +30,8 @@ typedef struct Fixture {
     HttpRequest *_Atomic watches[STREAMS];
     atomic_int events[STREAMS];
     int parts; /* of /parts, already written */
+    HttpRequest *_Atomic held;
+    size_t taken; /* of a streamed body; the loop's */
 } Fixture;
 
 typedef struct Stream {
@@ -96,9 +98,53 @@ static const HttpStreamOps watch_ops = {pull_event, on_closed};
 static const HttpStreamOps flood_ops = {pull_flood, on_closed};
 static const HttpStreamOps parts_ops = {pull_part, on_closed, .is_body = true};
 
+static bool streams(const HttpRequest *request, void *userdata) {
+    (void)userdata;
+    return str_in(http_path(request), (const char *const[]){"/upload", "/held", "/refused", NULL});
+}
+
+static void take_upload(HttpRequest *request, void *userdata) {
+    Fixture *f = userdata;
+    _cleanup_buf_ Buf body = BUF_INIT(BUF_NO_LIMIT);
+    HttpBodyState state = http_body_take(request, &body);
+    f->taken += body.len;
+    if (state != HTTP_BODY_ENDED)
+        return;
+    Buf out = BUF_INIT(64);
+    buf_printf(&out, "took %zu", f->taken);
+    http_reply(request, 200, &plain, 1, http_bytes_take(&out));
+}
+
+static void upload_gone(HttpRequest *request, void *userdata) {
+    (void)request;
+    ((Fixture *)userdata)->closed++;
+}
+
+static void begin_upload(Fixture *f, HttpRequest *request) {
+    f->taken = 0;
+    http_body_on_ready(request, take_upload, f);
+    http_request_on_gone(request, upload_gone, f);
+    take_upload(request, f);
+}
+
+static void release_upload(void *userdata) {
+    Fixture *f = userdata;
+    HttpRequest *request = atomic_exchange(&f->held, NULL);
+    begin_upload(f, request);
+    http_request_unref(request);
+}
+
 static void handle(HttpRequest *request, void *userdata) {
     Fixture *f = userdata;
     const char *path = http_path(request);
+    if (streq(path, "/upload"))
+        return begin_upload(f, request);
+    if (streq(path, "/refused"))
+        return http_reply(request, 403, &plain, 1, http_bytes_copy("no", 2));
+    if (streq(path, "/held")) { /* nothing is taken for now */
+        atomic_store(&f->held, http_request_ref(request));
+        return;
+    }
     size_t n = 0, n_organizations = 0;
     http_body(request, &n);
     if (streq(path, "/watch")) {
@@ -140,6 +186,7 @@ static int setup(void **state) {
                                .key_file = f->key,
                                .client_ca_file = f->ca_cert,
                                .handler = handle,
+                               .streams = streams,
                                .userdata = f,
                                .threads = 2};
     assert_int_equal(http_server_start(&config, &f->server), 0);
@@ -347,6 +394,48 @@ static void test_limits(void **state) {
     free(c);
 }
 
+#define UPLOAD ((size_t)8 * 1024 * 1024) /* more than a body that is read whole may have */
+
+/* What is not taken holds its stream down and no other one, and goes on once it is. */
+static void test_streamed_bodies(void **state) {
+    Fixture *f = *state;
+    Client c;
+    client_open(&c, f, NULL, NULL);
+    int32_t whole = submit(&c, "POST", "/upload", UPLOAD, "", "");
+    client_run(&c, stream_done, whole);
+    assert_string_equal(c.streams[whole].text.data, "took 8388608");
+    int32_t held = submit(&c, "POST", "/held", UPLOAD, "", ""), other = submit(&c, "POST", "/other", 100, "", "");
+    client_run(&c, stream_done, other);
+    assert_int_equal(c.streams[other].status, 200);
+    assert_true(c.streams[held].upload > UPLOAD / 2);
+    assert_int_equal(c.streams[held].closed, 0);
+    loop_post(http_request_loop(f->held), release_upload, f);
+    client_run(&c, stream_done, held);
+    assert_string_equal(c.streams[held].text.data, "took 8388608");
+    client_close(&c);
+}
+
+/* A reply that does not wait for the body ends the stream alone; a client that leaves ends the request. */
+static void test_streamed_body_that_is_not_read(void **state) {
+    Fixture *f = *state;
+    Client c;
+    client_open(&c, f, NULL, NULL);
+    int32_t refused = submit(&c, "POST", "/refused", UPLOAD, "", "");
+    client_run(&c, stream_done, refused);
+    assert_int_equal(c.streams[refused].status, 403);
+    int32_t other = submit(&c, "POST", "/other", 100, "", ""), cut = submit(&c, "POST", "/held", UPLOAD, "", "");
+    client_run(&c, stream_done, other);
+    assert_int_equal(c.streams[other].status, 200);
+    loop_post(http_request_loop(f->held), release_upload, f);
+    nghttp2_submit_rst_stream(c.session, 0, cut, NGHTTP2_CANCEL);
+    client_send(&c);
+    uint64_t end = now_monotonic_ns() + 5 * NS_PER_SEC;
+    while (!f->closed && now_monotonic_ns() < end)
+        usleep(1000);
+    assert_int_equal(f->closed, 1);
+    client_close(&c);
+}
+
 static void wait_for(atomic_int *value, int wanted) {
     for (int i = 0; i < 2000 && *value != wanted; i++)
         usleep(10000);
@@ -502,6 +591,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_many_requests_and_identity),
         TEST(test_limits),
+        TEST(test_streamed_bodies),
+        TEST(test_streamed_body_that_is_not_read),
         TEST(test_watches_on_one_connection),
         TEST(test_a_stream_that_is_not_read_does_not_hold_others),
         TEST(test_an_untrusted_certificate_is_an_alert),
