@@ -15,6 +15,7 @@ typedef struct Controller Controller;
 typedef struct ControllerRow {
     const char *name;    /* the reference's, as in --controllers */
     const char *account; /* the service account it acts as; NULL: the name; "": none, it is the manager itself */
+    bool off_by_default; /* only by its name, not by "*" */
     /* NULL: this configuration does not need the controller. */
     void *(*init)(Controller *controller);
     void (*ready)(void *data); /* the caches are filled, before the queues are released; may be NULL */
@@ -80,4 +81,5 @@ extern const ControllerRow controller_replicaset, controller_replicationcontroll
     controller_statefulset, controller_disruption, controller_pvc_protection, controller_pv_protection,
     controller_vac_protection, controller_resource_quota, controller_account_tokens, controller_clusterrole_aggregation,
     controller_endpointslice_mirroring, controller_service_cidr, controller_certificate_signing,
-    controller_certificate_approving, controller_certificate_cleaner, controller_ephemeral_volume, controller_node_ttl;
+    controller_certificate_approving, controller_certificate_cleaner, controller_ephemeral_volume, controller_node_ttl,
+    controller_bootstrap_signer, controller_token_cleaner;

@@ -44,6 +44,8 @@ static const ControllerRow *const table[] = {
     &controller_certificate_cleaner,
     &controller_ephemeral_volume,
     &controller_node_ttl,
+    &controller_bootstrap_signer,
+    &controller_token_cleaner,
 };
 
 #define ACCOUNTS_NAMESPACE "kube-system"
@@ -253,10 +255,10 @@ static int named_in(const char *list, const char *name, bool *ret_star) {
     return named;
 }
 
-static bool is_enabled(const char *list, const char *name) {
+static bool is_enabled(const char *list, const ControllerRow *row) {
     bool star = false;
-    int named = named_in(list, name, &star);
-    return named >= 0 ? named : star;
+    int named = named_in(list, row->name, &star);
+    return named >= 0 ? named : star && !row->off_by_default;
 }
 
 static int check_names(const char *list) {
@@ -318,7 +320,7 @@ static void *starter_main(void *userdata) {
 static void init_rows(Controllers *controllers) {
     const char *list = str_or(controllers->config.enabled, "*");
     for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-        if (!is_enabled(list, table[i]->name))
+        if (!is_enabled(list, table[i]))
             continue;
         Controller *controller = &controllers->items[controllers->n];
         const char *account = table[i]->account ? table[i]->account : table[i]->name;

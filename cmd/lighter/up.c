@@ -196,6 +196,7 @@ static int start_control(Up *up, bool shared) {
     up->scheduler_client = apiserver_local_client(up->server, &SCHEDULER_USER, "kube-scheduler");
     up->controllers_config = (ControllersConfig){
         .client = up->controller_client,
+        .enabled = "*,bootstrap-signer-controller,token-cleaner-controller", /* as kubeadm has it */
         .service_accounts = true,
         .root_ca_pem = up->root_ca,
         .service_account_key_file = up->token_key,

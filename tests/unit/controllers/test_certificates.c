@@ -165,12 +165,80 @@ static void test_node_ttl(void **state) {
     assert_true(fake_eventually(last_is_15, cluster, 10));
 }
 
+/* ---- bootstrap tokens ---- */
+
+#define TOKEN(name, id, expiration)                                                                                    \
+    "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"" name "\"},\"type\":"                        \
+    "\"bootstrap.kubernetes.io/token\",\"data\":{\"token-id\":\"" id                                                   \
+    "\",\"token-secret\":\"MDEyMzQ1Njc4OWFiY2RlZg==\","                                                                \
+    "\"usage-bootstrap-signing\":\"dHJ1ZQ==\"" expiration "}}"
+#define LONG_AGO ",\"expiration\":\"MjAyMC0wMS0wMVQwMDowMDowMFo=\"" /* 2020-01-01T00:00:00Z */
+
+static const char *signature_of(Cluster *cluster, Arena *arena, const char *id) {
+    _cleanup_object_ Object *info = NULL;
+    if (client_get(cluster->client, fake_resource("", "configmaps"), "kube-public", "cluster-info", &info, NULL) < 0)
+        return NULL;
+    const Value *data = value_get(object_value(info, arena), "data");
+    return value_get_str(data, arena_printf(arena, "jws-kubeconfig-%s", id));
+}
+
+/* echo -n '{"alg":"HS256","kid":"abcdef"}' and "hello", base64url, joined by a dot: openssl dgst -sha256 -hmac SECRET
+ */
+#define SIGNATURE "eyJhbGciOiJIUzI1NiIsImtpZCI6ImFiY2RlZiJ9..MxsnbCjBaYzcbNIFa06F-wuF9LX26rhMlrL4zA1511s"
+
+static bool is_signed(void *u) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    return streq_null(signature_of(u, arena, "abcdef"), SIGNATURE);
+}
+static bool is_unsigned(void *u) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    return !signature_of(u, arena, "abcdef");
+}
+static bool expired_is_gone(void *u) {
+    _cleanup_object_ Object *secret = NULL;
+    return client_get(((Cluster *)u)->client, fake_resource("", "secrets"), "kube-system", "bootstrap-token-zzzzzz",
+                      &secret, NULL) == -ENOENT;
+}
+
+static void test_cluster_info_is_signed(void **state) {
+    Cluster *cluster = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    cluster_start(cluster, "bootstrap-signer-controller", NULL);
+    object_unref(
+        fake_put_json(cluster->client, "", "secrets", "kube-system", TOKEN("bootstrap-token-abcdef", "YWJjZGVm", "")));
+    object_unref(fake_put_json(cluster->client, "", "secrets", "kube-system",
+                               TOKEN("bootstrap-token-zzzzzz", "enp6enp6", LONG_AGO)));
+    object_unref(fake_put_json(cluster->client, "", "configmaps", "kube-public",
+                               "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":"
+                               "\"cluster-info\"},\"data\":{\"kubeconfig\":\"hello\"}}"));
+    assert_true(fake_eventually(is_signed, cluster, 10));
+    assert_null(signature_of(cluster, arena, "zzzzzz"));
+    client_delete(cluster->client, fake_resource("", "secrets"), "kube-system", "bootstrap-token-abcdef", NULL, NULL);
+    assert_true(fake_eventually(is_unsigned, cluster, 10));
+}
+
+static void test_expired_tokens_go(void **state) {
+    Cluster *cluster = *state;
+    _cleanup_object_ Object *kept = NULL;
+    cluster_start(cluster, "token-cleaner-controller", NULL);
+    object_unref(
+        fake_put_json(cluster->client, "", "secrets", "kube-system", TOKEN("bootstrap-token-abcdef", "YWJjZGVm", "")));
+    object_unref(fake_put_json(cluster->client, "", "secrets", "kube-system",
+                               TOKEN("bootstrap-token-zzzzzz", "enp6enp6", LONG_AGO)));
+    assert_true(fake_eventually(expired_is_gone, cluster, 10));
+    assert_int_equal(
+        client_get(cluster->client, fake_resource("", "secrets"), "kube-system", "bootstrap-token-abcdef", &kept, NULL),
+        0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_signing, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_cleaning, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_ephemeral_volumes, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_node_ttl, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_cluster_info_is_signed, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_expired_tokens_go, cluster_setup, cluster_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
