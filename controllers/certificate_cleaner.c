@@ -19,7 +19,7 @@ typedef struct Cleaner {
 } Cleaner;
 
 static bool older(int64_t at, int64_t age, int64_t now) {
-    return at != 0 && now - at > age;
+    return at != 0 && ns_between(now, at) > age;
 }
 
 static bool has_ended(const CertificateRequest *request, int64_t now) {

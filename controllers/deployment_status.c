@@ -130,7 +130,7 @@ static bool timed_out(const Rollout *rollout, const Value *condition) {
     if (streq(reason, "ProgressDeadlineExceeded"))
         return true;
     int64_t seconds = value_get_int(rollout->spec, "progressDeadlineSeconds", 0);
-    return value_get_time(condition, "lastUpdateTime") + seconds * (int64_t)NS_PER_SEC < now_realtime_ns();
+    return ns_after(value_get_time(condition, "lastUpdateTime"), seconds) < now_realtime_ns();
 }
 
 static void estimate_progress(Rollout *rollout, Value *status, const Value *current) {

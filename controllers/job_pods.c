@@ -208,7 +208,7 @@ static void judge_limits(JobSync *job) {
         job->verdict =
             (JobVerdict){"FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit"};
     else if (deadline >= 0 && !job->suspended && since) {
-        int64_t left = since + deadline * (int64_t)NS_PER_SEC - now;
+        int64_t left = ns_between(ns_after(since, deadline), now);
         if (left <= 0)
             job->verdict =
                 (JobVerdict){"FailureTarget", "DeadlineExceeded", "Job was active longer than specified deadline"};

@@ -57,7 +57,7 @@ bool pod_is_available(const PodInfo *pod, int64_t min_ready_seconds, int64_t now
         return true;
     if (pod->ready_since_ns == 0)
         return false;
-    int64_t wait = pod->ready_since_ns + min_ready_seconds * (int64_t)NS_PER_SEC - now_ns;
+    int64_t wait = ns_between(ns_after(pod->ready_since_ns, min_ready_seconds), now_ns);
     if (wait <= 0)
         return true;
     if (ret_wait_ns)
@@ -84,7 +84,7 @@ static int log2_of(int64_t n) {
 static int compare_age(const PodInfo *a, const PodInfo *b, int64_t a_ns, int64_t b_ns, int64_t now_ns) {
     if (a_ns == 0 || b_ns == 0)
         return a_ns == 0 ? -1 : 1;
-    int64_t age_a = now_ns - a_ns, age_b = now_ns - b_ns;
+    int64_t age_a = ns_between(now_ns, a_ns), age_b = ns_between(now_ns, b_ns);
     int log_a = log2_of(age_a), log_b = log2_of(age_b);
     if (log_a == log_b)
         return strcmp(object_uid(a->object), object_uid(b->object));

@@ -72,7 +72,7 @@ static int sync_pod(const char *key, void *userdata) {
     if (verdict == TAINT_STAY)
         return 0;
     if (verdict == TAINT_EVICT_LATER) {
-        int64_t wait = (since ? since : now) + seconds * (int64_t)NS_PER_SEC - now;
+        int64_t wait = ns_between(ns_after(since ? since : now, seconds), now);
         if (wait > 0) {
             workqueue_add_after(all->queue, key, (uint64_t)wait);
             return 0;

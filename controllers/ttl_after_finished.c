@@ -26,7 +26,7 @@ static int64_t expires_at(const Object *job, Arena *arena) {
         const char *type = str_or(value_get_str(condition, "type"), "");
         if ((streq(type, "Complete") || streq(type, "Failed")) &&
             streq(str_or(value_get_str(condition, "status"), ""), "True"))
-            return value_get_time(condition, "lastTransitionTime") + seconds * (int64_t)NS_PER_SEC;
+            return ns_after(value_get_time(condition, "lastTransitionTime"), seconds);
     }
     return 0;
 }

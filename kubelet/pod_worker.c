@@ -175,7 +175,7 @@ static void check_deadline(PodSync *s) {
     const char *since = value_get_str(s->old_status, "startTime");
     if (seconds <= 0 || !since || rfc3339_parse(since, &start) < 0 || s->p->failed_reason)
         return;
-    int64_t left = start + seconds * (int64_t)NS_PER_SEC - now_realtime_ns();
+    int64_t left = ns_between(ns_after(start, seconds), now_realtime_ns());
     if (left > 0) {
         sync_again(s, (uint64_t)left);
         return;

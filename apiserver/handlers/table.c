@@ -54,7 +54,7 @@ static const char *since(Arena *arena, const char *timestamp, const char *otherw
     char out[32];
     if (str_empty(timestamp) || rfc3339_parse(timestamp, &then) < 0)
         return otherwise;
-    return arena_strdup(arena, duration_human(now_ns - then, out));
+    return arena_strdup(arena, duration_human(ns_between(now_ns, then), out));
 }
 
 static Value *number_cell(Arena *arena, const Value *v, bool whole) {

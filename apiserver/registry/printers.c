@@ -31,7 +31,7 @@ const char *text_since(Arena *arena, const char *timestamp, int64_t now_ns) {
     char out[32];
     if (str_empty(timestamp) || rfc3339_parse(timestamp, &then) < 0)
         return "<unknown>";
-    return arena_strdup(arena, duration_human(now_ns - then, out));
+    return arena_strdup(arena, duration_human(ns_between(now_ns, then), out));
 }
 
 void cell_age(Arena *arena, Value *cells, const Value *object, int64_t now_ns) {

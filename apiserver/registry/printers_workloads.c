@@ -150,9 +150,9 @@ static void print_pod(Arena *arena, const Value *pod, int64_t now_ns, Value *cel
     cell_str(arena, cells, arena_printf(arena, "%" PRId64 "/%" PRId64, s.ready, s.total));
     cell_str(arena, cells, s.reason);
     if (s.restarts && s.last_restart_ns)
-        cell_str(
-            arena, cells,
-            arena_printf(arena, "%" PRId64 " (%s ago)", s.restarts, duration_human(now_ns - s.last_restart_ns, ago)));
+        cell_str(arena, cells,
+                 arena_printf(arena, "%" PRId64 " (%s ago)", s.restarts,
+                              duration_human(ns_between(now_ns, s.last_restart_ns), ago)));
     else
         cell_str(arena, cells, arena_printf(arena, "%" PRId64, s.restarts));
     cell_age(arena, cells, pod, now_ns);
@@ -274,7 +274,7 @@ static const char *job_duration(Arena *arena, const Value *job, int64_t now_ns) 
     char out[32];
     if (!start || rfc3339_parse(start, &from) < 0 || (end && rfc3339_parse(end, &to) < 0))
         return "";
-    return arena_strdup(arena, duration_human(to - from, out));
+    return arena_strdup(arena, duration_human(ns_between(to, from), out));
 }
 
 static void print_job(Arena *arena, const Value *o, int64_t now_ns, Value *cells) {

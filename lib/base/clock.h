@@ -17,6 +17,18 @@ char *rfc3339_format_micro(int64_t unix_ns, char out[RFC3339_MAX]);
 char *rfc3339_format_nano(int64_t unix_ns, char out[RFC3339_MAX]); /* always nine digits, as in CRI log lines */
 /* By a clock that is so many seconds east of UTC: "2006-01-02T15:04:05+01:00", with Z for 0. */
 char *rfc3339_format_offset(int64_t unix_ns, int64_t offset_s, char out[RFC3339_MAX]);
+/* a - b, no further than int64_t goes, as Go's time.Time.Sub: times of others may lie anywhere. */
+static inline int64_t ns_between(int64_t a, int64_t b) {
+    int64_t difference;
+    return __builtin_sub_overflow(a, b, &difference) ? (a < b ? INT64_MIN : INT64_MAX) : difference;
+}
+/* So many seconds after `at`, likewise. */
+static inline int64_t ns_after(int64_t at, int64_t seconds) {
+    int64_t ns;
+    if (__builtin_mul_overflow(seconds, (int64_t)NS_PER_SEC, &ns))
+        return seconds < 0 ? INT64_MIN : INT64_MAX;
+    return __builtin_add_overflow(at, ns, &ns) ? (seconds < 0 ? INT64_MIN : INT64_MAX) : ns;
+}
 /* Any RFC 3339 time with offset and fraction. -EINVAL. */
 int rfc3339_parse(const char *s, int64_t *ret_unix_ns);
 
