@@ -207,6 +207,36 @@ static void test_another_controllers_claim_stays_its_own(void **state) {
     assert_string_equal(claim_owner(cluster, "data-db-1"), "set");
 }
 
+/* ---- revisions ---- */
+
+static const char *revision_owner(Cluster *cluster, Arena *arena, const char *name) {
+    _cleanup_object_ Object *revision = NULL;
+    if (client_get(cluster->client, fake_resource("apps", "controllerrevisions"), "default", name, &revision, NULL) < 0)
+        return "";
+    const OwnerRef *owner = object_controller(revision);
+    return owner ? arena_strdup(arena, owner->name) : "";
+}
+
+/* As after a deletion with --cascade=orphan: the next set of the name takes them over and makes none anew. */
+static void test_orphaned_revisions_are_adopted(void **state) {
+    Cluster *cluster = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_client_list_ ClientList list = {0};
+    cluster_start(cluster, "statefulset-controller", NULL);
+    put_set(cluster, 1, "");
+    assert_true(fake_eventually(one_ready, cluster, 20));
+    client_list(cluster->client, fake_resource("apps", "controllerrevisions"), "default", NULL, &list, NULL);
+    assert_int_equal(list.n, 1);
+    const char *name = object_name(list.items[0]);
+    assert_string_equal(revision_owner(cluster, arena, name), "db");
+    fake_merge(cluster, "apps", "controllerrevisions", name, "{\"metadata\":{\"ownerReferences\":null}}");
+    fake_merge(cluster, "apps", "statefulsets", "db", "{\"metadata\":{\"annotations\":{\"look\":\"again\"}}}");
+    for (int i = 0; i < 1000 && !streq(revision_owner(cluster, arena, name), "db"); i++)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    assert_string_equal(revision_owner(cluster, arena, name), "db");
+    assert_int_equal(fake_count(cluster->client, "apps", "controllerrevisions", "default"), 1);
+}
+
 /* ---- what a pod is made from ---- */
 
 static const char *image_of(Cluster *cluster, Arena *arena, const char *name) {
@@ -275,6 +305,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_another_controllers_claim_stays_its_own, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_on_delete_makes_the_new_revision, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_ordinals_start_and_partition, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_orphaned_revisions_are_adopted, cluster_setup, cluster_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
