@@ -1,4 +1,5 @@
 #include "apiserver/reviews.h"
+#include "apiserver/review_validate.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -76,20 +77,17 @@ static void fill(const Value *from, AuthzAttributes *a) {
     a->name = str_or(value_get_str(from, "name"), "");
 }
 
-static int access_review(Reviews *reviews, const ApiRequest *request, Value *object, bool self, ApiError *err) {
+static int access_review(Reviews *reviews, const ApiRequest *request, Value *object, ReviewKind kind, ApiError *err) {
     Arena *arena = request->arena;
     Value *spec = value_ensure_object(arena, object, "spec"), *status = value_object(arena);
     const Value *resource = value_get(spec, "resourceAttributes"), *path = value_get(spec, "nonResourceAttributes");
+    bool self = kind == REVIEW_SELF;
     AuthzAttributes a = {.user = self ? request->user : asked_user(arena, spec)};
     const char *reason = "";
     FieldErrors errors = FIELD_ERRORS_INIT(arena);
-    FieldPath at = FIELD(NULL, "spec"), attributes = FIELD(&at, "resourceAttributes");
-    if (!resource == !path)
-        field_invalid(&errors, &attributes, resource,
-                      "exactly one of nonResourceAttributes or resourceAttributes must be specified");
-    if (!self && str_empty(a.user->name) && !(a.user->groups && a.user->groups[0]))
-        field_invalid(&errors, &at, spec, "at least one of user or group must be specified");
-    int r = api_error_invalid(err, request->resource->group, request->resource->kind, "", &errors);
+    access_review_validate(&errors, object, str_or(request->ns, ""), kind);
+    /* The reference's refusals name no kind. */
+    int r = api_error_invalid(err, request->resource->group, "", "", &errors);
     if (r < 0)
         return r;
     if (resource)
@@ -101,6 +99,9 @@ static int access_review(Reviews *reviews, const ApiRequest *request, Value *obj
     value_set_bool(arena, status, "allowed", authorizer_allows(reviews->authorizer, &a, arena, &reason));
     if (!str_empty(reason))
         value_set_str(arena, status, "reason", reason);
+    const char *ignored = access_review_ignored(arena, resource);
+    if (*ignored)
+        value_set_str(arena, status, "evaluationError", ignored);
     value_set(arena, object, "status", status);
     return 0;
 }
@@ -156,16 +157,19 @@ int reviews_answer(void *userdata, const ApiRequest *request, Value *object, Api
     if (streq(plural, "selfsubjectreviews")) {
         Value *status = value_object(request->arena);
         char time[RFC3339_MAX];
-        value_set_str(request->arena, value_ensure_object(request->arena, object, "metadata"), "creationTimestamp",
-                      rfc3339_format(now_realtime_ns(), time));
+        Value *meta = value_object(request->arena); /* nothing of what was sent */
+        value_set(request->arena, object, "metadata", meta);
+        value_set_str(request->arena, meta, "creationTimestamp", rfc3339_format(now_realtime_ns(), time));
         value_set(request->arena, status, "userInfo", user_value(request->arena, request->user));
         value_set(request->arena, object, "status", status);
         return 0;
     }
-    if (streq(plural, "subjectaccessreviews") || streq(plural, "localsubjectaccessreviews"))
-        return access_review(reviews, request, object, false, err);
+    if (streq(plural, "subjectaccessreviews"))
+        return access_review(reviews, request, object, REVIEW_SUBJECT, err);
+    if (streq(plural, "localsubjectaccessreviews"))
+        return access_review(reviews, request, object, REVIEW_LOCAL, err);
     if (streq(plural, "selfsubjectaccessreviews"))
-        return access_review(reviews, request, object, true, err);
+        return access_review(reviews, request, object, REVIEW_SELF, err);
     if (streq(plural, "selfsubjectrulesreviews"))
         return rules_review(reviews, request, object, err);
     return api_error_set(err, 501, "NotImplemented", "%s are not answered yet", plural);

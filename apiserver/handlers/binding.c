@@ -79,7 +79,13 @@ static int validate_binding(Arena *arena, const Value *binding, ApiError *err) {
         field_not_supported(&errors, &kind_path, value_string(arena, kind), kinds);
     if (str_empty(value_get_str(target, "name")))
         field_required(&errors, &name_path, "");
-    return api_error_invalid(err, "", "Binding", str_or(meta_get(binding, "name"), ""), &errors);
+    if (!errors.n)
+        return 0;
+    /* The reference does not make a refusal of these. */
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    for (size_t i = 0; i < errors.n; i++)
+        buf_printf(&text, "%s%s: %s", i ? ", " : "", errors.items[i].field, errors.items[i].message);
+    return api_error_set(err, 500, "", errors.n > 1 ? "[%s]" : "%s", text.data);
 }
 
 static int decode_binding(RegistryCall *call, const ApiInput *input, Value **ret, ApiError *err) {
@@ -109,7 +115,7 @@ int binding_create(ApiCore *core, const ApiRequest *outer, const ApiInput *input
         return r;
     if (!request.name)
         request.name = str_or(meta_get(binding, "name"), "");
-    if (!str_empty(meta_get(binding, "name")) && !streq(meta_get(binding, "name"), request.name))
+    if (!streq(str_or(meta_get(binding, "name"), ""), request.name))
         return api_error_bad_request(err, "name in URL does not match name in Binding object");
     r = validate_binding(request.arena, binding, err);
     r = r < 0 ? r : registry_admit_create(&call, binding, request.name, err);

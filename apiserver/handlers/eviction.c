@@ -157,7 +157,7 @@ int eviction_create(ApiCore *core, const ApiRequest *request, const ApiInput *in
     int r = registry_decode_kind(&call, &decode, &eviction, err);
     if (r < 0)
         return r;
-    if (!streq(str_or(meta_get(eviction, "name"), request->name), request->name))
+    if (!streq(str_or(meta_get(eviction, "name"), ""), request->name))
         return api_error_bad_request(err, "name in URL does not match name in Eviction object");
     r = delete_options_read(value_get(eviction, "deleteOptions"), &options, request->arena, err);
     r = r < 0 ? r : registry_get(&call, str_or(request->ns, ""), request->name, &pod, err);

@@ -310,7 +310,7 @@ void default_namespace(Arena *arena, Value *ns) {
 
 void default_node(Arena *arena, Value *node) {
     Value *status = value_get(node, "status"), *capacity = value_get(status, "capacity");
-    if (capacity && absent(status, "allocatable"))
+    if (capacity && !value_len(value_get(status, "allocatable")))
         value_set(arena, status, "allocatable", value_copy(arena, capacity));
     round_up_list(arena, value_get(status, "capacity"));
     round_up_list(arena, value_get(status, "allocatable"));

@@ -3,9 +3,6 @@
 #include "apiserver/registry/checks.h"
 #include "apiserver/registry/validate_util.h"
 
-#include <ctype.h>
-
-#define DRIVER_NAME_MAX 63
 #define POOL_NAME_MAX 253
 #define ID_MAX 32
 #define PARAMETERS_MAX (10 * 1024)
@@ -53,27 +50,10 @@ char **device_name_parts(Arena *arena, const char *name, size_t *ret_n) {
     return parts;
 }
 
-static char *lower(Arena *arena, const char *text) {
-    char *copy = arena_strdup(arena, text);
-    for (char *c = copy; *c; c++)
-        *c = (char)tolower((unsigned char)*c);
-    return copy;
-}
-
-/* A domain in either case. */
-static void check_driver(FieldErrors *errors, const char *name, const FieldPath *path) {
-    NameMessages messages = {.arena = errors->arena};
-    if (strlen(name) > DRIVER_NAME_MAX)
-        field_too_long(errors, path, DRIVER_NAME_MAX);
-    name_dns_subdomain(lower(errors->arena, name), &messages);
-    for (size_t i = 0; i < messages.n; i++)
-        field_invalid_str(errors, path, name, "%s", messages.items[i]);
-}
-
 void device_driver_validate(FieldErrors *errors, const Value *object, const char *name, const FieldPath *path) {
     FieldPath at = FIELD(path, name);
     if (*text_of(object, name))
-        check_driver(errors, text_of(object, name), &at);
+        driver_name_validate(errors, text_of(object, name), &at);
     else
         field_required(errors, &at, "");
 }
@@ -121,7 +101,7 @@ void device_qualified_validate(FieldErrors *errors, const char *name, bool full,
     if (n == 2 && !*parts[0])
         field_invalid_str(errors, path, "", "the domain must not be empty");
     else if (n == 2)
-        check_driver(errors, parts[0], path);
+        driver_name_validate(errors, parts[0], path);
     if (n == 2 && !*parts[1])
         field_invalid_str(errors, path, "", "the name must not be empty");
     else if (n == 2)

@@ -33,5 +33,13 @@ void engine_track_fields(RegistryCall *call, const Value *old, Value *object) {
     if (call->keep_managed_fields)
         return;
     registry_managed_input(call, &input);
-    managed_update(call->context.arena, &input, old, object);
+    if (!value_has_unset(object)) {
+        managed_update(call->context.arena, &input, old, object);
+        return;
+    }
+    Value *normal = value_copy(call->context.arena, object);
+    schema_normalize(call->context.arena, call->resource->schema, normal, NULL, NULL);
+    managed_update(call->context.arena, &input, old, normal);
+    value_set(call->context.arena, meta_ensure(call->context.arena, object), "managedFields",
+              value_path(normal, "metadata", "managedFields", NULL));
 }

@@ -44,9 +44,16 @@ static Value *zero_of(Arena *arena, const InternalField *field, const Value *par
     }
 }
 
+/* Structs without tags show their empty lists and maps. */
+static Value *print_empty(Arena *arena, const Value *v) {
+    return v->type == VALUE_ARRAY ? value_array(arena) : value_object(arena);
+}
+
 static Value *print_field(Arena *arena, const InternalField *field, const Value *v, const Value *parent) {
     if (!v || v->type == VALUE_NULL)
         return zero_of(arena, field, parent);
+    if (value_is_unset(v))
+        return print_empty(arena, v);
     switch (field->kind) {
     case PRINT_MAP:
         return print_map(arena, field->type, v);
@@ -80,6 +87,13 @@ Value *internal_value(Arena *arena, const char *type, const Value *served, const
             return print_struct(arena, &internal_types[i], served, parent);
     Value *copy = value_copy(arena, served);
     return copy ? copy : value_null(arena);
+}
+
+Value *internal_list(Arena *arena, const char *type, const Value *list) {
+    Value *out = value_array(arena);
+    for (size_t i = 0; i < value_len(list); i++)
+        value_append(arena, out, internal_value(arena, type, value_at(list, i), NULL));
+    return out;
 }
 
 /* difflib's matcher, as the reference uses it: the longest common run of lines first, the earliest of equally long

@@ -38,6 +38,7 @@ extern const size_t internal_types_n;
 /* What an object of the served API prints as when it is an internal `type`. `parent`: the object around it; may be
  * NULL. A type without a table is printed as it is served. Never NULL. */
 Value *internal_value(Arena *arena, const char *type, const Value *served, const Value *parent);
+Value *internal_list(Arena *arena, const char *type, const Value *list); /* of such */
 /* k8s.io/apimachinery/pkg/util/diff: the unified diff (three lines of context) of the two printed with one space of
  * indent; "" when they print alike. */
 char *internal_diff(Arena *arena, const Value *a, const Value *b);

@@ -1,5 +1,6 @@
 /* admissionregistration.k8s.io. What expressions say is checked by who compiles them. */
 #include "apiserver/registry/checks.h"
+#include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/webhook_validate.h"
 #include "base/str.h"
@@ -307,17 +308,22 @@ static void check_validation(FieldErrors *errors, const Value *validation, const
     check_member_one_of(errors, validation, "reason", REASONS, path);
 }
 
-static void check_audit(FieldErrors *errors, const Value *annotations, const FieldPath *spec_at) {
+/* Keys are made unique by the policy's `name`. */
+static void check_audit(FieldErrors *errors, const Value *annotations, const char *name, const FieldPath *spec_at) {
     FieldPath list_at = FIELD(spec_at, "auditAnnotations");
     if (value_len(annotations) > AUDIT_ANNOTATIONS_MAX)
-        field_invalid(errors, &list_at, annotations, "must not have more than %d auditAnnotations",
-                      AUDIT_ANNOTATIONS_MAX);
+        field_invalid(errors, &list_at, internal_list(errors->arena, "AuditAnnotation", annotations),
+                      "must not have more than %d auditAnnotations", AUDIT_ANNOTATIONS_MAX);
     for (size_t i = 0; i < value_len(annotations); i++) {
         const Value *annotation = value_at(annotations, i);
         const char *expression = text_at(annotation, "valueExpression");
         FieldPath at = FIELD_INDEX(&list_at, i), expression_at = FIELD(&at, "valueExpression"),
                   key_at = FIELD(&at, "key");
-        field_check_name(errors, &key_at, text_at(annotation, "key"), name_qualified);
+        const char *key = text_at(annotation, "key");
+        if (*name)
+            field_check_name(errors, &key_at, arena_printf(errors->arena, "%s/%s", name, key), name_qualified);
+        else
+            field_invalid_str(errors, &key_at, key, "requires metadata.name be non-empty");
         if (is_blank(expression))
             field_required(errors, &expression_at, "valueExpression is not specified");
         else if (strlen(expression) > AUDIT_EXPRESSION_MAX)
@@ -364,12 +370,48 @@ static void validating_validate(_unused_ StrategyContext *context, const Value *
         FieldPath at = FIELD_INDEX(&list_at, i);
         check_validation(errors, value_at(validations, i), &at);
     }
-    check_audit(errors, audit, &spec_at);
+    check_audit(errors, audit, text_at(value_get(policy, "metadata"), "name"), &spec_at);
+}
+
+/* Connections and deletions change nothing. The place is the reference's: without indexes. */
+static void check_mutating_operations(FieldErrors *errors, const Value *match, const char *member,
+                                      const FieldPath *path) {
+    static const char *const OPERATIONS[] = {"*", "CONNECT", "CREATE", "UPDATE", NULL};
+    FieldPath match_at = FIELD(path, member), rules_at = FIELD(&match_at, "resourceRules"),
+              at = FIELD(&rules_at, "operations");
+    const Value *rule, *operation;
+    VALUE_FOREACH (rule, value_get(match, "resourceRules"))
+        VALUE_FOREACH (operation, value_get(rule, "operations"))
+            check_one_of(errors, &at, str_or(value_str(operation), ""), OPERATIONS);
+}
+
+static void check_mutation(FieldErrors *errors, const Value *mutation, const FieldPath *path) {
+    static const char *const TYPES[] = {"ApplyConfiguration", "JSONPatch", NULL}, *const MEMBERS[] = {
+                                                                                      "applyConfiguration",
+                                                                                      "jsonPatch"};
+    const char *type = text_at(mutation, "patchType");
+    FieldPath type_at = FIELD(path, "patchType");
+    if (!*type) {
+        field_required(errors, &type_at, "");
+        return;
+    }
+    check_one_of(errors, &type_at, type, TYPES);
+    for (size_t i = 0; str_in(type, TYPES) && i < ELEMENTSOF(MEMBERS); i++) {
+        const Value *how = value_get(mutation, MEMBERS[i]);
+        bool wanted = streq(type, TYPES[i]), there = value_is(how, VALUE_OBJECT);
+        FieldPath at = FIELD(path, MEMBERS[i]), expression_at = FIELD(&at, "expression");
+        if (wanted && !there)
+            field_required(errors, &at, arena_printf(errors->arena, "must be specified when patchType is %s", type));
+        else if (wanted && is_blank(text_at(how, "expression")))
+            field_required(errors, &expression_at, "");
+        else if (!wanted && there)
+            field_invalid_str(errors, &at, arena_printf(errors->arena, "{%s}", MEMBERS[i]),
+                              "must not be specified when patchType is %s", type);
+    }
 }
 
 static void mutating_validate(_unused_ StrategyContext *context, const Value *policy, FieldErrors *errors) {
-    static const char *const TYPES[] = {"ApplyConfiguration", "JSONPatch", NULL}, *const AGAIN[] = {"IfNeeded", "Never",
-                                                                                                    NULL};
+    static const char *const AGAIN[] = {"IfNeeded", "Never", NULL};
     const Value *spec = value_get(policy, "spec"), *mutations = value_get(spec, "mutations");
     FieldPath spec_at = FIELD(NULL, "spec"), list_at = FIELD(&spec_at, "mutations"),
               again_at = FIELD(&spec_at, "reinvocationPolicy");
@@ -377,13 +419,10 @@ static void mutating_validate(_unused_ StrategyContext *context, const Value *po
     if (!value_len(mutations))
         field_required(errors, &list_at, "mutations must contain at least one item");
     for (size_t i = 0; i < value_len(mutations); i++) {
-        FieldPath at = FIELD_INDEX(&list_at, i), type_at = FIELD(&at, "patchType");
-        const char *type = text_at(value_at(mutations, i), "patchType");
-        if (!*type)
-            field_required(errors, &type_at, "");
-        else
-            check_one_of(errors, &type_at, type, TYPES);
+        FieldPath at = FIELD_INDEX(&list_at, i);
+        check_mutation(errors, value_at(mutations, i), &at);
     }
+    check_mutating_operations(errors, value_get(spec, "matchConstraints"), "matchConstraints", &spec_at);
     if (!value_get_str(spec, "reinvocationPolicy"))
         field_required(errors, &again_at, "");
     check_member_one_of(errors, spec, "reinvocationPolicy", AGAIN, &spec_at);
@@ -440,6 +479,8 @@ static void binding_validate(StrategyContext *context, const Value *binding, Fie
     check_match(errors, value_get(spec, "matchResources"), &match_at);
     if (str_has_prefix(context->resource->plural, "validating"))
         check_actions(errors, value_get(spec, "validationActions"), &actions_at);
+    else
+        check_mutating_operations(errors, value_get(spec, "matchResources"), "matchResources", &spec_at);
 }
 
 #define ROW(name, check)                                                                                               \

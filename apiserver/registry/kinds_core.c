@@ -1,6 +1,7 @@
 /* Namespaces, nodes and endpoints. */
 #include "apiserver/registry/checks.h"
 #include "apiserver/registry/ip.h"
+#include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/resource_names.h"
 #include "base/str.h"
@@ -148,7 +149,8 @@ static void node_validate_change(_unused_ StrategyContext *context, const Value 
         FieldPath at = FIELD_INDEX(&addresses_at, i);
         for (size_t j = 0; j < i; j++)
             if (value_equal(value_at(addresses, i), value_at(addresses, j))) {
-                field_duplicate(errors, &at, value_at(addresses, i));
+                field_duplicate(errors, &at,
+                                internal_value(errors->arena, "NodeAddress", value_at(addresses, i), NULL));
                 break;
             }
     }

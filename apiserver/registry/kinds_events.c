@@ -1,6 +1,7 @@
 /* Events, of the core group and of events.k8s.io, which is stricter. Objects have the core group's form. */
 #include "apiserver/registry/checks.h"
 #include "apiserver/registry/kinds.h"
+#include "apiserver/registry/registry.h"
 #include "apiserver/registry/validate_util.h"
 #include "base/str.h"
 
@@ -102,10 +103,15 @@ static void validate_update(StrategyContext *context, const Value *event, const 
     check_event(context, event, errors);
     if (!is_strict(context))
         return;
+    static const Strategy PLAIN = {0};
+    meta_validate(&PLAIN, context->resource, event, true, errors);
     if (!same_value(value_get(event, "series"), value_get(old, "series")))
         check_series(errors, event);
     for (size_t i = 0; i < ELEMENTSOF(FIXED); i++)
-        member_immutable(errors, event, old, FIXED[i][0], FIXED[i][1], NULL);
+        if (FIXED[i][1] || !value_is(value_get(old, FIXED[i][0]), VALUE_STRING))
+            member_immutable(errors, event, old, FIXED[i][0], FIXED[i][1], NULL);
+        else
+            check_immutable_text(errors, event, old, FIXED[i][0], NULL);
     FieldPath controller_at = FIELD(NULL, "reportingController");
     check_immutable_values(errors, &controller_at, value_get(event, "reportingComponent"),
                            value_get(old, "reportingComponent"));

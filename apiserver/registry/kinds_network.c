@@ -243,7 +243,7 @@ static void class_validate(_unused_ StrategyContext *context, const Value *class
 
 static void class_validate_update(StrategyContext *context, const Value *class, const Value *old, FieldErrors *errors) {
     FieldPath spec_at = FIELD(NULL, "spec");
-    check_immutable(errors, value_get(class, "spec"), value_get(old, "spec"), "controller", &spec_at);
+    check_immutable_text(errors, value_get(class, "spec"), value_get(old, "spec"), "controller", &spec_at);
     class_validate(context, class, errors);
 }
 

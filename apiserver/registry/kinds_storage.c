@@ -2,13 +2,13 @@
 #include "apiserver/registry/checks.h"
 #include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/kinds.h"
+#include "apiserver/registry/validate_util.h"
 #include "base/str.h"
 
 #define GROUP "storage.k8s.io"
 #define PARAMETERS_MAX 512
 #define PARAMETERS_BYTES (256 * 1024)
 #define ERROR_TEXT_MAX 1024
-#define DRIVER_NAME_MAX 63
 #define NODE_ID_MAX 256
 #define TOKEN_MIN_SECONDS 600
 #define ALLOCATABLE_PERIOD_MIN 10
@@ -68,11 +68,12 @@ static void check_topology(FieldErrors *errors, const Value *terms, size_t i, co
                 break;
             }
     }
+    /* The reference compares with as many empty terms as there are, besides the earlier ones. */
+    size_t alike = value_len(expressions) ? 0 : value_len(terms);
     for (size_t j = 0; j < i; j++)
-        if (value_equal(value_at(terms, i), value_at(terms, j))) {
-            field_duplicate(errors, &list_at, value_string(errors->arena, ""));
-            break;
-        }
+        alike += value_equal(value_at(terms, i), value_at(terms, j));
+    while (alike--)
+        field_duplicate(errors, &list_at, value_string(errors->arena, ""));
 }
 
 static void class_validate(_unused_ StrategyContext *context, const Value *class, FieldErrors *errors) {
@@ -120,16 +121,10 @@ static void attributes_validate_update(StrategyContext *context, const Value *cl
 static void check_driver_name(FieldErrors *errors, const Value *object, const char *member, const FieldPath *path) {
     const char *name = text_at(object, member);
     FieldPath at = FIELD(path, member);
-    if (!*name) {
+    if (*name)
+        driver_name_validate(errors, name, &at);
+    else
         field_required(errors, &at, "");
-        return;
-    }
-    if (strlen(name) > DRIVER_NAME_MAX)
-        field_too_long(errors, &at, DRIVER_NAME_MAX);
-    NameMessages messages = {.arena = errors->arena};
-    name_dns_subdomain(lower_case(errors->arena, name), &messages);
-    for (size_t i = 0; i < messages.n; i++)
-        field_invalid_str(errors, &at, name, "%s", messages.items[i]);
 }
 
 static void check_volume_error(FieldErrors *errors, const Value *status, const char *member, const FieldPath *path) {
@@ -303,7 +298,7 @@ static void capacity_validate(_unused_ StrategyContext *context, const Value *ca
 static void capacity_validate_update(_unused_ StrategyContext *context, const Value *capacity, const Value *old,
                                      FieldErrors *errors) {
     check_immutable(errors, capacity, old, "nodeTopology", NULL);
-    check_immutable(errors, capacity, old, "storageClassName", NULL);
+    check_immutable_text(errors, capacity, old, "storageClassName", NULL);
 }
 
 static void driver_warn_update(StrategyContext *context, const Value *driver, const Value *old) {
@@ -367,7 +362,7 @@ static const Strategy ROWS[] = {
     {
         .group = GROUP,
         .plural = "csistoragecapacities",
-        .validates_update_alone = true,
+        .revalidates_meta = true,
         .validate = capacity_validate,
         .validate_update = capacity_validate_update,
     },

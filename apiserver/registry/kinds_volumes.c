@@ -4,6 +4,7 @@
 #include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/pod_validate.h"
+#include "apiserver/registry/resource_names.h"
 #include "apiserver/registry/text_diff.h"
 #include "base/clock.h"
 #include "base/str.h"
@@ -79,7 +80,7 @@ static void check_nfs(FieldErrors *errors, const Value *source, const FieldPath 
     FieldPath at = FIELD(path, "path");
     check_required(errors, source, "server", path);
     check_required(errors, source, "path", path);
-    if (*text_at(source, "path") && text_at(source, "path")[0] != '/')
+    if (text_at(source, "path")[0] != '/')
         field_invalid_str(errors, &at, text_at(source, "path"), "must be an absolute path");
 }
 
@@ -481,12 +482,38 @@ static void claim_validate_update(StrategyContext *context, const Value *claim, 
                         class ? "empty string" : "nil");
 }
 
+/* Of the resources with names of ours a claim has storage alone. */
+static bool check_claim_resource(FieldErrors *errors, const char *name, const FieldPath *path) {
+    static const char *const OURS[] = {"storage", NULL};
+    size_t before = errors->n;
+    field_check_name(errors, path, name, name_qualified);
+    if (errors->n == before && resource_name_is_native(name) && !str_in(name, OURS))
+        field_not_supported(errors, path, value_string(errors->arena, name), OURS);
+    return errors->n == before;
+}
+
 static void claim_validate_status_update(_unused_ StrategyContext *context, const Value *claim,
                                          _unused_ const Value *old, FieldErrors *errors) {
-    FieldPath status_at = FIELD(NULL, "status"), capacity_at = FIELD(&status_at, "capacity");
-    VALUE_FOREACH_MEMBER (m, value_path(claim, "status", "capacity", NULL)) {
+    static const char *const STATUSES[] = {"ControllerResizeInProgress", "ControllerResizeInfeasible",
+                                           "NodeResizeInProgress",       "NodeResizeInfeasible",
+                                           "NodeResizePending",          NULL};
+    const Value *status = value_get(claim, "status");
+    FieldPath status_at = FIELD(NULL, "status"), capacity_at = FIELD(&status_at, "capacity"),
+              resizes_at = FIELD(&status_at, "allocatedResourceStatuses"),
+              allocated_at = FIELD(&status_at, "allocatedResources");
+    VALUE_FOREACH_MEMBER (m, value_get(status, "capacity")) {
         FieldPath at = FIELD_KEY(&capacity_at, m->name);
         check_basic_resource(errors, m->value, &at);
+    }
+    VALUE_FOREACH_MEMBER (m, value_get(status, "allocatedResourceStatuses")) {
+        check_claim_resource(errors, m->name, &resizes_at);
+        if (!str_in(str_or(value_str(m->value), ""), STATUSES)) /* the reference names the resource here */
+            field_not_supported(errors, &resizes_at, value_string(errors->arena, m->name), STATUSES);
+    }
+    VALUE_FOREACH_MEMBER (m, value_get(status, "allocatedResources")) {
+        FieldPath at = FIELD_KEY(&allocated_at, m->name);
+        if (check_claim_resource(errors, m->name, &allocated_at))
+            check_basic_resource(errors, m->value, &at);
     }
 }
 

@@ -231,13 +231,15 @@ static void validate_file_refs(const PodValidation *v, const FieldPath *path) {
     }
 }
 
-void pod_spec_validate(const PodValidation *v, const FieldPath *path) {
+void pod_spec_validate(const PodValidation *validation, const FieldPath *path) {
     static const char *const RESTART[] = {"Always", "OnFailure", "Never", NULL};
     static const char *const DNS[] = {"ClusterFirstWithHostNet", "ClusterFirst", "Default", "None", NULL};
     FieldPath volumes = FIELD(path, "volumes"), selector = FIELD(path, "nodeSelector"),
               affinity = FIELD(path, "affinity");
     FieldPath spread = FIELD(path, "topologySpreadConstraints");
-    FieldErrors *errors = v->errors;
+    FieldErrors *errors = validation->errors;
+    PodValidation with_volumes = *validation, *v = &with_volumes;
+    v->volumes = arena_alloc0(errors->arena, (value_len(value_get(v->spec, "volumes")) + 1) * sizeof *v->volumes);
     pod_volumes_validate(v, &volumes);
     pod_claims_validate(v, path);
     pod_containers_validate(v, path);

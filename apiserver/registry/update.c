@@ -122,6 +122,8 @@ static int validate(UpdateState *state, ApiError *err) {
     const Strategy *strategy = call->strategy;
     FieldErrors errors = FIELD_ERRORS_INIT(call->context.arena);
     bool status = call->request->subresource && streq(call->request->subresource, "status");
+    if (call->request->subresource && streq(call->request->subresource, "binding"))
+        return 0; /* as in the reference, labels that a binding brings are taken as they are */
     meta_validate(strategy, call->resource, state->object, false, &errors);
     /* Once for all resources, once by the resource's own validation: the reference lists both. */
     meta_validate_update(state->object, state->old_value, &errors);

@@ -1,6 +1,7 @@
 #include "apiserver/registry/validate_util.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 
 #include "apiserver/registry/internal_print.h"
 
@@ -122,4 +123,16 @@ char *go_quoted_list(Arena *arena, const char *const *values) {
 bool is_ip_text(const char *text) {
     unsigned char bytes[16];
     return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
+}
+
+void driver_name_validate(FieldErrors *errors, const char *name, const FieldPath *path) {
+    NameMessages messages = {.arena = errors->arena};
+    char *lower = arena_strdup(errors->arena, name);
+    for (char *c = lower; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    if (strlen(name) > DRIVER_NAME_MAX)
+        field_too_long(errors, path, DRIVER_NAME_MAX);
+    name_dns_subdomain(lower, &messages);
+    for (size_t i = 0; i < messages.n; i++)
+        field_invalid_str(errors, path, name, "%s", messages.items[i]);
 }

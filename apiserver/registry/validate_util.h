@@ -41,6 +41,9 @@ void field_invalid_plain(FieldErrors *errors, const FieldPath *path, const char 
 void annotations_validate(FieldErrors *errors, const Value *annotations, const FieldPath *path);
 /* validation.IsDomainPrefixedPath: "acme.io/foo". */
 void field_check_domain_path(FieldErrors *errors, const FieldPath *path, const char *text);
+/* ValidateCSIDriverName, of a name that is there: a domain in either case. */
+#define DRIVER_NAME_MAX 63
+void driver_name_validate(FieldErrors *errors, const char *name, const FieldPath *path);
 /* Go's %q of a list of strings: ["a" "b"]. */
 char *go_quoted_list(Arena *arena, const char *const *values);
 bool is_ip_text(const char *text); /* an IPv4 or IPv6 address */

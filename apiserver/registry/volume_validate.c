@@ -194,7 +194,7 @@ static void check_csi(_unused_ const PodValidation *v, FieldErrors *errors, cons
     FieldPath at = FIELD(path, "driver"), secret_at = FIELD(path, "nodePublishSecretRef"), name = FIELD(path, "name");
     member_required(errors, source, "driver", path);
     if (*text_of(source, "driver"))
-        field_check_name(errors, &at, text_of(source, "driver"), name_dns_subdomain);
+        driver_name_validate(errors, text_of(source, "driver"), &at);
     if (!secret)
         return;
     member_required(errors, secret, "name", &secret_at);
@@ -214,7 +214,7 @@ static void check_nfs(_unused_ const PodValidation *v, FieldErrors *errors, cons
     FieldPath at = FIELD(path, "path");
     member_required(errors, source, "server", path);
     member_required(errors, source, "path", path);
-    if (*text_of(source, "path") && text_of(source, "path")[0] != '/')
+    if (text_of(source, "path")[0] != '/')
         field_invalid_str(errors, &at, text_of(source, "path"), "must be an absolute path");
 }
 
@@ -275,27 +275,67 @@ static void validate_source(const PodValidation *v, const Value *volume, const F
 
 const Value *pod_volume(const PodValidation *v, const char *name) {
     const Value *volume;
+    for (size_t i = 0; v->volumes && v->volumes[i]; i++)
+        if (streq(text_of(v->volumes[i], "name"), name))
+            return v->volumes[i];
+    if (v->volumes)
+        return NULL;
     VALUE_FOREACH (volume, value_get(v->spec, "volumes"))
         if (streq(text_of(volume, "name"), name))
             return volume;
     return NULL;
 }
 
+/* The claim that the pod makes for a volume has a name of both. */
+static void check_claim_name(const PodValidation *v, const Value *volume, const FieldPath *path) {
+    const char *pod = text_of(v->metadata, "name"), *name = text_of(volume, "name");
+    FieldPath ephemeral_at = FIELD(path, "name");
+    NameMessages messages = {.arena = v->errors->arena};
+    if (!value_is(value_get(volume, "ephemeral"), VALUE_OBJECT) || !*pod || !*name)
+        return;
+    const char *claim = arena_printf(v->errors->arena, "%s-%s", pod, name);
+    name_dns_subdomain(claim, &messages);
+    for (size_t i = 0; i < messages.n; i++)
+        field_invalid_str(v->errors, &ephemeral_at, name, "PVC name \"%s\": %s", claim, messages.items[i]);
+}
+
+/* A claim that the pod makes for one of its volumes is not for others. */
+static void check_created_claim(const PodValidation *v, const Value *volume, const FieldPath *path) {
+    const Value *claim = value_get(volume, "persistentVolumeClaim"), *other;
+    const char *pod = text_of(v->metadata, "name"), *name = text_of(claim, "claimName");
+    FieldPath claim_at = FIELD(path, "persistentVolumeClaim"), name_at = FIELD(&claim_at, "claimName");
+    size_t len = strlen(pod);
+    if (!claim || !len || !str_has_prefix(name, pod) || name[len] != '-')
+        return;
+    VALUE_FOREACH (other, value_get(v->spec, "volumes"))
+        if (value_get(other, "ephemeral") && streq(text_of(other, "name"), name + len + 1)) {
+            field_invalid_str(v->errors, &name_at, name,
+                              "must not reference a PVC that gets created for an ephemeral volume");
+            return;
+        }
+}
+
 void pod_volumes_validate(const PodValidation *v, const FieldPath *path) {
     const Value *volumes = value_get(v->spec, "volumes");
+    size_t n_valid = 0;
     for (size_t i = 0; i < value_len(volumes); i++) {
         const Value *volume = value_at(volumes, i);
         const char *name = text_of(volume, "name");
         FieldPath at = FIELD_INDEX(path, i), name_at = FIELD(&at, "name");
+        size_t before = v->errors->n;
         validate_source(v, volume, &at);
+        check_claim_name(v, volume, &at);
         if (!*name)
             field_required(v->errors, &name_at, "");
         else
             field_check_name(v->errors, &name_at, name, name_dns_label);
-        for (size_t j = 0; j < i; j++)
-            if (streq(name, text_of(value_at(volumes, j), "name"))) {
+        for (size_t j = 0; j < n_valid; j++)
+            if (streq(name, text_of(v->volumes[j], "name"))) {
                 field_duplicate(v->errors, &name_at, value_string(v->errors->arena, name));
                 break;
             }
+        if (v->errors->n == before)
+            v->volumes[n_valid++] = volume;
+        check_created_claim(v, volume, &at);
     }
 }

@@ -20,6 +20,9 @@ typedef struct UnknownFields {
  * reference encodes maps; typed parts inside (metadata) are still normalised as theirs. On failure: -EINVAL, and err
  * has the decoder's message alone ("json: cannot unmarshal ..."). */
 int schema_normalize(Arena *arena, const Schema *schema, Value *v, UnknownFields *unknown, ApiError *err);
+/* The same for what a client sent, until it is stored: empty lists and maps stay where Go leaves them out only when it
+ * writes (Value.unset). */
+int schema_decode(Arena *arena, const Schema *schema, Value *v, UnknownFields *unknown, ApiError *err);
 /* The same for what strategic_merge_apply gave, which the reference converts without going through JSON: other messages
  * ("unrecognized type: int32", without a place), integral doubles become integers, unknown members in alphabetical
  * order. */

@@ -370,12 +370,21 @@ static bool is_go_empty(const Value *v) {
     }
 }
 
+static bool is_empty_container(const Schema *schema, const Value *v) {
+    return (schema->type == SCHEMA_LIST && value_is(v, VALUE_ARRAY) && v->len == 0) ||
+           (schema->type == SCHEMA_MAP && value_is(v, VALUE_OBJECT) && v->len == 0);
+}
+
 /* What Go writes for a member whose decoded value is v (NULL: nil or never set); NULL: nothing. */
 static Value *member_written(Walk *walk, const SchemaField *field, Value *v) {
     if (!v && (field->flags & FIELD_WRITE_NULL))
         return value_null(walk->arena);
     if (field->flags & FIELD_POINTER)
         return v;
+    if ((field->flags & FIELD_OMIT_EMPTY) && walk->keep_unset && is_empty_container(field->schema, v)) {
+        v->unset = true;
+        return v;
+    }
     if (field->flags & FIELD_OMIT_EMPTY)
         return v && !is_go_empty(v) ? v : NULL;
     return v ? v : zero_value(walk, field->schema);
@@ -551,16 +560,25 @@ static Value *zero_value(Walk *walk, const Schema *schema) {
     }
 }
 
-int schema_normalize(Arena *arena, const Schema *schema, Value *v, UnknownFields *unknown, ApiError *err) {
-    Walk walk = {.arena = arena, .unknown = unknown, .sort = !schema->go_type};
+static int normalize(Walk *walk, const Schema *schema, Value *v, ApiError *err) {
     Value *kept;
-    int r = walk_value(&walk, NULL, schema, v, &kept);
-    const char *message = r < 0 ? walk.last_word : walk.first_error;
+    int r = walk_value(walk, NULL, schema, v, &kept);
+    const char *message = r < 0 ? walk->last_word : walk->first_error;
     if (!message)
         return 0;
     if (!err)
         return -EINVAL;
     return api_error_bad_request(err, "%s", message);
+}
+
+int schema_normalize(Arena *arena, const Schema *schema, Value *v, UnknownFields *unknown, ApiError *err) {
+    Walk walk = {.arena = arena, .unknown = unknown, .sort = !schema->go_type};
+    return normalize(&walk, schema, v, err);
+}
+
+int schema_decode(Arena *arena, const Schema *schema, Value *v, UnknownFields *unknown, ApiError *err) {
+    Walk walk = {.arena = arena, .unknown = unknown, .sort = !schema->go_type, .keep_unset = true};
+    return normalize(&walk, schema, v, err);
 }
 
 static void member_as_stored(const SchemaField *field, Value *v) {

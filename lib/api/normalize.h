@@ -16,6 +16,7 @@ typedef struct Walk {
     Arena *arena;
     UnknownFields *unknown;
     char *first_error, *last_word; /* the remembered one, and the one that ended the walk */
+    bool keep_unset;               /* schema_decode */
     bool sort;                     /* custom resources: members in alphabetical order */
     bool unquoted;                 /* paths of unknown members stand between quotes as they are */
 } Walk;

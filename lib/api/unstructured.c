@@ -139,5 +139,5 @@ int schema_from_unstructured(Arena *arena, const Schema *schema, Value *v, Unkno
         return err ? api_error_bad_request(err, "%s", walk.last_word) : -EINVAL;
     if (unknown && unknown->n)
         qsort(unknown->messages, unknown->n, sizeof(char *), compare_texts);
-    return schema_normalize(arena, schema, v, NULL, err);
+    return schema_decode(arena, schema, v, NULL, err);
 }

@@ -138,20 +138,44 @@ bool value_get_bool(const Value *object, const char *name, bool otherwise) {
     return value_is(v, VALUE_BOOL) ? v->boolean : otherwise;
 }
 
+static size_t set_members(const Value *object) {
+    size_t n = 0;
+    for (size_t i = 0; i < object->len; i++)
+        n += !value_is_unset(object->members[i].value);
+    return n;
+}
+
 static bool objects_equal(const Value *a, const Value *b) {
-    if (a->len != b->len)
-        return false;
+    size_t n = 0;
     for (size_t i = 0; i < a->len; i++) {
         const Member *m = &a->members[i];
+        if (value_is_unset(m->value))
+            continue;
         /* The same order is by far the most frequent case. */
-        const Value *other = strcmp(b->members[i].name, m->name) == 0 ? b->members[i].value : value_get(b, m->name);
-        if (!value_equal(m->value, other))
+        bool same_place = i < b->len && strcmp(b->members[i].name, m->name) == 0;
+        if (!value_equal(m->value, same_place ? b->members[i].value : value_get(b, m->name)))
             return false;
+        n++;
     }
-    return true;
+    return n == set_members(b);
+}
+
+bool value_has_unset(const Value *v) {
+    if (!v || v->type < VALUE_ARRAY)
+        return false;
+    if (v->unset && v->len == 0)
+        return true;
+    for (size_t i = 0; i < v->len; i++)
+        if (value_has_unset(v->type == VALUE_ARRAY ? v->items[i] : v->members[i].value))
+            return true;
+    return false;
 }
 
 bool value_equal(const Value *a, const Value *b) {
+    if (a && value_is_unset(a))
+        a = NULL;
+    if (b && value_is_unset(b))
+        b = NULL;
     if (a == b)
         return true;
     if (!a || !b || a->type != b->type)

@@ -23,6 +23,7 @@ typedef struct Member Member;
 
 struct Value {
     uint8_t type; /* ValueType */
+    bool unset;   /* an empty list or map that stands for none (codec.h): equal to an absent one, no member in JSON */
     uint32_t len; /* string bytes, items, members */
     uint32_t cap;
     uint32_t at; /* where json_parse met it, as a member: the offset of its name in the text; 0: not parsed from one */
@@ -68,7 +69,12 @@ bool value_get_bool(const Value *object, const char *name, bool otherwise);
 static inline bool value_is_empty(const Value *v) { /* absent, null, "", [] or {} */
     return !v || v->type == VALUE_NULL || (v->type >= VALUE_STRING && v->len == 0);
 }
-bool value_equal(const Value *a, const Value *b); /* deep; member order does not matter; NULL equals only NULL */
+static inline bool value_is_unset(const Value *v) {
+    return v->unset && v->len == 0;
+}
+bool value_has_unset(const Value *v); /* anywhere in it */
+/* Deep; member order does not matter; NULL equals only NULL and what is unset. */
+bool value_equal(const Value *a, const Value *b);
 
 #define VALUE_FOREACH(item, array)                                                                                     \
     for (size_t _i_##item = 0;                                                                                         \

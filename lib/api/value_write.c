@@ -184,9 +184,13 @@ void value_write_json(Buf *out, const Value *v) {
         return;
     }
     buf_putc(out, '{');
+    bool first = true;
     for (size_t i = 0; i < v->len; i++) {
-        if (i)
+        if (value_is_unset(v->members[i].value))
+            continue;
+        if (!first)
             buf_putc(out, ',');
+        first = false;
         json_write_string(out, v->members[i].name, strlen(v->members[i].name));
         buf_putc(out, ':');
         value_write_json(out, v->members[i].value);
@@ -205,8 +209,11 @@ static void write_pretty(Buf *out, const Value *v, const char *indent, int depth
         return;
     bool array = v->type == VALUE_ARRAY;
     buf_putc(out, array ? '[' : '{');
+    size_t n = 0;
     for (size_t i = 0; i < v->len; i++) {
-        if (i)
+        if (!array && value_is_unset(v->members[i].value))
+            continue;
+        if (n++)
             buf_putc(out, ',');
         new_line(out, indent, depth + 1);
         if (!array) {
@@ -215,7 +222,7 @@ static void write_pretty(Buf *out, const Value *v, const char *indent, int depth
         }
         write_pretty(out, array ? v->items[i] : v->members[i].value, indent, depth + 1);
     }
-    if (v->len)
+    if (n)
         new_line(out, indent, depth);
     buf_putc(out, array ? ']' : '}');
 }
