@@ -1,7 +1,7 @@
 /* Every kind that makes no pods, through the engine and a store of its own: requests with what kube-apiserver v1.36.3
  * answered to them (tests/golden/registry/kinds.jsonl: status, causes, warnings, generation), in order, because later
- * ones change what earlier ones made. Causes are compared as sets: some of the reference's come in the order of a Go
- * map. And what the store holds for services: addresses and ports are taken once, and given back. */
+ * ones change what earlier ones made; and what hack/mutate found, of all kinds (mutations.jsonl). Causes are compared
+ * as sets: some of the reference's come in the order of a Go map. And what the store holds for services: addresses and ports are taken once, and given back. */
 #include "../../support/recorded_answers.h"
 #include "apiserver/registry/ip.h"
 #include "apiserver/registry/text_diff.h"
@@ -18,8 +18,9 @@
 
 #include <cmocka.h>
 
-#define GOLDEN LIGHTER_SOURCE_DIR "/tests/golden/registry/kinds.jsonl"
-#define GOLDEN_LEAST 150 /* lines, so that an empty file does not pass */
+#define GOLDEN LIGHTER_SOURCE_DIR "/tests/golden/registry/"
+#define KINDS_LEAST 150 /* lines, so that an empty file does not pass */
+#define MUTATIONS_LEAST 300
 
 typedef struct Fixture {
     char dir[40];
@@ -53,12 +54,19 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void recorded(void **state) {
-    Fixture *f = *state;
+static void replay(Fixture *f, const char *file, size_t least) {
     RegistryConfig config = {.store = f->store, .settings = {"10.96.0.0/16", 30000, 32767}};
     Registry *registry = registry_new(&config);
-    run_recorded(registry, GOLDEN, GOLDEN_LEAST);
+    run_recorded(registry, file, least);
     registry_free(registry);
+}
+
+static void recorded(void **state) {
+    replay(*state, GOLDEN "kinds.jsonl", KINDS_LEAST);
+}
+
+static void mutations(void **state) {
+    replay(*state, GOLDEN "mutations.jsonl", MUTATIONS_LEAST);
 }
 
 /* Services of a registry with 14 addresses and 4 node ports. */
@@ -230,6 +238,7 @@ static void diffs_have_three_lines_of_context(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(recorded),
+        TEST(mutations),
         TEST(addresses_run_out_and_come_back),
         TEST(refused_writes_give_back),
         TEST(node_ports_run_out_and_come_back),
