@@ -24,12 +24,25 @@ static int validate(Arena *arena, const Value *request, ApiError *err) {
     return api_error_invalid(err, "authentication.k8s.io", "TokenRequest", "", &errors);
 }
 
+/* The account is named by the path; the body may name it too. */
+static int check_account(RegistryCall *call, const Value *body, ApiError *err) {
+    const char *name = meta_get(body, "name"), *ns = meta_get(body, "namespace");
+    FieldErrors errors = FIELD_ERRORS_INIT(call->context.arena);
+    FieldPath meta = FIELD(NULL, "metadata"), name_at = FIELD(&meta, "name"), ns_at = FIELD(&meta, "namespace");
+    if (!str_empty(name) && !streq(name, call->request->name))
+        field_invalid_str(&errors, &name_at, name, "must match the service account name if specified");
+    else if (!str_empty(ns) && !streq_null(ns, call->request->ns))
+        field_invalid_str(&errors, &ns_at, ns, "must match the service account namespace if specified");
+    return api_error_invalid(err, "authentication.k8s.io", "TokenRequest", call->request->name, &errors);
+}
+
 static int bound_object(RegistryCall *call, const Value *ref, ServiceAccountToken *token, ApiError *err) {
     const char *kind = str_or(value_get_str(ref, "kind"), ""), *version = str_or(value_get_str(ref, "apiVersion"), "");
     const char *name = str_or(value_get_str(ref, "name"), ""), *uid = value_get_str(ref, "uid");
     bool is_pod = streq(kind, "Pod"), is_secret = streq(kind, "Secret"), is_node = streq(kind, "Node");
-    if (!streq(version, "v1") || (!is_pod && !is_secret && !is_node))
-        return api_error_bad_request(err, "cannot bind token for serviceaccount \"%s\" to type %s", call->request->name,
+    bool core = !strchr(version, '/');
+    if (!core || (!is_pod && !is_secret && !is_node))
+        return api_error_bad_request(err, "cannot bind token to object of type %s%s, Kind=%s", core ? "/" : "", version,
                                      kind);
     const char *plural = is_pod ? "pods" : is_secret ? "secrets" : "nodes";
     _cleanup_object_ Object *object = NULL;
@@ -134,6 +147,7 @@ int token_create(ApiCore *core, const ApiRequest *request, const ApiInput *input
     if (!config->token_key)
         return api_error_not_found(err, "", "serviceaccounts/token", request->name);
     int r = decode(&call, input, &body, err);
+    r = r < 0 ? r : check_account(&call, body, err);
     r = r < 0 ? r : registry_get(&call, str_or(request->ns, ""), request->name, &account, err);
     if (r < 0)
         return r;

@@ -228,7 +228,8 @@ int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **r
     DecodeInput pristine = *input;
     if (input->patched_from)
         pristine.body = value_copy(arena, input->body);
-    r = schema_decode(arena, input->schema, input->body, &unknown, &inner);
+    bool unstructured = input->strategic_patch && input->schema->go_type;
+    r = (unstructured ? schema_from_unstructured : schema_decode)(arena, input->schema, input->body, &unknown, &inner);
     if (r < 0) {
         int code = decode_error(call, &pristine, input->kind, inner.message ? inner.message : "cannot be decoded", err);
         api_error_done(&inner);

@@ -249,7 +249,7 @@ static void check_capacity(FieldErrors *errors, const Value *capacity, bool shar
         field_forbidden(
             errors, &policy_at,
             "exactly one policy can be specified, cannot specify \"validValues\" and \"validRange\" at the same time");
-    else if ((options || range) && !value_get(policy, "default"))
+    else if ((options || range) && !value_str(value_get(policy, "default")))
         field_required(errors, &default_at,
                        options ? "required when validValues is defined" : "required when validRange is defined");
     else if (options)

@@ -63,7 +63,7 @@ static void validate(StrategyContext *context, const Value *object, FieldErrors 
     char *wanted = arena_printf(context->arena, "%s.%s", version, group);
     FieldPath at = FIELD(NULL, "metadata"), name_path = FIELD(&at, "name"), spec_path = FIELD(NULL, "spec"),
               group_path = FIELD(&spec_path, "group"), version_path = FIELD(&spec_path, "version");
-    if (!streq(name, wanted))
+    if (*name && !streq(name, wanted))
         field_invalid_str(errors, &name_path, name, "must be `spec.version+\".\"+spec.group`: \"%s\"", wanted);
     if (!*group && !streq(version, "v1"))
         field_required(errors, &group_path, "only v1 may have an empty group and it better be legacy kube");

@@ -3,9 +3,12 @@
 #include "apiserver/registry/kinds.h"
 #include "base/str.h"
 
+#include <math.h>
+
 #define GROUP "flowcontrol.apiserver.k8s.io"
 #define PRECEDENCE_MAX 10000
 #define QUEUES_MAX 10000000
+#define HASH_BITS 60 /* of what deals the queues of a flow */
 #define EXEMPT "exempt"
 
 static const char *item_text(const Value *list, size_t i) {
@@ -224,6 +227,10 @@ static void check_queuing(FieldErrors *errors, const Value *queuing, const Field
     else if (hand > queues)
         field_invalid(errors, &hand_at, value_int(errors->arena, hand), "should not be greater than queues (%d)",
                       (int)queues);
+    else if (queues > 0 && ceil(log2((double)queues) * (double)hand) > HASH_BITS)
+        field_invalid(errors, &hand_at, value_int(errors->arena, hand),
+                      "required entropy bits of deckSize %d and handSize %d should not be greater than %d", (int)queues,
+                      (int)hand, HASH_BITS);
 }
 
 static void check_response(FieldErrors *errors, const Value *response, const FieldPath *path) {
@@ -277,6 +284,23 @@ static void level_validate(_unused_ StrategyContext *context, const Value *level
         check_one_of(errors, &type_at, type, TYPES);
 }
 
+static void validate_status(_unused_ StrategyContext *context, const Value *object, _unused_ const Value *old,
+                            FieldErrors *errors) {
+    const Value *conditions = value_path(object, "status", "conditions", NULL);
+    FieldPath status_at = FIELD(NULL, "status"), list_at = FIELD(&status_at, "conditions");
+    for (size_t i = 0; i < value_len(conditions); i++) {
+        const char *type = text_at(value_at(conditions, i), "type");
+        FieldPath at = FIELD_INDEX(&list_at, i), type_at = FIELD(&at, "type");
+        for (size_t j = 0; j < i; j++)
+            if (text_is(value_at(conditions, j), "type", type)) {
+                field_duplicate(errors, &type_at, value_string(errors->arena, type));
+                break;
+            }
+        if (!*type)
+            field_required(errors, &type_at, "");
+    }
+}
+
 static const Strategy ROWS[] = {
     {
         .group = GROUP,
@@ -285,6 +309,7 @@ static const Strategy ROWS[] = {
         .allow_unconditional_update = true,
         .prepare_for_create = kinds_reset_status,
         .validate = schema_validate,
+        .validate_status_update = validate_status,
     },
     {
         .group = GROUP,
@@ -293,6 +318,7 @@ static const Strategy ROWS[] = {
         .allow_unconditional_update = true,
         .prepare_for_create = kinds_reset_status,
         .validate = level_validate,
+        .validate_status_update = validate_status,
     },
 };
 const StrategyTable strategies_flowcontrol = {ROWS, ELEMENTSOF(ROWS)};

@@ -128,9 +128,12 @@ static void check_driver_name(FieldErrors *errors, const Value *object, const ch
 }
 
 static void check_volume_error(FieldErrors *errors, const Value *status, const char *member, const FieldPath *path) {
-    FieldPath at = FIELD(path, member), message_at = FIELD(&at, "message");
+    FieldPath at = FIELD(path, member), message_at = FIELD(&at, "message"), code_at = FIELD(&at, "errorCode");
     if (strlen(text_at(value_get(status, member), "message")) > ERROR_TEXT_MAX)
         field_too_long(errors, &message_at, PARAMETERS_BYTES); /* the number the reference names */
+    const Value *code = value_get(value_get(status, member), "errorCode");
+    if (value_is(code, VALUE_INT))
+        field_check_range(errors, &code_at, code->integer, 0, INT32_MAX);
 }
 
 static void attachment_validate(_unused_ StrategyContext *context, const Value *attachment, FieldErrors *errors) {

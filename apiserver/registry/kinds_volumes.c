@@ -5,7 +5,6 @@
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/pod_validate.h"
 #include "apiserver/registry/resource_names.h"
-#include "apiserver/registry/text_diff.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -379,42 +378,6 @@ static void claim_validate(_unused_ StrategyContext *context, const Value *claim
     claim_spec_validate(errors, value_get(claim, "spec"), &spec_at);
 }
 
-/* The spec as the reference's internal struct encodes: every member, in its order. */
-static Value *claim_struct(Arena *arena, const Value *spec) {
-    static const char *const MEMBERS[][2] = {{"AccessModes", "accessModes"},
-                                             {"Selector", "selector"},
-                                             {"Resources", "resources"},
-                                             {"VolumeName", "volumeName"},
-                                             {"StorageClassName", "storageClassName"},
-                                             {"VolumeMode", "volumeMode"},
-                                             {"DataSource", "dataSource"},
-                                             {"DataSourceRef", "dataSourceRef"},
-                                             {"VolumeAttributesClassName", "volumeAttributesClassName"}};
-    static const char *const REFERENCE[][2] = {
-        {"APIGroup", "apiGroup"}, {"Kind", "kind"}, {"Name", "name"}, {"Namespace", "namespace"}};
-    Value *out = value_object(arena);
-    for (size_t i = 0; i < ELEMENTSOF(MEMBERS); i++) {
-        Value *v = value_get(spec, MEMBERS[i][1]), *shown = v ? value_copy(arena, v) : value_null(arena);
-        if (streq(MEMBERS[i][0], "Resources")) {
-            Value *limits = value_get(v, "limits"), *requests = value_get(v, "requests");
-            shown = value_object(arena);
-            value_set(arena, shown, "Limits", limits ? limits : value_null(arena));
-            value_set(arena, shown, "Requests", requests ? requests : value_null(arena));
-        } else if (streq(MEMBERS[i][0], "VolumeName"))
-            shown = value_string(arena, text_at(spec, "volumeName"));
-        else if (str_has_prefix(MEMBERS[i][0], "DataSource") && value_is(v, VALUE_OBJECT)) {
-            size_t n = streq(MEMBERS[i][0], "DataSource") ? 3 : 4;
-            shown = value_object(arena);
-            for (size_t k = 0; k < n; k++) {
-                Value *member = value_get(v, REFERENCE[k][1]);
-                value_set(arena, shown, REFERENCE[k][0], member ? member : value_null(arena));
-            }
-        }
-        value_set(arena, out, MEMBERS[i][0], shown);
-    }
-    return out;
-}
-
 static void carry(Arena *arena, Value *to, const Value *from, const char *name) {
     const Value *v = value_get(from, name);
     value_set(arena, to, name, v ? value_copy(arena, v) : NULL);
@@ -451,7 +414,8 @@ static void check_claim_spec_change(FieldErrors *errors, const Value *claim, con
         field_forbidden(errors, &spec_at,
                         "spec is immutable after creation except resources.requests and volumeAttributesClassName for "
                         "bound claims\n%s",
-                        value_diff(arena, claim_struct(arena, was), claim_struct(arena, now)));
+                        internal_diff(arena, internal_value(arena, "PersistentVolumeClaimSpec", was, NULL),
+                                      internal_value(arena, "PersistentVolumeClaimSpec", now, NULL)));
 }
 
 static bool read_storage(const Value *map, Quantity *ret) {

@@ -61,7 +61,7 @@ static bool keeps_prefer_dual(const Allocation *a) {
 
 static void init_policy(Allocation *a) {
     const char *policy = SINGLE;
-    if (*policy_of(a->spec))
+    if (value_get_str(a->spec, "ipFamilyPolicy")) /* an empty one is wrong, and stays */
         return;
     if (a->old && *policy_of(a->old))
         policy = policy_of(a->old);

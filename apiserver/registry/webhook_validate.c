@@ -45,6 +45,8 @@ static void check_service_path(FieldErrors *errors, const char *url_path, const 
         field_invalid_str(errors, path, url_path, "must start with a '/'");
     const char *text = arena_strndup(errors->arena, url_path + 1, n - 1 - (n > 1 && url_path[n - 1] == '/'));
     char **steps = str_split(errors->arena, text, '/', &parts);
+    if (!parts)
+        field_invalid_str(errors, path, url_path, "segment[0] may not be empty");
     for (size_t i = 0; i < parts; i++) {
         NameMessages messages = {.arena = errors->arena};
         if (!*steps[i]) {
@@ -61,7 +63,8 @@ void webhook_client_validate(FieldErrors *errors, const Value *client, const Fie
     const Value *service = value_get(client, "service");
     const char *url = value_get_str(client, "url");
     FieldPath url_at = FIELD(path, "url"), service_at = FIELD(path, "service"), path_at = FIELD(&service_at, "path"),
-              port_at = FIELD(&service_at, "port");
+              port_at = FIELD(&service_at, "port"), name_at = FIELD(&service_at, "name"),
+              namespace_at = FIELD(&service_at, "namespace");
     int64_t port = value_get_int(service, "port", 0);
     if ((url != NULL) == value_is(service, VALUE_OBJECT)) {
         field_required(errors, path, "exactly one of url or service is required");
@@ -71,8 +74,11 @@ void webhook_client_validate(FieldErrors *errors, const Value *client, const Fie
         check_url(errors, url, &url_at);
         return;
     }
-    check_required(errors, service, "name", &service_at);
-    check_required(errors, service, "namespace", &service_at);
+    /* The reference mixes the two up: a missing name is said to be of the namespace. */
+    if (!*text_at(service, "namespace"))
+        field_required(errors, &name_at, "");
+    if (!*text_at(service, "name"))
+        field_required(errors, &namespace_at, "");
     if (port < 1 || port > 65535)
         field_invalid(errors, &port_at, value_int(errors->arena, port),
                       "port is not valid: must be between 1 and 65535, inclusive");

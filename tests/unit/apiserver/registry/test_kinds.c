@@ -1,10 +1,11 @@
 /* Every kind that makes no pods, through the engine and a store of its own: requests with what kube-apiserver v1.36.3
  * answered to them (tests/golden/registry/kinds.jsonl: status, causes, warnings, generation), in order, because later
  * ones change what earlier ones made; and what hack/mutate found, of all kinds (mutations.jsonl). Causes are compared
- * as sets: some of the reference's come in the order of a Go map. And what the store holds for services: addresses and ports are taken once, and given back. */
+ * as sets: some of the reference's come in the order of a Go map. And what the store holds for services: addresses and
+ * ports are taken once, and given back. */
 #include "../../support/recorded_answers.h"
+#include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/ip.h"
-#include "apiserver/registry/text_diff.h"
 #include "apiserver/storage/driver.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -229,9 +230,10 @@ static void diffs_have_three_lines_of_context(void **state) {
         value_append(f->arena, b, value_int(f->arena, i == 3 ? 33 : i));
     }
     value_remove_at(b, 18);
-    assert_string_equal(value_diff(f->arena, a, b), "@@ -2,7 +2,7 @@\n  0,\n  1,\n  2,\n- 3,\n+ 33,\n  4,\n  5,\n  6,\n"
-                                                    "@@ -17,6 +17,5 @@\n  15,\n  16,\n  17,\n- 18,\n  19\n ]\n");
-    assert_string_equal(value_diff(f->arena, a, a), "");
+    assert_string_equal(internal_diff(f->arena, a, b),
+                        "@@ -2,7 +2,7 @@\n  0,\n  1,\n  2,\n- 3,\n+ 33,\n  4,\n  5,\n  6,\n"
+                        "@@ -17,6 +17,5 @@\n  15,\n  16,\n  17,\n- 18,\n  19\n ]\n");
+    assert_string_equal(internal_diff(f->arena, a, a), "");
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
