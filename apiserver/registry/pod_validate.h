@@ -9,7 +9,7 @@ typedef struct PodValidation {
     const Value *spec;
     const Value *metadata; /* of the pod or the template; may be NULL */
     bool is_template;
-    /* The volumes that are as they should be, up to a NULL: pod_spec_validate's. Nothing finds the others. NULL: all. */
+    /* The volumes that are as they should be, up to a NULL: of pod_spec_validate. Nothing finds others. NULL: all. */
     const Value **volumes;
 } PodValidation;
 
