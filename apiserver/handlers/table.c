@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/str.h"
 
+#include <math.h>
+
 #define NAME_DESCRIPTION                                                                                               \
     "Name must be unique within a namespace. Is required when creating resources, although some resources may allow "  \
     "a client to request the generation of an appropriate name automatically. Name is primarily intended for "         \
@@ -60,8 +62,10 @@ static const char *since(Arena *arena, const char *timestamp, const char *otherw
 static Value *number_cell(Arena *arena, const Value *v, bool whole) {
     if (!value_is(v, VALUE_INT) && !value_is(v, VALUE_DOUBLE))
         return value_null(arena);
+    if (whole && v->type == VALUE_DOUBLE) /* what does not fit is what Go makes of it on amd64 */
+        return value_int(arena, fabs(v->number) < 0x1p63 ? (int64_t)v->number : INT64_MIN);
     if (whole)
-        return value_int(arena, v->type == VALUE_INT ? v->integer : (int64_t)v->number);
+        return value_int(arena, v->integer);
     return value_double(arena, v->type == VALUE_INT ? (double)v->integer : v->number);
 }
 

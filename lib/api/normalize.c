@@ -73,7 +73,7 @@ static const char *kind_text(const Value *v) {
 
 /* "number 1.5": a number that does not fit its field. */
 static const char *number_text(Walk *walk, const Value *v) {
-    if (v->type == VALUE_DOUBLE && v->number == (double)(int64_t)v->number && v->number > -1e15 && v->number < 1e15)
+    if (v->type == VALUE_DOUBLE && v->number > -1e15 && v->number < 1e15 && v->number == (double)(int64_t)v->number)
         return arena_printf(walk->arena, "number %.1f", v->number);
     _cleanup_buf_ Buf text = BUF_INIT(64);
     value_write_json(&text, v);
