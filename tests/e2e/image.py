@@ -2,7 +2,7 @@
 """Container images for tests, made from what Debian packages have installed on this machine.
 
   image.py build KIND OUT.tar [--tag TAG] [--page TEXT] [--add SOURCE=NAME[:MODE]]... [--entrypoint JSON] [--cmd JSON]
-                     [--user USER] [--link NAME=TARGET]...
+                     [--user USER] [--link NAME=TARGET]... [--busybox PROGRAM]
       KIND: busybox | nginx | tools (busybox, and programs that look at networks) | empty; writes a Docker archive
   image.py push ARCHIVE.tar HOST:PORT NAME:TAG
       pushes it to a registry over plain HTTP (loopback)
@@ -89,8 +89,8 @@ def add_programs(tar, programs):
 def busybox_layer(tar, args):
     for d in ("bin", "etc", "tmp", "var", "home", "root", "usr", "usr/bin"):
         add_dir(tar, d, 0o1777 if d == "tmp" else 0o755)
-    add_file(tar, "bin/busybox", source="/usr/bin/busybox", mode=0o755)
-    applets = subprocess.check_output(["/usr/bin/busybox", "--list"], text=True).split()
+    add_file(tar, "bin/busybox", source=args.busybox, mode=0o755)
+    applets = subprocess.check_output([args.busybox, "--list"], text=True).split()
     for applet in applets:
         if applet != "busybox":
             add_link(tar, "bin/" + applet, "busybox")
@@ -224,6 +224,7 @@ p.add_argument("--link", action="append", default=[], help="a symbolic link; it 
 p.add_argument("--entrypoint")
 p.add_argument("--cmd")
 p.add_argument("--user")
+p.add_argument("--busybox", default="/usr/bin/busybox", help="the static program to use")
 p.set_defaults(run=build)
 p = verbs.add_parser("push")
 p.add_argument("archive")
