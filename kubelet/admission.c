@@ -103,7 +103,8 @@ static int64_t capacity_of(PodSync *s, const Object *node, const char *resource)
     for (size_t i = 0; i < ELEMENTSOF(own); i++)
         if (streq(resource, own[i]))
             return amounts[i];
-    const Value *allocatable = value_path(object_value(node, s->arena), "status", "allocatable", NULL), *text;
+    const Value *allocatable = node ? value_path(object_value(node, s->arena), "status", "allocatable", NULL) : NULL,
+                *text;
     Quantity q;
     if (!(text = value_get(allocatable, resource)) || !value_str(text) || quantity_parse(value_str(text), &q) < 0)
         return -1;

@@ -16,6 +16,7 @@
 #define FAKE_CONTAINERS_MAX 256
 #define FAKE_SANDBOXES_MAX 64
 #define FAKE_LOG_MAX 65536
+#define FAKE_POSTED_MAX 1024
 
 typedef struct FakeContainer {
     char id[16], sandbox[16], name[64];
@@ -26,6 +27,12 @@ typedef struct FakeContainer {
     RuntimePair annotations[8];
     size_t n_annotations;
 } FakeContainer;
+
+typedef struct FakePosted {
+    struct FakeRuntime *f;
+    RuntimeEventType type;
+    char sandbox[16], container[16];
+} FakePosted;
 
 typedef struct FakeRuntime {
     Runtime base;
@@ -42,6 +49,8 @@ typedef struct FakeRuntime {
     Loop *loop;
     void (*event)(RuntimeEventType type, const char *sandbox_id, const char *container_id, void *userdata);
     void *userdata;
+    FakePosted posted[FAKE_POSTED_MAX]; /* a loop that ends does not run what was posted last */
+    size_t n_posted;
     char log[FAKE_LOG_MAX];
     /* What the test wants: */
     const char *fail_start; /* the container of that name cannot be started */
@@ -68,24 +77,17 @@ static void fake_log(FakeRuntime *f, const char *format, ...) {
     pthread_cond_broadcast(&f->changed);
 }
 
-typedef struct FakePosted {
-    FakeRuntime *f;
-    RuntimeEventType type;
-    char sandbox[16], container[16];
-} FakePosted;
-
 static void fake_event_arrived(void *userdata) {
     FakePosted *p = userdata;
     if (p->f->event)
         p->f->event(p->type, p->sandbox, p->container, p->f->userdata);
-    free(p);
 }
 
 /* Under the lock. */
 static void fake_tell(FakeRuntime *f, RuntimeEventType type, const FakeContainer *c) {
     if (!f->loop)
         return;
-    FakePosted *p = NEW0(FakePosted);
+    FakePosted *p = &f->posted[f->n_posted++ % FAKE_POSTED_MAX];
     p->f = f;
     p->type = type;
     snprintf(p->sandbox, sizeof p->sandbox, "%s", c->sandbox);
