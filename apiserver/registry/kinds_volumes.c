@@ -314,15 +314,24 @@ static void claim_drop_source(Value *spec, const Value *was) {
         value_remove(spec, "dataSource");
 }
 
+/* Sources in other namespaces are a feature that is off: kept only where there was a source already. */
+static void claim_drop_foreign_source(Value *spec, const Value *was) {
+    const Value *reference = value_get(spec, "dataSourceRef");
+    if (*text_at(reference, "namespace") && !value_get(was, "dataSourceRef"))
+        value_remove(spec, "dataSourceRef");
+}
+
 static void claim_prepare_for_create(StrategyContext *context, Value *claim) {
     Value *status = value_object(context->arena);
     value_set_str(context->arena, status, "phase", "Pending");
     value_set(context->arena, claim, "status", status);
+    claim_drop_foreign_source(value_get(claim, "spec"), NULL);
     claim_drop_source(value_get(claim, "spec"), NULL);
     claim_sync_sources(context->arena, value_ensure_object(context->arena, claim, "spec"));
 }
 
 static void claim_prepare_for_update(StrategyContext *context, Value *claim, const Value *old) {
+    claim_drop_foreign_source(value_get(claim, "spec"), value_get(old, "spec"));
     claim_drop_source(value_get(claim, "spec"), value_get(old, "spec"));
     claim_sync_sources(context->arena, value_ensure_object(context->arena, claim, "spec"));
 }

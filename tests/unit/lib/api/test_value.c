@@ -75,12 +75,34 @@ static void equality_is_deep(void **state _unused_) {
     assert_false(value_equal(a, b));
 }
 
+/* What a client sent empty is equal to what it left out, and is no member in JSON; filled, it is like any other. */
+static void unset_is_as_absent(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *a = value_object(arena), *b = value_object(arena), *list = value_array(arena);
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    value_set_str(arena, a, "x", "1");
+    value_set_str(arena, b, "x", "1");
+    value_set(arena, a, "list", list);
+    assert_false(value_equal(a, b));
+    assert_false(value_has_unset(a));
+    list->unset = true;
+    assert_true(value_has_unset(a));
+    assert_true(value_equal(a, b));
+    assert_true(value_equal(b, a));
+    assert_true(value_equal(list, NULL));
+    assert_true(value_equal(value_copy(arena, a), b));
+    value_write_json(&text, a);
+    assert_string_equal(text.data, "{\"x\":\"1\"}");
+    value_append(arena, list, value_int(arena, 1));
+    assert_false(value_has_unset(a));
+    assert_false(value_equal(a, b));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reading_accepts_absence),
-        cmocka_unit_test(members_keep_their_order),
-        cmocka_unit_test(arrays_change),
-        cmocka_unit_test(equality_is_deep),
+        cmocka_unit_test(reading_accepts_absence), cmocka_unit_test(members_keep_their_order),
+        cmocka_unit_test(arrays_change),           cmocka_unit_test(equality_is_deep),
+        cmocka_unit_test(unset_is_as_absent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
