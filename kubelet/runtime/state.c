@@ -193,8 +193,9 @@ int sandbox_load(OciRuntime *rt, const char *id, Sandbox **ret) {
     pthread_mutex_init(&s->mutex, NULL);
     const json_t *ips = json_object_get(d, "ips");
     s->ips = NEWN0(char *, json_array_size(ips) + 1);
-    for (size_t i = 0; i < json_array_size(ips); i++)
-        s->ips[i] = xstrdup(json_string_value(json_array_get(ips, i)));
+    for (size_t i = 0, n = 0; i < json_array_size(ips); i++)
+        if (json_is_string(json_array_get(ips, i)))
+            s->ips[n++] = xstrdup(json_string_value(json_array_get(ips, i)));
     s->labels = pairs_from_json(json_object_get(d, "labels"), &s->n_labels);
     s->annotations = pairs_from_json(json_object_get(d, "annotations"), &s->n_annotations);
     /* After the machine has been restarted the namespaces are gone. */

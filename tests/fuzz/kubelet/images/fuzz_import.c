@@ -10,7 +10,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    char dir[] = "/tmp/lighter-fuzz-XXXXXX", path[64];
+    char dir[] = "/dev/shm/lighter-fuzz-XXXXXX", path[64];
     int fd = memfd_create("archive", MFD_CLOEXEC);
     if (!mkdtemp(dir) || fd < 0 || write(fd, data, size) != (ssize_t)size)
         abort();
