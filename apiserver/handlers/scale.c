@@ -2,6 +2,7 @@
 #include "apiserver/handlers/verbs.h"
 #include "api/gen/schemas.h"
 #include "apiserver/registry/scale_view.h"
+#include "apiserver/registry/validate_util.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -46,7 +47,10 @@ static int decode_scale(Scaling *scaling, Value *body, Value **ret, ApiError *er
 
 static int validate_scale(Arena *arena, const Value *scale, ApiError *err) {
     FieldErrors errors = FIELD_ERRORS_INIT(arena);
-    FieldPath spec = FIELD(NULL, "spec"), at = FIELD(&spec, "replicas");
+    FieldPath spec = FIELD(NULL, "spec"), at = FIELD(&spec, "replicas"), meta = FIELD(NULL, "metadata"),
+              labels = FIELD(&meta, "labels"), annotations = FIELD(&meta, "annotations");
+    field_check_labels(&errors, &labels, value_path(scale, "metadata", "labels", NULL));
+    annotations_validate(&errors, value_path(scale, "metadata", "annotations", NULL), &annotations);
     int64_t replicas = value_get_int(value_get(scale, "spec"), "replicas", 0);
     if (replicas < 0)
         field_invalid(&errors, &at, value_int(arena, replicas), "must be greater than or equal to 0");
