@@ -67,6 +67,7 @@ static const Check checks[] = {
     {HOOK "start-service-ip-repair-controllers", ALL, NULL, FACT(SERVICE_IPS)},
     {HOOK "rbac/bootstrap-roles", ALL, NULL, FACT(ROLES)},
     {HOOK "scheduling/bootstrap-system-priority-classes", ALL, NULL, FACT(PRIORITY_CLASSES)},
+    {HOOK "priority-and-fairness-config-producer", ALL, NULL, FACT(FLOW_CONTROL)},
     {HOOK "bootstrap-controller", ALL, NULL, FACT(KUBERNETES_SERVICE)},
     {HOOK "start-kubernetes-service-cidr-controller", ALL, NULL, FACT(SERVICE_RANGE)},
     {HOOK "start-kube-aggregator-informers", ALL, NULL, FACT(SERVICES_READ)},

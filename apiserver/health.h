@@ -25,6 +25,7 @@ typedef enum HealthFact {                              /* each false until it is
                           HEALTH_TRUST_PUBLISHED,   /* what others need to believe us */
                           HEALTH_NAMESPACES,
                           HEALTH_PRIORITY_CLASSES,
+                          HEALTH_FLOW_CONTROL,
                           HEALTH_ROLES,
                           HEALTH_SERVICE_RANGE,
                           HEALTH_KUBERNETES_SERVICE,

@@ -13,6 +13,7 @@
 #include "apiserver/kubernetes_service.h"
 #include "apiserver/metrics.h"
 #include "apiserver/paths.h"
+#include "apiserver/flow_control.h"
 #include "apiserver/rbac_bootstrap.h"
 #include "apiserver/reviews.h"
 #include "apiserver/service_ip_repair.h"
@@ -508,6 +509,8 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     r = bootstrap_cluster(server->core, server->health);
     r = r < 0 ? r : rbac_bootstrap(server->core);
     health_report(server->health, HEALTH_ROLES, r == 0);
+    r = r < 0 ? r : flow_control_bootstrap(server->core);
+    health_report(server->health, HEALTH_FLOW_CONTROL, r == 0);
     if (r == 0)
         server->aggregation = aggregation_start(&aggregation);
     r = r < 0 ? r : kubernetes_service_start(server->core, &bootstrap, &server->kubernetes_service);

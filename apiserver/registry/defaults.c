@@ -108,6 +108,7 @@ typedef struct DefaultFunction {
 } DefaultFunction;
 
 static const DefaultFunction FUNCTIONS[] = {
+    {APPS "DaemonSet", default_daemon_set},
     {APPS "DaemonSetUpdateStrategy", default_daemon_set_strategy},
     {APPS "DeploymentStrategy", default_deployment_strategy},
     {APPS "StatefulSetSpec", default_stateful_set_spec},

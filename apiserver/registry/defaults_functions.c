@@ -372,6 +372,11 @@ void default_deployment_strategy(Arena *arena, Value *strategy) {
         value_set_str(arena, rolling, "maxSurge", "25%");
 }
 
+void default_daemon_set(Arena *arena, Value *set) {
+    Value *annotations = value_ensure_object(arena, value_ensure_object(arena, set, "metadata"), "annotations");
+    if_empty_str(arena, annotations, TEMPLATE_GENERATION, "0");
+}
+
 void default_daemon_set_strategy(Arena *arena, Value *strategy) {
     if_empty_str(arena, strategy, "type", "RollingUpdate");
     if (!is_str(strategy, "type", "RollingUpdate"))

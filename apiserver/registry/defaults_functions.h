@@ -18,6 +18,10 @@ void default_replication_controller(Arena *arena, Value *rc);
 void default_persistent_volume(Arena *arena, Value *pv);
 void default_persistent_volume_claim(Arena *arena, Value *pvc);
 void default_deployment_strategy(Arena *arena, Value *strategy);
+/* The generation of a daemon set's template: a field of the reference's internal type that is served as an annotation,
+ * always. */
+#define TEMPLATE_GENERATION "deprecated.daemonset.template.generation"
+void default_daemon_set(Arena *arena, Value *set);
 void default_daemon_set_strategy(Arena *arena, Value *strategy);
 void default_stateful_set_strategy(Arena *arena, Value *strategy);
 void default_stateful_set_spec(Arena *arena, Value *spec);

@@ -1,4 +1,5 @@
 /* The kinds that make pods: apps, batch, and the core group's replication controllers and pod templates. */
+#include "apiserver/registry/defaults_functions.h"
 #include "apiserver/registry/kinds.h"
 
 #include <inttypes.h>
@@ -8,7 +9,6 @@
 #include "apiserver/registry/pod_warnings.h"
 #include "apiserver/registry/validate_util.h"
 
-#define TEMPLATE_GENERATION "deprecated.daemonset.template.generation"
 #define MANY_COMPLETIONS 100000
 #define MUCH_PARALLELISM 10000
 
@@ -217,8 +217,6 @@ static void statefulset_prepare_for_update(StrategyContext *context, Value *set,
     drop_max_unavailable(set, old);
 }
 
-/* The generation of a daemon set's template: a field of the reference's internal type that is served as an annotation.
- */
 static int64_t template_generation(const Value *set) {
     int64_t n = 0;
     const char *text = value_get_str(value_path(set, "metadata", "annotations", NULL), TEMPLATE_GENERATION);

@@ -303,7 +303,8 @@ static const Column INGRESS_CLASS[] = {COLUMN_NAME, COLUMN_TEXT("Controller"), C
 static const Column POLICY[] = {COLUMN_NAME, COLUMN_TEXT("Pod-Selector"), COLUMN_AGE};
 static const Column CIDR[] = {COLUMN_NAME, COLUMN_TEXT("CIDRs"), COLUMN_AGE};
 static const Cell CIDR_CELLS[] = {NAME_CELL, {CELL_JOINED, "spec.cidrs", NULL}, AGE_CELL};
-static const Column ADDRESS[] = {COLUMN_NAME, COLUMN_TEXT("ParentRef"), COLUMN_AGE};
+/* as the reference: its rows have an age, and no column for it */
+static const Column ADDRESS[] = {COLUMN_NAME, COLUMN_TEXT("ParentRef")};
 static const Column PDB[] = {COLUMN_NAME, COLUMN_TEXT("Min Available"), COLUMN_TEXT("Max Unavailable"),
                              COLUMN_INT("Allowed Disruptions"), COLUMN_AGE};
 static const Column BINDING[] = {COLUMN_NAME,          COLUMN_TEXT("Role"),   COLUMN_AGE,

@@ -16,6 +16,7 @@ func main() {
 	golden := flag.String("golden", "", "directory of the codec fixtures")
 	internal := flag.String("internal", "", "the generated C file of internal types")
 	goTypes := flag.String("go-types", "", "the generated C file of the Go types that are hashed")
+	flowControl := flag.String("flow-control", "", "the generated C file of the bootstrap objects of flow control")
 	flag.Parse()
 	module := os.Getenv("KUBERNETES_DIR")
 	if *internal != "" {
@@ -26,8 +27,12 @@ func main() {
 		emitGoTypes(*goTypes)
 		return
 	}
+	if *flowControl != "" {
+		emitFlowControl(*flowControl)
+		return
+	}
 	if *out == "" && *golden == "" || module == "" {
-		log.Fatal("usage: KUBERNETES_DIR=module-directory api-tables -out DIR | -golden DIR | -internal FILE | -go-types FILE")
+		log.Fatal("usage: KUBERNETES_DIR=module-directory api-tables -out DIR | -golden DIR | -internal FILE | -go-types FILE | -flow-control FILE")
 	}
 	rows := readDiscovery(filepath.Join(module, "api/discovery"))
 	if *golden != "" {
