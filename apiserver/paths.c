@@ -169,7 +169,24 @@ static bool starts_path(const char *path, const char *root) {
     return strncmp(path, root, n) == 0 && (!path[n] || path[n] == '/');
 }
 
+/* The list of groups is the one document that is given to any method. */
+static bool is_read_only(const char *path) {
+    return streq(path, "/version") || streq(path, "/version/") || starts_path(path, "/api") ||
+           (str_has_prefix(path, "/apis/") && path[strlen("/apis/")]);
+}
+
+static void not_allowed(HttpRequest *http) {
+    ApiError err = {0};
+    api_error_set(&err, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+    api_error_details(&err, "", "", "", "");
+    http_reply_error(http, NULL, &err);
+    api_error_done(&err);
+}
+
 void server_paths_serve(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path) {
+    const char *method = http_method(http);
+    if (!streq(method, "GET") && !streq(method, "HEAD") && is_read_only(path))
+        return not_allowed(http);
     for (size_t i = 0; i < ELEMENTSOF(rows); i++)
         if (streq(path, rows[i].path))
             return rows[i].serve(paths, http, arena, path);

@@ -262,6 +262,13 @@ static Value *classic(Arena *arena, const Catalog *catalog, const char *path, co
                     : NULL;
 }
 
+/* Below a group of our own there is always a server that says what is missing. */
+static bool is_known_group(const Catalog *catalog, Arena *arena, const char *path) {
+    size_t n = 0;
+    char **parts = str_split(arena, path + 1, '/', &n);
+    return streq(parts[0], "api") || (n > 1 && group_entry(arena, catalog, parts[1], true));
+}
+
 void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *custom, const ApiServiceList *services,
                      const char *path, const char *server_address) {
     const Catalog *catalog = catalog_make(arena, custom, services);
@@ -286,8 +293,12 @@ void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *cu
             http_reply_value(http, &media, 200, NULL, v);
             return;
         }
-        http_reply_text(http, 404, "text/plain; charset=utf-8", "404 page not found\n");
-        return;
+        if (!is_known_group(catalog, arena, path)) {
+            http_reply_text(http, 404, "text/plain; charset=utf-8", "404 page not found\n");
+            return;
+        }
+        api_error_set(&err, 404, "NotFound", "the server could not find the requested resource");
+        api_error_details(&err, "", "", "", "");
     }
 fail:
     http_reply_error(http, NULL, &err);

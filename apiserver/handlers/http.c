@@ -63,6 +63,7 @@ Exchange *exchange_new(ApiHttp *api, HttpRequest *http, Arena *arena) {
     exchange->api = api;
     exchange->http = http_request_ref(http);
     exchange->arena = arena;
+    exchange->media = media_plain(http);
     exchange->started_ns = now_monotonic_ns();
     return exchange;
 }
@@ -180,14 +181,14 @@ void http_reply_page(HttpRequest *http, Arena *arena, const PageMedia *page, con
 
 static void reply_error_with(HttpRequest *http, const Media *media, const ApiError *err, char *const *warnings,
                              size_t n) {
-    static const Media json = {.form = MEDIA_JSON};
+    const Media json = media_plain(http);
     _cleanup_arena_ Arena *arena = arena_new(0);
     const Schema *schema = schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.Status");
     char retry[16];
     Headers headers;
     HttpBytes body;
     Value *status = api_error_to_status(arena, err);
-    media = media && media->form != MEDIA_PROTOBUF ? media : media && schema ? media : &json;
+    media = media && (media->form != MEDIA_PROTOBUF || schema) ? media : &json;
     if (encode_value(arena, media, schema, status, &body) < 0)
         encode_value(arena, media = &json, NULL, status, &body);
     common_headers(&headers, media_content_type(media, false));
@@ -288,35 +289,72 @@ static void respond(Exchange *exchange, int r, ApiResponse *response, ApiError *
         exchange_finish(exchange, code);
 }
 
-static const char *summary_hex(Arena *arena, const char *data, size_t len) {
+#define SUMMARY_BYTES 30
+
+/* What the reference shows of a body that it cannot read. */
+static const char *summary_of(Arena *arena, const char *data, size_t len) {
     _cleanup_buf_ Buf out = BUF_INIT(256);
-    hex_encode(&out, data, MIN(len, (size_t)30));
-    return arena_printf(arena, "%s%s", str_or(out.data, ""), len > 30 ? " ..." : "");
+    if (!len)
+        return "<empty>";
+    if (*data == '{')
+        buf_append(&out, data, MIN(len, (size_t)SUMMARY_BYTES));
+    else
+        hex_encode(&out, data, MIN(len, (size_t)SUMMARY_BYTES));
+    return arena_printf(arena, "%.*s%s", (int)out.len, out.data, len > SUMMARY_BYTES ? " ..." : "");
 }
 
-static int unreadable_patch(Exchange *exchange, ApiError *err) {
-    if (exchange->request.options.patch_type != PATCH_APPLY)
-        return -EINVAL;
-    char *message = arena_strdup(exchange->arena, str_or(err->message, ""));
-    api_error_done(err);
-    return api_error_bad_request(err, "error decoding YAML: error converting YAML to JSON: %s", message);
+/* Whom the reference's decoders of patches blame depends on the patch, and on whether fields are looked at. */
+static int unreadable_patch(Exchange *exchange, const char *message, ApiError *err) {
+    const ApiOptions *options = &exchange->request.options;
+    bool plain = field_validation_of(options->field_validation) == FIELD_VALIDATION_IGNORE;
+    const char *prefix = options->patch_type == PATCH_APPLY ? "error decoding YAML: error converting YAML to JSON: "
+                         : plain || options->patch_type == PATCH_STRATEGIC ? ""
+                                                                           : "error decoding patch: ";
+    return api_error_bad_request(err, "%s%s", prefix, message);
 }
 
 /* What a decoder says of a body that is no object at all. */
-static int unreadable(Exchange *exchange, ApiError *err) {
+static int unreadable(Exchange *exchange, MediaForm form, ApiError *err) {
+    static const char *const prefixes[] = {[MEDIA_JSON] = "couldn't get version/kind; json parse error: ",
+                                           [MEDIA_YAML] = "",
+                                           [MEDIA_PROTOBUF] = ""};
     if (err->code != 400)
         return -EINVAL;
-    if (exchange->request.verb == API_PATCH)
-        return unreadable_patch(exchange, err);
     size_t len;
+    ApiVerb verb = exchange->request.verb;
     const char *data = http_body(exchange->http, &len), *kind = exchange->request.resource->kind;
     char *message = err->message ? arena_strdup(exchange->arena, err->message) : (char *)"";
-    const char *what = "couldn't get version/kind; json parse error";
     api_error_done(err);
-    if (exchange->request.verb == API_DELETE || exchange->request.verb == API_DELETE_COLLECTION)
-        return api_error_bad_request(err, "%s: %s", what, message);
-    return api_error_bad_request(err, "the object provided is unrecognized (must be of type %s): %s: %s (%s)", kind,
-                                 what, message, summary_hex(exchange->arena, data, len));
+    if (verb == API_PATCH)
+        return unreadable_patch(exchange, message, err);
+    if (verb == API_DELETE || verb == API_DELETE_COLLECTION)
+        return api_error_bad_request(err, "%s%s", prefixes[form], message);
+    return api_error_bad_request(err, "the object provided is unrecognized (must be of type %s): %s%s (%s)", kind,
+                                 prefixes[form], message, summary_of(exchange->arena, data, len));
+}
+
+/* Go's decoder takes null for an object without members, and no other value. */
+static int check_object(Exchange *exchange, Value **body, ApiError *err) {
+    ApiVerb verb = exchange->request.verb;
+    PatchType type = exchange->request.options.patch_type;
+    bool patch = verb == API_PATCH;
+    if (patch && (type == PATCH_JSON || type == PATCH_MERGE))
+        return 0; /* theirs to say */
+    if (!*body || (*body)->type == VALUE_NULL)
+        *body = value_object(exchange->arena);
+    if ((*body)->type == VALUE_OBJECT || (patch && type == PATCH_STRATEGIC))
+        return 0;
+    const char *what = value_json_kind(*body);
+    if (patch)
+        return api_error_bad_request(err,
+                                     "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot "
+                                     "unmarshal %s into Go value of type map[string]interface {}",
+                                     what);
+    api_error_bad_request(err,
+                          "json: cannot unmarshal %s into Go value of type struct { APIVersion string "
+                          "\"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }",
+                          what);
+    return unreadable(exchange, MEDIA_JSON, err);
 }
 
 static void set_option(Arena *arena, Value *options, const Query *query, const char *name) {
@@ -350,8 +388,7 @@ static int delete_body(Exchange *exchange, Value *body, Value **ret, ApiError *e
         int r = schema ? schema_normalize(arena, schema, body, NULL, err) : 0;
         if (r < 0)
             return r;
-        if (value_get(body, "dryRun"))
-            exchange->request.options.dry_run = value_len(value_get(body, "dryRun")) > 0;
+        exchange->request.options.dry_run = value_len(value_get(body, "dryRun")) > 0; /* not the query's */
         *ret = body;
         return 0;
     }
@@ -364,6 +401,7 @@ static int delete_body(Exchange *exchange, Value *body, Value **ret, ApiError *e
 
 static int read_body(Exchange *exchange, DuplicateFields *duplicates, ApiError *err) {
     ApiRequest *request = &exchange->request;
+    MediaForm form = MEDIA_JSON;
     Value *body = NULL;
     int r = 0;
     if (request->verb == API_PATCH) {
@@ -372,13 +410,15 @@ static int read_body(Exchange *exchange, DuplicateFields *duplicates, ApiError *
         if (r < 0)
             return r;
     }
-    r = body_decode(exchange->arena, exchange->http, &body, duplicates, err);
-    if (r < 0)
-        return unreadable(exchange, err);
-    if (request->verb == API_DELETE || request->verb == API_DELETE_COLLECTION)
+    bool deletes = request->verb == API_DELETE || request->verb == API_DELETE_COLLECTION;
+    size_t len;
+    (void)http_body(exchange->http, &len);
+    if (!deletes || len) {
+        r = body_decode(exchange->arena, exchange->http, &form, &body, duplicates, err);
+        r = r < 0 ? unreadable(exchange, form, err) : check_object(exchange, &body, err);
+    }
+    if (r == 0 && deletes)
         r = delete_body(exchange, body, &body, err);
-    else if (!body)
-        body = value_object(exchange->arena);
     request->body = body;
     return r;
 }
@@ -432,18 +472,18 @@ static void run_on_pool(Exchange *exchange, void (*fn)(void *userdata)) {
     fail(exchange, &err);
 }
 
-/* A group and version without a built-in resource: the paths below it exist only while a definition makes them. */
-static bool is_unknown_version(const Route *route) {
+/* A group without a built-in resource: the paths below it exist only while a definition makes them. */
+static bool is_unknown_group(const Route *route) {
     const Resource *row;
     for (size_t i = 0; (row = resource_builtin(i)); i++)
-        if (streq(row->group, route->group) && streq(row->version, route->version))
+        if (streq(row->group, route->group))
             return false;
     return true;
 }
 
 static void not_found(Exchange *exchange) {
     ApiError err = {0};
-    if (is_unknown_version(&exchange->route)) {
+    if (is_unknown_group(&exchange->route)) {
         http_reply_text(exchange->http, 404, "text/plain; charset=utf-8", "404 page not found\n");
         exchange_finish(exchange, 404);
         return;

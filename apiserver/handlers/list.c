@@ -25,29 +25,34 @@ static void validate_list_match(const ApiOptions *o, const char *match, bool bad
         field_forbidden(errors, &at, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
 }
 
+static void validate_watch(const ApiOptions *o, const char *match, FieldErrors *errors) {
+    static const char *const only[] = {"NotOlderThan", NULL};
+    FieldPath at = FIELD(NULL, "resourceVersionMatch");
+    if (o->send_initial_events_set && !streq(match, *only))
+        field_forbidden(errors, &at, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+    if (!*match)
+        return;
+    if (!o->send_initial_events_set)
+        field_forbidden(errors, &at,
+                        "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    if (!streq(match, *only))
+        field_not_supported(errors, &at, value_string(errors->arena, match), only);
+    if (!str_empty(o->continue_token))
+        field_forbidden(errors, &at, "resourceVersionMatch is forbidden when continue is provided");
+}
+
 /* ValidateListOptions of k8s.io/apimachinery/pkg/apis/meta/internalversion/validation. */
 static void validate_match(const ApiRequest *request, bool watch, FieldErrors *errors) {
     const ApiOptions *o = &request->options;
     const char *match = o->resource_version_match;
-    FieldPath at = FIELD(NULL, "resourceVersionMatch"), initial = FIELD(NULL, "sendInitialEvents");
+    FieldPath initial = FIELD(NULL, "sendInitialEvents");
     bool bad = match && *match && !str_in(match, matches);
-    if (o->send_initial_events_set && watch) {
-        if (str_empty(match))
-            field_forbidden(errors, &at, "resourceVersionMatch is required when sendInitialEvents is set");
-        else if (!streq(match, "NotOlderThan"))
-            field_not_supported(errors, &at, value_string(errors->arena, match),
-                                (const char *const[]){"NotOlderThan", NULL});
-        if (o->send_initial_events && !o->allow_watch_bookmarks)
-            field_forbidden(errors, &initial, "sendInitialEvents requires allowWatchBookmarks");
-        return;
-    }
-    if (!watch && !str_empty(match))
+    if (watch)
+        return validate_watch(o, str_or(match, ""), errors);
+    if (!str_empty(match))
         validate_list_match(o, match, bad, errors);
-    if (!watch && o->send_initial_events_set)
+    if (o->send_initial_events_set)
         field_forbidden(errors, &initial, "sendInitialEvents is forbidden for list");
-    if (watch && !str_empty(match))
-        field_forbidden(errors, &at,
-                        "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
 }
 
 static bool names_fields_plainly(const Resource *resource) {
@@ -70,11 +75,12 @@ static int read_revision(const ApiRequest *request, ListParameters *p, ApiError 
     const char *text = request->options.resource_version;
     if (str_empty(text))
         return 0;
+    bool watch = request->verb == API_WATCH;
     if (str_to_uint64(text, &p->revision) < 0)
-        return api_error_bad_request(err,
-                                     "invalid resource version: resourceVersion: Invalid value: \"%s\": "
-                                     "strconv.ParseUint: parsing \"%s\": invalid syntax",
-                                     text, text);
+        return api_error_set(err, watch ? 500 : 400, watch ? "" : "BadRequest",
+                             "%sresourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": invalid "
+                             "syntax",
+                             watch ? "" : "invalid resource version: ", text, text);
     p->revision_set = true;
     return 0;
 }

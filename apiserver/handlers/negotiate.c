@@ -130,6 +130,10 @@ int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query
                                 : MEDIA_TYPES);
 }
 
+Media media_plain(const HttpRequest *request) {
+    return (Media){.form = MEDIA_JSON, .pretty = is_browser(request)};
+}
+
 const char *media_content_type(const Media *media, bool stream) {
     switch (media->form) {
     case MEDIA_YAML:
@@ -238,17 +242,14 @@ static int decode_protobuf(Arena *arena, const char *data, size_t len, Value **r
     return 0;
 }
 
-int body_decode(Arena *arena, const HttpRequest *request, Value **ret, DuplicateFields *duplicates, ApiError *err) {
+int body_decode(Arena *arena, const HttpRequest *request, MediaForm *ret_form, Value **ret, DuplicateFields *duplicates,
+                ApiError *err) {
     size_t len = 0;
     const char *data = http_body(request, &len), *header = http_header(request, "content-type");
     const char *type = str_empty(header) ? "application/json" : bare_type(arena, header);
     MediaForm form;
     char *message = NULL;
     int r;
-    if (len == 0) {
-        *ret = NULL;
-        return 0;
-    }
     if (str_has_suffix(type, "-patch+yaml"))
         form = MEDIA_YAML;
     else if (str_has_suffix(type, "+json"))
@@ -257,6 +258,7 @@ int body_decode(Arena *arena, const HttpRequest *request, Value **ret, Duplicate
         return api_error_set(
             err, 415, "UnsupportedMediaType",
             "the body of the request was in an unknown format - accepted media types include: " MEDIA_TYPES);
+    *ret_form = form;
     if (form == MEDIA_PROTOBUF)
         return decode_protobuf(arena, data, len, ret, err);
     r = form == MEDIA_JSON ? json_parse(arena, data, len, ret, duplicates, &message)
@@ -286,8 +288,11 @@ int patch_type_read(const HttpRequest *request, const Resource *resource, PatchT
             *ret = types[i].patch;
             return 0;
         }
-    return api_error_set(err, 415, "UnsupportedMediaType",
-                         "the body of the request was in an unknown format - accepted media types include: "
-                         "application/json-patch+json, application/merge-patch+json, %sapplication/apply-patch+yaml",
-                         resource->custom ? "" : "application/strategic-merge-patch+json, ");
+    if (resource->custom)
+        return api_error_set(err, 415, "UnsupportedMediaType",
+                             "the body of the request was in an unknown format - accepted media types include: "
+                             "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
+    int r = api_error_set(err, 415, "UnsupportedMediaType", "415: Unsupported Media Type");
+    api_error_details(err, "", "", "", ""); /* as the reference's router, which knows the four types */
+    return r;
 }

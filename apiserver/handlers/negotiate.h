@@ -23,6 +23,8 @@ enum {
 /* `endpoint`: of the flags above, what the path offers. -EPROTONOSUPPORT with the 406 Status. */
 int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query, unsigned endpoint, Media *ret,
                     ApiError *err);
+/* Of errors on paths where nothing was negotiated: JSON, spread out for who reads it with the eyes. */
+Media media_plain(const HttpRequest *request);
 const char *media_content_type(const Media *media, bool stream);
 
 /* The Accept header picks aggregated discovery (apidiscovery.k8s.io/v2): true. */
@@ -42,6 +44,8 @@ int media_negotiate_page(Arena *arena, const HttpRequest *request, const char *k
 int media_choose(const HttpRequest *request, const char *const *types);
 
 /* Decodes a body by its Content-Type (application/json when there is none). `kind_schema` finds the schema of a
- * protobuf body from its own kind. 400, 415 in the reference's words. *ret NULL for an empty body. */
-int body_decode(Arena *arena, const HttpRequest *request, Value **ret, DuplicateFields *duplicates, ApiError *err);
+ * protobuf body from its own kind. 400, 415 in the reference's words. An
+ * empty body is one too: of no JSON, or YAML's null. */
+int body_decode(Arena *arena, const HttpRequest *request, MediaForm *ret_form, Value **ret, DuplicateFields *duplicates,
+                ApiError *err);
 int patch_type_read(const HttpRequest *request, const Resource *resource, PatchType *ret, ApiError *err);

@@ -5,23 +5,36 @@
 #include <errno.h>
 
 static int bad_merge_patch(const Value *patch, ApiError *err) {
-    static const char *const names[] = {[VALUE_BOOL] = "bool",
-                                        [VALUE_INT] = "number",
-                                        [VALUE_DOUBLE] = "number",
-                                        [VALUE_STRING] = "string",
-                                        [VALUE_ARRAY] = "array"};
     if (!patch || patch->type == VALUE_NULL)
         return api_error_bad_request(err, "Invalid JSON Patch");
     return api_error_bad_request(
         err, "error decoding patch: json: cannot unmarshal %s into Go value of type map[string]interface {}",
-        names[patch->type]);
+        value_json_kind(patch));
+}
+
+/* Looking at fields means decoding the operations first, into a type of the handler's. */
+static int check_operations(const ApiRequest *request, ApiError *err) {
+    const Value *operation, *patch = request->body;
+    if (field_validation_of(request->options.field_validation) == FIELD_VALIDATION_IGNORE || !patch ||
+        patch->type == VALUE_NULL)
+        return 0;
+    const Value *wrong = patch->type == VALUE_ARRAY ? NULL : patch;
+    const char *type = wrong ? "[]handlers.jsonPatchOp" : "handlers.jsonPatchOp";
+    VALUE_FOREACH (operation, patch)
+        if (!wrong && operation->type != VALUE_OBJECT && operation->type != VALUE_NULL)
+            wrong = operation;
+    return wrong ? api_error_bad_request(err, "error decoding patch: json: cannot unmarshal %s into Go value of type %s",
+                                         value_json_kind(wrong), type)
+                 : 0;
 }
 
 int patch_apply(const ApiRequest *request, const Schema *schema, const Value *original, Value **ret, ApiError *err) {
     Arena *arena = request->arena;
+    int r;
     switch (request->options.patch_type) {
     case PATCH_JSON:
-        return json_patch_apply(arena, original, request->body, ret, err);
+        r = check_operations(request, err);
+        return r < 0 ? r : json_patch_apply(arena, original, request->body, ret, err);
     case PATCH_MERGE:
         if (!value_is(request->body, VALUE_OBJECT))
             return bad_merge_patch(request->body, err);

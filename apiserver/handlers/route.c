@@ -109,7 +109,7 @@ static bool is_method_ok(const char *method, const Route *route) {
 
 void route_resolve(Route *ret, const char *method, const Resource *resource) {
     ret->resource = resource;
-    if (!ret->resource || (ret->resource->namespaced ? false : ret->ns != NULL) ||
+    if (!ret->resource || (ret->resource->namespaced ? ret->name && !ret->ns : ret->ns != NULL) ||
         (ret->subresource && !resource_subresource(ret->resource, ret->subresource)) ||
         (*ret->rest && ret->subresource && !streq(ret->subresource, "proxy"))) {
         ret->resource = NULL;

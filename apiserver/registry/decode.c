@@ -133,6 +133,12 @@ static int check_custom_kind(RegistryCall *call, const DecodeInput *input, const
     return api_error_invalid(err, input->group, kind, str_or(meta_get(input->body, "name"), ""), &errors);
 }
 
+/* The Go type of the kind inside the reference: of the package that is named after the group. */
+static const char *internal_type(Arena *arena, const DecodeInput *input) {
+    const char *group = *input->group && !streq(input->group, "events.k8s.io") ? input->group : "core";
+    return arena_printf(arena, "%.*s.%s", (int)strcspn(group, "."), group, input->kind);
+}
+
 /* Absent kind and apiVersion are the expected ones, as the reference's decoder takes its default from the route. */
 static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *err) {
     Arena *arena = call->context.arena;
@@ -159,7 +165,7 @@ static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *er
         api_error_done(&inner);
         return patched_error(input, arena, input->body, why, err);
     }
-    if (!resource_find_kind(group, only_version, kind) && !streq(kind, input->kind))
+    if (!named)
         return api_error_bad_request(err,
                                      "%s in version \"%s\" cannot be handled as a %s: no kind \"%s\" is registered for "
                                      "version \"%s\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
@@ -169,8 +175,8 @@ static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *er
             err, "the API version in the data (%s) does not match the expected API version (%s)", version, want);
     return api_error_bad_request(
         err, "%s in version \"%s\" cannot be handled as a %s: converting (%s) to (%s): unknown conversion", kind,
-        only_version, input->kind, str_or(resource_find_kind(group, only_version, kind)->schema->go_type, kind),
-        str_or(input->schema->go_type, input->kind));
+        only_version, input->kind, str_or(named->schema->go_type, kind),
+        internal_type(arena, input));
 }
 
 static void list_strict(Buf *text, const char *what) {

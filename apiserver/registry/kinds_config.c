@@ -103,15 +103,10 @@ static void check_docker_config(FieldErrors *errors, const Value *data, const ch
         field_invalid_str(errors, &at, "<secret contents redacted>", "%s", str_or(message, "invalid JSON"));
         return;
     }
-    static const char *const GO_NAMES[] = {[VALUE_BOOL] = "bool",
-                                           [VALUE_INT] = "number",
-                                           [VALUE_DOUBLE] = "number",
-                                           [VALUE_STRING] = "string",
-                                           [VALUE_ARRAY] = "array"};
     if (parsed->type != VALUE_OBJECT && parsed->type != VALUE_NULL)
         field_invalid_str(errors, &at, "<secret contents redacted>",
                           "json: cannot unmarshal %s into Go value of type map[string]interface {}",
-                          GO_NAMES[parsed->type]);
+                          value_json_kind(parsed));
 }
 
 static void check_secret_type(FieldErrors *errors, const Value *secret, const Value *data) {

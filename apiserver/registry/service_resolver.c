@@ -135,7 +135,7 @@ int service_resolve_pod(Store *store, const char *ns, const char *name, const ch
     bool by_number = str_to_int64(port, &number) == 0;
     int r = store_get(store, resource_find("", "v1", "services"), ns, name, &object);
     if (r < 0)
-        return r == -ENOENT ? api_error_not_found(err, "", by_number ? "services" : "endpoints", name)
+        return r == -ENOENT ? api_error_not_found(err, "", "services", name)
                             : api_error_from_errno(err, r, "reading the service");
     const Value *service = object_value(object, arena);
     const Value *found = by_number ? find_port(value_path(service, "spec", "ports", NULL), number) : NULL;

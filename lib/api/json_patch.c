@@ -295,15 +295,14 @@ static int apply_one(Patcher *patcher, const Value *op) {
 }
 
 static int check_shape(const Value *patch, ApiError *err) {
-    static const char *const names[] = {"null", "bool", "number", "number", "string", "array", "object"};
     if (!value_is(patch, VALUE_ARRAY) && !value_is(patch, VALUE_NULL))
         return api_error_bad_request(err, "json: cannot unmarshal %s into Go value of type jsonpatch.Patch",
-                                     names[patch->type]);
+                                     value_json_kind(patch));
     const Value *op;
     VALUE_FOREACH (op, patch)
         if (!value_is(op, VALUE_OBJECT) && !value_is(op, VALUE_NULL))
             return api_error_bad_request(err, "json: cannot unmarshal %s into Go value of type jsonpatch.Operation",
-                                         names[op->type]);
+                                         value_json_kind(op));
     if (value_len(patch) > JSON_PATCH_OPERATIONS_MAX)
         return api_error_set(err, 413, "RequestEntityTooLarge",
                              "Request entity too large: The allowed maximum operations in a JSON patch is %d, got %zu",

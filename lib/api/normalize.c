@@ -66,11 +66,6 @@ static char *type_error_text(Walk *walk, const Frame *frame, const char *what, c
                         go_name(inside->owner), path.data ? path.data : "", go_type);
 }
 
-static const char *kind_text(const Value *v) {
-    static const char *const names[] = {"null", "bool", "number", "number", "string", "array", "object"};
-    return names[v->type];
-}
-
 /* "number 1.5": a number that does not fit its field. */
 static const char *number_text(Walk *walk, const Value *v) {
     if (v->type == VALUE_DOUBLE && v->number > -1e15 && v->number < 1e15 && v->number == (double)(int64_t)v->number)
@@ -152,7 +147,7 @@ static int walk_int(Walk *walk, const Frame *frame, const Schema *schema, Value 
     if (v->type == VALUE_INT && (schema->type == SCHEMA_INT64 || (v->integer >= INT32_MIN && v->integer <= INT32_MAX)))
         return 0;
     bool number = v->type == VALUE_INT || v->type == VALUE_DOUBLE;
-    type_error(walk, frame, number ? number_text(walk, v) : kind_text(v), schema);
+    type_error(walk, frame, number ? number_text(walk, v) : value_json_kind(v), schema);
     return 0;
 }
 
@@ -160,7 +155,7 @@ static int walk_int_or_string(Walk *walk, const Frame *frame, Value *v) {
     if (v->type == VALUE_STRING || (v->type == VALUE_INT && v->integer >= INT32_MIN && v->integer <= INT32_MAX))
         return 0;
     bool number = v->type == VALUE_INT || v->type == VALUE_DOUBLE;
-    return refuse(walk, type_error_text(walk, frame, number ? number_text(walk, v) : kind_text(v), "int32"));
+    return refuse(walk, type_error_text(walk, frame, number ? number_text(walk, v) : value_json_kind(v), "int32"));
 }
 
 static int walk_quantity(Walk *walk, Value *v) {
@@ -178,7 +173,7 @@ static int walk_quantity(Walk *walk, Value *v) {
     } else if (v->type == VALUE_INT || v->type == VALUE_DOUBLE)
         text = number_text(walk, v) + strlen("number ");
     else
-        text = kind_text(v);
+        text = value_json_kind(v);
     Quantity q;
     if (quantity_parse(text, &q) < 0)
         return refuse(walk, quantity_parse_message(text));
@@ -192,7 +187,7 @@ static int walk_quantity(Walk *walk, Value *v) {
 /* *v becomes NULL for the zero time. */
 static int walk_time(Walk *walk, const Frame *frame, bool micro, Value **v) {
     if ((*v)->type != VALUE_STRING)
-        return refuse(walk, type_error_text(walk, frame, kind_text(*v), "string"));
+        return refuse(walk, type_error_text(walk, frame, value_json_kind(*v), "string"));
     if (time_text_is_canonical((*v)->string, (*v)->len, micro))
         return 0;
     TimePoint t;
@@ -213,7 +208,7 @@ static int walk_time(Walk *walk, const Frame *frame, bool micro, Value **v) {
 static int walk_duration(Walk *walk, const Frame *frame, Value *v) {
     int64_t ns;
     if (v->type != VALUE_STRING)
-        return refuse(walk, type_error_text(walk, frame, kind_text(v), "string"));
+        return refuse(walk, type_error_text(walk, frame, value_json_kind(v), "string"));
     if (duration_parse(v->string, &ns) < 0)
         return refuse(walk, arena_printf(walk->arena, "time: invalid duration \"%s\"", v->string));
     return 0;
@@ -237,13 +232,13 @@ static int walk_bytes(Walk *walk, const Frame *frame, const Schema *schema, Valu
             else if (item->type == VALUE_INT || item->type == VALUE_DOUBLE)
                 type_error(walk, frame, number_text(walk, item), &byte);
             else if (item->type != VALUE_NULL)
-                type_error(walk, frame, kind_text(item), &byte);
+                type_error(walk, frame, value_json_kind(item), &byte);
         }
         set_base64(walk, v, data, v->len);
         return 0;
     }
     if (v->type != VALUE_STRING) {
-        type_error(walk, frame, kind_text(v), schema);
+        type_error(walk, frame, value_json_kind(v), schema);
         return 0;
     }
     size_t n, at;
@@ -316,7 +311,7 @@ static void sort_members(Arena *arena, Value *v) {
 static int walk_map(Walk *walk, const Frame *frame, const Schema *schema, Value *v) {
     if (v->type != VALUE_OBJECT) {
         if (schema->go_type)
-            type_error(walk, frame, kind_text(v), schema);
+            type_error(walk, frame, value_json_kind(v), schema);
         return 0;
     }
     const Schema *element = schema->element;
@@ -338,7 +333,7 @@ static int walk_map(Walk *walk, const Frame *frame, const Schema *schema, Value 
 static int walk_list(Walk *walk, const Frame *frame, const Schema *schema, Value *v) {
     if (v->type != VALUE_ARRAY) {
         if (schema->go_type)
-            type_error(walk, frame, kind_text(v), schema);
+            type_error(walk, frame, value_json_kind(v), schema);
         return 0;
     }
     const Schema *element = schema->element;
@@ -425,7 +420,7 @@ static const SchemaField *find_field(const Schema *schema, const char *name, siz
 
 static int walk_struct(Walk *walk, const Frame *frame, const Schema *schema, Value *v) {
     if (v->type != VALUE_OBJECT) {
-        type_error(walk, frame, kind_text(v), schema);
+        type_error(walk, frame, value_json_kind(v), schema);
         return 0;
     }
     Value *on_stack[SLOTS_ON_STACK], **slots = on_stack;
@@ -499,15 +494,15 @@ static int walk_value(Walk *walk, const Frame *frame, const Schema *schema, Valu
     switch (schema->type) {
     case SCHEMA_STRING:
         if (v->type != VALUE_STRING)
-            type_error(walk, frame, kind_text(v), schema);
+            type_error(walk, frame, value_json_kind(v), schema);
         return 0;
     case SCHEMA_BOOL:
         if (v->type != VALUE_BOOL)
-            type_error(walk, frame, kind_text(v), schema);
+            type_error(walk, frame, value_json_kind(v), schema);
         return 0;
     case SCHEMA_DOUBLE:
         if (v->type != VALUE_INT && v->type != VALUE_DOUBLE)
-            type_error(walk, frame, kind_text(v), schema);
+            type_error(walk, frame, value_json_kind(v), schema);
         return 0;
     case SCHEMA_INT32:
     case SCHEMA_INT64:

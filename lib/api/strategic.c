@@ -781,11 +781,9 @@ int strategic_merge_apply(Arena *arena, const Schema *schema, const Value *origi
                           ApiError *err) {
     if (!schema || !schema->go_type)
         return api_error_bad_request(err, "strategic merge patch format is not supported");
-    if (!value_is(patch, VALUE_OBJECT)) {
-        static const char *const names[] = {"null", "bool", "number", "number", "string", "array"};
+    if (!value_is(patch, VALUE_OBJECT))
         return api_error_bad_request(err, "json: cannot unmarshal %s into Go value of type map[string]interface {}",
-                                     names[patch ? patch->type : VALUE_NULL]);
-    }
+                                     value_json_kind(patch));
     Merge m = {.arena = arena, .err = err};
     Value *copy = original ? value_copy(arena, original) : value_object(arena);
     Value *merged = merge_map(&m, copy, value_copy(arena, patch), schema);

@@ -4,6 +4,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+const char *value_json_kind(const Value *v) {
+    static const char *const names[] = {[VALUE_NULL] = "null",     [VALUE_BOOL] = "bool",     [VALUE_INT] = "number",
+                                        [VALUE_DOUBLE] = "number", [VALUE_STRING] = "string", [VALUE_ARRAY] = "array",
+                                        [VALUE_OBJECT] = "object"};
+    return names[v ? v->type : VALUE_NULL];
+}
+
 static Value *value_make(Arena *arena, ValueType type) {
     Value *v = arena_alloc(arena, sizeof(Value));
     *v = (Value){.type = (uint8_t)type};

@@ -66,6 +66,8 @@ const char *value_str(const Value *v);                            /* NULL when n
 const char *value_get_str(const Value *object, const char *name); /* NULL when absent or not a string */
 int64_t value_get_int(const Value *object, const char *name, int64_t otherwise);
 bool value_get_bool(const Value *object, const char *name, bool otherwise);
+/* What Go's JSON calls it: "null", "bool", "number", "string", "array" or "object". NULL is null. */
+const char *value_json_kind(const Value *v);
 static inline bool value_is_empty(const Value *v) { /* absent, null, "", [] or {} */
     return !v || v->type == VALUE_NULL || (v->type >= VALUE_STRING && v->len == 0);
 }
