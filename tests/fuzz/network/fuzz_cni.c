@@ -9,16 +9,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static char root[] = "/dev/shm/lighter-fuzz-XXXXXX";
+
+static void remove_dir(void) {
+    fs_remove_tree(root);
+}
+
 static const CniNetwork *network_of_this_run(void) {
     static CniNetwork network;
     if (network.bin_dir)
         return &network;
-    char dir[] = "/dev/shm/lighter-fuzz-XXXXXX";
-    if (!mkdtemp(dir))
+    if (!mkdtemp(root) || atexit(remove_dir) != 0)
         abort();
-    network = (CniNetwork){.bin_dir = xasprintf("%s/bin", dir),
-                           .conf_dir = xasprintf("%s/conf", dir),
-                           .cache_dir = xasprintf("%s/cache", dir)};
+    network = (CniNetwork){.bin_dir = xasprintf("%s/bin", root),
+                           .conf_dir = xasprintf("%s/conf", root),
+                           .cache_dir = xasprintf("%s/cache", root)};
     _cleanup_free_ char *plugin = xasprintf("%s/echo", network.bin_dir);
     if (fs_mkdir_p(network.bin_dir, 0700) < 0 || fs_mkdir_p(network.conf_dir, 0700) < 0 ||
         fs_mkdir_p(network.cache_dir, 0700) < 0 || symlink("/bin/cat", plugin) < 0)

@@ -18,13 +18,18 @@ static void put(const OciRuntime *rt, const char *name, const void *data, size_t
         abort();
 }
 
+static char dir[] = "/dev/shm/lighter-fuzz-XXXXXX";
+
+static void remove_dir(void) {
+    fs_remove_tree(dir);
+}
+
 static OciRuntime *runtime_of_this_run(void) {
     static OciRuntime *rt;
     if (rt)
         return rt;
     static const char *const dirs[] = {"sandboxes/" ID, "containers/" ID, "exits"};
-    char dir[] = "/dev/shm/lighter-fuzz-XXXXXX";
-    if (!mkdtemp(dir))
+    if (!mkdtemp(dir) || atexit(remove_dir) != 0)
         abort();
     rt = NEW0(OciRuntime);
     rt->root = xstrdup(dir);
