@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #define MANAGED_LABEL "kube-aggregator.kubernetes.io/automanaged"
@@ -123,26 +124,39 @@ static bool register_one(Aggregation *aggregation, Arena *arena, const Value *co
     return execute(aggregation, arena, API_UPDATE, name, v) == 0;
 }
 
+typedef struct Registration { /* of our own groups and versions */
+    Aggregation *aggregation;
+    const Value *const *services;
+    atomic_bool wrote, lacks;
+} Registration;
+
+static int register_row(size_t index, void *userdata) {
+    Registration *all = userdata;
+    const Resource *row = resource_builtin(index), *last = index ? resource_builtin(index - 1) : NULL;
+    int64_t group_priority, version_priority;
+    if ((last && streq(last->group, row->group) && streq(last->version, row->version)) ||
+        !api_service_builtin_priority(row->group, row->version, &group_priority, &version_priority))
+        return 0;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    char *name = arena_printf(arena, "%s.%s", row->version, row->group);
+    Value *spec = desired_spec(arena, row->group, row->version, group_priority, version_priority);
+    bool wrote = register_one(all->aggregation, arena, all->services, name, spec, "onstart");
+    if (wrote)
+        all->wrote = true;
+    else if (!find_named(all->services, name))
+        all->lacks = true;
+    return 0;
+}
+
 /* *ret_all: there is one for each of our groups and versions. */
-static bool register_builtin(Aggregation *aggregation, Arena *arena, const Value *const *services, bool *ret_all) {
-    const Resource *row;
-    const char *last = "";
-    bool wrote = false;
-    *ret_all = true;
-    for (size_t i = 0; (row = resource_builtin(i)); i++) {
-        char *name = arena_printf(arena, "%s.%s", row->version, row->group);
-        int64_t group_priority, version_priority;
-        if (streq(name, last) ||
-            !api_service_builtin_priority(row->group, row->version, &group_priority, &version_priority))
-            continue;
-        last = name;
-        bool one =
-            register_one(aggregation, arena, services, name,
-                         desired_spec(arena, row->group, row->version, group_priority, version_priority), "onstart");
-        wrote |= one;
-        *ret_all = *ret_all && (one || find_named(services, name));
-    }
-    return wrote;
+static bool register_builtin(Aggregation *aggregation, const Value *const *services, bool *ret_all) {
+    Registration all = {.aggregation = aggregation, .services = services};
+    size_t n = 0;
+    while (resource_builtin(n))
+        n++;
+    bootstrap_together(n, register_row, &all);
+    *ret_all = !all.lacks;
+    return all.wrote;
 }
 
 static bool is_served(const Resource **rows, const Value *spec) {
@@ -332,7 +346,7 @@ static uint64_t sync_all(Aggregation *aggregation) {
         health_report(aggregation->config.health, HEALTH_SERVICES_READ, r == 0);
         if (r < 0)
             return now_monotonic_ns() + NS_PER_SEC;
-        again = !aggregation->registered && register_builtin(aggregation, arena, services, &aggregation->registered);
+        again = !aggregation->registered && register_builtin(aggregation, services, &aggregation->registered);
         health_report(aggregation->config.health, HEALTH_GROUPS_REGISTERED, aggregation->registered);
         again |= register_custom(aggregation, arena, services);
         publish(aggregation, arena, services, &objects);

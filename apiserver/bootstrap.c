@@ -3,9 +3,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "loop/pool.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -32,6 +34,35 @@ int service_range_address(const char *range, uint8_t n, char out[64]) {
         return -EINVAL;
     v6.s6_addr[15] = (uint8_t)(v6.s6_addr[15] + n);
     return inet_ntop(AF_INET6, &v6, out, 64) ? 0 : -errno;
+}
+
+#define WRITERS 16
+
+typedef struct Together {
+    size_t n;
+    int (*fn)(size_t index, void *userdata);
+    void *userdata;
+    _Atomic size_t next;
+    _Atomic int result;
+} Together;
+
+static void work_together(void *userdata) {
+    Together *all = userdata;
+    for (size_t i; (i = atomic_fetch_add(&all->next, 1)) < all->n;) {
+        int r = all->fn(i, all->userdata), none = 0;
+        if (r < 0)
+            atomic_compare_exchange_strong(&all->result, &none, r);
+    }
+}
+
+int bootstrap_together(size_t n, int (*fn)(size_t index, void *userdata), void *userdata) {
+    Together all = {.n = n, .fn = fn, .userdata = userdata};
+    Pool *pool = pool_new("bootstrap", WRITERS, WRITERS);
+    for (size_t i = 0; i < MIN(n, (size_t)WRITERS); i++)
+        if (pool_submit(pool, work_together, &all) < 0)
+            work_together(&all);
+    pool_free(pool); /* waits */
+    return all.result;
 }
 
 /* Does the object have every member that is wanted, as it is wanted? */

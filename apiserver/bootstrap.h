@@ -12,6 +12,9 @@ typedef struct BootstrapSpec {
     const char *service_ip;    /* its first */
     Health *health;
 } BootstrapSpec;
+/* Runs fn(0) to fn(n - 1) side by side on a few threads, so that what they write waits for the disk together. Returns
+ * when all have: 0, or an error of one of them. */
+int bootstrap_together(size_t n, int (*fn)(size_t index, void *userdata), void *userdata);
 int bootstrap_cluster(ApiCore *core, Health *health);
 /* Makes the object of this JSON unless it is there; with `replace`, one that differs in a member besides its metadata
  * is overwritten. Errors are logged. */

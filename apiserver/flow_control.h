@@ -1,6 +1,7 @@
-/* The priority levels and flow schemas that every cluster has (the reference's flow control bootstrap). They are stored and
- * served; requests do not queue by them yet. At each start what is missing is made. The mandatory ones are as the table
- * says, the suggested ones are brought there while their annotation apf.kubernetes.io/autoupdate-spec is not "false". */
+/* The priority levels and flow schemas that every cluster has (the reference's flow control bootstrap). They are stored
+ * and served; requests do not queue by them yet. At each start what is missing is made. The mandatory ones are as the
+ * table says, the suggested ones are brought there while their annotation apf.kubernetes.io/autoupdate-spec is not
+ * "false". */
 #pragma once
 
 #include "apiserver/handlers/api.h"

@@ -1,17 +1,15 @@
 #define LOG_COMPONENT "rbac"
 #include "apiserver/rbac_bootstrap.h"
+#include "apiserver/bootstrap.h"
 #include "apiserver/rbac_reconcile.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "loop/pool.h"
 
 #include <errno.h>
-#include <pthread.h>
 
 #define RBAC "rbac.authorization.k8s.io"
 #define AUTOUPDATE "rbac.authorization.kubernetes.io/autoupdate"
 #define TRIES 4    /* when others write the same */
-#define WRITERS 16 /* writes that wait for the disk together */
 
 static Value *list_of(Arena *arena, const char *text) {
     Value *list = value_array(arena);
@@ -107,18 +105,6 @@ static Value *binding_of(Arena *arena, const RbacBinding *row) {
     return v;
 }
 
-typedef struct Bootstrap {
-    ApiCore *core;
-    pthread_mutex_t lock;
-    int result;
-} Bootstrap;
-
-typedef struct Job { /* a row of either table */
-    Bootstrap *bootstrap;
-    const RbacRole *role;
-    const RbacBinding *binding;
-} Job;
-
 typedef struct Task { /* one object to be put right */
     ApiCore *core;
     Arena *arena;
@@ -198,46 +184,43 @@ static int reconcile(const Task *task) {
     return r;
 }
 
-static void run_job(void *userdata) {
-    Job *job = userdata;
+static int reconcile_row(ApiCore *core, const RbacRole *role, const RbacBinding *binding) {
     _cleanup_arena_ Arena *arena = arena_new(0);
-    const char *ns = job->binding ? job->binding->ns : job->role->ns;
+    const char *ns = binding ? binding->ns : role->ns;
     Task task = {
-        .core = job->bootstrap->core,
+        .core = core,
         .arena = arena,
-        .plural = job->binding ? (ns ? "rolebindings" : "clusterrolebindings")
-                  : ns         ? "roles"
-                               : "clusterroles",
+        .plural = binding ? (ns ? "rolebindings" : "clusterrolebindings")
+                  : ns    ? "roles"
+                          : "clusterroles",
         .ns = ns,
-        .name = job->binding ? job->binding->name : job->role->name,
-        .wanted = job->binding ? binding_of(arena, job->binding) : role_of(arena, job->role),
+        .name = binding ? binding->name : role->name,
+        .wanted = binding ? binding_of(arena, binding) : role_of(arena, role),
     };
     int r = reconcile(&task);
-    if (r < 0) {
+    if (r < 0)
         log_error("%s %s is not as it should be: %s", task.plural, task.name, strerror(-r));
-        pthread_mutex_lock(&job->bootstrap->lock);
-        job->bootstrap->result = job->bootstrap->result ? job->bootstrap->result : r;
-        pthread_mutex_unlock(&job->bootstrap->lock);
-    }
-    free(job);
+    return r;
 }
 
-static void submit(Pool *pool, Job job) {
-    Job *copy = NEW(Job);
-    *copy = job;
-    if (pool_submit(pool, run_job, copy) < 0)
-        run_job(copy);
+static int reconcile_role(size_t index, void *userdata) {
+    return reconcile_row(userdata, &rbac_roles[index], NULL);
+}
+
+/* The subjects of a binding stand together: the first row is the binding's. */
+static int reconcile_binding(size_t index, void *userdata) {
+    const RbacBinding *row = &rbac_bindings[index], *last = row - 1;
+    bool further = index && streq(last->name, row->name) && streq_null(last->ns, row->ns);
+    return further ? 0 : reconcile_row(userdata, NULL, row);
 }
 
 int rbac_bootstrap(ApiCore *core) {
-    Bootstrap bootstrap = {.core = core, .lock = PTHREAD_MUTEX_INITIALIZER};
-    Pool *pool = pool_new("rbac", WRITERS, 1024);
-    for (const RbacRole *role = rbac_roles; role->name; role++)
-        submit(pool, (Job){&bootstrap, role, NULL});
-    for (const RbacBinding *row = rbac_bindings, *last = NULL; row->name; last = row++)
-        if (!last || !streq(last->name, row->name) || !streq_null(last->ns, row->ns))
-            submit(pool, (Job){&bootstrap, NULL, row});
-    pool_free(pool); /* waits */
-    pthread_mutex_destroy(&bootstrap.lock);
-    return bootstrap.result;
+    size_t roles = 0, bindings = 0;
+    while (rbac_roles[roles].name)
+        roles++;
+    while (rbac_bindings[bindings].name)
+        bindings++;
+    int r = bootstrap_together(roles, reconcile_role, core);
+    int of_bindings = bootstrap_together(bindings, reconcile_binding, core);
+    return r < 0 ? r : of_bindings;
 }

@@ -23,9 +23,10 @@ static int check_operations(const ApiRequest *request, ApiError *err) {
     VALUE_FOREACH (operation, patch)
         if (!wrong && operation->type != VALUE_OBJECT && operation->type != VALUE_NULL)
             wrong = operation;
-    return wrong ? api_error_bad_request(err, "error decoding patch: json: cannot unmarshal %s into Go value of type %s",
-                                         value_json_kind(wrong), type)
-                 : 0;
+    if (!wrong)
+        return 0;
+    return api_error_bad_request(err, "error decoding patch: json: cannot unmarshal %s into Go value of type %s",
+                                 value_json_kind(wrong), type);
 }
 
 int patch_apply(const ApiRequest *request, const Schema *schema, const Value *original, Value **ret, ApiError *err) {
