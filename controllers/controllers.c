@@ -83,6 +83,14 @@ const char *controllers_name(size_t index) {
     return index < ELEMENTSOF(table) ? table[index]->name : NULL;
 }
 
+static const char *account_of(const ControllerRow *row) {
+    return row->account ? row->account : row->name;
+}
+
+const char *controllers_account(size_t index) {
+    return index < ELEMENTSOF(table) ? account_of(table[index]) : NULL;
+}
+
 Client *controller_client(const Controller *controller) {
     return controller->client ? controller->client : controller->owner->config.client;
 }
@@ -323,7 +331,7 @@ static void init_rows(Controllers *controllers) {
         if (!is_enabled(list, table[i]))
             continue;
         Controller *controller = &controllers->items[controllers->n];
-        const char *account = table[i]->account ? table[i]->account : table[i]->name;
+        const char *account = account_of(table[i]);
         *controller = (Controller){.row = table[i], .owner = controllers};
         if (controllers->config.service_accounts && *account)
             controller->client = client_as_account(controllers->config.client, ACCOUNTS_NAMESPACE, account);

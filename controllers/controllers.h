@@ -37,3 +37,5 @@ void controllers_stop(Controllers *controllers);
 DEFINE_CLEANUP(Controllers, controllers_stop)
 /* The names in the table, for --help. NULL past the end. */
 const char *controllers_name(size_t index);
+/* The service account in kube-system that this one acts as; "": none, it is the manager itself. */
+const char *controllers_account(size_t index);

@@ -250,4 +250,4 @@ static void *init(Controller *controller) {
     return all;
 }
 
-const ControllerRow controller_service_cidr = {.name = NAME, .init = init};
+const ControllerRow controller_service_cidr = {.name = NAME, .account = "service-cidrs-controller", .init = init};
