@@ -318,6 +318,7 @@ void conn_accepted(Worker *worker, int fd) {
     if (conn->next)
         conn->next->prev = conn;
     worker->conns = conn;
+    worker_add_load(worker, CONN_BODY_RESERVE);
     if (!conn->next)
         timer_set(worker->sweep_timer, now_monotonic_ns() + NS_PER_SEC);
     conn_set_deadline(conn, HTTP_HEAD_TIMEOUT_SECONDS);
@@ -353,6 +354,7 @@ void conn_free(Conn *conn) {
         worker->conns = conn->next;
     if (conn->next)
         conn->next->prev = conn->prev;
+    worker->load -= CONN_BODY_RESERVE;
     source_unref(conn->source);
     if (!conn->hijacked) { /* a hijacked one still counts until its duplex ends */
         atomic_fetch_sub(&worker->n_conns, 1);

@@ -26,9 +26,10 @@
 #define CONN_MAX_BODIES (256ull * 1024 * 1024) /* bytes of all request bodies held at once, in a server */
 /* Of bodies, that every connection may hold even when others hold all of that. */
 #define CONN_BODY_RESERVE (16 * 1024)
-/* So many connections, requests and pieces of CONN_BODY_RESERVE bytes at once in one thread are a crowd: once most of
- * it has left, memory is given back. */
-#define WORKER_CROWD 1000
+/* A thread's load in bytes: those of bodies, and CONN_BODY_RESERVE for each connection and request. So much at once is
+ * a crowd: once most of it has left, memory is given back, and again in the seconds after, when others have let go. */
+#define WORKER_CROWD ((size_t)1000 * CONN_BODY_RESERVE)
+#define WORKER_TRIMS 5
 #define H1_PIPELINE_MAX 65536 /* bytes read ahead of the request being answered */
 
 typedef struct Worker Worker;
@@ -198,7 +199,8 @@ struct Worker {
     Conn *conns, *dirty;
     Duplex *duplexes;
     atomic_uint n_conns;
-    size_t most_load; /* counted as for WORKER_CROWD, since memory was last given back */
+    size_t load, most_load; /* as WORKER_CROWD counts; the most since memory was last given back */
+    unsigned trims;         /* still to do, one a second */
     bool flush_posted, stopping, finished;
     uint64_t stop_timeout;
     pthread_mutex_t lock; /* guards stopped against posting */
@@ -208,6 +210,11 @@ struct Worker {
     char date[32];
     int64_t date_second;
 };
+
+static inline void worker_add_load(Worker *worker, size_t n) {
+    worker->load += n;
+    worker->most_load = MAX(worker->most_load, worker->load);
+}
 Worker *worker_ref(Worker *worker);
 void worker_unref(Worker *worker);
 /* False when the worker has stopped: then fn was not posted. Any thread. */

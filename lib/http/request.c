@@ -57,6 +57,7 @@ HttpRequest *request_new(Conn *conn) {
         request->next->prev = request;
     conn->requests = request;
     conn->n_requests++;
+    worker_add_load(conn->worker, CONN_BODY_RESERVE);
     return request;
 }
 
@@ -122,6 +123,7 @@ int request_add_body(HttpRequest *request, const void *p, size_t n) {
     }
     request->charged += n;
     request->conn->body_bytes += n;
+    worker_add_load(request->worker, n);
     buf_append(&request->body, p, n);
     return 0;
 }
@@ -170,6 +172,7 @@ HttpBodyState http_body_take(HttpRequest *request, Buf *out) {
     if (n && request->conn) {
         request->charged -= n;
         request->conn->body_bytes -= n;
+        request->worker->load -= n;
         atomic_fetch_sub(&request->worker->server->body_bytes, n);
         request->conn->protocol->body_taken(request, n);
     }
@@ -217,6 +220,7 @@ void request_detach(HttpRequest *request) {
     conn->n_requests--;
     atomic_fetch_sub(&request->worker->server->body_bytes, request->charged);
     conn->body_bytes -= request->charged;
+    request->worker->load -= CONN_BODY_RESERVE + request->charged;
     request->charged = 0;
     request_drop_queue(request);
     stream_closed(request);

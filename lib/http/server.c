@@ -74,20 +74,21 @@ void worker_check_finished(Worker *worker) {
 }
 
 /* After a crowd has left, its memory lies about in small pieces that the allocator does not return by itself. */
-static void worker_trim(Worker *worker, size_t load) {
-    worker->most_load = MAX(worker->most_load, load);
-    if (worker->most_load < WORKER_CROWD || load > worker->most_load / 4)
-        return;
-    worker->most_load = load;
-    malloc_trim(0);
+static void worker_trim(Worker *worker) {
+    if (worker->most_load >= WORKER_CROWD && worker->load <= worker->most_load / 4) {
+        worker->most_load = worker->load;
+        worker->trims = WORKER_TRIMS;
+    }
+    if (worker->trims) {
+        worker->trims--;
+        malloc_trim(0);
+    }
 }
 
 static void worker_sweep(Source *source, void *userdata) {
     Worker *worker = userdata;
     uint64_t now = now_monotonic_ns();
-    size_t load = 0;
     for (Conn *conn = worker->conns; conn; conn = conn->next) {
-        load += 1 + conn->n_requests + conn->body_bytes / CONN_BODY_RESERVE;
         if (conn->broken)
             continue;
         if (conn->write_deadline && now >= conn->write_deadline)
@@ -98,8 +99,8 @@ static void worker_sweep(Source *source, void *userdata) {
         } else
             conn->protocol->expire(conn, now);
     }
-    worker_trim(worker, load);
-    if (worker->conns)
+    worker_trim(worker);
+    if (worker->conns || worker->trims)
         timer_set(source, now + NS_PER_SEC);
 }
 
