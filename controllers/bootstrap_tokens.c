@@ -1,6 +1,7 @@
 /* What becomes of bootstrap tokens (Secrets of their own type in kube-system), as kubeadm uses them. The signer keeps
  * in kube-public/cluster-info a signature of its kubeconfig by each token, so that who knows one can tell the right
  * cluster; the cleaner deletes those that have expired. The reference has both off by default. */
+#include "auth/bootstrap_token.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "controllers/controller.h"
@@ -9,10 +10,6 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#define TOKEN_TYPE "bootstrap.kubernetes.io/token"
-#define TOKEN_PREFIX "bootstrap-token-"
-#define ID_LEN 6
-#define SECRET_LEN 16
 #define INFO_NAMESPACE "kube-public"
 #define INFO_NAME "cluster-info"
 #define SIGNATURE_PREFIX "jws-kubeconfig-"
@@ -25,22 +22,13 @@ typedef struct Bootstrap {
 } Bootstrap;
 
 static bool is_token(const Object *secret, const Value *value) {
-    return streq(object_namespace(secret), "kube-system") && streq_null(value_get_str(value, "type"), TOKEN_TYPE);
-}
-
-/* A member of the secret's data, decoded into the arena; "" when absent. */
-static const char *secret_data(Arena *arena, const Value *secret, const char *key) {
-    const char *text = value_get_str(value_get(secret, "data"), key);
-    _cleanup_free_ uint8_t *bytes = NULL;
-    size_t n;
-    if (!text || base64_decode(text, strlen(text), &bytes, &n) < 0)
-        return "";
-    return arena_strndup(arena, (char *)bytes, n);
+    return streq(object_namespace(secret), BOOTSTRAP_TOKEN_NAMESPACE) &&
+           streq_null(value_get_str(value, "type"), BOOTSTRAP_TOKEN_TYPE);
 }
 
 /* Until it expires: 0 when it has, -1 when it never does (or does not say when). What cannot be read has expired. */
 static int64_t time_left(Arena *arena, const Value *secret, int64_t now) {
-    const char *text = secret_data(arena, secret, "expiration");
+    const char *text = bootstrap_token_datum(arena, secret, "expiration");
     int64_t at;
     if (!*text)
         return -1;
@@ -103,13 +91,13 @@ static char *detached_signature(Arena *arena, const char *content, const char *i
 
 /* The id of a token that may sign now; NULL: it may not. */
 static const char *signing_id(Arena *arena, const Object *secret, const Value *value) {
-    const char *id = secret_data(arena, value, "token-id");
-    bool named =
-        str_has_prefix(object_name(secret), TOKEN_PREFIX) && streq(object_name(secret) + strlen(TOKEN_PREFIX), id);
-    return is_token(secret, value) && named && strlen(id) == ID_LEN &&
-                   strlen(secret_data(arena, value, "token-secret")) == SECRET_LEN &&
+    const char *id = bootstrap_token_datum(arena, value, "token-id");
+    bool named = str_has_prefix(object_name(secret), BOOTSTRAP_TOKEN_PREFIX) &&
+                 streq(object_name(secret) + strlen(BOOTSTRAP_TOKEN_PREFIX), id);
+    return is_token(secret, value) && named && strlen(id) == BOOTSTRAP_TOKEN_ID_LEN &&
+                   strlen(bootstrap_token_datum(arena, value, "token-secret")) == BOOTSTRAP_TOKEN_SECRET_LEN &&
                    time_left(arena, value, now_realtime_ns()) != 0 &&
-                   streq(secret_data(arena, value, "usage-bootstrap-signing"), "true")
+                   streq(bootstrap_token_datum(arena, value, "usage-bootstrap-signing"), "true")
                ? id
                : NULL;
 }
@@ -127,12 +115,12 @@ static int sign(_unused_ const char *key, void *userdata) {
     VALUE_FOREACH_MEMBER (member, data)
         if (!str_has_prefix(member->name, SIGNATURE_PREFIX))
             value_set(arena, wanted, member->name, value_copy(arena, member->value));
-    informer_list(all->secrets, "kube-system", NULL, &secrets);
+    informer_list(all->secrets, BOOTSTRAP_TOKEN_NAMESPACE, NULL, &secrets);
     for (size_t i = 0; i < secrets.n; i++) {
         const Value *secret = object_value(secrets.items[i], arena);
         const char *id = signing_id(arena, secrets.items[i], secret);
         char *signature =
-            id ? detached_signature(arena, content, id, secret_data(arena, secret, "token-secret")) : NULL;
+            id ? detached_signature(arena, content, id, bootstrap_token_datum(arena, secret, "token-secret")) : NULL;
         if (signature)
             value_set_str(arena, wanted, arena_printf(arena, SIGNATURE_PREFIX "%s", id), signature);
     }
