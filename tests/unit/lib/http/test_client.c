@@ -1,9 +1,9 @@
 /* The client of lib/http: against the front door, and against servers of the test's own that misbehave as told. */
+#include "../../support/pki_fixture.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/str.h"
 #include "http/client.h"
-#include "http/pki.h"
 #include "http/tls.h"
 #include "loop/thread.h"
 
@@ -12,14 +12,10 @@
 #include <netinet/in.h>
 #include <nghttp2/nghttp2.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define STACK (256 * 1024)
 #define PATIENCE_NS (10 * NS_PER_SEC)
@@ -27,7 +23,7 @@
 #define WATCHES 40
 
 typedef struct Fixture {
-    char dir[64], ca_cert[96], ca_key[96], cert[96], key[96], other_cert[96], other_key[96];
+    PkiFixture pki;
     char *ca_pem, *cert_pem, *key_pem;
     HttpServer *server, *plain;
     LoopThread *thread;
@@ -60,9 +56,9 @@ static void handle(HttpRequest *request, void *userdata) {
 }
 
 static void start_server(Fixture *f, bool tls, HttpServer **ret) {
-    HttpServerConfig config = {.cert_file = tls ? f->cert : NULL,
-                               .key_file = tls ? f->key : NULL,
-                               .client_ca_file = tls ? f->ca_cert : NULL,
+    HttpServerConfig config = {.cert_file = tls ? f->pki.cert : NULL,
+                               .key_file = tls ? f->pki.key : NULL,
+                               .client_ca_file = tls ? f->pki.ca_cert : NULL,
                                .handler = handle,
                                .userdata = f,
                                .threads = 1};
@@ -71,26 +67,10 @@ static void start_server(Fixture *f, bool tls, HttpServer **ret) {
 
 static int setup(void **state) {
     Fixture *f = NEW0(Fixture);
-    strcpy(f->dir, "/tmp/lighter-client.XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    char *paths[] = {f->ca_cert, f->ca_key, f->cert, f->key, f->other_cert, f->other_key};
-    for (size_t i = 0; i < ELEMENTSOF(paths); i++)
-        snprintf(paths[i], 96, "%s/%zu.pem", f->dir, i);
-    _cleanup_(pki_ca_freep) PkiCa *ca = NULL;
-    _cleanup_(pki_ca_freep) PkiCa *other = NULL;
-    assert_int_equal(pki_ca_ensure(f->ca_cert, f->ca_key, "ca", &ca), 0);
-    assert_int_equal(pki_ca_ensure(f->other_cert, f->other_key, "other", &other), 0);
-    const PkiCertSpec spec = {
-        .common_name = "both",
-        .dns_names = (const char *const[]){"named", NULL},
-        .ip_addresses = (const char *const[]){"127.0.0.1", NULL},
-        .server = true,
-        .client = true,
-    };
-    assert_int_equal(pki_cert_ensure(ca, f->cert, f->key, &spec, NULL), 0);
-    assert_int_equal(fs_read_file(f->ca_cert, 65536, &f->ca_pem, NULL), 0);
-    assert_int_equal(fs_read_file(f->cert, 65536, &f->cert_pem, NULL), 0);
-    assert_int_equal(fs_read_file(f->key, 65536, &f->key_pem, NULL), 0);
+    pki_fixture_make(&f->pki);
+    assert_int_equal(fs_read_file(f->pki.ca_cert, 65536, &f->ca_pem, NULL), 0);
+    assert_int_equal(fs_read_file(f->pki.cert, 65536, &f->cert_pem, NULL), 0);
+    assert_int_equal(fs_read_file(f->pki.key, 65536, &f->key_pem, NULL), 0);
     start_server(f, true, &f->server);
     start_server(f, false, &f->plain);
     assert_int_equal(loop_thread_new("client", STACK, &f->thread), 0);
@@ -103,7 +83,7 @@ static int teardown(void **state) {
     loop_thread_free(f->thread);
     http_server_stop(f->server, NS_PER_SEC);
     http_server_stop(f->plain, NS_PER_SEC);
-    fs_remove_tree(f->dir);
+    pki_fixture_remove(&f->pki);
     free(f->ca_pem);
     free(f->cert_pem);
     free(f->key_pem);
@@ -278,7 +258,7 @@ static void test_a_server_nobody_vouches_for(void **state) {
     _cleanup_free_ char *other = NULL, *why = NULL, *refused = NULL;
     HttpAnswer answer = {0};
     HttpClient *client;
-    assert_int_equal(fs_read_file(f->other_cert, 65536, &other, NULL), 0);
+    assert_int_equal(fs_read_file(f->pki.other_cert, 65536, &other, NULL), 0);
     HttpClientConfig config = {
         .to = {.host = "127.0.0.1", .port = http_server_port(f->server), .tls = true, .ca_pem = other}};
     assert_int_equal(http_client_new(loop_thread_loop(f->thread), &config, &client, NULL), 0);
@@ -612,7 +592,7 @@ static void *ask_main(void *userdata) {
 }
 
 static void peer_tls(Fixture *f, Peer *peer) {
-    assert_int_equal(tls_server_context(f->cert, f->key, NULL, NULL, &peer->ctx), 0);
+    assert_int_equal(tls_server_context(f->pki.cert, f->pki.key, NULL, NULL, &peer->ctx), 0);
 }
 
 static void test_goaway(void **state) {

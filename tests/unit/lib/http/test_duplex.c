@@ -1,23 +1,18 @@
 /* Connections this side opens: TLS and plain, to a server of the test's own and to a bare socket. */
+#include "../../support/pki_fixture.h"
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/str.h"
 #include "http/duplex.h"
-#include "http/pki.h"
 #include "http/server.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 typedef struct Fixture {
-    char dir[64], ca_cert[96], ca_key[96], cert[96], key[96], other_cert[96], other_key[96];
+    PkiFixture pki;
     HttpServer *server;
     Loop *loop;
     Buf seen;
@@ -34,26 +29,10 @@ static void handle(HttpRequest *request, void *userdata) {
 
 static int setup(void **state) {
     Fixture *f = NEW0(Fixture);
-    strcpy(f->dir, "/tmp/lighter-duplex.XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    char *paths[] = {f->ca_cert, f->ca_key, f->cert, f->key, f->other_cert, f->other_key};
-    for (size_t i = 0; i < ELEMENTSOF(paths); i++)
-        snprintf(paths[i], 96, "%s/%zu.pem", f->dir, i);
-    _cleanup_(pki_ca_freep) PkiCa *ca = NULL;
-    _cleanup_(pki_ca_freep) PkiCa *other = NULL;
-    assert_int_equal(pki_ca_ensure(f->ca_cert, f->ca_key, "ca", &ca), 0);
-    assert_int_equal(pki_ca_ensure(f->other_cert, f->other_key, "other", &other), 0);
-    const PkiCertSpec spec = {
-        .common_name = "both",
-        .dns_names = (const char *const[]){"named", NULL},
-        .ip_addresses = (const char *const[]){"127.0.0.1", NULL},
-        .server = true,
-        .client = true,
-    };
-    assert_int_equal(pki_cert_ensure(ca, f->cert, f->key, &spec, NULL), 0);
-    HttpServerConfig config = {.cert_file = f->cert,
-                               .key_file = f->key,
-                               .client_ca_file = f->ca_cert,
+    pki_fixture_make(&f->pki);
+    HttpServerConfig config = {.cert_file = f->pki.cert,
+                               .key_file = f->pki.key,
+                               .client_ca_file = f->pki.ca_cert,
                                .handler = handle,
                                .userdata = f,
                                .threads = 1};
@@ -70,7 +49,7 @@ static int teardown(void **state) {
     source_unref(f->timer);
     loop_free(f->loop);
     buf_done(&f->seen);
-    fs_remove_tree(f->dir);
+    pki_fixture_remove(&f->pki);
     free(f);
     return 0;
 }
@@ -115,24 +94,24 @@ static void test_tls(void **state) {
     DuplexConnect to = {.host = "127.0.0.1",
                         .port = http_server_port(f->server),
                         .tls = true,
-                        .ca_file = f->ca_cert,
+                        .ca_file = f->pki.ca_cert,
                         .timeout_ns = 10 * NS_PER_SEC};
     ask(f, &to, "\r\n\r\nnobody");
-    to.cert_file = f->cert;
-    to.key_file = f->key;
+    to.cert_file = f->pki.cert;
+    to.key_file = f->pki.key;
     to.server_name = "named";
     ask(f, &to, "\r\n\r\nboth");
     Duplex *none = NULL;
     to.server_name = "another";
     assert_int_equal(duplex_connect(f->loop, &to, &none), -EACCES);
     to.server_name = NULL;
-    to.ca_file = f->other_cert;
+    to.ca_file = f->pki.other_cert;
     assert_int_equal(duplex_connect(f->loop, &to, &none), -EACCES);
     /* After a reload the server shows the other CA's certificate. */
-    assert_true(http_server_reload(f->server, "/nowhere", f->key, NULL, NULL) < 0);
-    assert_int_equal(http_server_reload(f->server, f->other_cert, f->other_key, NULL, NULL), 0);
+    assert_true(http_server_reload(f->server, "/nowhere", f->pki.key, NULL, NULL) < 0);
+    assert_int_equal(http_server_reload(f->server, f->pki.other_cert, f->pki.other_key, NULL, NULL), 0);
     to.cert_file = to.key_file = NULL;
-    to.ca_file = f->ca_cert;
+    to.ca_file = f->pki.ca_cert;
     assert_int_equal(duplex_connect(f->loop, &to, &none), -EACCES);
     assert_null(none);
 }
