@@ -16,21 +16,22 @@
 
 typedef struct Health Health;
 
-typedef enum HealthFact {                              /* each false until it is reported */
-                          HEALTH_DEFINITIONS_FOLLOWED, /* custom resource definitions have their keeper */
-                          HEALTH_DEFINITIONS_READ,     /* which served those it found at its last look */
-                          HEALTH_SERVICES_FOLLOWED,    /* so have APIServices */
-                          HEALTH_SERVICES_READ,
-                          HEALTH_GROUPS_REGISTERED, /* every group and version of ours has its APIService */
-                          HEALTH_TRUST_PUBLISHED,   /* what others need to believe us */
-                          HEALTH_NAMESPACES,
-                          HEALTH_PRIORITY_CLASSES,
-                          HEALTH_FLOW_CONTROL,
-                          HEALTH_ROLES,
-                          HEALTH_SERVICE_RANGE,
-                          HEALTH_KUBERNETES_SERVICE,
-                          HEALTH_SERVICE_IPS, /* each cluster IP has its IPAddress */
-                          HEALTH_FACTS,
+/* Each false until it is reported. */
+typedef enum HealthFact {
+    HEALTH_DEFINITIONS_FOLLOWED, /* custom resource definitions have their keeper */
+    HEALTH_DEFINITIONS_READ,     /* which served those it found at its last look */
+    HEALTH_SERVICES_FOLLOWED,    /* so have APIServices */
+    HEALTH_SERVICES_READ,
+    HEALTH_GROUPS_REGISTERED, /* every group and version of ours has its APIService */
+    HEALTH_TRUST_PUBLISHED,   /* what others need to believe us */
+    HEALTH_NAMESPACES,
+    HEALTH_PRIORITY_CLASSES,
+    HEALTH_FLOW_CONTROL,
+    HEALTH_ROLES,
+    HEALTH_SERVICE_RANGE,
+    HEALTH_KUBERNETES_SERVICE,
+    HEALTH_SERVICE_IPS, /* each cluster IP has its IPAddress */
+    HEALTH_FACTS,
 } HealthFact;
 
 /* The store and the path of the certificate at the door are borrowed. */
