@@ -72,6 +72,7 @@ typedef struct Pod {
     StrMap *pulls;                        /* (K) image -> Pull */
     StrMap *hooks;                        /* (K) container id -> Hook, while postStart runs or after it failed */
     StrMap *waiting;                      /* (W) container -> Waiting */
+    StrMap *replaced;                     /* (W) container -> id of the one that was ended for its successor's sake */
     bool prepared, volumes_ready;         /* (W) */
     uint64_t volumes_at;                  /* (W) monotonic: last refresh */
     uint64_t mount_delay_ns;              /* (W) */
@@ -171,6 +172,9 @@ int pod_sync(const char *key, void *userdata); /* pod_worker.c; the queue's func
 void sync_again(PodSync *s, uint64_t delay_ns);
 void sync_facts(PodSync *s);
 void pod_run_step(PodSync *s);                                                                         /* pod_run.c */
+/* pod_run.c: a container was ended to be started anew, and its successor was not tried yet. For the reference that is
+ * one sync: the status tells of nothing in between. */
+bool pod_replaces_container(const PodSync *s);
 void pod_end_step(PodSync *s);                                                                         /* pod_end.c */
 void kill_container(PodSync *s, const ContainerStatus *c, int64_t grace_seconds, const char *message); /* pod_end.c */
 bool kill_pending(Kubelet *k, Pod *p, const char *container_id);

@@ -176,13 +176,34 @@ static bool in_backoff(PodSync *s, const Value *container, const ContainerStatus
     return true;
 }
 
+/* This one was ended so that another of its name may run, whatever the restart policy says of those that end alone. */
+static bool is_replaced(const PodSync *s, const ContainerStatus *c) {
+    return c && streq_null(strmap_get(s->p->replaced, c->name), c->id);
+}
+
+bool pod_replaces_container(const PodSync *s) {
+    const char *name, *id;
+    if (!pod_runtime_sandbox(&s->rt))
+        return false;
+    STRMAP_FOREACH (s->p->replaced, name, id)
+        if (is_replaced(s, pod_runtime_find(&s->rt, name)))
+            return true;
+    return false;
+}
+
+static void replace_container(PodSync *s, const ContainerStatus *c, int64_t grace, const char *message) {
+    strmap_put(s->p->replaced, c->name, xstrdup(c->id));
+    kill_container(s, c, grace, message);
+}
+
 /* A start that was let through and waits for its image must not count the same end a second time. */
 static bool launch(PodSync *s, const SandboxStatus *sandbox, const Value *container, ContainerKind kind,
                    const ContainerStatus *last) {
     bool waits = image_awaited(s->k, s->p, str_or(value_get_str(container, "image"), ""));
-    if (!waits && in_backoff(s, container, last))
-        return false;
-    return container_launch(s, sandbox, container, kind) == 0;
+    int r = !waits && in_backoff(s, container, last) ? -EBUSY : container_launch(s, sandbox, container, kind);
+    if (r != -EAGAIN) /* its image is not there yet */
+        strmap_remove(s->p->replaced, str_or(value_get_str(container, "name"), ""));
+    return r == 0;
 }
 
 static const char *annotation(const ContainerStatus *c, const char *key) {
@@ -200,7 +221,7 @@ static int64_t probe_grace(const PodSync *s, const Value *container, const char 
 /* Looks after one that runs: ends it when its definition changed or a probe or its hook condemned it. True: it stays.
  */
 static bool tend(PodSync *s, const Value *container, ContainerKind kind, const ContainerStatus *c) {
-    const char *name = c->name, *hash = annotation(c, "io.kubernetes.container.hash"), *message = NULL;
+    const char *name = c->name, *hash = annotation(c, "io.kubernetes.container.hash");
     if (kill_pending(s->k, s->p, c->id))
         return false;
     const char *failure = hook_failure(s, c->id);
@@ -211,23 +232,25 @@ static bool tend(PodSync *s, const Value *container, ContainerKind kind, const C
     }
     if (kind == CONTAINER_EPHEMERAL)
         return true;
-    bool restarts = kind == CONTAINER_INIT || !streq(pod_restart_policy(s->pod), "Never");
-    int64_t grace = -1;
+    bool is_init = kind == CONTAINER_INIT;
+    const char *what = is_init ? "Init container" : "Container";
     const char *condemned = probes_condemned(s->k, s->p->uid, name, c->id);
     if (hash && !streq(hash, container_hash(s->arena, container))) {
-        message = arena_printf(s->arena, "%s %s definition changed",
-                               kind == CONTAINER_INIT ? "Init container" : "Container", name);
-        restarts = true;
-    } else if (resize_wants_restart(s, container, c)) {
-        kill_container(s, c, -1, arena_printf(s->arena, "Container %s resize requires restart", name));
+        replace_container(s, c, -1,
+                          arena_printf(s->arena, "%s %s definition changed, will be restarted", what, name));
         return false;
-    } else if (condemned) {
-        message = arena_printf(s->arena, "%s %s failed %s probe",
-                               kind == CONTAINER_INIT ? "Init container" : "Container", name, condemned);
-        grace = probe_grace(s, container, streq(condemned, "startup") ? "startupProbe" : "livenessProbe");
     }
-    if (message) {
-        kill_container(s, c, grace, restarts ? arena_printf(s->arena, "%s, will be restarted", message) : message);
+    if (resize_wants_restart(s, container, c)) {
+        replace_container(s, c, -1, arena_printf(s->arena, "Container %s resize requires restart", name));
+        return false;
+    }
+    if (condemned) {
+        int64_t grace = probe_grace(s, container, streq(condemned, "startup") ? "startupProbe" : "livenessProbe");
+        const char *why = arena_printf(s->arena, "%s %s failed %s probe", what, name, condemned);
+        if (is_init || !streq(pod_restart_policy(s->pod), "Never"))
+            replace_container(s, c, grace, arena_printf(s->arena, "%s, will be restarted", why));
+        else
+            kill_container(s, c, grace, why);
         return false;
     }
     pod_set_waiting(s->p, name, NULL, NULL);
@@ -303,7 +326,7 @@ static bool init_containers_step(PodSync *s, const SandboxStatus *sandbox) {
 
 static bool will_run(PodSync *s, const Value *container) {
     const ContainerStatus *c = pod_runtime_find(&s->rt, str_or(value_get_str(container, "name"), ""));
-    return !c || c->state == CONTAINER_RUNNING || container_will_start(s->pod, container, c);
+    return !c || c->state == CONTAINER_RUNNING || is_replaced(s, c) || container_will_start(s->pod, container, c);
 }
 
 /* All containers have ended for good: what still runs beside them ends too. */
@@ -328,7 +351,8 @@ static void regular_containers_step(PodSync *s, const SandboxStatus *sandbox) {
                 return; /* the next one starts after this one's postStart hook */
             continue;
         }
-        if (container_will_start(s->pod, container, c) && launch(s, sandbox, container, CONTAINER_REGULAR, c) &&
+        if ((is_replaced(s, c) || container_will_start(s->pod, container, c)) &&
+            launch(s, sandbox, container, CONTAINER_REGULAR, c) &&
             value_path(container, "lifecycle", "postStart", NULL))
             return;
     }

@@ -263,6 +263,8 @@ static void sync_one(PodSync *s, bool removed) {
         pod_release(s->k, s->p);
     if (s->p->torn_down)
         return; /* its last status was published before its containers were removed */
+    if (s->p->ending == POD_RUNS && pod_replaces_container(s))
+        return;
     Value *status = compute_status(s, s->p->ending != POD_RUNS && !anything_runs(&s->rt));
     status_publish(s->k, s->p, status);
     if (s->p->ending == POD_RUNS && phase_is_terminal(value_get_str(status, "phase")))

@@ -25,6 +25,7 @@ static Pod *pod_new(Kubelet *k, Object *object) {
     p->pulls = strmap_new(pull_free);
     p->hooks = strmap_new(hook_free);
     p->waiting = strmap_new(waiting_free);
+    p->replaced = strmap_new(free);
     return p;
 }
 
@@ -46,6 +47,7 @@ static void pod_free(Pod *p) {
     strmap_free(p->pulls);
     strmap_free(p->hooks);
     strmap_free(p->waiting);
+    strmap_free(p->replaced);
     char *owned[] = {p->uid,
                      p->ns,
                      p->name,
