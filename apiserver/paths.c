@@ -93,16 +93,6 @@ static void serve_openid(ServerPaths *paths, HttpRequest *http, Arena *arena, _u
 }
 
 static void serve_jwks(ServerPaths *paths, HttpRequest *http, Arena *arena, _unused_ const char *path) {
-    const char *accept = str_or(http_header(http, "accept"), "*/*");
-    if (!strstr(accept, "application/jwk-set+json") && !strstr(accept, "*/*") && !strstr(accept, "application/*")) {
-        ApiError err = {0};
-        api_error_set(&err, 406, "NotAcceptable",
-                      "406: Not Acceptable\n\nAvailable representations: application/jwk-set+json");
-        api_error_details(&err, "", "", "", "");
-        http_reply_error(http, NULL, &err);
-        api_error_done(&err);
-        return;
-    }
     _cleanup_buf_ Buf out = BUF_INIT(1024 * 1024);
     value_write_json(&out, jwt_key_set(arena, paths->config.token_keys, paths->config.n_token_keys));
     http_reply_text(http, 200, "application/jwk-set+json", str_or(out.data, ""));
@@ -123,17 +113,18 @@ static void serve_page(ServerPaths *paths, HttpRequest *http, Arena *arena, cons
 static const struct {
     const char *path;
     void (*serve)(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path);
+    const char *produces; /* what the Accept header must name, where the reference's router has the path */
 } rows[] = {
-    {"/.well-known/openid-configuration", serve_openid},
-    {"/flagz", serve_page},
-    {"/metrics", serve_metrics},
-    {"/metrics/slis", serve_slis},
-    {"/openapi/v2", serve_openapi},
-    {"/openapi/v3", serve_openapi},
-    {"/openapi/v3/", serve_openapi},
-    {"/openid/v1/jwks", serve_jwks},
-    {"/statusz", serve_page},
-    {"/version", serve_version},
+    {"/.well-known/openid-configuration", serve_openid, "application/json"},
+    {"/flagz", serve_page, NULL},
+    {"/metrics", serve_metrics, NULL},
+    {"/metrics/slis", serve_slis, NULL},
+    {"/openapi/v2", serve_openapi, NULL},
+    {"/openapi/v3", serve_openapi, NULL},
+    {"/openapi/v3/", serve_openapi, NULL},
+    {"/openid/v1/jwks", serve_jwks, "application/jwk-set+json"},
+    {"/statusz", serve_page, NULL},
+    {"/version", serve_version, "application/json"},
 };
 
 static int compare_strings(const void *a, const void *b) {
@@ -179,8 +170,16 @@ static void not_allowed(HttpRequest *http) {
     ApiError err = {0};
     api_error_set(&err, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
     api_error_details(&err, "", "", "", "");
-    http_reply_error(http, NULL, &err);
+    http_reply_error(http, &err);
     api_error_done(&err);
+}
+
+static void serve_row(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path, size_t i) {
+    _cleanup_api_error_ ApiError err = {0};
+    if (rows[i].produces && media_check_produces(http, rows[i].produces, &err) < 0)
+        http_reply_error(http, &err);
+    else
+        rows[i].serve(paths, http, arena, path);
 }
 
 void server_paths_serve(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path) {
@@ -188,14 +187,12 @@ void server_paths_serve(ServerPaths *paths, HttpRequest *http, Arena *arena, con
     if (!streq(method, "GET") && !streq(method, "HEAD") && is_read_only(path))
         return not_allowed(http);
     for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-        if (streq(path, rows[i].path))
-            return rows[i].serve(paths, http, arena, path);
+        if (streq(streq(path, "/version/") ? "/version" : path, rows[i].path))
+            return serve_row(paths, http, arena, path, i);
     if (health_serve(paths->config.health, http, path))
         return;
     if (streq(path, "/"))
         serve_root(paths, http, arena);
-    else if (streq(path, "/version/"))
-        serve_version(paths, http, arena, path);
     else if (starts_path(path, "/openapi"))
         serve_openapi(paths, http, arena, path);
     else if (starts_path(path, "/api") || starts_path(path, "/apis"))

@@ -82,7 +82,7 @@ static char *lower(Arena *arena, const char *s) {
     return out;
 }
 
-/* Connections are authorized by their method, as if they were requests for the object. */
+/* Connections are authorized by their method, as if they were requests for the object. "": no verb has it. */
 static const char *connect_verb(const char *method) {
     static const char *const verbs[][2] = {{"GET", "get"},    {"HEAD", "get"},    {"POST", "create"},
                                            {"PUT", "update"}, {"PATCH", "patch"}, {"DELETE", "delete"}};
@@ -112,9 +112,9 @@ static int filter(ApiServer *server, Exchange *exchange, ApiError *err) {
         .user = user,
         .is_resource = resource,
         .path = route->path,
-        .verb = !resource                    ? lower(arena, method)
-                : route->verb == API_CONNECT ? connect_verb(method)
-                                             : authz_verb(route->verb),
+        .verb = !resource                                                       ? lower(arena, method)
+                : route->verb == API_CONNECT || str_empty(connect_verb(method)) ? connect_verb(method)
+                                                                                : authz_verb(route->verb),
         .group = route->group,
         .version = route->version,
         .resource = route->plural,
@@ -160,7 +160,7 @@ static bool streams_body(const HttpRequest *http, void *userdata) {
 static void refuse_streamed(Exchange *exchange) {
     ApiError err = {0};
     api_error_set(&err, 503, "ServiceUnavailable", "service unavailable");
-    http_reply_error(exchange->http, NULL, &err);
+    http_reply_error(exchange->http, &err);
     api_error_done(&err);
     if (exchange->done)
         exchange->done(exchange, 503, exchange->userdata);
@@ -198,11 +198,7 @@ static void on_request(HttpRequest *http, void *userdata) {
         route_resolve(route, method,
                       custom_resources_find(server->custom, route->group, route->version, route->plural));
     if (filter(server, exchange, &err) < 0) {
-        Media media = {0};
-        ApiError ignored = {0};
-        media_negotiate(arena, http, &exchange->query, MEDIA_VIEWS, &media, &ignored);
-        api_error_done(&ignored);
-        http_reply_error(http, &media, &err);
+        http_reply_error(http, &err);
         exchange_done(exchange, err.code, server);
         api_error_done(&err);
         exchange_free(exchange);

@@ -156,7 +156,7 @@ bool zpages_serve(const Zpages *pages, HttpRequest *http, Arena *arena, const ch
         if (!streq(path, page->path))
             continue;
         if (media_negotiate_page(arena, http, page->kind, &media, &err) < 0)
-            http_reply_error(http, NULL, &err);
+            http_reply_error(http, &err);
         else if (media.version)
             serve_object(pages, http, arena, page, paths, &media);
         else

@@ -99,3 +99,11 @@ const Resource *catalog_next_row(const Catalog *catalog, size_t *cursor, const c
     }
     return NULL;
 }
+
+bool catalog_group_is_builtin(const char *group) {
+    const Resource *row;
+    for (size_t i = 0; (row = resource_builtin(i)); i++)
+        if (streq(row->group, group))
+            return true;
+    return false;
+}

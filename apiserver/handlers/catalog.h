@@ -24,3 +24,5 @@ typedef struct Catalog {
 Catalog *catalog_make(Arena *arena, struct CustomResources *custom, const ApiServiceList *services);
 /* The next row of a group (and version, unless NULL) from *cursor, which starts at 0; NULL: no more. */
 const Resource *catalog_next_row(const Catalog *catalog, size_t *cursor, const char *group, const char *version);
+/* Is a kind of this group built in? */
+bool catalog_group_is_builtin(const char *group);

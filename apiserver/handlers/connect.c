@@ -9,7 +9,7 @@
 
 static int reply_error(Exchange *exchange, ApiError *err) {
     int code = err->code;
-    http_reply_error(exchange->http, NULL, err);
+    http_reply_error(exchange->http, err);
     api_error_done(err);
     return code;
 }

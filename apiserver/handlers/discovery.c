@@ -3,6 +3,8 @@
 #include "apiserver/registry/custom_resources.h"
 #include "base/str.h"
 
+#include <stdio.h>
+
 static const struct {
     uint16_t bit;
     const char *name;
@@ -269,40 +271,42 @@ static bool is_known_group(const Catalog *catalog, Arena *arena, const char *pat
     return streq(parts[0], "api") || (n > 1 && group_entry(arena, catalog, parts[1], true));
 }
 
+/* The reference's router has these paths: not the groups, nor what definitions have made. */
+static bool is_routed(Arena *arena, const char *path) {
+    size_t n = 0;
+    char **parts = str_split(arena, path + 1, '/', &n);
+    return streq(parts[0], "api") || (n > 2 && catalog_group_is_builtin(parts[1]));
+}
+
+static void reply_classic(HttpRequest *http, const Media *media, const Value *v) {
+    char name[96];
+    snprintf(name, sizeof name, "io.k8s.apimachinery.pkg.apis.meta.v1.%s", value_get_str(v, "kind"));
+    http_reply_value(http, media, 200, schema_by_name(name), v);
+}
+
 void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *custom, const ApiServiceList *services,
                      const char *path, const char *server_address) {
     const Catalog *catalog = catalog_make(arena, custom, services);
-    bool core = streq(path, "/api") || streq(path, "/api/"), unsupported = false;
-    ApiError err = {0};
-    Media media = {0};
-    Query query = {0};
-    if (core || streq(path, "/apis") || streq(path, "/apis/")) {
-        if (media_wants_aggregated(http, &unsupported))
-            return serve_aggregated(http, arena, catalog, core);
-        if (unsupported)
-            api_error_set(&err, 406, "NotAcceptable",
-                          "only the following media types are accepted: application/json, application/yaml, "
-                          "application/vnd.kubernetes.protobuf, "
-                          "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
-    } else if (media_negotiate(arena, http, &query, 0, &media, &err) < 0)
-        goto fail;
-    if (!err.code) {
-        Value *v = classic(arena, catalog, path, server_address);
-        if (v) {
-            media.form = media.form == MEDIA_PROTOBUF ? MEDIA_JSON : media.form;
-            http_reply_value(http, &media, 200, NULL, v);
-            return;
-        }
-        if (!is_known_group(catalog, arena, path)) {
-            http_reply_text(http, 404, "text/plain; charset=utf-8", "404 page not found\n");
-            return;
-        }
-        api_error_set(&err, 404, "NotFound", "the server could not find the requested resource");
+    bool core = streq(path, "/api") || streq(path, "/api/");
+    _cleanup_api_error_ ApiError err = {0};
+    Media media;
+    Query query;
+    if ((core || streq(path, "/apis") || streq(path, "/apis/")) && media_wants_aggregated(http))
+        return serve_aggregated(http, arena, catalog, core);
+    query_parse(arena, http_query(http), &query);
+    const Value *v = classic(arena, catalog, path, server_address);
+    if (!v && !is_known_group(catalog, arena, path))
+        return http_reply_text(http, 404, "text/plain; charset=utf-8", "404 page not found\n");
+    int r = v ? 0 : api_error_set(&err, 404, "NotFound", "the server could not find the requested resource");
+    if (r < 0)
         api_error_details(&err, "", "", "", "");
-    }
-fail:
-    http_reply_error(http, NULL, &err);
-    api_error_done(&err);
+    if (r == 0 && is_routed(arena, path))
+        r = media_check_produces(http, MEDIA_TYPES, &err);
+    r = r < 0 ? r : media_negotiate(arena, http, &query, 0, &media, &err);
+    if (r < 0)
+        http_reply_error(http, &err);
+    else
+        reply_classic(http, &media, v);
 }
 
 void discovery_list_paths(Arena *arena, struct CustomResources *custom, const ApiServiceList *services, Value *paths) {

@@ -200,7 +200,7 @@ static int reply_error(Exchange *exchange, const Forward *forward, int code, con
     }
     api_error_set(&err, code, reason, "%s", message);
     err.no_details = true;
-    http_reply_error(exchange->http, NULL, &err);
+    http_reply_error(exchange->http, &err);
     api_error_done(&err);
     return code;
 }
@@ -218,7 +218,7 @@ static int on_failed(Exchange *exchange, const RelayPlan *plan, RelayFault fault
     if (fault == RELAY_TIMEOUT) {
         ApiError err = {0};
         api_error_set(&err, 504, "Timeout", "Timeout: request did not complete within the allotted timeout");
-        http_reply_error(exchange->http, NULL, &err);
+        http_reply_error(exchange->http, &err);
         api_error_done(&err);
         return 504;
     }

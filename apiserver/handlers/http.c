@@ -1,5 +1,6 @@
 #include "apiserver/registry/custom_resources.h"
 #include "apiserver/handlers/http.h"
+#include "apiserver/handlers/catalog.h"
 #include "apiserver/handlers/connect_admission.h"
 #include "apiserver/handlers/encode.h"
 #include "apiserver/handlers/list_stream.h"
@@ -63,7 +64,6 @@ Exchange *exchange_new(ApiHttp *api, HttpRequest *http, Arena *arena) {
     exchange->api = api;
     exchange->http = http_request_ref(http);
     exchange->arena = arena;
-    exchange->media = media_plain(http);
     exchange->started_ns = now_monotonic_ns();
     return exchange;
 }
@@ -179,19 +179,16 @@ void http_reply_page(HttpRequest *http, Arena *arena, const PageMedia *page, con
     http_reply(http, 200, headers.items, headers.n, body);
 }
 
-static void reply_error_with(HttpRequest *http, const Media *media, const ApiError *err, char *const *warnings,
-                             size_t n) {
-    const Media json = media_plain(http);
+static void reply_error_with(HttpRequest *http, const ApiError *err, char *const *warnings, size_t n) {
     _cleanup_arena_ Arena *arena = arena_new(0);
-    const Schema *schema = schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.Status");
     char retry[16];
     Headers headers;
     HttpBytes body;
+    Media media = media_of_error(arena, http);
     Value *status = api_error_to_status(arena, err);
-    media = media && (media->form != MEDIA_PROTOBUF || schema) ? media : &json;
-    if (encode_value(arena, media, schema, status, &body) < 0)
-        encode_value(arena, media = &json, NULL, status, &body);
-    common_headers(&headers, media_content_type(media, false));
+    if (encode_value(arena, &media, schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.Status"), status, &body) < 0)
+        body = (HttpBytes){0};
+    common_headers(&headers, media_content_type(&media, false));
     if (err->retry_after) {
         snprintf(retry, sizeof retry, "%d", err->retry_after);
         add_header(&headers, "retry-after", retry);
@@ -202,8 +199,8 @@ static void reply_error_with(HttpRequest *http, const Media *media, const ApiErr
     http_reply(http, err->code, headers.items, headers.n, body);
 }
 
-void http_reply_error(HttpRequest *http, const Media *media, const ApiError *err) {
-    reply_error_with(http, media, err, NULL, 0);
+void http_reply_error(HttpRequest *http, const ApiError *err) {
+    reply_error_with(http, err, NULL, 0);
 }
 
 void exchange_finish(Exchange *exchange, int code) {
@@ -214,7 +211,7 @@ void exchange_finish(Exchange *exchange, int code) {
 
 static void fail(Exchange *exchange, ApiError *err) {
     int code = err->code;
-    http_reply_error(exchange->http, &exchange->media, err);
+    http_reply_error(exchange->http, err);
     api_error_done(err);
     exchange_finish(exchange, code);
 }
@@ -272,10 +269,8 @@ static void respond(Exchange *exchange, int r, ApiResponse *response, ApiError *
         if (!err->code)
             api_error_from_errno(err, r, "encoding the answer");
         code = err->code;
-        reply_error_with(exchange->http, &media, err, response->warnings, response->n_warnings);
+        reply_error_with(exchange->http, err, response->warnings, response->n_warnings);
     } else {
-        if (media.as == AS_TABLE && media.form == MEDIA_PROTOBUF)
-            media.form = MEDIA_JSON;
         common_headers(&headers, media_content_type(&media, false));
         add_warnings(&headers, exchange->arena, response->warnings, response->n_warnings);
         if (in_parts)
@@ -315,9 +310,8 @@ static int unreadable_patch(Exchange *exchange, const char *message, ApiError *e
 
 /* What a decoder says of a body that is no object at all. */
 static int unreadable(Exchange *exchange, MediaForm form, ApiError *err) {
-    static const char *const prefixes[] = {[MEDIA_JSON] = "couldn't get version/kind; json parse error: ",
-                                           [MEDIA_YAML] = "",
-                                           [MEDIA_PROTOBUF] = ""};
+    static const char *const prefixes[] = {
+        [MEDIA_JSON] = "couldn't get version/kind; json parse error: ", [MEDIA_YAML] = "", [MEDIA_PROTOBUF] = ""};
     if (err->code != 400)
         return -EINVAL;
     size_t len;
@@ -405,8 +399,7 @@ static int read_body(Exchange *exchange, DuplicateFields *duplicates, ApiError *
     Value *body = NULL;
     int r = 0;
     if (request->verb == API_PATCH) {
-        r = patch_type_read(exchange->http, request->resource, &request->options.patch_type, err);
-        r = r < 0 ? r : options_check_patch(exchange->arena, &request->options, err);
+        r = options_check_patch(exchange->arena, &request->options, err);
         if (r < 0)
             return r;
     }
@@ -472,18 +465,9 @@ static void run_on_pool(Exchange *exchange, void (*fn)(void *userdata)) {
     fail(exchange, &err);
 }
 
-/* A group without a built-in resource: the paths below it exist only while a definition makes them. */
-static bool is_unknown_group(const Route *route) {
-    const Resource *row;
-    for (size_t i = 0; (row = resource_builtin(i)); i++)
-        if (streq(row->group, route->group))
-            return false;
-    return true;
-}
-
 static void not_found(Exchange *exchange) {
     ApiError err = {0};
-    if (is_unknown_group(&exchange->route)) {
+    if (!catalog_group_is_builtin(exchange->route.group)) { /* paths below it come and go with definitions */
         http_reply_text(exchange->http, 404, "text/plain; charset=utf-8", "404 page not found\n");
         exchange_finish(exchange, 404);
         return;
@@ -513,6 +497,32 @@ static void admit_connection(void *userdata) {
         loop_post(http_request_loop(exchange->http), connect_on_loop, exchange);
 }
 
+/* The types that the reference's router knows a path of a built-in kind by; NULL: any. */
+static const char *produces(const Route *route, const char *method) {
+    if (route->verb == API_CONNECT)
+        return streq(route->subresource, "log") && streq(method, "GET") ? "text/plain, " MEDIA_TYPES : NULL;
+    return route->verb == API_LIST || route->verb == API_WATCH ? MEDIA_TYPES ", " MEDIA_STREAM_TYPES : MEDIA_TYPES;
+}
+
+/* In the reference's order: what a patch is, what the router knows, what the verb can write. */
+static int negotiate(Exchange *exchange, ApiError *err) {
+    const Route *route = &exchange->route;
+    const Resource *resource = route->resource;
+    const char *types = resource->custom ? NULL : produces(route, http_method(exchange->http));
+    bool reads_log = route->verb == API_CONNECT && types;
+    int r = 0;
+    if (route->verb == API_PATCH)
+        r = patch_type_read(exchange->http, resource, &exchange->patch_type, err);
+    if (r == 0 && types)
+        r = media_check_produces(exchange->http, types, err);
+    if (r < 0 || (route->verb == API_CONNECT && !reads_log))
+        return r;
+    /* What is answered and not kept (reviews) has no other views. */
+    unsigned endpoint = (route->verb == API_WATCH ? MEDIA_STREAM : 0u) | (resource->custom ? MEDIA_NO_MESSAGES : 0u) |
+                        (resource->verbs == VERB_CREATE ? 0u : MEDIA_VIEWS);
+    return media_negotiate(exchange->arena, exchange->http, &exchange->query, endpoint, &exchange->media, err);
+}
+
 void api_http_serve(Exchange *exchange) {
     ApiError err = {0};
     Route *route = &exchange->route;
@@ -528,17 +538,14 @@ void api_http_serve(Exchange *exchange) {
     request->subresource = route->subresource;
     request->arena = exchange->arena;
     request->user_agent = http_header(exchange->http, "user-agent");
+    if (negotiate(exchange, &err) < 0)
+        return fail(exchange, &err);
     if (route->verb == API_CONNECT)
         return connect_is_admitted(route) ? run_on_pool(exchange, admit_connection) : connect_serve(exchange);
     bool stream = route->verb == API_WATCH;
-    /* What is answered and not kept (reviews) has no other views. */
-    unsigned endpoint = (stream ? MEDIA_STREAM : 0u) | (request->resource->verbs == VERB_CREATE ? 0u : MEDIA_VIEWS);
-    int r = media_negotiate(exchange->arena, exchange->http, &exchange->query, endpoint, &exchange->media, &err);
-    r = r < 0 ? r : options_read(exchange->arena, &exchange->query, route->verb, &request->options, &err);
-    if (r < 0)
+    if (options_read(exchange->arena, &exchange->query, route->verb, &request->options, &err) < 0)
         return fail(exchange, &err);
-    if (request->resource->custom && exchange->media.form == MEDIA_PROTOBUF && exchange->media.as == AS_OBJECT)
-        exchange->media.form = MEDIA_JSON; /* custom resources have no messages */
+    request->options.patch_type = exchange->patch_type;
     bool waits = api_must_catch_up(exchange->api->config.core, request);
     if (stream && waits && str_empty(request->options.resource_version))
         return run_on_pool(exchange, catch_up_and_watch);

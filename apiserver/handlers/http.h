@@ -42,6 +42,7 @@ typedef struct Exchange {
     Query query;
     ApiRequest request;
     Media media;
+    PatchType patch_type; /* of a PATCH */
     uint64_t started_ns;
     size_t large; /* bytes of its body that count against API_LARGE_BODIES */
     void (*done)(struct Exchange *exchange, int code, void *userdata); /* metrics; may be NULL */
@@ -55,7 +56,7 @@ void exchange_finish(Exchange *exchange, int code); /* it was answered: counted 
 void api_http_serve(Exchange *exchange);
 
 /* Replies, for whoever serves other paths. */
-void http_reply_error(HttpRequest *http, const Media *media, const ApiError *err);
+void http_reply_error(HttpRequest *http, const ApiError *err); /* as the Accept header asks, where it can */
 void http_reply_value(HttpRequest *http, const Media *media, int status, const Schema *schema, const Value *v);
 /* An object that media_negotiate_page chose; the older version comes with a warning. */
 void http_reply_page(HttpRequest *http, Arena *arena, const PageMedia *media, const char *kind, const Value *v);

@@ -6,13 +6,13 @@
 #include <errno.h>
 #include <strings.h>
 
-#define MEDIA_TYPES "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+#define ACCEPT_MAX 64 /* alternatives of one header that are looked at */
 
 typedef struct Clause { /* one alternative of an Accept header */
-    char *type;
+    char *type, *subtype;
     char *as, *group, *version, *stream;
+    bool pretty;
     int q; /* thousandths */
-    size_t order;
 } Clause;
 
 static char *trim(char *s) {
@@ -24,76 +24,110 @@ static char *trim(char *s) {
     return s;
 }
 
+static char *trim_spaces(char *s) {
+    size_t n = strlen(s += strspn(s, " "));
+    while (n && s[n - 1] == ' ')
+        s[--n] = 0;
+    return s;
+}
+
 static int quality(const char *text) {
     double q = strtod(text, NULL);
     return q < 0 ? 0 : q > 1 ? 1000 : (int)(q * 1000);
 }
 
-static Clause parse_clause(Arena *arena, const char *text, size_t order) {
+static void parse_parameter(Clause *clause, char *text) {
+    char *value = strchr(text, '='), *name;
+    if (!value || !value[1] || strchr(value + 1, '='))
+        return;
+    *value++ = 0;
+    name = trim_spaces(text);
+    value = trim_spaces(value);
+    if (streq(name, "q"))
+        clause->q = quality(value);
+    else if (streq(name, "as"))
+        clause->as = value;
+    else if (streq(name, "g"))
+        clause->group = value;
+    else if (streq(name, "v"))
+        clause->version = value;
+    else if (streq(name, "stream"))
+        clause->stream = value;
+    else if (streq(name, "pretty"))
+        clause->pretty = streq(value, "1");
+}
+
+/* False: no media range at all, which counts for nothing. */
+static bool parse_clause(Arena *arena, const char *text, Clause *ret) {
     size_t n = 0;
     char **parts = str_split(arena, text, ';', &n);
-    Clause clause = {.type = n ? trim(parts[0]) : (char *)"", .q = 1000, .order = order};
-    for (size_t i = 1; i < n; i++) {
-        char *name = trim(parts[i]), *equals = strchr(name, '=');
-        if (!equals)
-            continue;
-        *equals = 0;
-        char *value = trim(equals + 1);
-        name = trim(name);
-        if (streq(name, "q"))
-            clause.q = quality(value);
-        else if (streq(name, "as"))
-            clause.as = value;
-        else if (streq(name, "g"))
-            clause.group = value;
-        else if (streq(name, "v"))
-            clause.version = value;
-        else if (streq(name, "stream"))
-            clause.stream = value;
-    }
-    return clause;
+    Clause clause = {.type = n ? trim_spaces(parts[0]) : (char *)"", .q = 1000};
+    char *slash = strchr(clause.type, '/');
+    if (!slash && !streq(clause.type, "*"))
+        return false;
+    clause.subtype = slash ? trim_spaces(slash + 1) : clause.type;
+    if (slash)
+        *slash = 0;
+    clause.type = trim_spaces(clause.type);
+    if (!*clause.subtype || strchr(clause.subtype, '/'))
+        return false;
+    for (size_t i = 1; i < n; i++)
+        parse_parameter(&clause, parts[i]);
+    *ret = clause;
+    return true;
 }
 
-static int compare_clauses(const void *a, const void *b) {
-    const Clause *x = a, *y = b;
-    if (x->q != y->q)
-        return y->q - x->q;
-    return x->order < y->order ? -1 : 1;
+/* As the reference's parser orders them: the better liked first, and whatever is named before what is a wildcard. */
+static bool goes_before(const Clause *a, const Clause *b) {
+    return a->q > b->q || (!streq(a->type, "*") && streq(b->type, "*")) ||
+           (!streq(a->subtype, "*") && streq(b->subtype, "*"));
 }
 
-static Clause *parse_accept(Arena *arena, const char *header, size_t *ret_n) {
-    char **parts = str_split(arena, str_or(header, "*/*"), ',', ret_n);
-    Clause *clauses = arena_alloc0(arena, (*ret_n + 1) * sizeof *clauses);
-    for (size_t i = 0; i < *ret_n; i++)
-        clauses[i] = parse_clause(arena, parts[i], i);
-    qsort(clauses, *ret_n, sizeof *clauses, compare_clauses);
+static Clause *parse_accept(Arena *arena, const HttpRequest *request, size_t *ret_n) {
+    const char *header = http_header(request, "accept");
+    size_t n = 0;
+    char **parts = str_split(arena, str_empty(header) ? "*/*" : header, ',', &n);
+    *ret_n = 0;
+    Clause *clauses = arena_alloc0(arena, (n + 1) * sizeof *clauses);
+    for (size_t i = 0; i < n && *ret_n < ACCEPT_MAX; i++)
+        *ret_n += parse_clause(arena, parts[i], &clauses[*ret_n]);
+    for (size_t i = 1; i < *ret_n; i++)
+        for (size_t k = i; k && goes_before(&clauses[k], &clauses[k - 1]); k--) {
+            Clause kept = clauses[k];
+            clauses[k] = clauses[k - 1];
+            clauses[k - 1] = kept;
+        }
     return clauses;
 }
 
-static bool form_of(const char *type, MediaForm *ret) {
-    static const struct {
-        const char *type;
-        MediaForm form;
-    } forms[] = {
-        {"application/json", MEDIA_JSON},
-        {"application/yaml", MEDIA_YAML},
-        {"application/vnd.kubernetes.protobuf", MEDIA_PROTOBUF},
-        {"*/*", MEDIA_JSON},
-        {"application/*", MEDIA_JSON},
-    };
+static const struct {
+    const char *type, *subtype;
+} forms[] = {
+    [MEDIA_JSON] = {"application", "json"},
+    [MEDIA_YAML] = {"application", "yaml"},
+    [MEDIA_PROTOBUF] = {"application", "vnd.kubernetes.protobuf"},
+};
+
+static bool covers(const Clause *clause, const char *type, const char *subtype) {
+    if (streq(clause->type, "*"))
+        return streq(clause->subtype, "*");
+    return streq(clause->type, type) && (streq(clause->subtype, "*") || streq(clause->subtype, subtype));
+}
+
+static bool form_of(const Clause *clause, MediaForm *ret) {
     for (size_t i = 0; i < ELEMENTSOF(forms); i++)
-        if (strcasecmp(forms[i].type, type) == 0) {
-            *ret = forms[i].form;
+        if (covers(clause, forms[i].type, forms[i].subtype)) {
+            *ret = (MediaForm)i;
             return true;
         }
     return false;
 }
 
-static bool as_of(const Clause *clause, MediaAs *ret) {
+static bool as_of(const Clause *clause, MediaForm form, unsigned endpoint, MediaAs *ret) {
     *ret = AS_OBJECT;
-    if (!clause->as)
-        return true;
-    if (!streq_null(clause->group, "meta.k8s.io") ||
+    if (!clause->as && !clause->group && !clause->version)
+        return form != MEDIA_PROTOBUF || !(endpoint & MEDIA_NO_MESSAGES);
+    if (!(endpoint & MEDIA_VIEWS) || !clause->as || !streq_null(clause->group, "meta.k8s.io") ||
         !(streq_null(clause->version, "v1") || streq_null(clause->version, "v1beta1")))
         return false;
     if (streq(clause->as, "Table"))
@@ -102,7 +136,20 @@ static bool as_of(const Clause *clause, MediaAs *ret) {
         *ret = AS_PARTIAL;
     else
         return false;
-    return true;
+    return *ret != AS_TABLE || form != MEDIA_PROTOBUF;
+}
+
+/* The first form that an alternative covers and the endpoint has. */
+static bool choose_form(const Clause *clause, unsigned endpoint, Media *ret) {
+    for (size_t i = 0; i < ELEMENTSOF(forms); i++) {
+        MediaForm form = (MediaForm)i;
+        bool streams = !clause->stream || (form != MEDIA_YAML && streq(clause->stream, "watch"));
+        if (covers(clause, forms[i].type, forms[i].subtype) && streams && as_of(clause, form, endpoint, &ret->as)) {
+            ret->form = form;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool is_browser(const HttpRequest *request) {
@@ -110,28 +157,65 @@ static bool is_browser(const HttpRequest *request) {
     return str_has_prefix(agent, "curl") || str_has_prefix(agent, "Wget") || str_has_prefix(agent, "Mozilla/5.0");
 }
 
+static bool is_pretty(const HttpRequest *request, const Query *query) {
+    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True", NULL};
+    const char *asked = query_get(query, "pretty");
+    return str_empty(asked) ? is_browser(request) : str_in(asked, yes);
+}
+
+static bool choose(Arena *arena, const HttpRequest *request, const Query *query, unsigned endpoint, Media *ret) {
+    size_t n = 0;
+    Media media = {.include_object = str_or(query_get(query, "includeObject"), "")};
+    const Clause *clauses = parse_accept(arena, request, &n);
+    for (size_t i = 0; i < n; i++)
+        if (choose_form(&clauses[i], endpoint, &media)) {
+            media.pretty = clauses[i].pretty || is_pretty(request, query);
+            *ret = media;
+            return true;
+        }
+    return false;
+}
+
 int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query, unsigned endpoint, Media *ret,
                     ApiError *err) {
-    bool stream = endpoint & MEDIA_STREAM;
-    size_t n = 0;
-    Clause *clauses = parse_accept(arena, http_header(request, "accept"), &n);
-    for (size_t i = 0; i < n; i++) {
-        Media media = {.include_object = str_or(query_get(query, "includeObject"), "")};
-        if (!form_of(clauses[i].type, &media.form) || !as_of(&clauses[i], &media.as))
-            continue;
-        if ((stream && media.form == MEDIA_YAML) || (media.as != AS_OBJECT && !(endpoint & MEDIA_VIEWS)))
-            continue;
-        media.pretty = query_get(query, "pretty") ? query_bool(query, "pretty") : is_browser(request);
+    Media media;
+    bool stream = endpoint & MEDIA_STREAM, chosen = choose(arena, request, query, endpoint, &media);
+    if (chosen && !(stream && media.form == MEDIA_YAML)) {
         *ret = media;
         return 0;
     }
     return api_error_set(err, 406, "NotAcceptable", "only the following media types are accepted: %s",
-                         stream ? "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
-                                : MEDIA_TYPES);
+                         chosen ? MEDIA_STREAM_TYPES : MEDIA_TYPES);
 }
 
-Media media_plain(const HttpRequest *request) {
-    return (Media){.form = MEDIA_JSON, .pretty = is_browser(request)};
+int media_check_produces(const HttpRequest *request, const char *types, ApiError *err) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const char *accept = http_header(request, "accept");
+    size_t n = 0, n_types = 0;
+    if (str_empty(accept))
+        return 0;
+    char **parts = str_split(arena, accept, ',', &n), **all = str_split(arena, types, ',', &n_types);
+    for (size_t i = 0; i < n; i++) {
+        parts[i][strcspn(parts[i], ";")] = 0;
+        const char *type = trim_spaces(parts[i]);
+        if (streq(type, "*/*"))
+            return 0;
+        for (size_t k = 0; k < n_types; k++)
+            if (streq(type, trim_spaces(all[k])))
+                return 0;
+    }
+    int r = api_error_set(err, 406, "NotAcceptable", "406: Not Acceptable\n\nAvailable representations: %s", types);
+    api_error_details(err, "", "", "", "");
+    return r;
+}
+
+Media media_of_error(Arena *arena, const HttpRequest *request) {
+    Query query;
+    Media media;
+    query_parse(arena, http_query(request), &query);
+    if (!choose(arena, request, &query, 0, &media))
+        return (Media){.form = MEDIA_JSON, .pretty = true};
+    return media;
 }
 
 const char *media_content_type(const Media *media, bool stream) {
@@ -145,40 +229,39 @@ const char *media_content_type(const Media *media, bool stream) {
     }
 }
 
-bool media_wants_aggregated(const HttpRequest *request, bool *ret_unsupported) {
+bool media_wants_aggregated(const HttpRequest *request) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     size_t n = 0;
     MediaForm form;
-    Clause *clauses = parse_accept(arena, http_header(request, "accept"), &n);
-    *ret_unsupported = false;
+    const Clause *clauses = parse_accept(arena, request, &n);
     for (size_t i = 0; i < n; i++) {
-        if (!form_of(clauses[i].type, &form))
+        const Clause *clause = &clauses[i];
+        if (!form_of(clause, &form))
             continue;
-        if (!clauses[i].as)
+        if (!clause->as && !clause->group && !clause->version)
             return false;
-        if (streq(clauses[i].as, "APIGroupDiscoveryList") && streq_null(clauses[i].group, "apidiscovery.k8s.io") &&
-            streq_null(clauses[i].version, "v2") && form == MEDIA_JSON)
+        if (streq_null(clause->as, "APIGroupDiscoveryList") && streq_null(clause->group, "apidiscovery.k8s.io") &&
+            streq_null(clause->version, "v2") && form == MEDIA_JSON)
             return true;
     }
-    *ret_unsupported = true;
     return false;
 }
 
 static bool page_of(const Clause *clause, const char *kind, PageMedia *ret) {
     const char *version = clause->version;
-    bool text = str_in(clause->type, (const char *const[]){"text/plain", "text/*", "*/*", NULL});
+    bool text = covers(clause, "text", "plain");
     *ret = (PageMedia){0};
     if (!clause->as)
         return text;
     ret->version = streq_null(version, "v1beta1") ? "v1beta1" : streq_null(version, "v1alpha1") ? "v1alpha1" : NULL;
     return ret->version && streq(clause->as, kind) && streq_null(clause->group, PAGE_GROUP) &&
-           form_of(clause->type, &ret->form) && ret->form != MEDIA_PROTOBUF;
+           form_of(clause, &ret->form) && ret->form != MEDIA_PROTOBUF;
 }
 
 int media_negotiate_page(Arena *arena, const HttpRequest *request, const char *kind, PageMedia *ret, ApiError *err) {
     size_t n = 0;
     PageMedia media;
-    Clause *clauses = parse_accept(arena, http_header(request, "accept"), &n);
+    Clause *clauses = parse_accept(arena, request, &n);
     for (size_t i = 0; i < n; i++)
         if (page_of(&clauses[i], kind, &media)) {
             *ret = media;
@@ -191,15 +274,27 @@ int media_negotiate_page(Arena *arena, const HttpRequest *request, const char *k
 int media_choose(const HttpRequest *request, const char *const *types) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     size_t n = 0;
-    Clause *clauses = parse_accept(arena, http_header(request, "accept"), &n);
-    for (size_t i = 0; i < n; i++) {
-        const char *type = clauses[i].type;
-        for (int k = 0; types[k]; k++)
-            if (streq(type, types[k]) || streq(type, "*/*") ||
-                (str_has_suffix(type, "/*") && strncmp(type, types[k], strlen(type) - 1) == 0))
+    const Clause *clauses = parse_accept(arena, request, &n);
+    for (size_t i = 0; i < n; i++)
+        for (int k = 0; types[k]; k++) {
+            char *type = arena_strdup(arena, types[k]), *slash = strchr(type, '/');
+            *slash = 0;
+            if (covers(&clauses[i], type, slash + 1))
                 return k;
-    }
+        }
     return -1;
+}
+
+static bool form_named(const char *type, MediaForm *ret) {
+    for (size_t i = 0; i < ELEMENTSOF(forms); i++) {
+        size_t n = strlen(forms[i].type);
+        if (strncasecmp(type, forms[i].type, n) == 0 && type[n] == '/' &&
+            strcasecmp(type + n + 1, forms[i].subtype) == 0) {
+            *ret = (MediaForm)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 static const char *bare_type(Arena *arena, const char *header) {
@@ -254,7 +349,7 @@ int body_decode(Arena *arena, const HttpRequest *request, MediaForm *ret_form, V
         form = MEDIA_YAML;
     else if (str_has_suffix(type, "+json"))
         form = MEDIA_JSON;
-    else if (strchr(type, '*') || !form_of(type, &form))
+    else if (!form_named(type, &form))
         return api_error_set(
             err, 415, "UnsupportedMediaType",
             "the body of the request was in an unknown format - accepted media types include: " MEDIA_TYPES);

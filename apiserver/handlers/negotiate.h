@@ -17,18 +17,26 @@ typedef struct Media {
 } Media;
 
 enum {
-    MEDIA_STREAM = 1 << 0, /* a watch */
-    MEDIA_VIEWS = 1 << 1,  /* there are Tables and partial metadata of it */
+    MEDIA_STREAM = 1 << 0,      /* a watch */
+    MEDIA_VIEWS = 1 << 1,       /* there are Tables and partial metadata of it */
+    MEDIA_NO_MESSAGES = 1 << 2, /* the objects themselves have no protobuf form: custom resources */
 };
+#define MEDIA_TYPES "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+#define MEDIA_STREAM_TYPES "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+
 /* `endpoint`: of the flags above, what the path offers. -EPROTONOSUPPORT with the 406 Status. */
 int media_negotiate(Arena *arena, const HttpRequest *request, const Query *query, unsigned endpoint, Media *ret,
                     ApiError *err);
-/* Of errors on paths where nothing was negotiated: JSON, spread out for who reads it with the eyes. */
-Media media_plain(const HttpRequest *request);
+/* The reference's router comes first on its own paths (those of kinds that are built in, of discovery below a group, of
+ * the version): the Accept header must name one of `types` ("a/b, c/d") by its plain name, or any. -EPROTONOSUPPORT
+ * with the 406 Status. */
+int media_check_produces(const HttpRequest *request, const char *types, ApiError *err);
+/* Of errors, on every path: as the Accept header asks, JSON spread out when that cannot be. */
+Media media_of_error(Arena *arena, const HttpRequest *request);
 const char *media_content_type(const Media *media, bool stream);
 
 /* The Accept header picks aggregated discovery (apidiscovery.k8s.io/v2): true. */
-bool media_wants_aggregated(const HttpRequest *request, bool *ret_unsupported);
+bool media_wants_aggregated(const HttpRequest *request);
 
 /* Pages for people (/flagz, /statusz): text, or an object of this group when the Accept header names its kind. */
 #define PAGE_GROUP "config.k8s.io"

@@ -186,6 +186,10 @@ int node_target_find(Exchange *exchange, NodeTarget *ret, ApiError *err) {
     if (str_empty(name))
         return api_error_bad_request(err, "pod %s does not have a host assigned", route->name);
     r = node_agent_find(exchange, name, &target.agent, err);
+    if (r < 0 && err->code == 404) { /* the reference words what it does not find as of the pod's kind */
+        api_error_done(err);
+        return api_error_not_found(err, "", "pods", name);
+    }
     if (r < 0)
         return r;
     *ret = target;

@@ -158,7 +158,7 @@ void proxy_serve(Exchange *exchange) {
     if (r == 0)
         return forward_serve(exchange, forward);
     int code = err.code;
-    http_reply_error(exchange->http, NULL, &err);
+    http_reply_error(exchange->http, &err);
     api_error_done(&err);
     if (exchange->done)
         exchange->done(exchange, code, exchange->userdata);

@@ -362,7 +362,7 @@ static void on_timer(Source *source, void *userdata) {
 }
 
 static void fail(Stream *stream, ApiError *err) {
-    http_reply_error(stream->exchange->http, &stream->exchange->media, err);
+    http_reply_error(stream->exchange->http, err);
     api_error_done(err);
     stream_free(stream);
 }
