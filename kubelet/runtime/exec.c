@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define EXEC_READ_CHUNK 16384
-#define EXEC_DRAIN_NS (100 * NS_PER_MS) /* for output that other processes of the command still hold open */
+#define EXEC_DRAIN_NS (100 * NS_PER_MS) /* after the command's end, for what it left running to write or close */
 
 enum { ATTACH_STDIN = 1, ATTACH_STDOUT = 2, ATTACH_STDERR = 4, ATTACH_RESIZE = 8 }; /* kubelet/monitor/run.c */
 
@@ -139,21 +139,25 @@ static bool collect(int fd, Buf *out, size_t limit) {
     return n > 0;
 }
 
+/* Until the command and its output have ended; the output is waited for no longer than EXEC_DRAIN_NS. Then only what is
+ * in the pipe already is taken: all that the command itself wrote is, however late we come to read it. */
 static int exec_wait(const OciRuntime *rt, const RuntimeIo *io, uint64_t deadline, size_t limit, Buf *out,
                      int *ret_code) {
     bool open_out = true, ended = false;
     int32_t code = 0;
     while (open_out || !ended) {
-        uint64_t now = now_monotonic_ns();
-        if (now >= deadline)
-            return ended ? (*ret_code = code, 0) : -ETIMEDOUT;
+        uint64_t now = now_monotonic_ns(), left = now < deadline ? (deadline - now) / NS_PER_MS + 1 : 0;
+        if (!left && !ended)
+            return -ETIMEDOUT;
         if (!ended && atomic_load(&rt->interrupted))
             return -ECANCELED;
         struct pollfd fds[] = {{.fd = open_out ? io->stdout_fd : -1, .events = POLLIN},
                                {.fd = ended ? -1 : io->exit_fd, .events = POLLIN}};
-        int n = poll(fds, 2, (int)MIN((deadline - now) / NS_PER_MS + 1, (uint64_t)(INTERRUPT_CHECK_NS / NS_PER_MS)));
+        int n = poll(fds, 2, (int)MIN(left, (uint64_t)(INTERRUPT_CHECK_NS / NS_PER_MS)));
         if (n < 0 && errno != EINTR)
             return -errno;
+        if (!left && (n == 0 || out->len >= limit)) /* nothing is there, or nothing is wanted */
+            break;
         if (n <= 0)
             continue;
         if (fds[0].revents)

@@ -138,6 +138,30 @@ static void exec_sync_times_out_and_kills(void **state) {
     }
 }
 
+static void exec_sync_ends_with_its_command(void **state) {
+    Fixture *f = *state;
+    _cleanup_free_ char *sandbox = sandbox_new_with(f, (SandboxSpec){0}), *error = NULL;
+    ContainerSpec spec = container_spec(f, ARGV("/bin/sleep", "100"));
+    _cleanup_free_ char *id = container_run(f, sandbox, &spec);
+    int code;
+    uint64_t start = now_monotonic_ns();
+    /* 60 kB are in the pipe when it ends, which the one in the background holds open. */
+    _cleanup_free_ char *out =
+        exec_text(f, id, ARGV("/bin/sh", "-c", "/bin/sleep 78 & head -c 60000 /dev/zero | tr '\\0' x; exit 4"), &code);
+    assert_int_equal(code, 4);
+    assert_int_equal(strlen(out), 60000);
+    _cleanup_free_ char *list = exec_text(f, id, ARGV("/bin/ps"), &code);
+    assert_non_null(strstr(list, "sleep 78"));
+    /* One that writes without end neither. */
+    Buf cut = BUF_INIT(1000);
+    assert_int_equal(f->runtime->exec_sync(f->runtime, id, ARGV("/bin/sh", "-c", "yes & exit 5"), 20 * NS_PER_SEC, 1000,
+                                           &cut, &code, &error),
+                     0);
+    assert_int_equal(code, 5);
+    buf_done(&cut);
+    assert_true(now_monotonic_ns() - start < 15 * NS_PER_SEC);
+}
+
 static void write_full(int fd, const char *text) {
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 }
@@ -340,6 +364,7 @@ int main(void) {
         cmocka_unit_test(logs_are_reopened),
         cmocka_unit_test(exec_sync_gives_output_and_code),
         cmocka_unit_test(exec_sync_times_out_and_kills),
+        cmocka_unit_test(exec_sync_ends_with_its_command),
         cmocka_unit_test(exec_has_streams),
         cmocka_unit_test(exec_with_a_terminal),
         cmocka_unit_test(attach_talks_to_the_container),
