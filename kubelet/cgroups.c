@@ -15,6 +15,7 @@
 static const char *const v1_controllers[] = {"cpu", "memory", "pids", NULL};
 static const char *const class_folders[] = {"/kubepods", "/kubepods/burstable", "/kubepods/besteffort"};
 #define CGROUP_HIERARCHIES_MAX 24
+#define CGROUP_STAT_MAX (64 * 1024)
 #define CGROUP_PROCS_MAX (4 * 1024 * 1024)
 
 struct Cgroups {
@@ -135,6 +136,15 @@ static int write_int(const char *folder, const char *file, int64_t v, bool must,
     return write_value(folder, file, text, must, ret_error);
 }
 
+static int64_t read_int(const char *folder, const char *file) {
+    _cleanup_free_ char *path = xasprintf("%s/%s", folder, file), *text = NULL;
+    int64_t n;
+    if (fs_read_file(path, 64, &text, NULL) < 0)
+        return 0;
+    text[strcspn(text, " \n")] = 0;
+    return str_to_int64(text, &n) == 0 && n > 0 ? n : 0; /* "max" and -1 are no limits */
+}
+
 /* The share of the CPU that a class has beside the others. */
 static int class_share(Cgroups *c, QosClass class, int64_t shares, char **ret_error) {
     if (c->v2) {
@@ -147,6 +157,35 @@ static int class_share(Cgroups *c, QosClass class, int64_t shares, char **ret_er
 
 int cgroups_burstable_share(Cgroups *c, int64_t request_milli, char **ret_error) {
     return class_share(c, QOS_BURSTABLE, cpu_shares_from_milli(request_milli), ret_error);
+}
+
+/* The folder of kubepods in the hierarchy of a v1 controller, or in the one tree. */
+static char *all_pods(const Cgroups *c, const char *v1_controller) {
+    return xasprintf("%s%s%s%s%s", c->mount_root, c->v2 ? "" : "/", c->v2 ? "" : v1_controller, c->root,
+                     class_folders[0]);
+}
+
+int cgroups_limit(Cgroups *c, const NodeAmounts *for_pods, char **ret_error) {
+    _cleanup_free_ char *cpu = all_pods(c, "cpu"), *memory = all_pods(c, "memory"), *pids = all_pods(c, "pids");
+    int64_t shares = cpu_shares_from_milli(for_pods->cpu_milli);
+    int r = c->v2 ? write_int(cpu, "cpu.weight", cpu_weight_from_shares(shares), false, ret_error)
+                  : write_int(cpu, "cpu.shares", shares, false, ret_error);
+    if (r == 0 && for_pods->memory > 0)
+        r = write_int(memory, c->v2 ? "memory.max" : "memory.limit_in_bytes", for_pods->memory, true, ret_error);
+    if (r == 0 && for_pods->pids > 0)
+        r = write_int(pids, "pids.max", for_pods->pids, false, ret_error);
+    return r;
+}
+
+int cgroups_working_set(Cgroups *c, uint64_t *ret) {
+    _cleanup_free_ char *folder = all_pods(c, "memory"), *path = xasprintf("%s/memory.stat", folder), *stat = NULL;
+    int64_t used = read_int(folder, c->v2 ? "memory.current" : "memory.usage_in_bytes");
+    int r = fs_read_file(path, CGROUP_STAT_MAX, &stat, NULL);
+    if (r < 0)
+        return r;
+    uint64_t inactive = str_keyed_number(stat, c->v2 ? "inactive_file" : "total_inactive_file");
+    *ret = (uint64_t)used > inactive ? (uint64_t)used - inactive : 0;
+    return 0;
 }
 
 int cgroups_setup(Cgroups *c, char **ret_error) {
@@ -200,15 +239,6 @@ int cgroups_pod_apply(Cgroups *c, const Value *pod, char **ret_error) {
         return apply_v1(c, below, &resources, ret_error);
     _cleanup_free_ char *folder = xasprintf("%s%s%s", c->mount_root, c->root, below);
     return apply_v2(folder, &resources, ret_error);
-}
-
-static int64_t read_int(const char *folder, const char *file) {
-    _cleanup_free_ char *path = xasprintf("%s/%s", folder, file), *text = NULL;
-    int64_t n;
-    if (fs_read_file(path, 64, &text, NULL) < 0)
-        return 0;
-    text[strcspn(text, " \n")] = 0;
-    return str_to_int64(text, &n) == 0 && n > 0 ? n : 0; /* "max" and -1 are no limits */
 }
 
 #define V1_NO_MEMORY_LIMIT (INT64_MAX - 65536) /* the most that whole pages allow, whatever their size */

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kubelet/qos.h"
+#include "kubelet/reserved.h"
 
 typedef struct Cgroups Cgroups;
 
@@ -14,6 +15,10 @@ DEFINE_CLEANUP(Cgroups, cgroups_free)
 bool cgroups_is_v2(const Cgroups *cgroups);
 /* Makes kubepods and its two children, both with the least share of the CPU: pods of best effort keep it. */
 int cgroups_setup(Cgroups *cgroups, char **ret_error);
+/* What all pods may have together: shares of the CPU, and limits of memory and processes (0: none). */
+int cgroups_limit(Cgroups *cgroups, const NodeAmounts *for_pods, char **ret_error);
+/* Memory that all pods use together and that the kernel cannot drop, in bytes. */
+int cgroups_working_set(Cgroups *cgroups, uint64_t *ret);
 /* Those of burstable pods share what these request together. */
 int cgroups_burstable_share(Cgroups *cgroups, int64_t request_milli, char **ret_error);
 /* "/kubepods/burstable/pod<uid>", below the node's root. */

@@ -26,9 +26,10 @@ struct Eviction {
     Thresholds thresholds; /* of the node queue's thread, which runs one eviction_sync at a time */
     DiskLayout layout;
     bool layout_known;
-    uint64_t cleanup_until;           /* monotonic */
-    int64_t max_pod_grace;            /* seconds, at a soft threshold */
-    _Atomic uint64_t seen[PRESSURES]; /* as thresholds.seen, for any thread */
+    ThresholdValue memory_kept, disk_kept; /* of the hard thresholds; as at the start, for any thread */
+    uint64_t cleanup_until;                /* monotonic */
+    int64_t max_pod_grace;                 /* seconds, at a soft threshold */
+    _Atomic uint64_t seen[PRESSURES];      /* as thresholds.seen, for any thread */
 };
 
 struct Eviction *eviction_new(const KubeletConfig *config, char **ret_error) {
@@ -45,7 +46,16 @@ struct Eviction *eviction_new(const KubeletConfig *config, char **ret_error) {
         free(e);
         return NULL;
     }
+    const ThresholdValue *memory = thresholds_hard(&e->thresholds, SIGNAL_MEMORY),
+                         *disk = thresholds_hard(&e->thresholds, SIGNAL_NODEFS);
+    e->memory_kept = memory ? *memory : (ThresholdValue){0};
+    e->disk_kept = disk ? *disk : (ThresholdValue){0};
     return e;
+}
+
+void eviction_kept(const struct Eviction *e, uint64_t memory, uint64_t disk, int64_t *ret_memory, int64_t *ret_disk) {
+    *ret_memory = e ? (int64_t)MIN(threshold_quantity(&e->memory_kept, memory), (uint64_t)INT64_MAX) : 0;
+    *ret_disk = e ? (int64_t)MIN(threshold_quantity(&e->disk_kept, disk), (uint64_t)INT64_MAX) : 0;
 }
 
 void eviction_free(struct Eviction *e) {
@@ -86,12 +96,21 @@ static void observe_disk(const char *path, Observation *bytes, Observation *inod
     *inodes = (Observation){fs.f_files > 0, fs.f_ffree, fs.f_files};
 }
 
+static void observe_pods_memory(Kubelet *k, Observation *out) {
+    uint64_t used, limit = (uint64_t)k->for_pods.memory;
+    if (cgroups_working_set(k->cgroups, &used) < 0)
+        return;
+    uint64_t available = limit > used ? limit - used : 0;
+    *out = (Observation){true, available, available + used};
+}
+
 static void observe(Kubelet *k, Observation out[EVICTION_SIGNALS]) {
     NodeMemory memory;
     const char *containers = str_or(k->runtime->container_fs, k->config.root_dir);
     memset(out, 0, EVICTION_SIGNALS * sizeof *out);
     node_memory_read(&memory);
     out[SIGNAL_MEMORY] = (Observation){memory.total > 0, memory.available, memory.total};
+    observe_pods_memory(k, &out[SIGNAL_ALLOCATABLE_MEMORY]);
     observe_disk(k->config.root_dir, &out[SIGNAL_NODEFS], &out[SIGNAL_NODEFS_INODES]);
     observe_disk(image_store_root(k->images), &out[SIGNAL_IMAGEFS], &out[SIGNAL_IMAGEFS_INODES]);
     observe_disk(containers, &out[SIGNAL_CONTAINERFS], &out[SIGNAL_CONTAINERFS_INODES]);

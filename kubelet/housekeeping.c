@@ -171,5 +171,7 @@ int housekeeping(Kubelet *k) {
     remove_orphan_cgroups(k);
     remove_orphan_folders(k);
     rotate_logs(k);
+    if (k->limit_error) /* pods took more than the limit; evictions make room */
+        node_limit_pods(k);
     return 0;
 }

@@ -94,6 +94,8 @@ struct Kubelet {
     char *node_ip, *host_name;
     int64_t cpus;
     uint64_t memory, disk;
+    NodeAmounts for_pods; /* what is not reserved */
+    int limit_error;      /* (node queue) of kubepods' limits, as last set; 0: they hold */
     char *machine_id, *boot_id, *system_uuid, *kernel, *os_image, *runtime_version;
     Client *client;
     Runtime *runtime;
@@ -251,13 +253,18 @@ typedef struct NodeMemory { /* bytes */
 void node_memory_read(NodeMemory *ret); /* zeros when it cannot be read */
 /* How many processes and threads there may be, and how many there are. False: not known. */
 bool node_pids_read(uint64_t *ret_most, uint64_t *ret_running);
+/* What pods may ask for. */
 void node_allocatable(const Kubelet *k, int64_t *ret_cpu_milli, int64_t *ret_memory, int64_t *ret_disk);
+/* Limits all pods together to what is not reserved; on failure again with the next housekeeping. */
+void node_limit_pods(Kubelet *k);
 
 /* eviction.c: pods that take more than they may, and a node that runs short */
 /* Has the pod end; strings are copied. Only the first call counts. */
 void pod_evict(Kubelet *k, Pod *p, const PodEviction *why);
 struct Eviction *eviction_new(const KubeletConfig *config, char **ret_error);
 void eviction_free(struct Eviction *e);
+/* What hard thresholds keep free of the memory and of the pods' disk. */
+void eviction_kept(const struct Eviction *e, uint64_t memory, uint64_t disk, int64_t *ret_memory, int64_t *ret_disk);
 bool eviction_pressure(const struct Eviction *e, Pressure pressure); /* any thread */
 int eviction_sync(Kubelet *k);
 /* Why a new pod must not come while the node is short (in the arena); NULL: it may. */

@@ -74,6 +74,8 @@ static void copy_config(Kubelet *k, const KubeletConfig *from) {
     c->labels = copy_list(from->labels);
     c->taints = copy_list(from->taints);
     c->max_pods = from->max_pods ? from->max_pods : KUBELET_MAX_PODS;
+    c->system_reserved = xstrdup(from->system_reserved);
+    c->kube_reserved = xstrdup(from->kube_reserved);
     c->eviction_hard = xstrdup(from->eviction_hard);
     c->eviction_soft = xstrdup(from->eviction_soft);
     c->eviction_soft_grace = xstrdup(from->eviction_soft_grace);
@@ -90,9 +92,10 @@ static void copy_config(Kubelet *k, const KubeletConfig *from) {
 static void free_config(Kubelet *k) {
     KubeletConfig *c = &k->config;
     const char *strings[] = {
-        c->node_name,      c->root_dir,      c->log_dir,       c->cgroup_root,         c->cgroup_mount,
-        c->cluster_domain, c->pod_cidr,      c->bind,          c->cert_file,           c->key_file,
-        c->client_ca_file, c->eviction_hard, c->eviction_soft, c->eviction_soft_grace, c->eviction_minimum_reclaim};
+        c->node_name,       c->root_dir,      c->log_dir,       c->cgroup_root,         c->cgroup_mount,
+        c->cluster_domain,  c->pod_cidr,      c->bind,          c->cert_file,           c->key_file,
+        c->client_ca_file,  c->eviction_hard, c->eviction_soft, c->eviction_soft_grace, c->eviction_minimum_reclaim,
+        c->system_reserved, c->kube_reserved};
     for (size_t i = 0; i < ELEMENTSOF(strings); i++)
         free((char *)(uintptr_t)strings[i]);
     free_list(c->cluster_dns);
@@ -151,6 +154,8 @@ static int start_parts(Kubelet *k, char **ret_error) {
         r = cgroups_setup(k->cgroups, ret_error);
     if (r == 0)
         r = node_facts_load(k, ret_error);
+    if (r == 0)
+        node_limit_pods(k);
     if (r == 0)
         r = adopt(k);
     if (r == 0 && k->config.cert_file)

@@ -16,17 +16,18 @@ typedef struct KubeletConfig { /* strings are copied; client, runtime and images
     Runtime *runtime;
     ImageStore *images;
     const char *node_name;
-    const char *node_ip;            /* NULL: the machine's first address */
-    const char *root_dir;           /* pods' folders, volumes */
-    const char *log_dir;            /* pod logs; NULL: ROOT_DIR/log */
-    const char *cgroup_root;        /* as the runtime's; NULL: "/" */
-    const char *cgroup_mount;       /* NULL: /sys/fs/cgroup */
-    const char *const *cluster_dns; /* NULL-terminated; NULL: none */
-    const char *cluster_domain;     /* NULL: cluster.local */
-    const char *pod_cidr;           /* for the node's status only; NULL: none */
-    const char *const *labels;      /* "key=value", NULL-terminated; NULL: none */
-    const char *const *taints;      /* "key=value:Effect", set when the node registers; NULL: none */
-    int64_t max_pods;               /* 0: KUBELET_MAX_PODS */
+    const char *node_ip;                         /* NULL: the machine's first address */
+    const char *root_dir;                        /* pods' folders, volumes */
+    const char *log_dir;                         /* pod logs; NULL: ROOT_DIR/log */
+    const char *cgroup_root;                     /* as the runtime's; NULL: "/" */
+    const char *cgroup_mount;                    /* NULL: /sys/fs/cgroup */
+    const char *const *cluster_dns;              /* NULL-terminated; NULL: none */
+    const char *cluster_domain;                  /* NULL: cluster.local */
+    const char *pod_cidr;                        /* for the node's status only; NULL: none */
+    const char *const *labels;                   /* "key=value", NULL-terminated; NULL: none */
+    const char *const *taints;                   /* "key=value:Effect", set when the node registers; NULL: none */
+    int64_t max_pods;                            /* 0: KUBELET_MAX_PODS */
+    const char *system_reserved, *kube_reserved; /* "cpu=200m,memory=500Mi", as reserved.h; NULL: nothing */
     /* As EvictionSettings of thresholds.h. */
     const char *eviction_hard, *eviction_soft, *eviction_soft_grace, *eviction_minimum_reclaim;
     int64_t eviction_transition_ns;      /* 0: the reference's */

@@ -17,7 +17,6 @@
 #define LEASE_NAMESPACE "kube-node-lease"
 #define LEASE_SECONDS 40 /* nodeLeaseDurationSeconds of the reference */
 #define LEASE_EVERY_NS (10 * NS_PER_SEC)
-#define MEMORY_RESERVED (100ll << 20) /* the default hard eviction threshold */
 #define FACT_FILE_MAX 8192
 #define MEMINFO_MAX (64 * 1024)
 
@@ -77,6 +76,15 @@ bool node_pids_read(uint64_t *ret_most, uint64_t *ret_running) {
     return true;
 }
 
+static int load_for_pods(Kubelet *k, char **ret_error) {
+    uint64_t pids = 0, running;
+    (void)node_pids_read(&pids, &running);
+    NodeAmounts has = {k->cpus * 1000, (int64_t)k->memory, (int64_t)k->disk, (int64_t)pids}, reserved = {0};
+    int r = reserved_add(&reserved, k->config.system_reserved, ret_error);
+    r = r < 0 ? r : reserved_add(&reserved, k->config.kube_reserved, ret_error);
+    return r < 0 ? r : reserved_rest(&has, &reserved, &k->for_pods, ret_error);
+}
+
 int node_facts_load(Kubelet *k, char **ret_error) {
     struct sysinfo info;
     struct utsname uts;
@@ -103,7 +111,7 @@ int node_facts_load(Kubelet *k, char **ret_error) {
         k->runtime_version = xstrdup("lighter://" LIGHTER_VERSION);
     free(name);
     free(version);
-    return 0;
+    return load_for_pods(k, ret_error);
 }
 
 void node_facts_done(Kubelet *k) {
@@ -114,16 +122,28 @@ void node_facts_done(Kubelet *k) {
 }
 
 void node_allocatable(const Kubelet *k, int64_t *ret_cpu_milli, int64_t *ret_memory, int64_t *ret_disk) {
-    *ret_cpu_milli = k->cpus * 1000;
-    *ret_memory = MAX((int64_t)k->memory - MEMORY_RESERVED, (int64_t)0);
-    *ret_disk = (int64_t)(k->disk / 10 * 9); /* nodefs.available<10% */
+    int64_t memory_kept, disk_kept;
+    eviction_kept(k->eviction, k->memory, k->disk, &memory_kept, &disk_kept);
+    *ret_cpu_milli = k->for_pods.cpu_milli;
+    *ret_memory = MAX(k->for_pods.memory - memory_kept, (int64_t)0);
+    *ret_disk = MAX(k->for_pods.disk - disk_kept, (int64_t)0);
+}
+
+void node_limit_pods(Kubelet *k) {
+    _cleanup_free_ char *error = NULL;
+    int r = cgroups_limit(k->cgroups, &k->for_pods, &error);
+    if (r < 0 && r != k->limit_error)
+        log_warn("pods together are not limited to what is not reserved, trying again: %s", error);
+    k->limit_error = r;
 }
 
 static Value *capacity(Kubelet *k, Arena *arena, bool allocatable) {
     Value *v = value_object(arena);
+    char text[QUANTITY_TEXT_MAX];
     int64_t cpu, memory, disk;
     node_allocatable(k, &cpu, &memory, &disk);
-    value_set(arena, v, "cpu", value_printf(arena, "%lld", (long long)k->cpus));
+    Quantity cpus = quantity_from_milli(allocatable ? cpu : k->cpus * 1000, QUANTITY_DECIMAL_SI);
+    value_set_str(arena, v, "cpu", quantity_format(&cpus, text));
     value_set(arena, v, "memory",
               value_printf(arena, "%lldKi", (long long)(allocatable ? memory : (int64_t)k->memory) / 1024));
     if (allocatable)

@@ -8,6 +8,7 @@
 
 static const EvictionSignalInfo signals[EVICTION_SIGNALS] = {
     [SIGNAL_MEMORY] = {"memory.available", "memory", PRESSURE_MEMORY, true},
+    [SIGNAL_ALLOCATABLE_MEMORY] = {"allocatableMemory.available", "memory", PRESSURE_MEMORY, true},
     [SIGNAL_NODEFS] = {"nodefs.available", "ephemeral-storage", PRESSURE_DISK, true},
     [SIGNAL_NODEFS_INODES] = {"nodefs.inodesFree", "inodes", PRESSURE_DISK, false},
     [SIGNAL_IMAGEFS] = {"imagefs.available", "ephemeral-storage", PRESSURE_DISK, true},
@@ -139,6 +140,28 @@ static int set_reclaim(Thresholds *t, EvictionSignal signal, const char *text, c
     return r;
 }
 
+static const Threshold *find_hard(const Thresholds *t, EvictionSignal signal) {
+    for (size_t i = 0; i < t->n; i++)
+        if (t->list[i].signal == signal && !t->list[i].grace_ns)
+            return &t->list[i];
+    return NULL;
+}
+
+const ThresholdValue *thresholds_hard(const Thresholds *t, EvictionSignal signal) {
+    const Threshold *x = find_hard(t, signal);
+    return x ? &x->value : NULL;
+}
+
+/* What the node must keep free, pods together must keep free of what they may have. */
+static void add_allocatable(Thresholds *t) {
+    const Threshold *memory = find_hard(t, SIGNAL_MEMORY);
+    if (!memory || find_hard(t, SIGNAL_ALLOCATABLE_MEMORY))
+        return;
+    Threshold copy = *memory;
+    copy.signal = SIGNAL_ALLOCATABLE_MEMORY;
+    t->list[t->n++] = copy;
+}
+
 int thresholds_parse(const EvictionSettings *settings, Thresholds *ret, char **ret_error) {
     Thresholds t = {.transition_ns = settings->transition_ns > 0 ? (uint64_t)settings->transition_ns
                                                                  : (uint64_t)EVICTION_DEFAULT_TRANSITION_NS};
@@ -150,9 +173,11 @@ int thresholds_parse(const EvictionSettings *settings, Thresholds *ret, char **r
         if (t.list[i].grace_ns == SOFT_WITHOUT_GRACE)
             r = refuse(ret_error, xasprintf("grace period must be specified for the soft eviction threshold %s",
                                             signals[t.list[i].signal].name));
-    if (r == 0)
-        *ret = t;
-    return r;
+    if (r < 0)
+        return r;
+    add_allocatable(&t);
+    *ret = t;
+    return 0;
 }
 
 static bool is_container_fs(EvictionSignal signal) {

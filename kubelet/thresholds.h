@@ -6,7 +6,8 @@
 #include "api/quantity.h"
 
 typedef enum EvictionSignal {
-    SIGNAL_MEMORY, /* before all others */
+    SIGNAL_MEMORY,             /* before all others */
+    SIGNAL_ALLOCATABLE_MEMORY, /* of what pods together may have; its hard threshold is that of SIGNAL_MEMORY */
     SIGNAL_NODEFS,
     SIGNAL_NODEFS_INODES,
     SIGNAL_IMAGEFS,
@@ -78,6 +79,8 @@ int thresholds_parse(const EvictionSettings *settings, Thresholds *ret, char **r
 /* The thresholds of what containers write are those of the file system it is on; any that were given go. */
 void thresholds_set_layout(Thresholds *t, DiskLayout layout);
 uint64_t threshold_quantity(const ThresholdValue *value, uint64_t capacity);
+/* The hard threshold of this signal; NULL: none. */
+const ThresholdValue *thresholds_hard(const Thresholds *t, EvictionSignal signal);
 /* One round: sets `first_seen`, `acts` and `seen`. */
 void thresholds_observe(Thresholds *t, const Observation observed[EVICTION_SIGNALS], uint64_t now);
 /* Is any below its quantity and what is to be reclaimed besides, whatever its grace? */

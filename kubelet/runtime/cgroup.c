@@ -156,15 +156,6 @@ static int read_number(const Cgroups *c, const char *controller, const char *pat
     return str_to_uint64(text, ret);
 }
 
-/* A line "key value" of a flat-keyed file. */
-static uint64_t keyed_number(const char *text, const char *key) {
-    size_t n = strlen(key);
-    for (const char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
-        if (strncmp(line, key, n) == 0 && line[n] == ' ')
-            return strtoull(line + n + 1, NULL, 10);
-    return 0;
-}
-
 int cgroup_stats(const Cgroups *c, const char *path, ContainerStats *ret) {
     ContainerStats s = {0};
     _cleanup_free_ char *memory = NULL, *name = cgroup_file(c, "memory", path, "memory.stat");
@@ -174,13 +165,13 @@ int cgroup_stats(const Cgroups *c, const char *path, ContainerStats *ret) {
     r = read_number(c, "memory", path, c->v2 ? "memory.current" : "memory.usage_in_bytes", &s.memory_usage);
     if (r < 0)
         return r;
-    uint64_t inactive = keyed_number(memory, c->v2 ? "inactive_file" : "total_inactive_file");
+    uint64_t inactive = str_keyed_number(memory, c->v2 ? "inactive_file" : "total_inactive_file");
     s.memory_working_set = s.memory_usage > inactive ? s.memory_usage - inactive : 0;
-    s.memory_rss = keyed_number(memory, c->v2 ? "anon" : "total_rss");
+    s.memory_rss = str_keyed_number(memory, c->v2 ? "anon" : "total_rss");
     if (c->v2) {
         _cleanup_free_ char *cpu = NULL, *cpu_name = cgroup_file(c, "", path, "cpu.stat");
         if (fs_read_file(cpu_name, CONTROL_FILE_MAX, &cpu, NULL) == 0)
-            s.cpu_usage_ns = keyed_number(cpu, "usage_usec") * 1000;
+            s.cpu_usage_ns = str_keyed_number(cpu, "usage_usec") * 1000;
     } else
         (void)read_number(c, "cpuacct", path, "cpuacct.usage", &s.cpu_usage_ns);
     (void)read_number(c, "pids", path, "pids.current", &s.pids);

@@ -154,10 +154,10 @@ struct Runtime {
     int (*container_update)(Runtime *runtime, const char *id, const ContainerSpec *resources, char **ret_error);
     int (*exec)(Runtime *runtime, const char *id, const char *const *command, bool stdin_, bool stdout_, bool stderr_,
                 bool tty, RuntimeIo *ret, char **ret_error);
-    /* Runs to completion for probes and hooks; output cut at `limit`. -ETIMEDOUT. It is over when the command is, as with
-     * CRI-O: what the command wrote is there, what it left running in the background goes on, with a pipe
-     * for output that nobody reads (EPIPE). containerd waits until that is closed, for ever by default: a hook that
-     * starts a daemon then keeps its pod from starting. */
+    /* Runs to completion for probes and hooks; output cut at `limit`. -ETIMEDOUT. It is over when the command is, as
+     * with CRI-O: what the command wrote is there, what it left running in the background goes on, with a pipe for
+     * output that nobody reads (EPIPE). containerd waits until that is closed, for ever by default: a hook that starts
+     * a daemon then keeps its pod from starting. */
     int (*exec_sync)(Runtime *runtime, const char *id, const char *const *command, uint64_t timeout_ns, size_t limit,
                      Buf *out, int *ret_exit_code, char **ret_error);
     int (*attach)(Runtime *runtime, const char *id, bool stdin_, bool stdout_, bool stderr_, RuntimeIo *ret,

@@ -67,6 +67,14 @@ int str_to_uint64(const char *s, uint64_t *ret) {
     return 0;
 }
 
+uint64_t str_keyed_number(const char *text, const char *key) {
+    size_t n = strlen(key);
+    for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL)
+        if (strncmp(line, key, n) == 0 && line[n] == ' ')
+            return strtoull(line + n + 1, NULL, 10);
+    return 0;
+}
+
 static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 void base64_encode(Buf *out, const void *data, size_t n) {

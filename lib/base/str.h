@@ -26,6 +26,9 @@ char **str_split(Arena *arena, const char *s, char separator, size_t *ret_n);
 int str_to_int64(const char *s, int64_t *ret);
 int str_to_uint64(const char *s, uint64_t *ret);
 
+/* Of "key value" lines, as in cgroups' memory.stat: the value of `key`, 0 without one. */
+uint64_t str_keyed_number(const char *text, const char *key);
+
 /* Standard base64 with padding. Decoding refuses any other byte (-EINVAL); *ret is NUL-terminated, owned by the caller.
  */
 void base64_encode(Buf *out, const void *data, size_t n);

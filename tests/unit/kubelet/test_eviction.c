@@ -56,6 +56,40 @@ static void who_is_over_its_request_goes_first(void **state) {
     SAYS(f, "late", "Pod was rejected: The node had condition: [MemoryPressure]. ", "message");
 }
 
+/* All pods of this made-up node use so many MiB less than they may have together. */
+static void leave(Fixture *f, int64_t mib, int64_t reserved_mib) {
+    char text[32];
+    _cleanup_free_ char *folder = xasprintf("%s/kubepods", f->cgroups);
+    snprintf(text, sizeof text, "%lld\n",
+             (long long)f->kubelet->memory - (long long)((mib + reserved_mib) * 1024 * 1024) + 4096);
+    write_file(folder, "memory.current", text, strlen(text));
+    write_file(folder, "memory.stat", "anon 1\ninactive_file 4096\n", 26);
+}
+
+static void pods_share_what_is_not_reserved(void **state) {
+    Fixture *f = *state;
+    create_pod(f, "p", ASKS("a", "1Mi"));
+    SAYS(f, "p", "True", "conditions", "type=Ready", "status");
+    f->config.system_reserved = "memory=100Mi,cpu=100m";
+    f->config.kube_reserved = "memory=100Mi";
+    configure(f, "memory.available<10Mi", NULL, NULL);
+    leave(f, 11, 200);
+    look(f);
+    quiet();
+    SAYS(f, "p", "Running", "phase");
+    leave(f, 9, 200);
+    look(f);
+    SAYS(f, "p", "Evicted", "reason");
+    assert_true(becomes(f, has_event, "low on resource: memory. Threshold quantity: 10Mi, available: 9Mi. "));
+    assert_true(becomes(f, node_says, "KubeletHasInsufficientMemory"));
+    char allocatable[64];
+    snprintf(allocatable, sizeof allocatable, "\"memory\":\"%lldKi\"",
+             (long long)f->kubelet->memory / 1024 - 210 * 1024);
+    assert_true(becomes(f, node_says, allocatable));
+    snprintf(allocatable, sizeof allocatable, "\"cpu\":\"%lldm\"", (long long)f->kubelet->cpus * 1000 - 100);
+    assert_true(becomes(f, node_says, allocatable));
+}
+
 static void process_ids_run_out(void **state) {
     Fixture *f = *state;
     create_pod(f, "low", ASKS("a", "1Mi"));
@@ -89,6 +123,7 @@ int main(void) {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(who_is_over_its_request_goes_first),
+        TEST(pods_share_what_is_not_reserved),
         TEST(process_ids_run_out),
         TEST(at_a_soft_threshold_there_is_time),
     };

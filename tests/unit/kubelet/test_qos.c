@@ -185,6 +185,15 @@ static void test_cgroups_v2(void **state) {
     make_file(root, "node-a/kubepods/burstable/cpu.weight");
     assert_int_equal(cgroups_setup(c, &error), 0);
     assert_content(root, "node-a/kubepods/besteffort/cpu.weight", "1");
+    static const char *const limits[] = {"cpu.weight", "memory.max", "pids.max"};
+    for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
+        snprintf(path, sizeof path, "node-a/kubepods/%s", limits[i]);
+        make_file(root, path);
+    }
+    assert_int_equal(cgroups_limit(c, &(NodeAmounts){2000, 1 << 20, 1, 300}, &error), 0);
+    assert_content(root, "node-a/kubepods/cpu.weight", "79");
+    assert_content(root, "node-a/kubepods/memory.max", "1048576");
+    assert_content(root, "node-a/kubepods/pids.max", "300");
     assert_int_equal(cgroups_burstable_share(c, 100, &error), 0);
     assert_content(root, "node-a/kubepods/burstable/cpu.weight", "4");
     make(root, "node-a/kubepods/podu1");

@@ -29,7 +29,7 @@ static void refused(const EvictionSettings *settings, const char *wanted) {
 static void test_settings(void **state) {
     (void)state;
     Thresholds t = parse(&(EvictionSettings){0});
-    assert_int_equal(t.n, 5);
+    assert_int_equal(t.n, 6);
     assert_int_equal(threshold_quantity(&t.list[0].value, 0), 100 * MI);
     assert_int_equal(threshold_quantity(&t.list[1].value, 1000), 100);
     assert_int_equal(parse(&(EvictionSettings){.hard = ""}).n, 0);
@@ -106,6 +106,33 @@ static void test_memory_comes_first(void **state) {
     assert_int_equal(thresholds_first(&t)->signal, SIGNAL_NODEFS_INODES);
 }
 
+/* What the node must keep free, pods together must keep free of what they may have. */
+static void test_allocatable_memory(void **state) {
+    (void)state;
+    Thresholds t = parse(&(EvictionSettings){.hard = "memory.available<100Mi,nodefs.available<10%",
+                                             .soft = "memory.available<300Mi",
+                                             .soft_grace = "memory.available=30s",
+                                             .minimum_reclaim = "memory.available=50Mi"});
+    Observation low[EVICTION_SIGNALS] = {
+        [SIGNAL_NODEFS] = {true, 1, 100}, [SIGNAL_ALLOCATABLE_MEMORY] = {true, 90 * MI, 1000 * MI}};
+    assert_int_equal(t.n, 4); /* the soft one has none */
+    assert_int_equal(threshold_quantity(thresholds_hard(&t, SIGNAL_ALLOCATABLE_MEMORY), 0), 100 * MI);
+    thresholds_observe(&t, low, NS_PER_SEC);
+    assert_int_equal(thresholds_first(&t)->signal, SIGNAL_ALLOCATABLE_MEMORY);
+    assert_int_equal(thresholds_of_resource(&t, "memory")->signal, SIGNAL_ALLOCATABLE_MEMORY);
+    assert_int_equal(t.seen[PRESSURE_MEMORY], NS_PER_SEC);
+    low[SIGNAL_ALLOCATABLE_MEMORY].available = 140 * MI; /* less than what is to be reclaimed besides */
+    thresholds_observe(&t, low, 2 * NS_PER_SEC);
+    assert_int_equal(thresholds_first(&t)->signal, SIGNAL_ALLOCATABLE_MEMORY);
+    low[SIGNAL_ALLOCATABLE_MEMORY].available = 160 * MI;
+    thresholds_observe(&t, low, 3 * NS_PER_SEC);
+    assert_int_equal(thresholds_first(&t)->signal, SIGNAL_NODEFS);
+    t = parse(&(EvictionSettings){.hard = "nodefs.available<10%"});
+    assert_null(thresholds_hard(&t, SIGNAL_ALLOCATABLE_MEMORY));
+    t = parse(&(EvictionSettings){.hard = "memory.available<100Mi,allocatableMemory.available<1Gi"});
+    assert_int_equal(threshold_quantity(thresholds_hard(&t, SIGNAL_ALLOCATABLE_MEMORY), 0), 1024 * MI);
+}
+
 /* The threshold of what containers write, in percent; 0: none. */
 static double container_fs(DiskLayout layout) {
     Thresholds t =
@@ -126,9 +153,9 @@ static void test_layouts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings),          cmocka_unit_test(test_a_soft_threshold_waits),
-        cmocka_unit_test(test_more_is_reclaimed), cmocka_unit_test(test_memory_comes_first),
-        cmocka_unit_test(test_layouts),
+        cmocka_unit_test(test_settings),           cmocka_unit_test(test_a_soft_threshold_waits),
+        cmocka_unit_test(test_more_is_reclaimed),  cmocka_unit_test(test_memory_comes_first),
+        cmocka_unit_test(test_allocatable_memory), cmocka_unit_test(test_layouts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

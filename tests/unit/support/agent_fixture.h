@@ -40,6 +40,9 @@ _unused_ static int setup(void **state) {
     assert_int_equal(fs_mkdir_p(f->cgroups, 0755), 0);
     assert_int_equal(fs_mkdir_p(f->root, 0755), 0);
     write_file(f->cgroups, "cgroup.controllers", "", 0); /* the second version */
+    _cleanup_free_ char *pods = xasprintf("%s/kubepods", f->cgroups);
+    assert_int_equal(fs_mkdir_p(pods, 0755), 0);
+    write_file(pods, "memory.max", "", 0);
     f->api = fake_api_new(&f->client);
     f->api->graceful_pods = true;
     f->runtime = fake_runtime_new();
