@@ -110,10 +110,7 @@ void connect_serve(Exchange *exchange) {
     if (r == 0 && target.upgrade && str_empty(http_header(exchange->http, "upgrade")))
         r = api_error_bad_request(&err, "Upgrade request required");
     if (r < 0) {
-        int code = reply_error(exchange, &err);
-        if (exchange->done)
-            exchange->done(exchange, code, exchange->userdata);
-        exchange_free(exchange);
+        exchange_finish(exchange, reply_error(exchange, &err));
         return;
     }
     RelayPlan *plan = ARENA_NEW0(exchange->arena, RelayPlan);

@@ -355,9 +355,7 @@ void forward_serve(Exchange *exchange, const Forward *forward) {
     const char *query = http_query(exchange->http);
     bool upgrade = forward_is_upgrade(exchange->http);
     if (!upgrade && redirect_root(exchange, forward)) {
-        if (exchange->done)
-            exchange->done(exchange, 301, exchange->userdata);
-        exchange_free(exchange);
+        exchange_finish(exchange, 301);
         return;
     }
     ForwardState *state = ARENA_NEW0(arena, ForwardState);

@@ -9,7 +9,6 @@
 #include "http/duplex.h"
 
 #define RELAY_HEADERS_MAX 64
-#define RELAY_HEAD_MAX (64 * 1024)            /* bytes of a reply's head */
 #define RELAY_COLLECT_MAX (1024 * 1024)       /* bytes of a reply that is looked at whole */
 #define RELAY_HIGH_WATER (256 * 1024)         /* pending bytes past which the other side is no longer read */
 #define RELAY_CONNECT_NS (10ull * 1000000000) /* for the connection and its TLS handshake */

@@ -104,6 +104,7 @@ void exchange_failed(HttpExchange *exchange, int error, const char *why, bool un
     }
     exchange_unlink(exchange);
     exchange->repeated = true;
+    http_answer_done(&exchange->answer); /* fields of a head that was cut */
     exchange->body_done = 0;
     exchange->stream_id = 0;
     wait_for_line(exchange);

@@ -2,6 +2,7 @@
 #include "http/client_internal.h"
 
 #include "base/str.h"
+#include "http/answer_reader.h"
 
 #include <errno.h>
 
@@ -21,9 +22,19 @@ static bool h1_has_room(const HttpLine *line) {
     return line->n_exchanges == 0;
 }
 
+static void on_header(const char *name, const char *value, void *userdata) {
+    HttpExchange *exchange = userdata;
+    http_answer_take_header(&exchange->answer, name, value);
+}
+
+static AnswerRest on_head(int status, void *userdata) {
+    HttpExchange *exchange = userdata;
+    exchange->answer.status = status;
+    return ANSWER_BODY;
+}
+
 static int on_body(const char *p, size_t n, void *userdata) {
-    HttpLine *line = userdata;
-    return line->exchanges ? exchange_data(line->exchanges, p, n) : -ECANCELED;
+    return exchange_data(userdata, p, n);
 }
 
 static void write_head(Buf *out, const HttpLine *line, const HttpExchange *exchange) {
@@ -37,7 +48,7 @@ static void write_head(Buf *out, const HttpLine *line, const HttpExchange *excha
 }
 
 static int h1_send(HttpLine *line, HttpExchange *exchange) {
-    static const AnswerOps ops = {.body = on_body};
+    static const AnswerOps ops = {on_header, on_head, on_body};
     H1Line *h1 = h1_of(line);
     Buf out = BUF_INIT(HEAD_MAX);
     write_head(&out, line, exchange);
@@ -47,7 +58,7 @@ static int h1_send(HttpLine *line, HttpExchange *exchange) {
     buf_done(&out);
     if (r < 0)
         return r == -EMSGSIZE ? r : 0; /* a connection that ended meanwhile says so itself */
-    answer_reader_init(&h1->reader, streq(exchange->method, "HEAD"), &exchange->answer, &ops, line);
+    answer_reader_init(&h1->reader, streq(exchange->method, "HEAD"), &ops, exchange);
     h1->reading = true;
     return 0;
 }
@@ -81,7 +92,7 @@ static void h1_data(HttpLine *line, const void *p, size_t n) {
         line_break(line, -EPROTO); /* nothing was asked */
         return;
     }
-    int r = answer_read(&h1->reader, p, n);
+    int r = answer_read(&h1->reader, p, n, NULL);
     if (r < 0) {
         stop_reading(h1);
         if (line->exchanges)

@@ -10,7 +10,8 @@
 #include <stdio.h>
 
 #define CONNECTION_WINDOW (4 * HTTP_CLIENT_WINDOW)
-#define FIELDS_OF_OURS 5 /* the four pseudo-headers and content-length */
+#define HEAD_MAX (64 * 1024) /* bytes of an answer's fields, which the server is told */
+#define FIELDS_OF_OURS 5     /* the four pseudo-headers and content-length */
 
 typedef struct H2Line {
     HttpLine base;
@@ -213,7 +214,7 @@ static int session_new(H2Line *h2) {
         return -ENOMEM;
     nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
                                          {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP_CLIENT_WINDOW},
-                                         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_ANSWER_HEAD_MAX}};
+                                         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEAD_MAX}};
     return nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings, ELEMENTSOF(settings)) == 0 &&
                    nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW) == 0
                ? 0

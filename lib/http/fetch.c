@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "http/answer_reader.h"
 #include "http/duplex_internal.h"
 
 #include <errno.h>
@@ -20,6 +21,17 @@ typedef struct Fetching {
     uint64_t deadline; /* monotonic ns */
 } Fetching;
 
+static void on_header(const char *name, const char *value, void *userdata) {
+    Fetching *f = userdata;
+    http_answer_take_header(f->answer, name, value);
+}
+
+static AnswerRest on_head(int status, void *userdata) {
+    Fetching *f = userdata;
+    f->answer->status = status;
+    return ANSWER_BODY;
+}
+
 static int on_body(const char *p, size_t n, void *userdata) {
     Fetching *f = userdata;
     if (f->fetch->cut_body)
@@ -32,7 +44,7 @@ static void on_data(Duplex *duplex, const void *p, size_t n, void *userdata) {
     Fetching *f = userdata;
     if (f->over)
         return;
-    f->error = answer_read(&f->reader, p, n);
+    f->error = answer_read(&f->reader, p, n, NULL);
     if (f->reader.done || f->error)
         duplex_close(duplex);
 }
@@ -98,12 +110,12 @@ static const char *why(int error) {
 
 static void run(Fetching *f) {
     static const DuplexOps ops = {.data = on_data, .closed = on_closed};
-    static const AnswerOps answer_ops = {.body = on_body};
+    static const AnswerOps answer_ops = {on_header, on_head, on_body};
     _cleanup_(source_unrefp) Source *timer = NULL;
     f->error = loop_add_timer(f->loop, now_monotonic_ns(), on_time, f, &timer);
     if (f->error < 0)
         return;
-    answer_reader_init(&f->reader, false, f->answer, &answer_ops, f);
+    answer_reader_init(&f->reader, false, &answer_ops, f);
     duplex_start(f->duplex, &ops, f);
     loop_run(f->loop);
     answer_reader_done(&f->reader);

@@ -1,39 +1,66 @@
-/* Answers of HTTP/1.1 servers, cut in two anywhere: what is read must not depend on where, and a body that was given
- * out belongs to an answer with a status. */
+/* Answers of HTTP/1.1 servers, cut in two anywhere: what is read must not depend on where, nor must what is left over;
+ * fields come before their status, and a body after it. */
 #include "base/str.h"
 #include "http/answer.h"
+#include "http/answer_reader.h"
 #include "http/url.h"
+
+#include <ctype.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 typedef struct Read {
     HttpAnswer answer;
     AnswerReader reader;
-    int heads, result;
+    size_t used, fields;
+    bool of_head, switched;
+    int result;
 } Read;
 
-static void on_head(int status, void *userdata) {
+static void on_header(const char *name, const char *value, void *userdata) {
     Read *read = userdata;
-    if (status != read->answer.status || read->heads++)
+    if (read->answer.status)
         abort();
+    for (const char *p = name; *p; p++)
+        if (*p != tolower((unsigned char)*p))
+            abort();
+    read->fields++;
+    http_answer_take_header(&read->answer, name, value);
+}
+
+static AnswerRest on_head(int status, void *userdata) {
+    Read *read = userdata;
+    if (read->answer.status || status < 100)
+        abort();
+    read->answer.status = status;
+    read->switched = status == 101;
+    return read->switched ? ANSWER_SWITCHED : ANSWER_BODY;
 }
 
 static int on_body(const char *p, size_t n, void *userdata) {
     Read *read = userdata;
-    if (!read->heads)
+    if (!read->answer.status || read->of_head || read->switched)
         abort();
     buf_append(&read->answer.body, p, n);
     return 0;
 }
 
+static void feed(Read *read, const char *p, size_t n) {
+    size_t used = 0;
+    read->result = answer_read(&read->reader, p, n, &used);
+    read->used += used;
+    if (used > n || (used < n && read->result == 0 && !read->reader.done))
+        abort();
+}
+
 static void read_in(Read *read, const char *p, size_t n, size_t cut, bool of_head) {
-    static const AnswerOps ops = {.head = on_head, .body = on_body};
-    *read = (Read){.answer.body = BUF_INIT(BUF_NO_LIMIT)};
-    answer_reader_init(&read->reader, of_head, &read->answer, &ops, read);
+    static const AnswerOps ops = {on_header, on_head, on_body};
+    *read = (Read){.answer.body = BUF_INIT(BUF_NO_LIMIT), .of_head = of_head};
+    answer_reader_init(&read->reader, of_head, &ops, read);
     if (cut > 0) /* no bytes at all are the end, to the parser */
-        read->result = answer_read(&read->reader, p, cut);
+        feed(read, p, cut);
     if (cut < n && read->result == 0 && !read->reader.done)
-        read->result = answer_read(&read->reader, p + cut, n - cut);
+        feed(read, p + cut, n - cut);
     if (read->result == 0 && !read->reader.done)
         read->result = answer_end(&read->reader);
     answer_reader_done(&read->reader);
@@ -52,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         abort();
     if (whole.result == 0 &&
         (whole.answer.status != parts.answer.status || whole.answer.body.len != parts.answer.body.len ||
+         whole.used != parts.used || whole.fields != parts.fields ||
          !streq_null(whole.answer.content_type, parts.answer.content_type) ||
          !streq_null(whole.answer.etag, parts.answer.etag)))
         abort();
