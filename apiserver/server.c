@@ -11,6 +11,8 @@
 #include "apiserver/filters/escalation.h"
 #include "apiserver/handlers/aggregate.h"
 #include "apiserver/handlers/forward.h"
+#include "apiserver/handlers/serve.h"
+#include "apiserver/handlers/watch_hub.h"
 #include "apiserver/kubernetes_service.h"
 #include "apiserver/metrics.h"
 #include "apiserver/paths.h"
@@ -207,7 +209,7 @@ static void on_request(HttpRequest *http, void *userdata) {
     else if (http_body_is_streamed(http) && route->verb != API_CONNECT)
         refuse_streamed(exchange);
     else if (exchange->route.kind == ROUTE_RESOURCE)
-        api_http_serve(exchange);
+        exchange_serve(exchange);
     else {
         server_paths_serve(server->paths, http, arena, exchange->route.path);
         exchange_done(exchange, 200, server);

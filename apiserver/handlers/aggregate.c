@@ -71,9 +71,7 @@ static int add_user(Arena *arena, const UserInfo *user, Forward *forward) {
 
 static void unavailable(Exchange *exchange) {
     http_reply_text(exchange->http, 503, "text/plain; charset=utf-8", "service unavailable\n");
-    if (exchange->done)
-        exchange->done(exchange, 503, exchange->userdata);
-    exchange_free(exchange);
+    exchange_finish(exchange, 503);
 }
 
 /* The list of services may go while the request is under way. */

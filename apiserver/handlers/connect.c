@@ -1,4 +1,5 @@
-/* Connections to node agents: logs are streamed, upgraded connections (exec, attach, portforward) are tunnels. */
+/* Logs are streamed, upgraded connections (exec, attach, portforward) are tunnels. */
+#include "apiserver/handlers/connect.h"
 #include "apiserver/handlers/node_target.h"
 #include "apiserver/handlers/proxy.h"
 #include "apiserver/handlers/relay.h"
@@ -109,10 +110,8 @@ void connect_serve(Exchange *exchange) {
     int r = node_target_find(exchange, &target, &err);
     if (r == 0 && target.upgrade && str_empty(http_header(exchange->http, "upgrade")))
         r = api_error_bad_request(&err, "Upgrade request required");
-    if (r < 0) {
-        exchange_finish(exchange, reply_error(exchange, &err));
-        return;
-    }
+    if (r < 0)
+        return exchange_fail(exchange, &err);
     RelayPlan *plan = ARENA_NEW0(exchange->arena, RelayPlan);
     *plan = (RelayPlan){
         .ops = &ops,

@@ -1,12 +1,10 @@
-/* The core over HTTP: one exchange from a routed, authorized request to its reply. Reads are answered on the loop
- * thread (on the pool when they must wait for other servers' writes), writes on a pool, watches and connections live on
- * the loop. */
+/* The core over HTTP: what the handlers of requests share, and one exchange from a routed, authorized request to its
+ * reply. */
 #pragma once
 
 #include "apiserver/handlers/api.h"
-#include "apiserver/handlers/negotiate.h"
+#include "apiserver/handlers/reply.h"
 #include "apiserver/handlers/route.h"
-#include "http/server.h"
 #include "loop/pool.h"
 
 typedef struct ApiHttp ApiHttp;
@@ -30,8 +28,10 @@ typedef struct ApiHttpConfig {
 ApiHttp *api_http_new(const ApiHttpConfig *config);
 void api_http_free(ApiHttp *api); /* after the HTTP server has stopped */
 DEFINE_CLEANUP(ApiHttp, api_http_free)
-Pool *api_http_pool(ApiHttp *api);
-Pool *api_http_connect_pool(ApiHttp *api); /* for connections to others, which may take long */
+Pool *api_http_pool(ApiHttp *api);                 /* for what blocks */
+Pool *api_http_connect_pool(ApiHttp *api);         /* for connections to others, which may take long */
+struct WatchHub *api_http_watch_hub(ApiHttp *api); /* watch_hub.h */
+const ApiHttpConfig *api_http_config(const ApiHttp *api);
 
 /* A request that filters let through. */
 typedef struct Exchange {
@@ -51,23 +51,8 @@ typedef struct Exchange {
 /* Takes the arena. */
 Exchange *exchange_new(ApiHttp *api, HttpRequest *http, Arena *arena);
 void exchange_free(Exchange *exchange);
-void exchange_finish(Exchange *exchange, int code); /* it was answered: counted and freed */
-/* Answers exchange->route (a ROUTE_RESOURCE) for exchange->request.user; takes the exchange. */
-void api_http_serve(Exchange *exchange);
-
-/* Replies, for whoever serves other paths. */
-void http_reply_error(HttpRequest *http, const ApiError *err); /* as the Accept header asks, where it can */
-void http_reply_value(HttpRequest *http, const Media *media, int status, const Schema *schema, const Value *v);
-/* An object that media_negotiate_page chose; the older version comes with a warning. */
-void http_reply_page(HttpRequest *http, Arena *arena, const PageMedia *media, const char *kind, const Value *v);
-void http_reply_text(HttpRequest *http, int status, const char *content_type, const char *text);
-
-/* watch.c, connect.c: take the exchange. */
-void watch_serve(Exchange *exchange);
-void connect_serve(Exchange *exchange);
-typedef struct WatchHub WatchHub;
-WatchHub *watch_hub_new(Store *store);
-void watch_hub_free(WatchHub *hub);
-WatchHub *api_http_watch_hub(ApiHttp *api);
-size_t watch_hub_count(WatchHub *hub);
-const ApiHttpConfig *api_http_config(const ApiHttp *api);
+void exchange_finish(Exchange *exchange, int code);    /* it was answered: counted and freed */
+void exchange_fail(Exchange *exchange, ApiError *err); /* answers it, and finishes; *err is freed */
+/* Memory is bounded by how much of large bodies is worked on at once; small ones never wait for them. Counts the body
+ * until the exchange is freed; false: there is no room for it. */
+bool exchange_admit_body(Exchange *exchange);

@@ -157,10 +157,5 @@ void proxy_serve(Exchange *exchange) {
     r = r < 0 ? r : split_path(exchange, forward, &err);
     if (r == 0)
         return forward_serve(exchange, forward);
-    int code = err.code;
-    http_reply_error(exchange->http, &err);
-    api_error_done(&err);
-    if (exchange->done)
-        exchange->done(exchange, code, exchange->userdata);
-    exchange_free(exchange);
+    exchange_fail(exchange, &err);
 }

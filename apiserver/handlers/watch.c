@@ -1,28 +1,22 @@
-/* Watches over HTTP. A stream is a cursor in the store's ring and what the client asked for; it holds no events of its
- * own. Streams of one loop thread form a bucket: a commit wakes at most one callback a loop, which wakes the streams
- * whose resource changed. */
+/* A stream is a cursor in the store's ring and what the client asked for; it holds no events of its own. */
+#include "apiserver/handlers/watch.h"
 #include "apiserver/handlers/encode.h"
-#include "apiserver/handlers/frames.h"
-#include "apiserver/handlers/http.h"
 #include "apiserver/handlers/watch_conversion.h"
+#include "apiserver/handlers/watch_hub.h"
 #include "apiserver/registry/custom_resources.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/str.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 
 #define WATCH_BOOKMARK_NS (60 * NS_PER_SEC) /* as the reference's watch cache */
 #define WATCH_TIMEOUT_MIN_SECONDS 1800      /* without timeoutSeconds: this to twice this */
 #define WATCH_BATCH WATCH_CONVERSION_BATCH  /* events given to the connection before others have their turn */
-#define HUB_LOOPS_MAX 256
-
-typedef struct Bucket Bucket;
 
 typedef struct Stream {
     Exchange *exchange;
+    int code; /* of the reply */
     ListParameters parameters;
     Watch *watch;
     WatchConversion *conversion; /* NULL: objects are sent without asking a webhook */
@@ -32,116 +26,13 @@ typedef struct Stream {
     bool send_end_bookmark, sent_any, ended;
     uint64_t revision;   /* of the initial list */
     uint64_t skip_until; /* events up to this one are older than what was asked */
-    uint64_t row_bit, next_bookmark_ns, deadline_ns;
+    uint64_t next_bookmark_ns, deadline_ns;
     Source *timer;
-    Bucket *bucket;
-    struct Stream *next, *previous;
+    WatchSeat seat;
 } Stream;
 
-struct Bucket {
-    WatchHub *hub;
-    Loop *loop;
-    Stream *streams;          /* only on the loop's thread */
-    Frames frames;            /* likewise */
-    _Atomic uint64_t wanted;  /* rows that some stream here watches (may be too many) */
-    _Atomic uint64_t pending; /* rows changed since the last wake */
-};
-
-struct WatchHub {
-    Store *store;
-    StoreListener *listener;
-    pthread_mutex_t lock; /* over buckets */
-    Bucket *buckets[HUB_LOOPS_MAX];
-    size_t n_buckets;
-    _Atomic size_t streams;
-};
-
-static void wake_bucket(void *userdata) {
-    Bucket *bucket = userdata;
-    uint64_t changed = atomic_exchange(&bucket->pending, 0);
-    for (Stream *s = bucket->streams, *next; s; s = next) {
-        next = s->next;
-        if (s->row_bit & changed)
-            http_stream_wake(s->exchange->http);
-    }
-}
-
-static void on_commit(uint64_t changed, uint64_t revision, void *userdata) {
-    WatchHub *hub = userdata;
-    (void)revision;
-    pthread_mutex_lock(&hub->lock);
-    for (size_t i = 0; i < hub->n_buckets; i++) {
-        Bucket *bucket = hub->buckets[i];
-        uint64_t rows = changed & atomic_load(&bucket->wanted);
-        if (rows && atomic_fetch_or(&bucket->pending, rows) == 0)
-            loop_post(bucket->loop, wake_bucket, bucket);
-    }
-    pthread_mutex_unlock(&hub->lock);
-}
-
-WatchHub *watch_hub_new(Store *store) {
-    WatchHub *hub = NEW0(WatchHub);
-    hub->store = store;
-    pthread_mutex_init(&hub->lock, NULL);
-    hub->listener = store_listen(store, on_commit, hub);
-    return hub;
-}
-
-void watch_hub_free(WatchHub *hub) {
-    if (!hub)
-        return;
-    store_unlisten(hub->store, hub->listener);
-    for (size_t i = 0; i < hub->n_buckets; i++) {
-        frames_done(&hub->buckets[i]->frames);
-        free(hub->buckets[i]);
-    }
-    pthread_mutex_destroy(&hub->lock);
-    free(hub);
-}
-
-size_t watch_hub_count(WatchHub *hub) {
-    return atomic_load(&hub->streams);
-}
-
-static Bucket *bucket_of(WatchHub *hub, Loop *loop) {
-    Bucket *found = NULL;
-    pthread_mutex_lock(&hub->lock);
-    for (size_t i = 0; i < hub->n_buckets && !found; i++)
-        if (hub->buckets[i]->loop == loop)
-            found = hub->buckets[i];
-    if (!found && hub->n_buckets < HUB_LOOPS_MAX) {
-        found = NEW0(Bucket);
-        found->hub = hub;
-        found->loop = loop;
-        hub->buckets[hub->n_buckets++] = found;
-    }
-    pthread_mutex_unlock(&hub->lock);
-    return found;
-}
-
-static void link_stream(Stream *stream) {
-    Bucket *bucket = stream->bucket;
-    stream->next = bucket->streams;
-    if (stream->next)
-        stream->next->previous = stream;
-    bucket->streams = stream;
-    atomic_fetch_or(&bucket->wanted, stream->row_bit);
-    atomic_fetch_add(&bucket->hub->streams, 1);
-}
-
-static void unlink_stream(Stream *stream) {
-    Bucket *bucket = stream->bucket;
-    uint64_t wanted = 0;
-    if (stream->previous)
-        stream->previous->next = stream->next;
-    else
-        bucket->streams = stream->next;
-    if (stream->next)
-        stream->next->previous = stream->previous;
-    for (Stream *s = bucket->streams; s; s = s->next)
-        wanted |= s->row_bit;
-    atomic_store(&bucket->wanted, wanted);
-    atomic_fetch_sub(&bucket->hub->streams, 1);
+static Store *store_of(const Stream *stream) {
+    return registry_store(api_core_registry(api_http_config(stream->exchange->api)->core));
 }
 
 static void stream_free(Stream *stream) {
@@ -151,18 +42,18 @@ static void stream_free(Stream *stream) {
     object_list_done(&stream->initial);
     list_parameters_done(&stream->parameters);
     resource_release(stream->exchange->request.resource);
-    exchange_finish(stream->exchange, 200);
+    exchange_finish(stream->exchange, stream->code);
     free(stream);
 }
 
 static int encode(Stream *stream, const char *type, Object *object, HttpBytes parts[3], size_t *ret_n) {
     const Media *media = &stream->exchange->media;
     const Resource *resource = stream->exchange->request.resource;
-    bool alone = stream->initial.items || (stream->bucket->streams == stream && !stream->next);
+    bool alone = stream->initial.items || watch_seat_is_alone(&stream->seat);
     if (alone || !encode_is_stored_protobuf(media, resource))
         return encode_event(media, resource, type, object, !stream->sent_any, parts, ret_n);
     *ret_n = 1;
-    return frames_encode(&stream->bucket->frames, media, resource, type, object, &parts[0]);
+    return frames_encode(watch_seat_frames(&stream->seat), media, resource, type, object, &parts[0]);
 }
 
 static void send_event(Stream *stream, const char *type, Object *object) {
@@ -190,7 +81,7 @@ static void send_error(Stream *stream, const ApiError *err) {
 
 static void send_expired(Stream *stream, uint64_t since) {
     _cleanup_api_error_ ApiError err = {0};
-    uint64_t oldest = store_oldest_revision(stream->bucket->hub->store, stream->exchange->request.resource->storage);
+    uint64_t oldest = store_oldest_revision(store_of(stream), stream->exchange->request.resource->storage);
     char *text =
         xasprintf("too old resource version: %llu (%llu)", (unsigned long long)since, (unsigned long long)oldest);
     api_error_expired(&err, text);
@@ -347,7 +238,7 @@ static HttpStreamResult pull(HttpRequest *http, void *userdata) {
 static void closed(HttpRequest *http, void *userdata) {
     Stream *stream = userdata;
     (void)http;
-    unlink_stream(stream);
+    watch_seat_leave(&stream->seat);
     stream_free(stream);
 }
 
@@ -362,6 +253,7 @@ static void on_timer(Source *source, void *userdata) {
 }
 
 static void fail(Stream *stream, ApiError *err) {
+    stream->code = err->code;
     http_reply_error(stream->exchange->http, err);
     api_error_done(err);
     stream_free(stream);
@@ -375,7 +267,7 @@ static int load_initial(Stream *stream, ApiError *err) {
         .labels = stream->parameters.labels,
         .fields = stream->fields,
     };
-    int r = store_list(stream->bucket->hub->store, &query, &stream->initial, err);
+    int r = store_list(store_of(stream), &query, &stream->initial, err);
     if (r < 0)
         return r;
     stream->revision = stream->initial.revision;
@@ -390,7 +282,7 @@ static int load_initial(Stream *stream, ApiError *err) {
 static int begin(Stream *stream, ApiError *err) {
     const ApiRequest *request = &stream->exchange->request;
     const ApiOptions *o = &request->options;
-    Store *store = stream->bucket->hub->store;
+    Store *store = store_of(stream);
     uint64_t since = stream->parameters.revision;
     bool initial = o->send_initial_events_set ? o->send_initial_events : since == 0;
     if (initial) {
@@ -446,8 +338,7 @@ void watch_serve(Exchange *exchange) {
     Loop *loop = http_request_loop(exchange->http);
     static const HttpStreamOps ops = {pull, closed};
     stream->exchange = exchange;
-    stream->bucket = bucket_of(api_http_watch_hub(exchange->api), loop);
-    stream->row_bit = store_row_bit(request->resource->storage);
+    stream->code = 200;
     if (request->name && !request->options.field_selector)
         request->options.field_selector = arena_printf(exchange->arena, "metadata.name=%s", request->name);
     int r = list_parameters_read(request, true, &stream->parameters, &err);
@@ -464,12 +355,9 @@ void watch_serve(Exchange *exchange) {
     stream->next_bookmark_ns = now + WATCH_BOOKMARK_NS;
     loop_add_timer(loop, stream->deadline_ns, on_timer, stream, &stream->timer);
     arm(stream);
-    link_stream(stream);
-    char audit_id[UUID_LEN + 1];
-    HttpHeader headers[] = {
-        {"audit-id", random_uuid(audit_id)},
-        {"cache-control", "no-cache, private"},
-        {"content-type", media_content_type(&exchange->media, true)},
-    };
-    http_stream_start(exchange->http, 200, headers, ELEMENTSOF(headers), &ops, stream);
+    watch_seat_take(&stream->seat, api_http_watch_hub(exchange->api), exchange->http,
+                    store_row_bit(request->resource->storage));
+    ReplyHeaders headers;
+    reply_headers_init(&headers, media_content_type(&exchange->media, true));
+    http_stream_start(exchange->http, 200, headers.items, headers.n, &ops, stream);
 }
