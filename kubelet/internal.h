@@ -227,12 +227,17 @@ void pull_free(void *pull);
 /* A pull for it runs, or its result was not used yet: this start has been let through already. */
 bool image_awaited(Kubelet *k, Pod *p, const char *image);
 
-/* lifecycle.c: runs a hook or probe handler; blocking. 0: it went well; -EINVAL: it could not be run at all, so that
- * nothing is known of the container; others: it failed. */
+#define HANDLER_WARNED 1
+/* lifecycle.c: runs a hook or probe handler; blocking. 0: it went well; HANDLER_WARNED: it did, and the sentence says
+ * what was odd (a probe's alone); -EINVAL: it could not be run at all, so that nothing is known of the container;
+ * others: it failed. */
 int handler_run(Kubelet *k, const Value *pod, const Value *container, const char *container_id, const Value *handler,
                 const char *pod_ip, uint64_t timeout_ns, char **ret_error);
 void hook_start(PodSync *s, const Value *container, const char *container_id, const char *pod_ip);
 const char *hook_failure(PodSync *s, const char *container_id);
+/* http_handler.c: the httpGet of either, results as handler_run's. */
+int http_handler_run(Kubelet *k, const Value *container, const Value *get, const char *pod_ip, uint64_t timeout_ns,
+                     bool hook, char **ret_error);
 /* As handler_run with a hook's rules (any HTTP answer will do); the sentence names hook, container and pod. */
 int hook_run(Kubelet *k, const Value *pod, const Value *container, const char *container_id, const Value *handler,
              const char *pod_ip, uint64_t timeout_ns, char **ret_error);

@@ -6,7 +6,6 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "grpc/health.h"
-#include "http/fetch.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,14 +13,11 @@
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #define HANDLER_OUTPUT_MAX (10 * 1024) /* of an exec handler, as the reference keeps */
-#define HANDLER_BODY_MAX (10 * 1024)   /* of an HTTP answer */
-#define HANDLER_HEADERS_MAX 128
 #define SLEEP_STEP_NS (200 * NS_PER_MS)
 #define HOOK_TIMEOUT_NS (24 * 3600 * NS_PER_SEC) /* the reference sets none: the pod's end ends the hook */
 
@@ -73,112 +69,6 @@ static int run_exec(Kubelet *k, const char *container_id, const Value *exec, uin
         return refuse(ret_error, -EINVAL, why ? TAKE_PTR(why) : xstrdup(strerror(-r)));
     if (code != 0)
         return refuse(ret_error, -EPROTO, xasprintf("command '%s' exited with %d", command[0], code));
-    return 0;
-}
-
-/* ---- httpGet ---- */
-
-/* Header fields of a request, borrowed from its handler. */
-typedef struct HandlerFields {
-    HttpHeader list[HANDLER_HEADERS_MAX + 3]; /* and Host, User-Agent, Accept */
-    size_t n;
-} HandlerFields;
-
-static bool is_safe_field(const char *name, const char *value) {
-    return !str_empty(name) && !strpbrk(name, "\r\n: ") && !strpbrk(value, "\r\n");
-}
-
-static void add_default(HandlerFields *fields, const char *name, const char *value) {
-    for (size_t i = 0; i < fields->n; i++)
-        if (strcasecmp(fields->list[i].name, name) == 0)
-            return;
-    fields->list[fields->n++] = (HttpHeader){name, value};
-}
-
-/* As the reference: User-Agent and Accept may be replaced, or left out by an empty value. */
-static void request_fields(const Value *get, const char *host, const char *agent, HandlerFields *fields) {
-    const Value *h;
-    VALUE_FOREACH (h, value_get(get, "httpHeaders")) {
-        const char *name = value_get_str(h, "name"), *value = str_or(value_get_str(h, "value"), "");
-        if (is_safe_field(name, value) && fields->n < HANDLER_HEADERS_MAX)
-            fields->list[fields->n++] = (HttpHeader){name, value};
-    }
-    add_default(fields, "Host", host);
-    add_default(fields, "User-Agent", agent);
-    add_default(fields, "Accept", "*/*");
-    size_t kept = 0;
-    for (size_t i = 0; i < fields->n; i++) {
-        const HttpHeader *field = &fields->list[i];
-        bool replaceable = strcasecmp(field->name, "User-Agent") == 0 || strcasecmp(field->name, "Accept") == 0;
-        if (!replaceable || *field->value)
-            fields->list[kept++] = *field;
-    }
-    fields->n = kept;
-}
-
-/* What a request line can hold: the rest is percent-encoded, and a fragment is not sent. */
-static char *request_target(const char *path) {
-    Buf out = BUF_INIT(BUF_NO_LIMIT);
-    if (*path != '/')
-        buf_putc(&out, '/');
-    for (const char *p = path; *p && *p != '#'; p++) {
-        if (*p > ' ' && *p < 0x7f && !strchr("\"<>\\^`{|}", *p))
-            buf_putc(&out, *p);
-        else
-            buf_printf(&out, "%%%02X", (unsigned char)*p);
-    }
-    return buf_take(&out, NULL);
-}
-
-/* One request on a connection of its own. 0 with any status. */
-static int http_once(Kubelet *k, const char *url, const char *target, const HandlerFields *fields, const char *host,
-                     uint16_t port, bool tls, uint64_t timeout_ns, int *ret_status, char **ret_error) {
-    _cleanup_http_answer_ HttpAnswer answer = {0};
-    _cleanup_free_ char *why = NULL;
-    const HttpFetch fetch = {
-        .to = {.host = host, .port = port, .tls = tls, .timeout_ns = timeout_ns, .cancel = &k->stopping},
-        .target = target,
-        .headers = fields->list,
-        .n_headers = fields->n,
-        .max_body = HANDLER_BODY_MAX,
-        .cut_body = true}; /* trusts any certificate, as the reference */
-    int r = http_fetch(&fetch, &answer, &why);
-    *ret_status = answer.status;
-    if (r == -ETIMEDOUT)
-        return refuse(
-            ret_error, r,
-            xasprintf("Get \"%s\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)", url));
-    return r < 0 ? refuse(ret_error, r, xasprintf("Get \"%s\": %s", url, why)) : 0;
-}
-
-static int run_http(Kubelet *k, const Value *container, const Value *get, const char *pod_ip, uint64_t timeout_ns,
-                    bool hook, char **ret_error) {
-    uint16_t port = container_port(container, value_get(get, "port"));
-    const char *host = str_or(value_get_str(get, "host"), pod_ip);
-    if (str_empty(host))
-        return refuse(ret_error, -EHOSTUNREACH, xstrdup("failed to find networking container: the pod has no address"));
-    if (!port)
-        return refuse(ret_error, -EINVAL, xstrdup("couldn't find the port that the handler names"));
-    bool tls = strcasecmp(str_or(value_get_str(get, "scheme"), "HTTP"), "HTTPS") == 0, six = strchr(host, ':');
-    _cleanup_free_ char *target = request_target(str_or(value_get_str(get, "path"), "/"));
-    _cleanup_free_ char *place = xasprintf("%s%s%s:%u", six ? "[" : "", host, six ? "]" : "", port);
-    HandlerFields fields = {0};
-    request_fields(get, place, hook ? "kube-lifecycle/1.36" : "kube-probe/1.36", &fields);
-    int status = 0, r;
-    for (;;) {
-        _cleanup_free_ char *url = xasprintf("%s://%s%s", tls ? "https" : "http", place, target);
-        _cleanup_free_ char *why = NULL;
-        r = http_once(k, url, target, &fields, host, port, tls, timeout_ns, &status, &why);
-        if (r < 0 && hook && tls && strstr(why, ": tls: first record")) {
-            tls = false; /* a hook falls back to plain HTTP where the server speaks no TLS */
-            continue;
-        }
-        if (r < 0)
-            return refuse(ret_error, r == -ETIMEDOUT ? r : -EIO, TAKE_PTR(why));
-        break;
-    }
-    if (!hook && (status < 200 || status >= 400))
-        return refuse(ret_error, -EPROTO, xasprintf("HTTP probe failed with statuscode: %d", status));
     return 0;
 }
 
@@ -321,7 +211,7 @@ static int handler_do(Kubelet *k, const Value *container, const char *container_
     if ((v = value_get(handler, "exec")))
         return run_exec(k, container_id, v, timeout_ns, out, ret_error);
     if ((v = value_get(handler, "httpGet")))
-        return run_http(k, container, v, pod_ip, timeout_ns, hook, ret_error);
+        return http_handler_run(k, container, v, pod_ip, timeout_ns, hook, ret_error);
     if ((v = value_get(handler, "tcpSocket")))
         return run_tcp(container, v, pod_ip, timeout_ns, ret_error);
     if ((v = value_get(handler, "sleep")))
@@ -373,7 +263,7 @@ int handler_run(Kubelet *k, const Value *pod, const Value *container, const char
     int r = handler_do(k, container, container_id, handler, pod_ip, timeout_ns, false, &out, &why);
     if (r == -EPROTO && value_get(handler, "exec") && out.len) /* a probe's event says what the command said */
         return refuse(ret_error, r, buf_take(&out, NULL));
-    return r < 0 ? refuse(ret_error, r, TAKE_PTR(why)) : 0;
+    return r == 0 ? 0 : refuse(ret_error, r, TAKE_PTR(why));
 }
 
 int hook_run(Kubelet *k, const Value *pod, const Value *container, const char *container_id, const Value *handler,

@@ -439,7 +439,9 @@ static void probe_now(ProbeRun *run, const ContainerStatus *c) {
                      kinds[run->kind].title, str_or(error, strerror(-r)));
         log_debug("%s probe of %s/%s %s failed: %s", kinds[run->kind].name, run->p->ns, run->p->name, run->container,
                   str_or(error, strerror(-r)));
-    }
+    } else if (r == HANDLER_WARNED)
+        event_record(run->k->events, run->object, container_field_path(run->arena, run->pod, run->container), "Warning",
+                     "ProbeWarning", "%s probe warning: %s", kinds[run->kind].title, str_or(error, ""));
     if (!unknown)
         count_result(run, r < 0 ? PROBE_FAILURE : PROBE_SUCCESS);
 }

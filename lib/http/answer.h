@@ -6,7 +6,7 @@
 typedef struct HttpAnswer {
     int status;
     Buf body;
-    char *content_type, *etag; /* NULL: absent */
+    char *content_type, *etag, *location; /* NULL: absent */
 } HttpAnswer;
 void http_answer_done(HttpAnswer *answer);
 #define _cleanup_http_answer_ _cleanup_(http_answer_done)

@@ -61,14 +61,19 @@ static void *serve(void *userdata) {
     return NULL;
 }
 
-static void server_start(Server *s, const char *answer, bool hold) {
+static void server_listen(Server *s) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
-    *s = (Server){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .answer = answer, .hold = hold};
+    s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(s->fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(listen(s->fd, 8), 0);
     assert_int_equal(getsockname(s->fd, (struct sockaddr *)&address, &size), 0);
     s->port = ntohs(address.sin_port);
+}
+
+static void server_start(Server *s, const char *answer, bool hold) {
+    *s = (Server){.answer = answer, .hold = hold};
+    server_listen(s);
     assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
 }
 
@@ -113,7 +118,6 @@ static void expect(const char *answer, const char *more, int wanted, const char 
 static void test_answers(void **state) {
     (void)state;
     expect("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "", 0, NULL);
-    expect("HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "", 0, NULL);
     expect("HTTP/1.0 200 OK\r\n\r\nuntil the end", "", 0, NULL);
     expect("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "", -EPROTO, "HTTP probe failed with statuscode: 503");
     expect("", ",\"path\":\"/a\"", -EIO, "Get \"http://127.0.0.1:%u/a\": EOF");
@@ -158,6 +162,116 @@ static void test_what_is_asked(void **state) {
                    "{\"name\":\"X-Empty\",\"value\":\"\"},{\"name\":\"Bad\",\"value\":\"a\\r\\nb: c\"}]",
                    "GET /a%20b%0D%0AX:%20y?q=%41 HTTP/1.1\r\nHost: named\r\nuser-agent: mine\r\nX-Empty: \r\n"
                    "Connection: close\r\n\r\n");
+}
+
+/* Redirects. The server answers each path of `routes` (pairs; %u: its port) with that Location, others with 200. */
+typedef struct Site {
+    int fd;
+    uint16_t port;
+    const char *const *routes;
+    char asked[REQUEST_SIZE]; /* the heads of all requests */
+    pthread_t thread;
+} Site;
+
+static void *serve_site(void *userdata) {
+    Site *s = userdata;
+    for (int fd; (fd = accept(s->fd, NULL, NULL)) >= 0; close(fd)) {
+        char request[2048] = "", answer[1024] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", path[512] = "";
+        size_t n = 0;
+        ssize_t got = 1;
+        while (got > 0 && n < sizeof request - 1 && !strstr(request, "\r\n\r\n")) {
+            got = read(fd, request + n, sizeof request - 1 - n);
+            n += got > 0 ? (size_t)got : 0;
+            request[n] = 0;
+        }
+        strncat(s->asked, request, sizeof s->asked - strlen(s->asked) - 1);
+        (void)sscanf(request, "GET %511s", path);
+        for (const char *const *r = s->routes; *r; r += 2)
+            if (streq(r[0], path)) {
+                char place[512];
+                const char *at = strstr(r[1], "%u");
+                snprintf(place, sizeof place, "%.*s", at ? (int)(at - r[1]) : (int)strlen(r[1]), r[1]);
+                if (at)
+                    snprintf(place + strlen(place), sizeof place - strlen(place), "%u%s", s->port, at + 2);
+                snprintf(answer, sizeof answer, "HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 4\r\n\r\nbody",
+                         place);
+            }
+        (void)send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+        shutdown(fd, SHUT_WR);
+        while (read(fd, request, sizeof request) > 0)
+            ;
+    }
+    return NULL;
+}
+
+static char *walk_site(Site *s, const char *const *routes, bool hook, const char *more, int *ret_r) {
+    Kubelet k = {0};
+    Server as = {0};
+    server_listen(&as);
+    *s = (Site){.fd = as.fd, .port = as.port, .routes = routes};
+    assert_int_equal(pthread_create(&s->thread, NULL, serve_site, s), 0);
+    char *error = run(&k, hook, s->port, more, ret_r);
+    shutdown(s->fd, SHUT_RDWR);
+    pthread_join(s->thread, NULL);
+    close(s->fd);
+    return error;
+}
+
+static unsigned count_of(const char *text, const char *what) {
+    unsigned n = 0;
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        n++;
+    return n;
+}
+
+static void test_redirects(void **state) {
+    (void)state;
+    static const char *const routes[] = {
+        "/", "/a/b", "/a/b", "../c?d=1", "/c?d=1", "http://127.0.0.1:%u/e#f", "/broken", "http://[x", NULL};
+    Site s;
+    int r;
+    _cleanup_free_ char *error =
+        walk_site(&s, routes, false, ",\"httpHeaders\":[{\"name\":\"Host\",\"value\":\"named\"}]", &r);
+    assert_null(error);
+    assert_int_equal(r, 0);
+    assert_int_equal(count_of(s.asked, "GET "), 4);
+    assert_non_null(strstr(s.asked, "GET /c?d=1 HTTP/1.1\r\nHost: named\r\n"));
+    _cleanup_free_ char *last = xasprintf("GET /e HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: kube-probe/1.36\r\n"
+                                          "Accept: */*\r\nReferer: http://127.0.0.1:%u/c?d=1\r\n",
+                                          s.port, s.port);
+    assert_non_null(strstr(s.asked, last));
+    _cleanup_free_ char *broken = walk_site(&s, routes, false, ",\"path\":\"/broken\"", &r);
+    assert_int_equal(r, -EIO);
+    assert_non_null(strstr(broken, "/broken\": failed to parse Location header \"http://[x\""));
+}
+
+static void test_redirects_without_end(void **state) {
+    (void)state;
+    static const char *const routes[] = {"/loop", "/loop", NULL};
+    Site s;
+    int r;
+    _cleanup_free_ char *error = walk_site(&s, routes, false, ",\"path\":\"/loop\"", &r);
+    assert_string_equal(error, "Get \"/loop\": stopped after 10 redirects");
+    assert_int_equal(r, -EIO);
+    assert_int_equal(count_of(s.asked, "GET "), 10);
+}
+
+/* A probe goes to no other host: that is odd, and well. A hook goes, without what is secret. */
+static void test_redirects_elsewhere(void **state) {
+    (void)state;
+    static const char *const routes[] = {"/", "http://localhost:%u/there", NULL};
+    static const char secret[] = ",\"httpHeaders\":[{\"name\":\"Authorization\",\"value\":\"x\"}]";
+    Site s;
+    int r;
+    _cleanup_free_ char *warning = walk_site(&s, routes, false, secret, &r);
+    assert_string_equal(warning, "Probe terminated redirects, Response body: body");
+    assert_int_equal(r, HANDLER_WARNED);
+    assert_int_equal(count_of(s.asked, "GET "), 1);
+    _cleanup_free_ char *none = walk_site(&s, routes, true, secret, &r);
+    assert_null(none);
+    assert_int_equal(r, 0);
+    assert_non_null(strstr(s.asked, "GET /there "));
+    assert_int_equal(count_of(s.asked, "Authorization: x"), 1);
 }
 
 static void test_no_answer(void **state) {
@@ -226,8 +340,16 @@ static void test_hooks(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers),       cmocka_unit_test(test_a_long_answer),
-                                       cmocka_unit_test(test_what_is_asked), cmocka_unit_test(test_no_answer),
-                                       cmocka_unit_test(test_cut_short),     cmocka_unit_test(test_hooks)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_a_long_answer),
+        cmocka_unit_test(test_what_is_asked),
+        cmocka_unit_test(test_redirects),
+        cmocka_unit_test(test_redirects_without_end),
+        cmocka_unit_test(test_redirects_elsewhere),
+        cmocka_unit_test(test_no_answer),
+        cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_hooks),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,9 @@
  * agent runs, and the tests look at what the runtime was asked and what the status says. */
 #include "../support/agent_fixture.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 /* ---- starting ---- */
 
 static void init_containers_run_one_after_the_other(void **state) {
@@ -181,6 +184,39 @@ static void a_probe_knows_the_variables_of_its_container(void **state) {
     assert_non_null(strstr(out.data,
                            "prober_probe_duration_seconds_count{container=\"a\",namespace=\"default\",pod=\"p\","
                            "probe_type=\"Readiness\"} 1\n"));
+}
+
+static void *send_elsewhere(void *userdata) {
+    static const char answer[] =
+        "HTTP/1.1 302 Found\r\nLocation: http://elsewhere.test/\r\nContent-Length: 2\r\n\r\nno";
+    char request[1024];
+    for (int fd; (fd = accept(*(int *)userdata, NULL, NULL)) >= 0; close(fd))
+        if (read(fd, request, sizeof request) > 0)
+            (void)send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
+    return NULL;
+}
+
+static void a_probe_that_is_sent_elsewhere_warns(void **state) {
+    Fixture *f = *state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    pthread_t thread;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(pthread_create(&thread, NULL, send_elsewhere, &fd), 0);
+    _cleanup_free_ char *spec =
+        xasprintf("\"containers\":[{\"name\":\"a\",\"readinessProbe\":{\"httpGet\":{\"host\":\"127.0.0.1\","
+                  "\"port\":%u},\"periodSeconds\":1}}]",
+                  ntohs(address.sin_port));
+    create_pod(f, "p", spec);
+    SAYS(f, "p", "True", "conditions", "type=Ready", "status");
+    assert_true(becomes(f, has_event, "Readiness probe warning: Probe terminated redirects, Response body: no"));
+    assert_true(becomes(f, has_event, "ProbeWarning"));
+    shutdown(fd, SHUT_RDWR);
+    pthread_join(thread, NULL);
+    close(fd);
 }
 
 static void readiness_follows_its_probe(void **state) {
@@ -388,6 +424,7 @@ int main(void) {
         TEST(a_failed_liveness_probe_restarts),
         TEST(readiness_follows_its_probe),
         TEST(a_probe_knows_the_variables_of_its_container),
+        TEST(a_probe_that_is_sent_elsewhere_warns),
         TEST(the_deadline_ends_a_pod),
         TEST(a_restarted_agent_adopts_what_runs),
         TEST(a_container_that_was_made_and_never_started_is_made_again),

@@ -90,5 +90,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (http_url_parse(line, &url) == 0 && (!*url.host || !url.port))
         abort();
     http_url_done(&url);
+    const HttpUrl base = {.port = 80, .host = (char *)"a", .path = (char *)"/b/c?d"};
+    if (http_url_resolve(&base, line, &url) == 0 &&
+        (!*url.host || !url.port || *url.path != '/' || strchr(url.path, '#')))
+        abort();
+    http_url_done(&url);
     return 0;
 }
