@@ -220,8 +220,8 @@ static int perform(Store *store, Op *op, Object **ret) {
     pthread_mutex_lock(&store->queue_lock);
     *store->last = op;
     store->last = &op->next;
-    pthread_cond_signal(&store->queue_filled);
     pthread_mutex_unlock(&store->queue_lock);
+    pthread_cond_signal(&store->queue_filled); /* not before: the writer would wake to wait for the lock */
     while (sem_wait(&op->done) < 0 && errno == EINTR)
         ;
     sem_destroy(&op->done);

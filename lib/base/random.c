@@ -38,8 +38,16 @@ char *random_uuid(char out[UUID_LEN + 1]) {
 
 char *random_suffix(char *out, size_t n) {
     static const char ALPHABET[] = "bcdfghjklmnpqrstvwxz2456789";
-    for (size_t i = 0; i < n; i++)
-        out[i] = ALPHABET[random_below(sizeof ALPHABET - 1)];
+    const size_t letters = sizeof ALPHABET - 1, fair = 256 - 256 % letters;
+    uint8_t drawn[16];
+    size_t left = 0;
+    for (size_t i = 0; i < n;) {
+        if (left == 0)
+            random_bytes(drawn, left = sizeof drawn);
+        uint8_t b = drawn[--left];
+        if (b < fair)
+            out[i++] = ALPHABET[b % letters];
+    }
     out[n] = 0;
     return out;
 }
