@@ -19,6 +19,7 @@
 #include "apiserver/rbac_bootstrap.h"
 #include "apiserver/reviews.h"
 #include "apiserver/service_ip_repair.h"
+#include "apiserver/registry/go_duration.h"
 #include "apiserver/storage/driver.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -30,7 +31,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#define ETCD_WAIT_SECONDS 60 /* for a server to answer at start */
+#define ETCD_WAIT_SECONDS 60                 /* for a server to answer at start */
+#define REQUEST_TIMEOUT_NS (60 * NS_PER_SEC) /* --request-timeout of kube-apiserver */
 #define ISSUER "https://kubernetes.default.svc"
 
 struct ApiServer {
@@ -180,8 +182,26 @@ static bool serve_elsewhere(ApiServer *server, Exchange *exchange) {
         api_services_find_remote(server->api_services, group, version, &service);
     if (!list)
         return false;
+    exchange_arm(exchange);
     aggregate_serve(exchange, service);
     return true;
+}
+
+/* As the reference's filter does, before anybody asks who it is: what may last has no deadline, all else the one that
+ * the client names, a minute at most. */
+static int read_deadline(Exchange *exchange, ApiError *err) {
+    const Route *route = &exchange->route;
+    const char *text = query_get(&exchange->query, "timeout"), *wrong;
+    int64_t ns = 0;
+    if (route->kind == ROUTE_RESOURCE ? route->verb == API_WATCH || route->verb == API_CONNECT
+                                      : str_has_prefix(route->path, "/debug/pprof/"))
+        return 0;
+    if (!str_empty(text) && (wrong = go_duration_parse(exchange->arena, text, &ns)))
+        return api_error_bad_request(err, "invalid timeout specified in the request URL - %s", wrong);
+    if (ns <= 0 || (uint64_t)ns > REQUEST_TIMEOUT_NS)
+        ns = (int64_t)REQUEST_TIMEOUT_NS;
+    exchange->request.deadline_ns = exchange->started_ns + (uint64_t)ns;
+    return 0;
 }
 
 static void on_request(HttpRequest *http, void *userdata) {
@@ -199,12 +219,13 @@ static void on_request(HttpRequest *http, void *userdata) {
     if (route->kind == ROUTE_RESOURCE && !route->resource)
         route_resolve(route, method,
                       custom_resources_find(server->custom, route->group, route->version, route->plural));
-    if (filter(server, exchange, &err) < 0) {
-        http_reply_error(http, &err);
-        exchange_done(exchange, err.code, server);
-        api_error_done(&err);
-        exchange_free(exchange);
-    } else if (serve_elsewhere(server, exchange))
+    if (read_deadline(exchange, &err) < 0)
+        exchange_fail(exchange, &err);
+    else if (exchange_is_late(exchange))
+        exchange_finish(exchange, 504);
+    else if (filter(server, exchange, &err) < 0)
+        exchange_fail(exchange, &err);
+    else if (serve_elsewhere(server, exchange))
         return;
     else if (http_body_is_streamed(http) && route->verb != API_CONNECT)
         refuse_streamed(exchange);

@@ -11,14 +11,17 @@
 static const char *const type_names[] = {[WEBHOOK_MUTATING] = "admit", [WEBHOOK_VALIDATING] = "validating"};
 
 static int out_of_time(ApiError *err) {
-    return api_error_set(err, 504, "Timeout", "Timeout: request did not complete within requested timeout");
+    return api_error_set(err, 504, "Timeout",
+                         "Timeout: request did not complete within requested timeout - context deadline exceeded");
 }
 
 /* What is left of the time that a request's webhooks have together; 0: nothing. */
 static uint64_t time_left(const WebhookRequest *request) {
     int64_t until = request->admission->strategy->now_ns + (int64_t)(WEBHOOK_REQUEST_SECONDS * NS_PER_SEC);
     int64_t now = now_realtime_ns();
-    return now < until ? (uint64_t)(until - now) : 0;
+    uint64_t left = now < until ? (uint64_t)(until - now) : 0, due = request->admission->request->deadline_ns;
+    uint64_t passed = now_monotonic_ns();
+    return !due ? left : due <= passed ? 0 : MIN(left, due - passed);
 }
 
 static bool supports_dry_run(const Webhook *hook) {

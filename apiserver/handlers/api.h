@@ -55,6 +55,11 @@ bool api_must_catch_up(ApiCore *core, const ApiRequest *request);
 /* Does everything but watches and connections. *err must be given. */
 int api_execute(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
 
+/* The resourceVersion of a read; absent: *ret stays. */
+int api_read_revision(const ApiRequest *request, uint64_t *ret, ApiError *err);
+/* The store has reached this revision; else 504. */
+int api_check_revision(ApiCore *core, uint64_t revision, ApiError *err);
+
 /* Selectors and revision of a list or watch, checked in the reference's words. */
 typedef struct ListParameters {
     Selector *labels, *fields;

@@ -44,12 +44,13 @@ int verb_delete_collection(ApiCore *core, const ApiRequest *request, const ApiIn
     _cleanup_list_parameters_ ListParameters p = {0};
     registry_call_init(&call, api_core_registry(core), request);
     int r = list_parameters_read(request, false, &p, err);
+    r = r < 0 ? r : api_check_revision(core, p.revision, err);
     r = r < 0 ? r : delete_options_read(request->body, &options, request->arena, err);
     if (r < 0)
         return r;
     warn_orphans(&call, &options);
     ret->is_list = true;
-    r = registry_delete_collection(&call, &options, &ret->list, err);
+    r = registry_delete_collection(&call, &options, p.exact ? p.revision : 0, &ret->list, err);
     response_take_warnings(ret, &call);
     return r;
 }

@@ -69,6 +69,26 @@ bool exchange_admit_body(Exchange *exchange) {
     return atomic_fetch_add(&exchange->api->large_bodies, n) + n <= API_LARGE_BODIES;
 }
 
+/* The reference writes this one without asking what the client can read. */
+static void reply_late(HttpRequest *http) {
+    http_reply_text(http, 504, "text/plain; charset=utf-8",
+                    "{\"metadata\":{},\"status\":\"Failure\",\"message\":\"Timeout: request did not complete within "
+                    "the allotted timeout\",\"reason\":\"Timeout\",\"details\":{},\"code\":504}\n");
+}
+
+bool exchange_is_late(Exchange *exchange) {
+    uint64_t due = exchange->request.deadline_ns;
+    if (!due || now_monotonic_ns() < due)
+        return false;
+    reply_late(exchange->http);
+    return true;
+}
+
+void exchange_arm(Exchange *exchange) {
+    if (exchange->request.deadline_ns)
+        http_request_on_late(exchange->http, exchange->request.deadline_ns, reply_late);
+}
+
 void exchange_finish(Exchange *exchange, int code) {
     if (exchange->done)
         exchange->done(exchange, code, exchange->userdata);

@@ -48,6 +48,10 @@ typedef struct Exchange {
     void (*done)(struct Exchange *exchange, int code, void *userdata); /* metrics; may be NULL */
     void *userdata;
 } Exchange;
+/* request.deadline_ns has passed: true, and it was answered. */
+bool exchange_is_late(Exchange *exchange);
+/* It will be answered at its deadline should nobody have done so by then. On the loop thread. */
+void exchange_arm(Exchange *exchange);
 /* Takes the arena. */
 Exchange *exchange_new(ApiHttp *api, HttpRequest *http, Arena *arena);
 void exchange_free(Exchange *exchange);

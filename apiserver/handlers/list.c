@@ -28,11 +28,14 @@ static void validate_list_match(const ApiOptions *o, const char *match, bool bad
 static void validate_watch(const ApiOptions *o, const char *match, FieldErrors *errors) {
     static const char *const only[] = {"NotOlderThan", NULL};
     FieldPath at = FIELD(NULL, "resourceVersionMatch");
-    if (o->send_initial_events_set && !streq(match, *only))
+    bool from_now = str_empty(o->resource_version) || streq(o->resource_version, "0");
+    if (!*match && !o->send_initial_events_set && from_now)
+        match = *only; /* such a watch begins with what there is */
+    else if (o->send_initial_events_set && !streq(match, *only))
         field_forbidden(errors, &at, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
     if (!*match)
         return;
-    if (!o->send_initial_events_set)
+    if (!o->send_initial_events_set && !str_empty(o->resource_version_match))
         field_forbidden(errors, &at,
                         "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
     if (!streq(match, *only))
@@ -71,18 +74,38 @@ static int check_fields(const ApiRequest *request, const Selector *fields, ApiEr
         err, "\"%s\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", unknown);
 }
 
-static int read_revision(const ApiRequest *request, ListParameters *p, ApiError *err) {
+int api_read_revision(const ApiRequest *request, uint64_t *ret, ApiError *err) {
     const char *text = request->options.resource_version;
-    if (str_empty(text))
-        return 0;
-    bool watch = request->verb == API_WATCH;
-    if (str_to_uint64(text, &p->revision) < 0)
-        return api_error_set(err, watch ? 500 : 400, watch ? "" : "BadRequest",
-                             "%sresourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": invalid "
-                             "syntax",
-                             watch ? "" : "invalid resource version: ", text, text);
-    p->revision_set = true;
+    bool lists = request->verb == API_LIST || request->verb == API_DELETE_COLLECTION;
+    int r = str_empty(text) ? 0 : str_to_uint64(text, ret);
+    if (r < 0)
+        return api_error_set(err, lists ? 400 : 500, lists ? "BadRequest" : "",
+                             "%sresourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": %s",
+                             lists ? "invalid resource version: " : "", text, text,
+                             r == -ERANGE ? "value out of range" : "invalid syntax");
     return 0;
+}
+
+int api_check_revision(ApiCore *core, uint64_t revision, ApiError *err) {
+    uint64_t current = store_revision(registry_store(api_core_registry(core)));
+    if (revision <= current)
+        return 0;
+    int r = api_error_set(err, 504, "Timeout", "Timeout: Too large resource version: %llu, current: %llu",
+                          (unsigned long long)revision, (unsigned long long)current);
+    api_error_cause(err, "ResourceVersionTooLarge", "Too large resource version", NULL);
+    err->retry_after = 1;
+    return r;
+}
+
+/* A list goes on at the revision of its token: nothing else may be said about it. */
+static int check_continue(const ApiRequest *request, ApiError *err) {
+    const ApiOptions *o = &request->options;
+    if (str_empty(o->continue_token))
+        return 0;
+    int r = store_check_continue(request->resource->storage, request->ns, o->continue_token, err);
+    if (r == 0 && !str_empty(o->resource_version) && !streq(o->resource_version, "0"))
+        return api_error_bad_request(err, "specifying resource version is not allowed when using continue");
+    return r;
 }
 
 int list_parameters_read(const ApiRequest *request, bool watch, ListParameters *ret, ApiError *err) {
@@ -95,23 +118,19 @@ int list_parameters_read(const ApiRequest *request, bool watch, ListParameters *
     validate_match(request, watch, &errors);
     r = api_error_invalid(err, "meta.k8s.io", "ListOptions", "", &errors);
     r = r < 0 ? r : check_fields(request, p.fields, err);
-    r = r < 0 ? r : read_revision(request, &p, err);
+    r = r < 0 || watch ? r : check_continue(request, err);
+    r = r < 0 ? r : api_read_revision(request, &p.revision, err);
     if (r < 0)
         return r;
+    p.revision_set = !str_empty(request->options.resource_version);
     convert_field_selector(request->resource, p.fields);
     p.exact = streq_null(request->options.resource_version_match, "Exact");
     p.not_older = streq_null(request->options.resource_version_match, "NotOlderThan");
+    bool pages = request->options.limit > 0 || request->verb == API_DELETE_COLLECTION;
+    p.exact |= pages && !p.not_older && p.revision > 0; /* what no match meant before there were any */
     *ret = p;
     p = (ListParameters){0};
     return 0;
-}
-
-static int too_new(uint64_t revision, uint64_t current, ApiError *err) {
-    int r = api_error_set(err, 504, "Timeout", "Timeout: Too large resource version: %llu, current: %llu",
-                          (unsigned long long)revision, (unsigned long long)current);
-    api_error_cause(err, "ResourceVersionTooLarge", "Too large resource version", NULL);
-    err->retry_after = 1;
-    return r;
 }
 
 int verb_list(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err) {
@@ -119,14 +138,10 @@ int verb_list(ApiCore *core, const ApiRequest *request, const ApiInput *input, A
     _cleanup_list_parameters_ ListParameters p = {0};
     Store *store = registry_store(api_core_registry(core));
     int r = list_parameters_read(request, false, &p, err);
+    r = r < 0 ? r : api_check_revision(core, p.revision, err);
     if (r < 0)
         return r;
-    if (!str_empty(request->options.continue_token) && p.revision_set && p.revision != 0)
-        return api_error_bad_request(err, "specifying resource version is not allowed when using continue");
-    uint64_t current = store_revision(store);
     bool any = p.revision_set && p.revision == 0 && str_empty(request->options.continue_token);
-    if (p.revision > current)
-        return too_new(p.revision, current, err);
     ListQuery query = {
         .resource = request->resource->storage,
         .ns = request->ns,

@@ -113,6 +113,7 @@ static void catch_up_and_watch(void *userdata) {
 
 static void run_on_pool(Exchange *exchange, void (*fn)(void *userdata)) {
     ApiError err = {0};
+    exchange_arm(exchange);
     if (exchange_admit_body(exchange) && pool_submit(api_http_pool(exchange->api), fn, exchange) == 0)
         return;
     api_error_set(&err, 429, "TooManyRequests", "Too many requests, please try again later.");

@@ -3,9 +3,9 @@
 #include <inttypes.h>
 #include <strings.h>
 
+#include "apiserver/registry/go_duration.h"
 #include "apiserver/registry/job_validate.h"
 #include "apiserver/registry/time_zones.h"
-#include "base/clock.h"
 #include "base/str.h"
 
 typedef struct Bounds {
@@ -87,31 +87,6 @@ static const char *check_field(Arena *arena, const char *text, const Bounds *bou
     return NULL;
 }
 
-/* time.ParseDuration: "1h30m", "-1.5h", "0". */
-static const char *check_duration(Arena *arena, const char *text) {
-    static const char *const UNITS[] = {"ns", "us", "\xc2\xb5s", "\xce\xbcs", "ms", "s", "m", "h", NULL};
-    const char *p = *text == '-' || *text == '+' ? text + 1 : text, *quoted = go_quoted(arena, text);
-    if (streq(p, "0"))
-        return NULL;
-    if (!*p)
-        return arena_printf(arena, "time: invalid duration %s", quoted);
-    while (*p) {
-        size_t whole = strspn(p, "0123456789"), fraction = p[whole] == '.' ? strspn(p + whole + 1, "0123456789") : 0;
-        if (whole + fraction == 0)
-            return arena_printf(arena, "time: invalid duration %s", quoted);
-        p += whole + (p[whole] == '.' ? 1 + fraction : 0);
-        size_t n = strcspn(p, ".0123456789");
-        char *unit = arena_strndup(arena, p, n);
-        if (!n)
-            return arena_printf(arena, "time: missing unit in duration %s", quoted);
-        if (!str_in(unit, UNITS))
-            return arena_printf(arena, "time: unknown unit %s in duration %s", go_quoted(arena, unit), quoted);
-        p += n;
-    }
-    int64_t ns; /* what is left to refuse is too long */
-    return duration_parse(text, &ns) < 0 ? arena_printf(arena, "time: invalid duration %s", quoted) : NULL;
-}
-
 static const char *check_descriptor(Arena *arena, const char *text) {
     static const char *const KNOWN[] = {"@yearly", "@annually", "@monthly", "@weekly",
                                         "@daily",  "@midnight", "@hourly",  NULL};
@@ -119,7 +94,8 @@ static const char *check_descriptor(Arena *arena, const char *text) {
         return NULL;
     if (!str_has_prefix(text, "@every "))
         return arena_printf(arena, "unrecognized descriptor: %s", text);
-    const char *wrong = check_duration(arena, text + strlen("@every "));
+    int64_t every_ns;
+    const char *wrong = go_duration_parse(arena, text + strlen("@every "), &every_ns);
     return wrong ? arena_printf(arena, "failed to parse duration %s: %s", text, wrong) : NULL;
 }
 

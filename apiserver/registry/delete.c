@@ -258,7 +258,8 @@ int registry_delete(RegistryCall *call, const char *ns, const char *name, const 
     return r < 0 && !err->code ? registry_store_error(call, name, r, err) : r;
 }
 
-int registry_delete_collection(RegistryCall *call, const DeleteOptions *options, ObjectList *ret, ApiError *err) {
+int registry_delete_collection(RegistryCall *call, const DeleteOptions *options, uint64_t at_revision, ObjectList *ret,
+                               ApiError *err) {
     const ApiRequest *request = call->request;
     _cleanup_(selector_freep) Selector *labels = NULL, *fields = NULL;
     int r = label_selector_parse(request->options.label_selector, &labels, err);
@@ -273,6 +274,7 @@ int registry_delete_collection(RegistryCall *call, const DeleteOptions *options,
         .fields = fields,
         .limit = request->options.limit > 0 ? (size_t)request->options.limit : 0,
         .continue_token = request->options.continue_token,
+        .at_revision = at_revision,
     };
     _cleanup_object_list_ ObjectList list = {0};
     r = custom_resources_list(registry_store(call->registry), request->resource, &query, &list, err);

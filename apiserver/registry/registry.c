@@ -73,6 +73,9 @@ void registry_call_init(RegistryCall *call, Registry *registry, const ApiRequest
 
 int engine_object(RegistryCall *call, const Value *object, Object **ret, ApiError *err) {
     Arena *arena = call->context.arena;
+    uint64_t deadline = call->request->deadline_ns;
+    if (deadline && now_monotonic_ns() >= deadline)
+        return registry_store_error(call, "", -ETIMEDOUT, err);
     const Resource *storage = call->resource->storage;
     Value *copy = value_copy(arena, object);
     schema_normalize(arena, call->resource->schema, copy, NULL, NULL);

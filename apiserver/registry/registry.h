@@ -124,8 +124,10 @@ typedef struct DeleteOptions {
 int delete_options_read(const Value *body, DeleteOptions *ret, Arena *arena, ApiError *err);
 int registry_delete(RegistryCall *call, const char *ns, const char *name, const DeleteOptions *options,
                     RegistryResult *ret, ApiError *err);
-/* Deletes what the request's options select; *ret are the items deleted. */
-int registry_delete_collection(RegistryCall *call, const DeleteOptions *options, ObjectList *ret, ApiError *err);
+/* Deletes what the request's options select, of what there was at a revision (0: is now); *ret are the items deleted.
+ */
+int registry_delete_collection(RegistryCall *call, const DeleteOptions *options, uint64_t at_revision, ObjectList *ret,
+                               ApiError *err);
 
 /* meta.c: the rules of ObjectMeta. */
 void meta_validate(const Strategy *strategy, const Resource *resource, const Value *object, bool strict_name,

@@ -251,6 +251,11 @@ static int list(Store *store, const ListQuery *query, const ContinueToken *token
     return 0;
 }
 
+int store_check_continue(const Resource *resource, const char *ns, const char *text, ApiError *err) {
+    _cleanup_(continue_token_done) ContinueToken token = {0};
+    return continue_token_parse(text, resource->namespaced, ns, &token, err);
+}
+
 int store_list(Store *store, const ListQuery *query, ObjectList *ret, ApiError *err) {
     _cleanup_(continue_token_done) ContinueToken token = {0};
     if (!str_empty(query->continue_token)) {

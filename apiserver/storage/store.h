@@ -80,6 +80,9 @@ void object_list_done(ObjectList *list);
  * parse fail the list (500 StoreReadError), as in the reference: a list that leaves some out would lie. */
 int store_list(Store *store, const ListQuery *query, ObjectList *ret, ApiError *err);
 
+/* Is it a token of lists of this resource in `ns` (NULL: all)? 400 as store_list says it. */
+int store_check_continue(const Resource *resource, const char *ns, const char *token, ApiError *err);
+
 /* Writes: block until durable. `expect` is the revision the caller read (0: no check). `object` and `last` are
  * borrowed: the caller keeps its references. *ret is the published object with its revision, a new reference (ret may
  * be NULL). An update that changes no byte writes nothing and gives the stored object. Errors: -EEXIST, -ENOENT,

@@ -40,6 +40,26 @@ static bool is_clean(const char *key) {
     }
 }
 
+/* As Go decodes into the reference's struct: null is as good as absent. */
+static int check_types(const Value *token, ApiError *err) {
+    static const struct {
+        const char *name, *go_type;
+        ValueType type;
+    } fields[] = {{"v", "string", VALUE_STRING}, {"rv", "int64", VALUE_INT}, {"start", "string", VALUE_STRING}};
+    if (token->type != VALUE_OBJECT && token->type != VALUE_NULL)
+        return api_error_bad_request(
+            err, NOT_VALID ": json: cannot unmarshal %s into Go value of type storage.continueToken",
+            value_json_kind(token));
+    for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
+        const Value *v = value_get(token, fields[i].name);
+        if (v && v->type != VALUE_NULL && v->type != fields[i].type)
+            return api_error_bad_request(
+                err, NOT_VALID ": json: cannot unmarshal %s into Go struct field continueToken.%s of type %s",
+                value_json_kind(v), fields[i].name, fields[i].go_type);
+    }
+    return 0;
+}
+
 static int parse_fields(const Value *token, const char **ret_start, size_t *ret_len, int64_t *ret_revision,
                         ApiError *err) {
     const char *version = str_or(value_get_str(token, "v"), "");
@@ -76,7 +96,8 @@ int continue_token_parse(const char *text, bool namespaced, const char *ns, Cont
     const char *start = NULL;
     size_t start_len = 0;
     int64_t revision = 0;
-    int r = parse_fields(token, &start, &start_len, &revision, err);
+    int r = check_types(token, err);
+    r = r < 0 ? r : parse_fields(token, &start, &start_len, &revision, err);
     if (r < 0)
         return r;
     bool whole_row = namespaced && str_empty(ns);

@@ -125,43 +125,52 @@ int rfc3339_parse(const char *s, int64_t *ret) {
     return 0;
 }
 
-int duration_parse(const char *s, int64_t *ret) {
+/* One number and its unit, in ns. Fractions are cut to whole nanoseconds. */
+static int duration_term(const char **p, uint64_t *ret) {
     static const struct {
         const char *name;
-        double ns;
-    } UNITS[] = {{"ns", 1},   {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"\xce\xbcs", 1e3},
-                 {"ms", 1e6}, {"s", 1e9},  {"m", 60e9},        {"h", 3600e9}};
-    int sign = 1;
+        uint64_t ns;
+    } UNITS[] = {{"ns", 1},         {"us", 1000},      {"\xc2\xb5s", 1000},    {"\xce\xbcs", 1000},
+                 {"ms", NS_PER_MS}, {"s", NS_PER_SEC}, {"m", 60 * NS_PER_SEC}, {"h", 3600 * NS_PER_SEC}};
+    const char *s = *p;
+    uint64_t whole = 0, unit = 0;
+    double fraction = 0, scale = 1;
+    if (!isdigit((unsigned char)*s) && !(*s == '.' && isdigit((unsigned char)s[1])))
+        return -EINVAL;
+    for (; isdigit((unsigned char)*s); s++)
+        if (__builtin_mul_overflow(whole, 10u, &whole) || __builtin_add_overflow(whole, (uint64_t)(*s - '0'), &whole))
+            return -EINVAL;
+    if (*s == '.')
+        for (s++; isdigit((unsigned char)*s); s++)
+            fraction += (*s - '0') * (scale /= 10);
+    size_t len = strcspn(s, "0123456789.");
+    for (size_t i = 0; i < ELEMENTSOF(UNITS); i++)
+        if (strlen(UNITS[i].name) == len && strncmp(UNITS[i].name, s, len) == 0)
+            unit = UNITS[i].ns;
+    if (!unit || __builtin_mul_overflow(whole, unit, &whole) ||
+        __builtin_add_overflow(whole, (uint64_t)(fraction * (double)unit), ret))
+        return -EINVAL;
+    *p = s + len;
+    return 0;
+}
+
+int duration_parse(const char *s, int64_t *ret) {
+    bool negative = *s == '-';
+    uint64_t total = 0, term;
     if (*s == '-' || *s == '+')
-        sign = *s++ == '-' ? -1 : 1;
+        s++;
     if (strcmp(s, "0") == 0) {
         *ret = 0;
         return 0;
     }
     if (!*s)
         return -EINVAL;
-    double total = 0;
-    while (*s) {
-        if (!isdigit((unsigned char)*s) && !(*s == '.' && isdigit((unsigned char)s[1])))
+    while (*s)
+        if (duration_term(&s, &term) < 0 || __builtin_add_overflow(total, term, &total))
             return -EINVAL;
-        double v = 0, scale = 1;
-        for (; isdigit((unsigned char)*s); s++)
-            v = v * 10 + (*s - '0');
-        if (*s == '.')
-            for (s++; isdigit((unsigned char)*s); s++)
-                v += (*s - '0') * (scale /= 10);
-        size_t len = strcspn(s, "0123456789.");
-        size_t i = 0;
-        while (i < ELEMENTSOF(UNITS) && (strlen(UNITS[i].name) != len || strncmp(UNITS[i].name, s, len) != 0))
-            i++;
-        if (i == ELEMENTSOF(UNITS))
-            return -EINVAL;
-        total += v * UNITS[i].ns;
-        s += len;
-    }
-    if (total > 9.2e18)
+    if (total > (uint64_t)INT64_MAX + negative)
         return -EINVAL;
-    *ret = sign * (int64_t)total;
+    *ret = negative ? (int64_t)(0 - total) : (int64_t)total;
     return 0;
 }
 

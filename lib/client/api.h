@@ -58,4 +58,6 @@ typedef struct ApiRequest {
     ApiOptions options;
     const Value *body; /* decoded, or NULL */
     Arena *arena;      /* the request's own */
+    /* Monotonic: nothing is written after it; 0: none. In the server only. */
+    uint64_t deadline_ns;
 } ApiRequest;

@@ -95,6 +95,9 @@ struct HttpRequest {
     struct Gzip *gzip; /* what is written goes through it */
     void (*gone)(HttpRequest *request, void *userdata);
     void *gone_userdata;
+    Source *late_timer; /* until a reply begins or the connection goes */
+    void (*late)(HttpRequest *request);
+    bool is_late; /* it was answered in place of who is still at it */
 };
 
 /* `head` collected as name NUL value NUL ..., with ":path" among them when h2. */

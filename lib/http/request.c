@@ -206,11 +206,34 @@ void http_request_on_gone(HttpRequest *request, void (*gone)(HttpRequest *reques
     }
 }
 
+static void on_late(Source *source, void *userdata) {
+    HttpRequest *request = userdata;
+    (void)source;
+    request->late_timer = source_unref(request->late_timer);
+    if (atomic_load(&request->replied))
+        return;
+    void (*gone)(HttpRequest *, void *) = TAKE_PTR(request->gone);
+    http_request_ref(request);
+    request->is_late = true;
+    request->late(request);
+    if (gone)
+        gone(request, request->gone_userdata);
+    http_request_unref(request);
+}
+
+void http_request_on_late(HttpRequest *request, uint64_t due_ns, void (*late)(HttpRequest *request)) {
+    if (!request->conn || request->late_timer)
+        return;
+    request->late = late;
+    loop_add_timer(request->worker->loop, due_ns, on_late, request, &request->late_timer);
+}
+
 void request_detach(HttpRequest *request) {
     Conn *conn = TAKE_PTR(request->conn);
     if (!conn)
         return;
     void (*gone)(HttpRequest *, void *) = TAKE_PTR(request->gone);
+    request->late_timer = source_unref(request->late_timer);
     if (request->prev)
         request->prev->next = request->next;
     else
@@ -305,6 +328,7 @@ void request_end_stream(HttpRequest *request) {
 
 static void reply_apply(HttpRequest *request, Reply *reply) {
     request->gone = NULL;
+    request->late_timer = source_unref(request->late_timer);
     if (request->conn) {
         request->status = reply->status;
         request->sized = reply->sized;
@@ -411,7 +435,7 @@ static void reply_compress(const HttpRequest *request, Reply *reply, const HttpH
 static bool reply_is_first(HttpRequest *request) {
     if (!atomic_exchange(&request->replied, true))
         return true;
-    if (request->state != REQUEST_REJECTED)
+    if (request->state != REQUEST_REJECTED && !request->is_late)
         log_error("a second reply to %s %s was dropped", http_method(request), http_path(request));
     return false;
 }

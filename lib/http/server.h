@@ -107,6 +107,11 @@ Loop *http_request_loop(const HttpRequest *request);
 /* Runs `gone` once, on the request's loop thread, should the client go away before a reply has begun; a client that
  * ends its own direction is gone then. NULL takes it back. On the loop thread. */
 void http_request_on_gone(HttpRequest *request, void (*gone)(HttpRequest *request, void *userdata), void *userdata);
+/* Runs `late` on the request's loop thread should no reply have begun by `due_ns` (monotonic). It replies; `gone` then
+ * runs as if the client had left, and what others reply later is dropped in silence. Once a request, on the loop
+ * thread.
+ */
+void http_request_on_late(HttpRequest *request, uint64_t due_ns, void (*late)(HttpRequest *request));
 
 typedef struct HttpHeader {
     const char *name, *value; /* name in lower case */

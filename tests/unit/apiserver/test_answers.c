@@ -7,12 +7,15 @@
 #include "http/client.h"
 #include "loop/thread.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -129,6 +132,147 @@ static void test_accept(void **state) {
     check_all(state, cases, ELEMENTSOF(cases));
 }
 
+static void test_timeout(void **state) {
+    static const char invalid[] = "invalid timeout specified in the request URL - time: ";
+    static const struct {
+        const char *text, *wrong;
+    } texts[] = {
+        {"x", "invalid duration \"x\""},
+        {"1", "missing unit in duration \"1\""},
+        {"1d", "unknown unit \"d\" in duration \"1d\""},
+        {"1s1", "missing unit in duration \"1s1\""},
+        {"1s%20", "unknown unit \"s \" in duration \"1s \""},
+        {"-", "invalid duration \"-\""},
+        {"%22%01%C3%A9", "invalid duration \"\\\"\\x01\\xc3\\xa9\""},
+        {"3000000h", "invalid duration \"3000000h\""},
+        {"9223372036854775808ns", "invalid duration \"9223372036854775808ns\""},
+        {"9223372036854775807ns", NULL},
+        {"-1s", NULL}, /* as if there were none, like 0 and what is more than a minute */
+        {"0", NULL},
+        {"1.5h", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+        _cleanup_free_ char *target = xasprintf(MAPS "/x?timeout=%s", texts[i].text),
+                            *message = xasprintf("%s%s", invalid, str_or(texts[i].wrong, ""));
+        Case c = {"GET", target, NULL, NULL, NULL, 400, "application/json", message};
+        if (!texts[i].wrong)
+            c = (Case){"GET", target, NULL, NULL, NULL, 404, "application/json", "configmaps \"x\" not found"};
+        check(*state, &c);
+    }
+    static const char late[] = "Timeout: request did not complete within the allotted timeout";
+    static const char x[] = "invalid timeout specified in the request URL - time: invalid duration \"x\"";
+    static const char text[] = "text/plain; charset=utf-8", json[] = "application/json";
+    static const char map[] = "{\"metadata\":{\"name\":\"late\"}}";
+    const Case cases[] = {
+        {"GET", "/healthz?timeout=x", NULL, NULL, NULL, 400, json, x},
+        {"GET", "/none?timeout=x", "application/yaml", NULL, NULL, 400, "application/yaml", x},
+        {"GET", MAPS "?timeout=x&watch=1&resourceVersion=x", NULL, NULL, NULL, 500, json, NULL}, /* lasts */
+        {"GET", "/api/v1/namespaces/default/pods/x/log?timeout=x", NULL, NULL, NULL, 404, json, NULL},
+        {"GET", MAPS "?timeout=1ns", "application/yaml", NULL, NULL, 504, text, late},
+        {"GET", "/healthz?timeout=1ns", NULL, NULL, NULL, 504, text, late},
+        {"POST", MAPS "?timeout=1ns", NULL, json, map, 504, text, late},
+        {"GET", MAPS "/late", NULL, NULL, NULL, 404, json, "configmaps \"late\" not found"},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+}
+
+/* A port that takes connections and never says a word. */
+static int silent_port(uint16_t *ret) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    *ret = ntohs(at.sin_port);
+    return fd;
+}
+
+/* The client hears of it at the deadline, and what was to be written is not. */
+static void test_a_write_that_outlasts_its_deadline(void **state) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    uint16_t port;
+    int fd = silent_port(&port);
+    const char *hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    const char *hook =
+        arena_printf(arena,
+                     "{\"metadata\":{\"name\":\"silent\"},\"webhooks\":[{\"name\":\"a.b.c\",\"sideEffects\":\"None\","
+                     "\"admissionReviewVersions\":[\"v1\"],\"failurePolicy\":\"Ignore\",\"timeoutSeconds\":5,"
+                     "\"clientConfig\":{\"url\":\"https://127.0.0.1:%u/\"},\"rules\":[{\"apiGroups\":[\"\"],"
+                     "\"apiVersions\":[\"v1\"],\"operations\":[\"CREATE\"],\"resources\":[\"configmaps\"]}]}]}",
+                     port);
+    uint64_t started = now_monotonic_ns();
+    const Case cases[] = {
+        {"POST", hooks, NULL, "application/json", hook, 201, NULL, NULL},
+        {"POST", MAPS "?timeout=300ms", NULL, "application/json", "{\"metadata\":{\"name\":\"outlasts\"}}", 504,
+         "text/plain; charset=utf-8", "Timeout: request did not complete within the allotted timeout"},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+    assert_true(now_monotonic_ns() - started < 3 * NS_PER_SEC);
+    const Case after[] = {
+        {"DELETE", arena_printf(arena, "%s/silent", hooks), NULL, NULL, NULL, 200, NULL, NULL},
+        {"POST", MAPS, NULL, "application/json", "{\"metadata\":{\"name\":\"next\"}}", 201, NULL, NULL},
+        {"GET", MAPS "/outlasts", NULL, NULL, NULL, 404, NULL, "configmaps \"outlasts\" not found"},
+    };
+    check_all(state, after, ELEMENTSOF(after));
+    close(fd);
+}
+
+/* The base64url of `json` as a list's continue token. */
+static char *list_with(Arena *arena, const char *json, const char *query) {
+    _cleanup_buf_ Buf out = BUF_INIT(4096);
+    base64url_encode(&out, json, strlen(json));
+    return arena_printf(arena, MAPS "?continue=%.*s%s", (int)out.len, out.data, query);
+}
+
+static void test_continue(void **state) {
+#define TOKEN "invalid continue token: continue key is not valid"
+    static const char exact[] = "specifying resource version is not allowed when using continue";
+    static const struct {
+        const char *token, *query, *message;
+        int code;
+    } rows[] = {
+        {"{\"v\":\"meta.k8s.io/v1\",\"rv\":1,\"start\":\"x\"}", "&resourceVersion=5", exact, 400},
+        {"{\"v\":\"meta.k8s.io/v1\",\"rv\":1,\"start\":\"x\"}", "&resourceVersion=abc", exact, 400},
+        {"{\"v\":\"meta.k8s.io/v1\",\"rv\":1,\"start\":\"x\"}", "&resourceVersion=5&resourceVersionMatch=Exact",
+         "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden "
+         "when "
+         "continue is provided",
+         422},
+        {"{\"v\":\"meta.k8s.io/v1\",\"rv\":-1,\"start\":\"x\"}", "&resourceVersion=0", NULL, 200},
+        {"{\"v\":\"meta.k8s.io/v1\",\"rv\":\"5\",\"start\":\"x\"}", "&resourceVersion=abc",
+         TOKEN ": json: cannot unmarshal string into Go struct field continueToken.rv of type int64", 400},
+        {"[]", "&resourceVersion=5", TOKEN ": json: cannot unmarshal array into Go value of type storage.continueToken",
+         400},
+        {"null", "", TOKEN ": server does not recognize this encoded version ", 400},
+        {"{\"v\":\"meta.k8s.io/v1\",\"start\":\"x\"}", "&resourceVersion=5",
+         TOKEN ": incorrect encoded start resourceVersion (version meta.k8s.io/v1)", 400},
+        {"{\"v\":\"meta.k8s.io/v1\",\"rv\":1,\"start\":\"../x\"}", "&resourceVersion=x", TOKEN ": ../x", 400},
+    };
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+        for (int deletes = 0; deletes < 2; deletes++) {
+            const char *query = arena_printf(arena, "%s%s", rows[i].query, deletes ? "&dryRun=All" : "");
+            check(*state, &(Case){deletes ? "DELETE" : "GET", list_with(arena, rows[i].token, query), NULL, NULL, NULL,
+                                  rows[i].code, "application/json", rows[i].message});
+        }
+    static const char range[] = "resourceVersion: Invalid value: \"18446744073709551616\": strconv.ParseUint: parsing "
+                                "\"18446744073709551616\": value out of range";
+    const Case cases[] = {
+        {"GET", MAPS "?resourceVersion=18446744073709551616", NULL, NULL, NULL, 400, "application/json",
+         arena_printf(arena, "invalid resource version: %s", range)},
+        {"GET", MAPS "/x?resourceVersion=18446744073709551616", NULL, NULL, NULL, 500, "application/json", range},
+        {"GET", MAPS "?watch=1&continue=x", NULL, NULL, NULL, 422, "application/json",
+         "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden "
+         "when "
+         "continue is provided"},
+        {"DELETE", MAPS "?resourceVersion=99999999", NULL, NULL, NULL, 504, "application/json", NULL},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+}
+
 static int set_up(void **state) {
     static const char *const disabled[] = {"ServiceAccount", NULL};
     static World world;
@@ -163,6 +307,9 @@ static int tear_down(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accept),
+        cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_a_write_that_outlasts_its_deadline),
+        cmocka_unit_test(test_continue),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
