@@ -7,7 +7,7 @@
 #include "apiserver/storage/store.h"
 
 #define EVENT_TTL_SECONDS 3600
-#define EVENT_SWEEP_SECONDS 60
+#define EVENT_SWEEP_SECONDS 15
 
 typedef struct EventTtl EventTtl;
 /* NULL when no thread can be started (logged). The store is borrowed. */

@@ -14,6 +14,7 @@
 #include "client/workqueue.h"
 #include "network/proxy/conntrack.h"
 #include "network/proxy/health.h"
+#include "network/proxy/news.h"
 #include "network/proxy/nft.h"
 #include "network/proxy/table.h"
 
@@ -27,7 +28,9 @@ struct ServiceProxy {
     ProxySettings settings; /* strings owned; of the queue's one worker */
     ProxyTable *table;
     HealthPorts *health;
-    WorkQueue *queue; /* keys "sync" and "check" */
+    WorkQueue *queue;                /* keys "sync" and "check" */
+    FilterNews *news;                /* NULL: none are to be had */
+    _Atomic uint64_t check_pause_ns; /* from news to the look */
     uint64_t retry_ns, next_sweep_ns;
     bool replace;      /* the last attempt to take over what was there failed */
     StrMap *conflicts; /* Services that wait for an element of another's */
@@ -267,7 +270,13 @@ static int sync_rules(ServiceProxy *p) {
     return 0;
 }
 
+static void filter_changed(void *userdata) {
+    ServiceProxy *p = userdata;
+    workqueue_add_after(p->queue, "check", atomic_load(&p->check_pause_ns));
+}
+
 static void check(ServiceProxy *p) {
+    uint64_t begun = now_monotonic_ns();
     _cleanup_nft_names_ NftNames names = {0};
     _cleanup_free_ char *error = NULL;
     if (nft_names(p->settings.table, &names, &error) == 0 && !str_in("services", (const char *const *)names.chains)) {
@@ -275,12 +284,16 @@ static void check(ServiceProxy *p) {
             log_info("the table %s is not there; writing it", p->settings.table);
         wake(p);
     }
+    uint64_t pause = PROXY_CHECK_SHARE * (now_monotonic_ns() - begun);
+    atomic_store(&p->check_pause_ns, MIN(MAX(pause, PROXY_CHECK_SOON_NS), PROXY_CHECK_NS));
     workqueue_add_after(p->queue, "check", PROXY_CHECK_NS);
 }
 
 static int work(const char *key, void *userdata) {
     ServiceProxy *p = userdata;
     uint64_t begun = now_monotonic_ns();
+    if (p->news)
+        filter_news_mine(p->news); /* the queue's one thread; another after it was idle */
     if (!streq(key, "sync")) {
         check(p);
         return 0;
@@ -346,7 +359,11 @@ int service_proxy_new(const ServiceProxyConfig *config, ServiceProxy **ret) {
     atomic_store(&p->all, true);
     atomic_store(&p->pause_ns, PROXY_COALESCE_NS);
     pthread_mutex_init(&p->lock, NULL);
+    atomic_store(&p->check_pause_ns, PROXY_CHECK_SOON_NS);
     p->queue = workqueue_new("proxy", 1, work, p);
+    int r = filter_news_start(filter_changed, p, &p->news);
+    if (r < 0)
+        log_info("the kernel tells nothing of the packet filter: %s; it is looked at every half minute", strerror(-r));
     p->nodes = informer_get(config->informers, resource_find("", "v1", "nodes"), NULL, me);
     informer_add_handler(p->nodes, &nodes, p);
     service_index_subscribe(p->index, service_changed, p);
@@ -359,6 +376,7 @@ int service_proxy_new(const ServiceProxyConfig *config, ServiceProxy **ret) {
 void service_proxy_free(ServiceProxy *p) {
     if (!p)
         return;
+    filter_news_stop(p->news);
     workqueue_free(p->queue);
     proxy_table_free(p->table);
     health_ports_free(p->health);

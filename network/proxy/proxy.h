@@ -18,8 +18,12 @@ typedef struct ServiceProxyConfig {
 /* And with many Services, whose table takes libnftables longer to look through, after so many times what the last round
  * took, to leave the processor to others. */
 #define PROXY_PAUSE_FACTOR 4
-#define PROXY_PAUSE_MAX_NS (1 * 1000000000ull)   /* the reference's --min-sync-period */
-#define PROXY_CHECK_NS (30 * 1000000000ull)      /* is the table still there? (firewalls flush everything) */
+#define PROXY_PAUSE_MAX_NS (1 * 1000000000ull) /* the reference's --min-sync-period */
+/* Is the table still there? Firewalls flush everything. Looked at soon after somebody else changed the packet filter,
+ * and now and then, should that have gone unheard; in all no more than one part in so many of the time. */
+#define PROXY_CHECK_NS (30 * 1000000000ull)
+#define PROXY_CHECK_SOON_NS (1 * 1000000000ull)
+#define PROXY_CHECK_SHARE 50
 #define PROXY_RETRY_FIRST_NS (1 * 1000000000ull) /* after a refused transaction, doubling */
 #define PROXY_RETRY_MAX_NS (30 * 1000000000ull)
 

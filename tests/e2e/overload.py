@@ -239,7 +239,7 @@ def trickle(args):
     for s in shaking:
         s.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
     start, alive = time.monotonic(), clients + shaking
-    while time.monotonic() - start < 38:
+    while time.monotonic() - start < 38 and len(alive) > 50:
         for s in list(alive):
             try:
                 s.sendall(b"x")
