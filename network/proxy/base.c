@@ -46,13 +46,16 @@ static void filter_rules(Buf *out, const ProxySettings *s) {
         {"filter-forward", "cluster-ips-check"},          {"filter-output", "cluster-ips-check"},
     };
     const char *t = s->table;
+    /* A reset rather than an ICMP message, of which the kernel sends a client one a second, and the redirects that a
+     * pod is sent when it asks for a Service over its own bridge count as such: the client would hang for seconds. */
+    rule(out, t, "reject-chain", "meta l4proto tcp reject with tcp reset");
     rule(out, t, "reject-chain", "reject");
     rule(out, t, "service-endpoints-check", "ip daddr . meta l4proto . th dport vmap @no-endpoint-services");
     rule(out, t, "nodeport-endpoints-check",
          "ip daddr @nodeport-ips meta l4proto . th dport vmap @no-endpoint-nodeports");
     rule(out, t, "firewall-check", "ip daddr . meta l4proto . th dport vmap @firewall-ips");
     rule(out, t, "cluster-ips-check",
-         "ip daddr @cluster-ips reject comment \"Reject traffic to invalid ports of ClusterIPs\"");
+         "ip daddr @cluster-ips goto reject-chain comment \"Reject traffic to invalid ports of ClusterIPs\"");
     if (s->service_cidr)
         buf_printf(out,
                    "add rule ip %s cluster-ips-check ip daddr %s drop comment \"Drop traffic to unallocated "
