@@ -1,8 +1,5 @@
-/* The server's health as others may ask for it: /healthz, /livez, /readyz, each check below them, and what came of them
- * (/metrics/slis), with the names of kube-apiserver. Its checks that have no meaning here are not served
- * (docs/status.md).
- *
- * A check is a row of a table: it asks something now (the store, the log, our certificate), or tells of facts that
+/* The API server's health checks (daemon/checks.h), with the names of kube-apiserver. Its checks that have no meaning
+ * here are not served (docs/status.md). A check asks the store, the log or our certificate now, or tells of facts that
  * those who work in the background report. Any thread. */
 #pragma once
 
@@ -45,5 +42,5 @@ void health_shut_down(Health *health); /* from now on /readyz fails */
 /* /healthz, /livez or /readyz or one check below them (404 unless there is such a check); false: another path. */
 bool health_serve(Health *health, HttpRequest *http, const char *path);
 /* Appends the paths that health_serve answers to an array of strings. */
-void health_list_paths(Arena *arena, Value *paths);
+void health_list_paths(const Health *health, Arena *arena, Value *paths);
 void health_write_slis(Health *health, Buf *out);

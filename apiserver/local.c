@@ -422,7 +422,11 @@ static void local_free(ClientTransport *base) {
 
 Client *apiserver_local_client(ApiServer *server, const UserInfo *user, const char *user_agent) {
     LocalTransport *transport = NEW0(LocalTransport);
-    transport->base = (ClientTransport){local_execute, local_list, local_watch, local_watch_stop, local_free};
+    transport->base = (ClientTransport){.execute = local_execute,
+                                        .list = local_list,
+                                        .watch = local_watch,
+                                        .watch_stop = local_watch_stop,
+                                        .free = local_free};
     transport->server = server;
     transport->user = user;
     transport->store = registry_store(api_core_registry(apiserver_core(server)));

@@ -1,14 +1,11 @@
 #include "apiserver/metrics.h"
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/metric.h"
+#include "base/process_metrics.h"
 #include "base/str.h"
 
-#include <dirent.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 /* The reference's buckets of apiserver_request_duration_seconds, in seconds. */
 static const double buckets[] = {0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2,
@@ -18,7 +15,6 @@ struct Metrics {
     ApiCore *core;
     Metric *totals, *durations;
     atomic_long inflight[2];
-    int64_t started_ns;
 };
 
 Metrics *metrics_new(ApiCore *core) {
@@ -28,7 +24,6 @@ Metrics *metrics_new(ApiCore *core) {
         "apiserver_request_total", "[STABLE] Counter of apiserver requests by what was asked and the code answered.");
     metrics->durations = metric_histogram_new("apiserver_request_duration_seconds",
                                               "[STABLE] Response latency in seconds.", buckets, ELEMENTSOF(buckets));
-    metrics->started_ns = now_realtime_ns();
     return metrics;
 }
 
@@ -79,55 +74,24 @@ void metrics_end(Metrics *metrics, bool mutating, const Route *route, const char
         metric_observe(metrics->durations, labels, (double)took_ns / (double)NS_PER_SEC);
 }
 
-static void head(Buf *out, const char *name, const char *help, const char *type) {
-    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void write_process(Metrics *metrics, Buf *out) {
-    struct rusage usage;
-    _cleanup_free_ char *statm = NULL;
-    unsigned long long size = 0, resident = 0, fds = 0;
-    getrusage(RUSAGE_SELF, &usage);
-    if (fs_read_file("/proc/self/statm", 4096, &statm, NULL) == 0)
-        sscanf(statm, "%llu %llu", &size, &resident);
-    DIR *dir = opendir("/proc/self/fd");
-    for (; dir && readdir(dir); fds++)
-        ;
-    if (dir)
-        closedir(dir);
-    double cpu = (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
-                 (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-    long page = sysconf(_SC_PAGESIZE);
-    head(out, "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", "counter");
-    buf_printf(out, "process_cpu_seconds_total %.2f\n", cpu);
-    head(out, "process_resident_memory_bytes", "Resident memory size in bytes.", "gauge");
-    buf_printf(out, "process_resident_memory_bytes %llu\n", resident * (unsigned long long)page);
-    head(out, "process_virtual_memory_bytes", "Virtual memory size in bytes.", "gauge");
-    buf_printf(out, "process_virtual_memory_bytes %llu\n", size * (unsigned long long)page);
-    head(out, "process_open_fds", "Number of open file descriptors.", "gauge");
-    buf_printf(out, "process_open_fds %llu\n", fds > 2 ? fds - 2 : 0);
-    head(out, "process_start_time_seconds", "Start time of the process since unix epoch in seconds.", "gauge");
-    buf_printf(out, "process_start_time_seconds %.3f\n", (double)metrics->started_ns / 1e9);
-}
-
 void metrics_write(Metrics *metrics, Buf *out, size_t watches) {
     Store *store = registry_store(api_core_registry(metrics->core));
     metric_write(metrics->totals, out);
     metric_write(metrics->durations, out);
-    head(out, "apiserver_current_inflight_requests", "[STABLE] Number of requests under way by kind.", "gauge");
+    metric_head(out, "apiserver_current_inflight_requests", "[STABLE] Number of requests under way by kind.", "gauge");
     buf_printf(out, "apiserver_current_inflight_requests{request_kind=\"mutating\"} %ld\n",
                atomic_load(&metrics->inflight[1]));
     buf_printf(out, "apiserver_current_inflight_requests{request_kind=\"readOnly\"} %ld\n",
                atomic_load(&metrics->inflight[0]));
-    head(out, "apiserver_longrunning_requests", "[STABLE] Gauge of all active long-running requests.", "gauge");
+    metric_head(out, "apiserver_longrunning_requests", "[STABLE] Gauge of all active long-running requests.", "gauge");
     buf_printf(out, "apiserver_longrunning_requests{component=\"apiserver\",verb=\"WATCH\"} %zu\n", watches);
-    head(out, "apiserver_storage_objects", "[STABLE] Number of stored objects at the time of last check split by kind.",
-         "gauge");
+    metric_head(out, "apiserver_storage_objects",
+                "[STABLE] Number of stored objects at the time of last check split by kind.", "gauge");
     for (size_t i = 0; resource_builtin(i); i++) {
         const Resource *r = resource_builtin(i);
         if (r->storage == r && (r->verbs & VERB_GET))
             buf_printf(out, "apiserver_storage_objects{resource=\"%s%s%s\"} %zu\n", r->plural, *r->group ? "." : "",
                        r->group, store_count(store, r));
     }
-    write_process(metrics, out);
+    process_metrics_write(out);
 }

@@ -138,7 +138,7 @@ static Value *list_paths(ServerPaths *paths, Arena *arena) {
     for (size_t i = 0; i < ELEMENTSOF(rows); i++)
         value_append(arena, list, value_string(arena, rows[i].path));
     discovery_list_paths(arena, custom_of(paths), services, list);
-    health_list_paths(arena, list);
+    health_list_paths(paths->config.health, arena, list);
     qsort(list->items, list->len, sizeof *list->items, compare_strings);
     return list;
 }

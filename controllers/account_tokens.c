@@ -230,8 +230,8 @@ static void *init(Controller *controller) {
     all->key = key;
     all->accounts = controller_informer(controller, "", "v1", "serviceaccounts");
     all->secrets = controller_informer_selected(controller, "", "v1", "secrets", "type=" TOKEN_TYPE);
-    all->secret_queue = controller_queue(controller, "token-secrets", WORKERS, sync_secret, all);
-    all->account_queue = controller_queue(controller, "token-accounts", WORKERS, sync_account, all);
+    all->secret_queue = controller_queue(controller, "serviceaccount_tokens_service", WORKERS, sync_secret, all);
+    all->account_queue = controller_queue(controller, "serviceaccount_tokens_service", WORKERS, sync_account, all);
     all->forget_queue = controller_queue(controller, "token-references", 1, sync_forget, all);
     informer_add_handler(all->accounts, &(InformerHandler){.deleted = account_deleted}, all);
     informer_add_handler(all->secrets, &(InformerHandler){secret_changed, secret_updated, secret_deleted}, all);

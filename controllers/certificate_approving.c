@@ -72,7 +72,7 @@ static void *init(Controller *controller) {
     Approving *all = NEW0(Approving);
     all->client = controller_client(controller);
     all->requests = controller_informer(controller, "certificates.k8s.io", "v1", "certificatesigningrequests");
-    all->queue = controller_queue(controller, "csrapproving", 1, sync_key, all);
+    all->queue = controller_queue(controller, "certificate", 1, sync_key, all);
     controller_watch(all->requests, all->queue);
     return all;
 }

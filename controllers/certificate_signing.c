@@ -76,7 +76,7 @@ static void *init(Controller *controller) {
     all->ca = ca;
     all->client = controller_client(controller);
     all->requests = controller_informer(controller, "certificates.k8s.io", "v1", "certificatesigningrequests");
-    all->queue = controller_queue(controller, "csrsigning", 1, sync_key, all);
+    all->queue = controller_queue(controller, "certificate", 1, sync_key, all);
     controller_watch(all->requests, all->queue);
     return all;
 }

@@ -93,7 +93,7 @@ static void *init(Controller *controller) {
     Aggregation *all = NEW0(Aggregation);
     all->client = controller_client(controller);
     all->roles = controller_informer(controller, "rbac.authorization.k8s.io", "v1", "clusterroles");
-    all->queue = controller_queue(controller, "clusterroleaggregation", 1, sync_key, all);
+    all->queue = controller_queue(controller, "ClusterRoleAggregator", 1, sync_key, all);
     informer_add_handler(all->roles, &(InformerHandler){role_changed, role_updated, role_changed}, all);
     return all;
 }

@@ -393,6 +393,19 @@ bool controllers_wait_ready(Controllers *controllers, uint64_t timeout_ns) {
     return ready;
 }
 
+const char *controllers_started_name(const Controllers *controllers, size_t index) {
+    return index < controllers->n ? controllers->items[index].row->name : NULL;
+}
+
+void controllers_write_metrics(Controllers *controllers, Buf *out) {
+    WorkQueue *queues[ELEMENTSOF(table) * CONTROLLER_QUEUES_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < controllers->n; i++)
+        for (size_t k = 0; k < controllers->items[i].n_queues; k++)
+            queues[n++] = controllers->items[i].queues[k];
+    workqueue_write_metrics(queues, n, out);
+}
+
 void controllers_stop(Controllers *controllers) {
     if (!controllers)
         return;

@@ -2,9 +2,17 @@
  * controller; they share informers, a client and nothing else. */
 #pragma once
 
+#include "base/clock.h"
 #include "client/client.h"
 
 typedef struct Controllers Controllers;
+
+/* What 0 stands for in the configuration: the reference's. */
+#define CONTROLLERS_NODE_CIDR_MASK 24
+#define CONTROLLERS_TERMINATED_POD_GC_THRESHOLD 12500
+#define CONTROLLERS_NODE_MONITOR_PERIOD_NS (5 * NS_PER_SEC)
+#define CONTROLLERS_NODE_MONITOR_GRACE_NS (50 * NS_PER_SEC)
+#define CONTROLLERS_NODE_STARTUP_GRACE_NS (60 * NS_PER_SEC)
 
 typedef struct ControllersConfig { /* strings are copied */
     Client *client;                /* borrowed; needs to read and write everything */
@@ -19,12 +27,12 @@ typedef struct ControllersConfig { /* strings are copied */
     const char *service_account_key_file;
     /* PEM: the CA that signs certificate requests, and its key; either NULL: none are signed. */
     const char *signing_cert_file, *signing_key_file;
-    const char *cluster_cidr;            /* "10.244.0.0/16": node IPAM gives each node a part of it; NULL: off */
-    int node_cidr_mask;                  /* 0: 24 */
-    int64_t terminated_pod_gc_threshold; /* 0: 12500, as the reference */
-    int64_t node_monitor_period_ns;      /* 0: 5 s */
-    int64_t node_monitor_grace_ns;       /* 0: 50 s */
-    int64_t node_startup_grace_ns;       /* 0: 60 s */
+    const char *cluster_cidr; /* "10.244.0.0/16": node IPAM gives each node a part of it; NULL: off */
+    int node_cidr_mask;       /* 0: CONTROLLERS_NODE_CIDR_MASK, and so on */
+    int64_t terminated_pod_gc_threshold;
+    int64_t node_monitor_period_ns;
+    int64_t node_monitor_grace_ns;
+    int64_t node_startup_grace_ns;
 } ControllersConfig;
 
 /* Starts informers and a thread that releases each controller once its caches are filled; does not wait. -EINVAL when
@@ -32,6 +40,9 @@ typedef struct ControllersConfig { /* strings are copied */
 int controllers_start(const ControllersConfig *config, Controllers **ret);
 /* True once every controller works. False at the timeout. */
 bool controllers_wait_ready(Controllers *controllers, uint64_t timeout_ns);
+/* Of those that were started, in the table's order; NULL past the end. */
+const char *controllers_started_name(const Controllers *controllers, size_t index);
+void controllers_write_metrics(Controllers *controllers, Buf *out); /* their work queues */
 /* Ends running syncs, then everything. NULL is fine. */
 void controllers_stop(Controllers *controllers);
 DEFINE_CLEANUP(Controllers, controllers_stop)

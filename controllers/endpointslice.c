@@ -422,7 +422,7 @@ static void *init(Controller *controller) {
     all->slices = controller_informer(controller, "discovery.k8s.io", "v1", "endpointslices");
     all->selectors = service_selectors_new();
     all->expectations = expectations_new(all->slices);
-    all->queue = controller_queue(controller, "endpointslice", 2, sync_key, all);
+    all->queue = controller_queue(controller, "endpoint_slice", 2, sync_key, all);
     informer_add_handler(all->services, &(InformerHandler){service_changed, service_updated, service_deleted}, all);
     informer_add_handler(all->pods, &(InformerHandler){pod_changed, pod_updated, pod_changed}, all);
     informer_add_handler(all->slices, &(InformerHandler){slice_changed, slice_updated, slice_changed}, all);

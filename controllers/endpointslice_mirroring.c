@@ -396,7 +396,7 @@ static void *init(Controller *controller) {
     all->services = controller_informer(controller, "", "v1", "services");
     all->slices = controller_informer(controller, "discovery.k8s.io", "v1", "endpointslices");
     all->expectations = expectations_new(all->slices);
-    all->queue = controller_queue(controller, "endpointslicemirroring", 2, sync_key, all);
+    all->queue = controller_queue(controller, "endpoint_slice_mirroring", 2, sync_key, all);
     informer_add_handler(all->endpoints, &(InformerHandler){endpoints_changed, endpoints_updated, endpoints_changed},
                          all);
     informer_add_handler(all->services, &(InformerHandler){service_changed, service_updated, service_changed}, all);

@@ -591,8 +591,9 @@ static void *init(Controller *controller) {
     all->graph = gc_graph_new();
     all->absent = strmap_new(NULL);
     pthread_mutex_init(&all->lock, NULL);
-    all->to_delete = controller_queue(controller, "gc-delete", GC_WORKERS, attempt_to_delete, all);
-    all->to_orphan = controller_queue(controller, "gc-orphan", 1, attempt_to_orphan, all);
+    all->to_delete =
+        controller_queue(controller, "garbage_collector_attempt_to_delete", GC_WORKERS, attempt_to_delete, all);
+    all->to_orphan = controller_queue(controller, "garbage_collector_attempt_to_orphan", 1, attempt_to_orphan, all);
     for (size_t i = 0; (resource = resource_builtin(i)); i++) {
         if (resource->storage != resource || !is_collected(resource))
             continue;

@@ -5,21 +5,24 @@
 #include "base/flags.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "client/kubeconfig.h"
 #include "client/leader.h"
+#include "controllers/server.h"
 #include "loop/loop.h"
 
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #define CA_FILE_MAX (1024 * 1024)
 
 typedef struct Daemon {
+    const char *kubeconfig, *root_ca_file;
+    bool elects;
+    DaemonServing serving;
     Loop *loop;
     ControllersConfig config;
+    ControllersServer *server;
     Controllers *controllers;
 } Daemon;
 
@@ -31,6 +34,8 @@ static void lead(void *userdata) {
     Daemon *daemon = userdata;
     if (controllers_start(&daemon->config, &daemon->controllers) < 0)
         loop_exit(daemon->loop, 1);
+    else
+        controllers_server_run(daemon->server, daemon->controllers);
 }
 
 /* As the reference: a controller manager that lost its lease ends, so that nothing of it goes on by mistake. */
@@ -38,24 +43,25 @@ static void lost(void *userdata) {
     loop_exit(((Daemon *)userdata)->loop, 1);
 }
 
-static int run(Daemon *daemon, bool elect, const char *host) {
-    if (!elect) {
-        if (controllers_start(&daemon->config, &daemon->controllers) < 0)
+static int run(Daemon *daemon) {
+    _cleanup_free_ char *identity = leader_identity();
+    Leader *leader = NULL;
+    if (!daemon->elects)
+        lead(daemon);
+    else {
+        leader = leader_new(&(LeaderConfig){.client = daemon->config.client,
+                                            .ns = "kube-system",
+                                            .name = "kube-controller-manager",
+                                            .identity = identity,
+                                            .started = lead,
+                                            .stopped = lost,
+                                            .userdata = daemon});
+        if (!leader)
             return 1;
-        return loop_run_daemon(daemon->loop);
+        controllers_server_elect(daemon->server, leader);
     }
-    char uuid[UUID_LEN + 1];
-    _cleanup_free_ char *identity = xasprintf("%s_%s", host, random_uuid(uuid));
-    Leader *leader = leader_new(&(LeaderConfig){.client = daemon->config.client,
-                                                .ns = "kube-system",
-                                                .name = "kube-controller-manager",
-                                                .identity = identity,
-                                                .started = lead,
-                                                .stopped = lost,
-                                                .userdata = daemon});
-    if (!leader)
-        return 1;
     int code = loop_run_daemon(daemon->loop);
+    controllers_server_stop(TAKE_PTR(daemon->server)); /* it looks at the others */
     controllers_stop(TAKE_PTR(daemon->controllers));
     leader_free(leader);
     return code;
@@ -73,49 +79,48 @@ static char *read_root_ca(const char *path, const Kubeconfig *kubeconfig) {
     return pem;
 }
 
-static int serve(const char *kubeconfig_path, const char *ca_path, bool elect, Daemon *daemon) {
+static int serve(Daemon *daemon) {
     _cleanup_(loop_freep) Loop *loop = NULL;
     _cleanup_(client_freep) Client *client = NULL;
     _cleanup_(source_unrefp) Source *term = NULL, *interrupt = NULL;
     _cleanup_free_ char *error = NULL, *ca = NULL;
     _cleanup_kubeconfig_ Kubeconfig kubeconfig = {0};
-    char host[256] = "localhost";
     if (loop_new(&loop) < 0 || loop_add_signal(loop, SIGTERM, on_signal, loop, &term) < 0 ||
         loop_add_signal(loop, SIGINT, on_signal, loop, &interrupt) < 0) {
         log_error("cannot start: the event loop: %m");
         return 1;
     }
-    if (kubeconfig_load(kubeconfig_path, NULL, &kubeconfig, &error) < 0 ||
-        client_http_from_kubeconfig(kubeconfig_path, "kube-controller-manager", &client, &error) < 0) {
+    if (kubeconfig_load(daemon->kubeconfig, NULL, &kubeconfig, &error) < 0 ||
+        client_http_from_kubeconfig(daemon->kubeconfig, "kube-controller-manager", &client, &error) < 0) {
         log_error("cannot use kubeconfig: %s", error);
         return 1;
     }
-    ca = read_root_ca(ca_path, &kubeconfig);
-    if (ca_path && !ca)
+    ca = read_root_ca(daemon->root_ca_file, &kubeconfig);
+    if (daemon->root_ca_file && !ca)
         return 1;
-    (void)gethostname(host, sizeof host - 1);
     daemon->loop = loop;
     daemon->config.client = client;
     daemon->config.host = NULL; /* the reference's controllers leave source.host empty */
     daemon->config.root_ca_pem = ca;
-    int code = run(daemon, elect, host);
-    controllers_stop(TAKE_PTR(daemon->controllers));
-    return code;
+    const ControllersServerConfig server = {.serving = &daemon->serving,
+                                            .controllers = &daemon->config,
+                                            .kubeconfig = daemon->kubeconfig,
+                                            .elects = daemon->elects};
+    return controllers_server_start(&server, &daemon->server) < 0 ? 1 : run(daemon);
 }
 
 int main(int argc, char **argv) {
-    Daemon daemon = {.config.service_accounts = true};
-    const char *kubeconfig = NULL, *ca = NULL;
-    bool elect = false;
+    Daemon daemon = {.config.service_accounts = true, .serving = DAEMON_SERVING_DEFAULTS};
     int64_t mask = 0;
     const Flag flags[] = {
-        {"kubeconfig", FLAG_STRING, &kubeconfig, "FILE",
+        {"kubeconfig", FLAG_STRING, &daemon.kubeconfig, "FILE",
          "how to reach the API server, as system:kube-controller-manager"},
-        {"leader-elect", FLAG_BOOL, &elect, NULL,
+        {"leader-elect", FLAG_BOOL, &daemon.elects, NULL,
          "run only while holding the Lease kube-system/kube-controller-manager"},
         {"controllers", FLAG_STRING, &daemon.config.enabled, "LIST",
          "\"*\" all, \"foo\" this one, \"-foo\" not this one; comma separated (*)"},
-        {"root-ca-file", FLAG_STRING, &ca, "FILE", "CA for kube-root-ca.crt in every namespace (the kubeconfig's)"},
+        {"root-ca-file", FLAG_STRING, &daemon.root_ca_file, "FILE",
+         "CA for kube-root-ca.crt in every namespace (the kubeconfig's)"},
         {"use-service-account-credentials", FLAG_BOOL, &daemon.config.service_accounts, NULL,
          "each controller acts as its own service account in kube-system (yes); =false: as the kubeconfig's user, who "
          "must then be allowed everything"},
@@ -135,6 +140,7 @@ int main(int argc, char **argv) {
          "silence after which a node's status is Unknown (50s)"},
         {"node-startup-grace-period", FLAG_DURATION, &daemon.config.node_startup_grace_ns, "TIME",
          "the same for a node that has just started (1m)"},
+        DAEMON_SERVING_FLAGS(daemon.serving, CONTROLLERS_PORT_TEXT),
     };
     const Command command = {
         .name = "lighter-controllers",
@@ -147,11 +153,11 @@ int main(int argc, char **argv) {
     FlagsResult r = flags_parse(&command, argc, argv, &n);
     if (r != FLAGS_OK)
         return r == FLAGS_HELP ? 0 : 2;
-    if (!kubeconfig) {
+    if (!daemon.kubeconfig) {
         fprintf(stderr, "lighter-controllers: --kubeconfig is missing; see 'lighter-controllers --help'\n");
         return 2;
     }
     daemon.config.node_cidr_mask = (int)mask;
     mallopt(M_ARENA_MAX, 2); /* many short-lived threads; an arena each would cost memory for nothing */
-    return serve(kubeconfig, ca, elect, &daemon);
+    return serve(&daemon);
 }

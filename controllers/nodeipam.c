@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define NODE_MASK_DEFAULT 24
-
 typedef struct Ipam {
     Client *client;
     EventRecorder *events;
@@ -127,7 +125,7 @@ static void node_deleted(Object *node, void *userdata) {
 
 static void *init(Controller *controller) {
     const ControllersConfig *config = controller_config(controller);
-    Ipam ipam = {.node_bits = config->node_cidr_mask ? config->node_cidr_mask : NODE_MASK_DEFAULT};
+    Ipam ipam = {.node_bits = config->node_cidr_mask ? config->node_cidr_mask : CONTROLLERS_NODE_CIDR_MASK};
     if (str_empty(config->cluster_cidr))
         return NULL;
     if (!cidr_parse(config->cluster_cidr, &ipam.base, &ipam.bits) || ipam.node_bits < ipam.bits ||
@@ -141,7 +139,7 @@ static void *init(Controller *controller) {
     all->client = controller_client(controller);
     all->events = controller_events(controller, "cidrAllocator");
     all->nodes = controller_informer(controller, "", "v1", "nodes");
-    all->queue = controller_queue(controller, "node-ipam", 1, sync_key, all);
+    all->queue = controller_queue(controller, "cidrallocator_node", 1, sync_key, all);
     informer_add_handler(all->nodes, &(InformerHandler){node_changed, node_updated, node_deleted}, all);
     return all;
 }

@@ -14,10 +14,7 @@
 #include <errno.h>
 #include <pthread.h>
 
-#define GRACE_NS (50 * NS_PER_SEC)         /* --node-monitor-grace-period */
-#define STARTUP_GRACE_NS (60 * NS_PER_SEC) /* --node-startup-grace-period */
-#define PERIOD_NS (5 * NS_PER_SEC)         /* --node-monitor-period */
-#define TAINT_EVERY_NS (10 * NS_PER_SEC)   /* --node-eviction-rate 0.1 a second, in each zone */
+#define TAINT_EVERY_NS (10 * NS_PER_SEC) /* --node-eviction-rate 0.1 a second, in each zone */
 
 typedef struct Health { /* what was last heard of a node */
     uint64_t probe_ns;  /* monotonic: when it last gave a sign */
@@ -314,14 +311,16 @@ static void *init(Controller *controller) {
     all->leases = controller_informer(controller, "coordination.k8s.io", "v1", "leases");
     all->pods = controller_informer(controller, "", "v1", "pods");
     informer_index_field(all->pods, "spec.nodeName");
-    all->grace_ns = config->node_monitor_grace_ns > 0 ? (uint64_t)config->node_monitor_grace_ns : GRACE_NS;
+    all->grace_ns =
+        config->node_monitor_grace_ns > 0 ? (uint64_t)config->node_monitor_grace_ns : CONTROLLERS_NODE_MONITOR_GRACE_NS;
     all->startup_grace_ns =
-        config->node_startup_grace_ns > 0 ? (uint64_t)config->node_startup_grace_ns : STARTUP_GRACE_NS;
-    all->period_ns = config->node_monitor_period_ns > 0 ? (uint64_t)config->node_monitor_period_ns : PERIOD_NS;
+        config->node_startup_grace_ns > 0 ? (uint64_t)config->node_startup_grace_ns : CONTROLLERS_NODE_STARTUP_GRACE_NS;
+    all->period_ns = config->node_monitor_period_ns > 0 ? (uint64_t)config->node_monitor_period_ns
+                                                        : CONTROLLERS_NODE_MONITOR_PERIOD_NS;
     pthread_mutex_init(&all->lock, NULL);
     all->health = strmap_new(health_free);
     all->zone_since = strmap_new(free);
-    all->queue = controller_queue(controller, "node-lifecycle", 2, sync_node, all);
+    all->queue = controller_queue(controller, "node_lifecycle_controller", 2, sync_node, all);
     informer_add_handler(all->nodes, &(InformerHandler){node_added, node_updated, node_deleted}, all);
     informer_add_handler(all->leases, &(InformerHandler){lease_changed, lease_updated, NULL}, all);
     return all;

@@ -16,7 +16,6 @@
 
 #define PERIOD_NS (20 * NS_PER_SEC)     /* the reference's gcCheckPeriod */
 #define QUARANTINE_NS (40 * NS_PER_SEC) /* how long a node must be missing */
-#define THRESHOLD_DEFAULT 12500
 
 typedef struct PodGc {
     Client *client;
@@ -125,7 +124,7 @@ static void *init(Controller *controller) {
     gc->nodes = controller_informer(controller, "", "v1", "nodes");
     gc->threshold = controller_config(controller)->terminated_pod_gc_threshold;
     if (gc->threshold == 0)
-        gc->threshold = THRESHOLD_DEFAULT;
+        gc->threshold = CONTROLLERS_TERMINATED_POD_GC_THRESHOLD;
     gc->missing = strmap_new(free);
     gc->queue = controller_queue(controller, "podgc", 1, sync_all, gc);
     workqueue_add(gc->queue, "gc");

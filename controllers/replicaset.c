@@ -301,7 +301,7 @@ static void *init_replicasets(Controller *controller) {
 }
 
 static void *init_replication_controllers(Controller *controller) {
-    return init_for(controller, "", "replicationcontrollers", "replication-controller", "replicationctrl");
+    return init_for(controller, "", "replicationcontrollers", "replication-controller", "replicationmanager");
 }
 
 static void free_all(void *data) {

@@ -227,7 +227,7 @@ static void *init(Controller *controller) {
     all->controller = controller;
     pthread_mutex_init(&all->lock, NULL);
     all->quotas = controller_informer(controller, "", "v1", "resourcequotas");
-    all->queue = controller_queue(controller, "resourcequota", 2, sync_key, all);
+    all->queue = controller_queue(controller, "resourcequota_primary", 2, sync_key, all);
     informer_add_handler(all->quotas, &(InformerHandler){quota_added, quota_updated, NULL}, all);
     for (size_t i = 0; (resource = resource_builtin(i)); i++)
         if (resource->storage == resource && is_counted(resource))

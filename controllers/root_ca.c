@@ -75,7 +75,7 @@ static void *init(Controller *controller) {
     all->pem = controller_config(controller)->root_ca_pem;
     all->namespaces = controller_informer(controller, "", "v1", "namespaces");
     all->maps = controller_informer_selected(controller, "", "v1", "configmaps", "metadata.name=" ROOT_CA_NAME);
-    all->queue = controller_queue(controller, "root-ca", 1, sync_key, all);
+    all->queue = controller_queue(controller, "root_ca_cert_publisher", 1, sync_key, all);
     informer_add_handler(all->namespaces, &(InformerHandler){namespace_changed, namespace_updated, NULL}, all);
     informer_add_handler(all->maps, &(InformerHandler){.updated = map_updated, .deleted = map_changed}, all);
     return all;

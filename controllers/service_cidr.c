@@ -244,7 +244,7 @@ static void *init(Controller *controller) {
     all->cidrs = controller_informer(controller, "networking.k8s.io", "v1", "servicecidrs");
     all->addresses = controller_informer(controller, "networking.k8s.io", "v1", "ipaddresses");
     all->events = controller_events(controller, NAME);
-    all->queue = controller_queue(controller, "servicecidrs", 1, sync_key, all);
+    all->queue = controller_queue(controller, "ipaddresses", 1, sync_key, all);
     informer_add_handler(all->cidrs, &(InformerHandler){cidr_came, cidr_changed, cidr_came}, all);
     informer_add_handler(all->addresses, &(InformerHandler){address_came_or_went, NULL, address_came_or_went}, all);
     return all;

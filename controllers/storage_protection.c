@@ -123,10 +123,10 @@ static int class_used(Protection *all, const Object *class, _unused_ Arena *aren
     return any_names(all->volumes, object_name(class)) || any_names(all->claims, object_name(class));
 }
 
-static const Kind claims = {"", "persistentvolumeclaims", "kubernetes.io/pvc-protection", "pvc-protection", claim_used};
-static const Kind volumes = {"", "persistentvolumes", "kubernetes.io/pv-protection", "pv-protection", volume_used};
+static const Kind claims = {"", "persistentvolumeclaims", "kubernetes.io/pvc-protection", "pvcprotection", claim_used};
+static const Kind volumes = {"", "persistentvolumes", "kubernetes.io/pv-protection", "pvprotection", volume_used};
 static const Kind classes = {"storage.k8s.io", "volumeattributesclasses", "kubernetes.io/vac-protection",
-                             "vac-protection", class_used};
+                             "vacprotection", class_used};
 
 static int write_finalizer(Protection *all, const Object *object, bool add) {
     _cleanup_arena_ Arena *arena = arena_new(0);

@@ -90,7 +90,7 @@ static void *init(Controller *controller) {
     all->pods = controller_informer(controller, "", "v1", "pods");
     informer_index_field(all->pods, "spec.nodeName");
     all->nodes = controller_informer(controller, "", "v1", "nodes");
-    all->queue = controller_queue(controller, "taint-eviction", 4, sync_pod, all);
+    all->queue = controller_queue(controller, "noexec_taint_pod", 4, sync_pod, all);
     informer_add_handler(all->pods, &(InformerHandler){pod_added, pod_updated, NULL}, all);
     informer_add_handler(all->nodes, &(InformerHandler){node_added, node_updated, NULL}, all);
     return all;

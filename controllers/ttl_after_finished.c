@@ -65,7 +65,7 @@ static void *init(Controller *controller) {
     Ttl *all = NEW0(Ttl);
     all->client = controller_client(controller);
     all->jobs = controller_informer(controller, "batch", "v1", "jobs");
-    all->queue = controller_queue(controller, "ttl-finished", 1, sync_key, all);
+    all->queue = controller_queue(controller, "ttl_jobs_to_delete", 1, sync_key, all);
     controller_watch(all->jobs, all->queue);
     return all;
 }

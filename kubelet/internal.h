@@ -112,7 +112,7 @@ struct Kubelet {
     WorkQueue *pod_queue, *status_queue, *node_queue, *probe_queue;
     Pool *pull_pool, *kill_pool, *hook_pool, *request_pool;
     HttpServer *server;
-    struct AuthCache *auth; /* server_auth.h */
+    struct Delegate *auth; /* server_auth.h */
     struct ProbeTable *probes;
     struct Eviction *eviction;
     struct ImageGc *image_gc;

@@ -245,7 +245,7 @@ void kubelet_stop(Kubelet *k) {
     probes_free(k->probes);
     image_gc_free(k->image_gc);
     eviction_free(k->eviction);
-    auth_cache_free(k->auth);
+    delegate_free(k->auth);
     free_pods(k);
     token_cache_free(k->tokens);
     backoff_free(k->restarts);

@@ -255,7 +255,7 @@ int kubelet_server_start(Kubelet *k, char **ret_error) {
         .handler = handle,
         .userdata = k,
     };
-    k->auth = auth_cache_new();
+    k->auth = auth_new(k->client);
     int r = http_server_start(&server, &k->server);
     if (r < 0)
         *ret_error = xasprintf("cannot serve on %s:%d: %s", server.bind, port, strerror(-r));

@@ -3,13 +3,14 @@
 #include "base/clock.h"
 #include "base/strmap.h"
 
-typedef enum Place { PLACE_NONE, PLACE_ACTIVE, PLACE_BACKOFF, PLACE_UNSCHEDULABLE } Place;
+typedef enum Place { PLACE_NONE, PLACE_ACTIVE, PLACE_BACKOFF, PLACE_UNSCHEDULABLE, PLACE_GATED } Place;
 
 typedef struct Entry {
     Place place;
     Object *pod;
     int32_t priority;
-    unsigned attempts;
+    unsigned attempts;  /* that failed */
+    uint64_t first_ns;  /* of the first attempt; 0: none yet */
     uint64_t sequence;  /* order of arrival among equals */
     uint64_t due_ns;    /* PLACE_BACKOFF: when it may run; PLACE_UNSCHEDULABLE: when its back-off ends */
     uint64_t parked_ns; /* PLACE_UNSCHEDULABLE: since when */
@@ -20,7 +21,7 @@ struct SchedulingQueue {
     StrMap *entries; /* uid -> Entry; also of pods in flight (PLACE_NONE), for their attempts */
     Entry **heap;    /* PLACE_ACTIVE, the most important first */
     size_t n_active, cap;
-    size_t n_backoff, n_unschedulable;
+    size_t n_backoff, n_unschedulable, n_gated;
     uint64_t sequence;
 };
 
@@ -84,6 +85,7 @@ static void leave(SchedulingQueue *q, Entry *e) {
     }
     q->n_backoff -= e->place == PLACE_BACKOFF;
     q->n_unschedulable -= e->place == PLACE_UNSCHEDULABLE;
+    q->n_gated -= e->place == PLACE_GATED;
     e->place = PLACE_NONE;
 }
 
@@ -127,6 +129,13 @@ void queue_put(SchedulingQueue *q, Object *pod, int32_t priority) {
         return;
     }
     enter_active(q, e);
+}
+
+void queue_put_gated(SchedulingQueue *q, Object *pod) {
+    Entry *e = entry_for(q, pod, 0);
+    leave(q, e);
+    e->place = PLACE_GATED;
+    q->n_gated++;
 }
 
 void queue_remove(SchedulingQueue *q, const char *uid) {
@@ -195,7 +204,14 @@ Object *queue_pop(SchedulingQueue *q, uint64_t now_ns) {
         return NULL;
     Entry *e = q->heap[0];
     leave(q, e);
+    if (!e->first_ns)
+        e->first_ns = now_ns;
     return object_ref(e->pod);
+}
+
+QueueAttempts queue_attempts(const SchedulingQueue *q, const char *uid) {
+    const Entry *e = strmap_get(q->entries, uid);
+    return e ? (QueueAttempts){e->attempts + 1, e->first_ns} : (QueueAttempts){0};
 }
 
 uint64_t queue_next_due(const SchedulingQueue *q) {
@@ -214,8 +230,6 @@ uint64_t queue_next_due(const SchedulingQueue *q) {
     return due;
 }
 
-void queue_depths(const SchedulingQueue *q, size_t *ret_active, size_t *ret_backoff, size_t *ret_unschedulable) {
-    *ret_active = q->n_active;
-    *ret_backoff = q->n_backoff;
-    *ret_unschedulable = q->n_unschedulable;
+QueueDepths queue_depths(const SchedulingQueue *q) {
+    return (QueueDepths){q->n_active, q->n_backoff, q->n_gated, q->n_unschedulable};
 }

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "client/informer.h"
 #include "loop/pool.h"
+#include "scheduler/metrics.h"
 #include "scheduler/outcome.h"
 #include "scheduler/pod_request.h"
 #include "scheduler/queue.h"
@@ -31,6 +32,7 @@ struct Scheduler {
     Informer *pods, *nodes;
     EventRecorder *events;
     Pool *binders;
+    SchedulerMetrics *metrics;
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows up to `queue` */
     pthread_cond_t wake;
@@ -99,7 +101,9 @@ static void pod_news(Scheduler *s, Object *pod, bool deleted) {
     if (placement_resident_node(s->placement, object_uid(pod)))
         return; /* assumed: its binding is under way */
     const Value *spec = value_get(object_value(pod, arena), "spec");
-    if (value_len(value_get(spec, "schedulingGates")) == 0)
+    if (value_len(value_get(spec, "schedulingGates")) > 0)
+        queue_put_gated(s->queue, pod);
+    else
         queue_put(s->queue, pod, (int32_t)value_get_int(spec, "priority", 0));
 }
 
@@ -149,6 +153,8 @@ typedef struct Job {
     char *message;    /* unschedulable: why */
     Object **victims; /* references */
     size_t n_victims;
+    uint64_t began_ns; /* the attempt */
+    QueueAttempts attempts;
 } Job;
 
 static void job_free(Job *job) {
@@ -172,6 +178,10 @@ static void bind_job(void *userdata) {
                      job->node, str_or(err.message, strerror(-r)));
         tell(s, NEWS_BIND_FAILED, false, job->pod);
     }
+    uint64_t now = now_monotonic_ns();
+    scheduler_metrics_attempt(s->metrics, r < 0 ? ATTEMPT_ERROR : ATTEMPT_SCHEDULED, now - job->began_ns);
+    if (r >= 0)
+        scheduler_metrics_bound(s->metrics, job->attempts.n, now - job->attempts.first_ns);
     job_free(job);
 }
 
@@ -228,6 +238,7 @@ static void reject(Scheduler *s, Object *pod, const PlacementRequest *request, c
         job->message = xstrdup("no nodes available to schedule pods");
     else {
         placement_preempt(s->placement, request, decision, arena, &preemption);
+        scheduler_metrics_preemption(s->metrics, preemption.n_victims);
         const char *why = obstacle ? arena_printf(arena, "0/%zu nodes are available: %s.", decision->n_nodes, obstacle)
                                    : placement_explain(arena, decision);
         job->message =
@@ -250,18 +261,22 @@ static void schedule_one(Scheduler *s, Object *pod) {
     PlacementRequest *request = pod_request_new(s->placement, tree);
     PlacementDecision decision = {.n_nodes = placement_node_count(s->placement)};
     char *obstacle = claims_in_the_way(s, arena, tree);
-    uint64_t seed;
+    uint64_t seed, began = now_monotonic_ns();
     random_bytes(&seed, sizeof seed);
     if (!obstacle)
         placement_decide(s->placement, request, seed, arena, &decision);
     if (!decision.node) {
         reject(s, pod, request, &decision, obstacle, arena);
+        scheduler_metrics_attempt(s->metrics, ATTEMPT_UNSCHEDULABLE, now_monotonic_ns() - began);
         placement_request_free(request);
         return;
     }
     Job *job = NEW0(Job);
     job->pod = object_ref(pod);
     job->node = xstrdup(decision.node);
+    job->began_ns = began;
+    job->attempts = queue_attempts(s->queue, object_uid(pod));
+    scheduler_metrics_decided(s->metrics, now_monotonic_ns() - began);
     placement_add_resident(s->placement, request, decision.node);
     submit(s, job, bind_job);
 }
@@ -308,6 +323,8 @@ static void *run(void *userdata) {
         if (pod)
             schedule_one(s, pod);
         object_unref(pod);
+        scheduler_metrics_state(s->metrics, queue_depths(s->queue), placement_node_count(s->placement),
+                                placement_resident_count(s->placement));
     }
     return NULL;
 }
@@ -326,6 +343,7 @@ int scheduler_start(const SchedulerConfig *config, Scheduler **ret) {
     s->name = config->name ? config->name : SCHEDULER_NAME;
     s->last = &s->first;
     s->queue = queue_new();
+    s->metrics = scheduler_metrics_new(s->name);
     s->placement = placement_new();
     s->events = event_recorder_new(config->client, s->name, config->host);
     s->binders = pool_new("binder", SCHEDULER_BINDERS, 1024);
@@ -346,6 +364,14 @@ int scheduler_start(const SchedulerConfig *config, Scheduler **ret) {
     return 0;
 }
 
+bool scheduler_synced(const Scheduler *s) {
+    return may_decide(s);
+}
+
+void scheduler_write_metrics(Scheduler *s, Buf *out) {
+    scheduler_metrics_write(s->metrics, out);
+}
+
 void scheduler_stop(Scheduler *s) {
     if (!s)
         return;
@@ -363,6 +389,7 @@ void scheduler_stop(Scheduler *s) {
         free(s->first);
     }
     queue_free(s->queue);
+    scheduler_metrics_free(s->metrics);
     placement_free(s->placement);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->wake);

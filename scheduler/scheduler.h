@@ -19,6 +19,9 @@ typedef struct SchedulerConfig {
 
 /* Returns once its threads run; informers sync in the background. */
 int scheduler_start(const SchedulerConfig *config, Scheduler **ret);
+/* It knows the pods and nodes that there were when it started. */
+bool scheduler_synced(const Scheduler *scheduler);
+void scheduler_write_metrics(Scheduler *scheduler, Buf *out);
 /* Lets API calls under way end. */
 void scheduler_stop(Scheduler *scheduler);
 DEFINE_CLEANUP(Scheduler, scheduler_stop)

@@ -7,7 +7,7 @@ bool connect_is_admitted(const Route *route) {
 }
 
 /* One parameter of the query as its field's type has it. */
-static void set_parameter(Arena *arena, const Query *query, const Pair *item, const Schema *schema, Value *ret) {
+static void set_parameter(Arena *arena, const Query *query, const QueryItem *item, const Schema *schema, Value *ret) {
     const SchemaField *field = schema_field(schema, item->key, strlen(item->key));
     int64_t n = 0;
     if (!field)

@@ -3,14 +3,7 @@
 
 #include "api/status.h"
 #include "client/api.h"
-
-typedef struct Query { /* decoded pairs, in order of the URL */
-    Pair *items;
-    size_t n;
-} Query;
-void query_parse(Arena *arena, const char *raw, Query *ret);
-const char *query_get(const Query *query, const char *name); /* the first; NULL when absent */
-bool query_bool(const Query *query, const char *name);       /* present and neither "false" nor "0" */
+#include "http/query.h"
 
 /* The options of a verb, checked: 400 or 422 in the reference's words. */
 int options_read(Arena *arena, const Query *query, ApiVerb verb, ApiOptions *ret, ApiError *err);

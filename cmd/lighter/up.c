@@ -10,7 +10,6 @@
 #include "base/flags.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "base/str.h"
 #include "client/leader.h"
 #include "cmd/lighter/addons.h"
@@ -18,9 +17,9 @@
 #include "cmd/lighter/detach.h"
 #include "cmd/lighter/node.h"
 #include "cmd/lighter/verbs.h"
-#include "controllers/controllers.h"
+#include "controllers/server.h"
 #include "loop/loop.h"
-#include "scheduler/scheduler.h"
+#include "scheduler/server.h"
 
 #define READY_TIMEOUT_NS (60 * NS_PER_SEC)
 #define READY_POLL_NS (2 * (long)NS_PER_MS)
@@ -47,6 +46,9 @@ typedef struct Up {
     ControllersConfig controllers_config;
     Controllers *controllers;
     Scheduler *scheduler;
+    DaemonServing serving;
+    ControllersServer *controllers_server;
+    SchedulerServer *scheduler_server;
     /* Over a store that others share: the holders of the leases run controllers and scheduler. NULL: this program does
      * without asking. */
     Leader *controllers_leader, *scheduler_leader;
@@ -60,6 +62,8 @@ static const UserInfo SCHEDULER_USER = {.name = "system:kube-scheduler", .groups
 
 static void up_stop(Up *up) {
     agents_stop(up->agents);
+    scheduler_server_stop(up->scheduler_server); /* these look at what follows */
+    controllers_server_stop(up->controllers_server);
     scheduler_stop(up->scheduler);
     controllers_stop(up->controllers);
     leader_free(up->scheduler_leader);
@@ -160,12 +164,16 @@ static void lead_controllers(void *userdata) {
     Up *up = userdata;
     if (controllers_start(&up->controllers_config, &up->controllers) < 0)
         loop_exit(up->loop, 1);
+    else
+        controllers_server_run(up->controllers_server, up->controllers);
 }
 
 static void lead_scheduler(void *userdata) {
     Up *up = userdata;
     if (scheduler_start(&(SchedulerConfig){.client = up->scheduler_client}, &up->scheduler) < 0)
         loop_exit(up->loop, 1);
+    else
+        scheduler_server_run(up->scheduler_server, up->scheduler);
 }
 
 /* As the daemons of these names: whoever lost its lease ends, so that nothing of it goes on by mistake. */
@@ -174,9 +182,7 @@ static void lost_lead(void *userdata) {
 }
 
 static Leader *compete(Up *up, Client *client, const char *name, void (*started)(void *userdata)) {
-    char uuid[UUID_LEN + 1], host[256] = "localhost";
-    (void)gethostname(host, sizeof host - 1);
-    _cleanup_free_ char *identity = xasprintf("%s_%s", host, random_uuid(uuid));
+    _cleanup_free_ char *identity = leader_identity();
     return leader_new(&(LeaderConfig){.client = client,
                                       .ns = "kube-system",
                                       .name = name,
@@ -184,6 +190,26 @@ static Leader *compete(Up *up, Client *client, const char *name, void (*started)
                                       .started = started,
                                       .stopped = lost_lead,
                                       .userdata = up});
+}
+
+/* The ports that kube-scheduler and kube-controller-manager have on the machine of a control plane, on loopback.
+ * Another cluster of this machine may have them already. */
+static int start_control_servers(Up *up, bool shared) {
+    up->serving = (DaemonServing)DAEMON_SERVING_DEFAULTS;
+    up->serving.bind = "127.0.0.1";
+    up->serving.client_ca_file = up->ca_file;
+    const ControllersServerConfig controllers = {.serving = &up->serving,
+                                                 .authentication = up->controller_client,
+                                                 .authorization = up->controller_client,
+                                                 .controllers = &up->controllers_config,
+                                                 .elects = shared};
+    const SchedulerServerConfig scheduler = {.serving = &up->serving,
+                                             .authentication = up->scheduler_client,
+                                             .authorization = up->scheduler_client,
+                                             .client = up->scheduler_client,
+                                             .elects = shared};
+    int r = controllers_server_start(&controllers, &up->controllers_server);
+    return r < 0 ? r : scheduler_server_start(&scheduler, &up->scheduler_server);
 }
 
 static int start_control(Up *up, bool shared) {
@@ -204,16 +230,27 @@ static int start_control(Up *up, bool shared) {
         .signing_key_file = up->ca_key,
         .cluster_cidr = up->cluster.cidr,
     };
+    int r = start_control_servers(up, shared);
+    if (r < 0)
+        return fail("serve health checks", NULL, r);
     if (shared) {
         up->controllers_leader = compete(up, up->controller_client, "kube-controller-manager", lead_controllers);
         up->scheduler_leader = compete(up, up->scheduler_client, "kube-scheduler", lead_scheduler);
-        return up->controllers_leader && up->scheduler_leader ? 0 : fail("compete for the leases", NULL, -EAGAIN);
+        if (!up->controllers_leader || !up->scheduler_leader)
+            return fail("compete for the leases", NULL, -EAGAIN);
+        controllers_server_elect(up->controllers_server, up->controllers_leader);
+        scheduler_server_elect(up->scheduler_server, up->scheduler_leader);
+        return 0;
     }
-    int r = controllers_start(&up->controllers_config, &up->controllers);
+    r = controllers_start(&up->controllers_config, &up->controllers);
     if (r < 0)
         return fail("start the controllers", NULL, r);
+    controllers_server_run(up->controllers_server, up->controllers);
     r = scheduler_start(&(SchedulerConfig){.client = up->scheduler_client}, &up->scheduler);
-    return r < 0 ? fail("start the scheduler", NULL, r) : 0;
+    if (r < 0)
+        return fail("start the scheduler", NULL, r);
+    scheduler_server_run(up->scheduler_server, up->scheduler);
+    return 0;
 }
 
 static int start(Up *up, const UpOptions *options) {
@@ -266,15 +303,18 @@ static int wait_ready(Up *up) {
 }
 
 static void on_signal(_unused_ Source *source, _unused_ int signo, void *userdata) {
-    loop_exit(userdata, 0);
+    Up *up = userdata;
+    if (up->scheduler_server)
+        scheduler_server_shut_down(up->scheduler_server);
+    loop_exit(up->loop, 0);
 }
 
 static int run(const UpOptions *options, int ready_fd, uint64_t begin) {
     _cleanup_(up_stop) Up up = {.lock = -1};
     _cleanup_(source_unrefp) Source *term = NULL, *interrupt = NULL;
     signal(SIGPIPE, SIG_IGN);
-    if (loop_new(&up.loop) < 0 || loop_add_signal(up.loop, SIGTERM, on_signal, up.loop, &term) < 0 ||
-        loop_add_signal(up.loop, SIGINT, on_signal, up.loop, &interrupt) < 0) {
+    if (loop_new(&up.loop) < 0 || loop_add_signal(up.loop, SIGTERM, on_signal, &up, &term) < 0 ||
+        loop_add_signal(up.loop, SIGINT, on_signal, &up, &interrupt) < 0) {
         fail("start the event loop", NULL, -errno);
         return 1;
     }

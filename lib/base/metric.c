@@ -1,7 +1,9 @@
 #include "base/metric.h"
 #include "base/strmap.h"
 
+#include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 
 typedef struct Series {
     uint64_t n;
@@ -16,6 +18,10 @@ struct Metric {
     pthread_mutex_t lock;
     StrMap *series; /* by labels */
 };
+
+void metric_head(Buf *out, const char *name, const char *help, const char *type) {
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
 
 Metric *metric_histogram_new(const char *name, const char *help, const double *buckets, size_t n_buckets) {
     Metric *metric = NEW0(Metric);
@@ -75,9 +81,52 @@ void metric_write(Metric *metric, Buf *out) {
     Series *series;
     pthread_mutex_lock(&metric->lock);
     if (strmap_size(metric->series))
-        buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
-                   metric->buckets ? "histogram" : "counter");
+        metric_head(out, metric->name, metric->help, metric->buckets ? "histogram" : "counter");
     STRMAP_FOREACH (metric->series, labels, series)
         write_series(metric, labels, series, out);
     pthread_mutex_unlock(&metric->lock);
+}
+
+/* ---- histograms of known series ---- */
+
+void histogram_observe(HistogramCell *cells, const HistogramShape *shape, uint64_t value) {
+    double seen = (double)value * shape->unit;
+    size_t i = 0;
+    while (i < shape->n && seen > shape->bounds[i])
+        i++;
+    atomic_fetch_add_explicit(&cells[0], value, memory_order_relaxed);
+    atomic_fetch_add_explicit(&cells[1 + i], 1, memory_order_relaxed);
+}
+
+unsigned long long histogram_count(const HistogramCell *cells, const HistogramShape *shape) {
+    unsigned long long n = 0;
+    for (size_t i = 0; i <= shape->n; i++)
+        n += atomic_load_explicit(&cells[1 + i], memory_order_relaxed);
+    return n;
+}
+
+/* The shortest text that reads as the same number, as Go writes it. */
+static void write_number(double v, Buf *out) {
+    char text[32];
+    int digits = v >= 1 && v < 1e17 ? (int)log10(v) + 1 : 1;
+    do
+        snprintf(text, sizeof text, "%.*g", digits, v);
+    while (digits++ < 17 && strtod(text, NULL) != v);
+    buf_puts(out, text);
+}
+
+void histogram_write(const HistogramCell *cells, const HistogramShape *shape, const char *labels, Buf *out) {
+    const char *comma = *labels ? "," : "", *open = *labels ? "{" : "", *close = *labels ? "}" : "";
+    unsigned long long n = 0;
+    for (size_t i = 0; i < shape->n; i++) {
+        n += atomic_load_explicit(&cells[1 + i], memory_order_relaxed);
+        buf_printf(out, "%s_bucket{%s%sle=\"", shape->name, labels, comma);
+        write_number(shape->bounds[i], out);
+        buf_printf(out, "\"} %llu\n", n);
+    }
+    n += atomic_load_explicit(&cells[1 + shape->n], memory_order_relaxed);
+    buf_printf(out, "%s_bucket{%s%sle=\"+Inf\"} %llu\n%s_sum%s%s%s %.9g\n%s_count%s%s%s %llu\n", shape->name, labels,
+               comma, n, shape->name, open, labels, close,
+               (double)atomic_load_explicit(&cells[0], memory_order_relaxed) * shape->unit, shape->name, open, labels,
+               close, n);
 }

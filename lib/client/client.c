@@ -36,6 +36,11 @@ void client_free(Client *client) {
     free(client);
 }
 
+void client_write_metrics(Client *client, Buf *out) {
+    if (client->transport->write_metrics)
+        client->transport->write_metrics(client->transport, out);
+}
+
 Client *client_as_account(Client *client, const char *ns, const char *account) {
     Client *other = client_new(client->transport, client->user_agent);
     other->borrows = true;

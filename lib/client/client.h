@@ -33,6 +33,8 @@ struct ClientTransport {
                  void (*end)(int error, void *userdata), void *userdata, ClientWatch **ret, ApiError *err);
     /* Frees the watch, ended or not. No callback runs after it returns. Not from a callback. */
     void (*watch_stop)(ClientWatch *watch);
+    /* What it counts of its requests; NULL: nothing. */
+    void (*write_metrics)(ClientTransport *transport, Buf *out);
     void (*free)(ClientTransport *transport);
 };
 
@@ -42,6 +44,9 @@ DEFINE_CLEANUP(Client, client_free)
 /* A client on the same transport whose requests act as a service account: over HTTPS with tokens that `client` asks for
  * (it must be allowed to; the account is made when it is missing), in process by its name. `client` must outlive it. */
 Client *client_as_account(Client *client, const char *ns, const char *account);
+
+/* Metrics of the requests on its transport, those of other clients on it too; none in process. */
+void client_write_metrics(Client *client, Buf *out);
 
 /* HTTPS from a kubeconfig file (current context): server, CA, client certificate or token (data or files). */
 int client_http_from_kubeconfig(const char *path, const char *user_agent, Client **ret, char **ret_error);

@@ -7,6 +7,7 @@
 #include "client/account_tokens.h"
 #include "client/http_request.h"
 #include "client/http_watch.h"
+#include "client/request_metrics.h"
 #include "http/client.h"
 #include "http/url.h"
 #include "loop/thread.h"
@@ -27,6 +28,8 @@ typedef struct HttpTransport {
     pthread_mutex_t accounts_lock;
     HttpClient *accounts_http;
     AccountTokens *accounts;
+    char *host; /* as metrics name the server */
+    RequestMetrics metrics;
 } HttpTransport;
 
 /* ---- what calls and watches share ---- */
@@ -134,8 +137,10 @@ static int exchange(HttpTransport *transport, const ApiRequest *request, Value *
     call.call.has_body = request->body || request->verb == API_CREATE;
     call.call.body = out.data;
     call.call.body_len = out.len;
+    uint64_t began = now_monotonic_ns();
     r = http_client_call(http, &call.call, HTTP_TRANSPORT_ANSWER_MAX, HTTP_TRANSPORT_CALL_SECONDS * NS_PER_SEC, &answer,
                          &why);
+    request_metrics_count(&transport->metrics, call.call.method, r < 0 ? 0 : answer.status, now_monotonic_ns() - began);
     if (r < 0) {
         _cleanup_free_ char *text = xasprintf("%s \"%s%s\": %s", call.call.method, transport->config.server,
                                               call.target.data + strlen(transport->url.path), why);
@@ -229,7 +234,14 @@ static int transport_watch(ClientTransport *base, const ApiRequest *request,
     HttpClient *http;
     char *bearer;
     int r = credentials(transport, request, &http, &bearer, err);
-    return r < 0 ? r : http_watch_start(http, bearer, transport->url.path, request, event, end, userdata, ret);
+    return r < 0 ? r
+                 : http_watch_start(http, &transport->metrics, bearer, transport->url.path, request, event, end,
+                                    userdata, ret);
+}
+
+static void transport_write_metrics(ClientTransport *base, Buf *out) {
+    HttpTransport *transport = CONTAINER_OF(base, HttpTransport, base);
+    request_metrics_write(&transport->metrics, transport->host, out);
 }
 
 /* ---- its life ---- */
@@ -243,6 +255,7 @@ static void transport_free(ClientTransport *base) {
     loop_thread_free(transport->thread);
     kubeconfig_done(&transport->config);
     http_url_done(&transport->url);
+    free(transport->host);
     free(transport);
 }
 
@@ -263,6 +276,7 @@ int http_transport_new(const Kubeconfig *config, ClientTransport **ret, char **r
                                         .list = transport_list,
                                         .watch = transport_watch,
                                         .watch_stop = http_watch_stop,
+                                        .write_metrics = transport_write_metrics,
                                         .free = transport_free};
     pthread_mutex_init(&transport->accounts_lock, NULL);
     copy_config(config, &transport->config);
@@ -272,6 +286,8 @@ int http_transport_new(const Kubeconfig *config, ClientTransport **ret, char **r
         *ret_error = xasprintf("the server of the kubeconfig is no URL: %s", config->server);
     else if ((r = loop_thread_new("client", THREAD_STACK_SIZE, &transport->thread)) < 0)
         *ret_error = xasprintf("no thread for a client: %s", strerror(-r));
+    if (r >= 0)
+        transport->host = xasprintf("%s:%u", transport->url.host, transport->url.port);
     r = r < 0 ? r : connect_with(transport, true, &transport->http, ret_error);
     if (r < 0) {
         transport_free(&transport->base);

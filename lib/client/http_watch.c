@@ -18,6 +18,8 @@ struct ClientWatch {
     void (*end)(int error, void *userdata);
     void *userdata;
     HttpExchange *exchange;
+    RequestMetrics *metrics;
+    bool counted;
     Buf pending; /* an incomplete line, or the body of an error */
     Arena *arena;
     int stream_error; /* from an ERROR event; ends the watch */
@@ -64,8 +66,16 @@ static size_t deliver_lines(ClientWatch *watch, const char *p, size_t n) {
     return from;
 }
 
+/* A watch is a request that was answered when its first bytes came. */
+static void count_once(ClientWatch *watch, int status) {
+    if (!watch->counted)
+        request_metrics_count(watch->metrics, "GET", status, 0);
+    watch->counted = true;
+}
+
 static int on_data(HttpExchange *exchange, const char *p, size_t n, void *userdata) {
     ClientWatch *watch = userdata;
+    count_once(watch, http_exchange_answer(exchange)->status);
     bool refused = http_exchange_answer(exchange)->status >= 400;
     if (!refused && !watch->pending.len) { /* the common case: an event arrives whole */
         size_t taken = deliver_lines(watch, p, n);
@@ -106,10 +116,12 @@ static int watch_result(ClientWatch *watch, int status, int error, const char *w
 
 static void on_end(HttpExchange *exchange, int error, const char *why, void *userdata) {
     ClientWatch *watch = userdata;
+    count_once(watch, http_exchange_answer(exchange)->status);
     watch->end(watch_result(watch, http_exchange_answer(exchange)->status, error, why), watch->userdata);
 }
 
-int http_watch_start(HttpClient *http, char *bearer, const char *base, const ApiRequest *request,
+int http_watch_start(HttpClient *http, RequestMetrics *metrics, char *bearer, const char *base,
+                     const ApiRequest *request,
                      void (*event)(const char *type, Object *object, uint64_t revision, void *userdata),
                      void (*end)(int error, void *userdata), void *userdata, ClientWatch **ret) {
     static const HttpExchangeOps ops = {.data = on_data, .end = on_end};
@@ -117,6 +129,7 @@ int http_watch_start(HttpClient *http, char *bearer, const char *base, const Api
     ClientWatch *watch = NEW0(ClientWatch);
     *watch = (ClientWatch){.resource = request->resource,
                            .metadata_only = request->options.metadata_only,
+                           .metrics = metrics,
                            .event = event,
                            .end = end,
                            .userdata = userdata,

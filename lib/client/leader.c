@@ -3,11 +3,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/random.h"
 #include "base/str.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 struct Leader {
     Client *client;
@@ -19,6 +22,8 @@ struct Leader {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stopping;
+    atomic_bool leads;
+    _Atomic(uint64_t) renewed; /* when the lease was ours last */
     /* Of the thread: the record as last seen, and when it last changed by our clock. */
     uint64_t seen_revision, seen_at;
 };
@@ -106,20 +111,23 @@ static bool rest(Leader *leader, uint64_t ns) {
 static void *leader_main(void *userdata) {
     Leader *leader = userdata;
     bool leading = false;
-    uint64_t renewed = 0, retry = LEADER_RETRY_SECONDS * NS_PER_SEC;
+    uint64_t retry = LEADER_RETRY_SECONDS * NS_PER_SEC;
     pthread_setname_np(pthread_self(), "leader");
     do {
         int r = acquire_or_renew(leader);
         if (r >= 0) {
-            renewed = now_monotonic_ns();
+            atomic_store(&leader->renewed, now_monotonic_ns());
             if (!leading) {
                 log_info("%s/%s: %s leads", leader->ns, leader->name, leader->identity);
                 leading = true;
+                atomic_store(&leader->leads, true);
                 leader->started(leader->userdata);
             }
-        } else if (leading && (r == -EBUSY || now_monotonic_ns() - renewed > LEADER_RENEW_SECONDS * NS_PER_SEC)) {
+        } else if (leading && (r == -EBUSY || now_monotonic_ns() - atomic_load(&leader->renewed) >
+                                                  LEADER_RENEW_SECONDS * NS_PER_SEC)) {
             log_error("%s/%s: leadership lost", leader->ns, leader->name);
             leading = false;
+            atomic_store(&leader->leads, false);
             leader->stopped(leader->userdata);
         }
     } while (rest(leader,
@@ -127,6 +135,33 @@ static void *leader_main(void *userdata) {
     if (leading)
         give_up(leader);
     return NULL;
+}
+
+char *leader_identity(void) {
+    char uuid[UUID_LEN + 1], host[256] = "localhost";
+    (void)gethostname(host, sizeof host - 1);
+    return xasprintf("%s_%s", host, random_uuid(uuid));
+}
+
+void leader_describe(Arena *arena, Value *v, bool elects, const char *lease) {
+    value_set_bool(arena, v, "leaderElect", elects);
+    value_set_str(arena, v, "leaseDuration", value_str(value_printf(arena, "%ds", LEADER_LEASE_SECONDS)));
+    value_set_str(arena, v, "renewDeadline", value_str(value_printf(arena, "%ds", LEADER_RENEW_SECONDS)));
+    value_set_str(arena, v, "retryPeriod", value_str(value_printf(arena, "%ds", LEADER_RETRY_SECONDS)));
+    value_set_str(arena, v, "resourceLock", "leases");
+    value_set_str(arena, v, "resourceName", lease);
+    value_set_str(arena, v, "resourceNamespace", "kube-system");
+}
+
+bool leader_is_stuck(const Leader *leader) {
+    uint64_t renewed = atomic_load(&leader->renewed), now = now_monotonic_ns();
+    return atomic_load(&leader->leads) &&
+           now - MIN(now, renewed) > (LEADER_LEASE_SECONDS + LEADER_TOLERANCE_SECONDS) * NS_PER_SEC;
+}
+
+void leader_write_metrics(const Leader *leader, Buf *out) {
+    metric_head(out, "leader_election_master_status", "[ALPHA] 1 while this process holds the lease, else 0.", "gauge");
+    buf_printf(out, "leader_election_master_status{name=\"%s\"} %d\n", leader->name, atomic_load(&leader->leads));
 }
 
 Leader *leader_new(const LeaderConfig *config) {

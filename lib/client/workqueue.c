@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metric.h"
+#include "base/str.h"
 #include "base/strmap.h"
 
 #include <pthread.h>
@@ -16,11 +18,22 @@
 #define BACKOFF_FIRST_NS (5 * NS_PER_MS)   /* client-go: DefaultTypedControllerRateLimiter */
 #define BACKOFF_MAX_NS (1000 * NS_PER_SEC) /* the same */
 
+/* client-go's, in seconds: powers of ten as its arithmetic has them. */
+static const double bounds[] = {1e-08, 1e-07, 1e-06, 9.999999999999999e-06, 9.999999999999999e-05, 0.001, 0.01,
+                                0.1,   1,     10};
+#define N_BOUNDS ELEMENTSOF(bounds)
+static const HistogramShape waits = {"workqueue_queue_duration_seconds",
+                                     "[BETA] Seconds that items were in the queue before work on them began.", bounds,
+                                     N_BOUNDS, 1e-9},
+                            works = {"workqueue_work_duration_seconds",
+                                     "[BETA] Seconds that work on an item of the queue took.", bounds, N_BOUNDS, 1e-9};
+
 typedef struct Item Item;
 struct Item {
     Item *next; /* in the FIFO */
     uint64_t due;
-    size_t heap_index; /* 1-based; 0: not delayed */
+    uint64_t added, started; /* when it was queued or got dirty, and when work on it began */
+    size_t heap_index;       /* 1-based; 0: not delayed */
     unsigned retries;
     bool queued, processing, dirty;
     char key[];
@@ -40,6 +53,8 @@ struct WorkQueue {
     size_t heap_len, heap_cap;
     bool timekeeper; /* a worker waits for heap[1]; the others need not */
     bool stopping, held;
+    uint64_t adds, retries; /* so far */
+    HistogramCell waited[HISTOGRAM_CELLS(N_BOUNDS)], worked[HISTOGRAM_CELLS(N_BOUNDS)];
 };
 
 static void heap_place(WorkQueue *queue, size_t i, Item *item) {
@@ -127,13 +142,8 @@ static void need_worker(WorkQueue *queue) {
     pthread_attr_destroy(&attr);
 }
 
-static void item_enqueue(WorkQueue *queue, Item *item) {
-    if (item->processing) {
-        item->dirty = true;
-        return;
-    }
-    if (item->queued)
-        return;
+/* To the end of the FIFO. */
+static void item_append(WorkQueue *queue, Item *item) {
     item->queued = true;
     item->next = NULL;
     if (queue->tail)
@@ -145,6 +155,17 @@ static void item_enqueue(WorkQueue *queue, Item *item) {
     need_worker(queue);
 }
 
+static void item_enqueue(WorkQueue *queue, Item *item) {
+    if (item->queued || item->dirty)
+        return;
+    queue->adds++;
+    item->added = now_monotonic_ns();
+    if (item->processing)
+        item->dirty = true;
+    else
+        item_append(queue, item);
+}
+
 static void release_due(WorkQueue *queue, uint64_t now) {
     while (queue->heap_len > 0 && queue->heap[1]->due <= now) {
         Item *item = queue->heap[1];
@@ -154,6 +175,7 @@ static void release_due(WorkQueue *queue, uint64_t now) {
 }
 
 static void item_delay(WorkQueue *queue, Item *item, uint64_t delay_ns) {
+    queue->retries++;
     uint64_t due = now_monotonic_ns() + delay_ns;
     if (item->heap_index) {
         if (item->due <= due)
@@ -208,6 +230,8 @@ static Item *worker_next(WorkQueue *queue) {
 
 static void worker_run_item(WorkQueue *queue, Item *item) {
     item->processing = true;
+    item->started = now_monotonic_ns();
+    histogram_observe(queue->waited, &waits, item->started - item->added);
     /* More waits, or delayed items are left without a timekeeper while this worker is busy: let another one help. */
     if (queue->head || (queue->heap_len > 0 && !queue->timekeeper))
         need_worker(queue);
@@ -215,13 +239,14 @@ static void worker_run_item(WorkQueue *queue, Item *item) {
     int r = queue->sync(item->key, queue->userdata);
     pthread_mutex_lock(&queue->lock);
     item->processing = false;
+    histogram_observe(queue->worked, &works, now_monotonic_ns() - item->started);
     if (r < 0)
         delay_rate_limited(queue, item);
     else
         item->retries = 0;
     if (item->dirty) {
         item->dirty = false;
-        item_enqueue(queue, item);
+        item_append(queue, item);
     }
     item_drop_if_idle(queue, item);
 }
@@ -299,12 +324,11 @@ void workqueue_add(WorkQueue *queue, const char *key) {
 }
 
 void workqueue_add_after(WorkQueue *queue, const char *key, uint64_t delay_ns) {
-    if (delay_ns == 0) {
-        workqueue_add(queue, key);
-        return;
-    }
     pthread_mutex_lock(&queue->lock);
-    if (!queue->stopping)
+    if (!queue->stopping && delay_ns == 0) {
+        queue->retries++; /* as client-go counts whatever is added "after" */
+        item_enqueue(queue, item_ensure(queue, key));
+    } else if (!queue->stopping)
         item_delay(queue, item_ensure(queue, key), delay_ns);
     pthread_mutex_unlock(&queue->lock);
 }
@@ -339,4 +363,74 @@ size_t workqueue_depth(WorkQueue *queue) {
     size_t depth = queue->depth;
     pthread_mutex_unlock(&queue->lock);
     return depth;
+}
+
+/* ---- figures ---- */
+
+typedef struct Figures { /* of the queues of one name */
+    const char *name;
+    double depth, adds, retries, unfinished, longest;
+    HistogramCell waited[HISTOGRAM_CELLS(N_BOUNDS)], worked[HISTOGRAM_CELLS(N_BOUNDS)];
+} Figures;
+
+static void take_figures(WorkQueue *queue, Figures *sum) {
+    uint64_t now = now_monotonic_ns();
+    const char *key;
+    Item *item;
+    pthread_mutex_lock(&queue->lock);
+    sum->depth += (double)queue->depth;
+    sum->adds += (double)queue->adds;
+    sum->retries += (double)queue->retries;
+    STRMAP_FOREACH (queue->items, key, item)
+        if (item->processing) {
+            double seconds = (double)(now - MIN(now, item->started)) / 1e9;
+            sum->unfinished += seconds;
+            sum->longest = MAX(sum->longest, seconds);
+        }
+    for (size_t i = 0; i < HISTOGRAM_CELLS(N_BOUNDS); i++) {
+        sum->waited[i] += queue->waited[i];
+        sum->worked[i] += queue->worked[i];
+    }
+    pthread_mutex_unlock(&queue->lock);
+}
+
+static void write_histograms(const HistogramShape *shape, Figures *figures, size_t n, bool of_work, Buf *out) {
+    metric_head(out, shape->name, shape->help, "histogram");
+    for (size_t i = 0; i < n; i++) {
+        _cleanup_free_ char *labels = xasprintf("name=\"%s\"", figures[i].name);
+        histogram_write(of_work ? figures[i].worked : figures[i].waited, shape, labels, out);
+    }
+}
+
+void workqueue_write_metrics(WorkQueue *const *queues, size_t n, Buf *out) {
+    static const struct {
+        const char *name, *help, *type;
+        size_t offset;
+    } rows[] = {
+        {"workqueue_adds_total", "[BETA] Items added to the queue.", "counter", offsetof(Figures, adds)},
+        {"workqueue_depth", "[BETA] Items that wait in the queue.", "gauge", offsetof(Figures, depth)},
+        {"workqueue_longest_running_processor_seconds", "[BETA] Seconds that the longest work under way has taken.",
+         "gauge", offsetof(Figures, longest)},
+        {"workqueue_retries_total", "[BETA] Items added again for later.", "counter", offsetof(Figures, retries)},
+        {"workqueue_unfinished_work_seconds", "[BETA] Seconds that all work under way has taken.", "gauge",
+         offsetof(Figures, unfinished)},
+    };
+    _cleanup_free_ Figures *figures = NEWN0(Figures, n + 1);
+    size_t names = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = 0;
+        while (at < names && !streq(figures[at].name, queues[i]->name))
+            at++;
+        names += at == names;
+        figures[at].name = queues[i]->name;
+        take_figures(queues[i], &figures[at]);
+    }
+    for (size_t row = 0; row < ELEMENTSOF(rows); row++) {
+        metric_head(out, rows[row].name, rows[row].help, rows[row].type);
+        for (size_t i = 0; i < names; i++)
+            buf_printf(out, "%s{name=\"%s\"} %.15g\n", rows[row].name, figures[i].name,
+                       *(const double *)(const void *)((const char *)&figures[i] + rows[row].offset));
+    }
+    write_histograms(&waits, figures, names, false, out);
+    write_histograms(&works, figures, names, true, out);
 }

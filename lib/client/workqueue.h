@@ -3,7 +3,7 @@
  * exponentially from 5 ms to 1000 s as client-go does. */
 #pragma once
 
-#include "base/mem.h"
+#include "base/buf.h"
 
 typedef struct WorkQueue WorkQueue;
 
@@ -23,3 +23,5 @@ size_t workqueue_depth(WorkQueue *queue);
  * add. */
 void workqueue_hold(WorkQueue *queue);
 void workqueue_release(WorkQueue *queue);
+/* workqueue_depth and so on, with client-go's names; queues of one name count as one. */
+void workqueue_write_metrics(WorkQueue *const *queues, size_t n, Buf *out);

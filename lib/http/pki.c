@@ -385,6 +385,26 @@ int pki_cert_issue(const PkiCa *ca, const PkiCertSpec *spec, char **ret_cert_pem
     return 0;
 }
 
+int pki_self_signed(char **ret_cert_pem, char **ret_key_pem) {
+    static const char *const NAMES[] = {"localhost", NULL}, *const ADDRESSES[] = {"127.0.0.1", NULL};
+    _cleanup_(pki_ca_freep) PkiCa *ca = NEW0(PkiCa);
+    _cleanup_free_ char *cert_pem = NULL;
+    long long now = time(NULL);
+    _cleanup_free_ char *ca_name = xasprintf("localhost-ca@%lld", now), *name = xasprintf("localhost@%lld", now);
+    const PkiCertSpec spec = {.common_name = name, .dns_names = NAMES, .ip_addresses = ADDRESSES, .server = true};
+    ca->key = EVP_EC_gen("P-256");
+    if (!ca->key)
+        return openssl_failed("generating a key");
+    int r = ca_make(ca->key, ca_name, &ca->cert);
+    if (r == 0 && !(ca->cert_pem = cert_to_pem(ca->cert)))
+        r = openssl_failed("making a CA certificate");
+    if (r == 0)
+        r = pki_cert_issue(ca, &spec, &cert_pem, ret_key_pem);
+    if (r == 0)
+        *ret_cert_pem = xasprintf("%s%s", cert_pem, ca->cert_pem);
+    return r;
+}
+
 int pki_token_key_ensure(const char *key_path, const char *public_path) {
     _key_ EVP_PKEY *key = NULL;
     bool made = false;

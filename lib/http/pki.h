@@ -44,6 +44,10 @@ int pki_cert_ensure(const PkiCa *ca, const char *cert_path, const char *key_path
 /* The same without files: PEM texts, owned by the caller (wipe the key: wipe_freep). */
 int pki_cert_issue(const PkiCa *ca, const PkiCertSpec *spec, char **ret_cert_pem, char **ret_key_pem);
 
+/* For who is given no certificate: one of a server for localhost and 127.0.0.1, with that of the CA which signed it and
+ * is forgotten (both in *ret_cert_pem). Texts as above. */
+int pki_self_signed(char **ret_cert_pem, char **ret_key_pem);
+
 /* A private key at key_path and its public half (SPKI) at public_path: ECDSA P-256, or the RSA or ECDSA key that is
  * there already. */
 int pki_token_key_ensure(const char *key_path, const char *public_path);

@@ -277,6 +277,12 @@ static void server_free(HttpServer *server) {
     free(server);
 }
 
+static int context_of(const HttpServerConfig *config, SSL_CTX **ret) {
+    const TlsIdentity identity = {config->cert_file, config->key_file, config->cert_pem, config->key_pem};
+    const TlsClients clients = {config->client_ca_file, config->client_ca_pem, config->front_ca_file};
+    return tls_server_context(&identity, &clients, ret);
+}
+
 int http_server_start(const HttpServerConfig *config, HttpServer **ret) {
     HttpServer *server = NEW0(HttpServer);
     server->config = *config;
@@ -286,9 +292,7 @@ int http_server_start(const HttpServerConfig *config, HttpServer **ret) {
     c->max_connections = c->max_connections ? c->max_connections : HTTP_MAX_CONNECTIONS;
     if (c->threads == 0)
         c->threads = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
-    int r = c->cert_file
-                ? tls_server_context(c->cert_file, c->key_file, c->client_ca_file, c->front_ca_file, &server->tls)
-                : 0;
+    int r = c->cert_file || c->cert_pem ? context_of(c, &server->tls) : 0;
     if (r == 0)
         r = server_listen(server, c->bind ? c->bind : "127.0.0.1", c->port);
     if (r == 0 && c->also)
@@ -316,10 +320,9 @@ int http_server_start(const HttpServerConfig *config, HttpServer **ret) {
     return r;
 }
 
-int http_server_reload(HttpServer *server, const char *cert_file, const char *key_file, const char *client_ca_file,
-                       const char *front_ca_file) {
+int http_server_reload(HttpServer *server, const HttpServerConfig *config) {
     SSL_CTX *fresh = NULL;
-    int r = tls_server_context(cert_file, key_file, client_ca_file, front_ca_file, &fresh);
+    int r = context_of(config, &fresh);
     if (r < 0)
         return r;
     pthread_mutex_lock(&server->tls_lock);

@@ -32,7 +32,9 @@ typedef struct HttpServerConfig {
     const char *also;                 /* one more address, on the same port; NULL: none */
     uint16_t port;                    /* 0: any free one, see http_server_port */
     const char *cert_file, *key_file; /* PEM chain and key, read at start (see http_server_reload); NULL: plain HTTP */
+    const char *cert_pem, *key_pem;   /* the same as texts, which count first */
     const char *client_ca_file;       /* asks for (does not require) client certificates of this CA; NULL: never asks */
+    const char *client_ca_pem;        /* the same as a text; both may be given */
     const char *front_ca_file;        /* and of this one, whose certificates are no users'; NULL: none */
     unsigned threads;                 /* loop threads; 0: one per core */
     size_t max_body;                  /* bytes; 0: HTTP_MAX_BODY */
@@ -61,10 +63,9 @@ typedef struct HttpServerConfig {
 
 int http_server_start(const HttpServerConfig *config, HttpServer **ret);
 uint16_t http_server_port(const HttpServer *server);
-/* New certificate files (after a renewal) for the connections accepted from now on. On failure the old ones stay. Any
- * thread. */
-int http_server_reload(HttpServer *server, const char *cert_file, const char *key_file, const char *client_ca_file,
-                       const char *front_ca_file);
+/* Other certificates (after a renewal) for the connections accepted from now on: those that `config` names, of which
+ * nothing else counts. On failure the old ones stay. Any thread. */
+int http_server_reload(HttpServer *server, const HttpServerConfig *config);
 /* Graceful: stops accepting, sends GOAWAY / Connection: close, ends streams (their `closed` runs), waits at most
  * `timeout_ns` for replies under way, joins the threads. */
 void http_server_stop(HttpServer *server, uint64_t timeout_ns);

@@ -2,6 +2,7 @@
 #include "http/tls.h"
 
 #include "base/log.h"
+#include "base/str.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -77,23 +78,78 @@ static int context_use_cert(SSL_CTX *ctx, const char *cert_file, const char *key
     return 0;
 }
 
-/* The names of the CAs, those of client_ca_file first; how many these are is the context's app data, which needs no
- * freeing. A name in both files counts as the front's, which trusts less. */
-static int trust_client_cas(SSL_CTX *ctx, const char *client_ca_file, const char *front_ca_file) {
-    const char *const files[] = {client_ca_file, front_ca_file};
-    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
-    for (size_t i = 0; i < ELEMENTSOF(files); i++) {
-        STACK_OF(X509_NAME) *some = files[i] ? SSL_load_client_CA_file(files[i]) : NULL;
-        if (files[i] && (!some || SSL_CTX_load_verify_locations(ctx, files[i], NULL) != 1)) {
-            sk_X509_NAME_pop_free(some, X509_NAME_free);
-            sk_X509_NAME_pop_free(names, X509_NAME_free);
-            return context_failed(ctx, files[i]);
+static int use_pem(SSL_CTX *ctx, const char *cert_pem, const char *key_pem) {
+    _cleanup_(bio_freep) BIO *certs = BIO_new_mem_buf(cert_pem, -1), *keys = BIO_new_mem_buf(key_pem, -1);
+    X509 *cert = certs ? PEM_read_bio_X509(certs, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = keys ? PEM_read_bio_PrivateKey(keys, NULL, NULL, (void *)"") : NULL;
+    bool fine = cert && key && SSL_CTX_use_certificate(ctx, cert) == 1 && SSL_CTX_use_PrivateKey(ctx, key) == 1 &&
+                SSL_CTX_check_private_key(ctx) == 1;
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    for (X509 *more; fine && (more = PEM_read_bio_X509(certs, NULL, NULL, NULL));)
+        if (SSL_CTX_add0_chain_cert(ctx, more) != 1) {
+            X509_free(more);
+            fine = false;
         }
-        while (some && sk_X509_NAME_num(some) > 0)
-            sk_X509_NAME_push(names, sk_X509_NAME_shift(some));
-        sk_X509_NAME_free(some);
-        if (i == 0)
-            SSL_CTX_set_app_data(ctx, (void *)(intptr_t)sk_X509_NAME_num(names));
+    if (!fine)
+        return -EKEYREJECTED;
+    ERR_clear_error(); /* the end of the text is one */
+    return 0;
+}
+
+static int use_identity(SSL_CTX *ctx, const TlsIdentity *identity, const char *whose) {
+    if (identity->cert_pem && identity->key_pem) {
+        if (use_pem(ctx, identity->cert_pem, identity->key_pem) == 0)
+            return 0;
+        context_failed(ctx, whose);
+        return -EKEYREJECTED;
+    }
+    return identity->cert_file && identity->key_file ? context_use_cert(ctx, identity->cert_file, identity->key_file)
+                                                     : 0;
+}
+
+/* Adds the certificates of the text to what `ctx` verifies by, and their names to `names`. */
+static int trust_pem_names(SSL_CTX *ctx, const char *pem, STACK_OF(X509_NAME) * names) {
+    _cleanup_(bio_freep) BIO *bio = BIO_new_mem_buf(pem, -1);
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    int n = 0;
+    for (X509 *cert; bio && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)); n++) {
+        X509_NAME *name = names ? X509_NAME_dup(X509_get_subject_name(cert)) : NULL;
+        bool added = X509_STORE_add_cert(store, cert) == 1 && (!names || (name && sk_X509_NAME_push(names, name) > 0));
+        X509_free(cert);
+        if (!added) {
+            X509_NAME_free(name);
+            return -EINVAL;
+        }
+    }
+    ERR_clear_error(); /* the end of the text is one */
+    return n > 0 ? 0 : -EINVAL;
+}
+
+static int trust_file_names(SSL_CTX *ctx, const char *path, STACK_OF(X509_NAME) * names) {
+    STACK_OF(X509_NAME) *some = SSL_load_client_CA_file(path);
+    int r = some && SSL_CTX_load_verify_locations(ctx, path, NULL) == 1 ? 0 : -EINVAL;
+    while (r == 0 && sk_X509_NAME_num(some) > 0)
+        sk_X509_NAME_push(names, sk_X509_NAME_shift(some));
+    sk_X509_NAME_pop_free(some, X509_NAME_free);
+    return r;
+}
+
+/* The names of the CAs, those of clients first; how many these are is the context's app data, which needs no freeing. A
+ * name that the front has too counts as the front's, which trusts less. */
+static int trust_client_cas(SSL_CTX *ctx, const TlsClients *clients) {
+    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+    const char *of = str_or(clients->ca_file, "the CAs of clients");
+    int r = clients->ca_file ? trust_file_names(ctx, clients->ca_file, names) : 0;
+    if (r == 0 && clients->ca_pem)
+        r = trust_pem_names(ctx, clients->ca_pem, names);
+    if (r == 0)
+        SSL_CTX_set_app_data(ctx, (void *)(intptr_t)sk_X509_NAME_num(names));
+    if (r == 0 && clients->front_ca_file)
+        r = trust_file_names(ctx, of = clients->front_ca_file, names);
+    if (r < 0) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        return context_failed(ctx, of);
     }
     SSL_CTX_set_client_CA_list(ctx, names);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
@@ -146,12 +202,11 @@ static SSL_TICKET_RETURN ticket_read(SSL *ssl, SSL_SESSION *session, const unsig
     }
 }
 
-int tls_server_context(const char *cert_file, const char *key_file, const char *client_ca_file,
-                       const char *front_ca_file, SSL_CTX **ret) {
+int tls_server_context(const TlsIdentity *identity, const TlsClients *clients, SSL_CTX **ret) {
     SSL_CTX *ctx = context_new(TLS_server_method());
     if (!ctx)
         return context_failed(ctx, "TLS");
-    int r = context_use_cert(ctx, cert_file, key_file);
+    int r = use_identity(ctx, identity, "the server's certificate and its key");
     if (r < 0)
         return r;
     SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -162,8 +217,8 @@ int tls_server_context(const char *cert_file, const char *key_file, const char *
     static const unsigned char session_context[] = "lighter";
     SSL_CTX_set_session_id_context(ctx, session_context, sizeof session_context - 1);
     SSL_CTX_set_session_ticket_cb(ctx, ticket_made, ticket_read, NULL);
-    if (client_ca_file || front_ca_file) {
-        r = trust_client_cas(ctx, client_ca_file, front_ca_file);
+    if (clients->ca_file || clients->ca_pem || clients->front_ca_file) {
+        r = trust_client_cas(ctx, clients);
         if (r < 0)
             return r;
     }
@@ -171,56 +226,16 @@ int tls_server_context(const char *cert_file, const char *key_file, const char *
     return 0;
 }
 
-static int trust_pem(SSL_CTX *ctx, const char *pem) {
-    _cleanup_(bio_freep) BIO *bio = BIO_new_mem_buf(pem, -1);
-    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
-    int n = 0;
-    for (X509 *cert; bio && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)); n++) {
-        int added = X509_STORE_add_cert(store, cert);
-        X509_free(cert);
-        if (added != 1)
-            return -EINVAL;
-    }
-    ERR_clear_error(); /* the end of the text is one */
-    return n > 0 ? 0 : -EINVAL;
-}
-
-static int use_pem(SSL_CTX *ctx, const char *cert_pem, const char *key_pem) {
-    _cleanup_(bio_freep) BIO *certs = BIO_new_mem_buf(cert_pem, -1), *keys = BIO_new_mem_buf(key_pem, -1);
-    X509 *cert = certs ? PEM_read_bio_X509(certs, NULL, NULL, NULL) : NULL;
-    EVP_PKEY *key = keys ? PEM_read_bio_PrivateKey(keys, NULL, NULL, (void *)"") : NULL;
-    bool fine = cert && key && SSL_CTX_use_certificate(ctx, cert) == 1 && SSL_CTX_use_PrivateKey(ctx, key) == 1 &&
-                SSL_CTX_check_private_key(ctx) == 1;
-    X509_free(cert);
-    EVP_PKEY_free(key);
-    for (X509 *more; fine && (more = PEM_read_bio_X509(certs, NULL, NULL, NULL));)
-        if (SSL_CTX_add0_chain_cert(ctx, more) != 1) {
-            X509_free(more);
-            fine = false;
-        }
-    if (!fine)
-        return -EKEYREJECTED;
-    ERR_clear_error(); /* the end of the text is one */
-    return 0;
-}
-
 int tls_client_context(const TlsTrust *trust, const TlsIdentity *identity, SSL_CTX **ret) {
     SSL_CTX *ctx = context_new(TLS_client_method());
     if (!ctx)
         return context_failed(ctx, "TLS");
-    if (identity->cert_pem && identity->key_pem) {
-        if (use_pem(ctx, identity->cert_pem, identity->key_pem) < 0) {
-            context_failed(ctx, "the client certificate and its key");
-            return -EKEYREJECTED;
-        }
-    } else if (identity->cert_file && identity->key_file) {
-        int r = context_use_cert(ctx, identity->cert_file, identity->key_file);
-        if (r < 0)
-            return r;
-    }
+    int r = use_identity(ctx, identity, "the client certificate and its key");
+    if (r < 0)
+        return r;
     if (trust->ca_file && SSL_CTX_load_verify_locations(ctx, trust->ca_file, NULL) != 1)
         return context_failed(ctx, trust->ca_file);
-    if (trust->ca_pem && trust_pem(ctx, trust->ca_pem) < 0)
+    if (trust->ca_pem && trust_pem_names(ctx, trust->ca_pem, NULL) < 0)
         return context_failed(ctx, "the CA bundle");
     if (trust->system && SSL_CTX_set_default_verify_paths(ctx) != 1)
         return context_failed(ctx, "the system's CAs");

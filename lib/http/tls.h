@@ -5,10 +5,20 @@
 
 #include <openssl/ssl.h>
 
-/* Server side: TLS 1.2 and later, ALPN h2 and http/1.1, stateless session tickets; asks for client certificates of
- * client_ca_file and of front_ca_file when given. -ENOENT, -EINVAL (logged with OpenSSL's reason). */
-int tls_server_context(const char *cert_file, const char *key_file, const char *client_ca_file,
-                       const char *front_ca_file, SSL_CTX **ret);
+/* Who one is: a certificate (chain) and its key, in files or as PEM text; the text counts when there are both. All
+ * NULL: nobody. */
+typedef struct TlsIdentity {
+    const char *cert_file, *key_file;
+    const char *cert_pem, *key_pem;
+} TlsIdentity;
+/* Whose certificates clients may show: of these CAs, in a file or as PEM text, and of those in front_ca_file. All NULL:
+ * none is asked for. */
+typedef struct TlsClients {
+    const char *ca_file, *ca_pem, *front_ca_file;
+} TlsClients;
+/* Server side: TLS 1.2 and later, ALPN h2 and http/1.1, stateless session tickets; asks for client certificates.
+ * -ENOENT, -EINVAL, -EKEYREJECTED (the text of the identity); logged with OpenSSL's reason. */
+int tls_server_context(const TlsIdentity *identity, const TlsClients *clients, SSL_CTX **ret);
 /* The peer's certificate, which was verified, is of front_ca_file. Holds for resumed sessions too. */
 bool tls_peer_is_front(SSL *ssl);
 
@@ -18,12 +28,6 @@ typedef struct TlsTrust {
     const char *ca_pem; /* the certificates themselves */
     bool system;        /* what the system trusts */
 } TlsTrust;
-/* Who a client is: a certificate (chain) and its key, in files or as PEM text; the text counts when there are both. All
- * NULL: nobody. */
-typedef struct TlsIdentity {
-    const char *cert_file, *key_file;
-    const char *cert_pem, *key_pem;
-} TlsIdentity;
 /* Client side. -ENOENT, -EINVAL (the trust), -EKEYREJECTED (the text of the identity); logged. */
 int tls_client_context(const TlsTrust *trust, const TlsIdentity *identity, SSL_CTX **ret);
 /* OpenSSL's queued errors as one text, for logs. Empties the queue. */

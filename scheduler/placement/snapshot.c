@@ -167,6 +167,10 @@ size_t placement_node_count(const Placement *p) {
     return p->n_present;
 }
 
+size_t placement_resident_count(const Placement *p) {
+    return strmap_size(p->by_uid);
+}
+
 void placement_set_namespace(Placement *p, const char *ns, const Label *labels, size_t n) {
     if (n == 0) {
         strmap_remove(p->by_namespace, ns);

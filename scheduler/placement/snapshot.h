@@ -42,6 +42,7 @@ Id placement_owner_key(Placement *placement);
 void placement_set_node(Placement *placement, const PlacementNode *node); /* adds or replaces */
 void placement_remove_node(Placement *placement, const char *name);       /* its residents are kept for its return */
 size_t placement_node_count(const Placement *placement);
+size_t placement_resident_count(const Placement *placement);
 void placement_set_namespace(Placement *placement, const char *ns, const Label *labels,
                              size_t n); /* n 0: none or gone */
 

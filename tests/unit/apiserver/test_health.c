@@ -36,7 +36,7 @@ static void on_request(HttpRequest *http, void *userdata) {
     World *world = userdata;
     _cleanup_arena_ Arena *arena = arena_new(0);
     Value *paths = value_array(arena);
-    health_list_paths(arena, paths);
+    health_list_paths(world->health, arena, paths);
     if (!health_serve(world->health, http, http_path(http)) &&
         !zpages_serve(world->pages, http, arena, http_path(http), paths))
         http_reply_text(http, 404, "text/plain", "nothing");

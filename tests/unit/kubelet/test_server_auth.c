@@ -106,7 +106,7 @@ static int teardown(void **state) {
     Fixture *f = *state;
     kubelet_server_stop(&f->k);
     pool_free(f->k.request_pool);
-    auth_cache_free(f->k.auth);
+    delegate_free(f->k.auth);
     strmap_free(f->k.pods);
     client_free(f->k.client);
     pthread_mutex_destroy(&f->k.lock);

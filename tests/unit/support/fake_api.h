@@ -80,8 +80,7 @@ static void fake_publish(FakeApi *api, const char *type, Object *object) {
 /* Stores a tree at a new revision and tells the watchers; a new reference. `slot` < 0: a new object. */
 static Object *fake_store(FakeApi *api, const Resource *resource, ssize_t slot, const Value *v) {
     /* What is stored is of the server's row, not of one that a client discovered and may free first. */
-    _cleanup_object_ Object *bare =
-        object_from_value(slot < 0 ? resource : object_resource(api->objects[slot]), v);
+    _cleanup_object_ Object *bare = object_from_value(slot < 0 ? resource : object_resource(api->objects[slot]), v);
     Object *object = object_with_revision(bare, ++api->revision);
     if (slot < 0) {
         if (api->n == FAKE_OBJECTS_MAX)
@@ -390,7 +389,11 @@ static void fake_transport_free(ClientTransport *base) {
 /* Freed with the client. */
 static FakeApi *fake_api_new(Client **ret_client) {
     FakeApi *api = NEW0(FakeApi);
-    api->base = (ClientTransport){fake_execute, fake_list, fake_watch, fake_watch_stop, fake_transport_free};
+    api->base = (ClientTransport){.execute = fake_execute,
+                                  .list = fake_list,
+                                  .watch = fake_watch,
+                                  .watch_stop = fake_watch_stop,
+                                  .free = fake_transport_free};
     pthread_mutex_init(&api->lock, NULL);
     pthread_cond_init(&api->changed, NULL);
     *ret_client = client_new(&api->base, "test");

@@ -107,12 +107,55 @@ static void test_a_held_queue_gathers(_unused_ void **state) {
     workqueue_free(queue);
 }
 
+static double figure(WorkQueue *const *queues, size_t n, const char *name) {
+    _cleanup_buf_ Buf out = BUF_INIT(65536);
+    _cleanup_free_ char *line = xasprintf("\n%s{name=\"t\"} ", name);
+    workqueue_write_metrics(queues, n, &out);
+    const char *at = strstr(out.data, line);
+    if (!at || strstr(at + 1, line))
+        fail_msg("%s is not there once in\n%s", name, out.data);
+    return strtod(at + strlen(line), NULL);
+}
+
+/* What client-go counts: an item that waits already, or is to run again already, is not added once more. */
+static void test_metrics(_unused_ void **state) {
+    Runs runs = {.block = true};
+    WorkQueue *queues[2] = {workqueue_new("t", 1, sync_key, &runs), workqueue_new("t", 1, sync_key, &runs)};
+    workqueue_add(queues[0], "a");
+    for (int i = 0; i < 1000 && runs.active == 0; i++)
+        nap(1);
+    workqueue_add(queues[0], "a"); /* dirty */
+    workqueue_add(queues[0], "a");
+    workqueue_add(queues[0], "b");
+    workqueue_add(queues[0], "b");
+    workqueue_add_after(queues[1], "c", 3600 * NS_PER_SEC);
+    nap(20);
+    assert_true(figure(queues, 1, "workqueue_adds_total") == 3);
+    assert_true(figure(queues, 1, "workqueue_depth") == 1);
+    assert_true(figure(queues, 1, "workqueue_retries_total") == 0);
+    assert_true(figure(queues, 1, "workqueue_queue_duration_seconds_count") == 1);
+    assert_true(figure(queues, 1, "workqueue_work_duration_seconds_count") == 0);
+    assert_true(figure(queues, 1, "workqueue_unfinished_work_seconds") >= 0.02);
+    assert_true(figure(queues, 1, "workqueue_longest_running_processor_seconds") >= 0.02);
+    assert_true(figure(queues, 2, "workqueue_retries_total") == 1); /* both: one name, one series */
+    runs.block = false;
+    assert_true(wait_count(&runs, 3));
+    for (int i = 0; i < 1000 && figure(queues, 1, "workqueue_work_duration_seconds_count") < 3; i++)
+        nap(1);
+    assert_true(figure(queues, 1, "workqueue_work_duration_seconds_count") == 3);
+    assert_true(figure(queues, 1, "workqueue_work_duration_seconds_sum") >= 0.02);
+    assert_true(figure(queues, 1, "workqueue_unfinished_work_seconds") == 0);
+    workqueue_free(queues[0]);
+    workqueue_free(queues[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_key_never_runs_twice_at_once),
         cmocka_unit_test(test_failures_back_off),
         cmocka_unit_test(test_the_earliest_delay_wins),
         cmocka_unit_test(test_a_held_queue_gathers),
+        cmocka_unit_test(test_metrics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

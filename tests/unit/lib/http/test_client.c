@@ -592,7 +592,8 @@ static void *ask_main(void *userdata) {
 }
 
 static void peer_tls(Fixture *f, Peer *peer) {
-    assert_int_equal(tls_server_context(f->pki.cert, f->pki.key, NULL, NULL, &peer->ctx), 0);
+    assert_int_equal(
+        tls_server_context(&(TlsIdentity){f->pki.cert, f->pki.key, NULL, NULL}, &(TlsClients){0}, &peer->ctx), 0);
 }
 
 static void test_goaway(void **state) {

@@ -79,7 +79,9 @@ static SSL_SESSION *connect_once(SSL_CTX *server_ctx, SSL_CTX *client_ctx, SSL_S
 static void whose_certificate(const World *w, const char *clients, const char *fronts, bool want_front) {
     SSL_CTX *server = NULL, *client = NULL;
     SSL_SESSION *session = NULL;
-    assert_int_equal(tls_server_context(w->server, w->server_key, clients, fronts, &server), 0);
+    assert_int_equal(tls_server_context(&(TlsIdentity){.cert_file = w->server, .key_file = w->server_key},
+                                        &(TlsClients){.ca_file = clients, .front_ca_file = fronts}, &server),
+                     0);
     assert_int_equal(tls_client_context(&(TlsTrust){.ca_file = w->ca},
                                         &(TlsIdentity){.cert_file = w->client, .key_file = w->client_key}, &client),
                      0);
