@@ -48,6 +48,13 @@ void pod_hold(Kubelet *k, Pod *p, const Value *pod) {
     pthread_mutex_unlock(&k->lock);
 }
 
+void pod_hold_known(Kubelet *k, Pod *p, const Object *object) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Value *pod = object_value(object, arena), *status = value_get(pod, "status");
+    if (!str_empty(value_get_str(status, "startTime")) && !phase_is_terminal(value_get_str(status, "phase")))
+        pod_hold(k, p, pod);
+}
+
 void room_was_made(Kubelet *k) {
     size_t n = 0;
     pthread_mutex_lock(&k->lock);

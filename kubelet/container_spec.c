@@ -14,11 +14,18 @@
 #include <unistd.h>
 
 #define RESOLV_CONF_MAX (64 * 1024)
+#define RESOURCES_JSON_MAX (1024 * 1024)
 #define HOSTS_FILE_MAX (1024 * 1024)
 #define DEFAULT_TERMINATION_PATH "/dev/termination-log"
 #define IMAGE_REF_ANNOTATION "lighter.io/image-ref" /* pod_status.c reads it */
 
 static const char *const no_paths[] = {NULL};
+
+const char *resources_json(Arena *arena, const Value *resources) {
+    _cleanup_buf_ Buf json = BUF_INIT(RESOURCES_JSON_MAX);
+    value_write_json(&json, resources ? resources : value_object(arena));
+    return json.failed ? "{}" : arena_strdup(arena, json.data);
+}
 
 static const char **string_list(Arena *arena, const Value *list) {
     const Value *v;
@@ -166,7 +173,7 @@ static int write_in_place(const char *path, const char *text, size_t n, mode_t m
     return fchmod(fd, mode) < 0 ? -errno : 0;
 }
 
-int write_hosts_file(PodSync *s, const SandboxStatus *sandbox) {
+static int write_hosts_file(PodSync *s, const SandboxStatus *sandbox) {
     const char *domain, *ips[18] = {NULL};
     size_t n = 0;
     for (size_t i = 0; sandbox && sandbox->ips && sandbox->ips[i] && n < ELEMENTSOF(ips) - 1; i++)

@@ -10,22 +10,6 @@
 
 #define RETRY_NS (5 * NS_PER_SEC) /* what failed may have been mended meanwhile: a missing ConfigMap, say */
 
-static int source_get(void *userdata, const char *plural, const char *ns, const char *name, Object **ret,
-                      ApiError *err) {
-    Kubelet *k = userdata;
-    return client_get(k->client, RES(plural), ns, name, ret, err);
-}
-
-static int source_token(void *userdata, const char *ns, const char *account, const Value *request, Arena *arena,
-                        Value **ret, ApiError *err) {
-    Kubelet *k = userdata;
-    return client_create_subresource(k->client, RES("serviceaccounts"), ns, account, "token", request, arena, ret, err);
-}
-
-void kubelet_source(Kubelet *k, ObjectSource *ret) {
-    *ret = (ObjectSource){.get = source_get, .token = source_token, .userdata = k};
-}
-
 static int fail(PodSync *s, const char *name, const char *reason, const char *message) {
     event_record(s->k->events, s->object, container_field_path(s->arena, s->pod, name), "Warning", "Failed",
                  "Error: %s", message);

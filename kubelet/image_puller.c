@@ -12,11 +12,6 @@
 #define PULL_SECRETS_MAX 32
 #define PULL_AUTHS_MAX 64
 
-typedef struct Pull { /* (K) */
-    bool done;
-    char *error; /* NULL: it succeeded, or it runs */
-} Pull;
-
 typedef struct PullJob {
     Kubelet *k;
     Pod *p;
@@ -31,13 +26,6 @@ typedef struct Auths {
     size_t lengths[PULL_AUTHS_MAX]; /* of the key that matched: longer ones are tried first */
     size_t n;
 } Auths;
-
-void pull_free(void *pull) {
-    Pull *p = pull;
-    if (p)
-        free(p->error);
-    free(p);
-}
 
 static void secret_free(const char *text) {
     char *p = (char *)text;
@@ -215,7 +203,7 @@ static void pull_job_free(PullJob *j) {
 static void pull_end(PullJob *j, char *error) {
     Kubelet *k = j->k;
     pthread_mutex_lock(&k->lock);
-    Pull *pull = strmap_get(j->p->pulls, j->image);
+    PodTask *pull = strmap_get(j->p->pulls, j->image);
     if (pull) {
         pull->done = true;
         free(pull->error);
@@ -274,7 +262,7 @@ static void pull_job(void *userdata) {
 static int pull_start(PodSync *s, const char *image, const char *container) {
     Kubelet *k = s->k;
     pthread_mutex_lock(&k->lock);
-    strmap_put(s->p->pulls, image, NEW0(Pull));
+    strmap_put(s->p->pulls, image, NEW0(PodTask));
     pthread_mutex_unlock(&k->lock);
     PullJob *j = NEW0(PullJob);
     *j = (PullJob){.k = k,
@@ -300,7 +288,7 @@ typedef enum PullState { PULL_NONE, PULL_RUNS, PULL_OK, PULL_FAILED } PullState;
 static PullState pull_take(PodSync *s, const char *image, const char **ret_error) {
     PullState state = PULL_NONE;
     pthread_mutex_lock(&s->k->lock);
-    const Pull *pull = strmap_get(s->p->pulls, image);
+    const PodTask *pull = strmap_get(s->p->pulls, image);
     if (pull && !pull->done)
         state = PULL_RUNS;
     else if (pull) {

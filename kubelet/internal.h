@@ -56,6 +56,12 @@ typedef struct PodEviction {
     int64_t grace;    /* seconds at the most; negative: the pod's own */
 } PodEviction;
 
+/* What goes on for a pod beside its syncs, or what it came to until somebody looks. */
+typedef struct PodTask { /* (K) */
+    bool done;
+    char *error; /* NULL: it went well, or is under way */
+} PodTask;
+
 typedef struct Pod {
     unsigned refs;                        /* (K) */
     char *uid, *ns, *name;                /* immutable */
@@ -69,8 +75,8 @@ typedef struct Pod {
     PodEviction *eviction;                /* (K) it is to be evicted; stays from then on */
     bool delete_ready;                    /* (K) nothing is left of it: the object may go */
     StrMap *kills;                        /* (K) container id -> Kill, while one is being ended */
-    StrMap *pulls;                        /* (K) image -> Pull */
-    StrMap *hooks;                        /* (K) container id -> Hook, while postStart runs or after it failed */
+    StrMap *pulls;                        /* (K) image -> PodTask */
+    StrMap *hooks;                        /* (K) container id -> PodTask, while postStart runs or after it failed */
     StrMap *waiting;                      /* (W) container -> Waiting */
     StrMap *replaced;                     /* (W) container -> id of the one that was ended for its successor's sake */
     bool prepared, volumes_ready;         /* (W) */
@@ -134,9 +140,8 @@ Pod *pod_get(Kubelet *k, const char *uid); /* a reference or NULL */
 Pod *pod_ref(Kubelet *k, Pod *p);
 void pod_unref(Kubelet *k, Pod *p);
 void pod_eviction_free(PodEviction *eviction);
-void pods_added(Object *object, void *userdata);
-void pods_updated(Object *old, Object *object, void *userdata);
-void pods_deleted(Object *object, void *userdata);
+/* What the API server says of a pod now. As it stands in the table; NULL: it is gone, and was not known. */
+Pod *pods_set(Kubelet *k, Object *object, bool removed, bool *ret_fresh);
 Object *pod_object(Kubelet *k, Pod *p, bool *ret_removed);
 Pod *pod_find(Kubelet *k, const char *ns, const char *name); /* by name, the newest; a reference or NULL */
 void pod_remember_sandbox(Kubelet *k, Pod *p, const char *sandbox_id);
@@ -170,10 +175,13 @@ typedef struct PodSync {
     bool changed;      /* the runtime was changed: look again */
 } PodSync;
 
+static inline void sync_again(PodSync *s, uint64_t delay_ns) {
+    if (!s->again_ns || delay_ns < s->again_ns)
+        s->again_ns = MAX(delay_ns, (uint64_t)1);
+}
+
 int pod_sync(const char *key, void *userdata); /* pod_worker.c; the queue's function */
-void sync_again(PodSync *s, uint64_t delay_ns);
-void sync_facts(PodSync *s);
-void pod_run_step(PodSync *s);                                                                         /* pod_run.c */
+void pod_run_step(PodSync *s);                 /* pod_run.c */
 /* pod_run.c: a container was ended to be started anew, and its successor was not tried yet. For the reference that is
  * one sync: the status tells of nothing in between. */
 bool pod_replaces_container(const PodSync *s);
@@ -185,14 +193,15 @@ bool pod_kill_containers(PodSync *s, int64_t grace);
 /* container_start.c: 0 started, -EAGAIN not yet (a reason to wait is set), others failed (a reason is set). */
 int container_launch(PodSync *s, const SandboxStatus *sandbox, const Value *container, ContainerKind kind);
 char *image_volume_lease(Arena *arena, const char *uid, const char *volume); /* of a volume that is an image */
-bool hook_pending(Kubelet *k, Pod *p, const char *container_id);
-void kubelet_source(Kubelet *k, ObjectSource *ret);
+void kubelet_source(Kubelet *k, ObjectSource *ret);                          /* object_source.c */
 
 /* admission.c: what the pods hold of the node. Any thread. */
 /* Asked before anything of the pod exists: false while the node is not known or others end to make room (the pod is
  * queued again); a pod that is turned away has a failed_reason. */
 bool pod_admit(PodSync *s);
 void pod_hold(Kubelet *k, Pod *p, const Value *pod); /* without asking */
+/* If an agent before this one let it in: what it holds must count from the start, before new pods are asked in. */
+void pod_hold_known(Kubelet *k, Pod *p, const Object *object);
 void pod_release(Kubelet *k, Pod *p);
 /* Holds what the changed pod asks for; false, and a sentence in the arena, when the others leave too little. */
 bool pod_hold_resized(PodSync *s, const Value *desired, const char **ret_message);
@@ -209,21 +218,18 @@ bool resize_step(PodSync *s, const SandboxStatus *sandbox);
 /* Must it restart to get what it was allocated? */
 bool resize_wants_restart(PodSync *s, const Value *container, const ContainerStatus *c);
 const Value *resize_given(PodSync *s, const ContainerStatus *c); /* NULL: as its definition says */
-const char *resources_json(Arena *arena, const Value *resources);
-void resize_done(Pod *p);
 
 /* container_spec.c */
+const char *resources_json(Arena *arena, const Value *resources); /* in the arena */
 /* The part of a ContainerSpec that can change while it runs. */
 void container_resources_build(PodSync *s, const Value *container, ContainerSpec *out);
 int container_spec_build(PodSync *s, const SandboxStatus *sandbox, const Value *container, const Image *image,
                          uint32_t attempt, ContainerSpec *ret, const char **ret_error);
 char *termination_log_path(Arena *arena, const Pod *p, const char *container, uint32_t attempt);
 int sandbox_spec_build(PodSync *s, uint32_t attempt, SandboxSpec *ret);
-int write_hosts_file(PodSync *s, const SandboxStatus *sandbox);
 
 /* image_puller.c: 0 with an image, -EINPROGRESS while it is pulled, else *ret_reason and *ret_message (arena). */
 int image_ensure(PodSync *s, const Value *container, Image **ret, const char **ret_reason, const char **ret_message);
-void pull_free(void *pull);
 /* A pull for it runs, or its result was not used yet: this start has been let through already. */
 bool image_awaited(Kubelet *k, Pod *p, const char *image);
 
@@ -234,6 +240,7 @@ bool image_awaited(Kubelet *k, Pod *p, const char *image);
 int handler_run(Kubelet *k, const Value *pod, const Value *container, const char *container_id, const Value *handler,
                 const char *pod_ip, uint64_t timeout_ns, char **ret_error);
 void hook_start(PodSync *s, const Value *container, const char *container_id, const char *pod_ip);
+bool hook_pending(Kubelet *k, Pod *p, const char *container_id);
 const char *hook_failure(PodSync *s, const char *container_id);
 /* http_handler.c: the httpGet of either, results as handler_run's. */
 int http_handler_run(Kubelet *k, const Value *container, const Value *get, const char *pod_ip, uint64_t timeout_ns,
@@ -241,8 +248,6 @@ int http_handler_run(Kubelet *k, const Value *container, const Value *get, const
 /* As handler_run with a hook's rules (any HTTP answer will do); the sentence names hook, container and pod. */
 int hook_run(Kubelet *k, const Value *pod, const Value *container, const char *container_id, const Value *handler,
              const char *pod_ip, uint64_t timeout_ns, char **ret_error);
-void hook_free(void *hook);
-void kill_free(void *kill);
 
 /* status_manager.c */
 void status_publish(Kubelet *k, Pod *p, Value *status);
@@ -250,18 +255,22 @@ int status_sync(const char *key, void *userdata);
 
 /* node_status.c */
 int node_facts_load(Kubelet *k, char **ret_error);
-int node_sync(const char *key, void *userdata);
 void node_facts_done(Kubelet *k);
+int node_status_sync(Kubelet *k);
+/* What pods may ask for. */
+void node_allocatable(const Kubelet *k, int64_t *ret_cpu_milli, int64_t *ret_memory, int64_t *ret_disk);
+/* Limits all pods together to what is not reserved; on failure again with the next housekeeping. */
+void node_limit_pods(Kubelet *k);
+
+int node_sync(const char *key, void *userdata); /* node_duties.c; the queue's function */
+
+/* node_usage.c */
 typedef struct NodeMemory { /* bytes */
     uint64_t total, available, unused, anonymous;
 } NodeMemory;
 void node_memory_read(NodeMemory *ret); /* zeros when it cannot be read */
 /* How many processes and threads there may be, and how many there are. False: not known. */
 bool node_pids_read(uint64_t *ret_most, uint64_t *ret_running);
-/* What pods may ask for. */
-void node_allocatable(const Kubelet *k, int64_t *ret_cpu_milli, int64_t *ret_memory, int64_t *ret_disk);
-/* Limits all pods together to what is not reserved; on failure again with the next housekeeping. */
-void node_limit_pods(Kubelet *k);
 
 /* eviction.c: pods that take more than they may, and a node that runs short */
 /* Has the pod end; strings are copied. Only the first call counts. */
@@ -298,5 +307,8 @@ bool probes_ready(Kubelet *k, const char *uid, const char *container, const char
 const char *probes_condemned(Kubelet *k, const char *uid, const char *container, const char *id);
 
 /* server.c */
+static inline uint16_t server_port(const Kubelet *k) {
+    return k->server ? http_server_port(k->server) : 0;
+}
 int kubelet_server_start(Kubelet *k, char **ret_error);
 void kubelet_server_stop(Kubelet *k); /* k->stopping is set: waits for the requests under way */

@@ -133,8 +133,32 @@ static void make_workers(Kubelet *k) {
     k->request_pool = pool_new("request", HOOK_THREADS, 1024);
 }
 
+static void pod_told(Kubelet *k, Object *object, bool removed) {
+    bool fresh;
+    Pod *p = pods_set(k, object, removed, &fresh);
+    if (fresh)
+        pod_hold_known(k, p, object);
+    if (p)
+        workqueue_add(k->pod_queue, object_uid(object));
+}
+
+static void pod_added(Object *object, void *userdata) {
+    pod_told(userdata, object, false);
+}
+
+static void pod_updated(Object *old, Object *object, void *userdata) {
+    /* a new pod of the same name: the watch may show it as a change of the old one */
+    if (old && !streq(object_uid(old), object_uid(object)))
+        pod_told(userdata, old, true);
+    pod_told(userdata, object, false);
+}
+
+static void pod_deleted(Object *object, void *userdata) {
+    pod_told(userdata, object, true);
+}
+
 static void make_informers(Kubelet *k) {
-    static const InformerHandler handler = {pods_added, pods_updated, pods_deleted};
+    static const InformerHandler handler = {pod_added, pod_updated, pod_deleted};
     _cleanup_free_ char *mine = xasprintf("spec.nodeName=%s", k->config.node_name);
     _cleanup_free_ char *me = xasprintf("metadata.name=%s", k->config.node_name);
     k->informers = informer_set_new(k->client);
@@ -259,5 +283,5 @@ void kubelet_stop(Kubelet *k) {
 }
 
 uint16_t kubelet_port(const Kubelet *k) {
-    return k->server ? http_server_port(k->server) : 0;
+    return server_port(k);
 }

@@ -21,11 +21,6 @@
 #define SLEEP_STEP_NS (200 * NS_PER_MS)
 #define HOOK_TIMEOUT_NS (24 * 3600 * NS_PER_SEC) /* the reference sets none: the pod's end ends the hook */
 
-typedef struct Hook { /* (K) */
-    bool done;
-    char *failure; /* NULL while it runs */
-} Hook;
-
 typedef struct HookJob {
     Kubelet *k;
     Pod *p;
@@ -276,19 +271,12 @@ int hook_run(Kubelet *k, const Value *pod, const Value *container, const char *c
 
 /* ---- postStart ---- */
 
-void hook_free(void *hook) {
-    Hook *h = hook;
-    if (h)
-        free(h->failure);
-    free(h);
-}
-
 static void hook_end(Kubelet *k, Pod *p, const char *container_id, char *failure) {
     pthread_mutex_lock(&k->lock);
-    Hook *h = strmap_get(p->hooks, container_id);
+    PodTask *h = strmap_get(p->hooks, container_id);
     if (h && failure) {
         h->done = true;
-        h->failure = TAKE_PTR(failure);
+        h->error = TAKE_PTR(failure);
     } else
         strmap_remove(p->hooks, container_id);
     pthread_mutex_unlock(&k->lock);
@@ -324,7 +312,7 @@ void hook_start(PodSync *s, const Value *container, const char *container_id, co
     if (!value_path(container, "lifecycle", "postStart", NULL))
         return;
     pthread_mutex_lock(&s->k->lock);
-    strmap_put(s->p->hooks, container_id, NEW0(Hook));
+    strmap_put(s->p->hooks, container_id, NEW0(PodTask));
     pthread_mutex_unlock(&s->k->lock);
     HookJob *j = NEW0(HookJob);
     *j = (HookJob){.k = s->k,
@@ -346,7 +334,7 @@ void hook_start(PodSync *s, const Value *container, const char *container_id, co
 
 bool hook_pending(Kubelet *k, Pod *p, const char *container_id) {
     pthread_mutex_lock(&k->lock);
-    const Hook *h = strmap_get(p->hooks, container_id);
+    const PodTask *h = strmap_get(p->hooks, container_id);
     bool pending = h && !h->done;
     pthread_mutex_unlock(&k->lock);
     return pending;
@@ -354,8 +342,8 @@ bool hook_pending(Kubelet *k, Pod *p, const char *container_id) {
 
 const char *hook_failure(PodSync *s, const char *container_id) {
     pthread_mutex_lock(&s->k->lock);
-    const Hook *h = strmap_get(s->p->hooks, container_id);
-    const char *failure = h && h->failure ? arena_strdup(s->arena, h->failure) : NULL;
+    const PodTask *h = strmap_get(s->p->hooks, container_id);
+    const char *failure = h && h->error ? arena_strdup(s->arena, h->error) : NULL;
     pthread_mutex_unlock(&s->k->lock);
     return failure;
 }

@@ -1,5 +1,4 @@
-/* The node object and its lease: registration, capacity, conditions, heartbeat. Keys of the queue are the agent's
- * regular duties, each putting itself back. */
+/* The node object: registration, capacity, conditions. */
 #include "kubelet/internal.h"
 
 #include <errno.h>
@@ -14,11 +13,7 @@
 #include "base/str.h"
 #include "base/version.h"
 
-#define LEASE_NAMESPACE "kube-node-lease"
-#define LEASE_SECONDS 40 /* nodeLeaseDurationSeconds of the reference */
-#define LEASE_EVERY_NS (10 * NS_PER_SEC)
 #define FACT_FILE_MAX 8192
-#define MEMINFO_MAX (64 * 1024)
 
 static char *first_line(const char *path) {
     char *text = NULL;
@@ -38,42 +33,6 @@ static char *os_name(void) {
     name += strlen("PRETTY_NAME=");
     name += *name == '"';
     return xstrndup(name, strcspn(name, "\"\n"));
-}
-
-static uint64_t meminfo(const char *text, const char *name) {
-    const char *at = strstr(text, name);
-    unsigned long long kib = 0;
-    return at && sscanf(at + strlen(name), " %llu", &kib) == 1 ? kib * 1024 : 0;
-}
-
-void node_memory_read(NodeMemory *ret) {
-    _cleanup_free_ char *text = NULL;
-    *ret = (NodeMemory){0};
-    if (fs_read_file("/proc/meminfo", MEMINFO_MAX, &text, NULL) < 0)
-        return;
-    *ret = (NodeMemory){.total = meminfo(text, "MemTotal:"),
-                        .available = meminfo(text, "MemAvailable:"),
-                        .unused = meminfo(text, "MemFree:"),
-                        .anonymous = meminfo(text, "AnonPages:")};
-}
-
-static uint64_t proc_number(const char *path) {
-    _cleanup_free_ char *text = NULL;
-    unsigned long long n = 0;
-    return fs_read_file(path, FACT_FILE_MAX, &text, NULL) == 0 && sscanf(text, "%llu", &n) == 1 ? n : 0;
-}
-
-bool node_pids_read(uint64_t *ret_most, uint64_t *ret_running) {
-    _cleanup_free_ char *text = NULL;
-    unsigned long long tasks = 0;
-    uint64_t most = proc_number("/proc/sys/kernel/pid_max"), threads = proc_number("/proc/sys/kernel/threads-max");
-    most = threads && (!most || threads < most) ? threads : most;
-    if (!most || fs_read_file("/proc/loadavg", FACT_FILE_MAX, &text, NULL) < 0 ||
-        sscanf(text, "%*s %*s %*s %*u/%llu", &tasks) != 1)
-        return false;
-    *ret_most = most;
-    *ret_running = tasks;
-    return true;
 }
 
 static int load_for_pods(Kubelet *k, char **ret_error) {
@@ -257,7 +216,7 @@ static Value *status_of(Kubelet *k, Arena *arena, const Value *old) {
           *endpoints = value_object(arena);
     add_address(arena, addresses, "InternalIP", k->node_ip);
     add_address(arena, addresses, "Hostname", k->config.node_name);
-    value_set_int(arena, port, "Port", kubelet_port(k));
+    value_set_int(arena, port, "Port", server_port(k));
     value_set(arena, endpoints, "kubeletEndpoint", port);
     value_set(arena, status, "capacity", capacity(k, arena, false));
     Value *allocatable = capacity(k, arena, true);
@@ -354,7 +313,7 @@ static int patch_status(Kubelet *k, Arena *arena, const Object *node, bool is_ne
     return r;
 }
 
-static int sync_status(Kubelet *k) {
+int node_status_sync(Kubelet *k) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     _cleanup_api_error_ ApiError err = {0};
     _cleanup_object_ Object *node = NULL;
@@ -377,71 +336,5 @@ static int sync_status(Kubelet *k) {
                  str_or(err.message, strerror(-r)));
     else if (created)
         log_info("registered node %s", k->config.node_name);
-    return r;
-}
-
-static Value *lease_of(Kubelet *k, Arena *arena) {
-    Value *lease = value_object(arena), *metadata = value_object(arena), *spec = value_object(arena),
-          *owner = value_object(arena);
-    char now[RFC3339_MAX];
-    value_set_str(arena, lease, "apiVersion", "coordination.k8s.io/v1");
-    value_set_str(arena, lease, "kind", "Lease");
-    value_set_str(arena, metadata, "name", k->config.node_name);
-    value_set_str(arena, metadata, "namespace", LEASE_NAMESPACE);
-    pthread_mutex_lock(&k->lock);
-    if (k->node_ref) {
-        value_set_str(arena, owner, "apiVersion", "v1");
-        value_set_str(arena, owner, "kind", "Node");
-        value_set_str(arena, owner, "name", k->config.node_name);
-        value_set_str(arena, owner, "uid", object_uid(k->node_ref));
-        value_append(arena, value_ensure_array(arena, metadata, "ownerReferences"), owner);
-    }
-    pthread_mutex_unlock(&k->lock);
-    value_set(arena, lease, "metadata", metadata);
-    value_set_str(arena, spec, "holderIdentity", k->config.node_name);
-    value_set_int(arena, spec, "leaseDurationSeconds", LEASE_SECONDS);
-    value_set_str(arena, spec, "renewTime", rfc3339_format_micro(now_realtime_ns(), now));
-    value_set(arena, lease, "spec", spec);
-    return lease;
-}
-
-static int sync_lease(Kubelet *k) {
-    _cleanup_arena_ Arena *arena = arena_new(0);
-    _cleanup_api_error_ ApiError err = {0};
-    const Resource *leases = resource_find("coordination.k8s.io", "v1", "leases");
-    Value *lease = lease_of(k, arena), *patch = value_object(arena);
-    value_set(arena, patch, "spec", value_get(lease, "spec"));
-    int r = client_patch(k->client, leases, LEASE_NAMESPACE, k->config.node_name, NULL, PATCH_MERGE, patch, NULL, &err);
-    if (r == -ENOENT) {
-        api_error_done(&err);
-        r = client_create(k->client, leases, LEASE_NAMESPACE, lease, NULL, &err);
-    }
-    if (r < 0)
-        log_warn("the lease of node %s cannot be renewed, trying again: %s", k->config.node_name,
-                 str_or(err.message, strerror(-r)));
-    return r;
-}
-
-static const struct {
-    const char *key;
-    int (*sync)(Kubelet *k);
-    uint64_t every_ns;
-} duties[] = {
-    {"lease", sync_lease, LEASE_EVERY_NS},
-    {"status", sync_status, NODE_STATUS_EVERY_NS},
-    {"housekeeping", housekeeping, NODE_STATUS_EVERY_NS},
-    {"eviction", eviction_sync, NODE_STATUS_EVERY_NS},
-    {"images", image_gc_sync, IMAGE_GC_EVERY_NS},
-};
-
-int node_sync(const char *key, void *userdata) {
-    Kubelet *k = userdata;
-    int r = 0;
-    for (size_t i = 0; i < ELEMENTSOF(duties); i++)
-        if (streq(key, duties[i].key)) {
-            r = duties[i].sync(k);
-            if (r == 0)
-                workqueue_add_after(k->node_queue, key, duties[i].every_ns);
-        }
     return r;
 }

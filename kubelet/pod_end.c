@@ -29,10 +29,6 @@ typedef struct KillJob {
 
 #define HOOK_MARK "/preStop" /* in Pod.kills after a container's id: its hook runs (jobs 1) or has run (0) */
 
-void kill_free(void *kill) {
-    free(kill);
-}
-
 static void kill_job_free(KillJob *j) {
     object_unref(j->object);
     pod_unref(j->k, j->p);

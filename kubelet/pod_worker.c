@@ -15,12 +15,7 @@
 #define TERMINATION_LOG_TAIL 2048 /* bytes, as the reference */
 #define TERMINATION_LOG_LINES 80  /* likewise */
 
-void sync_again(PodSync *s, uint64_t delay_ns) {
-    if (!s->again_ns || delay_ns < s->again_ns)
-        s->again_ns = MAX(delay_ns, (uint64_t)1);
-}
-
-void sync_facts(PodSync *s) {
+static void sync_facts(PodSync *s) {
     const SandboxStatus *sandbox = pod_runtime_sandbox(&s->rt);
     s->facts.host_ip = s->facts.host_ips = s->k->node_ip;
     node_allocatable(s->k, &s->facts.allocatable_cpu_milli, &s->facts.allocatable_memory,

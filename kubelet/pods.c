@@ -12,6 +12,12 @@ static void waiting_free(void *p) {
     free(w);
 }
 
+static void task_free(void *p) {
+    PodTask *task = p;
+    free(task->error);
+    free(task);
+}
+
 static Pod *pod_new(Kubelet *k, Object *object) {
     Pod *p = NEW0(Pod);
     p->refs = 1;
@@ -21,9 +27,9 @@ static Pod *pod_new(Kubelet *k, Object *object) {
     p->dir = xasprintf("%s/pods/%s", k->config.root_dir, p->uid);
     p->log_dir = xasprintf("%s/%s_%s_%s", k->config.log_dir, p->ns, p->name, p->uid);
     p->object = object_ref(object);
-    p->kills = strmap_new(kill_free);
-    p->pulls = strmap_new(pull_free);
-    p->hooks = strmap_new(hook_free);
+    p->kills = strmap_new(free);
+    p->pulls = strmap_new(task_free);
+    p->hooks = strmap_new(task_free);
     p->waiting = strmap_new(waiting_free);
     p->replaced = strmap_new(free);
     return p;
@@ -41,7 +47,6 @@ void pod_eviction_free(PodEviction *e) {
 static void pod_free(Pod *p) {
     demand_done(&p->demand);
     pod_eviction_free(p->eviction);
-    resize_done(p);
     object_unref(p->object);
     strmap_free(p->kills);
     strmap_free(p->pulls);
@@ -57,7 +62,11 @@ static void pod_free(Pod *p) {
                      p->sent_json,
                      p->failed_reason,
                      p->failed_message,
-                     p->sandbox_error};
+                     p->sandbox_error,
+                     p->record,
+                     p->resize.pending_reason,
+                     p->resize.pending_message,
+                     p->resize.error};
     for (size_t i = 0; i < ELEMENTSOF(owned); i++)
         free(owned[i]);
     free(p);
@@ -111,15 +120,7 @@ Object *pod_object(Kubelet *k, Pod *p, bool *ret_removed) {
     return o;
 }
 
-/* An agent before this one let it in: what it holds must count from the start, before new pods are asked in. */
-static void hold_if_known(Kubelet *k, Pod *p, const Object *object) {
-    _cleanup_arena_ Arena *arena = arena_new(0);
-    const Value *pod = object_value(object, arena), *status = value_get(pod, "status");
-    if (!str_empty(value_get_str(status, "startTime")) && !phase_is_terminal(value_get_str(status, "phase")))
-        pod_hold(k, p, pod);
-}
-
-static void pods_set(Kubelet *k, Object *object, bool removed) {
+Pod *pods_set(Kubelet *k, Object *object, bool removed, bool *ret_fresh) {
     const char *uid = object_uid(object);
     pthread_mutex_lock(&k->lock);
     Pod *p = strmap_get(k->pods, uid);
@@ -133,25 +134,8 @@ static void pods_set(Kubelet *k, Object *object, bool removed) {
         p->removed = removed;
     }
     pthread_mutex_unlock(&k->lock);
-    if (fresh)
-        hold_if_known(k, p, object);
-    if (p)
-        workqueue_add(k->pod_queue, uid);
-}
-
-void pods_added(Object *object, void *userdata) {
-    pods_set(userdata, object, false);
-}
-
-void pods_updated(Object *old, Object *object, void *userdata) {
-    /* a new pod of the same name: the watch may show it as a change of the old one */
-    if (old && !streq(object_uid(old), object_uid(object)))
-        pods_set(userdata, old, true);
-    pods_set(userdata, object, false);
-}
-
-void pods_deleted(Object *object, void *userdata) {
-    pods_set(userdata, object, true);
+    *ret_fresh = fresh;
+    return p;
 }
 
 void pod_remember_sandbox(Kubelet *k, Pod *p, const char *sandbox_id) {

@@ -37,12 +37,6 @@ static bool same_amounts(const Value *a, const Value *b) {
     return true;
 }
 
-const char *resources_json(Arena *arena, const Value *resources) {
-    _cleanup_buf_ Buf json = BUF_INIT(RECORD_MAX);
-    value_write_json(&json, resources ? resources : value_object(arena));
-    return json.failed ? "{}" : arena_strdup(arena, json.data);
-}
-
 static const Value *annotated(Arena *arena, const RuntimePair *annotations, size_t n, const char *key) {
     Value *v = NULL;
     for (size_t i = 0; i < n; i++)
@@ -83,13 +77,6 @@ static int record_save(PodSync *s) {
     free(s->p->record);
     s->p->record = xstrdup(json);
     return 0;
-}
-
-void resize_done(Pod *p) {
-    free(p->record);
-    free(p->resize.pending_reason);
-    free(p->resize.pending_message);
-    free(p->resize.error);
 }
 
 const Value *resize_given(PodSync *s, const ContainerStatus *c) {

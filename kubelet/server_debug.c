@@ -66,7 +66,7 @@ void serve_configz(Call *call) {
     value_set(arena, v, "enableServer", value_bool(arena, true));
     put_duration(arena, v, "nodeStatusUpdateFrequency", NODE_STATUS_EVERY_NS);
     value_set_str(arena, v, "address", c->bind);
-    value_set_int(arena, v, "port", kubelet_port(k));
+    value_set_int(arena, v, "port", server_port(k));
     value_set_str(arena, v, "tlsCertFile", str_or(c->cert_file, ""));
     value_set_str(arena, v, "tlsPrivateKeyFile", str_or(c->key_file, ""));
     put_security(k, arena, v);

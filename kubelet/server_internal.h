@@ -23,6 +23,7 @@ typedef struct Call {
     size_t n_query;
 } Call;
 
+/* server_call.c */
 void call_free(Call *call);
 DEFINE_CLEANUP(Call, call_free)
 const char *call_query(const Call *call, const char *name); /* the first; NULL when absent */

@@ -135,7 +135,8 @@ static void test_life(void **state) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     Object *object = NULL;
     assert_int_equal(object_from_json(RES("pods"), POD, sizeof POD - 1, 1, &object), 0);
-    pods_added(object, &k);
+    bool fresh;
+    assert_non_null(pods_set(&k, object, false, &fresh));
     PodSync s = {.k = &k, .p = pod_get(&k, "u"), .arena = arena, .object = object, .pod = object_value(object, arena)};
     const Value *c = pod_find_container(s.pod, "c", NULL);
     ContainerStatus status = {
