@@ -29,19 +29,31 @@ static int check_operations(const ApiRequest *request, ApiError *err) {
                                  value_json_kind(wrong), type);
 }
 
-int patch_apply(const ApiRequest *request, const Schema *schema, const Value *original, Value **ret, ApiError *err) {
+static int apply_strategic(Arena *arena, const Schema *schema, const Value *original, const Value *body,
+                           PatchedBody *ret, ApiError *err) {
+    Value *patch = body ? value_copy(arena, body) : NULL;
+    int r = strategic_merge_consume(arena, schema, original, patch, &ret->body, err);
+    if (r == 0)
+        ret->strategic_patch = value_copy(arena, patch);
+    return r;
+}
+
+int patch_apply(const ApiRequest *request, const Schema *schema, const Value *original, PatchedBody *ret,
+                ApiError *err) {
     Arena *arena = request->arena;
     int r;
+    *ret = (PatchedBody){0};
     switch (request->options.patch_type) {
     case PATCH_JSON:
+        ret->json_patch = request->body;
         r = check_operations(request, err);
-        return r < 0 ? r : json_patch_apply(arena, original, request->body, ret, err);
+        return r < 0 ? r : json_patch_apply(arena, original, request->body, &ret->body, err);
     case PATCH_MERGE:
         if (!value_is(request->body, VALUE_OBJECT))
             return bad_merge_patch(request->body, err);
-        return merge_patch_apply(arena, original, request->body, ret);
+        return merge_patch_apply(arena, original, request->body, &ret->body);
     case PATCH_STRATEGIC:
-        return strategic_merge_apply(arena, schema, original, request->body, ret, err);
+        return apply_strategic(arena, schema, original, request->body, ret, err);
     case PATCH_APPLY:
         break;
     }
@@ -61,12 +73,13 @@ static int patch_transform(void *userdata, const Value *old, Value **ret, ApiErr
     Arena *arena = call->context.arena;
     if (!old) /* the kind may be made by PUT, but a patch needs something to change */
         return registry_store_error(call, request->name, -ENOENT, err);
-    Value *patched, *versioned = convert_object(arena, call->resource, resource, value_copy(arena, old));
+    PatchedBody patched;
+    Value *versioned = convert_object(arena, call->resource, resource, value_copy(arena, old));
     int r = patch_apply(request, resource->schema, versioned, &patched, err);
     if (r < 0)
         return r;
     DecodeInput decode = {
-        .body = patched,
+        .body = patched.body,
         .duplicates = patch->input->duplicates,
         .resource = resource,
         .schema = resource->schema,
@@ -74,8 +87,8 @@ static int patch_transform(void *userdata, const Value *old, Value **ret, ApiErr
         .version = resource->version,
         .kind = resource->kind,
         .patched_from = versioned,
-        .strategic_patch = request->options.patch_type == PATCH_STRATEGIC ? request->body : NULL,
-        .json_patch = request->options.patch_type == PATCH_JSON ? request->body : NULL,
+        .strategic_patch = patched.strategic_patch,
+        .json_patch = patched.json_patch,
     };
     Value *object;
     r = registry_decode(call, &decode, &object, err);

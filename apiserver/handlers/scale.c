@@ -31,9 +31,13 @@ typedef struct Scaling {
     const ApiInput *input;
 } Scaling;
 
-static int decode_scale(Scaling *scaling, Value *body, Value **ret, ApiError *err) {
+/* `from`: what it is with a patch applied; NULL: none was. */
+static int decode_scale(Scaling *scaling, const PatchedBody *patched, const Value *from, Value **ret, ApiError *err) {
     DecodeInput decode = {
-        .body = body,
+        .body = patched->body,
+        .strategic_patch = patched->strategic_patch,
+        .json_patch = patched->json_patch,
+        .patched_from = from,
         .duplicates = scaling->input->duplicates,
         .resource = scaling->call->request->resource,
         .schema = &schema_autoscaling_v1_Scale,
@@ -61,16 +65,17 @@ static int scale_transform(void *userdata, const Value *old, Value **ret, ApiErr
     Scaling *scaling = userdata;
     const ApiRequest *request = scaling->call->request;
     Arena *arena = scaling->call->context.arena;
-    Value *scale, *body = NULL;
+    Value *scale = NULL, *from = NULL;
+    PatchedBody body = {0};
     if (request->verb == API_PATCH) {
-        if (scale_view(arena, request->resource, old, &scale, err) < 0) /* absent: the patch may set it */
+        if (scale_view(arena, request->resource, old, &from, err) < 0) /* absent: the patch may set it */
             api_error_done(err);
-        int r = patch_apply(request, &schema_autoscaling_v1_Scale, scale, &body, err);
+        int r = patch_apply(request, &schema_autoscaling_v1_Scale, from, &body, err);
         if (r < 0)
             return r;
     } else
-        body = value_copy(arena, request->body);
-    int r = decode_scale(scaling, body, &scale, err);
+        body.body = value_copy(arena, request->body);
+    int r = decode_scale(scaling, &body, from, &scale, err);
     r = r < 0 ? r : validate_scale(arena, scale, err);
     if (r < 0)
         return r;

@@ -29,8 +29,13 @@ Value *subresource_mask(Arena *arena, const char *subresource, const Value *old,
 /* A condition of a pod's status is true from now on, or was already. `reason` and `message` may be NULL. */
 void pod_condition_true(Arena *arena, Value *pod, const char *type, const char *reason, const char *message,
                         int64_t now_ns);
+typedef struct PatchedBody {
+    Value *body;
+    const Value *strategic_patch, *json_patch; /* as DecodeInput has them */
+} PatchedBody;
 /* Applies the request's patch to a tree in the form of `schema`. */
-int patch_apply(const ApiRequest *request, const Schema *schema, const Value *original, Value **ret, ApiError *err);
+int patch_apply(const ApiRequest *request, const Schema *schema, const Value *original, PatchedBody *ret,
+                ApiError *err);
 /* The patched or sent tree names the object of the URL. */
 int check_name(const ApiRequest *request, const Value *object, ApiError *err);
 /* Moves warnings of a call into the answer. */

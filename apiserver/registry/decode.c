@@ -175,18 +175,18 @@ static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *er
             err, "the API version in the data (%s) does not match the expected API version (%s)", version, want);
     return api_error_bad_request(
         err, "%s in version \"%s\" cannot be handled as a %s: converting (%s) to (%s): unknown conversion", kind,
-        only_version, input->kind, str_or(named->schema->go_type, kind),
-        internal_type(arena, input));
+        only_version, input->kind, str_or(named->schema->go_type, kind), internal_type(arena, input));
 }
 
 static void list_strict(Buf *text, const char *what) {
     buf_printf(text, "%s%s", text->len ? ", " : "", what);
 }
 
-/* As the text goes, except of custom resources, whose unknown fields are found later; and of YAML, likewise. */
+/* As the text goes, except where unknown fields are found later: of custom resources, YAML and strategic patches. */
 static bool comes_first(const DecodeInput *input, const UnknownFields *unknown, size_t duplicate, size_t other) {
     const DuplicateFields *duplicates = input->duplicates;
-    return input->resource->custom || !duplicates->at || duplicates->at[duplicate] < unknown->at[other];
+    return input->resource->custom || input->strategic_patch || !duplicates->at ||
+           duplicates->at[duplicate] < unknown->at[other];
 }
 
 static int strictness(RegistryCall *call, const DecodeInput *input, const UnknownFields *unknown, ApiError *err) {
@@ -226,7 +226,9 @@ int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **r
     if (!value_is(input->body, VALUE_OBJECT))
         return decode_error(call, input, input->kind,
                             "json: cannot unmarshal into Go value of the kind expected: not an object", err);
-    int r = check_kind(call, input, err);
+    /* What a strategic patch makes is taken for the kind it is, whatever it says. */
+    bool unstructured = input->strategic_patch && input->schema->go_type;
+    int r = unstructured ? 0 : check_kind(call, input, err);
     if (r < 0)
         return r;
     UnknownFields unknown = {0};
@@ -234,12 +236,15 @@ int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **r
     DecodeInput pristine = *input;
     if (input->patched_from)
         pristine.body = value_copy(arena, input->body);
-    bool unstructured = input->strategic_patch && input->schema->go_type;
     r = (unstructured ? schema_from_unstructured : schema_decode)(arena, input->schema, input->body, &unknown, &inner);
     if (r < 0) {
         int code = decode_error(call, &pristine, input->kind, inner.message ? inner.message : "cannot be decoded", err);
         api_error_done(&inner);
         return code;
+    }
+    if (unstructured) {
+        value_set_str(arena, input->body, "apiVersion", group_version(arena, input->group, input->version));
+        value_set_str(arena, input->body, "kind", input->kind);
     }
     if (input->resource->custom && unknown.n)
         qsort(unknown.messages, unknown.n, sizeof *unknown.messages, compare_texts);

@@ -19,7 +19,8 @@ typedef struct DecodeInput {
     const Resource *resource;           /* as the request names it */
     const Schema *schema;               /* of the kind expected: the resource's or a subresource's */
     const char *group, *version, *kind; /* expected */
-    const Value *strategic_patch;       /* the strategic merge patch that made `body`; NULL: another kind, or none */
+    const Value *strategic_patch;       /* the strategic merge patch that made `body`, as merging left it; NULL: another
+                                           kind, or none */
     const Value *json_patch;            /* likewise the operations of a JSON patch */
     const Value *patched_from; /* `body` is this with a patch applied: other words for what is wrong; NULL: it is not */
 } DecodeInput;

@@ -70,6 +70,10 @@ int protobuf_message_of_stored(Buf *out, Arena *scratch, const Schema *schema, c
 int json_patch_apply(Arena *arena, const Value *original, const Value *patch, Value **ret,
                      ApiError *err);                                                         /* RFC 6902 */
 int merge_patch_apply(Arena *arena, const Value *original, const Value *patch, Value **ret); /* RFC 7396 */
+/* consume: the patch is changed as the reference changes its own, which it shows when the result is none of the kind;
+ * the result shares what is left of it. */
+int strategic_merge_consume(Arena *arena, const Schema *schema, const Value *original, Value *patch, Value **ret,
+                            ApiError *err);
 int strategic_merge_apply(Arena *arena, const Schema *schema, const Value *original, const Value *patch, Value **ret,
                           ApiError *err);
 #define JSON_PATCH_OPERATIONS_MAX 10000 /* as the reference */

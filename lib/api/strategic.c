@@ -251,14 +251,19 @@ static long index_find(const Index *index, const Value *value) {
     return -1;
 }
 
-/* The reference looks through the list and stops at what is no map. */
-static bool all_maps(Merge *m, const Value *list) {
+/* The reference looks through a list for an item, and stops at what is no map. LONG_MAX: all are. */
+static long first_no_map(const Value *list) {
     for (size_t i = 0; i < value_len(list); i++)
-        if (!value_is(list->items[i], VALUE_OBJECT)) {
-            fail(m, "value for key %zu is not a map", i);
-            return false;
-        }
-    return true;
+        if (!value_is(list->items[i], VALUE_OBJECT))
+            return (long)i;
+    return LONG_MAX;
+}
+
+static bool all_maps(Merge *m, const Value *list) {
+    long at = first_no_map(list);
+    if (at < LONG_MAX)
+        fail(m, "value for key %ld is not a map", at);
+    return at == LONG_MAX;
 }
 
 /* The type all elements share, or NULL and a failure. */
@@ -354,15 +359,17 @@ static Value *put_in_order(Merge *m, const Value *merged, const Value *by, const
     _cleanup_index_ Index named_order = index_new(by, key), others_order = index_new(object_order, key);
     Value *named = value_array(m->arena), *others = value_array(m->arena);
     Value *item;
-    if (key && merged->len && !all_maps(m, by))
-        return NULL;
+    long first_other = key ? first_no_map(by) : LONG_MAX;
     VALUE_FOREACH (item, merged) {
         if (key && !value_is(item, VALUE_OBJECT))
             return bad_type(m, GO_MAP, item);
         const Value *value = identity(item, key);
         if (!value)
             return no_merge_key(m, item, key);
-        value_append(m->arena, index_find(&named_order, value) >= 0 ? named : others, item);
+        long place = index_find(&named_order, value);
+        if (first_other < LONG_MAX && (place < 0 || place > first_other))
+            return fail(m, "value for key %ld is not a map", first_other);
+        value_append(m->arena, place >= 0 ? named : others, item);
     }
     named = sort_by_order(m, named, &named_order);
     others = named ? sort_by_order(m, others, &others_order) : NULL;
@@ -717,6 +724,12 @@ static void set_from_patch(Editor *e, const char *name, Value *v, bool discard) 
     bool keep;
     if (discard)
         discard_nulls(v);
+    if (v->type == VALUE_ARRAY) { /* what goes from it stays in the patch */
+        Value *list = value_array(e->arena), *item;
+        VALUE_FOREACH (item, v)
+            value_append(e->arena, list, item);
+        v = list;
+    }
     v = remove_directives(v, &keep);
     editor_set(e, name, keep ? v : NULL);
 }
@@ -777,8 +790,8 @@ static Value *merge_map(Merge *m, Value *original, Value *patch, const Schema *s
     return m->result ? NULL : original;
 }
 
-int strategic_merge_apply(Arena *arena, const Schema *schema, const Value *original, const Value *patch, Value **ret,
-                          ApiError *err) {
+int strategic_merge_consume(Arena *arena, const Schema *schema, const Value *original, Value *patch, Value **ret,
+                            ApiError *err) {
     if (!schema || !schema->go_type)
         return api_error_bad_request(err, "strategic merge patch format is not supported");
     if (!value_is(patch, VALUE_OBJECT))
@@ -786,9 +799,14 @@ int strategic_merge_apply(Arena *arena, const Schema *schema, const Value *origi
                                      value_json_kind(patch));
     Merge m = {.arena = arena, .err = err};
     Value *copy = original ? value_copy(arena, original) : value_object(arena);
-    Value *merged = merge_map(&m, copy, value_copy(arena, patch), schema);
+    Value *merged = merge_map(&m, copy, patch, schema);
     if (m.result < 0)
         return m.result;
     *ret = merged;
     return 0;
+}
+
+int strategic_merge_apply(Arena *arena, const Schema *schema, const Value *original, const Value *patch, Value **ret,
+                          ApiError *err) {
+    return strategic_merge_consume(arena, schema, original, patch ? value_copy(arena, patch) : NULL, ret, err);
 }

@@ -41,8 +41,18 @@ static int convert_int(Walk *walk, const Schema *schema, Value *v) {
 }
 
 static int convert_bytes(Walk *walk, Value *v) {
+    static const Schema byte = {.type = SCHEMA_INT64, .go_type = "uint8"};
+    Value *item;
     size_t n, at;
     bool canonical;
+    VALUE_FOREACH (item, v) {
+        if (item->type != VALUE_INT && item->type != VALUE_DOUBLE && item->type != VALUE_NULL)
+            return refuse(walk, "unrecognized type: uint8");
+        int r = item->type == VALUE_NULL ? 0 : convert_int(walk, &byte, item);
+        if (r < 0)
+            return r;
+        item->integer = item->type == VALUE_INT ? (uint8_t)item->integer : 0; /* as Go's conversion */
+    }
     if (v->type != VALUE_STRING)
         return v->type == VALUE_ARRAY ? 0 : refuse(walk, "cannot restore slice from %s", kind_of(v));
     if (base64_go_decode(v->string, v->len, NULL, &n, &canonical, &at) < 0)

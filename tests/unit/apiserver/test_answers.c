@@ -273,6 +273,52 @@ static void test_continue(void **state) {
     check_all(state, cases, ELEMENTSOF(cases));
 }
 
+#define INVALID " \"\" is invalid: patch: Invalid value: "
+
+/* Values of a wrong type, and directives where none belong. */
+static void test_strategic_patches(void **state) {
+    static const char json[] = "application/json", strategic[] = "application/strategic-merge-patch+json";
+    static const char map[] = "{\"metadata\":{\"name\":\"patched\"},\"data\":{\"a\":\"b\"}}";
+    static const char deployment[] =
+        "{\"metadata\":{\"name\":\"d\"},\"spec\":{\"selector\":{\"matchLabels\":{\"a\":\"b\"}},\"template\":{"
+        "\"metadata\":"
+        "{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}";
+    static const struct {
+        const char *target, *patch;
+        int code;
+        const char *message;
+    } rows[] = {
+#define MAP MAPS "/patched"
+#define DEPLOYMENTS "/apis/apps/v1/namespaces/default/deployments"
+        {MAP, "{\"kind\":\"Pod\",\"apiVersion\":\"v9\"}", 200, NULL}, /* it is taken for what it is */
+        {MAP, "{\"kind\":1}", 422, INVALID "\"map[kind:1]\": cannot convert int64 to string"},
+        {MAP, "{\"kind\":[]}", 422, INVALID "\"map[kind:[]]\": unrecognized type: string"},
+        {MAP, "{\"data\":\"s\"}", 422, INVALID "\"map[data:s]\": cannot restore map from string"},
+        {MAP, "{\"immutable\":{\"$patch\":null}}", 422, INVALID "\"map[immutable:map[]]\": unrecognized type: bool"},
+        {MAP, "{\"binaryData\":{\"a\":[\"s\"]}}", 422,
+         INVALID "\"map[binaryData:map[a:[s]]]\": unrecognized type: uint8"},
+        {MAP, "{\"$patch\":\"bad\"}", 500, "unknown patch type: bad in map: map[$patch:bad]"},
+        {MAP "?fieldValidation=Strict", "{\"metadata\":{\"foo\":1,\"foo\":2}}", 422,
+         INVALID "\"map[metadata:map[foo:2]]\": strict decoding error: duplicate field \"metadata.foo\", unknown field "
+                 "\"metadata.foo\""},
+        {DEPLOYMENTS "/d",
+         "{\"spec\":{\"template\":{\"spec\":{\"$setElementOrder/containers\":[{\"name\":\"c\"},\"s\"]}}}}", 500,
+         "expected a map[string]interface {}, but received a string"},
+        {DEPLOYMENTS "/d",
+         "{\"spec\":{\"template\":{\"spec\":{\"$setElementOrder/containers\":[\"s\",{\"name\":\"c\"}]}}}}", 500,
+         "value for key 0 is not a map"},
+        {DEPLOYMENTS "/d/scale", "{\"spec\":{\"replicas\":\"s\"}}", 422,
+         INVALID "\"map[spec:map[replicas:s]]\": unrecognized type: int32"},
+        {DEPLOYMENTS "/d/scale", "{\"spec\":{\"replicas\":1.5}}", 422,
+         INVALID "\"map[spec:map[replicas:1.5]]\": cannot convert float64 to int32"},
+    };
+    check(*state, &(Case){"POST", MAPS, NULL, json, map, 201, NULL, NULL});
+    check(*state, &(Case){"POST", DEPLOYMENTS, NULL, json, deployment, 201, NULL, NULL});
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+        check(*state,
+              &(Case){"PATCH", rows[i].target, NULL, strategic, rows[i].patch, rows[i].code, NULL, rows[i].message});
+}
+
 static int set_up(void **state) {
     static const char *const disabled[] = {"ServiceAccount", NULL};
     static World world;
@@ -310,6 +356,7 @@ int main(void) {
         cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_a_write_that_outlasts_its_deadline),
         cmocka_unit_test(test_continue),
+        cmocka_unit_test(test_strategic_patches),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
