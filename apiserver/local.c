@@ -50,7 +50,8 @@ struct LocalTransport {
     pthread_cond_t wake, idle;
     pthread_t thread;
     ClientWatch *watches;
-    uint64_t changed;
+    uint64_t wanted;  /* rows that some watch here looks at */
+    uint64_t changed; /* those of them that changed since the thread looked */
     bool stopping, started;
     ClientTransport *remote; /* over HTTPS to this server; NULL until something is aggregated */
 };
@@ -229,10 +230,13 @@ static void watch_free(ClientWatch *watch) {
 }
 
 static void unlink_watch(LocalTransport *transport, ClientWatch *watch) {
-    for (ClientWatch **at = &transport->watches; *at; at = &(*at)->next)
-        if (*at == watch) {
+    transport->wanted = 0;
+    for (ClientWatch **at = &transport->watches; *at;)
+        if (*at == watch)
             *at = watch->next;
-            break;
+        else {
+            transport->wanted |= (*at)->row_bit;
+            at = &(*at)->next;
         }
 }
 
@@ -289,9 +293,11 @@ static void on_commit(uint64_t changed, uint64_t revision, void *userdata) {
     LocalTransport *transport = userdata;
     (void)revision;
     pthread_mutex_lock(&transport->lock);
-    transport->changed |= changed;
-    pthread_cond_signal(&transport->wake);
+    uint64_t news = changed & transport->wanted & ~transport->changed; /* it looks before it sleeps */
+    transport->changed |= news;
     pthread_mutex_unlock(&transport->lock);
+    if (news)
+        pthread_cond_signal(&transport->wake);
 }
 
 static int open_watch(LocalTransport *transport, ClientWatch *watch, const ApiRequest *request, ApiError *err) {
@@ -372,6 +378,7 @@ static int local_watch(ClientTransport *base, const ApiRequest *request,
     pthread_mutex_lock(&transport->lock);
     watch->next = transport->watches;
     transport->watches = watch;
+    transport->wanted |= watch->row_bit;
     transport->changed |= watch->row_bit;
     pthread_cond_signal(&transport->wake);
     pthread_mutex_unlock(&transport->lock);
