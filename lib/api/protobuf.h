@@ -29,7 +29,11 @@ void wire_end(Buf *out, size_t start);
 /* One field of a message, from a tree; v NULL: the zero value. Negative errno. */
 int protobuf_write_field(Buf *out, uint64_t number, const Schema *schema, const Value *v);
 /* Does Go leave the field out for this value? */
-bool protobuf_is_left_out(const SchemaField *field, const Value *v);
+static inline bool protobuf_is_left_out(const SchemaField *field, const Value *v) {
+    bool nil = !v || v->type == VALUE_NULL;
+    return nil && (field->flags & FIELD_POINTER || field->schema->type == SCHEMA_LIST ||
+                   field->schema->type == SCHEMA_MAP || (field->schema->type == SCHEMA_BYTES));
+}
 /* The content of the message `schema`, appended, from the JSON of an object at rest: NUL-terminated text that
  * value_write_json wrote of a normalised tree. -EOPNOTSUPP: only by way of a tree, nothing was written; -EFBIG. Strings
  * wait in the scratch arena, which is the caller's to reset. */

@@ -225,12 +225,6 @@ static void write_field(Writer *w, uint64_t number, const Schema *schema, const 
     }
 }
 
-bool protobuf_is_left_out(const SchemaField *field, const Value *v) {
-    bool nil = !v || v->type == VALUE_NULL;
-    return nil && (field->flags & FIELD_POINTER || field->schema->type == SCHEMA_LIST ||
-                   field->schema->type == SCHEMA_MAP || (field->schema->type == SCHEMA_BYTES));
-}
-
 int protobuf_write_field(Buf *out, uint64_t number, const Schema *schema, const Value *v) {
     Writer w = {.out = out, .depth = 1};
     write_field(&w, number, schema, v);

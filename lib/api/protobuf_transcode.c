@@ -12,6 +12,10 @@
 #include "api/scalar.h"
 #include "base/str.h"
 
+#if defined __SSE2__
+#include <emmintrin.h>
+#endif
+
 #define VARINT_MAX 10
 
 typedef struct Transcoder {
@@ -89,9 +93,18 @@ static inline bool take(Transcoder *t, char c) {
     return true;
 }
 
-/* The first quote or backslash, eight bytes at a time; the end when there is none. */
+/* The first quote or backslash, many bytes at a time; the end when there is none. */
 static inline const char *find_quote(const char *p, const char *end) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#if defined __SSE2__
+    const __m128i quotes = _mm_set1_epi8('"'), backslashes = _mm_set1_epi8('\\');
+    for (; end - p >= 16; p += 16) {
+        __m128i some = _mm_loadu_si128((const __m128i *)p);
+        __m128i found = _mm_or_si128(_mm_cmpeq_epi8(some, quotes), _mm_cmpeq_epi8(some, backslashes));
+        unsigned where = (unsigned)_mm_movemask_epi8(found);
+        if (where)
+            return p + __builtin_ctz(where);
+    }
+#elif __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
     for (; end - p >= 8; p += 8) {
         uint64_t word, quote, backslash, found;
@@ -330,23 +343,31 @@ static bool write_map(Transcoder *t, uint64_t number, const Schema *schema) {
 
 /* ---- messages ---- */
 
-/* Most names differ in their first byte, and are short. */
-static inline bool is_name(const char *name, const char *s, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (name[i] != s[i])
-            return false;
-    return name[n] == 0;
+/* Whether `name` and a quote stand at `text`, and where they end. Most names differ in their first byte. */
+static inline bool is_name(const char *name, const char *text, const char **ret_end) {
+    while (*name && *name == *text)
+        name++, text++;
+    if (*name || *text != '"')
+        return false;
+    *ret_end = text + 1;
+    return true;
 }
 
-/* The search goes on where the last one ended; n_fields: no such field. */
-static size_t find_field(const Schema *schema, size_t *at, const char *s, size_t n) {
+/* Takes the name of a member and its colon. The search goes on where the last one ended; n_fields: no such field. */
+static bool take_field(Transcoder *t, const Schema *schema, size_t *at, size_t *ret) {
+    size_t i = schema->n_fields;
+    if (*t->p != '"')
+        return false;
     for (size_t k = 0; k < schema->n_fields; k++) {
-        size_t i = *at;
-        *at = i + 1 < schema->n_fields ? i + 1 : 0;
-        if (is_name(schema->fields[i].name, s, n))
-            return i;
+        size_t tried = *at;
+        *at = tried + 1 < schema->n_fields ? tried + 1 : 0;
+        if (is_name(schema->fields[tried].name, t->p + 1, &t->p)) {
+            i = tried;
+            break;
+        }
     }
-    return schema->n_fields;
+    *ret = i;
+    return (i < schema->n_fields || skip_string(t)) && take(t, ':');
 }
 
 /* The field as its message numbers it: the struct's own, or of the embedded struct it is in. NULL: in none. */
@@ -366,12 +387,9 @@ static const SchemaField *numbered(const Schema *schema, size_t index) {
 
 static bool write_member(Message *m, size_t *at) {
     Transcoder *t = m->t;
-    const char *name;
-    size_t n;
-    bool escaped;
-    if (!take_string(t, &name, &n, &escaped) || !take(t, ':'))
+    size_t i;
+    if (!take_field(t, m->schema, at, &i))
         return false;
-    size_t i = find_field(m->schema, at, name, n);
     const SchemaField *field = i < m->schema->n_fields ? numbered(m->schema, i) : NULL;
     if (!field)
         return skip_value(t); /* kind and apiVersion */

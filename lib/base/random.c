@@ -1,7 +1,6 @@
 #include "base/random.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/random.h>
 
 void random_bytes(void *p, size_t n) {
@@ -31,8 +30,15 @@ char *random_uuid(char out[UUID_LEN + 1]) {
     random_bytes(b, sizeof b);
     b[6] = (uint8_t)((b[6] & 0x0F) | 0x40);
     b[8] = (uint8_t)((b[8] & 0x3F) | 0x80);
-    snprintf(out, UUID_LEN + 1, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-             b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    static const char DIGITS[] = "0123456789abcdef";
+    char *to = out;
+    for (size_t i = 0; i < sizeof b; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *to++ = '-';
+        *to++ = DIGITS[b[i] >> 4];
+        *to++ = DIGITS[b[i] & 0x0F];
+    }
+    *to = 0;
     return out;
 }
 
