@@ -1,8 +1,8 @@
 #include "apiserver/paths.h"
 #include "apiserver/handlers/discovery.h"
 #include "apiserver/handlers/openapi.h"
-#include "apiserver/version.h"
 #include "base/str.h"
+#include "base/version.h"
 
 #include <stdio.h>
 #include <sys/utsname.h>
@@ -51,7 +51,7 @@ static void serve_version(_unused_ ServerPaths *paths, HttpRequest *http, Arena 
     value_set_str(arena, v, "emulationMinor", KUBERNETES_MINOR);
     value_set_str(arena, v, "minCompatibilityMajor", KUBERNETES_MAJOR);
     value_set_str(arena, v, "minCompatibilityMinor", KUBERNETES_OLDEST_MINOR);
-    value_set_str(arena, v, "gitVersion", KUBERNETES_VERSION);
+    value_set_str(arena, v, "gitVersion", KUBERNETES_VERSION "+lighter");
     value_set_str(arena, v, "gitCommit", "lighter-" LIGHTER_VERSION);
     value_set_str(arena, v, "gitTreeState", "clean");
     value_set_str(arena, v, "buildDate", "1970-01-01T00:00:00Z");

@@ -508,7 +508,7 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
         return r;
     open_core(server);
     server->health = health_new(server->store, server->pki.server_cert);
-    server->pages = zpages_new(config->flags, config->n_flags);
+    server->pages = zpages_new("apiserver", config->flags, config->n_flags);
     server->definitions = custom_definitions_start(api_core_registry(server->core), server->custom, server->health);
     r = open_door(server, config);
     if (r < 0)

@@ -20,6 +20,8 @@ typedef struct Daemon {
     const char *kubeconfig, *root_ca_file;
     bool elects;
     DaemonServing serving;
+    const Flag *flags; /* what all of this was read from */
+    size_t n_flags;
     Loop *loop;
     ControllersConfig config;
     ControllersServer *server;
@@ -105,7 +107,9 @@ static int serve(Daemon *daemon) {
     const ControllersServerConfig server = {.serving = &daemon->serving,
                                             .controllers = &daemon->config,
                                             .kubeconfig = daemon->kubeconfig,
-                                            .elects = daemon->elects};
+                                            .elects = daemon->elects,
+                                            .flags = daemon->flags,
+                                            .n_flags = daemon->n_flags};
     return controllers_server_start(&server, &daemon->server) < 0 ? 1 : run(daemon);
 }
 
@@ -159,5 +163,7 @@ int main(int argc, char **argv) {
     }
     daemon.config.node_cidr_mask = (int)mask;
     mallopt(M_ARENA_MAX, 2); /* many short-lived threads; an arena each would cost memory for nothing */
+    daemon.flags = flags;
+    daemon.n_flags = ELEMENTSOF(flags);
     return serve(&daemon);
 }

@@ -126,6 +126,8 @@ int controllers_server_start(const ControllersServerConfig *config, ControllersS
                                                       .checks = server->checks,
                                                       .pages = pages,
                                                       .n_pages = ELEMENTSOF(pages),
+                                                      .flags = config->flags,
+                                                      .n_flags = config->n_flags,
                                                       .userdata = server},
                                 &server->daemon);
     if (r == 0)

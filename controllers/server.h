@@ -18,6 +18,8 @@ typedef struct ControllersServerConfig { /* borrowed until controllers_server_st
     const ControllersConfig *controllers;
     const char *kubeconfig; /* where its client comes from; NULL: in process */
     bool elects;            /* a leader: controllers_server_elect will be called */
+    const Flag *flags;      /* for /flagz */
+    size_t n_flags;
 } ControllersServerConfig;
 int controllers_server_start(const ControllersServerConfig *config,
                              ControllersServer **ret); /* as daemon_server_start */

@@ -16,6 +16,8 @@ typedef struct Daemon {
     const char *kubeconfig, *name;
     bool elects;
     DaemonServing serving;
+    const Flag *flags; /* what all of this was read from */
+    size_t n_flags;
     Loop *loop;
     SchedulerConfig config;
     SchedulerServer *server;
@@ -88,7 +90,9 @@ static int serve(Daemon *daemon) {
                                           .client = client,
                                           .kubeconfig = daemon->kubeconfig,
                                           .name = daemon->name,
-                                          .elects = daemon->elects};
+                                          .elects = daemon->elects,
+                                          .flags = daemon->flags,
+                                          .n_flags = daemon->n_flags};
     return scheduler_server_start(&server, &daemon->server) < 0 ? 1 : run(daemon);
 }
 
@@ -117,5 +121,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "lighter-scheduler: --kubeconfig is missing; see 'lighter-scheduler --help'\n");
         return 2;
     }
+    daemon.flags = flags;
+    daemon.n_flags = ELEMENTSOF(flags);
     return serve(&daemon);
 }

@@ -98,6 +98,8 @@ int scheduler_server_start(const SchedulerServerConfig *config, SchedulerServer 
                                                       .checks = server->checks,
                                                       .pages = pages,
                                                       .n_pages = ELEMENTSOF(pages),
+                                                      .flags = config->flags,
+                                                      .n_flags = config->n_flags,
                                                       .userdata = server},
                                 &server->daemon);
     if (r == 0)

@@ -18,6 +18,8 @@ typedef struct SchedulerServerConfig { /* borrowed until scheduler_server_stop *
     const char *kubeconfig;                 /* where that comes from; NULL: in process */
     const char *name;                       /* NULL: SCHEDULER_NAME */
     bool elects;                            /* a leader: scheduler_server_elect will be called */
+    const Flag *flags;                      /* for /flagz */
+    size_t n_flags;
 } SchedulerServerConfig;
 int scheduler_server_start(const SchedulerServerConfig *config, SchedulerServer **ret); /* as daemon_server_start */
 /* What there is by now, borrowed until scheduler_server_stop. Any thread. */

@@ -194,7 +194,8 @@ static Leader *compete(Up *up, Client *client, const char *name, void (*started)
 
 /* The ports that kube-scheduler and kube-controller-manager have on the machine of a control plane, on loopback.
  * Another cluster of this machine may have them already. */
-static int start_control_servers(Up *up, bool shared) {
+static int start_control_servers(Up *up, const UpOptions *options) {
+    bool shared = options->etcd.servers != NULL;
     up->serving = (DaemonServing)DAEMON_SERVING_DEFAULTS;
     up->serving.bind = "127.0.0.1";
     up->serving.client_ca_file = up->ca_file;
@@ -202,17 +203,21 @@ static int start_control_servers(Up *up, bool shared) {
                                                  .authentication = up->controller_client,
                                                  .authorization = up->controller_client,
                                                  .controllers = &up->controllers_config,
-                                                 .elects = shared};
+                                                 .elects = shared,
+                                                 .flags = options->flags,
+                                                 .n_flags = options->n_flags};
     const SchedulerServerConfig scheduler = {.serving = &up->serving,
                                              .authentication = up->scheduler_client,
                                              .authorization = up->scheduler_client,
                                              .client = up->scheduler_client,
-                                             .elects = shared};
+                                             .elects = shared,
+                                             .flags = options->flags,
+                                             .n_flags = options->n_flags};
     int r = controllers_server_start(&controllers, &up->controllers_server);
     return r < 0 ? r : scheduler_server_start(&scheduler, &up->scheduler_server);
 }
 
-static int start_control(Up *up, bool shared) {
+static int start_control(Up *up, const UpOptions *options) {
     up->token_key = cluster_path(&up->cluster, "pki/sa.key");
     up->ca_file = cluster_path(&up->cluster, "pki/ca.crt");
     up->ca_key = cluster_path(&up->cluster, "pki/ca.key");
@@ -230,10 +235,10 @@ static int start_control(Up *up, bool shared) {
         .signing_key_file = up->ca_key,
         .cluster_cidr = up->cluster.cidr,
     };
-    int r = start_control_servers(up, shared);
+    int r = start_control_servers(up, options);
     if (r < 0)
         return fail("serve health checks", NULL, r);
-    if (shared) {
+    if (options->etcd.servers) { /* others share the store */
         up->controllers_leader = compete(up, up->controller_client, "kube-controller-manager", lead_controllers);
         up->scheduler_leader = compete(up, up->scheduler_client, "kube-scheduler", lead_scheduler);
         if (!up->controllers_leader || !up->scheduler_leader)
@@ -268,8 +273,7 @@ static int start(Up *up, const UpOptions *options) {
         return fail("make the network", error, r);
     closep(&machine);
     machine = -1;
-    if ((r = start_server(up, options)) < 0 || (r = install_addons(up)) < 0 ||
-        (r = start_control(up, options->etcd.servers != NULL)) < 0)
+    if ((r = start_server(up, options)) < 0 || (r = install_addons(up)) < 0 || (r = start_control(up, options)) < 0)
         return r;
     r = agents_start(&up->cluster, up->nodes, up->server, up->loop, &up->agents, &error);
     return r < 0 ? fail("start the node agents", error, r) : 0;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "client/informer.h"
+#include "daemon/zpages.h"
 #include "http/pki.h"
 #include "loop/pool.h"
 
@@ -23,6 +24,7 @@ struct DaemonServer {
     Client *own[2];               /* of kubeconfigs that nobody else has */
     Client *authentication, *authorization;
     Delegate *delegate;
+    Zpages *zpages;
     Pool *pool;
     HttpServer *http;
     InformerSet *trust; /* NULL: the clients' CA is a file, or nobody's */
@@ -105,6 +107,21 @@ static bool may(const Job *job) {
     return allowed;
 }
 
+static int compare_paths(const void *a, const void *b) {
+    return strcmp(value_str(*(Value *const *)a), value_str(*(Value *const *)b));
+}
+
+static Value *list_paths(const Job *job) {
+    const DaemonServerConfig *config = &job->server->config;
+    Value *list = value_array(job->arena);
+    for (size_t i = 0; i < config->n_pages; i++)
+        value_append(job->arena, list, value_string(job->arena, config->pages[i].path));
+    value_append(job->arena, list, value_string(job->arena, "/flagz")); /* not /statusz itself, as the reference */
+    checks_list_paths(config->checks, job->arena, list);
+    qsort(list->items, list->len, sizeof *list->items, compare_paths);
+    return list;
+}
+
 static void answer(const Job *job) {
     const DaemonServerConfig *config = &job->server->config;
     const char *path = http_path(job->http);
@@ -125,7 +142,12 @@ static void answer(const Job *job) {
         checks_write_slis(config->checks, &out);
         return reply(job->http, 200, DAEMON_METRICS_TYPE, true, &out);
     }
-    reply_text(job->http, 404, "404 page not found\n");
+    const Zpage *zpage = zpages_find(path);
+    if (!zpage)
+        return reply_text(job->http, 404, "404 page not found\n");
+    Buf out = BUF_INIT(ZPAGE_MAX);
+    zpage_write(job->server->zpages, zpage, list_paths(job), &out);
+    reply(job->http, 200, "text/plain; charset=utf-8", true, &out);
 }
 
 static void job_run(void *userdata) {
@@ -262,6 +284,7 @@ int daemon_server_start(const DaemonServerConfig *config, DaemonServer **ret) {
         r = make_identity(server);
     if (r < 0)
         return r;
+    server->zpages = zpages_new(config->component, config->flags, config->n_flags);
     server->pool = pool_new("daemon", DAEMON_THREADS, DAEMON_QUEUE);
     r = listen_on(server, (uint16_t)port);
     if (r == -EADDRINUSE && config->serving->port < 0) {
@@ -291,6 +314,7 @@ void daemon_server_stop(DaemonServer *server) {
         http_server_stop(server->http, DAEMON_STOP_NS);
     pool_free(server->pool);
     delegate_free(server->delegate);
+    zpages_free(server->zpages);
     for (size_t i = 0; i < ELEMENTSOF(server->own); i++)
         client_free(server->own[i]);
     free(server->cert_pem);

@@ -1,6 +1,7 @@
 /* The HTTPS port that a daemon of the control plane has for itself (the scheduler's 10259, the controllers' 10257):
  * health checks, metrics and other pages, for whom the API server lets see them, as k8s.io/apiserver's SecureServing
- * with delegated authentication and authorization has it. Any method does; what is asked for is a row of `pages`. */
+ * with delegated authentication and authorization has it. Any method does; what is asked for is a row of `pages`, a
+ * health check, /metrics/slis, /flagz or /statusz (as text). */
 #pragma once
 
 #include "base/flags.h"
@@ -62,6 +63,8 @@ typedef struct DaemonServerConfig { /* all of it is borrowed until daemon_server
     Checks *checks;
     const DaemonPage *pages;
     size_t n_pages;
+    const Flag *flags; /* for /flagz, read at start */
+    size_t n_flags;
     void *userdata;
 } DaemonServerConfig;
 /* 0 with *ret NULL: nothing is served, as was asked for, or because the default port is taken (a warning; another

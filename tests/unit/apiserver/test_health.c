@@ -59,7 +59,7 @@ static int set_up(void **state) {
     assert_int_equal(sqlite_driver_open(world->database, &driver), 0);
     assert_int_equal(store_open(driver, NULL, &world->store), 0);
     world->health = health_new(world->store, world->cert);
-    world->pages = zpages_new(flags, ELEMENTSOF(flags));
+    world->pages = zpages_new("apiserver", flags, ELEMENTSOF(flags));
     HttpServerConfig config = {.threads = 1, .handler = on_request, .userdata = world};
     assert_int_equal(http_server_start(&config, &world->http), 0);
     return 0;

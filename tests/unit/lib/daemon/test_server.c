@@ -144,6 +144,20 @@ static void expect(Fixture *f, Ask ask, int status, const char *part) {
         fail_msg("%s: %d, %s", ask.path, got, str_or(out.data, ""));
 }
 
+/* For people: how it was started, and what else there is to see. */
+static void test_zpages(void **state) {
+    Fixture *f = *state;
+    const char *color = "green";
+    const Flag flags[] = {{"color", FLAG_STRING, &color, "NAME", ""}};
+    f->config.flags = flags;
+    f->config.n_flags = ELEMENTSOF(flags);
+    start(f);
+    expect(f, (Ask){.path = "/flagz"}, 403, "cannot get path");
+    expect(f, (Ask){.path = "/flagz", .token = "root"}, 200, "\ntest flagz\nWarning: ");
+    expect(f, (Ask){.path = "/flagz", .token = "root"}, 200, "\ncolor");
+    expect(f, (Ask){.path = "/statusz", .token = "root"}, 200, " /flagz /healthz /livez /metrics /readyz\n");
+}
+
 #define FORBIDDEN(user, verb, path)                                                                                    \
     "\"message\":\"forbidden: User \\\"" user "\\\" cannot " verb " path \\\"" path "\\\""
 
@@ -268,13 +282,8 @@ static void test_paths(_unused_ void **state) {
 int main(void) {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_who_shows_nothing),
-        TEST(test_tokens),
-        TEST(test_certificates),
-        TEST(test_an_api_server_that_is_ill),
-        TEST(test_nobody_to_ask),
-        TEST(test_trust_is_followed),
-        TEST(test_ports),
+        TEST(test_who_shows_nothing),         TEST(test_tokens),        TEST(test_certificates),      TEST(test_zpages),
+        TEST(test_an_api_server_that_is_ill), TEST(test_nobody_to_ask), TEST(test_trust_is_followed), TEST(test_ports),
         cmocka_unit_test(test_paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
