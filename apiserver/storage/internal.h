@@ -100,7 +100,6 @@ static inline bool store_shares(const Store *store) {
 
 /* The table of a resource, made at first use. Never NULL. Takes claim_lock and lock. */
 Table *store_table(Store *store, const Resource *resource);
-void *store_writer(void *store); /* the thread */
 uint32_t store_now_seconds(void);
 Table *store_find_table(Store *store, const char *prefix); /* NULL: not built yet */
 /* Before the revision is visible nobody asked for it: wakes those who wait for it, and tells the listeners. */
@@ -118,12 +117,17 @@ void loaded_free(LoadedRow *rows, size_t n);
 /* A table from the rows of this array; *rows lose them. */
 Table *table_from_rows(const Store *store, const Resource *storage, LoadedRow *rows, size_t *n);
 
-/* writer.c: what both kinds of write share. */
+/* What speaks against a write where `current` (NULL: nothing) is stored: -EEXIST, -ENOENT, -ESTALE, -EBADMSG; 0. */
 int op_check(const Op *op, const Object *current);
 
-/* shared.c: a store over a shared driver. */
+/* The two ways of a write, each with a key. Block until it is durable and published, or refused; the new state, a
+ * reference, in *ret (may be NULL). */
+/* writer.c: a store over a local driver. */
+int writer_start(Store *store);
+void writer_stop(Store *store);
+int writer_perform(Store *store, Op *op, Object **ret);
+/* shared.c: a store over a shared driver, whose feed ends with the driver. */
 int shared_start(Store *store);
-void shared_stop(Store *store);
 int shared_perform(Store *store, Op *op, Object **ret);
 
 /* Continue tokens (token.c), in the reference's form. `start` is the position after which the list goes on. */

@@ -255,29 +255,6 @@ int shared_start(Store *store) {
 
 /* ---- writing ---- */
 
-int store_sync(Store *store, uint64_t deadline_ns) {
-    uint64_t revision;
-    if (!store_shares(store))
-        return 0;
-    int r = store->driver->current(store->driver, deadline_ns, &revision);
-    return r < 0 ? r : store_wait(store, revision, deadline_ns);
-}
-
-int store_check(Store *store, uint64_t deadline_ns) {
-    uint64_t revision;
-    if (store_shares(store))
-        return store->driver->current(store->driver, deadline_ns, &revision);
-    int r = atomic_load(&store->writing_result);
-    return r == 0 && store->driver->check ? store->driver->check(store->driver) : r;
-}
-
-int store_set_ttl(Store *store, const Resource *resource, uint32_t seconds) {
-    if (!store_shares(store))
-        return -EOPNOTSUPP;
-    store_table(store, resource)->ttl_seconds = seconds;
-    return 0;
-}
-
 /* The state the write meets, a reference, or NULL; what the checks say of it in *ret. */
 static Object *meet(Store *store, const Op *op, int *ret) {
     pthread_rwlock_rdlock(&store->lock);

@@ -1,9 +1,6 @@
-/* Opening, reading single objects, listeners. The tables are built from the loaded rows when a resource is first asked
- * for: starting costs one read of the database, and rows of custom resources wait until their definition is known. */
-#define LOG_COMPONENT "store"
+/* Tables, reading single objects, listeners, and waiting for what others wrote. */
 #include "apiserver/storage/internal.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -12,102 +9,6 @@
 
 uint32_t store_now_seconds(void) {
     return (uint32_t)(now_monotonic_ns() / NS_PER_SEC) & (UINT32_MAX >> 1);
-}
-
-static int check_row(const char *key, size_t len) {
-    if (len <= STORE_OBJECT_MAX * 2 && strlen(key) < STORE_KEY_MAX)
-        return 0;
-    log_error("%s: %zu bytes, more than was ever written", key, len);
-    return -EUCLEAN;
-}
-
-static int load_row(const char *key, const void *value, size_t len, uint64_t revision, uint64_t create_revision,
-                    void *userdata) {
-    Store *store = userdata;
-    int r = check_row(key, len);
-    if (r == 0)
-        loaded_add(&store->loaded, &store->n_loaded, &store->loaded_cap,
-                   &(StorePut){key, value, len, revision, create_revision});
-    return r;
-}
-
-static void store_free(Store *store) {
-    ring_done(&store->ring);
-    const char *prefix;
-    Table *table;
-    STRMAP_FOREACH (store->tables, prefix, table)
-        table_free(table);
-    strmap_free(store->tables);
-    loaded_free(store->loaded, store->n_loaded);
-    loaded_free(store->reloaded, store->n_reloaded);
-    strmap_free(store->builtin);
-    strmap_free(store->pending);
-    while (store->listeners)
-        store_unlisten(store, store->listeners);
-    pthread_mutex_destroy(&store->claim_lock);
-    pthread_rwlock_destroy(&store->lock);
-    pthread_mutex_destroy(&store->queue_lock);
-    pthread_cond_destroy(&store->queue_filled);
-    pthread_mutex_destroy(&store->listen_lock);
-    pthread_mutex_destroy(&store->wait_lock);
-    pthread_mutex_destroy(&store->pending_lock);
-    free(store);
-}
-
-int store_open(StoreDriver *driver, StoreCompleteFn complete, Store **ret) {
-    Store *store = NEW0(Store);
-    store->driver = driver;
-    store->complete = complete;
-    store->tables = strmap_new(NULL);
-    store->last = &store->first;
-    pthread_mutex_init(&store->claim_lock, NULL);
-    pthread_mutex_init(&store->queue_lock, NULL);
-    pthread_mutex_init(&store->listen_lock, NULL);
-    pthread_mutex_init(&store->wait_lock, NULL);
-    pthread_mutex_init(&store->pending_lock, NULL);
-    pthread_rwlockattr_t lock_attr;
-    pthread_rwlockattr_init(&lock_attr);
-    /* many watches read without a pause: they must not keep the writer out */
-    pthread_rwlockattr_setkind_np(&lock_attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(&store->lock, &lock_attr);
-    pthread_rwlockattr_destroy(&lock_attr);
-    pthread_condattr_t cond_attr;
-    pthread_condattr_init(&cond_attr);
-    pthread_condattr_setclock(&cond_attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&store->queue_filled, &cond_attr);
-    pthread_condattr_destroy(&cond_attr);
-
-    uint64_t revision = 0;
-    int r = driver->load(driver, load_row, store, &revision);
-    if (r == 0) {
-        /* the API has no revision 0, and 1 is what an empty etcd answers */
-        revision = MAX(revision, (uint64_t)1);
-        store->base_revision = revision;
-        atomic_init(&store->revision, revision);
-        ring_init(&store->ring, STORE_RING_EVENTS, STORE_RING_BYTES);
-        r = store_shares(store) ? shared_start(store) : -pthread_create(&store->writer, NULL, store_writer, store);
-    }
-    if (r < 0) {
-        driver->close(driver);
-        store_free(store);
-        return r;
-    }
-    *ret = store;
-    return 0;
-}
-
-void store_close(Store *store) {
-    if (!store)
-        return;
-    if (!store_shares(store)) {
-        pthread_mutex_lock(&store->queue_lock);
-        store->closing = true;
-        pthread_cond_signal(&store->queue_filled);
-        pthread_mutex_unlock(&store->queue_lock);
-        pthread_join(store->writer, NULL);
-    }
-    store->driver->close(store->driver); /* ends the feed */
-    store_free(store);
 }
 
 uint64_t store_revision(const Store *store) {
@@ -166,6 +67,16 @@ int store_get(Store *store, const Resource *resource, const char *ns, const char
         return damaged ? -EBADMSG : -ENOENT;
     *ret = object;
     return 0;
+}
+
+int op_check(const Op *op, const Object *current) {
+    if (!current && table_is_damaged(op->table, op->ns, op->name))
+        return -EBADMSG;
+    if (op->kind == OP_CREATE)
+        return current ? -EEXIST : 0;
+    if (!current)
+        return -ENOENT;
+    return op->expect && op->expect != object_revision(current) ? -ESTALE : 0;
 }
 
 size_t store_count(Store *store, const Resource *resource) {
@@ -255,6 +166,29 @@ int store_wait(Store *store, uint64_t revision, uint64_t deadline_ns) {
     pthread_mutex_unlock(&store->wait_lock); /* nobody posts it any more */
     sem_destroy(&waiter.reached);
     return store_revision(store) >= revision ? 0 : -ETIMEDOUT;
+}
+
+int store_sync(Store *store, uint64_t deadline_ns) {
+    uint64_t revision;
+    if (!store_shares(store))
+        return 0;
+    int r = store->driver->current(store->driver, deadline_ns, &revision);
+    return r < 0 ? r : store_wait(store, revision, deadline_ns);
+}
+
+int store_check(Store *store, uint64_t deadline_ns) {
+    uint64_t revision;
+    if (store_shares(store))
+        return store->driver->current(store->driver, deadline_ns, &revision);
+    int r = atomic_load(&store->writing_result);
+    return r == 0 && store->driver->check ? store->driver->check(store->driver) : r;
+}
+
+int store_set_ttl(Store *store, const Resource *resource, uint32_t seconds) {
+    if (!store_shares(store))
+        return -EOPNOTSUPP;
+    store_table(store, resource)->ttl_seconds = seconds;
+    return 0;
 }
 
 bool store_is_shared(const Store *store) {
