@@ -4,6 +4,7 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #define FRESH_WAIT_NS (3 * NS_PER_SEC) /* for a revision of the future, as the reference's cache waits */
 #define SYNC_WAIT_NS (30 * NS_PER_SEC) /* for the newest state; the reference's requests have a minute */
@@ -11,11 +12,14 @@
 struct ApiCore {
     ApiCoreConfig config;
     Registry *registry;
+    atomic_uint component_ports[API_COMPONENTS];
 };
 
 ApiCore *api_core_new(const ApiCoreConfig *config) {
     ApiCore *core = NEW0(ApiCore);
     core->config = *config;
+    core->component_ports[API_CONTROLLERS] = 10257;
+    core->component_ports[API_SCHEDULER] = 10259;
     RegistryConfig registry = {
         .store = config->store, .settings = config->settings, .admission = config->admission, .custom = config->custom};
     core->registry = registry_new(&registry);
@@ -31,6 +35,14 @@ void api_core_free(ApiCore *core) {
 
 Registry *api_core_registry(ApiCore *core) {
     return core->registry;
+}
+
+void api_core_set_component_port(ApiCore *core, ApiComponent component, uint16_t port) {
+    core->component_ports[component] = port;
+}
+
+uint16_t api_core_component_port(const ApiCore *core, ApiComponent component) {
+    return (uint16_t)core->component_ports[component];
 }
 
 const ApiCoreConfig *api_core_config(const ApiCore *core) {
@@ -82,6 +94,30 @@ static const struct {
     {"token", API_CREATE, token_create},
 };
 
+/* Kinds of the core group that are not kept. */
+static const struct {
+    const char *plural;
+    ApiVerb verb;
+    api_verb_fn fn;
+} computed[] = {
+    {"bindings", API_CREATE, binding_create},
+    {"componentstatuses", API_GET, component_status_get},
+    {"componentstatuses", API_LIST, component_status_list},
+};
+
+static api_verb_fn find_computed(const ApiRequest *request) {
+    const Resource *resource = request->resource;
+    for (size_t i = 0; i < ELEMENTSOF(computed); i++)
+        if (!*resource->group && !request->subresource && streq(computed[i].plural, resource->plural) &&
+            computed[i].verb == request->verb)
+            return computed[i].fn;
+    return NULL;
+}
+
+bool api_read_blocks(const ApiRequest *request) {
+    return find_computed(request) != NULL;
+}
+
 static const api_verb_fn verbs[] = {
     [API_GET] = verb_get,
     [API_LIST] = verb_list,
@@ -96,9 +132,8 @@ static api_verb_fn find_verb(const ApiRequest *request) {
     for (size_t i = 0; request->subresource && i < ELEMENTSOF(subresources); i++)
         if (streq(subresources[i].subresource, request->subresource) && subresources[i].verb == request->verb)
             return subresources[i].fn;
-    if (request->verb == API_CREATE && streq(request->resource->plural, "bindings"))
-        return binding_create;
-    return request->verb < ELEMENTSOF(verbs) ? verbs[request->verb] : NULL;
+    api_verb_fn fn = find_computed(request);
+    return fn ? fn : request->verb < ELEMENTSOF(verbs) ? verbs[request->verb] : NULL;
 }
 
 /* What a read asks of the store's revision: 0 for any (resourceVersion "0"), UINT64_MAX for the newest. */

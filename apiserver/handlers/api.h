@@ -26,6 +26,12 @@ ApiCore *api_core_new(const ApiCoreConfig *config);
 void api_core_free(ApiCore *core);
 DEFINE_CLEANUP(ApiCore, api_core_free)
 Registry *api_core_registry(ApiCore *core);
+/* Where on this machine the components that ComponentStatus tells of have their health checks, when it is not their
+ * usual port. Any thread. */
+typedef enum ApiComponent { API_CONTROLLERS, API_SCHEDULER } ApiComponent;
+#define API_COMPONENTS 2
+void api_core_set_component_port(ApiCore *core, ApiComponent component, uint16_t port);
+uint16_t api_core_component_port(const ApiCore *core, ApiComponent component);
 const ApiCoreConfig *api_core_config(const ApiCore *core);
 
 typedef struct ApiResponse {
@@ -52,6 +58,8 @@ typedef struct ApiInput {
 int api_catch_up(ApiCore *core, const ApiRequest *request, ApiError *err);
 /* May api_catch_up block? */
 bool api_must_catch_up(ApiCore *core, const ApiRequest *request);
+/* Is this read more than a look at the store? Then api_execute blocks. */
+bool api_read_blocks(const ApiRequest *request);
 /* Does everything but watches and connections. *err must be given. */
 int api_execute(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
 

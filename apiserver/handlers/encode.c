@@ -90,8 +90,9 @@ static Value *view_of(Arena *arena, const Media *media, const Resource *resource
     }
     Value *table = print_table_new(arena, resource, true);
     print_table_add(arena, table, resource, object, media->include_object, now_realtime_ns());
-    value_set(arena, value_get(table, "metadata"), "resourceVersion",
-              value_printf(arena, "%llu", (unsigned long long)object_revision(object)));
+    if (object_revision(object))
+        value_set(arena, value_get(table, "metadata"), "resourceVersion",
+                  value_printf(arena, "%llu", (unsigned long long)object_revision(object)));
     return table;
 }
 
@@ -133,8 +134,10 @@ bool encode_list_is_stored(const Media *media, const Resource *resource) {
 
 void encode_list_head(Buf *out, const Resource *resource, const ObjectList *list) {
     const char *slash = *resource->group ? "/" : "";
-    buf_printf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s%s%s\",\"metadata\":{\"resourceVersion\":\"%llu\"",
-               resource->list_kind, resource->group, slash, resource->version, (unsigned long long)list->revision);
+    buf_printf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s%s%s\",\"metadata\":{", resource->list_kind, resource->group,
+               slash, resource->version);
+    if (list->revision) /* what is computed has none */
+        buf_printf(out, "\"resourceVersion\":\"%llu\"", (unsigned long long)list->revision);
     if (list->continue_token) {
         buf_puts(out, ",\"continue\":\"");
         buf_puts(out, list->continue_token);
@@ -180,7 +183,8 @@ static int encode_list_by_bytes(const Resource *resource, const ObjectList *list
 
 static Value *list_meta(Arena *arena, const ObjectList *list) {
     Value *meta = value_object(arena);
-    value_set(arena, meta, "resourceVersion", value_printf(arena, "%llu", (unsigned long long)list->revision));
+    if (list->revision)
+        value_set(arena, meta, "resourceVersion", value_printf(arena, "%llu", (unsigned long long)list->revision));
     if (list->continue_token) {
         value_set_str(arena, meta, "continue", list->continue_token);
         if (list->remaining > 0)

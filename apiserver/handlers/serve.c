@@ -135,6 +135,11 @@ static void not_found(Exchange *exchange) {
 
 static void not_allowed(Exchange *exchange) {
     ApiError err = {0};
+    const Route *route = &exchange->route;
+    if (route->verb == API_WATCH && (route->resource->verbs & VERB_LIST) && !route->subresource) {
+        api_error_method_not_supported(&err, route->group, route->plural, "watch");
+        return exchange_fail(exchange, &err);
+    }
     api_error_set(&err, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
     api_error_details(&err, "", "", "", "");
     exchange_fail(exchange, &err);
@@ -208,7 +213,8 @@ void exchange_serve(Exchange *exchange) {
     if (stream)
         return watch_serve(exchange);
     bool reads = route->verb == API_GET || route->verb == API_LIST;
-    if (reads && !waits && !custom_resources_converts(request->resource)) /* a webhook would block the loop */
+    if (reads && !waits && !custom_resources_converts(request->resource) &&
+        !api_read_blocks(request)) /* a webhook would block the loop */
         return execute(exchange);
     run_on_pool(exchange, run_exchange);
 }

@@ -22,6 +22,11 @@ int scale_patch(ApiCore *core, const ApiRequest *request, const ApiInput *input,
 int binding_create(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
 int eviction_create(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
 int token_create(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err);
+/* Kinds that are computed. Block. */
+int component_status_get(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret,
+                         ApiError *err);
+int component_status_list(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret,
+                          ApiError *err);
 
 /* The part of an object that a subresource of its own kind may change (finalize, approval, ephemeralcontainers,
  * resize): `object` becomes the old one with that part of the new. */

@@ -214,7 +214,15 @@ static int start_control_servers(Up *up, const UpOptions *options) {
                                              .flags = options->flags,
                                              .n_flags = options->n_flags};
     int r = controllers_server_start(&controllers, &up->controllers_server);
-    return r < 0 ? r : scheduler_server_start(&scheduler, &up->scheduler_server);
+    r = r < 0 ? r : scheduler_server_start(&scheduler, &up->scheduler_server);
+    if (r < 0)
+        return r;
+    ApiCore *core = apiserver_core(up->server);
+    if (controllers_server_port(up->controllers_server))
+        api_core_set_component_port(core, API_CONTROLLERS, controllers_server_port(up->controllers_server));
+    if (scheduler_server_port(up->scheduler_server))
+        api_core_set_component_port(core, API_SCHEDULER, scheduler_server_port(up->scheduler_server));
+    return 0;
 }
 
 static int start_control(Up *up, const UpOptions *options) {

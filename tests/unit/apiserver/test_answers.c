@@ -319,6 +319,57 @@ static void test_strategic_patches(void **state) {
               &(Case){"PATCH", rows[i].target, NULL, strategic, rows[i].patch, rows[i].code, NULL, rows[i].message});
 }
 
+static void expect_component(const Value *item, const char *name, const char *status, const char *message) {
+    const Value *condition = value_at(value_get(item, "conditions"), 0);
+    assert_string_equal(meta_get(item, "name"), name);
+    assert_string_equal(value_get_str(condition, "type"), "Healthy");
+    assert_string_equal(value_get_str(condition, "status"), status);
+    assert_string_equal(value_get_str(condition, "message"), message);
+}
+
+/* The ports of the components are asked; this very server stands in for one, and nobody for the other. */
+static void test_component_statuses(void **state) {
+    World *world = *state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    uint16_t port;
+    close(silent_port(&port)); /* nobody listens there now */
+    api_core_set_component_port(apiserver_core(world->server), API_SCHEDULER, apiserver_port(world->server));
+    api_core_set_component_port(apiserver_core(world->server), API_CONTROLLERS, port);
+#define STATUSES "/api/v1/componentstatuses"
+    const struct {
+        const char *target;
+        size_t n;
+    } lists[] = {
+        {STATUSES, 3}, {STATUSES "?fieldSelector=metadata.name%3Dscheduler", 1}, {STATUSES "?labelSelector=a", 0}};
+    for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
+        _cleanup_http_answer_ HttpAnswer answer = {0};
+        Value *list;
+        assert_int_equal(call(world, &(Case){"GET", lists[i].target}, &answer), 0);
+        assert_int_equal(answer.status, 200);
+        assert_int_equal(json_parse(arena, answer.body.data, answer.body.len, &list, NULL, NULL), 0);
+        assert_int_equal(value_get(list, "metadata")->len, 0); /* it is of no revision */
+        const Value *items = value_get(list, "items");
+        assert_int_equal(value_len(items), lists[i].n);
+        if (lists[i].n == 1)
+            expect_component(value_at(items, 0), "scheduler", "True", "ok");
+        if (lists[i].n != 3)
+            continue;
+        expect_component(value_at(items, 0), "controller-manager", "False",
+                         arena_printf(arena,
+                                      "Get \"https://127.0.0.1:%u/healthz\": dial tcp 127.0.0.1:%u: connect: "
+                                      "connection refused",
+                                      port, port));
+        expect_component(value_at(items, 2), "etcd-0", "True", "ok");
+    }
+    const Case cases[] = {
+        {"GET", STATUSES "/etcd-0", NULL, NULL, NULL, 200, NULL, NULL},
+        {"GET", STATUSES "/etcd-1", NULL, NULL, NULL, 404, NULL, "componentstatus \"etcd-1\" not found"},
+        {"GET", STATUSES "?watch=1", NULL, NULL, NULL, 405, NULL,
+         "watch is not supported on resources of kind \"componentstatuses\""},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+}
+
 static int set_up(void **state) {
     static const char *const disabled[] = {"ServiceAccount", NULL};
     static World world;
@@ -357,6 +408,7 @@ int main(void) {
         cmocka_unit_test(test_a_write_that_outlasts_its_deadline),
         cmocka_unit_test(test_continue),
         cmocka_unit_test(test_strategic_patches),
+        cmocka_unit_test(test_component_statuses),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
