@@ -77,6 +77,7 @@ static bool is_as_wanted(const ApiResponse *response, const Value *wanted, Arena
 typedef struct Ensure { /* an object that must be there; `replace`: as it is here */
     const char *group, *version, *plural, *ns, *name, *json;
     bool replace;
+    const char *manager;
 } Ensure;
 
 /* One look, and one write when it is needed. */
@@ -91,6 +92,7 @@ static int ensure_once(ApiCore *core, const Ensure *it, ApiError *err) {
         .name = it->name,
         .user = &apiserver_user,
         .user_agent = "kube-apiserver",
+        .options = {.field_manager = it->manager},
         .arena = arena,
     };
     int r = json_parse(arena, it->json, strlen(it->json), &body, NULL, NULL);
@@ -110,9 +112,9 @@ static int ensure_once(ApiCore *core, const Ensure *it, ApiError *err) {
 
 /* Another server of the same store that starts now writes the same objects: who is slower finds them there, though
  * perhaps not at once (a service's address is taken before the service is written). */
-int bootstrap_ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
-                     const char *name, const char *json, bool replace) {
-    Ensure it = {group, version, plural, ns, name, json, replace};
+int bootstrap_ensure_by(ApiCore *core, const char *manager, const char *group, const char *version, const char *plural,
+                        const char *ns, const char *name, const char *json, bool replace) {
+    Ensure it = {group, version, plural, ns, name, json, replace, manager};
     uint64_t deadline_ns = now_monotonic_ns() + RACE_NS;
     for (;;) {
         _cleanup_api_error_ ApiError err = {0};
@@ -126,6 +128,11 @@ int bootstrap_ensure(ApiCore *core, const char *group, const char *version, cons
         }
         nanosleep(&(struct timespec){.tv_nsec = RACE_PAUSE_NS}, NULL);
     }
+}
+
+int bootstrap_ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
+                     const char *name, const char *json, bool replace) {
+    return bootstrap_ensure_by(core, NULL, group, version, plural, ns, name, json, replace);
 }
 
 int bootstrap_ensure_status(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,

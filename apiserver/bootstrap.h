@@ -20,6 +20,9 @@ int bootstrap_cluster(ApiCore *core, Health *health);
  * is overwritten. Errors are logged. */
 int bootstrap_ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
                      const char *name, const char *json, bool replace);
+/* As field manager `manager`; NULL: the server. */
+int bootstrap_ensure_by(ApiCore *core, const char *manager, const char *group, const char *version, const char *plural,
+                        const char *ns, const char *name, const char *json, bool replace);
 /* Gives an object that is there this status, unless it has conditions. Errors are logged. */
 int bootstrap_ensure_status(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
                             const char *name, const char *json);

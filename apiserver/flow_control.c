@@ -3,6 +3,7 @@
 #include "base/str.h"
 
 #define GROUP "flowcontrol.apiserver.k8s.io"
+#define MANAGER "api-priority-and-fairness-config-producer-v1"
 #define AUTOUPDATE "apf.kubernetes.io/autoupdate-spec"
 
 /* May what is stored be made as the table says? Not what an administrator took over, nor the shares of "exempt". */
@@ -23,7 +24,7 @@ static bool is_kept(ApiCore *core, const FlowControlRow *row) {
 static int ensure_row(size_t index, void *userdata) {
     ApiCore *core = userdata;
     const FlowControlRow *row = &flow_control_rows[index];
-    return bootstrap_ensure(core, GROUP, "v1", row->plural, NULL, row->name, row->json, is_kept(core, row));
+    return bootstrap_ensure_by(core, MANAGER, GROUP, "v1", row->plural, NULL, row->name, row->json, is_kept(core, row));
 }
 
 int flow_control_bootstrap(ApiCore *core) {

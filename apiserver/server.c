@@ -8,6 +8,7 @@
 #include "apiserver/custom_definitions.h"
 #include "apiserver/event_ttl.h"
 #include "apiserver/flow_control.h"
+#include "apiserver/flow_schema_status.h"
 #include "apiserver/filters/escalation.h"
 #include "apiserver/handlers/aggregate.h"
 #include "apiserver/handlers/forward.h"
@@ -58,6 +59,7 @@ struct ApiServer {
     KubernetesService *kubernetes_service;
     Client *own_client; /* as system:apiserver */
     ServiceIpRepair *service_ips;
+    FlowSchemaStatus *flow_schemas;
     ServerPaths *paths;
     HttpServer *http;
     Health *health;
@@ -473,11 +475,12 @@ static char *url_of(const ApiServer *server, const char *address) {
     return xasprintf("https://%s%s%s:%u", v6 ? "[" : "", address, v6 ? "]" : "", apiserver_port(server));
 }
 
-static void repair_service_ips(ApiServer *server) {
+static void start_controllers(ApiServer *server) {
     static const char *const groups[] = {"system:masters", "system:authenticated", NULL};
     static const UserInfo self = {.name = "system:apiserver", .groups = groups};
     server->own_client = apiserver_local_client(server, &self, "kube-apiserver");
     server->service_ips = service_ip_repair_start(server->own_client, server->health);
+    server->flow_schemas = flow_schema_status_start(server->own_client);
 }
 
 static int start(ApiServer *server, const ApiServerConfig *config) {
@@ -534,7 +537,7 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
         server->aggregation = aggregation_start(&aggregation);
     r = r < 0 ? r : kubernetes_service_start(server->core, &bootstrap, &server->kubernetes_service);
     if (r == 0)
-        repair_service_ips(server);
+        start_controllers(server);
     return r < 0 ? r : write_kubeconfigs(server, config);
 }
 
@@ -557,6 +560,7 @@ void apiserver_stop(ApiServer *server) {
         http_server_stop(server->http, APISERVER_STOP_NS);
     event_ttl_stop(server->event_ttl);
     service_ip_repair_stop(server->service_ips);
+    flow_schema_status_stop(server->flow_schemas);
     client_free(server->own_client);
     kubernetes_service_stop(server->kubernetes_service);
     aggregation_stop(server->aggregation);

@@ -370,6 +370,60 @@ static void test_component_statuses(void **state) {
     check_all(state, cases, ELEMENTSOF(cases));
 }
 
+/* Until a controller has said it: the condition of a flow schema. */
+static void wait_for_dangling(World *world, const char *target, const char *status, const char *reason,
+                              const char *message) {
+    uint64_t until = now_monotonic_ns() + WAIT_NS;
+    for (;;) {
+        _cleanup_arena_ Arena *arena = arena_new(0);
+        _cleanup_http_answer_ HttpAnswer answer = {0};
+        Value *schema;
+        assert_int_equal(call(world, &(Case){"GET", target}, &answer), 0);
+        assert_int_equal(answer.status, 200);
+        assert_int_equal(json_parse(arena, answer.body.data, answer.body.len, &schema, NULL, NULL), 0);
+        const Value *conditions = value_path(schema, "status", "conditions", NULL), *one = value_at(conditions, 0);
+        if (value_len(conditions) == 1 && streq(str_or(value_get_str(one, "status"), ""), status)) {
+            const Value *entry = value_at(value_path(schema, "metadata", "managedFields", NULL), 0);
+            assert_string_equal(value_get_str(one, "type"), "Dangling");
+            assert_string_equal(value_get_str(one, "reason"), reason);
+            assert_string_equal(value_get_str(one, "message"), message);
+            assert_string_equal(value_get_str(entry, "manager"), "api-priority-and-fairness-config-consumer-v1");
+            assert_string_equal(value_get_str(entry, "subresource"), "status");
+            entry = value_at(value_path(schema, "metadata", "managedFields", NULL), 1);
+            assert_string_equal(value_get_str(entry, "manager"), str_has_suffix(target, "/probes")
+                                                                     ? "api-priority-and-fairness-config-producer-v1"
+                                                                     : "unit");
+            return;
+        }
+        assert_true(now_monotonic_ns() < until);
+        usleep(20 * 1000);
+    }
+}
+
+static void test_dangling_flow_schemas(void **state) {
+#define FLOW "/apis/flowcontrol.apiserver.k8s.io/v1"
+    static const char json[] = "application/json";
+    static const char schema[] = "{\"metadata\":{\"name\":\"s\"},\"spec\":{\"matchingPrecedence\":500,"
+                                 "\"priorityLevelConfiguration\":{\"name\":\"level\"}}}";
+    static const char level[] = "{\"metadata\":{\"name\":\"level\"},\"spec\":{\"type\":\"Limited\",\"limited\":{"
+                                "\"limitResponse\":{\"type\":\"Reject\"}}}}";
+    static const char found[] =
+        "This FlowSchema references the PriorityLevelConfiguration object named \"level\" and it "
+        "exists";
+    static const char missing[] =
+        "This FlowSchema references the PriorityLevelConfiguration object named \"level\" but "
+        "there is no such object";
+    wait_for_dangling(
+        *state, FLOW "/flowschemas/probes", "False", "Found",
+        "This FlowSchema references the PriorityLevelConfiguration object named \"exempt\" and it exists");
+    check(*state, &(Case){"POST", FLOW "/flowschemas", NULL, json, schema, 201, NULL, NULL});
+    wait_for_dangling(*state, FLOW "/flowschemas/s", "True", "NotFound", missing);
+    check(*state, &(Case){"POST", FLOW "/prioritylevelconfigurations", NULL, json, level, 201, NULL, NULL});
+    wait_for_dangling(*state, FLOW "/flowschemas/s", "False", "Found", found);
+    check(*state, &(Case){"DELETE", FLOW "/prioritylevelconfigurations/level", NULL, NULL, NULL, 200, NULL, NULL});
+    wait_for_dangling(*state, FLOW "/flowschemas/s", "True", "NotFound", missing);
+}
+
 static int set_up(void **state) {
     static const char *const disabled[] = {"ServiceAccount", NULL};
     static World world;
@@ -409,6 +463,7 @@ int main(void) {
         cmocka_unit_test(test_continue),
         cmocka_unit_test(test_strategic_patches),
         cmocka_unit_test(test_component_statuses),
+        cmocka_unit_test(test_dangling_flow_schemas),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
