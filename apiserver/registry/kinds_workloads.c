@@ -12,10 +12,6 @@
 #define MANY_COMPLETIONS 100000
 #define MUCH_PARALLELISM 10000
 
-void kinds_reset_status(StrategyContext *context, Value *object) {
-    value_set(context->arena, object, "status", value_object(context->arena));
-}
-
 /* The spec of the pods that an object makes. */
 static Value *pods_of(const Value *object) {
     const Value *spec = value_get(object, "spec"), *job = value_path(spec, "jobTemplate", "spec", NULL);

@@ -16,6 +16,7 @@ extern const PrinterTable printers_workloads, printers_core, printers_cluster;
 #define COLUMN_BOOL(title) {title, "boolean", "", 0, NULL}
 #define COLUMN_AGE COLUMN_TEXT("Age")
 
+/* printer_cells.c */
 void cell_str(Arena *arena, Value *cells, const char *s); /* NULL prints "" */
 void cell_or(Arena *arena, Value *cells, const char *s, const char *otherwise); /* when empty */
 void cell_int(Arena *arena, Value *cells, int64_t i);

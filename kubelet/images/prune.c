@@ -1,3 +1,4 @@
+/* How images go: out of the index first, then what no image names any more. */
 #include "base/fs.h"
 #include "base/strmap.h"
 #include "kubelet/images/store.h"
@@ -98,4 +99,15 @@ int image_prune(ImageStore *store, uint64_t *ret_bytes) {
     if (r == 0)
         *ret_bytes = bytes;
     return r;
+}
+
+int image_remove(ImageStore *store, const char *name, char **ret_error) {
+    uint64_t bytes;
+    if (ret_error)
+        *ret_error = NULL;
+    int r = store_forget(store, name, ret_error);
+    if (r < 0)
+        return r;
+    r = image_prune(store, &bytes);
+    return r == -EBUSY ? 0 : r; /* while images are being pulled; the next prune gets it */
 }

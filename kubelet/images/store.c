@@ -451,9 +451,7 @@ static void record_drop_name(json_t *images, const char *id, json_t *record, con
     json_object_del(images, id);
 }
 
-int image_remove(ImageStore *store, const char *name, char **ret_error) {
-    if (ret_error)
-        *ret_error = NULL;
+int store_forget(ImageStore *store, const char *name, char **ret_error) {
     _cleanup_free_ char *normalized = NULL;
     (void)image_reference_normalize(name, &normalized);
     int lock;
@@ -471,11 +469,7 @@ int image_remove(ImageStore *store, const char *name, char **ret_error) {
     index_unlock(store, lock);
     if (r == -ENOENT)
         return store_fail(ret_error, r, xasprintf("there is no image %s", name));
-    if (r < 0)
-        return store_fail(ret_error, r, xasprintf("%s/images.json: %s", store->root, strerror(-r)));
-    uint64_t bytes;
-    r = image_prune(store, &bytes);
-    return r == -EBUSY ? 0 : r; /* while images are being pulled; the next prune gets it */
+    return r < 0 ? store_fail(ret_error, r, xasprintf("%s/images.json: %s", store->root, strerror(-r))) : 0;
 }
 
 static bool lease_is_valid(const char *lease) {

@@ -52,3 +52,5 @@ int store_config_layers(const json_t *config, const json_t **ret, char **ret_err
 /* Records the image; `tag` (normalised) moves to it; tag and digest may be NULL. `size`: of the compressed layers. */
 int store_commit(ImageStore *store, const char *id, const char *tag, const char *digest, uint64_t size,
                  const json_t *layers, Image **ret, char **ret_error);
+/* The image, or one of its names (image_remove), is recorded no more; its files stay. */
+int store_forget(ImageStore *store, const char *name, char **ret_error);

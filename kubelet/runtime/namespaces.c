@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -17,10 +16,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
-
-#define NSFS_MAGIC_NUMBER 0x6e736673 /* linux/magic.h: NSFS_MAGIC */
 
 typedef struct Making {
     const OciRuntime *rt;
@@ -144,16 +140,6 @@ int namespaces_create(const OciRuntime *rt, Sandbox *sandbox, const SandboxSpec 
     if (r < 0)
         return oci_fail(ret_error, r, m.error ? m.error : xasprintf("the pod's namespaces: %s", strerror(-r)));
     return 0;
-}
-
-static bool is_pinned(const char *path) {
-    struct statfs st;
-    return statfs(path, &st) == 0 && st.f_type == NSFS_MAGIC_NUMBER;
-}
-
-bool namespaces_exist(const Sandbox *sandbox) {
-    _cleanup_free_ char *net = sandbox_file(sandbox, "ns/net"), *ipc = sandbox_file(sandbox, "ns/ipc");
-    return (sandbox->host_network || is_pinned(net)) && (sandbox->host_ipc || is_pinned(ipc));
 }
 
 /* The pause process is ours only while its process namespace is the pinned one. */

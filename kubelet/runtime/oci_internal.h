@@ -99,6 +99,7 @@ Sandbox *sandbox_unref(Sandbox *sandbox);
 int sandbox_save(Sandbox *sandbox);
 int sandbox_load(OciRuntime *rt, const char *id, Sandbox **ret);
 char *sandbox_file(const Sandbox *sandbox, const char *name);
+bool namespaces_exist(const Sandbox *sandbox); /* they do not outlive the machine */
 static inline void sandbox_unrefp(Sandbox **s) {
     sandbox_unref(*s);
 }
@@ -129,7 +130,6 @@ int oci_sandbox_list(Runtime *runtime, SandboxStatus **ret, size_t *ret_n);
 /* namespaces.c: the sandbox's namespaces, pinned below its folder, and what is in them. */
 int namespaces_create(const OciRuntime *rt, Sandbox *sandbox, const SandboxSpec *spec, char **ret_error);
 void namespaces_destroy(Sandbox *sandbox);
-bool namespaces_exist(const Sandbox *sandbox);
 
 /* container.c */
 int oci_container_create(Runtime *runtime, const char *sandbox_id, const ContainerSpec *spec, char **ret_id,

@@ -13,9 +13,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define STATE_MAX (4 * 1024 * 1024)
+#define NSFS_MAGIC_NUMBER 0x6e736673 /* linux/magic.h: NSFS_MAGIC */
 
 int oci_fail(char **ret_error, int r, char *message) {
     if (ret_error)
@@ -162,6 +164,16 @@ int sandbox_save(Sandbox *s) {
         pairs_json(s->annotations, s->n_annotations));
     _cleanup_free_ char *path = sandbox_file(s, "sandbox.json");
     return document ? json_store(path, document) : -EINVAL;
+}
+
+static bool is_pinned(const char *path) {
+    struct statfs st;
+    return statfs(path, &st) == 0 && st.f_type == NSFS_MAGIC_NUMBER;
+}
+
+bool namespaces_exist(const Sandbox *sandbox) {
+    _cleanup_free_ char *net = sandbox_file(sandbox, "ns/net"), *ipc = sandbox_file(sandbox, "ns/ipc");
+    return (sandbox->host_network || is_pinned(net)) && (sandbox->host_ipc || is_pinned(ipc));
 }
 
 int sandbox_load(OciRuntime *rt, const char *id, Sandbox **ret) {

@@ -44,7 +44,7 @@ int volumes_refresh(VolumeContext *context, const char **ret_error);
 int volumes_tear_down(const char *pod_dir);
 const char *volume_path_of(const VolumePath *paths, size_t n, const char *name);
 
-/* For plugins. */
+/* For plugins: plugin.c, config_map.c. */
 int volume_mount_tmpfs(const char *dir, int64_t size_limit, const char **ret_error, Arena *arena);
 /* Makes `dir` with this mode; a folder that is there is fine. */
 int volume_make_dir(const char *dir, unsigned mode);
