@@ -81,7 +81,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         (whole.answer.status != parts.answer.status || whole.answer.body.len != parts.answer.body.len ||
          whole.used != parts.used || whole.fields != parts.fields ||
          !streq_null(whole.answer.content_type, parts.answer.content_type) ||
-         !streq_null(whole.answer.etag, parts.answer.etag)))
+         !streq_null(whole.answer.etag, parts.answer.etag) ||
+         !streq_null(whole.answer.location, parts.answer.location)))
         abort();
     http_answer_done(&whole.answer);
     http_answer_done(&parts.answer);
