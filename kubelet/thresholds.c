@@ -205,8 +205,10 @@ void thresholds_set_layout(Thresholds *t, DiskLayout layout) {
 
 /* ---- observing ---- */
 
+/* Percentages have single precision, as the reference's: what a node may give to pods is the same to the byte. */
 uint64_t threshold_quantity(const ThresholdValue *value, uint64_t capacity) {
-    return value->is_percent ? (uint64_t)((double)capacity * value->percent / 100.0) : value->amount;
+    float part = (float)value->percent / 100.0f;
+    return value->is_percent ? (uint64_t)((double)capacity * (double)part) : value->amount;
 }
 
 static bool is_met(const Threshold *x, const Observation *o, bool with_reclaim) {

@@ -32,6 +32,8 @@ static void test_settings(void **state) {
     assert_int_equal(t.n, 6);
     assert_int_equal(threshold_quantity(&t.list[0].value, 0), 100 * MI);
     assert_int_equal(threshold_quantity(&t.list[1].value, 1000), 100);
+    /* a kubelet says 19316009748 bytes are allocatable of 20959212Ki */
+    assert_int_equal(threshold_quantity(&t.list[1].value, 20959212ull * 1024), 20959212ull * 1024 - 19316009748ull);
     assert_int_equal(parse(&(EvictionSettings){.hard = ""}).n, 0);
     assert_int_equal(parse(&(EvictionSettings){.hard = "nodefs.available<0%,imagefs.available<100%"}).n, 0);
     t = parse(&(EvictionSettings){.hard = "pid.available<10%",
