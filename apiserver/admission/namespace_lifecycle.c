@@ -6,9 +6,8 @@
 
 static const char *const immortal[] = {"default", "kube-system", "kube-public", NULL};
 
-static bool is_terminating(const Object *ns, Arena *arena) {
-    Value *v = object_value(ns, arena);
-    return object_is_deleting(ns) || streq_null(value_get_str(value_get(v, "status"), "phase"), "Terminating");
+static bool is_terminating(const Object *ns) {
+    return object_is_deleting(ns) || streq_null(object_field(ns, "status.phase"), "Terminating");
 }
 
 static int terminating(const AdmissionRequest *request, const Object *ns, ApiError *err) {
@@ -34,7 +33,7 @@ static int check(AdmissionRequest *request, ApiError *err) {
         return api_error_not_found(err, "", "namespaces", request->ns);
     if (r < 0)
         return api_error_from_errno(err, r, "reading the namespace");
-    return is_terminating(ns, request->strategy->arena) ? terminating(request, ns, err) : 0;
+    return is_terminating(ns) ? terminating(request, ns, err) : 0;
 }
 
 const AdmissionPlugin admission_namespace_lifecycle = {"NamespaceLifecycle", check, NULL};

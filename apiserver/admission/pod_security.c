@@ -14,7 +14,9 @@
 #define CHECK_NS (1 * NS_PER_SEC)
 
 typedef enum Mode { MODE_ENFORCE, MODE_AUDIT, MODE_WARN, MODES } Mode;
-static const char *const mode_names[MODES] = {"enforce", "audit", "warn"};
+static const char *const level_labels[MODES] = {PREFIX "enforce", PREFIX "audit", PREFIX "warn"};
+static const char *const version_labels[MODES] = {PREFIX "enforce-version", PREFIX "audit-version",
+                                                  PREFIX "warn-version"};
 static const char *const level_names[] = {"privileged", "baseline", "restricted"};
 
 typedef struct Policies {
@@ -54,8 +56,7 @@ static Policies read_policies(const Value *labels, FieldErrors *errors) {
     Policies p;
     bool level_set[MODES] = {0}, level_fine[MODES] = {0}, version_set[MODES] = {0};
     for (int m = 0; m < MODES; m++) {
-        const char *level_label = arena_printf(errors->arena, PREFIX "%s", mode_names[m]);
-        const char *version_label = arena_printf(errors->arena, "%s-version", level_label);
+        const char *level_label = level_labels[m], *version_label = version_labels[m];
         const char *level = value_get_str(labels, level_label), *version = value_get_str(labels, version_label);
         p.modes[m] = (SecurityPolicy){SECURITY_PRIVILEGED, SECURITY_LATEST};
         level_set[m] = level != NULL;
@@ -86,12 +87,18 @@ static const char *policy_text(Arena *arena, SecurityPolicy policy) {
 }
 
 static int get_policies(AdmissionRequest *request, Policies *ret, bool *ret_fine) {
-    _cleanup_api_error_ ApiError ignored = {0};
-    FieldErrors errors = FIELD_ERRORS_INIT(request->strategy->arena);
-    Value *ns;
-    if (admission_get(request, "", "v1", "namespaces", "", request->ns, &ns, &ignored) < 0)
+    _cleanup_object_ Object *ns = NULL;
+    Arena *arena = request->strategy->arena;
+    FieldErrors errors = FIELD_ERRORS_INIT(arena);
+    size_t n;
+    if (store_get(request->store, resource_find("", "v1", "namespaces"), "", request->ns, &ns) < 0)
         return -ENOENT;
-    *ret = read_policies(value_path(ns, "metadata", "labels", NULL), &errors);
+    const Pair *pairs = object_labels(ns, &n);
+    Value *labels = value_object(arena);
+    for (size_t i = 0; i < n; i++)
+        if (str_has_prefix(pairs[i].key, PREFIX))
+            value_set_str(arena, labels, pairs[i].key, pairs[i].value);
+    *ret = read_policies(labels, &errors);
     *ret_fine = errors.n == 0;
     return 0;
 }

@@ -16,8 +16,10 @@ static void read_class(Arena *arena, const Object *object, Found *ret) {
     ret->policy = str_or(value_get_str(v, "preemptionPolicy"), "PreemptLowerPriority");
 }
 
+/* Each creation of a pod asks each class: only one that says so somewhere is parsed. */
 static bool is_default(Arena *arena, const Object *object) {
-    return value_get_bool(object_value(object, arena), "globalDefault", false);
+    return strstr(object_json(object, NULL), "\"globalDefault\":true") &&
+           value_get_bool(object_value(object, arena), "globalDefault", false);
 }
 
 /* The default class, the lowest if there are several; 0 without any. */

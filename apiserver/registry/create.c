@@ -136,7 +136,7 @@ static int exists_error(RegistryCall *call, const Value *object, ApiError *err) 
 }
 
 /* A dry run touches nothing, but says what would have happened. */
-static int write_new(RegistryCall *call, const Value *object, RegistryResult *ret, ApiError *err) {
+static int write_new(RegistryCall *call, Value *object, RegistryResult *ret, ApiError *err) {
     _cleanup_object_ Object *made = NULL;
     int r = engine_object(call, object, &made, err);
     if (r < 0)

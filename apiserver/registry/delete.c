@@ -182,7 +182,7 @@ static void mark_deleting(RegistryCall *call, Value *object) {
 
 static int remove_now(RegistryCall *call, Object *old, const Value *object, RegistryResult *ret, ApiError *err) {
     _cleanup_object_ Object *last = NULL;
-    int r = engine_object(call, object, &last, err);
+    int r = engine_object(call, value_copy(call->context.arena, object), &last, err);
     if (r < 0)
         return r;
     if (call->context.dry_run) {
@@ -202,7 +202,7 @@ static int remove_now(RegistryCall *call, Object *old, const Value *object, Regi
 
 static int keep_for_now(RegistryCall *call, Object *old, const Value *object, RegistryResult *ret, ApiError *err) {
     _cleanup_object_ Object *marked = NULL;
-    int r = engine_object(call, object, &marked, err);
+    int r = engine_object(call, value_copy(call->context.arena, object), &marked, err);
     if (r < 0)
         return r;
     if (call->context.dry_run) {

@@ -14,7 +14,8 @@ bool engine_may_go(const RegistryCall *call, const Value *object);
 /* managedFields after a write, from what was there before (NULL: nothing). */
 void engine_track_fields(RegistryCall *call, const Value *old, Value *object);
 /* The object at rest of a tree that strategies and admission have changed: members back in the order of the struct, in
- * the version that is stored. The last step before each write: -ETIMEDOUT past the request's deadline. */
-int engine_object(RegistryCall *call, const Value *object, Object **ret, ApiError *err);
+ * the version that is stored. The tree itself takes that form; nothing else may share parts of it. The last step before
+ * each write: -ETIMEDOUT past the request's deadline. */
+int engine_object(RegistryCall *call, Value *object, Object **ret, ApiError *err);
 /* Metadata, naming, strategy and validation of a create, up to the store. */
 int engine_before_create(RegistryCall *call, Value *object, ApiError *err);

@@ -71,22 +71,21 @@ void registry_call_init(RegistryCall *call, Registry *registry, const ApiRequest
     };
 }
 
-int engine_object(RegistryCall *call, const Value *object, Object **ret, ApiError *err) {
+int engine_object(RegistryCall *call, Value *object, Object **ret, ApiError *err) {
     Arena *arena = call->context.arena;
     uint64_t deadline = call->request->deadline_ns;
     if (deadline && now_monotonic_ns() >= deadline)
         return registry_store_error(call, "", -ETIMEDOUT, err);
     const Resource *storage = call->resource->storage;
-    Value *copy = value_copy(arena, object);
-    schema_normalize(arena, call->resource->schema, copy, NULL, NULL);
+    schema_normalize(arena, call->resource->schema, object, NULL, NULL);
     if (call->resource != storage) {
-        int r = custom_resources_convert(arena, storage, &copy, 1, err);
+        int r = custom_resources_convert(arena, storage, &object, 1, err);
         if (r < 0)
             return r;
-        schema_normalize(arena, storage->schema, copy, NULL, NULL);
+        schema_normalize(arena, storage->schema, object, NULL, NULL);
     }
-    schema_as_stored(storage->schema, copy);
-    *ret = object_from_value(storage, copy);
+    schema_as_stored(storage->schema, object);
+    *ret = object_from_value(storage, object);
     return 0;
 }
 

@@ -171,7 +171,7 @@ static int store_result(UpdateState *state, RegistryResult *ret, ApiError *err) 
     uint64_t expect = object_revision(state->old);
     _cleanup_object_ Object *made = NULL;
     bool gone = deletes(state);
-    int r = engine_object(call, state->object, &made, err);
+    int r = engine_object(call, value_copy(call->context.arena, state->object), &made, err);
     if (r < 0)
         return r;
     if (call->context.dry_run) {
