@@ -32,12 +32,18 @@ static void on_signal(_unused_ Source *source, _unused_ int signo, void *userdat
     loop_exit(userdata, 0);
 }
 
+/* On the main thread, where it also ends. */
 static void lead(void *userdata) {
     Daemon *daemon = userdata;
     if (controllers_start(&daemon->config, &daemon->controllers) < 0)
         loop_exit(daemon->loop, 1);
     else
         controllers_server_run(daemon->server, daemon->controllers);
+}
+
+static void won(void *userdata) {
+    Daemon *daemon = userdata;
+    loop_post(daemon->loop, lead, daemon);
 }
 
 /* As the reference: a controller manager that lost its lease ends, so that nothing of it goes on by mistake. */
@@ -55,7 +61,7 @@ static int run(Daemon *daemon) {
                                             .ns = "kube-system",
                                             .name = "kube-controller-manager",
                                             .identity = identity,
-                                            .started = lead,
+                                            .started = won,
                                             .stopped = lost,
                                             .userdata = daemon});
         if (!leader)

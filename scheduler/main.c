@@ -31,12 +31,18 @@ static void on_signal(_unused_ Source *source, _unused_ int signo, void *userdat
     loop_exit(daemon->loop, 0);
 }
 
+/* On the main thread, where it also ends. */
 static void lead(void *userdata) {
     Daemon *daemon = userdata;
     if (scheduler_start(&daemon->config, &daemon->scheduler) < 0)
         loop_exit(daemon->loop, 1);
     else
         scheduler_server_run(daemon->server, daemon->scheduler);
+}
+
+static void won(void *userdata) {
+    Daemon *daemon = userdata;
+    loop_post(daemon->loop, lead, daemon);
 }
 
 /* As the reference: who lost its lease ends, so that nothing of it goes on by mistake. */
@@ -54,7 +60,7 @@ static int run(Daemon *daemon) {
                                             .ns = "kube-system",
                                             .name = "kube-scheduler",
                                             .identity = identity,
-                                            .started = lead,
+                                            .started = won,
                                             .stopped = lost,
                                             .userdata = daemon});
         if (!leader)
