@@ -59,8 +59,9 @@ size_t resource_amounts(Placement *placement, Arena *arena, const Value *quantit
     return amounts.n;
 }
 
-static Amounts container_amounts(Placement *placement, Arena *arena, const Value *container, bool scored) {
-    const Value *requests = value_path(container, "resources", "requests", NULL);
+static Amounts container_amounts(Placement *placement, Arena *arena, const Value *container, const char *field,
+                                 bool scored) {
+    const Value *requests = value_path(container, "resources", field, NULL);
     Amounts amounts = read_amounts(placement, arena, requests);
     if (scored && !value_get(requests, "cpu"))
         *amount_of(&amounts, RESOURCE_CPU) = SCORED_CPU_DEFAULT;
@@ -69,15 +70,17 @@ static Amounts container_amounts(Placement *placement, Arena *arena, const Value
     return amounts;
 }
 
-static Amounts sum(Placement *placement, Arena *arena, const Value *spec, bool scored) {
+/* `field`: "requests" or "limits". */
+static Amounts sum(Placement *placement, Arena *arena, const Value *spec, const char *field, bool scored) {
+    bool of_limits = streq(field, "limits");
     Amounts total = {.arena = arena}, sidecars = {.arena = arena}, peak = {.arena = arena};
     const Value *container;
     VALUE_FOREACH (container, value_get(spec, "containers")) {
-        Amounts amounts = container_amounts(placement, arena, container, scored);
+        Amounts amounts = container_amounts(placement, arena, container, field, scored);
         add_all(&total, &amounts);
     }
     VALUE_FOREACH (container, value_get(spec, "initContainers")) {
-        Amounts amounts = container_amounts(placement, arena, container, scored);
+        Amounts amounts = container_amounts(placement, arena, container, field, scored);
         if (streq(str_or(value_get_str(container, "restartPolicy"), ""), "Always")) {
             add_all(&sidecars, &amounts);
             add_all(&total, &amounts);
@@ -88,19 +91,31 @@ static Amounts sum(Placement *placement, Arena *arena, const Value *spec, bool s
         raise_to(&peak, &amounts);
     }
     raise_to(&total, &peak);
-    Amounts pod_level = read_amounts(placement, arena, value_path(spec, "resources", "requests", NULL));
+    Amounts pod_level = read_amounts(placement, arena, value_path(spec, "resources", field, NULL));
     for (size_t i = 0; i < pod_level.n; i++)
         *amount_of(&total, pod_level.items[i].resource) = pod_level.items[i].amount;
     Amounts overhead = read_amounts(placement, arena, value_get(spec, "overhead"));
-    add_all(&total, &overhead);
+    for (size_t i = 0; i < overhead.n; i++) {
+        int64_t *amount = amount_of(&total, overhead.items[i].resource);
+        if (!of_limits || *amount) /* what has no limit gets none by it */
+            *amount += overhead.items[i].amount;
+    }
     return total;
 }
 
 void pod_request_amounts(Placement *placement, Arena *arena, const Value *spec, const ResourceAmount **ret,
                          size_t *ret_n, int64_t *ret_scored_cpu, int64_t *ret_scored_memory) {
-    Amounts exact = sum(placement, arena, spec, false), scored = sum(placement, arena, spec, true);
+    Amounts exact = sum(placement, arena, spec, "requests", false),
+            scored = sum(placement, arena, spec, "requests", true);
     *ret = exact.items;
     *ret_n = exact.n;
     *ret_scored_cpu = *amount_of(&scored, RESOURCE_CPU);
     *ret_scored_memory = *amount_of(&scored, RESOURCE_MEMORY);
+}
+
+size_t pod_resource_totals(Placement *placement, Arena *arena, const Value *spec, const char *field,
+                           const ResourceAmount **ret) {
+    Amounts total = sum(placement, arena, spec, field, false);
+    *ret = total.items;
+    return total.n;
 }

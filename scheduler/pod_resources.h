@@ -9,5 +9,8 @@
  * without requests. */
 void pod_request_amounts(Placement *placement, Arena *arena, const Value *spec, const ResourceAmount **ret,
                          size_t *ret_n, int64_t *ret_scored_cpu, int64_t *ret_scored_memory);
+/* The sum of one field, "requests" (the same amounts) or "limits" (PodLimits); how many. */
+size_t pod_resource_totals(Placement *placement, Arena *arena, const Value *spec, const char *field,
+                           const ResourceAmount **ret);
 /* Of a map of resource name to quantity: cpu in thousandths, all else in units. */
 size_t resource_amounts(Placement *placement, Arena *arena, const Value *quantities, const ResourceAmount **ret);

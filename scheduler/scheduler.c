@@ -14,6 +14,7 @@
 #include "scheduler/outcome.h"
 #include "scheduler/pod_request.h"
 #include "scheduler/queue.h"
+#include "scheduler/resource_metrics.h"
 
 /* News for the scheduler thread: from informers (a kind's object came, changed or went) and from the pool. */
 typedef enum NewsKind { NEWS_POD, NEWS_NODE, NEWS_NAMESPACE, NEWS_BIND_FAILED } NewsKind;
@@ -370,6 +371,12 @@ bool scheduler_synced(const Scheduler *s) {
 
 void scheduler_write_metrics(Scheduler *s, Buf *out) {
     scheduler_metrics_write(s->metrics, out);
+}
+
+void scheduler_write_resources(Scheduler *s, Buf *out) {
+    _cleanup_client_list_ ClientList pods = {0};
+    informer_list(s->pods, NULL, NULL, &pods);
+    resource_metrics_write(&pods, out);
 }
 
 void scheduler_stop(Scheduler *s) {

@@ -22,6 +22,7 @@ int scheduler_start(const SchedulerConfig *config, Scheduler **ret);
 /* It knows the pods and nodes that there were when it started. */
 bool scheduler_synced(const Scheduler *scheduler);
 void scheduler_write_metrics(Scheduler *scheduler, Buf *out);
+void scheduler_write_resources(Scheduler *scheduler, Buf *out); /* resource_metrics.h, of all pods */
 /* Lets API calls under way end. */
 void scheduler_stop(Scheduler *scheduler);
 DEFINE_CLEANUP(Scheduler, scheduler_stop)

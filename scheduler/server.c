@@ -52,6 +52,13 @@ static void write_metrics(Buf *out, void *userdata) {
         scheduler_write_metrics(scheduler, out);
 }
 
+/* Empty while another scheduler leads. */
+static void write_resources(Buf *out, void *userdata) {
+    Scheduler *scheduler = atomic_load(&((SchedulerServer *)userdata)->scheduler);
+    if (scheduler)
+        scheduler_write_resources(scheduler, out);
+}
+
 static void write_config(Buf *out, void *userdata) {
     const SchedulerServer *server = userdata;
     _cleanup_arena_ Arena *arena = arena_new(0);
@@ -74,6 +81,7 @@ static void write_config(Buf *out, void *userdata) {
 
 static const DaemonPage pages[] = {
     {"/metrics", DAEMON_METRICS_TYPE, true, write_metrics},
+    {"/metrics/resources", DAEMON_METRICS_TYPE, true, write_resources},
     {"/configz", "application/json", false, write_config},
 };
 

@@ -135,6 +135,10 @@ static void answer(const Job *job) {
         if (streq(config->pages[i].path, path)) {
             Buf out = BUF_INIT(DAEMON_PAGE_MAX);
             config->pages[i].write(&out, config->userdata);
+            if (out.failed) {
+                buf_done(&out);
+                return reply_text(job->http, 500, "the page is longer than this server makes it\n");
+            }
             return reply(job->http, 200, config->pages[i].content_type, config->pages[i].sniffs, &out);
         }
     if (streq(path, "/metrics/slis")) {

@@ -8,10 +8,10 @@
 #include "daemon/checks.h"
 #include "daemon/delegate.h"
 
-#define DAEMON_THREADS 4       /* requests that are answered at once */
-#define DAEMON_QUEUE 64        /* and that wait for it; past it 429 */
-#define DAEMON_CONNECTIONS 256 /* open at once */
-#define DAEMON_PAGE_MAX (16 * 1024 * 1024)
+#define DAEMON_THREADS 4                   /* requests that are answered at once */
+#define DAEMON_QUEUE 64                    /* and that wait for it; past it 429 */
+#define DAEMON_CONNECTIONS 256             /* open at once */
+#define DAEMON_PAGE_MAX (64 * 1024 * 1024) /* bytes; /metrics/resources has lines for each pod */
 #define DAEMON_REVIEW_TTL_NS                                                                                           \
     (10 * NS_PER_SEC)                   /* answers of the API server are remembered for so long: the reference's */
 #define DAEMON_STOP_NS (5 * NS_PER_SEC) /* at the end replies under way have so long, as in kube-scheduler */

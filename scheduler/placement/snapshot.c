@@ -79,6 +79,10 @@ Id placement_owner_key(Placement *p) {
     return p->owner_key;
 }
 
+const char *placement_resource_name(const Placement *p, uint32_t resource) {
+    return interner_name(p->names, p->resource_names[resource]);
+}
+
 uint32_t placement_resource(Placement *p, const char *name) {
     Id id = interner_add(p->names, name);
     for (uint32_t r = 0; r < p->n_resources; r++)

@@ -34,6 +34,7 @@ Interner *placement_names(Placement *placement);
 Id placement_name(Placement *placement, const char *name); /* interner_add */
 /* The column of a resource by name ("cpu", "nvidia.com/gpu"), added when new. */
 uint32_t placement_resource(Placement *placement, const char *name);
+const char *placement_resource_name(const Placement *placement, uint32_t resource); /* that of a column */
 /* The pseudo label key under which a node carries its name, for matchFields metadata.name. */
 Id placement_field_name(Placement *placement);
 /* The pseudo label key under which a pod carries its controller's uid, for default spreading. */

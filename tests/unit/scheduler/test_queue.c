@@ -1,6 +1,5 @@
-/* What the queue tells of the pods that wait, and what the scheduler counts. */
+/* What the queue tells of the pods that wait. */
 #include "base/clock.h"
-#include "scheduler/metrics.h"
 #include "scheduler/queue.h"
 
 #include <setjmp.h>
@@ -64,52 +63,10 @@ static void test_attempts(_unused_ void **state) {
     queue_free(queue);
 }
 
-static void test_metrics(_unused_ void **state) {
-    _cleanup_(scheduler_metrics_freep) SchedulerMetrics *metrics = scheduler_metrics_new("p");
-    _cleanup_buf_ Buf out = BUF_INIT(1024 * 1024);
-    scheduler_metrics_attempt(metrics, ATTEMPT_SCHEDULED, 3 * NS_PER_MS);
-    scheduler_metrics_attempt(metrics, ATTEMPT_UNSCHEDULABLE, 20 * NS_PER_SEC);
-    scheduler_metrics_decided(metrics, 1);
-    scheduler_metrics_bound(metrics, 1, 20 * NS_PER_MS);
-    scheduler_metrics_bound(metrics, 15, NS_PER_SEC);
-    scheduler_metrics_bound(metrics, 99, NS_PER_SEC);
-    scheduler_metrics_preemption(metrics, 0);
-    scheduler_metrics_preemption(metrics, 3);
-    scheduler_metrics_state(metrics, (QueueDepths){1, 2, 3, 4}, 5, 6);
-    scheduler_metrics_write(metrics, &out);
-    static const char *const lines[] = {
-        "scheduler_schedule_attempts_total{profile=\"p\",result=\"scheduled\"} 1\n",
-        "scheduler_schedule_attempts_total{profile=\"p\",result=\"unschedulable\"} 1\n",
-        "scheduler_scheduling_attempt_duration_seconds_bucket{profile=\"p\",result=\"scheduled\",le=\"0.002\"} 0\n",
-        "scheduler_scheduling_attempt_duration_seconds_bucket{profile=\"p\",result=\"scheduled\",le=\"0.004\"} 1\n",
-        "scheduler_scheduling_attempt_duration_seconds_bucket{profile=\"p\",result=\"unschedulable\",le=\"16.384\"} "
-        "0\n",
-        "scheduler_scheduling_algorithm_duration_seconds_count 1\n",
-        "scheduler_pod_scheduling_sli_duration_seconds_bucket{attempts=\"1\",le=\"0.02\"} 1\n",
-        "scheduler_pod_scheduling_sli_duration_seconds_bucket{attempts=\"15+\",le=\"5242.88\"} 2\n",
-        "scheduler_pod_scheduling_attempts_bucket{le=\"16\"} 2\n",
-        "scheduler_pod_scheduling_attempts_sum 115\n",
-        "scheduler_preemption_attempts_total 2\n",
-        "scheduler_preemption_victims_bucket{le=\"2\"} 0\n",
-        "scheduler_preemption_victims_bucket{le=\"4\"} 1\n",
-        "scheduler_pending_pods{queue=\"active\"} 1\n",
-        "scheduler_pending_pods{queue=\"backoff\"} 2\n",
-        "scheduler_pending_pods{queue=\"gated\"} 3\n",
-        "scheduler_pending_pods{queue=\"unschedulable\"} 4\n",
-        "scheduler_cache_size{type=\"nodes\"} 5\n",
-        "scheduler_cache_size{type=\"pods\"} 6\n",
-    };
-    for (size_t i = 0; i < ELEMENTSOF(lines); i++)
-        if (!strstr(out.data, lines[i]))
-            fail_msg("%s is missing in\n%s", lines[i], out.data);
-    assert_null(strstr(out.data, "result=\"error\"")); /* there was none */
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gates),
         cmocka_unit_test(test_attempts),
-        cmocka_unit_test(test_metrics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
