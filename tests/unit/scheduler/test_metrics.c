@@ -28,8 +28,7 @@ static void test_metrics(_unused_ void **state) {
         "scheduler_schedule_attempts_total{profile=\"p\",result=\"unschedulable\"} 1\n",
         "scheduler_scheduling_attempt_duration_seconds_bucket{profile=\"p\",result=\"scheduled\",le=\"0.002\"} 0\n",
         "scheduler_scheduling_attempt_duration_seconds_bucket{profile=\"p\",result=\"scheduled\",le=\"0.004\"} 1\n",
-        "scheduler_scheduling_attempt_duration_seconds_bucket{profile=\"p\",result=\"unschedulable\",le=\"16.384\"} "
-        "0\n",
+        "scheduler_scheduling_attempt_duration_seconds_sum{profile=\"p\",result=\"unschedulable\"} 20\n",
         "scheduler_scheduling_algorithm_duration_seconds_count 1\n",
         "scheduler_pod_scheduling_sli_duration_seconds_bucket{attempts=\"1\",le=\"0.02\"} 1\n",
         "scheduler_pod_scheduling_sli_duration_seconds_bucket{attempts=\"15+\",le=\"5242.88\"} 2\n",
