@@ -11,6 +11,7 @@
 #include "api/json.h"
 #include "base/fs.h"
 #include "base/str.h"
+#include "../../support/golden.h"
 
 static const Schema *schema_of_api(const Value *object) {
     const char *api_version = value_get_str(object, "apiVersion"), *kind = value_get_str(object, "kind");
@@ -43,21 +44,6 @@ static Value *parse(Arena *arena, const char *text, size_t n) {
     if (json_parse(arena, text, n, &v, NULL, &message) < 0)
         fail_msg("%s", message);
     return v;
-}
-
-static char *read_golden(Arena *arena, const char *name, size_t *ret_n) {
-    char *path = arena_printf(arena, LIGHTER_SOURCE_DIR "/tests/golden/api/%s", name);
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    fseek(f, 0, SEEK_END);
-    size_t n = (size_t)ftell(f);
-    rewind(f);
-    char *data = arena_alloc(arena, n + 1);
-    assert_int_equal(fread(data, 1, n, f), n);
-    data[n] = 0;
-    fclose(f);
-    *ret_n = n;
-    return data;
 }
 
 static Value *replace(Arena *arena, Value *v, const Value *path, size_t at, Value *with) {
@@ -94,7 +80,7 @@ typedef int (*Normalizer)(Arena *, const Schema *, Value *, UnknownFields *, Api
 static bool check_case(const Value *c, const Value *recorded, Normalizer normalize) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     size_t n;
-    char *text = read_golden(arena, arena_printf(arena, "protobuf/%s.json", value_get_str(c, "object")), &n);
+    char *text = golden_read(arena, arena_printf(arena, "protobuf/%s.json", value_get_str(c, "object")), &n);
     Value *object = parse(arena, text, n);
     const Schema *schema = schema_of_api(object);
     Value *with = value_copy(arena, value_get(c, "value"));
@@ -129,7 +115,7 @@ static void damaged_objects_are_treated_as_the_reference_does(void **state) {
     (void)state;
     _cleanup_arena_ Arena *arena = arena_new(0);
     size_t n, different = 0;
-    char *text = read_golden(arena, "normalize.json", &n);
+    char *text = golden_read(arena, "normalize.json", &n);
     const Value *cases = parse(arena, text, n), *c;
     assert_true(value_len(cases) > 1000);
     VALUE_FOREACH (c, cases)
@@ -141,7 +127,7 @@ static void patched_objects_are_converted_as_the_reference_does(void **state) {
     (void)state;
     _cleanup_arena_ Arena *arena = arena_new(0);
     size_t n, different = 0;
-    char *text = read_golden(arena, "normalize.json", &n);
+    char *text = golden_read(arena, "normalize.json", &n);
     const Value *cases = parse(arena, text, n), *c;
     VALUE_FOREACH (c, cases)
         different += !check_case(c, value_get(c, "converted"), schema_from_unstructured);

@@ -12,22 +12,9 @@
 #include "api/json.h"
 #include "api/protobuf.h"
 #include "base/str.h"
+#include "../../support/golden.h"
 
 #define GOLDEN LIGHTER_SOURCE_DIR "/tests/golden/api/protobuf"
-
-static char *read_file(Arena *arena, const char *path, size_t *ret_n) {
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    fseek(f, 0, SEEK_END);
-    size_t n = (size_t)ftell(f);
-    rewind(f);
-    char *data = arena_alloc(arena, n + 1);
-    assert_int_equal(fread(data, 1, n, f), n);
-    data[n] = 0;
-    fclose(f);
-    *ret_n = n;
-    return data;
-}
 
 static const Schema *schema_of(Arena *arena, const char *api_version, const char *kind) {
     const char *slash = strchr(api_version, '/');
@@ -45,8 +32,8 @@ static const Schema *schema_of(Arena *arena, const char *api_version, const char
 static void check_pair(const char *stem) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     size_t json_len, pb_len, raw_len;
-    char *json = read_file(arena, arena_printf(arena, GOLDEN "/%s.json", stem), &json_len);
-    char *pb = read_file(arena, arena_printf(arena, GOLDEN "/%s.pb", stem), &pb_len);
+    char *json = golden_read(arena, arena_printf(arena, "protobuf/%s.json", stem), &json_len);
+    char *pb = golden_read(arena, arena_printf(arena, "protobuf/%s.pb", stem), &pb_len);
     const char *api_version, *kind;
     const void *raw;
     Value *v, *decoded;
@@ -154,7 +141,7 @@ static size_t change(Arena *arena, Value *v, size_t n, Change what) {
 /* Whatever becomes of a document, the text and the tree give the same bytes, or neither gives any. */
 static void check_changed(Arena *keep, const char *stem) {
     size_t len;
-    char *json = read_file(keep, arena_printf(keep, GOLDEN "/%s.json", stem), &len);
+    char *json = golden_read(keep, arena_printf(keep, "protobuf/%s.json", stem), &len);
     for (Change what = REMOVE; what < CHANGES; what++)
         for (size_t n = 1;; n++) {
             _cleanup_arena_ Arena *arena = arena_new(0);
@@ -231,7 +218,7 @@ static void damaged_bytes_are_refused_or_read(void **state) {
     (void)state;
     _cleanup_arena_ Arena *keep = arena_new(0), *arena = arena_new(8 << 20);
     size_t n, raw_len;
-    const char *pb = read_file(keep, GOLDEN "/Deployment.v1.apps.pb", &n);
+    const char *pb = golden_read(keep, "protobuf/Deployment.v1.apps.pb", &n);
     const Schema *schema = schema_by_name("io.k8s.api.apps.v1.Deployment");
     size_t decoded = 0;
     for (size_t i = 0; i < 2 * n; i++) {
