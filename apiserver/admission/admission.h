@@ -42,7 +42,7 @@ AdmissionHooks admission_hooks(Admission *admission);
 /* Figures for /metrics in Prometheus' text form. */
 void admission_metrics_write(Admission *admission, Buf *out);
 
-/* For plugins. */
+/* For plugins (plugin.c). */
 
 /* Is this request about the resource itself (no subresource)? */
 bool admission_is(const AdmissionRequest *request, const char *group, const char *plural);
