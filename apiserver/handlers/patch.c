@@ -120,9 +120,9 @@ static int check_applied(Patch *patch, const Value *applied, ApiError *err) {
 }
 
 /* What fits the schema may still be no value of its Go type: a quantity, a time, base64. */
-static int normalize_applied(RegistryCall *call, const Value *applied, Value *merged, ApiError *err) {
+static int normalize_applied(RegistryCall *call, const Resource *resource, const Value *applied, Value *merged,
+                             ApiError *err) {
     Arena *arena = call->context.arena;
-    const Resource *resource = call->resource;
     ApiError inner = {0};
     if (resource->custom)
         return schema_normalize(arena, resource->schema, merged, NULL, NULL);
@@ -154,15 +154,20 @@ static int apply_transform(void *userdata, const Value *old, Value **ret, ApiErr
     r = check_name(request, applied, err);
     if (r < 0)
         return r;
-    applied = convert_object(arena, request->resource, call->resource, applied);
     registry_managed_input(call, &input);
-    r = managed_apply(arena, &input, old, applied, &merged, &changed, err);
+    const Resource *at = registry_managed_row(call);
+    const Value *live = old;
+    applied = convert_object(arena, request->resource, at, applied);
+    if (old && at != call->resource)
+        live = convert_object(arena, call->resource, at, value_copy(arena, old));
+    r = managed_apply(arena, &input, live, applied, &merged, &changed, err);
     if (r < 0)
         return r;
-    r = normalize_applied(call, applied, merged, err);
+    r = normalize_applied(call, at, applied, merged, err);
     if (r < 0)
         return r;
-    registry_set_defaults(arena, call->resource, merged);
+    registry_set_defaults(arena, at, merged);
+    merged = convert_object(arena, at, call->resource, merged);
     *ret = subresource_mask(arena, request->subresource, old, merged);
     return 0;
 }

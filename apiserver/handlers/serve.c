@@ -62,7 +62,9 @@ static void respond(Exchange *exchange, int r, ApiResponse *response, ApiError *
     ListStream *in_parts = r == 0 && response->is_list ? list_stream_new(exchange, &response->list) : NULL;
     if (r == 0 && !in_parts)
         r = encode_response(exchange, response, &body);
-    if (r < 0) {
+    if (r < 0 && exchange_is_late(exchange)) /* that is why, mostly */
+        code = 504;
+    else if (r < 0) {
         if (!err->code)
             api_error_from_errno(err, r, "encoding the answer");
         code = err->code;

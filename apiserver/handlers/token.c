@@ -95,6 +95,7 @@ static void track_fields(RegistryCall *call, Value *body) {
     managed.schema = &schema_authentication_v1_TokenRequest;
     managed.api_version = "authentication.k8s.io/v1";
     managed.reset_fields = NULL;
+    managed.convert = NULL;
     managed_update(call->context.arena, &managed, NULL, body);
 }
 

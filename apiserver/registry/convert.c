@@ -1,4 +1,5 @@
 #include "apiserver/registry/convert.h"
+#include "api/json.h"
 #include "apiserver/registry/defaults_functions.h"
 #include "base/str.h"
 
@@ -45,8 +46,34 @@ static bool is_cpu_utilization(const Value *metric) {
     return streq_null(value_get_str(metric, "type"), "Resource") && streq_null(value_get_str(resource, "name"), "cpu");
 }
 
+/* What v1 has no fields for is kept in annotations, and is taken out of them again. */
+static const struct {
+    const char *annotation, *part, *field;
+    ValueType type;
+} hpa_kept[] = {
+    {"autoscaling.alpha.kubernetes.io/metrics", "spec", "metrics", VALUE_ARRAY},
+    {"autoscaling.alpha.kubernetes.io/behavior", "spec", "behavior", VALUE_OBJECT},
+    {"autoscaling.alpha.kubernetes.io/current-metrics", "status", "currentMetrics", VALUE_ARRAY},
+    {"autoscaling.alpha.kubernetes.io/conditions", "status", "conditions", VALUE_ARRAY},
+};
+
+static void take_from_annotations(Arena *arena, Value *object) {
+    Value *annotations = value_path(object, "metadata", "annotations", NULL), *v;
+    for (size_t i = 0; i < ELEMENTSOF(hpa_kept); i++) {
+        const char *text = value_get_str(annotations, hpa_kept[i].annotation);
+        if (!text || json_parse(arena, text, strlen(text), &v, NULL, NULL) < 0 || v->type != hpa_kept[i].type)
+            continue;
+        value_set(arena, value_ensure_object(arena, object, hpa_kept[i].part), hpa_kept[i].field, v);
+        value_remove(annotations, hpa_kept[i].annotation);
+    }
+    if (value_is(annotations, VALUE_OBJECT) && !annotations->len)
+        value_remove(value_get(object, "metadata"), "annotations");
+}
+
 /* Without any metric: processors, at the share the reference's controller took when nobody named one. */
-static void hpa_v1_spec_to_v2(Arena *arena, Value *spec) {
+static void hpa_v1_to_v2(Arena *arena, Value *object) {
+    take_from_annotations(arena, object);
+    Value *spec = value_ensure_object(arena, object, "spec");
     Value *share = value_get(spec, "targetCPUUtilizationPercentage"),
           *metrics = value_ensure_array(arena, spec, "metrics");
     if (share || !value_len(metrics))
@@ -94,7 +121,7 @@ Value *convert_object(Arena *arena, const Resource *from, const Resource *to, Va
     else if (streq(from->kind, "HorizontalPodAutoscaler") && streq(to->version, "v1"))
         hpa_v2_to_v1(arena, out);
     else if (streq(from->kind, "HorizontalPodAutoscaler"))
-        hpa_v1_spec_to_v2(arena, value_ensure_object(arena, out, "spec"));
+        hpa_v1_to_v2(arena, out);
     value_set(arena, out, "apiVersion", value_string(arena, resource_api_version(arena, to)));
     schema_normalize(arena, to->schema, out, NULL, NULL);
     return out;

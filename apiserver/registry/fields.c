@@ -1,5 +1,6 @@
 /* Who wrote which field: metadata.managedFields of ordinary writes. */
 #include "api/managed.h"
+#include "apiserver/registry/convert.h"
 #include "apiserver/registry/engine.h"
 #include "base/str.h"
 
@@ -12,10 +13,32 @@ static const char *const *reset_fields(const RegistryCall *call) {
     return !subresource && resource_subresource(call->resource, "status") ? status : NULL;
 }
 
+/* The row of the kind at another version of the request's group; NULL: there is none. Each group has a converter of its
+ * own in the reference: what was owned under the kind's name in another group (events) is forgotten. */
+static const Resource *row_at(const RegistryCall *call, const char *api_version) {
+    const char *slash = strchr(api_version, '/');
+    const char *group = slash ? arena_strndup(call->context.arena, api_version, (size_t)(slash - api_version)) : "";
+    const Resource *row = resource_find_kind(group, slash ? slash + 1 : api_version, call->resource->kind);
+    return row && row->storage == call->resource->storage && streq(group, call->request->resource->group) ? row : NULL;
+}
+
+static const Schema *convert_version(void *userdata, Arena *arena, const char *from, const char *to,
+                                     const Value *object, Value **ret) {
+    const Resource *is = row_at(userdata, from), *wanted = row_at(userdata, to);
+    if (!is || !wanted)
+        return NULL;
+    *ret = convert_object(arena, is, wanted, value_copy(arena, object));
+    return wanted->schema;
+}
+
+const Resource *registry_managed_row(const RegistryCall *call) {
+    return call->resource->custom ? call->resource : call->request->resource;
+}
+
 void registry_managed_input(RegistryCall *call, ManagedInput *ret) {
     const ApiRequest *request = call->request;
     Arena *arena = call->context.arena;
-    const Resource *at = call->resource;
+    const Resource *at = registry_managed_row(call);
     *ret = (ManagedInput){
         .schema = at->schema,
         .api_version = resource_api_version(arena, at),
@@ -25,6 +48,8 @@ void registry_managed_input(RegistryCall *call, ManagedInput *ret) {
         .reset_fields = reset_fields(call),
         .custom = call->resource->custom != NULL,
         .force = request->options.force,
+        .convert = call->resource->custom ? NULL : convert_version,
+        .userdata = call,
     };
 }
 
@@ -33,13 +58,18 @@ void engine_track_fields(RegistryCall *call, const Value *old, Value *object) {
     if (call->keep_managed_fields)
         return;
     registry_managed_input(call, &input);
-    if (!value_has_unset(object)) {
-        managed_update(call->context.arena, &input, old, object);
+    Arena *arena = call->context.arena;
+    const Resource *at = registry_managed_row(call);
+    if (!value_has_unset(object) && at == call->resource) {
+        managed_update(arena, &input, old, object);
         return;
     }
-    Value *normal = value_copy(call->context.arena, object);
-    schema_normalize(call->context.arena, call->resource->schema, normal, NULL, NULL);
-    managed_update(call->context.arena, &input, old, normal);
-    value_set(call->context.arena, meta_ensure(call->context.arena, object), "managedFields",
+    Value *normal = value_copy(arena, object);
+    schema_normalize(arena, call->resource->schema, normal, NULL, NULL);
+    normal = convert_object(arena, call->resource, at, normal);
+    if (old && at != call->resource)
+        old = convert_object(arena, call->resource, at, value_copy(arena, old));
+    managed_update(arena, &input, old, normal);
+    value_set(arena, meta_ensure(arena, object), "managedFields",
               value_path(normal, "metadata", "managedFields", NULL));
 }

@@ -136,7 +136,10 @@ void meta_validate_update(const Value *object, const Value *old, FieldErrors *er
 /* What built-in kinds ask of finalizers besides. */
 void meta_validate_finalizers(const Resource *resource, const Value *object, FieldErrors *errors);
 /* fields.c: how this request's writes are tracked in managedFields. */
+/* The trees of managed_update and managed_apply have the form of registry_managed_row: the request's, where the
+ * engine's is another. */
 void registry_managed_input(RegistryCall *call, ManagedInput *ret);
+const Resource *registry_managed_row(const RegistryCall *call);
 const char *meta_get(const Value *object, const char *name); /* metadata.NAME when a string, else NULL */
 Value *meta_ensure(Arena *arena, Value *object);
 

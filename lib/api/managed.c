@@ -203,8 +203,9 @@ static const char *now_text(Arena *arena, const ManagedInput *input) {
     return arena_strdup(arena, rfc3339_format(input->now_ns, text));
 }
 
-static Comparison compare_filtered(Arena *arena, const ManagedInput *input, const Value *before, const Value *after) {
-    Comparison c = typed_compare(arena, input->schema, before, after);
+static Comparison compare_filtered(Arena *arena, const ManagedInput *input, const Schema *schema, const Value *before,
+                                   const Value *after) {
+    Comparison c = typed_compare(arena, schema, before, after);
     FieldSet *reset = fieldset_from_paths(arena, input->reset_fields);
     if (reset) {
         c.removed = fieldset_difference_deep(arena, c.removed, reset);
@@ -212,6 +213,68 @@ static Comparison compare_filtered(Arena *arena, const ManagedInput *input, cons
         c.added = fieldset_difference_deep(arena, c.added, reset);
     }
     return c;
+}
+
+/* What a write changes, in the forms of all the versions that entries are of. */
+typedef struct Change {
+    Arena *arena;
+    const ManagedInput *input;
+    const Value *before, *after;
+    struct {
+        const char *api_version;
+        bool missing;
+        Comparison comparison;
+    } * versions; /* the request's first */
+    size_t n;
+} Change;
+
+static Change change_of(Arena *arena, const ManagedInput *input, const Value *before, const Value *after,
+                        const Managed *managed) {
+    Change change = {.arena = arena, .input = input, .before = before, .after = after, .n = 1};
+    change.versions = arena_alloc0(arena, (managed->n + 1) * sizeof *change.versions);
+    change.versions[0].api_version = input->api_version;
+    change.versions[0].comparison = compare_filtered(arena, input, input->schema, before, after);
+    return change;
+}
+
+static const Schema *convert_to(Arena *arena, const ManagedInput *input, const char *from, const char *to,
+                                const Value *object, Value **ret) {
+    if (!input->convert || streq(from, to)) {
+        *ret = (Value *)object;
+        return input->schema;
+    }
+    return input->convert(input->userdata, arena, from, to, object, ret);
+}
+
+/* As the entry's version sees it; NULL: there is no such version. */
+static const Comparison *change_at(Change *change, const char *api_version) {
+    const ManagedInput *input = change->input;
+    size_t i = 0;
+    Value *before, *after;
+    while (input->convert && i < change->n && !streq(change->versions[i].api_version, api_version))
+        i++;
+    if (i == change->n) {
+        const char *from = input->api_version;
+        const Schema *schema = convert_to(change->arena, input, from, api_version, change->before, &before);
+        change->versions[i].api_version = api_version;
+        change->versions[i].missing =
+            !schema || !convert_to(change->arena, input, from, api_version, change->after, &after);
+        if (!change->versions[i].missing)
+            change->versions[i].comparison = compare_filtered(change->arena, input, schema, before, after);
+        change->n++;
+    }
+    return change->versions[i].missing ? NULL : &change->versions[i].comparison;
+}
+
+/* What changed, and what went, is its own no longer. */
+static void disown(Change *change, Entry *entry) {
+    const Comparison *c = change_at(change, entry->api_version);
+    if (c) {
+        entry->set = fieldset_difference(change->arena, entry->set, c->modified);
+        entry->set = fieldset_difference(change->arena, entry->set, c->added);
+        entry->set = fieldset_difference(change->arena, entry->set, c->removed);
+    } else
+        entry->set = NULL;
 }
 
 static Value *empty_object(Arena *arena, const ManagedInput *input) {
@@ -281,15 +344,12 @@ static void cap_updaters(Arena *arena, Managed *managed) {
 /* Takes what changed from everybody and gives it to the entry of this request. */
 static void update_owners(Arena *arena, const ManagedInput *input, const Value *live, const Value *object,
                           Managed *managed, Entry self) {
-    Comparison c = compare_filtered(arena, input, live, object);
-    FieldSet *changed = fieldset_union(arena, c.modified, c.added);
-    for (size_t i = 0; i < managed->n; i++) {
-        Entry *entry = &managed->entries[i];
-        entry->set = fieldset_difference(arena, entry->set, changed);
-        entry->set = fieldset_difference(arena, entry->set, c.removed);
-    }
+    Change change = change_of(arena, input, live, object, managed);
+    const Comparison *own = &change.versions[0].comparison;
+    for (size_t i = 0; i < managed->n; i++)
+        disown(&change, &managed->entries[i]);
     drop_empty(managed);
-    self.set = fieldset_difference(arena, changed, stripped_fields(arena));
+    self.set = fieldset_difference(arena, fieldset_union(arena, own->modified, own->added), stripped_fields(arena));
     if (fieldset_empty(self.set))
         return;
     Entry *before = managed_find(managed, &self);
@@ -355,38 +415,66 @@ typedef struct Apply {
     Value *result;
 } Apply;
 
+static FieldSet *named_fields(Arena *arena, const Schema *schema, const Value *object) {
+    return typed_with_named_fields(arena, schema, typed_fieldset(arena, schema, object));
+}
+
+/* Puts back into `pruned` what entries of one version own of `merged`; both have the request's form. */
+static Value *add_back(Apply *apply, Value *merged, Value *pruned, const char *version) {
+    Arena *arena = apply->arena;
+    const char *own = apply->input->api_version;
+    FieldSet *owned = NULL;
+    for (size_t i = 0; i < apply->managed.n; i++) {
+        const Entry *entry = &apply->managed.entries[i];
+        if (!apply->input->convert || streq(entry->api_version, version))
+            owned = fieldset_union(arena, owned, entry->set);
+    }
+    const Schema *schema = convert_to(arena, apply->input, own, version, merged, &merged);
+    if (!schema || !convert_to(arena, apply->input, own, version, pruned, &pruned))
+        return pruned;
+    FieldSet *keep =
+        fieldset_union(arena, named_fields(arena, schema, pruned), typed_with_named_fields(arena, schema, owned));
+    pruned = typed_remove(arena, schema, merged, fieldset_difference(arena, named_fields(arena, schema, merged), keep));
+    convert_to(arena, apply->input, version, own, pruned, &pruned);
+    return pruned;
+}
+
 /* Puts back what others own, and what nobody does, after the items of the last configuration were taken out. */
 static Value *prune(Apply *apply, Value *merged, FieldSet *last) {
     Arena *arena = apply->arena;
     const Schema *schema = apply->input->schema;
+    const char *own = apply->input->api_version;
     if (fieldset_empty(last))
         return merged;
     FieldSet *last_named = typed_with_named_fields(arena, schema, last);
     Value *pruned = typed_remove(arena, schema, merged, last_named);
-    FieldSet *owned = NULL;
-    for (size_t i = 0; i < apply->managed.n; i++)
-        owned = fieldset_union(arena, owned, apply->managed.entries[i].set);
-    FieldSet *merged_set = typed_with_named_fields(arena, schema, typed_fieldset(arena, schema, merged));
-    FieldSet *pruned_set = typed_with_named_fields(arena, schema, typed_fieldset(arena, schema, pruned));
-    FieldSet *keep = fieldset_union(arena, pruned_set, typed_with_named_fields(arena, schema, owned));
-    pruned = typed_remove(arena, schema, merged, fieldset_difference(arena, merged_set, keep));
-    pruned_set = typed_with_named_fields(arena, schema, typed_fieldset(arena, schema, pruned));
-    FieldSet *gone = fieldset_difference(arena, merged_set, pruned_set);
+    pruned = add_back(apply, merged, pruned, own);
+    for (size_t i = 0; apply->input->convert && i < apply->managed.n; i++) {
+        const char *version = apply->managed.entries[i].api_version;
+        bool done = streq(version, own);
+        for (size_t k = 0; k < i && !done; k++)
+            done = streq(apply->managed.entries[k].api_version, version);
+        if (!done)
+            pruned = add_back(apply, merged, pruned, version);
+    }
+    FieldSet *gone =
+        fieldset_difference(arena, named_fields(arena, schema, merged), named_fields(arena, schema, pruned));
     return typed_remove(arena, schema, merged, fieldset_intersection(arena, gone, last_named));
 }
 
 /* Compares and takes the changed fields from the others; collects conflicts instead unless forced. */
 static void take_fields(Apply *apply, const Entry *self, bool force) {
     Arena *arena = apply->arena;
-    Comparison c = compare_filtered(arena, apply->input, apply->live, apply->result);
-    FieldSet *changed = fieldset_union(arena, c.modified, c.added);
+    Change change = change_of(arena, apply->input, apply->live, apply->result, &apply->managed);
     apply->conflicts = arena_alloc(arena, apply->managed.n * sizeof(Conflict));
     apply->n_conflicts = 0;
     for (size_t i = 0; i < apply->managed.n; i++) {
         Entry *entry = &apply->managed.entries[i];
         if (same_manager(entry, self))
             continue;
-        FieldSet *conflict = fieldset_intersection(arena, entry->set, changed);
+        const Comparison *c = change_at(&change, entry->api_version);
+        FieldSet *conflict =
+            c ? fieldset_intersection(arena, entry->set, fieldset_union(arena, c->modified, c->added)) : NULL;
         if (conflict)
             apply->conflicts[apply->n_conflicts++] = (Conflict){.entry = entry, .set = conflict};
     }
@@ -394,10 +482,8 @@ static void take_fields(Apply *apply, const Entry *self, bool force) {
         return;
     for (size_t i = 0; i < apply->managed.n; i++) {
         Entry *entry = &apply->managed.entries[i];
-        if (same_manager(entry, self))
-            continue;
-        entry->set = fieldset_difference(arena, entry->set, changed);
-        entry->set = fieldset_difference(arena, entry->set, c.removed);
+        if (!same_manager(entry, self))
+            disown(&change, entry);
     }
     apply->n_conflicts = 0;
 }
@@ -411,7 +497,9 @@ static void apply_once(Apply *apply, const Value *applied, bool force) {
     FieldSet *reset = fieldset_from_paths(arena, apply->input->reset_fields);
     set = fieldset_difference_deep(arena, set, reset);
     Entry *before = managed_find(&apply->managed, &self);
-    FieldSet *last = before ? before->set : NULL;
+    /* Nothing is pruned of a configuration that was of another version. */
+    bool comparable = before && (!apply->input->convert || streq(before->api_version, self.api_version));
+    FieldSet *last = comparable ? before->set : NULL;
     if (before) {
         before->set = set;
         before->api_version = self.api_version;

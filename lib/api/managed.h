@@ -1,6 +1,6 @@
 /* metadata.managedFields: who owns which field. What k8s.io/apimachinery/pkg/util/managedfields does on every write:
- * managed_update on create, update and patches other than apply; managed_apply for server-side apply. Entries written
- * at another version of the group are read with the same schema. */
+ * managed_update on create, update and patches other than apply; managed_apply for server-side apply. All trees have
+ * the form of the request's version; what entries of other versions own is looked up in the form of theirs. */
 #pragma once
 
 #include "api/fieldset.h"
@@ -21,6 +21,12 @@ typedef struct ManagedInput {
     const char *const *reset_fields;
     bool custom; /* a custom resource: no Go type whose zero value a new object starts from */
     bool force;  /* managed_apply: take fields from other managers */
+    /* `object`, at version `from` ("apps/v1"), as it is at `to`: the schema of that, and *ret in the arena. NULL: there
+     * is no such version, and what its entries say is forgotten. No function: entries of other versions are read as if
+     * they were of the request's. */
+    const Schema *(*convert)(void *userdata, Arena *arena, const char *from, const char *to, const Value *object,
+                             Value **ret);
+    void *userdata;
 } ManagedInput;
 
 /* ?fieldManager= when given, else the part of the user agent before the slash, printable and cut to FIELD_MANAGER_MAX.

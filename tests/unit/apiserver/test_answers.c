@@ -424,6 +424,66 @@ static void test_dangling_flow_schemas(void **state) {
     wait_for_dangling(*state, FLOW "/flowschemas/s", "True", "NotFound", missing);
 }
 
+static void expect_text(World *world, const Case *c, const char *text, bool there) {
+    _cleanup_http_answer_ HttpAnswer answer = {0};
+    assert_int_equal(call(world, c, &answer), 0);
+    if (answer.status != c->code || (strstr(str_or(answer.body.data, ""), text) != NULL) != there)
+        print_message("%s %s: %d %s\n", c->method, c->target, answer.status, str_or(answer.body.data, ""));
+    assert_int_equal(answer.status, c->code);
+    assert_true((strstr(str_or(answer.body.data, ""), text) != NULL) == there);
+}
+
+/* Fields are owned, and configurations checked, in the version of the request, whatever is stored. */
+static void test_ownership_in_other_versions(void **state) {
+#define HPA(version) "/apis/autoscaling/" version "/namespaces/default/horizontalpodautoscalers"
+    static const char json[] = "application/json", merge[] = "application/merge-patch+json",
+                      apply[] = "application/apply-patch+yaml";
+    static const char v1[] =
+        "{\"apiVersion\":\"autoscaling/v1\",\"kind\":\"HorizontalPodAutoscaler\",\"metadata\":{\"name\":\"h\"},"
+        "\"spec\":{\"maxReplicas\":3,\"scaleTargetRef\":{\"apiVersion\":\"apps/"
+        "v1\",\"kind\":\"Deployment\",\"name\":\"x\"},"
+        "\"targetCPUUtilizationPercentage\":50}}";
+    static const char v2[] =
+        "{\"apiVersion\":\"autoscaling/v2\",\"kind\":\"HorizontalPodAutoscaler\",\"metadata\":{\"name\":\"h\"},"
+        "\"spec\":{\"metrics\":[{\"type\":\"Resource\",\"resource\":{\"name\":\"cpu\",\"target\":{\"type\":"
+        "\"Utilization\",\"averageUtilization\":70}}}]}}";
+    expect_text(*state, &(Case){"PATCH", HPA("v1") "/h?fieldManager=a", NULL, apply, v1, 201, NULL, NULL},
+                "\"f:spec\":{\"f:maxReplicas\":{},\"f:scaleTargetRef\":{},\"f:targetCPUUtilizationPercentage\":{}}",
+                true);
+    check(*state, &(Case){"PATCH", HPA("v2") "/h?fieldManager=b", NULL, apply, v2, 409, NULL,
+                          "Apply failed with 1 conflict: conflict with \"a\": .spec.targetCPUUtilizationPercentage"});
+    expect_text(*state, &(Case){"PATCH", HPA("v2") "/h?fieldManager=b&force=true", NULL, apply, v2, 200, NULL, NULL},
+                "\"f:spec\":{\"f:maxReplicas\":{},\"f:scaleTargetRef\":{}}", true);
+    check(*state,
+          &(Case){"PATCH", HPA("v1") "/h?fieldManager=a", NULL, apply,
+                  "{\"apiVersion\":\"autoscaling/v1\",\"kind\":\"HorizontalPodAutoscaler\",\"spec\":{\"metrics\":[]}}",
+                  500, NULL,
+                  "failed to create typed patch object (/h; autoscaling/v1, Kind=HorizontalPodAutoscaler): "
+                  ".spec.metrics: field not declared in schema"});
+    /* What v1 has no field for is not lost by writing there. */
+    static const char behavior[] = "{\"spec\":{\"behavior\":{\"scaleUp\":{\"stabilizationWindowSeconds\":3}}}}";
+    check(*state, &(Case){"PATCH", HPA("v2") "/h", NULL, merge, behavior, 200, NULL, NULL});
+    check(*state, &(Case){"PATCH", HPA("v1") "/h", NULL, merge, "{\"spec\":{\"maxReplicas\":9}}", 200, NULL, NULL});
+    expect_text(*state, &(Case){"GET", HPA("v2") "/h", NULL, NULL, NULL, 200, NULL, NULL},
+                "\"stabilizationWindowSeconds\":3", true);
+    /* Each group knows its own versions only: what the other's managers own is forgotten. */
+#define CORE_EVENTS "/api/v1/namespaces/default/events"
+#define NEW_EVENTS "/apis/events.k8s.io/v1/namespaces/default/events"
+    static const char event[] = "{\"metadata\":{\"name\":\"e\",\"namespace\":\"default\"},\"eventTime\":\"2020-01-"
+                                "01T00:00:00.000000Z\",\"action\":\"A\","
+                                "\"reason\":\"R\",\"type\":\"Normal\",\"note\":\"n\",\"regarding\":{\"kind\":\"Pod\","
+                                "\"name\":\"x\",\"namespace\":"
+                                "\"default\"},\"reportingController\":\"c\",\"reportingInstance\":\"i\"}";
+    expect_text(*state, &(Case){"POST", NEW_EVENTS, NULL, json, event, 201, NULL, NULL},
+                "\"apiVersion\":\"events.k8s.io/v1\",\"time\"", true);
+    expect_text(*state, &(Case){"GET", CORE_EVENTS "/e", NULL, NULL, NULL, 200, NULL, NULL}, "\"f:regarding\":{}",
+                true);
+    expect_text(
+        *state,
+        &(Case){"PATCH", CORE_EVENTS "/e", NULL, merge, "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}", 200, NULL, NULL},
+        "f:regarding", false);
+}
+
 static int set_up(void **state) {
     static const char *const disabled[] = {"ServiceAccount", NULL};
     static World world;
@@ -464,6 +524,7 @@ int main(void) {
         cmocka_unit_test(test_strategic_patches),
         cmocka_unit_test(test_component_statuses),
         cmocka_unit_test(test_dangling_flow_schemas),
+        cmocka_unit_test(test_ownership_in_other_versions),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
