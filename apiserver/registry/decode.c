@@ -2,6 +2,7 @@
 #include "apiserver/registry/convert.h"
 #include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/defaults.h"
+#include "api/go_text.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -48,45 +49,10 @@ static void sort_along(Arena *arena, Value *v, const char *pointer) {
     }
 }
 
-static void write_go(Buf *out, const Value *v) {
-    if (value_is(v, VALUE_OBJECT)) {
-        buf_puts(out, "map[");
-        for (size_t i = 0; i < v->len; i++) {
-            buf_printf(out, "%s%s:", i ? " " : "", v->members[i].name);
-            write_go(out, v->members[i].value);
-        }
-        buf_putc(out, ']');
-    } else if (value_is(v, VALUE_ARRAY)) {
-        buf_putc(out, '[');
-        for (size_t i = 0; i < v->len; i++) {
-            if (i)
-                buf_putc(out, ' ');
-            write_go(out, v->items[i]);
-        }
-        buf_putc(out, ']');
-    } else if (value_is(v, VALUE_STRING))
-        buf_append(out, v->string, v->len);
-    else if (value_is(v, VALUE_NULL))
-        buf_puts(out, "<nil>");
-    else
-        value_write_json(out, v);
-}
-
-static void sort_all(Value *v) {
-    sort_members(v);
-    VALUE_FOREACH_MEMBER (m, v)
-        sort_all(m->value);
-    Value *item;
-    VALUE_FOREACH (item, v)
-        sort_all(item);
-}
-
 /* The offending text as the reference shows it: Go's %+v of a strategic patch, the patched JSON of others. */
 static void write_patched(Buf *out, const DecodeInput *input, Arena *arena, const Value *patched) {
     if (input->strategic_patch) {
-        Value *patch = value_copy(arena, input->strategic_patch);
-        sort_all(patch);
-        write_go(out, patch);
+        go_write(out, input->strategic_patch, GO_PLAIN);
         return;
     }
     Value *copy = value_copy(arena, patched), *operation;

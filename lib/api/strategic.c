@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "api/codec.h"
+#include "api/go_text.h"
 #include "base/str.h"
 #include "base/strmap.h"
 
@@ -34,64 +35,9 @@ static Value *merge_map(Merge *m, Value *original, Value *patch, const Schema *s
 
 /* Messages */
 
-static void write_go_value(Buf *out, const Value *v, bool as_string);
-
-static int compare_names(const void *a, const void *b) {
-    return strcmp((*(const Member *const *)a)->name, (*(const Member *const *)b)->name);
-}
-
-static void write_go_map(Buf *out, const Value *v, bool as_string) {
-    _cleanup_free_ const Member **order = xmalloc((v->len + 1u) * sizeof(*order));
-    for (size_t i = 0; i < v->len; i++)
-        order[i] = &v->members[i];
-    qsort(order, v->len, sizeof(*order), compare_names);
-    buf_puts(out, "map[");
-    for (size_t i = 0; i < v->len; i++) {
-        buf_printf(out, "%s%s:", i ? " " : "", order[i]->name);
-        write_go_value(out, order[i]->value, as_string);
-    }
-    buf_putc(out, ']');
-}
-
-static const char *go_type_of(const Value *v) {
-    static const char *const names[] = {
-        "%!s(<nil>)", "bool", "int64", "float64", "string", "[]interface {}", "map[string]interface {}"};
-    return names[v ? v->type : VALUE_NULL];
-}
-
-/* fmt's %v, or its %s with the complaint that %s makes of other types. */
-static void write_go_value(Buf *out, const Value *v, bool as_string) {
-    switch (v->type) {
-    case VALUE_STRING:
-        buf_append(out, v->string, v->len);
-        return;
-    case VALUE_ARRAY:
-        buf_putc(out, '[');
-        for (size_t i = 0; i < v->len; i++) {
-            if (i)
-                buf_putc(out, ' ');
-            write_go_value(out, v->items[i], as_string);
-        }
-        buf_putc(out, ']');
-        return;
-    case VALUE_OBJECT:
-        write_go_map(out, v, as_string);
-        return;
-    case VALUE_NULL:
-        buf_puts(out, as_string ? "%!s(<nil>)" : "<nil>");
-        return;
-    default:
-        if (as_string)
-            buf_printf(out, "%%!s(%s=", go_type_of(v));
-        value_write_json(out, v);
-        if (as_string)
-            buf_putc(out, ')');
-    }
-}
-
 static const char *go_text(Merge *m, const Value *v, bool as_string) {
     _cleanup_buf_ Buf text = BUF_INIT(TEXT_MAX);
-    write_go_value(&text, v, as_string);
+    go_write(&text, v, as_string ? GO_STRING : GO_PLAIN);
     return arena_strdup(m->arena, text.data ? text.data : "");
 }
 

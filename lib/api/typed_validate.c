@@ -1,4 +1,5 @@
 /* Does an applied configuration fit the schema? The messages are those of structured-merge-diff. */
+#include "api/go_text.h"
 #include "api/typed.h"
 #include "api/typed_list.h"
 
@@ -23,19 +24,19 @@ static void report(Validator *validator, const char *message) {
     buf_puts(&validator->errors, message);
 }
 
-static void expected(Validator *validator, const char *what, const Value *got) {
+/* Each kind of thing shows what it got in its own way. */
+typedef enum Shown { SHOWN_PLAIN, SHOWN_SYNTAX, SHOWN_TYPE } Shown;
+
+static void expected(Validator *validator, const char *what, const Value *got, Shown how) {
     _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
-    buf_printf(&text, "expected %s, got &value.valueUnstructured{Value:", what);
-    if (value_is(got, VALUE_STRING))
-        go_quote_n(&text, got->string, got->len);
+    buf_printf(&text, "expected %s, got ", what);
+    if (how == SHOWN_TYPE)
+        buf_puts(&text, go_type_of(got));
     else {
-        if (value_is(got, VALUE_OBJECT))
-            buf_puts(&text, "map[string]interface {}");
-        else if (value_is(got, VALUE_ARRAY))
-            buf_puts(&text, "[]interface {}");
-        value_write_json(&text, got);
+        buf_puts(&text, how == SHOWN_SYNTAX ? "&value.valueUnstructured{Value:" : "&{");
+        go_write(&text, got, how == SHOWN_SYNTAX ? GO_SYNTAX : GO_PLAIN);
+        buf_putc(&text, '}');
     }
-    buf_putc(&text, '}');
     report(validator, text.data);
 }
 
@@ -53,7 +54,7 @@ static void validate_below(Validator *validator, const Schema *schema, const Val
 
 static void validate_members(Validator *validator, const Schema *schema, const Value *v) {
     if (!value_is(v, VALUE_OBJECT)) {
-        expected(validator, "map", v);
+        expected(validator, "map", v, SHOWN_PLAIN);
         return;
     }
     VALUE_FOREACH_MEMBER (m, v) {
@@ -76,7 +77,7 @@ static void validate_members(Validator *validator, const Schema *schema, const V
 
 static void validate_items(Validator *validator, const Schema *schema, const Value *v) {
     if (!value_is(v, VALUE_ARRAY)) {
-        expected(validator, "list", v);
+        expected(validator, "list", v, SHOWN_PLAIN);
         return;
     }
     ListItems seen = {.items = arena_alloc(validator->arena, v->len * sizeof(ListItem))};
@@ -120,24 +121,23 @@ static void validate_node(Validator *validator, const Schema *schema, const Valu
     case SCHEMA_BYTES:
     case SCHEMA_DURATION:
         if (v->type != VALUE_STRING)
-            expected(validator, "string", v);
+            expected(validator, "string", v, SHOWN_SYNTAX);
         break;
     case SCHEMA_BOOL:
         if (v->type != VALUE_BOOL)
-            expected(validator, "boolean", v);
+            expected(validator, "boolean", v, SHOWN_PLAIN);
         break;
     case SCHEMA_INT32:
     case SCHEMA_INT64:
     case SCHEMA_DOUBLE:
         if (v->type != VALUE_INT && v->type != VALUE_DOUBLE)
-            expected(validator, "numeric (int or float)", v);
+            expected(validator, "numeric (int or float)", v, SHOWN_TYPE);
         break;
     case SCHEMA_QUANTITY:
-    case SCHEMA_INT_OR_STRING:
     case SCHEMA_TIME:
     case SCHEMA_MICRO_TIME:
         if (container)
-            expected(validator, "scalar", v);
+            expected(validator, "any scalar", v, SHOWN_PLAIN);
         break;
     default:
         break;

@@ -460,6 +460,24 @@ static void test_ownership_in_other_versions(void **state) {
                   500, NULL,
                   "failed to create typed patch object (/h; autoscaling/v1, Kind=HorizontalPodAutoscaler): "
                   ".spec.metrics: field not declared in schema"});
+    static const struct {
+        const char *member, *message;
+    } wrong[] = {
+        {"\"maxReplicas\":\"x\"", ".spec.maxReplicas: expected numeric (int or float), got string"},
+        {"\"scaleTargetRef\":[1,\"a\"]", ".spec.scaleTargetRef: expected map, got &{[1 a]}"},
+        {"\"scaleTargetRef\":{\"kind\":{\"b\":[1],\"a\":null}}",
+         ".spec.scaleTargetRef.kind: expected string, got &value.valueUnstructured{Value:map[string]interface {}{\"a\":"
+         "interface {}(nil), \"b\":[]interface {}{1}}}"},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+        _cleanup_free_ char *body = xasprintf("{\"apiVersion\":\"autoscaling/v1\",\"kind\":\"HorizontalPodAutoscaler\","
+                                              "\"spec\":{%s}}",
+                                              wrong[i].member),
+                            *message = xasprintf("failed to create typed patch object (/h; autoscaling/v1, "
+                                                 "Kind=HorizontalPodAutoscaler): %s",
+                                                 wrong[i].message);
+        check(*state, &(Case){"PATCH", HPA("v1") "/h?fieldManager=a", NULL, apply, body, 500, NULL, message});
+    }
     /* What v1 has no field for is not lost by writing there. */
     static const char behavior[] = "{\"spec\":{\"behavior\":{\"scaleUp\":{\"stabilizationWindowSeconds\":3}}}}";
     check(*state, &(Case){"PATCH", HPA("v2") "/h", NULL, merge, behavior, 200, NULL, NULL});

@@ -295,7 +295,7 @@ static void configurations_are_checked(void **state _unused_) {
     assert_string_equal(
         typed_validate(arena, pod,
                        parse(arena, "{\"spec\":{\"containers\":[{\"name\":\"c\",\"tty\":\"no\",\"x\":1}]}}")),
-        "errors:\n  .spec.containers[name=\"c\"].tty: expected boolean, got &value.valueUnstructured{Value:\"no\"}\n"
+        "errors:\n  .spec.containers[name=\"c\"].tty: expected boolean, got &{no}\n"
         "  .spec.containers[name=\"c\"].x: field not declared in schema");
     assert_string_equal(typed_validate(arena, schema_by_name("io.k8s.api.core.v1.ServiceAccount"),
                                        parse(arena, "{\"secrets\":[{\"kind\":\"c\"}]}")),
