@@ -41,7 +41,8 @@ typedef struct FakeApi {
     const char *fail_plural;
     ApiVerb fail_verb;
     int fail_times, fail_code;
-    unsigned calls[16]; /* by verb */
+    unsigned calls[16];      /* by verb */
+    unsigned custom_watches; /* that were begun, of what discovery told of */
 } FakeApi;
 
 struct ClientWatch {
@@ -357,6 +358,7 @@ static int fake_watch(ClientTransport *base, const ApiRequest *request,
     field_selector_parse(request->options.field_selector, &watch->fields, err);
     pthread_mutex_lock(&api->lock);
     api->calls[request->verb]++;
+    api->custom_watches += request->resource->discovered;
     while (watch->position < api->n_events && api->events[watch->position].revision <= since)
         watch->position++;
     *ret = watch;
