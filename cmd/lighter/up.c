@@ -42,7 +42,7 @@ typedef struct Up {
     Loop *loop;
     ApiServer *server;
     Client *controller_client, *scheduler_client;
-    char *root_ca, *token_key, *ca_file, *ca_key;
+    char *root_ca, *token_key, *ca_file, *ca_key, *cert_file, *cert_key;
     ControllersConfig controllers_config;
     Controllers *controllers;
     Scheduler *scheduler;
@@ -76,6 +76,8 @@ static void up_stop(Up *up) {
     free(up->token_key);
     free(up->ca_file);
     free(up->ca_key);
+    free(up->cert_file);
+    free(up->cert_key);
     local_nodes_free(up->nodes, (size_t)up->cluster.nodes);
     cluster_done(&up->cluster);
     closep(&up->lock);
@@ -208,6 +210,8 @@ static int start_control_servers(Up *up, const UpOptions *options) {
     up->serving = (DaemonServing)DAEMON_SERVING_DEFAULTS;
     up->serving.bind = "127.0.0.1";
     up->serving.client_ca_file = up->ca_file;
+    up->serving.cert_file = up->cert_file; /* the API server's, which is 127.0.0.1's too */
+    up->serving.key_file = up->cert_key;
     const ControllersServerConfig controllers = {.serving = &up->serving,
                                                  .authentication = up->controller_client,
                                                  .authorization = up->controller_client,
@@ -238,6 +242,8 @@ static int start_control(Up *up, const UpOptions *options) {
     up->token_key = cluster_path(&up->cluster, "pki/sa.key");
     up->ca_file = cluster_path(&up->cluster, "pki/ca.crt");
     up->ca_key = cluster_path(&up->cluster, "pki/ca.key");
+    up->cert_file = cluster_path(&up->cluster, "pki/apiserver.crt");
+    up->cert_key = cluster_path(&up->cluster, "pki/apiserver.key");
     if (fs_read_file(up->ca_file, CA_FILE_MAX, &up->root_ca, NULL) < 0)
         log_warn("%s cannot be read; kube-root-ca.crt will not be published", up->ca_file);
     up->controller_client = apiserver_local_client(up->server, &CONTROLLER_USER, "kube-controller-manager");
@@ -372,6 +378,7 @@ int verb_up(int argc, char **argv) {
         .name = "lighter up",
         .usage = "lighter up [flags]",
         .about = "Starts the cluster of the data directory, or a new one: API server, controllers, scheduler, nodes.\n"
+                 "Health checks and metrics of controllers and scheduler are at 127.0.0.1:10257 and 10259.\n"
                  "SIGTERM and SIGINT stop it and leave containers running; the next 'lighter up' adopts them.",
         .flags = flags,
         .n_flags = ELEMENTSOF(flags)};
