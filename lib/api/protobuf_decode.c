@@ -431,19 +431,27 @@ static int read_value(const Wire *wire, const Schema *schema, Value *into, Value
     }
 }
 
+/* What an earlier occurrence of the field gave, NULL when there was none. Members of messages bear the tables' own
+ * names, so no name needs comparing; repeated fields come in runs, so it is most likely the last one. */
+static Member *find_member(const Value *object, const SchemaField *field) {
+    for (size_t i = object->len; i-- > 0;)
+        if (object->members[i].name == field->name)
+            return &object->members[i];
+    return NULL;
+}
+
 static int read_field(const Wire *wire, const SchemaField *field, Value *object) {
-    /* Repeated fields come in runs, so the member is most likely the last one. */
-    Value *into = object->len && object->members[object->len - 1].name == field->name
-                      ? object->members[object->len - 1].value
-                      : value_get(object, field->name);
+    Member *there = find_member(object, field);
     bool merges =
         field->schema->type == SCHEMA_LIST || field->schema->type == SCHEMA_MAP || field->schema->type == SCHEMA_STRUCT;
     Value *v;
-    int r = read_value(wire, field->schema, merges ? into : NULL, &v);
+    int r = read_value(wire, field->schema, merges && there ? there->value : NULL, &v);
     if (r < 0)
         return r;
-    if (v != into || !into)
-        value_set_interned(wire->bytes.arena, object, field->name, v);
+    if (there)
+        there->value = v;
+    else
+        value_add(wire->bytes.arena, object, field->name, v);
     return 0;
 }
 
