@@ -245,7 +245,7 @@ static void serve_v2(OpenApi *openapi, HttpRequest *http, const ApiServiceList *
                                         "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", NULL};
     int type = media_choose(http, types);
     if (type < 0) {
-        http_reply_text(http, 406, "text/plain; charset=utf-8", "");
+        http_reply(http, 406, NULL, 0, (HttpBytes){0});
         return;
     }
     build_v2(openapi, services);
@@ -289,7 +289,7 @@ void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char
         else if (is_other(rest))
             reply_json(http, &none, NULL);
         else
-            http_reply_text(http, 404, "text/plain; charset=utf-8", "404 page not found\n");
+            http_reply(http, 404, NULL, 0, (HttpBytes){0});
     } else
         http_reply_text(http, 404, "text/plain; charset=utf-8", "404 page not found\n");
     pthread_mutex_unlock(&openapi->lock);

@@ -149,9 +149,8 @@ static int apply_transform(void *userdata, const Value *old, Value **ret, ApiErr
     int r = check_applied(patch, applied, err);
     if (r < 0)
         return r;
-    if (str_empty(meta_get(applied, "name")))
-        value_set_str(arena, meta_ensure(arena, applied), "name", request->name);
-    r = check_name(request, applied, err);
+    bool named = !str_empty(meta_get(applied, "name"));
+    r = named ? check_name(request, applied, err) : 0;
     if (r < 0)
         return r;
     registry_managed_input(call, &input);
@@ -166,6 +165,12 @@ static int apply_transform(void *userdata, const Value *old, Value **ret, ApiErr
     r = normalize_applied(call, at, applied, merged, err);
     if (r < 0)
         return r;
+    if (!named) {
+        value_set_str(arena, meta_ensure(arena, merged), "name", request->name);
+        r = check_name(request, merged, err);
+        if (r < 0)
+            return r;
+    }
     registry_set_defaults(arena, at, merged);
     merged = convert_object(arena, at, call->resource, merged);
     *ret = subresource_mask(arena, request->subresource, old, merged);

@@ -92,7 +92,7 @@ static int delete_body(Exchange *exchange, Value *body, Value **ret, ApiError *e
     Arena *arena = exchange->arena;
     if (body) {
         const char *kind = str_or(value_get_str(body, "kind"), "DeleteOptions"),
-                   *version = str_or(value_get_str(body, "apiVersion"), "v1");
+                   *version = str_or(value_get_str(body, "apiVersion"), "meta.k8s.io/v1");
         if (!streq(kind, "DeleteOptions"))
             return api_error_bad_request(
                 err, "no kind \"%s\" is registered for version \"%s\" in scheme \"pkg/runtime/scheme.go:111\"", kind,

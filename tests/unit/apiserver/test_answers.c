@@ -458,7 +458,7 @@ static void test_ownership_in_other_versions(void **state) {
           &(Case){"PATCH", HPA("v1") "/h?fieldManager=a", NULL, apply,
                   "{\"apiVersion\":\"autoscaling/v1\",\"kind\":\"HorizontalPodAutoscaler\",\"spec\":{\"metrics\":[]}}",
                   500, NULL,
-                  "failed to create typed patch object (/h; autoscaling/v1, Kind=HorizontalPodAutoscaler): "
+                  "failed to create typed patch object (/; autoscaling/v1, Kind=HorizontalPodAutoscaler): "
                   ".spec.metrics: field not declared in schema"});
     static const struct {
         const char *member, *message;
@@ -473,7 +473,7 @@ static void test_ownership_in_other_versions(void **state) {
         _cleanup_free_ char *body = xasprintf("{\"apiVersion\":\"autoscaling/v1\",\"kind\":\"HorizontalPodAutoscaler\","
                                               "\"spec\":{%s}}",
                                               wrong[i].member),
-                            *message = xasprintf("failed to create typed patch object (/h; autoscaling/v1, "
+                            *message = xasprintf("failed to create typed patch object (/; autoscaling/v1, "
                                                  "Kind=HorizontalPodAutoscaler): %s",
                                                  wrong[i].message);
         check(*state, &(Case){"PATCH", HPA("v1") "/h?fieldManager=a", NULL, apply, body, 500, NULL, message});
