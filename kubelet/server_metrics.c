@@ -3,6 +3,7 @@
 #include "kubelet/server_internal.h"
 
 #include "base/clock.h"
+#include "base/process_metrics.h"
 
 #include <stdio.h>
 
@@ -99,14 +100,10 @@ void serve_metrics(Call *call) {
     pthread_mutex_unlock(&k->lock);
     put_gauge(&out, "kubelet_desired_pods", "The number of pods the kubelet is being instructed to run",
               (double)desired);
-    buf_puts(&out, "# HELP workqueue_depth [BETA] Current depth of workqueue\n# TYPE workqueue_depth gauge\n");
-    const struct {
-        const char *name;
-        WorkQueue *queue;
-    } queues[] = {
-        {"pods", k->pod_queue}, {"status", k->status_queue}, {"node", k->node_queue}, {"probes", k->probe_queue}};
-    for (size_t i = 0; i < ELEMENTSOF(queues); i++)
-        buf_printf(&out, "workqueue_depth{name=\"%s\"} %zu\n", queues[i].name, workqueue_depth(queues[i].queue));
+    WorkQueue *const queues[] = {k->pod_queue, k->status_queue, k->node_queue, k->probe_queue};
+    workqueue_write_metrics(queues, ELEMENTSOF(queues), &out);
+    process_metrics_write(&out);
+    client_write_metrics(k->client, &out);
     samples_done(&s);
     call_reply(call, 200, METRICS_TYPE, &out);
     call_free(call);
