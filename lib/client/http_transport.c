@@ -8,6 +8,7 @@
 #include "client/http_request.h"
 #include "client/http_watch.h"
 #include "client/request_metrics.h"
+#include "client/transport_call.h"
 #include "http/client.h"
 #include "http/url.h"
 #include "loop/thread.h"
@@ -32,7 +33,7 @@ typedef struct HttpTransport {
     RequestMetrics metrics;
 } HttpTransport;
 
-/* ---- what calls and watches share ---- */
+/* ---- who asks ---- */
 
 static char *bearer_of(const Kubeconfig *config) {
     const char *token = config->token;
@@ -47,37 +48,6 @@ static char *bearer_of(const Kubeconfig *config) {
         bearer = xasprintf("Bearer %s", token);
     wipe_freep(&read);
     return bearer;
-}
-
-void transport_call_init(TransportCall *call, char *bearer, const char *base, const ApiRequest *request) {
-    const char *type = http_request_content_type(request);
-    size_t n = 0;
-    *call = (TransportCall){.target = BUF_INIT(BUF_NO_LIMIT), .bearer = bearer};
-    buf_puts(&call->target, base);
-    http_request_path(&call->target, request);
-    call->fields[n++] = (HttpHeader){"accept", http_request_accept(request)};
-    if (request->user_agent)
-        call->fields[n++] = (HttpHeader){"user-agent", request->user_agent};
-    if (call->bearer)
-        call->fields[n++] = (HttpHeader){"authorization", call->bearer};
-    if (type)
-        call->fields[n++] = (HttpHeader){"content-type", type};
-    call->call = (HttpCall){
-        .method = http_request_method(request), .target = call->target.data, .headers = call->fields, .n_headers = n};
-}
-
-void transport_call_done(TransportCall *call) {
-    buf_done(&call->target);
-    wipe_freep(&call->bearer);
-}
-
-int http_transport_failure(ApiError *err, int error, const char *why) {
-    const char *message = str_or(why, strerror(-error));
-    if (error == -ETIMEDOUT)
-        return api_error_set(err, 504, "Timeout", "%s", message);
-    if (error == -EFBIG)
-        return api_error_set(err, 413, "RequestEntityTooLarge", "the answer is larger than this client takes");
-    return api_error_set(err, 503, "ServiceUnavailable", "%s", message);
 }
 
 static int connect_with(const HttpTransport *transport, bool as_ourselves, HttpClient **ret, char **ret_error) {
@@ -113,7 +83,7 @@ static int credentials(HttpTransport *transport, const ApiRequest *request, Http
     *ret = transport->accounts_http;
     pthread_mutex_unlock(&transport->accounts_lock);
     if (r < 0)
-        return http_transport_failure(err, r, why);
+        return transport_failure(err, r, why);
     *ret_bearer = xasprintf("Bearer %s", token);
     return 0;
 }
@@ -144,26 +114,11 @@ static int exchange(HttpTransport *transport, const ApiRequest *request, Value *
     if (r < 0) {
         _cleanup_free_ char *text = xasprintf("%s \"%s%s\": %s", call.call.method, transport->config.server,
                                               call.target.data + strlen(transport->url.path), why);
-        return http_transport_failure(err, r, text);
+        return transport_failure(err, r, text);
     }
     if (answer.status == 401 && request->as)
         account_tokens_forget(transport->accounts, request->as);
-    return http_transport_answer(request->arena, &answer.body, answer.status, ret, err);
-}
-
-int http_transport_answer(Arena *arena, const Buf *body, int status, Value **ret, ApiError *err) {
-    Value *v = NULL;
-    int r = body->len ? json_parse(arena, body->data, body->len, &v, NULL, NULL) : -EBADMSG;
-    if (status >= 400) {
-        const char *kind = r >= 0 ? value_get_str(v, "kind") : NULL;
-        if (kind && streq(kind, "Status"))
-            return api_error_from_status(err, v, status);
-        return api_error_set(err, status, "", "the server answered %d: %.200s", status, body->len ? body->data : "");
-    }
-    if (r < 0)
-        return api_error_set(err, 500, "InternalError", "the server's answer is not JSON");
-    *ret = v;
-    return 0;
+    return transport_answer(request->arena, &answer.body, answer.status, ret, err);
 }
 
 static int transport_execute(ClientTransport *base, const ApiRequest *request, Object **ret_object, Value **ret_value,

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "client/http_request.h"
 #include "client/http_transport.h"
+#include "client/transport_call.h"
 
 #include <errno.h>
 
@@ -103,13 +104,13 @@ static int watch_result(ClientWatch *watch, int status, int error, const char *w
     if (watch->stream_error)
         return watch->stream_error;
     if (status >= 400) {
-        int r = http_transport_answer(watch->arena, &watch->pending, status, &v, &err);
+        int r = transport_answer(watch->arena, &watch->pending, status, &v, &err);
         log_debug("watch of %s: %s", watch->resource->plural, err.message);
         return r;
     }
     if (error == 0)
         return 0;
-    int r = http_transport_failure(&err, error, why);
+    int r = transport_failure(&err, error, why);
     log_debug("watch of %s: %s", watch->resource->plural, err.message);
     return r;
 }

@@ -7,6 +7,7 @@
 
 #include "grpc/client.h"
 #include "grpc/message.h"
+#include "grpc/wait.h"
 
 #include <nghttp2/nghttp2.h>
 #include <openssl/ssl.h>
@@ -69,11 +70,6 @@ int connection_new(int fd, SSL *tls, const char *authority, const GrpcOptions *o
  * a stream has news. `wakes`: grpc_wake ends it too (0). */
 int connection_turn(GrpcConnection *connection, const bool *until, bool wakes, uint64_t until_ns);
 int connection_flush(GrpcConnection *connection);
-bool is_cancelled(const atomic_bool *cancelled);
-/* The sooner of `until_ns` and the next look at `cancelled`. */
-uint64_t cancel_check(const atomic_bool *cancelled, uint64_t until_ns);
-/* -ETIMEDOUT, -ECANCELED or poll's error. */
-int socket_wait(int fd, short events, const atomic_bool *cancelled, uint64_t deadline_ns);
 
 /* stream.c: what the session's callbacks tell. */
 void stream_begin_headers(GrpcStream *stream);

@@ -2,7 +2,7 @@
 #include "grpc/tls.h"
 
 #include "base/log.h"
-#include "grpc/connection.h"
+#include "grpc/wait.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
