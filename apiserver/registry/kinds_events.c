@@ -63,14 +63,21 @@ static void check_series(FieldErrors *errors, const Value *event) {
         field_required(errors, &time_at, "");
 }
 
+static const Strategy PLAIN = {0}; /* names are DNS subdomains */
+
 static void validate(StrategyContext *context, const Value *event, FieldErrors *errors) {
     static const char *const TIMES[] = {"firstTimestamp", "lastTimestamp"};
     const char *type = text_at(event, "type");
     const Value *source = value_get(event, "source");
     FieldPath type_at = FIELD(NULL, "type"), count_at = FIELD(NULL, "count"), source_at = FIELD(NULL, "source");
-    check_event(context, event, errors);
-    if (!is_strict(context))
+    if (!is_strict(context)) {
+        check_event(context, event, errors);
         return;
+    }
+    /* This group looks at the metadata itself, names among it, before the engine would. */
+    errors->n = 0;
+    check_event(context, event, errors);
+    meta_validate(&PLAIN, context->resource, event, true, errors);
     check_series(errors, event);
     check_required(errors, event, "eventTime", NULL);
     if (!streq(type, "Normal") && !streq(type, "Warning"))
@@ -103,12 +110,12 @@ static void validate_update(StrategyContext *context, const Value *event, const 
     check_event(context, event, errors);
     if (!is_strict(context))
         return;
-    static const Strategy PLAIN = {0};
     meta_validate(&PLAIN, context->resource, event, true, errors);
     if (!same_value(value_get(event, "series"), value_get(old, "series")))
         check_series(errors, event);
     for (size_t i = 0; i < ELEMENTSOF(FIXED); i++)
-        if (FIXED[i][1] || !value_is(value_get(old, FIXED[i][0]), VALUE_STRING))
+        if (FIXED[i][1] || !value_is(value_get(old, FIXED[i][0]), VALUE_STRING) ||
+            (streq(FIXED[i][0], "eventTime") && value_is_empty(value_get(event, FIXED[i][0])))) /* shown as null */
             member_immutable(errors, event, old, FIXED[i][0], FIXED[i][1], NULL);
         else
             check_immutable_text(errors, event, old, FIXED[i][0], NULL);

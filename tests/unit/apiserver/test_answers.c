@@ -502,6 +502,23 @@ static void test_ownership_in_other_versions(void **state) {
         "f:regarding", false);
 }
 
+/* Names of events are subdomains for one group, and parts of a path for the other. */
+static void test_names_of_events(void **state) {
+    static const char json[] = "application/json";
+    static const char bad[] =
+        "{\"metadata\":{\"name\":\"Bad_Name\"},\"eventTime\":\"2020-01-01T00:00:00.000000Z\",\"action\":\"A\","
+        "\"reason\":\"R\",\"type\":\"Normal\",\"reportingController\":\"c\",\"reportingInstance\":\"i\"}";
+    check(*state,
+          &(Case){"POST", NEW_EVENTS, NULL, json, bad, 422, NULL,
+                  "Event \"Bad_Name\" is invalid: metadata.name: Invalid value: \"Bad_Name\": a lowercase RFC 1123 "
+                  "subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+                  "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+                  "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"});
+    check(*state, &(Case){"POST", CORE_EVENTS, NULL, json,
+                          "{\"metadata\":{\"name\":\"Bad_Name\"},\"involvedObject\":{\"namespace\":\"default\"}}", 201,
+                          NULL, NULL});
+}
+
 static int set_up(void **state) {
     static const char *const disabled[] = {"ServiceAccount", NULL};
     static World world;
@@ -543,6 +560,7 @@ int main(void) {
         cmocka_unit_test(test_component_statuses),
         cmocka_unit_test(test_dangling_flow_schemas),
         cmocka_unit_test(test_ownership_in_other_versions),
+        cmocka_unit_test(test_names_of_events),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
