@@ -123,20 +123,21 @@ static bool form_of(const Clause *clause, MediaForm *ret) {
     return false;
 }
 
-static bool as_of(const Clause *clause, MediaForm form, unsigned endpoint, MediaAs *ret) {
-    *ret = AS_OBJECT;
+static bool as_of(const Clause *clause, MediaForm form, unsigned endpoint, Media *ret) {
+    ret->as = AS_OBJECT;
     if (!clause->as && !clause->group && !clause->version)
         return form != MEDIA_PROTOBUF || !(endpoint & MEDIA_NO_MESSAGES);
     if (!(endpoint & MEDIA_VIEWS) || !clause->as || !streq_null(clause->group, "meta.k8s.io") ||
         !(streq_null(clause->version, "v1") || streq_null(clause->version, "v1beta1")))
         return false;
     if (streq(clause->as, "Table"))
-        *ret = AS_TABLE;
+        ret->as = AS_TABLE;
     else if (streq(clause->as, "PartialObjectMetadata") || streq(clause->as, "PartialObjectMetadataList"))
-        *ret = AS_PARTIAL;
+        ret->as = AS_PARTIAL;
     else
         return false;
-    return *ret != AS_TABLE || form != MEDIA_PROTOBUF;
+    ret->of_list = str_has_suffix(clause->as, "List");
+    return ret->as != AS_TABLE || form != MEDIA_PROTOBUF;
 }
 
 /* The first form that an alternative covers and the endpoint has. */
@@ -144,7 +145,7 @@ static bool choose_form(const Clause *clause, unsigned endpoint, Media *ret) {
     for (size_t i = 0; i < ELEMENTSOF(forms); i++) {
         MediaForm form = (MediaForm)i;
         bool streams = !clause->stream || (form != MEDIA_YAML && streq(clause->stream, "watch"));
-        if (covers(clause, forms[i].type, forms[i].subtype) && streams && as_of(clause, form, endpoint, &ret->as)) {
+        if (covers(clause, forms[i].type, forms[i].subtype) && streams && as_of(clause, form, endpoint, ret)) {
             ret->form = form;
             return true;
         }

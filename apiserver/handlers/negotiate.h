@@ -12,6 +12,7 @@ typedef enum MediaAs { AS_OBJECT, AS_TABLE, AS_PARTIAL } MediaAs;
 typedef struct Media {
     MediaForm form;
     MediaAs as;
+    bool of_list; /* AS_PARTIAL: of a list is what was asked for */
     bool pretty;
     const char *include_object; /* of Tables: "", "None", "Metadata", "Object" */
 } Media;

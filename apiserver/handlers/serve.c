@@ -53,12 +53,29 @@ static int encode_response(Exchange *exchange, ApiResponse *response, HttpBytes 
     return encode_value(exchange->arena, media, schema, response->value, ret);
 }
 
+/* Metadata is asked for of a list or of an object, and must be of what there is. */
+static int check_view(Exchange *exchange, const ApiResponse *response, ApiError *err) {
+    const Media *media = &exchange->media;
+    const Resource *resource = exchange->request.resource;
+    bool list = response->is_list;
+    if (media->as != AS_PARTIAL || (!list && !response->object) || list == media->of_list)
+        return 0;
+    const char *type = resource->custom ? (list ? "unstructured.UnstructuredList" : "unstructured.Unstructured")
+                                        : registry_internal_type(exchange->arena, resource->group,
+                                                                 list ? resource->list_kind : resource->kind);
+    return api_error_set(err, 406, "NotAcceptable",
+                         list ? "you requested PartialObjectMetadata, but the requested object is a list (*%s)"
+                              : "you requested PartialObjectMetadataList, but the requested object is not a list (*%s)",
+                         type);
+}
+
 static void respond(Exchange *exchange, int r, ApiResponse *response, ApiError *err) {
     ReplyHeaders headers;
     HttpBytes body;
     Media media = exchange->media;
     int code = response->code;
     warn_deprecated(exchange, response);
+    r = r < 0 ? r : check_view(exchange, response, err);
     ListStream *in_parts = r == 0 && response->is_list ? list_stream_new(exchange, &response->list) : NULL;
     if (r == 0 && !in_parts)
         r = encode_response(exchange, response, &body);

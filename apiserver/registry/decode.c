@@ -99,10 +99,9 @@ static int check_custom_kind(RegistryCall *call, const DecodeInput *input, const
     return api_error_invalid(err, input->group, kind, str_or(meta_get(input->body, "name"), ""), &errors);
 }
 
-/* The Go type of the kind inside the reference: of the package that is named after the group. */
-static const char *internal_type(Arena *arena, const DecodeInput *input) {
-    const char *group = *input->group && !streq(input->group, "events.k8s.io") ? input->group : "core";
-    return arena_printf(arena, "%.*s.%s", (int)strcspn(group, "."), group, input->kind);
+const char *registry_internal_type(Arena *arena, const char *group, const char *kind) {
+    const char *named = *group && !streq(group, "events.k8s.io") ? group : "core";
+    return arena_printf(arena, "%.*s.%s", (int)strcspn(named, "."), named, kind);
 }
 
 /* Absent kind and apiVersion are the expected ones, as the reference's decoder takes its default from the route. */
@@ -141,7 +140,8 @@ static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *er
             err, "the API version in the data (%s) does not match the expected API version (%s)", version, want);
     return api_error_bad_request(
         err, "%s in version \"%s\" cannot be handled as a %s: converting (%s) to (%s): unknown conversion", kind,
-        only_version, input->kind, str_or(named->schema->go_type, kind), internal_type(arena, input));
+        only_version, input->kind, str_or(named->schema->go_type, kind),
+        registry_internal_type(arena, input->group, input->kind));
 }
 
 static void list_strict(Buf *text, const char *what) {

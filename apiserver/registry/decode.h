@@ -28,4 +28,6 @@ typedef struct DecodeInput {
 int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **ret, ApiError *err);
 /* The same, then defaults and conversion to the storage row. */
 int registry_decode(RegistryCall *call, const DecodeInput *input, Value **ret, ApiError *err);
+/* The Go type of a kind inside the reference: of the package that is named after the group ("core.ConfigMap"). */
+const char *registry_internal_type(Arena *arena, const char *group, const char *kind);
 void registry_set_defaults(Arena *arena, const Resource *resource, Value *object);
