@@ -68,6 +68,8 @@ int cluster_load(const char *dir, Cluster *ret) {
     c.service_cidr = xstrdup(str_or(json_string_value(json_object_get(json, "serviceCIDR")), LAYOUT_SERVICE_CIDR));
     c.nodes = json_integer_value(json_object_get(json, "nodes"));
     c.port = json_integer_value(json_object_get(json, "port"));
+    c.controllers_port = json_integer_value(json_object_get(json, "controllersPort"));
+    c.scheduler_port = json_integer_value(json_object_get(json, "schedulerPort"));
     c.bind = xstrdup(json_string_value(json_object_get(json, "bind")));
     json_decref(json);
     *ret = c;
@@ -114,9 +116,10 @@ int cluster_load_or_plan(const char *dir, Cluster *ret) {
 
 int cluster_save(const Cluster *c) {
     _cleanup_free_ char *path = cluster_path(c, "cluster.json"), *text = NULL;
-    json_t *json = json_pack("{s:s, s:s, s:s*, s:s, s:I, s:I, s:s*}", "id", c->id, "podCIDR", c->cidr, "nodeCIDR",
-                             c->node_cidr, "serviceCIDR", c->service_cidr, "nodes", (json_int_t)c->nodes, "port",
-                             (json_int_t)c->port, "bind", c->bind);
+    json_t *json = json_pack("{s:s, s:s, s:s*, s:s, s:I, s:I, s:I, s:I, s:s*}", "id", c->id, "podCIDR", c->cidr,
+                             "nodeCIDR", c->node_cidr, "serviceCIDR", c->service_cidr, "nodes", (json_int_t)c->nodes,
+                             "port", (json_int_t)c->port, "controllersPort", (json_int_t)c->controllers_port,
+                             "schedulerPort", (json_int_t)c->scheduler_port, "bind", c->bind);
     text = json_dumps(json, JSON_INDENT(2));
     json_decref(json);
     int r = fs_mkdir_p(c->dir, 0755);

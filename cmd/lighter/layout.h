@@ -19,6 +19,8 @@ typedef struct Cluster {
     char *service_cidr;          /* of Services' own addresses */
     int64_t nodes;               /* how many this machine runs */
     int64_t port;                /* of the API server */
+    int64_t controllers_port;    /* of the last start: where they tell of themselves, on loopback; 0: nowhere */
+    int64_t scheduler_port;      /* likewise */
     char *bind;
 } Cluster;
 

@@ -51,6 +51,11 @@ static int show_objects(Client *client) {
     return 0;
 }
 
+static void show_port(const char *component, int64_t port) {
+    if (port)
+        printf("%s: health checks and metrics at https://127.0.0.1:%lld\n", component, (long long)port);
+}
+
 int verb_status(int argc, char **argv) {
     const char *dir = LAYOUT_DEFAULT_DIR;
     const Flag flags[] = {
@@ -79,6 +84,8 @@ int verb_status(int argc, char **argv) {
     }
     printf("running as process %d, %.1f MiB resident, API at https://%s:%lld\n", (int)pid,
            (double)resident_kib(pid) / 1024, str_or(cluster.bind, "127.0.0.1"), (long long)cluster.port);
+    show_port("controllers", cluster.controllers_port);
+    show_port("scheduler", cluster.scheduler_port);
     _cleanup_(client_freep) Client *client = NULL;
     _cleanup_free_ char *kubeconfig = cluster_path(&cluster, "kubeconfig"), *error = NULL;
     if (client_http_from_kubeconfig(kubeconfig, "lighter-status", &client, &error) < 0) {

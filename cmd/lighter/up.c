@@ -27,7 +27,7 @@
 
 typedef struct UpOptions {
     const char *dir, *bind, *kubeconfig, *token_auth_file, *service_range;
-    int64_t port, nodes;
+    int64_t port, controllers_port, scheduler_port, nodes;
     bool detach;
     ApiServerEtcd etcd;
     const Flag *flags; /* what all of this was read from */
@@ -46,7 +46,7 @@ typedef struct Up {
     ControllersConfig controllers_config;
     Controllers *controllers;
     Scheduler *scheduler;
-    DaemonServing serving;
+    DaemonServing controllers_serving, scheduler_serving;
     ControllersServer *controllers_server;
     SchedulerServer *scheduler_server;
     /* Over a store that others share: the holders of the leases run controllers and scheduler. NULL: this program does
@@ -203,23 +203,28 @@ static Leader *compete(Up *up, Client *client, const char *name, void (*started)
                                       .userdata = up});
 }
 
-/* The ports that kube-scheduler and kube-controller-manager have on the machine of a control plane, on loopback.
- * Another cluster of this machine may have them already. */
+/* On loopback. Not the reference's ports unless told, since a machine may have several clusters, and the API server
+ * must ask its own. */
+static DaemonServing control_serving(const Up *up, int64_t port) {
+    return (DaemonServing){.port = port,
+                           .bind = "127.0.0.1",
+                           .client_ca_file = up->ca_file,
+                           .cert_file = up->cert_file, /* the API server's, which is 127.0.0.1's too */
+                           .key_file = up->cert_key};
+}
+
 static int start_control_servers(Up *up, const UpOptions *options) {
     bool shared = options->etcd.servers != NULL;
-    up->serving = (DaemonServing)DAEMON_SERVING_DEFAULTS;
-    up->serving.bind = "127.0.0.1";
-    up->serving.client_ca_file = up->ca_file;
-    up->serving.cert_file = up->cert_file; /* the API server's, which is 127.0.0.1's too */
-    up->serving.key_file = up->cert_key;
-    const ControllersServerConfig controllers = {.serving = &up->serving,
+    up->controllers_serving = control_serving(up, options->controllers_port);
+    up->scheduler_serving = control_serving(up, options->scheduler_port);
+    const ControllersServerConfig controllers = {.serving = &up->controllers_serving,
                                                  .authentication = up->controller_client,
                                                  .authorization = up->controller_client,
                                                  .controllers = &up->controllers_config,
                                                  .elects = shared,
                                                  .flags = options->flags,
                                                  .n_flags = options->n_flags};
-    const SchedulerServerConfig scheduler = {.serving = &up->serving,
+    const SchedulerServerConfig scheduler = {.serving = &up->scheduler_serving,
                                              .authentication = up->scheduler_client,
                                              .authorization = up->scheduler_client,
                                              .client = up->scheduler_client,
@@ -231,11 +236,11 @@ static int start_control_servers(Up *up, const UpOptions *options) {
     if (r < 0)
         return r;
     ApiCore *core = apiserver_core(up->server);
-    if (controllers_server_port(up->controllers_server))
-        api_core_set_component_port(core, API_CONTROLLERS, controllers_server_port(up->controllers_server));
-    if (scheduler_server_port(up->scheduler_server))
-        api_core_set_component_port(core, API_SCHEDULER, scheduler_server_port(up->scheduler_server));
-    return 0;
+    up->cluster.controllers_port = controllers_server_port(up->controllers_server);
+    up->cluster.scheduler_port = scheduler_server_port(up->scheduler_server);
+    api_core_set_component_port(core, API_CONTROLLERS, (uint16_t)up->cluster.controllers_port);
+    api_core_set_component_port(core, API_SCHEDULER, (uint16_t)up->cluster.scheduler_port);
+    return cluster_save(&up->cluster);
 }
 
 static int start_control(Up *up, const UpOptions *options) {
@@ -359,12 +364,19 @@ static int run(const UpOptions *options, int ready_fd, uint64_t begin) {
 }
 
 int verb_up(int argc, char **argv) {
-    UpOptions options = {.dir = LAYOUT_DEFAULT_DIR, .port = -1, .etcd = APISERVER_ETCD_DEFAULTS};
+    UpOptions options = {.dir = LAYOUT_DEFAULT_DIR,
+                         .port = -1,
+                         .controllers_port = DAEMON_ANY_PORT,
+                         .scheduler_port = DAEMON_ANY_PORT,
+                         .etcd = APISERVER_ETCD_DEFAULTS};
     FlagList etcd = {0};
     const Flag flags[] = {
         {"data-dir", FLAG_STRING, &options.dir, "DIR", "where the cluster lives (" LAYOUT_DEFAULT_DIR ")"},
         {"port", FLAG_INT, &options.port, "PORT", "of the API server (6443; 0: any free one)"},
         {"bind", FLAG_STRING, &options.bind, "ADDRESS", "the API server listens here (127.0.0.1)"},
+        {"controllers-port", FLAG_INT, &options.controllers_port, "PORT",
+         "of the controllers' health checks and metrics, on 127.0.0.1 (any free one; 0: none)"},
+        {"scheduler-port", FLAG_INT, &options.scheduler_port, "PORT", "of the scheduler's (likewise)"},
         {"nodes", FLAG_INT, &options.nodes, "N", "nodes on this machine (1); several get network namespaces"},
         {"kubeconfig", FLAG_STRING, &options.kubeconfig, "FILE", "write the administrator's kubeconfig here too"},
         {"token-auth-file", FLAG_STRING, &options.token_auth_file, "FILE",
@@ -378,7 +390,6 @@ int verb_up(int argc, char **argv) {
         .name = "lighter up",
         .usage = "lighter up [flags]",
         .about = "Starts the cluster of the data directory, or a new one: API server, controllers, scheduler, nodes.\n"
-                 "Health checks and metrics of controllers and scheduler are at 127.0.0.1:10257 and 10259.\n"
                  "SIGTERM and SIGINT stop it and leave containers running; the next 'lighter up' adopts them.",
         .flags = flags,
         .n_flags = ELEMENTSOF(flags)};

@@ -273,12 +273,15 @@ static int listen_on(DaemonServer *server, uint16_t port) {
 }
 
 int daemon_server_start(const DaemonServerConfig *config, DaemonServer **ret) {
-    int64_t port = config->serving->port < 0 ? config->default_port : config->serving->port;
+    int64_t asked = config->serving->port;
+    uint16_t port = asked == DAEMON_ANY_PORT       ? 0
+                    : asked == DAEMON_DEFAULT_PORT ? config->default_port
+                                                   : (uint16_t)asked;
     *ret = NULL;
-    if (port == 0)
+    if (asked == 0)
         return 0;
-    if (port > UINT16_MAX) {
-        log_error("--secure-port goes to %d", UINT16_MAX);
+    if (asked < DAEMON_ANY_PORT || asked > UINT16_MAX) {
+        log_error("a port of %s is from 0 to %d", config->component, UINT16_MAX);
         return -EINVAL;
     }
     _cleanup_(daemon_server_stopp) DaemonServer *server = NEW0(DaemonServer);
@@ -290,14 +293,13 @@ int daemon_server_start(const DaemonServerConfig *config, DaemonServer **ret) {
         return r;
     server->zpages = zpages_new(config->component, config->flags, config->n_flags);
     server->pool = pool_new("daemon", DAEMON_THREADS, DAEMON_QUEUE);
-    r = listen_on(server, (uint16_t)port);
-    if (r == -EADDRINUSE && config->serving->port < 0) {
-        log_warn("%s serves no health checks and metrics: port %lld is taken", config->component, (long long)port);
+    r = listen_on(server, port);
+    if (r == -EADDRINUSE && asked == DAEMON_DEFAULT_PORT) {
+        log_warn("%s serves no health checks and metrics: port %u is taken", config->component, port);
         return 0;
     }
     if (r < 0) {
-        log_error("%s cannot serve on %s:%lld: %s", config->component, server->http_config.bind, (long long)port,
-                  strerror(-r));
+        log_error("%s cannot serve on %s:%u: %s", config->component, server->http_config.bind, port, strerror(-r));
         return r;
     }
     if (!config->serving->client_ca_file && server->authentication)

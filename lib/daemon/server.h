@@ -18,14 +18,17 @@
 
 typedef struct DaemonServer DaemonServer;
 
+#define DAEMON_DEFAULT_PORT (-1) /* the component's own */
+#define DAEMON_ANY_PORT (-2)     /* a free one */
+
 /* What the flags say; DAEMON_SERVING_DEFAULTS first. */
 typedef struct DaemonServing {
-    int64_t port; /* negative: not said; 0: nothing is served */
+    int64_t port; /* or one of these; 0: nothing is served */
     const char *bind, *cert_file, *key_file, *client_ca_file, *authentication_kubeconfig, *authorization_kubeconfig;
     FlagList always_allow; /* empty: the default */
 } DaemonServing;
 #define DAEMON_SERVING_DEFAULTS                                                                                        \
-    { .port = -1 }
+    { .port = DAEMON_DEFAULT_PORT }
 #define DAEMON_SERVING_FLAGS(serving, default_port)                                                                    \
     {"secure-port", FLAG_INT, &(serving).port, "PORT",                                                                 \
      "of health checks and metrics, HTTPS (" default_port ", or none when that is taken; 0: none)"},                   \
