@@ -119,6 +119,7 @@ static void up_closed(Duplex *duplex, int error, void *userdata) {
     relay_fail(relay, RELAY_BROKEN, why);
     relay_unref(relay);
 }
+
 static void on_gone(HttpRequest *http, void *userdata) {
     Relay *relay = userdata;
     (void)http;
