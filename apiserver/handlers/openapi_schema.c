@@ -151,6 +151,8 @@ static void write_field(Writer *w, const Schema *owner, const SchemaField *field
         buf_printf(w->out, ",\"x-kubernetes-patch-strategy\":\"%s%s%s\"", field->flags & FIELD_MERGE ? "merge" : "",
                    (field->flags & FIELD_MERGE) && (field->flags & FIELD_RETAIN_KEYS) ? "," : "",
                    field->flags & FIELD_RETAIN_KEYS ? "retainKeys" : "");
+    if (field->flags & FIELD_GRANULAR)
+        buf_puts(w->out, ",\"x-kubernetes-map-type\":\"granular\"");
     buf_putc(w->out, '}');
 }
 

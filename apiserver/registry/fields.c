@@ -4,13 +4,38 @@
 #include "apiserver/registry/engine.h"
 #include "base/str.h"
 
-/* What an endpoint does not write: the main one no status, the status one nothing else. */
+/* What an endpoint does not write. Most are of one kind: the main one no status, the status one no spec. Those that are
+ * not have a row here. */
+#define RESET_MAX 3
+typedef struct Reset {
+    const char *group, *plural, *subresource; /* "": the main one */
+    const char *paths[RESET_MAX + 1];
+} Reset;
+static const Reset RESETS[] = {
+    {"", "pods", "status", {"spec", "metadata.deletionTimestamp", "metadata.ownerReferences"}},
+    {"admissionregistration.k8s.io", "validatingadmissionpolicies", "status", {"metadata", "spec"}},
+    {"apps", "deployments", "status", {"spec", "metadata.labels"}},
+    {"certificates.k8s.io", "certificatesigningrequests", "", {"spec", "status"}},
+    {"certificates.k8s.io", "certificatesigningrequests", "approval", {"spec", "status.certificate"}},
+    {"certificates.k8s.io", "certificatesigningrequests", "status", {"spec", "status.conditions"}},
+    {"flowcontrol.apiserver.k8s.io", "flowschemas", "status", {"metadata", "spec"}},
+    {"flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "status", {"metadata", "spec"}},
+    {"networking.k8s.io", "servicecidrs", "status", {"metadata", "spec"}},
+    {"resource.k8s.io", "resourceclaims", "status", {"metadata", "spec"}},
+    {"storage.k8s.io", "volumeattachments", "status", {"metadata", "spec"}},
+};
+
 static const char *const *reset_fields(const RegistryCall *call) {
     static const char *const status[] = {"status", NULL}, *const spec[] = {"spec", NULL};
-    const char *subresource = call->request->subresource;
-    if (subresource && streq(subresource, "status"))
+    const Resource *resource = call->resource;
+    const char *subresource = str_or(call->request->subresource, "");
+    for (size_t i = 0; i < ELEMENTSOF(RESETS); i++)
+        if (streq(RESETS[i].plural, resource->plural) && streq(RESETS[i].group, resource->group) &&
+            streq(RESETS[i].subresource, subresource))
+            return RESETS[i].paths;
+    if (streq(subresource, "status"))
         return spec;
-    return !subresource && resource_subresource(call->resource, "status") ? status : NULL;
+    return !*subresource && resource_subresource(resource, "status") ? status : NULL;
 }
 
 /* The row of the kind at another version of the request's group; NULL: there is none. Each group has a converter of its

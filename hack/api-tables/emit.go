@@ -216,6 +216,7 @@ func flags(m field, property spec.Schema, required bool) string {
 		add("FIELD_REPLACE", strategy == "replace")
 	}
 	add("FIELD_ATOMIC", property.Extensions["x-kubernetes-map-type"] == "atomic" || property.Extensions["x-kubernetes-list-type"] == "atomic")
+	add("FIELD_GRANULAR", property.Extensions["x-kubernetes-map-type"] == "granular" && property.Ref.String() != "")
 	if len(on) == 0 {
 		return "0"
 	}

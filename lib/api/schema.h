@@ -41,6 +41,7 @@ enum {
     FIELD_WRITE_NULL =
         1 << 8,               /* Go writes null when it is absent (nil pointer, slice, map or time without omitempty) */
     FIELD_OMIT_ZERO = 1 << 9, /* json omitzero on a struct: dropped when all of it is zero */
+    FIELD_GRANULAR = 1 << 10, /* x-kubernetes-map-type: granular, of a struct that is atomic elsewhere */
 };
 
 enum { SCHEMA_FIELDS_MAX = 64 }; /* fields of one struct of the published API; the largest has 44 */

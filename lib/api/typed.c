@@ -27,7 +27,7 @@ static Shape shape_of(const Schema *schema, uint16_t flags, const Value *a, cons
     switch (schema->type) {
     case SCHEMA_STRUCT:
     case SCHEMA_MAP:
-        return schema->map_atomic ? SHAPE_LEAF : SHAPE_MAP;
+        return schema->map_atomic && !(flags & FIELD_GRANULAR) ? SHAPE_LEAF : SHAPE_MAP;
     case SCHEMA_RAW:
     case SCHEMA_FIELDS_V1:
         return SHAPE_MAP;

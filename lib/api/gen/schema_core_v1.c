@@ -1551,7 +1551,7 @@ static const SchemaField f_core_v1_PersistentVolumeSpec[] = {
     {"storageos", &schema_core_v1_StorageOSPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE},
     {"csi", &schema_core_v1_CSIPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE},
     {"accessModes", &a110, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"claimRef", &schema_core_v1_ObjectReference, NULL, NULL, 4, FIELD_POINTER},
+    {"claimRef", &schema_core_v1_ObjectReference, NULL, NULL, 4, FIELD_POINTER | FIELD_GRANULAR},
     {"persistentVolumeReclaimPolicy", &s121, NULL, NULL, 5, FIELD_OMIT_EMPTY},
     {"storageClassName", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY},
     {"mountOptions", &a13, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC},

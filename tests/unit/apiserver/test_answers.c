@@ -508,6 +508,25 @@ static void test_ownership_in_other_versions(void **state) {
         "f:regarding", false);
 }
 
+/* Who writes what an endpoint does not write, or a part of a struct that is one elsewhere, owns just what they wrote.
+ */
+static void test_ownership_by_endpoint(void **state) {
+    static const char json[] = "application/json", merge[] = "application/merge-patch+json";
+    static const char volume[] =
+        "{\"metadata\":{\"name\":\"v\"},\"spec\":{\"capacity\":{\"storage\":\"1Gi\"},\"accessModes\":["
+        "\"ReadWriteOnce\"],\"hostPath\":{\"path\":\"/x\"},\"claimRef\":{\"namespace\":\"default\",\"name\":\"c\"}}}";
+    static const char deployment[] =
+        "{\"metadata\":{\"name\":\"owned\"},\"spec\":{\"selector\":{\"matchLabels\":{\"a\":\"b\"}},\"template\":{"
+        "\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}";
+    static const char patch[] =
+        "{\"metadata\":{\"labels\":{\"x\":\"y\"},\"annotations\":{\"n\":\"m\"}},\"status\":{\"replicas\":1}}";
+    expect_text(*state, &(Case){"POST", "/api/v1/persistentvolumes", NULL, json, volume, 201, NULL, NULL},
+                "\"f:claimRef\":{\".\":{},\"f:name\":{},\"f:namespace\":{}}", true);
+    check(*state, &(Case){"POST", DEPLOYMENTS, NULL, json, deployment, 201, NULL, NULL});
+    expect_text(*state, &(Case){"PATCH", DEPLOYMENTS "/owned/status", NULL, merge, patch, 200, NULL, NULL},
+                "\"f:metadata\":{\"f:annotations\":{\".\":{},\"f:n\":{}}},\"f:status\":{\"f:replicas\":{}}", true);
+}
+
 /* Names of events are subdomains for one group, and parts of a path for the other. */
 static void test_names_of_events(void **state) {
     static const char json[] = "application/json";
@@ -566,6 +585,7 @@ int main(void) {
         cmocka_unit_test(test_component_statuses),
         cmocka_unit_test(test_dangling_flow_schemas),
         cmocka_unit_test(test_ownership_in_other_versions),
+        cmocka_unit_test(test_ownership_by_endpoint),
         cmocka_unit_test(test_names_of_events),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
