@@ -32,7 +32,6 @@ static void on_signal(_unused_ Source *source, _unused_ int signo, void *userdat
     loop_exit(userdata, 0);
 }
 
-/* On the main thread, where it also ends. */
 static void lead(void *userdata) {
     Daemon *daemon = userdata;
     if (controllers_start(&daemon->config, &daemon->controllers) < 0)
@@ -41,29 +40,12 @@ static void lead(void *userdata) {
         controllers_server_run(daemon->server, daemon->controllers);
 }
 
-static void won(void *userdata) {
-    Daemon *daemon = userdata;
-    loop_post(daemon->loop, lead, daemon);
-}
-
-/* As the reference: a controller manager that lost its lease ends, so that nothing of it goes on by mistake. */
-static void lost(void *userdata) {
-    loop_exit(((Daemon *)userdata)->loop, 1);
-}
-
 static int run(Daemon *daemon) {
-    _cleanup_free_ char *identity = leader_identity();
     Leader *leader = NULL;
     if (!daemon->elects)
         lead(daemon);
     else {
-        leader = leader_new(&(LeaderConfig){.client = daemon->config.client,
-                                            .ns = "kube-system",
-                                            .name = "kube-controller-manager",
-                                            .identity = identity,
-                                            .started = won,
-                                            .stopped = lost,
-                                            .userdata = daemon});
+        leader = leader_of_component(daemon->config.client, "kube-controller-manager", daemon->loop, lead, daemon);
         if (!leader)
             return 1;
         controllers_server_elect(daemon->server, leader);

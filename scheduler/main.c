@@ -31,7 +31,6 @@ static void on_signal(_unused_ Source *source, _unused_ int signo, void *userdat
     loop_exit(daemon->loop, 0);
 }
 
-/* On the main thread, where it also ends. */
 static void lead(void *userdata) {
     Daemon *daemon = userdata;
     if (scheduler_start(&daemon->config, &daemon->scheduler) < 0)
@@ -40,29 +39,12 @@ static void lead(void *userdata) {
         scheduler_server_run(daemon->server, daemon->scheduler);
 }
 
-static void won(void *userdata) {
-    Daemon *daemon = userdata;
-    loop_post(daemon->loop, lead, daemon);
-}
-
-/* As the reference: who lost its lease ends, so that nothing of it goes on by mistake. */
-static void lost(void *userdata) {
-    loop_exit(((Daemon *)userdata)->loop, 1);
-}
-
 static int run(Daemon *daemon) {
-    _cleanup_free_ char *identity = leader_identity();
     Leader *leader = NULL;
     if (!daemon->elects)
         lead(daemon);
     else {
-        leader = leader_new(&(LeaderConfig){.client = daemon->config.client,
-                                            .ns = "kube-system",
-                                            .name = "kube-scheduler",
-                                            .identity = identity,
-                                            .started = won,
-                                            .stopped = lost,
-                                            .userdata = daemon});
+        leader = leader_of_component(daemon->config.client, "kube-scheduler", daemon->loop, lead, daemon);
         if (!leader)
             return 1;
         scheduler_server_elect(daemon->server, leader);

@@ -162,7 +162,6 @@ static int install_addons(Up *up) {
     return r < 0 ? fail("make the DNS Service", "its address may be another Service's; see the log", r) : 0;
 }
 
-/* On the main thread, where they also end. */
 static void lead_controllers(void *userdata) {
     Up *up = userdata;
     if (controllers_start(&up->controllers_config, &up->controllers) < 0)
@@ -177,30 +176,6 @@ static void lead_scheduler(void *userdata) {
         loop_exit(up->loop, 1);
     else
         scheduler_server_run(up->scheduler_server, up->scheduler);
-}
-
-static void won_controllers(void *userdata) {
-    loop_post(((Up *)userdata)->loop, lead_controllers, userdata);
-}
-
-static void won_scheduler(void *userdata) {
-    loop_post(((Up *)userdata)->loop, lead_scheduler, userdata);
-}
-
-/* As the daemons of these names: whoever lost its lease ends, so that nothing of it goes on by mistake. */
-static void lost_lead(void *userdata) {
-    loop_exit(((Up *)userdata)->loop, 1);
-}
-
-static Leader *compete(Up *up, Client *client, const char *name, void (*started)(void *userdata)) {
-    _cleanup_free_ char *identity = leader_identity();
-    return leader_new(&(LeaderConfig){.client = client,
-                                      .ns = "kube-system",
-                                      .name = name,
-                                      .identity = identity,
-                                      .started = started,
-                                      .stopped = lost_lead,
-                                      .userdata = up});
 }
 
 /* On loopback. Not the reference's ports unless told, since a machine may have several clusters, and the API server
@@ -267,8 +242,10 @@ static int start_control(Up *up, const UpOptions *options) {
     if (r < 0)
         return fail("serve health checks", NULL, r);
     if (options->etcd.servers) { /* others share the store */
-        up->controllers_leader = compete(up, up->controller_client, "kube-controller-manager", won_controllers);
-        up->scheduler_leader = compete(up, up->scheduler_client, "kube-scheduler", won_scheduler);
+        up->controllers_leader =
+            leader_of_component(up->controller_client, "kube-controller-manager", up->loop, lead_controllers, up);
+        up->scheduler_leader =
+            leader_of_component(up->scheduler_client, "kube-scheduler", up->loop, lead_scheduler, up);
         if (!up->controllers_leader || !up->scheduler_leader)
             return fail("compete for the leases", NULL, -EAGAIN);
         controllers_server_elect(up->controllers_server, up->controllers_leader);

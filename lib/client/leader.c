@@ -18,6 +18,7 @@ struct Leader {
     void (*started)(void *userdata);
     void (*stopped)(void *userdata);
     void *userdata;
+    Loop *loop;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -108,6 +109,20 @@ static bool rest(Leader *leader, uint64_t ns) {
     return go_on;
 }
 
+static void tell_started(Leader *leader) {
+    if (leader->loop)
+        loop_post(leader->loop, leader->started, leader->userdata);
+    else
+        leader->started(leader->userdata);
+}
+
+static void tell_stopped(Leader *leader) {
+    if (leader->loop)
+        loop_exit(leader->loop, 1);
+    else
+        leader->stopped(leader->userdata);
+}
+
 static void *leader_main(void *userdata) {
     Leader *leader = userdata;
     bool leading = false;
@@ -121,14 +136,14 @@ static void *leader_main(void *userdata) {
                 log_info("%s/%s: %s leads", leader->ns, leader->name, leader->identity);
                 leading = true;
                 atomic_store(&leader->leads, true);
-                leader->started(leader->userdata);
+                tell_started(leader);
             }
         } else if (leading && (r == -EBUSY || now_monotonic_ns() - atomic_load(&leader->renewed) >
                                                   LEADER_RENEW_SECONDS * NS_PER_SEC)) {
             log_error("%s/%s: leadership lost", leader->ns, leader->name);
             leading = false;
             atomic_store(&leader->leads, false);
-            leader->stopped(leader->userdata);
+            tell_stopped(leader);
         }
     } while (rest(leader,
                   retry + (leading ? 0 : random_below(retry)))); /* client-go's JitterFactor 1.2 for those who wait */
@@ -137,7 +152,8 @@ static void *leader_main(void *userdata) {
     return NULL;
 }
 
-char *leader_identity(void) {
+/* One that no other process has: the machine's name and a UUID. Owned by the caller. */
+static char *make_identity(void) {
     char uuid[UUID_LEN + 1], host[256] = "localhost";
     (void)gethostname(host, sizeof host - 1);
     return xasprintf("%s_%s", host, random_uuid(uuid));
@@ -174,6 +190,7 @@ Leader *leader_new(const LeaderConfig *config) {
     leader->started = config->started;
     leader->stopped = config->stopped;
     leader->userdata = config->userdata;
+    leader->loop = config->loop;
     pthread_mutex_init(&leader->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -186,6 +203,18 @@ Leader *leader_new(const LeaderConfig *config) {
     free(leader->identity);
     free(leader);
     return NULL;
+}
+
+Leader *leader_of_component(Client *client, const char *component, Loop *loop, void (*lead)(void *userdata),
+                            void *userdata) {
+    _cleanup_free_ char *identity = make_identity();
+    return leader_new(&(LeaderConfig){.client = client,
+                                      .ns = "kube-system",
+                                      .name = component,
+                                      .identity = identity,
+                                      .started = lead,
+                                      .loop = loop,
+                                      .userdata = userdata});
 }
 
 void leader_free(Leader *leader) {

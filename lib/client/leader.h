@@ -3,6 +3,7 @@
 #pragma once
 
 #include "client/client.h"
+#include "loop/loop.h"
 
 #define LEADER_LEASE_SECONDS 15
 #define LEADER_RENEW_SECONDS 10
@@ -20,12 +21,17 @@ typedef struct LeaderConfig {
     void (*started)(void *userdata);
     void (*stopped)(void *userdata);
     void *userdata;
+    /* Borrowed, or NULL. With it `started` is posted to this loop instead, and losing the lease ends it with 1. */
+    Loop *loop;
 } LeaderConfig;
 
-/* One that no other process has: the machine's name and a UUID. Owned by the caller. */
-char *leader_identity(void);
 /* Starts a thread that competes. Strings are copied. NULL when no thread can be had. */
 Leader *leader_new(const LeaderConfig *config);
+/* As a component of the control plane competes for its Lease in kube-system: who wins it runs `lead` on the thread of
+ * `loop`, where it also ends; for who loses it the loop ends, as the reference does, so that nothing goes on by
+ * mistake. */
+Leader *leader_of_component(Client *client, const char *component, Loop *loop, void (*lead)(void *userdata),
+                            void *userdata);
 /* Ends the thread; gives the lease up when this process holds it. */
 void leader_free(Leader *leader);
 DEFINE_CLEANUP(Leader, leader_free)
