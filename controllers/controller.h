@@ -37,7 +37,8 @@ Informer *controller_informer_metadata(Controller *controller, const Resource *r
  * and every CONTROLLER_DISCOVERY_SECONDS. */
 Discovery *controller_discovery(const Controller *controller);
 #define CONTROLLER_DISCOVERY_SECONDS 30 /* as the reference's garbage collector and quota controller */
-/* Calls `changed` after each look, on one thread, also when it shows nothing new. From init only. */
+/* Calls `changed` after each look, one at a time, also when it shows nothing new; the first time before the
+ * controller's queues are released, which wait for the informers added then too (30 s at most). From init only. */
 void controller_on_discovery(Controller *controller, void (*changed)(Discovery *discovery, void *userdata),
                              void *userdata);
 /* While the controllers run: as informer_add_metadata. */

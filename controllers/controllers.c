@@ -77,9 +77,9 @@ const char *controllers_account(size_t index) {
 
 #define LOOK_AGAIN "discovery"
 #define LOOK_LATER_NS (2 * NS_PER_SEC)
+#define FIRST_LOOK_NS (30 * NS_PER_SEC) /* as the reference's garbage collector waits for its first sync */
 
-static int look_again(const char *key, void *userdata) {
-    Controllers *controllers = userdata;
+static int look(Controllers *controllers) {
     _cleanup_api_error_ ApiError err = {0};
     int r = discovery_refresh(controllers->discovery, &err);
     if (r < 0) {
@@ -89,6 +89,14 @@ static int look_again(const char *key, void *userdata) {
     for (size_t i = 0; i < controllers->n; i++)
         if (controllers->items[i].discovered)
             controllers->items[i].discovered(controllers->discovery, controllers->items[i].discovered_userdata);
+    return 0;
+}
+
+static int look_again(const char *key, void *userdata) {
+    Controllers *controllers = userdata;
+    int r = look(controllers);
+    if (r < 0)
+        return r;
     workqueue_add_after(controllers->discoveries, key, CONTROLLER_DISCOVERY_SECONDS * NS_PER_SEC);
     return 0;
 }
@@ -177,21 +185,59 @@ static void release(Controller *controller) {
         workqueue_release(controller->queues[i]);
 }
 
+/* False when told to stop. */
+static bool wait_for_needs(Controllers *controllers, const Controller *controller) {
+    for (size_t i = 0; i < controller->n_needs; i++)
+        while (!informer_wait_synced(controller->needs[i], 10 * NS_PER_SEC)) {
+            if (is_stopping(controllers))
+                return false;
+            log_warn("%s waits for %s", controller->row->name, informer_resource(controller->needs[i])->plural);
+        }
+    return !is_stopping(controllers);
+}
+
+/* Waits until told to stop, at most so long. */
+static void pause_until(Controllers *controllers, uint64_t due) {
+    struct timespec until = {.tv_sec = (time_t)(due / NS_PER_SEC), .tv_nsec = (long)(due % NS_PER_SEC)};
+    pthread_mutex_lock(&controllers->lock);
+    int r = 0;
+    while (!controllers->stopping && r != ETIMEDOUT)
+        r = pthread_cond_timedwait(&controllers->changed, &controllers->lock, &until);
+    pthread_mutex_unlock(&controllers->lock);
+}
+
+/* The first look, while their queues and the one for later looks are held: those that follow what discovery names begin
+ * with a full picture. One that cannot be had in time does not keep them from the rest. */
+static void first_look(Controllers *controllers) {
+    uint64_t now = now_monotonic_ns(), due = now + FIRST_LOOK_NS;
+    while (look(controllers) < 0 && (now = now_monotonic_ns()) < due && !is_stopping(controllers))
+        pause_until(controllers, MIN(due, now + NS_PER_SEC));
+    now = now_monotonic_ns();
+    if (!informer_set_wait_synced(controllers->informers, now < due ? due - now : 0) && !is_stopping(controllers))
+        log_warn("not everything that is served could be listed yet; going on without");
+}
+
+static bool release_all(Controllers *controllers, bool by_discovery) {
+    for (size_t i = 0; i < controllers->n; i++) {
+        Controller *controller = &controllers->items[i];
+        if ((controller->discovered != NULL) != by_discovery)
+            continue;
+        if (!wait_for_needs(controllers, controller))
+            return false;
+        release(controller);
+    }
+    return true;
+}
+
 static void *starter_main(void *userdata) {
     Controllers *controllers = userdata;
     pthread_setname_np(pthread_self(), "controllers");
-    for (size_t i = 0; i < controllers->n; i++) {
-        Controller *controller = &controllers->items[i];
-        for (size_t k = 0; k < controller->n_needs; k++)
-            while (!informer_wait_synced(controller->needs[k], 10 * NS_PER_SEC)) {
-                if (is_stopping(controllers))
-                    return NULL;
-                log_warn("%s waits for %s", controller->row->name, informer_resource(controller->needs[k])->plural);
-            }
-        if (is_stopping(controllers))
-            return NULL;
-        release(controller);
-    }
+    if (!release_all(controllers, false))
+        return NULL;
+    if (controllers->discoveries)
+        first_look(controllers);
+    if (!release_all(controllers, true))
+        return NULL;
     if (controllers->discoveries)
         workqueue_release(controllers->discoveries);
     pthread_mutex_lock(&controllers->lock);
@@ -291,6 +337,7 @@ void controllers_stop(Controllers *controllers) {
         return;
     pthread_mutex_lock(&controllers->lock);
     controllers->stopping = true;
+    pthread_cond_broadcast(&controllers->changed);
     pthread_mutex_unlock(&controllers->lock);
     informer_set_stop(controllers->informers); /* also ends the starter's wait */
     if (controllers->started)

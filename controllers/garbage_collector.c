@@ -1,7 +1,8 @@
 /* Garbage collection by owner references, with background, foreground and orphan deletion.
  *
  * The caches only say where to look. Before anything is deleted, the object and each owner that the caches do not show
- * are read from the server, so a cache that lags can delay a deletion but never cause one. */
+ * are read from the server, so a cache that lags can delay a deletion but never cause one. Who the dependents of an
+ * object are is known from the caches alone: nothing is begun before all that discovery names is listed. */
 #define LOG_COMPONENT "garbage-collector"
 #include "controllers/controller.h"
 
@@ -74,6 +75,7 @@ typedef struct Item {
     size_t monitor;
     const Resource *resource;
     const char *ns, *name, *uid;
+    bool listed; /* all of its resource's objects are in the graph */
 } Item;
 
 /* Splits a copy of the key in place. */
@@ -89,7 +91,12 @@ static bool item_parse(Collector *all, char *key, Item *ret) {
     const Monitor *monitor = index < all->n_monitors ? all->monitors[index] : NULL;
     bool followed = monitor && monitor->active;
     if (followed)
-        *ret = (Item){.monitor = index, .resource = monitor->resource, .ns = ns + 1, .name = name + 1, .uid = uid + 1};
+        *ret = (Item){.monitor = index,
+                      .resource = monitor->resource,
+                      .ns = ns + 1,
+                      .name = name + 1,
+                      .uid = uid + 1,
+                      .listed = monitor->informer && informer_synced(monitor->informer)};
     pthread_mutex_unlock(&all->lock);
     return followed;
 }
@@ -460,7 +467,7 @@ static int attempt_to_delete(const char *key, void *userdata) {
     if (!streq(object_uid(live), item.uid))
         return 0;
     if (gc_is_deleting_dependents(live))
-        return wait_for_dependents(all, arena, &item, live);
+        return item.listed ? wait_for_dependents(all, arena, &item, live) : -EAGAIN;
     return object_is_deleting(live) ? 0 : judge_by_owners(all, arena, &item, live);
 }
 
@@ -495,6 +502,8 @@ static int attempt_to_orphan(const char *key, void *userdata) {
     Item item;
     if (!item_parse(all, arena_strdup(arena, key), &item))
         return 0;
+    if (!item.listed)
+        return -EAGAIN;
     _cleanup_gc_dependents_ GcDependents dependents = gc_graph_dependents(all->graph, item.uid);
     int result = 0;
     for (size_t i = 0; i < dependents.n; i++) {

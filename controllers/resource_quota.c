@@ -203,7 +203,7 @@ static bool has_row(const Resource *const *rows, const Resource *resource) {
     return false;
 }
 
-/* The discovery thread alone adds after init, so it may look without the lock. */
+/* Looks alone add after init, one at a time, so it may look without the lock. */
 static void on_discovery(Discovery *discovery, void *userdata) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     Quotas *all = userdata;

@@ -540,9 +540,11 @@ void informer_set_free(InformerSet *set) {
 }
 
 static bool all_synced(const InformerSet *set) {
-    for (size_t i = 0; i < set->n; i++)
-        if (!set->informers[i]->synced)
+    for (size_t i = 0; i < set->n; i++) {
+        const Informer *informer = set->informers[i];
+        if (!informer->synced || informer->n_pending > 0 || informer->changing_handlers)
             return false;
+    }
     return true;
 }
 

@@ -26,7 +26,7 @@ typedef struct InformerHandler {
 void informer_add_handler(Informer *informer, const InformerHandler *handler, void *userdata);
 
 void informer_set_start(InformerSet *set);
-/* False at the timeout. */
+/* Until every cache is filled and every handler was told of what is in it. False at the timeout. */
 bool informer_set_wait_synced(InformerSet *set, uint64_t timeout_ns);
 bool informer_synced(const Informer *informer);
 

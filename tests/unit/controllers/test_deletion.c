@@ -216,7 +216,6 @@ static bool widgets_followed(void *u) {
     return followed;
 }
 
-/* Until it follows widgets too it judges by what it knows, as the reference's does. */
 static void start_collector(Cluster *cluster) {
     cluster->api->discovery = widgets_discovery;
     cluster_start(cluster, "garbage-collector-controller", NULL);
@@ -259,6 +258,39 @@ static void test_custom_orphan(void **state) {
     ClientDelete options = {.grace_seconds = -1, .propagation = "Orphan"};
     assert_int_equal(client_delete(cluster->client, &widgets, "default", "root", &options, NULL), 0);
     assert_true(fake_eventually(widget_disowned, cluster, 10));
+}
+
+/* Asked for before the collector was there: it begins only when it has seen the custom dependents too, of an owner of
+ * either sort. A graph without them would let the owner go, and then the dependents. */
+static void test_custom_orphan_before_the_start(void **state) {
+    Cluster *cluster = *state;
+    cluster->api->discovery = widgets_discovery;
+    put_map(cluster, "default", "root", NULL, false);
+    _cleanup_object_ Object *root = get_map(cluster, "default", "root");
+    object_unref(put_widget(cluster, "child", "ConfigMap", root));
+    delete_map(cluster, "root", "Orphan");
+    cluster_start(cluster, "garbage-collector-controller", NULL);
+    assert_true(fake_eventually(no_maps, cluster, 10));
+    assert_true(widget_disowned(cluster));
+}
+
+/* In foreground deletion the owner stays for as long as custom dependents that block it do. */
+static void test_custom_foreground_before_the_start(void **state) {
+    Cluster *cluster = *state;
+    cluster->api->discovery = widgets_discovery;
+    put_map(cluster, "default", "root", NULL, false);
+    _cleanup_object_ Object *root = get_map(cluster, "default", "root");
+    object_unref(put_widget(cluster, "child", "ConfigMap", root));
+    delete_map(cluster, "root", "Foreground");
+    cluster_start(cluster, "garbage-collector-controller", NULL);
+    assert_true(fake_eventually(nothing_left, cluster, 10));
+    const char *order[2] = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < cluster->api->n_events; i++)
+        if (streq(cluster->api->events[i].type, "DELETED") && n < 2)
+            order[n++] = object_name(cluster->api->events[i].object);
+    assert_string_equal(order[0], "child");
+    assert_string_equal(order[1], "root");
 }
 
 static bool told_of_namespace(void *u) {
@@ -427,6 +459,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_custom_background, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_custom_foreground, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_custom_orphan, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_custom_orphan_before_the_start, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_custom_foreground_before_the_start, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_owner_of_another_namespace, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_namespace_custom_content, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_namespace_waits_for_discovery, cluster_setup, cluster_teardown),
