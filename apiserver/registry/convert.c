@@ -77,8 +77,8 @@ static void hpa_v1_to_v2(Arena *arena, Value *object) {
     Value *share = value_get(spec, "targetCPUUtilizationPercentage"),
           *metrics = value_ensure_array(arena, spec, "metrics");
     if (share || !value_len(metrics))
-        value_insert_at(arena, metrics, 0,
-                        cpu_metric(arena, value_is(share, VALUE_INT) ? share->integer : DEFAULT_CPU_UTILIZATION));
+        value_append(arena, metrics,
+                     cpu_metric(arena, value_is(share, VALUE_INT) ? share->integer : DEFAULT_CPU_UTILIZATION));
     value_remove(spec, "targetCPUUtilizationPercentage");
 }
 

@@ -230,6 +230,8 @@ static Definition *definition_new(ConversionService *conversions, const Value *c
         definition->storage = &definition->versions[0].resource;
     for (size_t i = 0; i < definition->n_versions; i++) {
         Resource *row = &definition->versions[i].resource;
+        definition->versions[i].all = definition->versions;
+        definition->versions[i].n_all = definition->n_versions;
         row->storage = definition->storage;
         row->holders = &definition->holders;
         row->storage_version_hash =
@@ -370,6 +372,18 @@ const Resource *custom_resources_stored(CustomResources *set, const char *storag
             found = d->storage;
     pthread_rwlock_unlock(&set->lock);
     return found;
+}
+
+const Resource *custom_resource_at_version(const Resource *resource, const char *api_version) {
+    const CustomVersion *own = custom_version(resource);
+    const char *slash = strchr(api_version, '/');
+    size_t n = slash ? (size_t)(slash - api_version) : 0;
+    if (!slash || strlen(resource->group) != n || strncmp(resource->group, api_version, n) != 0)
+        return NULL;
+    for (size_t i = 0; i < own->n_all; i++)
+        if (streq(own->all[i].resource.version, slash + 1))
+            return &own->all[i].resource;
+    return NULL;
 }
 
 const Resource **custom_resources_all(CustomResources *set, Arena *arena) {

@@ -25,6 +25,8 @@ typedef struct CustomVersion {
     const char *deprecation;                                      /* the warning; NULL: not deprecated */
     bool has_status;
     const CustomConversion *conversion; /* by webhook; NULL: the same object by another name */
+    const struct CustomVersion *all; /* versions of its definition */
+    size_t n_all;
 } CustomVersion;
 
 static inline const CustomVersion *custom_version(const Resource *resource) {
@@ -43,6 +45,8 @@ const Resource *custom_resources_find(CustomResources *set, const char *group, c
 /* The storage row of a definition that is there, served or not, by its storage_prefix ("group/plural"); NULL: unknown.
  */
 const Resource *custom_resources_stored(CustomResources *set, const char *storage_prefix);
+/* The row of the same definition at a version ("example.com/v1"), served or not; NULL: it has no such version. */
+const Resource *custom_resource_at_version(const Resource *resource, const char *api_version);
 /* What is served, in the order of discovery: by group, versions of a group by priority. The array is in the arena and
  * ends with NULL. */
 const Resource **custom_resources_all(CustomResources *set, Arena *arena);

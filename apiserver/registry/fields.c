@@ -1,8 +1,12 @@
 /* Who wrote which field: metadata.managedFields of ordinary writes. */
 #include "api/managed.h"
+#include "api/typed.h"
 #include "apiserver/registry/convert.h"
+#include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/engine.h"
 #include "base/str.h"
+
+#include <errno.h>
 
 /* What an endpoint does not write. Most are of one kind: the main one no status, the status one no spec. Those that are
  * not have a row here. */
@@ -47,13 +51,33 @@ static const Resource *row_at(const RegistryCall *call, const char *api_version)
     return row && row->storage == call->resource->storage && streq(group, call->request->resource->group) ? row : NULL;
 }
 
-static const Schema *convert_version(void *userdata, Arena *arena, const char *from, const char *to,
-                                     const Value *object, Value **ret) {
+static int convert_version(void *userdata, Arena *arena, const char *from, const char *to, const Value *object,
+                           const Schema **ret_schema, Value **ret, _unused_ ApiError *err) {
     const Resource *is = row_at(userdata, from), *wanted = row_at(userdata, to);
     if (!is || !wanted)
-        return NULL;
+        return -ENOENT;
     *ret = convert_object(arena, is, wanted, value_copy(arena, object));
-    return wanted->schema;
+    *ret_schema = wanted->schema;
+    return 0;
+}
+
+/* Every version of the definition counts, served or not. None is ever missing: what an entry names that is none of them
+ * is an error. */
+static int convert_custom(void *userdata, Arena *arena, _unused_ const char *from, const char *to, const Value *object,
+                          const Schema **ret_schema, Value **ret, ApiError *err) {
+    const RegistryCall *call = userdata;
+    const Resource *wanted = custom_resource_at_version(call->resource, to);
+    if (!wanted)
+        return api_error_set(err, 500, "", "request to convert CR to an invalid group/version: %s", to);
+    Value *converted = value_copy(arena, object);
+    int r = custom_resources_convert(arena, wanted, &converted, 1, err);
+    const char *wrong = r < 0 ? NULL : typed_validate(arena, wanted->schema, converted);
+    if (r < 0 || wrong)
+        return r < 0 ? r : api_error_set(err, 500, "", "%s", wrong);
+    schema_normalize(arena, wanted->schema, converted, NULL, NULL);
+    *ret = converted;
+    *ret_schema = wanted->schema;
+    return 0;
 }
 
 const Resource *registry_managed_row(const RegistryCall *call) {
@@ -73,7 +97,7 @@ void registry_managed_input(RegistryCall *call, ManagedInput *ret) {
         .reset_fields = reset_fields(call),
         .custom = call->resource->custom != NULL,
         .force = request->options.force,
-        .convert = call->resource->custom ? NULL : convert_version,
+        .convert = call->resource->custom ? convert_custom : convert_version,
         .userdata = call,
     };
 }
@@ -90,8 +114,11 @@ void engine_track_fields(RegistryCall *call, const Value *old, Value *object) {
         return;
     }
     Value *normal = value_copy(arena, object);
+    Value *sent = value_path(normal, "metadata", "managedFields", NULL);
     schema_normalize(arena, call->resource->schema, normal, NULL, NULL);
     normal = convert_object(arena, call->resource, at, normal);
+    if (sent) /* an empty list has a meaning here */
+        value_set(arena, meta_ensure(arena, normal), "managedFields", sent);
     if (old && at != call->resource)
         old = convert_object(arena, call->resource, at, value_copy(arena, old));
     managed_update(arena, &input, old, normal);

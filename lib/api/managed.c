@@ -1,5 +1,6 @@
 #include "api/managed.h"
 #include "api/json.h"
+#include "api/managed_forms.h"
 #include "api/typed.h"
 #include "api/utf8.h"
 #include "base/clock.h"
@@ -217,8 +218,7 @@ static Comparison compare_filtered(Arena *arena, const ManagedInput *input, cons
 
 /* What a write changes, in the forms of all the versions that entries are of. */
 typedef struct Change {
-    Arena *arena;
-    const ManagedInput *input;
+    ManagedForms *forms;
     const Value *before, *after;
     struct {
         const char *api_version;
@@ -228,57 +228,65 @@ typedef struct Change {
     size_t n;
 } Change;
 
-static Change change_of(Arena *arena, const ManagedInput *input, const Value *before, const Value *after,
-                        const Managed *managed) {
-    Change change = {.arena = arena, .input = input, .before = before, .after = after, .n = 1};
-    change.versions = arena_alloc0(arena, (managed->n + 1) * sizeof *change.versions);
+static Change change_of(ManagedForms *forms, const Value *before, const Value *after, const Managed *managed) {
+    const ManagedInput *input = forms->input;
+    Change change = {.forms = forms, .before = before, .after = after, .n = 1};
+    change.versions = arena_alloc0(forms->arena, (managed->n + 1) * sizeof *change.versions);
     change.versions[0].api_version = input->api_version;
-    change.versions[0].comparison = compare_filtered(arena, input, input->schema, before, after);
+    change.versions[0].comparison = compare_filtered(forms->arena, input, input->schema, before, after);
     return change;
 }
 
-static const Schema *convert_to(Arena *arena, const ManagedInput *input, const char *from, const char *to,
-                                const Value *object, Value **ret) {
-    if (!input->convert || streq(from, to)) {
-        *ret = (Value *)object;
-        return input->schema;
-    }
-    return input->convert(input->userdata, arena, from, to, object, ret);
-}
-
 /* As the entry's version sees it; NULL: there is no such version. */
-static const Comparison *change_at(Change *change, const char *api_version) {
-    const ManagedInput *input = change->input;
+static int change_at(Change *change, const char *api_version, const Comparison **ret, ApiError *err) {
+    const ManagedInput *input = change->forms->input;
     size_t i = 0;
-    Value *before, *after;
-    while (input->convert && i < change->n && !streq(change->versions[i].api_version, api_version))
+    while (i < change->n && !managed_same_form(input, change->versions[i].api_version, api_version))
         i++;
     if (i == change->n) {
-        const char *from = input->api_version;
-        const Schema *schema = convert_to(change->arena, input, from, api_version, change->before, &before);
+        ManagedForm before, after;
+        int r = managed_form(change->forms, input->api_version, api_version, change->before,
+                             "failed to convert old object: ", &before, err);
+        if (r == 0)
+            r = managed_form(change->forms, input->api_version, api_version, change->after,
+                             "failed to convert new object: ", &after, err);
+        if (r < 0 && r != -ENOENT)
+            return r;
         change->versions[i].api_version = api_version;
-        change->versions[i].missing =
-            !schema || !convert_to(change->arena, input, from, api_version, change->after, &after);
-        if (!change->versions[i].missing)
-            change->versions[i].comparison = compare_filtered(change->arena, input, schema, before, after);
+        change->versions[i].missing = r < 0;
+        if (r == 0)
+            change->versions[i].comparison =
+                compare_filtered(change->forms->arena, input, before.schema, before.value, after.value);
         change->n++;
     }
-    return change->versions[i].missing ? NULL : &change->versions[i].comparison;
+    *ret = change->versions[i].missing ? NULL : &change->versions[i].comparison;
+    return 0;
 }
 
 /* What changed, and what went, is its own no longer. */
-static void disown(Change *change, Entry *entry) {
-    const Comparison *c = change_at(change, entry->api_version);
+static int disown(Change *change, Entry *entry, ApiError *err) {
+    Arena *arena = change->forms->arena;
+    const Comparison *c = NULL;
+    int r = change_at(change, entry->api_version, &c, err);
+    if (r < 0)
+        return r;
     if (c) {
-        entry->set = fieldset_difference(change->arena, entry->set, c->modified);
-        entry->set = fieldset_difference(change->arena, entry->set, c->added);
-        entry->set = fieldset_difference(change->arena, entry->set, c->removed);
+        entry->set = fieldset_difference(arena, entry->set, c->modified);
+        entry->set = fieldset_difference(arena, entry->set, c->added);
+        entry->set = fieldset_difference(arena, entry->set, c->removed);
     } else
         entry->set = NULL;
+    return 0;
 }
 
-static Value *empty_object(Arena *arena, const ManagedInput *input) {
-    return input->custom ? value_object(arena) : typed_zero(arena, input->schema);
+/* What `object` was before it was: of the same kind. */
+static Value *empty_object(Arena *arena, const ManagedInput *input, const Value *object) {
+    if (!input->custom)
+        return typed_zero(arena, input->schema);
+    Value *empty = value_object(arena);
+    value_set_str(arena, empty, "apiVersion", value_get_str(object, "apiVersion"));
+    value_set_str(arena, empty, "kind", value_get_str(object, "kind"));
+    return empty;
 }
 
 /* `object` without metadata.managedFields; shares everything else. */
@@ -342,16 +350,20 @@ static void cap_updaters(Arena *arena, Managed *managed) {
 }
 
 /* Takes what changed from everybody and gives it to the entry of this request. */
-static void update_owners(Arena *arena, const ManagedInput *input, const Value *live, const Value *object,
-                          Managed *managed, Entry self) {
-    Change change = change_of(arena, input, live, object, managed);
+static int update_owners(ManagedForms *forms, const Value *live, const Value *object, Managed *managed, Entry self,
+                         ApiError *err) {
+    Arena *arena = forms->arena;
+    Change change = change_of(forms, live, object, managed);
     const Comparison *own = &change.versions[0].comparison;
-    for (size_t i = 0; i < managed->n; i++)
-        disown(&change, &managed->entries[i]);
+    for (size_t i = 0; i < managed->n; i++) {
+        int r = disown(&change, &managed->entries[i], err);
+        if (r < 0)
+            return r;
+    }
     drop_empty(managed);
     self.set = fieldset_difference(arena, fieldset_union(arena, own->modified, own->added), stripped_fields(arena));
     if (fieldset_empty(self.set))
-        return;
+        return 0;
     Entry *before = managed_find(managed, &self);
     if (before) {
         before->set = fieldset_union(arena, self.set, before->set);
@@ -359,6 +371,7 @@ static void update_owners(Arena *arena, const ManagedInput *input, const Value *
         before->api_version = self.api_version;
     } else
         managed_add(arena, managed, self);
+    return 0;
 }
 
 /* Is the list sent to be forgotten: [] or [{}]? */
@@ -391,8 +404,11 @@ void managed_update(Arena *arena, const ManagedInput *input, const Value *live, 
     if (managed.n || str_empty(value_get_str(value_get(live, "metadata"), "uid"))) {
         Entry self = entry_of(arena, input, false);
         self.time = now_text(arena, input);
-        const Value *before = live ? without_managed(arena, live) : empty_object(arena, input);
-        update_owners(arena, input, before, object, &managed, self);
+        const Value *before = live ? without_managed(arena, live) : empty_object(arena, input, object);
+        ManagedForms forms = {.arena = arena, .input = input};
+        _cleanup_api_error_ ApiError err = {0};
+        if (update_owners(&forms, before, object, &managed, self, &err) < 0)
+            managed.n = 0;
         cap_updaters(arena, &managed);
     }
     managed_encode(arena, &managed, object);
@@ -408,6 +424,7 @@ typedef struct Conflict {
 typedef struct Apply {
     Arena *arena;
     const ManagedInput *input;
+    ManagedForms forms;
     const Value *live; /* without managedFields */
     Managed managed;
     Conflict *conflicts;
@@ -419,96 +436,148 @@ static FieldSet *named_fields(Arena *arena, const Schema *schema, const Value *o
     return typed_with_named_fields(arena, schema, typed_fieldset(arena, schema, object));
 }
 
-/* Puts back into `pruned` what entries of one version own of `merged`; both have the request's form. */
-static Value *add_back(Apply *apply, Value *merged, Value *pruned, const char *version) {
+/* What is being pruned, both in the form of one version. */
+typedef struct Pruning {
+    const char *api_version;
+    const Schema *schema;
+    Value *merged, *pruned;
+} Pruning;
+
+static int pruning_convert(Apply *apply, Pruning *p, const char *to, ApiError *err) {
     Arena *arena = apply->arena;
-    const char *own = apply->input->api_version;
+    const char *what = "failed to prune fields: failed add back owned items: failed to convert";
+    ManagedForm merged, pruned;
+    if (managed_same_form(apply->input, p->api_version, to))
+        return 0;
+    int r = managed_form(&apply->forms, p->api_version, to, p->merged,
+                         arena_printf(arena, "%s merged object at version %s: ", what, to), &merged, err);
+    if (r == 0)
+        r = managed_form(&apply->forms, p->api_version, to, p->pruned,
+                         arena_printf(arena, "%s pruned object at version %s: ", what, to), &pruned, err);
+    if (r == 0)
+        *p = (Pruning){.api_version = to, .schema = merged.schema, .merged = merged.value, .pruned = pruned.value};
+    return r;
+}
+
+/* Puts back into `pruned` what entries of one version own of `merged`. */
+static int add_back(Apply *apply, Pruning *p, const char *version, ApiError *err) {
+    Arena *arena = apply->arena;
     FieldSet *owned = NULL;
     for (size_t i = 0; i < apply->managed.n; i++) {
         const Entry *entry = &apply->managed.entries[i];
-        if (!apply->input->convert || streq(entry->api_version, version))
+        if (managed_same_form(apply->input, entry->api_version, version))
             owned = fieldset_union(arena, owned, entry->set);
     }
-    const Schema *schema = convert_to(arena, apply->input, own, version, merged, &merged);
-    if (!schema || !convert_to(arena, apply->input, own, version, pruned, &pruned))
-        return pruned;
-    FieldSet *keep =
-        fieldset_union(arena, named_fields(arena, schema, pruned), typed_with_named_fields(arena, schema, owned));
-    pruned = typed_remove(arena, schema, merged, fieldset_difference(arena, named_fields(arena, schema, merged), keep));
-    convert_to(arena, apply->input, version, own, pruned, &pruned);
-    return pruned;
+    int r = pruning_convert(apply, p, version, err);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    FieldSet *keep = fieldset_union(arena, named_fields(arena, p->schema, p->pruned),
+                                    typed_with_named_fields(arena, p->schema, owned));
+    p->pruned = typed_remove(arena, p->schema, p->merged,
+                             fieldset_difference(arena, named_fields(arena, p->schema, p->merged), keep));
+    return 0;
 }
 
-/* Puts back what others own, and what nobody does, after the items of the last configuration were taken out. */
-static Value *prune(Apply *apply, Value *merged, FieldSet *last) {
-    Arena *arena = apply->arena;
-    const Schema *schema = apply->input->schema;
-    const char *own = apply->input->api_version;
-    if (fieldset_empty(last))
-        return merged;
-    FieldSet *last_named = typed_with_named_fields(arena, schema, last);
-    Value *pruned = typed_remove(arena, schema, merged, last_named);
-    pruned = add_back(apply, merged, pruned, own);
-    for (size_t i = 0; apply->input->convert && i < apply->managed.n; i++) {
+/* Of each version once, that of the last configuration first: what is pruned may be needed to convert the rest. */
+static int add_back_all(Apply *apply, Pruning *p, const char *first, ApiError *err) {
+    int r = add_back(apply, p, first, err);
+    for (size_t i = 0; r == 0 && i < apply->managed.n; i++) {
         const char *version = apply->managed.entries[i].api_version;
-        bool done = streq(version, own);
+        bool done = managed_same_form(apply->input, version, first);
         for (size_t k = 0; k < i && !done; k++)
-            done = streq(apply->managed.entries[k].api_version, version);
+            done = managed_same_form(apply->input, apply->managed.entries[k].api_version, version);
         if (!done)
-            pruned = add_back(apply, merged, pruned, version);
+            r = add_back(apply, p, version, err);
     }
-    FieldSet *gone =
-        fieldset_difference(arena, named_fields(arena, schema, merged), named_fields(arena, schema, pruned));
-    return typed_remove(arena, schema, merged, fieldset_intersection(arena, gone, last_named));
+    return r;
+}
+
+/* Takes out the items of the last configuration that this one does not have, in the form of the version that it was of;
+ * puts back what others own, and what nobody does. */
+static int prune(Apply *apply, Value *merged, const Entry *last, Value **ret, ApiError *err) {
+    Arena *arena = apply->arena;
+    const char *own = apply->input->api_version;
+    ManagedForm before, after;
+    *ret = merged;
+    if (fieldset_empty(last->set))
+        return 0;
+    int r =
+        managed_form(&apply->forms, own, last->api_version, merged,
+                     "failed to prune fields: failed to convert merged object to last applied version: ", &before, err);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    FieldSet *last_named = typed_with_named_fields(arena, before.schema, last->set);
+    Pruning p = {.api_version = last->api_version,
+                 .schema = before.schema,
+                 .merged = before.value,
+                 .pruned = typed_remove(arena, before.schema, before.value, last_named)};
+    r = add_back_all(apply, &p, last->api_version, err);
+    if (r == 0)
+        r = managed_form(&apply->forms, p.api_version, last->api_version, p.pruned,
+                         "failed to prune fields: failed add back dangling items: failed to convert pruned object to "
+                         "last applied version: ",
+                         &after, err);
+    if (r < 0)
+        return r;
+    FieldSet *gone = fieldset_difference(arena, named_fields(arena, before.schema, before.value),
+                                         named_fields(arena, before.schema, after.value));
+    Value *left = typed_remove(arena, before.schema, before.value, fieldset_intersection(arena, gone, last_named));
+    r = managed_form(&apply->forms, last->api_version, own, left, "failed to prune fields: ", &after, err);
+    if (r == 0)
+        *ret = after.value;
+    return r;
 }
 
 /* Compares and takes the changed fields from the others; collects conflicts instead unless forced. */
-static void take_fields(Apply *apply, const Entry *self, bool force) {
+static int take_fields(Apply *apply, const Entry *self, bool force, ApiError *err) {
     Arena *arena = apply->arena;
-    Change change = change_of(arena, apply->input, apply->live, apply->result, &apply->managed);
+    Change change = change_of(&apply->forms, apply->live, apply->result, &apply->managed);
     apply->conflicts = arena_alloc(arena, apply->managed.n * sizeof(Conflict));
     apply->n_conflicts = 0;
+    int r = 0;
     for (size_t i = 0; i < apply->managed.n; i++) {
         Entry *entry = &apply->managed.entries[i];
+        const Comparison *c;
         if (same_manager(entry, self))
             continue;
-        const Comparison *c = change_at(&change, entry->api_version);
+        r = change_at(&change, entry->api_version, &c, err);
+        if (r < 0)
+            return r;
         FieldSet *conflict =
             c ? fieldset_intersection(arena, entry->set, fieldset_union(arena, c->modified, c->added)) : NULL;
         if (conflict)
             apply->conflicts[apply->n_conflicts++] = (Conflict){.entry = entry, .set = conflict};
     }
     if (apply->n_conflicts && !force)
-        return;
-    for (size_t i = 0; i < apply->managed.n; i++) {
+        return 0;
+    for (size_t i = 0; r == 0 && i < apply->managed.n; i++) {
         Entry *entry = &apply->managed.entries[i];
         if (!same_manager(entry, self))
-            disown(&change, entry);
+            r = disown(&change, entry, err);
     }
     apply->n_conflicts = 0;
+    return r;
 }
 
-static void apply_once(Apply *apply, const Value *applied, bool force) {
+static int apply_once(Apply *apply, const Value *applied, bool force, ApiError *err) {
     Arena *arena = apply->arena;
-    Entry self = entry_of(arena, apply->input, true);
+    Entry self = entry_of(arena, apply->input, true), last = self;
     const Schema *schema = apply->input->schema;
     Value *merged = typed_merge(arena, schema, (Value *)apply->live, (Value *)applied);
     FieldSet *set = typed_fieldset(arena, schema, applied);
     FieldSet *reset = fieldset_from_paths(arena, apply->input->reset_fields);
     set = fieldset_difference_deep(arena, set, reset);
     Entry *before = managed_find(&apply->managed, &self);
-    /* Nothing is pruned of a configuration that was of another version. */
-    bool comparable = before && (!apply->input->convert || streq(before->api_version, self.api_version));
-    FieldSet *last = comparable ? before->set : NULL;
     if (before) {
+        last = *before;
         before->set = set;
         before->api_version = self.api_version;
     } else {
         self.set = set;
         managed_add(arena, &apply->managed, self);
     }
-    apply->result = prune(apply, merged, last);
-    take_fields(apply, &self, force);
+    int r = prune(apply, merged, &last, &apply->result, err);
+    return r < 0 ? r : take_fields(apply, &self, force, err);
 }
 
 /* ---- conflicts ---- */
@@ -662,14 +731,29 @@ static int check_applied(Arena *arena, const ManagedInput *input, const Value *a
 }
 
 /* An object whose owners were never recorded: all it has belongs to "before-first-apply". */
-static void record_existing(Apply *apply) {
+static int record_existing(Apply *apply, ApiError *err) {
     if (apply->managed.n || !apply->live)
-        return;
+        return 0;
     ManagedInput input = *apply->input;
     input.manager = "before-first-apply";
     Entry self = entry_of(apply->arena, &input, false);
     self.time = now_text(apply->arena, &input);
-    update_owners(apply->arena, &input, empty_object(apply->arena, &input), apply->live, &apply->managed, self);
+    return update_owners(&apply->forms, empty_object(apply->arena, &input, apply->live), apply->live, &apply->managed,
+                         self, err);
+}
+
+/* What entries of versions that are no more say is forgotten; the object must fit the others. */
+static int check_versions(Apply *apply, ApiError *err) {
+    for (size_t i = 0; i < apply->managed.n; i++) {
+        ManagedForm form;
+        int r = managed_form(&apply->forms, apply->input->api_version, apply->managed.entries[i].api_version,
+                             apply->live, "", &form, err);
+        if (r < 0 && r != -ENOENT)
+            return r;
+        if (r == -ENOENT)
+            apply->managed.entries[i].set = NULL;
+    }
+    return 0;
 }
 
 static void finish(Apply *apply, const Value *applied, bool changed) {
@@ -692,24 +776,32 @@ int managed_apply(Arena *arena, const ManagedInput *input, const Value *live, co
     int r = check_applied(arena, input, applied, err);
     if (r < 0)
         return r;
-    Apply apply = {.arena = arena, .input = input};
+    Apply apply = {.arena = arena, .input = input, .forms = {.arena = arena, .input = input}};
     const char *wrong = managed_decode(arena, value_path(live, "metadata", "managedFields", NULL), &apply.managed);
     if (wrong)
         return api_error_set(err, 500, "", "failed to decode managed fields: %s", wrong);
     apply.live = live ? without_managed(arena, live) : NULL;
-    record_existing(&apply);
+    r = record_existing(&apply, err);
     if (!live)
-        apply.live = empty_object(arena, input);
+        apply.live = empty_object(arena, input, applied);
+    if (r == 0)
+        r = check_versions(&apply, err);
+    if (r < 0)
+        return r;
     Managed before = {.n = apply.managed.n, .cap = apply.managed.n};
     before.entries = arena_alloc(arena, before.n * sizeof(Entry));
     if (before.n)
         memcpy(before.entries, apply.managed.entries, before.n * sizeof(Entry));
-    apply_once(&apply, applied, input->force);
+    r = apply_once(&apply, applied, input->force, err);
+    if (r < 0)
+        return r;
     if (apply.n_conflicts) {
         if (!streq(str_or(input->manager, ""), "kubectl") || !allow_client_side(&apply))
             return refuse_conflicts(&apply, err);
         apply.managed = before;
-        apply_once(&apply, applied, true);
+        r = apply_once(&apply, applied, true, err);
+        if (r < 0)
+            return r;
     }
     bool changed = !typed_equal(apply.live, apply.result);
     apply.result = without_managed(arena, apply.result); /* the top is our own from here on */

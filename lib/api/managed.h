@@ -21,11 +21,11 @@ typedef struct ManagedInput {
     const char *const *reset_fields;
     bool custom; /* a custom resource: no Go type whose zero value a new object starts from */
     bool force;  /* managed_apply: take fields from other managers */
-    /* `object`, at version `from` ("apps/v1"), as it is at `to`: the schema of that, and *ret in the arena. NULL: there
-     * is no such version, and what its entries say is forgotten. No function: entries of other versions are read as if
-     * they were of the request's. */
-    const Schema *(*convert)(void *userdata, Arena *arena, const char *from, const char *to, const Value *object,
-                             Value **ret);
+    /* `object`, at version `from` ("apps/v1"), as it is at `to`: the schema of that, and *ret in the arena, normalised.
+     * -ENOENT: there is no such version, and what its entries say is forgotten. Other errors: in `err`, the reason. No
+     * function: entries of other versions are read as if they were of the request's. */
+    int (*convert)(void *userdata, Arena *arena, const char *from, const char *to, const Value *object,
+                   const Schema **ret_schema, Value **ret, ApiError *err);
     void *userdata;
 } ManagedInput;
 
@@ -36,13 +36,15 @@ char *managed_name(Arena *arena, const char *field_manager, const char *user_age
 /* Sets metadata.managedFields of `object`, a normalised and defaulted tree at input->api_version as the request wants
  * it. `live`: the same object as it is now (with its managedFields), or NULL on create. managedFields that the client
  * sent in `object` are taken when they are valid, the live ones otherwise; [{}] or [] starts afresh; through a
- * subresource they are ignored. Never fails. */
+ * subresource they are ignored. When something cannot be converted to the version of an entry, no managedFields are
+ * left. */
 void managed_update(Arena *arena, const ManagedInput *input, const Value *live, Value *object);
 
 /* Server-side apply. `applied` is the configuration as decoded (not normalised). *ret is a new tree with managedFields
  * set, to be normalised and defaulted by the caller; *ret_changed tells whether anything but managedFields differs from
  * live. `live` NULL: the object does not exist. Errors: 400 (managedFields in the configuration, wrong version), 409
- * with a cause for each conflict, 500 with the reference's message when the configuration does not fit the schema. */
+ * with a cause for each conflict, 500 with the reference's message when the configuration does not fit the schema or
+ * something cannot be converted to the version of an entry. */
 int managed_apply(Arena *arena, const ManagedInput *input, const Value *live, const Value *applied, Value **ret,
                   bool *ret_changed, ApiError *err);
 

@@ -439,6 +439,34 @@ static void expect_text(World *world, const Case *c, const char *text, bool ther
     assert_true((strstr(str_or(answer.body.data, ""), text) != NULL) == there);
 }
 
+/* Any patch may have the owners forgotten; a patch that says nothing of them, or null, keeps them. */
+static void test_ownership_forgotten(void **state) {
+    static const char apply[] = "application/apply-patch+yaml", merge[] = "application/merge-patch+json",
+                      strategic[] = "application/strategic-merge-patch+json", json[] = "application/json-patch+json",
+                      path[] = MAPS "/forgotten?fieldManager=m",
+                      map[] = "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"data\":{\"a\":\"1\"}}";
+    static const struct {
+        const char *type, *body;
+        bool kept;
+    } rows[] = {
+        {merge, "{\"metadata\":{\"managedFields\":[]},\"data\":{\"b\":\"1\"}}", false},
+        {merge, "{\"metadata\":{\"managedFields\":[{}]}}", false},
+        {merge, "{\"metadata\":{\"managedFields\":null}}", true},
+        {strategic, "{\"metadata\":{\"managedFields\":[]}}", false},
+        {strategic, "{\"metadata\":{\"managedFields\":[]},\"data\":{\"b\":\"1\"}}", false},
+        {strategic, "{\"metadata\":{\"managedFields\":[{}]}}", false},
+        {strategic, "{\"metadata\":{\"managedFields\":null}}", true},
+        {json, "[{\"op\":\"replace\",\"path\":\"/metadata/managedFields\",\"value\":[]}]", false},
+        {json, "[{\"op\":\"remove\",\"path\":\"/metadata/managedFields\"}]", true},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        expect_text(*state, &(Case){"PATCH", path, NULL, apply, map, 201, NULL, NULL}, "\"managedFields\"", true);
+        expect_text(*state, &(Case){"PATCH", path, NULL, rows[i].type, rows[i].body, 200, NULL, NULL},
+                    "\"managedFields\"", rows[i].kept);
+        check(*state, &(Case){"DELETE", MAPS "/forgotten", NULL, NULL, NULL, 200, NULL, NULL});
+    }
+}
+
 /* Fields are owned, and configurations checked, in the version of the request, whatever is stored. */
 static void test_ownership_in_other_versions(void **state) {
 #define HPA(version) "/apis/autoscaling/" version "/namespaces/default/horizontalpodautoscalers"
@@ -484,6 +512,20 @@ static void test_ownership_in_other_versions(void **state) {
                                                  wrong[i].message);
         check(*state, &(Case){"PATCH", HPA("v1") "/h?fieldManager=a", NULL, apply, body, 500, NULL, message});
     }
+    /* What the last configuration had and this one has not goes, whatever their versions. */
+#define SCALER(version, more)                                                                                          \
+    "{\"apiVersion\":\"autoscaling/" version                                                                           \
+    "\",\"kind\":\"HorizontalPodAutoscaler\",\"metadata\":{\"name\":\"two\"},"                                         \
+    "\"spec\":{\"maxReplicas\":3,\"scaleTargetRef\":{\"apiVersion\":\"apps/"                                           \
+    "v1\",\"kind\":\"Deployment\",\"name\":\"x\""                                                                      \
+    "}" more "}}"
+    expect_text(*state,
+                &(Case){"PATCH", HPA("v1") "/two?fieldManager=a", NULL, apply, SCALER("v1", ",\"minReplicas\":2"), 201,
+                        NULL, NULL},
+                "\"minReplicas\":2", true);
+    expect_text(*state,
+                &(Case){"PATCH", HPA("v2") "/two?fieldManager=a", NULL, apply, SCALER("v2", ""), 200, NULL, NULL},
+                "\"minReplicas\":1", true);
     /* What v1 has no field for is not lost by writing there. */
     static const char behavior[] = "{\"spec\":{\"behavior\":{\"scaleUp\":{\"stabilizationWindowSeconds\":3}}}}";
     check(*state, &(Case){"PATCH", HPA("v2") "/h", NULL, merge, behavior, 200, NULL, NULL});
@@ -584,6 +626,7 @@ int main(void) {
         cmocka_unit_test(test_strategic_patches),
         cmocka_unit_test(test_component_statuses),
         cmocka_unit_test(test_dangling_flow_schemas),
+        cmocka_unit_test(test_ownership_forgotten),
         cmocka_unit_test(test_ownership_in_other_versions),
         cmocka_unit_test(test_ownership_by_endpoint),
         cmocka_unit_test(test_names_of_events),

@@ -5,7 +5,9 @@
 #include "api/json.h"
 #include "api/managed.h"
 #include "api/typed.h"
+#include "base/str.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -254,6 +256,120 @@ static void client_side_apply_migrates(void **state _unused_) {
     assert_int_equal(err.code, 409);
 }
 
+/* ---- entries of other versions ---- */
+
+/* A kind with data.address ("h:1") at v1, and data.host and data.port at v2; v3 has no data at all, v4 is no more. */
+static int convert_address(void *userdata, Arena *arena, const char *from, const char *to, const Value *object,
+                           const Schema **ret_schema, Value **ret, ApiError *err) {
+    Value *out = value_copy(arena, object), *data = value_get(out, "data");
+    const char *address = value_get_str(data, "address"), *host = value_get_str(data, "host");
+    ++*(unsigned *)userdata;
+    if (strcmp(to, "v4") == 0)
+        return -ENOENT;
+    if (strcmp(to, "v3") == 0 && data)
+        return api_error_set(err, 500, "", ".data: field not declared in schema");
+    if (strcmp(to, "v2") == 0 && strcmp(from, "v1") == 0 && address) {
+        const char *colon = strchr(address, ':');
+        assert_non_null(colon);
+        value_set_str(arena, data, "host", arena_strndup(arena, address, (size_t)(colon - address)));
+        value_set_str(arena, data, "port", colon + 1);
+        value_remove(data, "address");
+    } else if (strcmp(to, "v1") == 0 && strcmp(from, "v2") == 0 && host) {
+        const char *port = value_get_str(data, "port");
+        value_set_str(arena, data, "address", arena_printf(arena, "%s:%s", host, port ? port : ""));
+        value_remove(data, "host");
+        value_remove(data, "port");
+    }
+    value_set_str(arena, out, "apiVersion", to);
+    *ret = out;
+    *ret_schema = schema_by_name("io.k8s.api.core.v1.ConfigMap");
+    return 0;
+}
+
+/* One apply by `manager`; the new state, as the next one finds it: at `next`. */
+static Value *apply_at(Arena *arena, const char *version, const char *manager, const Value *live, const char *data,
+                       const char *next, ApiError *err) {
+    unsigned calls = 0;
+    ManagedInput input = config_map_input(manager);
+    input.api_version = version;
+    input.custom = true;
+    input.convert = convert_address;
+    input.userdata = &calls;
+    Value *applied = parse(arena, arena_printf(arena,
+                                               "{\"apiVersion\":\"%s\",\"kind\":\"ConfigMap\",\"metadata\":{"
+                                               "\"name\":\"x\"},\"data\":%s}",
+                                               version, data)),
+          *result, *then;
+    const Schema *schema;
+    bool changed;
+    if (managed_apply(arena, &input, live, applied, &result, &changed, err) < 0)
+        return NULL;
+    assert_int_equal(convert_address(&calls, arena, version, next, result, &schema, &then, err), 0);
+    return then;
+}
+
+static const char *data_text(Arena *arena, const Value *object) {
+    _cleanup_buf_ Buf buf = BUF_INIT(BUF_NO_LIMIT);
+    value_write_json(&buf, value_get(object, "data"));
+    return arena_strdup(arena, buf.data);
+}
+
+static void applies_in_other_versions_prune(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_error_ ApiError err = {0};
+    Value *live = apply_at(arena, "v1", "m", NULL, "{\"address\":\"h:1\",\"a\":\"1\"}", "v2", &err);
+    assert_string_equal(data_text(arena, live), "{\"a\":\"1\",\"host\":\"h\",\"port\":\"1\"}");
+    live = apply_at(arena, "v2", "m", live, "{\"a\":\"1\"}", "v2", &err);
+    assert_string_equal(data_text(arena, live), "{\"a\":\"1\"}");
+    live = apply_at(arena, "v2", "m", live, "{\"host\":\"h\",\"port\":\"2\"}", "v1", &err);
+    assert_string_equal(data_text(arena, live), "{\"address\":\"h:2\"}");
+    live = apply_at(arena, "v1", "m", live, "{\"a\":\"2\"}", "v1", &err);
+    assert_string_equal(data_text(arena, live), "{\"a\":\"2\"}");
+}
+
+/* What another manager holds stays, in the form of that manager's version. */
+static void applies_in_other_versions_keep_what_others_own(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_error_ ApiError err = {0};
+    Value *live = apply_at(arena, "v1", "m", NULL, "{\"address\":\"h:1\",\"a\":\"1\"}", "v2", &err);
+    live = apply_at(arena, "v2", "n", live, "{\"host\":\"h\"}", "v2", &err);
+    live = apply_at(arena, "v2", "m", live, "{\"a\":\"1\"}", "v2", &err);
+    assert_non_null(live);
+    assert_string_equal(str_or(value_get_str(value_get(live, "data"), "host"), ""), "h");
+    assert_null(apply_at(arena, "v2", "o", live, "{\"host\":\"g\"}", "v2", &err));
+    assert_string_equal(err.message, "Apply failed with 1 conflict: conflict with \"n\": .data.host");
+}
+
+static Value *live_of(Arena *arena, const char *manager, const char *version) {
+    return parse(arena,
+                 arena_printf(arena,
+                              "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"x\",\"uid\":"
+                              "\"u\",\"managedFields\":[{\"manager\":\"%s\",\"operation\":\"Apply\","
+                              "\"apiVersion\":\"%s\",\"time\":\"2020-01-01T00:00:00Z\",\"fieldsType\":"
+                              "\"FieldsV1\",\"fieldsV1\":" DATA_A "}]},\"data\":{\"a\":\"1\"}}",
+                              manager, version));
+}
+
+/* Of a version that is no more nothing is known; what does not fit one that is there is an error, of an ordinary write
+ * the end of all managedFields. */
+static void versions_that_do_not_fit(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_error_ ApiError err = {0};
+    unsigned calls = 0;
+    Value *kept = apply_at(arena, "v1", "m", live_of(arena, "m", "v4"), "{\"b\":\"1\"}", "v1", &err);
+    assert_string_equal(data_text(arena, kept), "{\"a\":\"1\",\"b\":\"1\"}");
+    assert_null(apply_at(arena, "v1", "m", live_of(arena, "n", "v3"), "{\"b\":\"1\"}", "v1", &err));
+    assert_int_equal(err.code, 500);
+    assert_string_equal(err.message, ".data: field not declared in schema");
+    Value *live = live_of(arena, "n", "v3"), *object = value_copy(arena, live);
+    value_set_str(arena, value_get(object, "data"), "b", "2");
+    ManagedInput input = config_map_input("m");
+    input.convert = convert_address;
+    input.userdata = &calls;
+    managed_update(arena, &input, live, object);
+    assert_null(value_path(object, "metadata", "managedFields", NULL));
+}
+
 static void merged_lists_keep_their_order(void **state _unused_) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     const Schema *pod = schema_by_name("io.k8s.api.core.v1.Pod");
@@ -318,6 +434,9 @@ int main(void) {
         cmocka_unit_test(writes_that_change_nothing),
         cmocka_unit_test(names_of_managers),
         cmocka_unit_test(client_side_apply_migrates),
+        cmocka_unit_test(applies_in_other_versions_prune),
+        cmocka_unit_test(applies_in_other_versions_keep_what_others_own),
+        cmocka_unit_test(versions_that_do_not_fit),
         cmocka_unit_test(merged_lists_keep_their_order),
         cmocka_unit_test(keys_have_defaults),
         cmocka_unit_test(configurations_are_checked),
