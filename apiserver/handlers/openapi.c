@@ -11,6 +11,7 @@
 #include <openssl/sha.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 
 #define OPENAPI_MAX (64 * 1024 * 1024) /* bytes of one document */
 #define OPENAPI_GROUPS_MAX 256
@@ -80,9 +81,8 @@ static const Resource **rows_of(Arena *arena, const Resource **all, const Resour
     return out;
 }
 
-static void add_group(OpenApi *openapi, const Resource *resource, const Resource **custom) {
-    char *path = *resource->group ? xasprintf("apis/%s/%s", resource->group, resource->version)
-                                  : xasprintf("api/%s", resource->version);
+/* Takes the path. `like`: a row of the group and version it is of; NULL: of none. */
+static void add_document(OpenApi *openapi, char *path, const Resource *like, const Resource **custom) {
     for (size_t i = 0; i < openapi->n_v3; i++)
         if (streq(openapi->v3[i].path, path)) {
             free(path);
@@ -94,8 +94,18 @@ static void add_group(OpenApi *openapi, const Resource *resource, const Resource
     }
     Document *document = &openapi->v3[openapi->n_v3++];
     *document = (Document){.path = path, .json = BUF_INIT(OPENAPI_MAX), .custom = custom != NULL};
-    openapi_write_v3(&document->json, resource->group, resource->version, custom);
+    openapi_write_v3(&document->json, path, like, custom);
     seal(document);
+}
+
+static void add_group(OpenApi *openapi, const Resource *resource, const Resource **custom) {
+    bool core = !*resource->group;
+    if (!core && !custom)
+        add_document(openapi, xasprintf("apis/%s", resource->group), NULL, NULL);
+    add_document(openapi,
+                 core ? xasprintf("api/%s", resource->version)
+                      : xasprintf("apis/%s/%s", resource->group, resource->version),
+                 resource, custom);
 }
 
 static void drop_v2(OpenApi *openapi) {
@@ -124,8 +134,12 @@ static void drop_stale(OpenApi *openapi) {
 
 static void build_v3(OpenApi *openapi) {
     _cleanup_arena_ Arena *arena = arena_new(0);
+    static const char *const others[] = {".well-known/openid-configuration", "api", "apis", "openid/v1/jwks",
+                                         "version"};
     if (openapi->built)
         return;
+    for (size_t i = 0; i < ELEMENTSOF(others); i++)
+        add_document(openapi, xstrdup(others[i]), NULL, NULL);
     for (size_t i = 0; resource_builtin(i); i++)
         add_group(openapi, resource_builtin(i), NULL);
     const Resource **custom = custom_resources_all(openapi->custom, arena);
@@ -140,16 +154,29 @@ static void build_v3(OpenApi *openapi) {
         }
 }
 
-static void reply(HttpRequest *http, const char *type, const Buf *bytes, const char *hash) {
-    char *etag = hash ? xasprintf("\"%s\"", hash) : NULL;
-    HttpHeader headers[] = {
-        {"content-type", type}, {"cache-control", "no-cache, private"}, {"vary", "Accept"}, {"etag", str_or(etag, "")}};
-    http_reply(http, 200, headers, etag ? 4 : 3, http_bytes_copy(bytes->data, bytes->len));
-    free(etag);
+#define FRESH_SECONDS (365 * 24 * 3600) /* of what was asked for by its hash: a client may keep it so long */
+
+static bool has_it(const HttpRequest *http, const char *etag) {
+    const char *known = http_header(http, "if-none-match");
+    return known && (streq(known, "*") || strstr(known, etag));
 }
 
-static void reply_json(HttpRequest *http, const Buf *json, const char *hash) {
-    reply(http, "application/json", json, hash);
+/* `by_hash`: the document of this hash was asked for, which never changes. */
+static void reply(HttpRequest *http, const char *type, const Buf *bytes, const char *hash, bool by_hash) {
+    char etag[72], expires[64];
+    time_t until = time(NULL) + FRESH_SECONDS;
+    struct tm tm;
+    snprintf(etag, sizeof etag, "\"%.64s\"", hash);
+    strftime(expires, sizeof expires, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&until, &tm));
+    HttpHeader headers[] = {{"cache-control", by_hash ? "public, immutable" : "no-cache, private"},
+                            {"vary", "Accept"},
+                            {"etag", etag},
+                            {"content-type", type},
+                            {"expires", expires}};
+    if (has_it(http, etag))
+        http_reply(http, 304, headers, 3, (HttpBytes){0});
+    else
+        http_reply(http, 200, headers, by_hash ? 5 : 4, http_bytes_copy(bytes->data, bytes->len));
 }
 
 /* What the indexes of aggregated servers say of their own groups. */
@@ -170,22 +197,11 @@ static void write_remote_index(Buf *out, const ApiServiceList *services) {
 }
 
 static void serve_index(OpenApi *openapi, HttpRequest *http, const ApiServiceList *services) {
-    static const char *const others[] = {".well-known/openid-configuration", "api", "apis", "openid/v1/jwks",
-                                         "version"};
     _cleanup_buf_ Buf out = BUF_INIT(1024 * 1024);
     buf_puts(&out, "{\"paths\":{");
     for (size_t i = 0; i < openapi->n_v3; i++)
         buf_printf(&out, "%s\"%s\":{\"serverRelativeURL\":\"/openapi/v3/%s?hash=%.64s\"}", i ? "," : "",
                    openapi->v3[i].path, openapi->v3[i].path, openapi->v3[i].hash);
-    for (size_t i = 0; i < ELEMENTSOF(others); i++)
-        buf_printf(&out, ",\"%s\":{\"serverRelativeURL\":\"/openapi/v3/%s\"}", others[i], others[i]);
-    for (size_t i = 0; i < openapi->n_v3; i++) {
-        const char *path = openapi->v3[i].path, *slash = strrchr(path, '/');
-        bool first = i == 0 || strncmp(openapi->v3[i - 1].path, path, (size_t)(slash - path) + 1) != 0;
-        if (str_has_prefix(path, "apis/") && first)
-            buf_printf(&out, ",\"%.*s\":{\"serverRelativeURL\":\"/openapi/v3/%.*s\"}", (int)(slash - path), path,
-                       (int)(slash - path), path);
-    }
     write_remote_index(&out, services);
     buf_puts(&out, "}}");
     http_reply_text(http, 200, "text/plain; charset=utf-8", out.data);
@@ -250,21 +266,38 @@ static void serve_v2(OpenApi *openapi, HttpRequest *http, const ApiServiceList *
     }
     build_v2(openapi, services);
     if (type == 0)
-        reply_json(http, &openapi->v2.json, openapi->v2.hash);
+        reply(http, "application/json", &openapi->v2.json, openapi->v2.hash, false);
     else if (build_v2_protobuf(openapi) == 0)
-        reply(http, V2_PROTOBUF, &openapi->v2_protobuf, openapi->v2.hash);
+        reply(http, V2_PROTOBUF, &openapi->v2_protobuf, openapi->v2.hash, false);
     else
         http_reply_text(http, 503, "text/plain; charset=utf-8", "");
 }
 
-static bool is_other(const char *path) {
-    static const char *const others[] = {
-        ".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version", NULL};
-    return str_in(path, others) || (str_has_prefix(path, "apis/") && !strchr(path + 5, '/'));
+/* Asked for by a hash that is no more: the one that is has its own URL. */
+static void redirect(HttpRequest *http, const Document *document) {
+    char *to = xasprintf("/openapi/v3/%s?hash=%.64s", document->path, document->hash);
+    HttpHeader headers[] = {{"location", to}, {"cache-control", "no-cache, private"}, {"vary", "Accept"}};
+    http_reply(http, 301, headers, ELEMENTSOF(headers), (HttpBytes){0});
+    free(to);
+}
+
+static void serve_v3(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *name) {
+    const Document *found = NULL;
+    Query query;
+    query_parse(arena, http_query(http), &query);
+    const char *hash = query_get(&query, "hash");
+    for (size_t i = 0; i < openapi->n_v3 && !found; i++)
+        if (streq(openapi->v3[i].path, name))
+            found = &openapi->v3[i];
+    if (!found)
+        http_reply(http, 404, NULL, 0, (HttpBytes){0});
+    else if (!str_empty(hash) && !streq(hash, found->hash))
+        redirect(http, found);
+    else
+        reply(http, "application/json", &found->json, found->hash, !str_empty(hash));
 }
 
 void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *path) {
-    (void)arena;
     _cleanup_(api_service_list_unrefp) ApiServiceList *services = api_services_get(openapi->services);
     pthread_mutex_lock(&openapi->lock);
     drop_stale(openapi);
@@ -273,23 +306,12 @@ void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char
     else if (str_has_prefix(path, "/openapi/v3")) {
         build_v3(openapi);
         const char *rest = path + strlen("/openapi/v3");
-        const Document *found = NULL;
         while (*rest == '/')
             rest++;
-        for (size_t i = 0; i < openapi->n_v3 && !found; i++)
-            if (streq(openapi->v3[i].path, rest))
-                found = &openapi->v3[i];
-        static const char empty[] = "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"v1.36.3\"}"
-                                    ",\"paths\":{},\"components\":{}}";
-        Buf none = {.data = (char *)empty, .len = sizeof empty - 1};
-        if (!*rest)
-            serve_index(openapi, http, services);
-        else if (found)
-            reply_json(http, &found->json, found->hash);
-        else if (is_other(rest))
-            reply_json(http, &none, NULL);
+        if (*rest)
+            serve_v3(openapi, http, arena, rest);
         else
-            http_reply(http, 404, NULL, 0, (HttpBytes){0});
+            serve_index(openapi, http, services);
     } else
         http_reply_text(http, 404, "text/plain; charset=utf-8", "404 page not found\n");
     pthread_mutex_unlock(&openapi->lock);

@@ -1,6 +1,5 @@
 /* /openapi/v2 and /openapi/v3, written from the schema tables when first asked for and kept as bytes, with what
- * aggregated servers say of theirs: v2 merged, v3 named in the index (the requests for it are theirs to answer). No
- * descriptions of our own: enough for kubectl explain, apply, diff and client-side validation. */
+ * aggregated servers say of theirs: v2 merged, v3 named in the index (the requests for it are theirs to answer). */
 #pragma once
 
 #include "apiserver/handlers/http.h"

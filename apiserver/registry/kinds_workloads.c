@@ -405,6 +405,7 @@ static const Strategy ROWS[] = {
         .validate = pod_template_object_validate,
         .warn_create = pod_template_warn_create,
         .warn_update = pod_template_warn_update,
+        .return_deleted_object = true,
     },
 };
 const StrategyTable strategies_workloads = {ROWS, ELEMENTSOF(ROWS)};

@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 )
 
@@ -72,6 +73,8 @@ func (ts *types) emit(dir string) {
 		write(filepath.Join(dir, file), notice+"#include \"api/gen/schemas.h\"\n\n"+u.body.String())
 	}
 	ts.emitNames(dir)
+	ts.emitKinds(dir)
+	ts.descriptions.emit(filepath.Join(dir, "descriptions.c"))
 }
 
 func (ts *types) emitNames(dir string) {
@@ -82,6 +85,22 @@ func (ts *types) emitNames(dir string) {
 	}
 	b.WriteString("};\nconst size_t schema_names_count = sizeof schema_names / sizeof schema_names[0];\n")
 	write(filepath.Join(dir, "schema_names.c"), b.String())
+}
+
+// emitKinds writes which kinds each definition is, as the OpenAPI documents mark them.
+func (ts *types) emitKinds(dir string) {
+	var b strings.Builder
+	b.WriteString(notice + "#include \"api/schema_kinds.h\"\n\nconst SchemaKind schema_kinds[] = {\n")
+	var rows []string
+	for gvk, t := range ts.scheme.AllKnownTypes() {
+		if name := ts.structs[t]; name != "" && gvk.Version != runtime.APIVersionInternal {
+			rows = append(rows, fmt.Sprintf("    {%s, %s, %s, %s},\n", literal(name), literal(gvk.Group), literal(gvk.Version), literal(gvk.Kind)))
+		}
+	}
+	sort.Strings(rows)
+	b.WriteString(strings.Join(rows, ""))
+	b.WriteString("};\nconst size_t schema_kinds_count = sizeof schema_kinds / sizeof schema_kinds[0];\n")
+	write(filepath.Join(dir, "schema_kinds.c"), b.String())
 }
 
 func write(path, text string) {
@@ -103,8 +122,9 @@ func (u *unit) emitStruct(name string, t reflect.Type) {
 	for i, m := range members {
 		order[i] = i
 		property := definition.Properties[m.name]
-		fmt.Fprintf(&table, "    {%s, %s, %s, %s, %d, %s},\n", literal(m.name), u.schemaOf(m.goType, property),
-			defaultOf(m.goType, property), quote(m.tag.Get("patchMergeKey")), m.number, flags(m, property, required[m.name]))
+		fmt.Fprintf(&table, "    {%s, %s, %s, %s, %d, %s, %d},\n", literal(m.name), u.schemaOf(m.goType, property),
+			defaultOf(m.goType, property), quote(m.tag.Get("patchMergeKey")), m.number, flags(m, property, required[m.name]),
+			u.ts.ofField(name, m))
 	}
 	sort.Slice(order, func(i, j int) bool { return members[order[i]].name < members[order[j]].name })
 	short := strings.TrimPrefix(s, "schema_")
@@ -134,6 +154,16 @@ func (u *unit) emitStruct(name string, t reflect.Type) {
 	}
 	if definition.Extensions["x-kubernetes-map-type"] == "atomic" {
 		parts = append(parts, ".map_atomic = true")
+	}
+	if unions, ok := definition.Extensions["x-kubernetes-unions"]; ok {
+		b, err := json.Marshal(unions)
+		if err != nil {
+			log.Fatal(err)
+		}
+		parts = append(parts, ".unions = "+literal(string(b)))
+	}
+	if at := u.ts.descriptions.ofStruct(name); at != 0 {
+		parts = append(parts, fmt.Sprintf(".description = %d", at))
 	}
 	fmt.Fprintf(&u.body, "const Schema %s = {%s};\n\n", s, strings.Join(parts, ", "))
 }
@@ -216,11 +246,17 @@ func flags(m field, property spec.Schema, required bool) string {
 		add("FIELD_REPLACE", strategy == "replace")
 	}
 	add("FIELD_ATOMIC", property.Extensions["x-kubernetes-map-type"] == "atomic" || property.Extensions["x-kubernetes-list-type"] == "atomic")
-	add("FIELD_GRANULAR", property.Extensions["x-kubernetes-map-type"] == "granular" && property.Ref.String() != "")
+	add("FIELD_ZERO_DEFAULT", zeroDefault(m.goType, property))
+	add("FIELD_GRANULAR", property.Extensions["x-kubernetes-map-type"] == "granular")
 	if len(on) == 0 {
 		return "0"
 	}
 	return strings.Join(on, " | ")
+}
+
+// zeroDefault: is there a default that is the type's zero value, for a field that Go cannot leave out?
+func zeroDefault(t reflect.Type, property spec.Schema) bool {
+	return property.Default != nil && defaultOf(t, property) == "NULL"
 }
 
 // defaultOf leaves out the zero values that the OpenAPI generator adds to every non-pointer.
@@ -273,6 +309,9 @@ func (u *unit) schemaOf(t reflect.Type, property spec.Schema) string {
 		if definition := u.ts.definitions[openAPIName(t)].Schema; definition.Format != "" {
 			init += ", .format = " + literal(definition.Format)
 		}
+		if at := u.ts.descriptions.ofLeaf(t); at != 0 {
+			init += fmt.Sprintf(", .description = %d", at)
+		}
 		return u.intern("l", init)
 	}
 	scalar := func(schemaType string) string {
@@ -318,6 +357,9 @@ func (u *unit) schemaOf(t reflect.Type, property spec.Schema) string {
 		if t.Elem().Kind() == reflect.Pointer {
 			init += ", .element_pointer = true"
 		}
+		if zeroDefault(t.Elem(), element) {
+			init += ", .element_zero_default = true"
+		}
 		if u.ts.hasDefaults(t) {
 			init += ", .has_defaults = true"
 		}
@@ -345,6 +387,12 @@ func (u *unit) listOf(t reflect.Type, property spec.Schema) string {
 	// A named slice with a protobuf codec of its own is a message { repeated T items = 1; }.
 	if _, ok := reflect.New(t).Interface().(interface{ Marshal() ([]byte, error) }); ok {
 		init += ", .list_wrapped = true"
+	}
+	if zeroDefault(t.Elem(), element) {
+		init += ", .element_zero_default = true"
+	}
+	if property.Extensions["x-kubernetes-list-type"] == nil {
+		init += ", .list_unmarked = true"
 	}
 	switch property.Extensions["x-kubernetes-list-type"] {
 	case "set":

@@ -8,15 +8,21 @@ import (
 	"strconv"
 	"strings"
 
+	admissionv1 "k8s.io/api/admission/v1"
+	admissionv1beta1 "k8s.io/api/admission/v1beta1"
 	apidiscoveryv2 "k8s.io/api/apidiscovery/v2"
+	imagepolicyv1alpha1 "k8s.io/api/imagepolicy/v1alpha1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apiextensionsv1beta1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1beta1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/kubernetes/scheme"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	apiregistrationv1beta1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1beta1"
 	"k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 	"k8s.io/kubernetes/pkg/generated/openapi"
@@ -28,6 +34,8 @@ type types struct {
 	definitions map[string]common.OpenAPIDefinition
 	structs     map[reflect.Type]string // OpenAPI name
 	names       map[string]reflect.Type
+
+	descriptions *descriptions
 }
 
 // leaves are the types with a JSON form of their own.
@@ -47,7 +55,10 @@ var leaves = map[reflect.Type]string{
 
 func newTypes() *types {
 	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, apiextensionsv1.AddToScheme, apiregistrationv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, apiextensionsv1.AddToScheme, apiregistrationv1.AddToScheme,
+		// Not served, or no more, but kinds of them are named all the same.
+		admissionv1.AddToScheme, admissionv1beta1.AddToScheme, imagepolicyv1alpha1.AddToScheme, apiextensionsv1beta1.AddToScheme,
+		apiregistrationv1beta1.AddToScheme} {
 		if err := add(s); err != nil {
 			log.Fatal(err)
 		}
@@ -93,7 +104,7 @@ func (ts *types) addServed(rows []*served) {
 		reflect.TypeFor[metav1.APIVersions](), reflect.TypeFor[metav1.Table](), reflect.TypeFor[metav1.TableOptions](),
 		reflect.TypeFor[metav1.PartialObjectMetadataList](), reflect.TypeFor[metav1.List](),
 		reflect.TypeFor[apidiscoveryv2.APIGroupDiscoveryList](),
-		reflect.TypeFor[apiextensionsv1.JSONSchemaProps](),
+		reflect.TypeFor[apiextensionsv1.JSONSchemaProps](), reflect.TypeFor[version.Info](),
 	} {
 		ts.add(t)
 	}
@@ -134,6 +145,7 @@ type field struct {
 	number              int
 	omitEmpty, omitZero bool
 	inlined             bool
+	owner               reflect.Type // the embedded struct that declares it, if inlined
 	tag                 reflect.StructTag
 }
 
@@ -169,7 +181,9 @@ func fields(t reflect.Type) (members []field, inlines []inline) {
 			inlines = append(inlines, inline{f.Type, f.Name, number, len(members), len(inner)})
 			for _, m := range inner {
 				m.number = 0
-				m.inlined = true
+				if !m.inlined {
+					m.inlined, m.owner = true, f.Type
+				}
 				members = append(members, m)
 			}
 			continue

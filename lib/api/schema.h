@@ -41,7 +41,8 @@ enum {
     FIELD_WRITE_NULL =
         1 << 8,               /* Go writes null when it is absent (nil pointer, slice, map or time without omitempty) */
     FIELD_OMIT_ZERO = 1 << 9, /* json omitzero on a struct: dropped when all of it is zero */
-    FIELD_GRANULAR = 1 << 10, /* x-kubernetes-map-type: granular, of a struct that is atomic elsewhere */
+    FIELD_GRANULAR = 1 << 10, /* x-kubernetes-map-type: granular; of a struct, though it is atomic elsewhere */
+    FIELD_ZERO_DEFAULT = 1 << 11, /* OpenAPI default: the type's zero value, as Go always has one */
 };
 
 enum { SCHEMA_FIELDS_MAX = 64 }; /* fields of one struct of the published API; the largest has 44 */
@@ -55,6 +56,7 @@ typedef struct SchemaField {
     const char *patch_merge_key; /* strategic merge; NULL: none */
     uint16_t number;             /* protobuf; 0: not in the message */
     uint16_t flags;
+    uint32_t description; /* see schema_description; 0: none */
 } SchemaField;
 
 /* An embedded struct: flattened into fields[first .. first+count) of the outer one (with number 0 there), but in
@@ -79,18 +81,29 @@ struct Schema {
     const uint16_t *by_number; /* what protobuf has, by number: i < n_fields is fields[i], else inlines[i - n_fields] */
     bool has_defaults;         /* some field below has default_json (set in the static tables only) */
     bool list_wrapped; /* SCHEMA_LIST: in protobuf a message { repeated T items = 1; } (authentication's ExtraValue) */
-    const Schema *element; /* SCHEMA_MAP and SCHEMA_LIST */
-    bool element_pointer;  /* null elements are kept */
+    uint32_t description;      /* see schema_description; 0: none */
+    const Schema *element;     /* SCHEMA_MAP and SCHEMA_LIST */
+    bool element_pointer;      /* null elements are kept */
+    bool element_zero_default; /* as FIELD_ZERO_DEFAULT, of each element */
+    bool list_unmarked;        /* has no x-kubernetes-list-type (which means LIST_ATOMIC) */
     ListKind list_kind;
     const char *const *list_map_keys; /* LIST_MAP; NULL-terminated */
     bool map_atomic;                  /* struct or map with x-kubernetes-map-type: atomic */
     bool preserve_unknown;            /* unknown members are kept (custom resources) */
     const char *const *enum_values;   /* NULL: any; NULL-terminated */
     const char *format;               /* OpenAPI format; NULL: none */
-    const char *const *unions;        /* reserved for discriminated unions; NULL */
+    const char *unions;               /* x-kubernetes-unions as JSON; NULL: none */
 };
 
 /* NULL when the struct has no such field. */
 const SchemaField *schema_field(const Schema *schema, const char *name, size_t len);
 /* By OpenAPI definition name (io.k8s.api.core.v1.Pod); NULL when unknown. */
 const Schema *schema_by_name(const char *name);
+
+/* What a type or field is for, in this project's words (descriptions/): plain ASCII without quotes or backslashes. In
+ * the tables a text is an offset and no pointer, as a pointer would be memory of every process that has the tables. */
+extern const char schema_descriptions[];
+/* NULL for 0. */
+static inline const char *schema_description(uint32_t offset) {
+    return offset ? schema_descriptions + offset : NULL;
+}

@@ -3,423 +3,423 @@
 
 static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_admissionregistration_v1_ApplyConfiguration[] = {
-    {"expression", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
+    {"expression", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 1},
 };
 static const uint16_t n_admissionregistration_v1_ApplyConfiguration[] = {0, };
 static const uint16_t p_admissionregistration_v1_ApplyConfiguration[] = {0};
-const Schema schema_admissionregistration_v1_ApplyConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ApplyConfiguration", .go_type = "v1.ApplyConfiguration", .fields = f_admissionregistration_v1_ApplyConfiguration, .by_name = n_admissionregistration_v1_ApplyConfiguration, .n_fields = 1, .by_number = p_admissionregistration_v1_ApplyConfiguration, .n_by_number = 1};
+const Schema schema_admissionregistration_v1_ApplyConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ApplyConfiguration", .go_type = "v1.ApplyConfiguration", .fields = f_admissionregistration_v1_ApplyConfiguration, .by_name = n_admissionregistration_v1_ApplyConfiguration, .n_fields = 1, .by_number = p_admissionregistration_v1_ApplyConfiguration, .n_by_number = 1, .description = 307};
 
 static const SchemaField f_admissionregistration_v1_AuditAnnotation[] = {
-    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"valueExpression", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
+    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 411},
+    {"valueExpression", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 599},
 };
 static const uint16_t n_admissionregistration_v1_AuditAnnotation[] = {0, 1, };
 static const uint16_t p_admissionregistration_v1_AuditAnnotation[] = {0, 1};
-const Schema schema_admissionregistration_v1_AuditAnnotation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.AuditAnnotation", .go_type = "v1.AuditAnnotation", .fields = f_admissionregistration_v1_AuditAnnotation, .by_name = n_admissionregistration_v1_AuditAnnotation, .n_fields = 2, .by_number = p_admissionregistration_v1_AuditAnnotation, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_AuditAnnotation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.AuditAnnotation", .go_type = "v1.AuditAnnotation", .fields = f_admissionregistration_v1_AuditAnnotation, .by_name = n_admissionregistration_v1_AuditAnnotation, .n_fields = 2, .by_number = p_admissionregistration_v1_AuditAnnotation, .n_by_number = 2, .description = 819};
 
 static const SchemaField f_admissionregistration_v1_ExpressionWarning[] = {
-    {"fieldRef", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"warning", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED},
+    {"fieldRef", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 924},
+    {"warning", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 1009},
 };
 static const uint16_t n_admissionregistration_v1_ExpressionWarning[] = {0, 1, };
 static const uint16_t p_admissionregistration_v1_ExpressionWarning[] = {0, 1};
-const Schema schema_admissionregistration_v1_ExpressionWarning = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ExpressionWarning", .go_type = "v1.ExpressionWarning", .fields = f_admissionregistration_v1_ExpressionWarning, .by_name = n_admissionregistration_v1_ExpressionWarning, .n_fields = 2, .by_number = p_admissionregistration_v1_ExpressionWarning, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_ExpressionWarning = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ExpressionWarning", .go_type = "v1.ExpressionWarning", .fields = f_admissionregistration_v1_ExpressionWarning, .by_name = n_admissionregistration_v1_ExpressionWarning, .n_fields = 2, .by_number = p_admissionregistration_v1_ExpressionWarning, .n_by_number = 2, .description = 1117};
 
 static const SchemaField f_admissionregistration_v1_JSONPatch[] = {
-    {"expression", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
+    {"expression", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 1183},
 };
 static const uint16_t n_admissionregistration_v1_JSONPatch[] = {0, };
 static const uint16_t p_admissionregistration_v1_JSONPatch[] = {0};
-const Schema schema_admissionregistration_v1_JSONPatch = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.JSONPatch", .go_type = "v1.JSONPatch", .fields = f_admissionregistration_v1_JSONPatch, .by_name = n_admissionregistration_v1_JSONPatch, .n_fields = 1, .by_number = p_admissionregistration_v1_JSONPatch, .n_by_number = 1};
+const Schema schema_admissionregistration_v1_JSONPatch = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.JSONPatch", .go_type = "v1.JSONPatch", .fields = f_admissionregistration_v1_JSONPatch, .by_name = n_admissionregistration_v1_JSONPatch, .n_fields = 1, .by_number = p_admissionregistration_v1_JSONPatch, .n_by_number = 1, .description = 1472};
 
 static const SchemaField f_admissionregistration_v1_MatchCondition[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"expression", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 1519},
+    {"expression", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 1675},
 };
 static const uint16_t n_admissionregistration_v1_MatchCondition[] = {1, 0, };
 static const uint16_t p_admissionregistration_v1_MatchCondition[] = {0, 1};
-const Schema schema_admissionregistration_v1_MatchCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MatchCondition", .go_type = "v1.MatchCondition", .fields = f_admissionregistration_v1_MatchCondition, .by_name = n_admissionregistration_v1_MatchCondition, .n_fields = 2, .by_number = p_admissionregistration_v1_MatchCondition, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_MatchCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MatchCondition", .go_type = "v1.MatchCondition", .fields = f_admissionregistration_v1_MatchCondition, .by_name = n_admissionregistration_v1_MatchCondition, .n_fields = 2, .by_number = p_admissionregistration_v1_MatchCondition, .n_by_number = 2, .description = 1817};
 
-static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_NamedRuleWithOperations, .go_type = "[]v1.NamedRuleWithOperations"};
+static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_NamedRuleWithOperations, .go_type = "[]v1.NamedRuleWithOperations", .element_zero_default = true};
 static const char *const v2[] = {"Equivalent", "Exact", NULL};
 static const Schema s3 = {.type = SCHEMA_STRING, .go_type = "v1.MatchPolicyType", .enum_values = v2};
 static const SchemaField f_admissionregistration_v1_MatchResources[] = {
-    {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_POINTER},
-    {"objectSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER},
-    {"resourceRules", &a1, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"excludeResourceRules", &a1, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"matchPolicy", &s3, NULL, NULL, 7, FIELD_POINTER},
+    {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_POINTER, 1902},
+    {"objectSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER, 2104},
+    {"resourceRules", &a1, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 2310},
+    {"excludeResourceRules", &a1, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 2452},
+    {"matchPolicy", &s3, NULL, NULL, 7, FIELD_POINTER, 2544},
 };
 static const uint16_t n_admissionregistration_v1_MatchResources[] = {3, 4, 0, 1, 2, };
 static const uint16_t p_admissionregistration_v1_MatchResources[] = {0, 1, 2, 3, 4};
-const Schema schema_admissionregistration_v1_MatchResources = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MatchResources", .go_type = "v1.MatchResources", .fields = f_admissionregistration_v1_MatchResources, .by_name = n_admissionregistration_v1_MatchResources, .n_fields = 5, .by_number = p_admissionregistration_v1_MatchResources, .n_by_number = 5, .map_atomic = true};
+const Schema schema_admissionregistration_v1_MatchResources = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MatchResources", .go_type = "v1.MatchResources", .fields = f_admissionregistration_v1_MatchResources, .by_name = n_admissionregistration_v1_MatchResources, .n_fields = 5, .by_number = p_admissionregistration_v1_MatchResources, .n_by_number = 5, .map_atomic = true, .description = 2768};
 
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicy[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
-    {"spec", &schema_admissionregistration_v1_MutatingAdmissionPolicySpec, NULL, NULL, 2, 0},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
+    {"spec", &schema_admissionregistration_v1_MutatingAdmissionPolicySpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 3171},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicy[] = {1, 0, 2, 3, };
 static const SchemaInline e_admissionregistration_v1_MutatingAdmissionPolicy[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicy[] = {2, 3};
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicy", .go_type = "v1.MutatingAdmissionPolicy", .fields = f_admissionregistration_v1_MutatingAdmissionPolicy, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicy, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicy, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicy, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicy", .go_type = "v1.MutatingAdmissionPolicy", .fields = f_admissionregistration_v1_MutatingAdmissionPolicy, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicy, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicy, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicy, .n_by_number = 2, .description = 3207};
 
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyBinding[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
-    {"spec", &schema_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, NULL, NULL, 2, 0},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
+    {"spec", &schema_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 3306},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicyBinding[] = {1, 0, 2, 3, };
 static const SchemaInline e_admissionregistration_v1_MutatingAdmissionPolicyBinding[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicyBinding[] = {2, 3};
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBinding", .go_type = "v1.MutatingAdmissionPolicyBinding", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBinding, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBinding", .go_type = "v1.MutatingAdmissionPolicyBinding", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBinding, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_by_number = 2, .description = 3379};
 
-static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingAdmissionPolicyBinding, .go_type = "[]v1.MutatingAdmissionPolicyBinding"};
+static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingAdmissionPolicyBinding, .go_type = "[]v1.MutatingAdmissionPolicyBinding", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyBindingList[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, 0},
-    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
+    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicyBindingList[] = {1, 3, 0, 2, };
 static const SchemaInline e_admissionregistration_v1_MutatingAdmissionPolicyBindingList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicyBindingList[] = {2, 3};
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingList", .go_type = "v1.MutatingAdmissionPolicyBindingList", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingList", .go_type = "v1.MutatingAdmissionPolicyBindingList", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_by_number = 2, .description = 3598};
 
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec[] = {
-    {"policyName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
-    {"paramRef", &schema_admissionregistration_v1_ParamRef, NULL, NULL, 2, FIELD_POINTER},
-    {"matchResources", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 3, FIELD_POINTER},
+    {"policyName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 3641},
+    {"paramRef", &schema_admissionregistration_v1_ParamRef, NULL, NULL, 2, FIELD_POINTER, 3743},
+    {"matchResources", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 3, FIELD_POINTER, 3931},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec[] = {2, 1, 0, };
 static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec[] = {0, 1, 2};
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingSpec", .go_type = "v1.MutatingAdmissionPolicyBindingSpec", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .n_fields = 3, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .n_by_number = 3};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingSpec", .go_type = "v1.MutatingAdmissionPolicyBindingSpec", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .n_fields = 3, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .n_by_number = 3, .description = 4064};
 
-static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingAdmissionPolicy, .go_type = "[]v1.MutatingAdmissionPolicy"};
+static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingAdmissionPolicy, .go_type = "[]v1.MutatingAdmissionPolicy", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyList[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, 0},
-    {"items", &a5, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
+    {"items", &a5, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicyList[] = {1, 3, 0, 2, };
 static const SchemaInline e_admissionregistration_v1_MutatingAdmissionPolicyList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicyList[] = {2, 3};
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyList", .go_type = "v1.MutatingAdmissionPolicyList", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyList, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyList, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyList", .go_type = "v1.MutatingAdmissionPolicyList", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyList, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyList, .n_by_number = 2, .description = 4121};
 
-static const Schema a6 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Variable, .go_type = "[]v1.Variable"};
-static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Mutation, .go_type = "[]v1.Mutation"};
+static const Schema a6 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Variable, .go_type = "[]v1.Variable", .element_zero_default = true};
+static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Mutation, .go_type = "[]v1.Mutation", .element_zero_default = true};
 static const char *const v8[] = {"Fail", "Ignore", NULL};
 static const Schema s9 = {.type = SCHEMA_STRING, .go_type = "v1.FailurePolicyType", .enum_values = v8};
 static const char *const k10[] = {"name", NULL};
-static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MatchCondition, .go_type = "[]v1.MatchCondition", .list_kind = LIST_MAP, .list_map_keys = k10};
+static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MatchCondition, .go_type = "[]v1.MatchCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k10};
 static const char *const v12[] = {"IfNeeded", "Never", NULL};
 static const Schema s13 = {.type = SCHEMA_STRING, .go_type = "v1.ReinvocationPolicyType", .enum_values = v12};
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicySpec[] = {
-    {"paramKind", &schema_admissionregistration_v1_ParamKind, NULL, NULL, 1, FIELD_POINTER},
-    {"matchConstraints", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 2, FIELD_POINTER},
-    {"variables", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"mutations", &a7, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"failurePolicy", &s9, NULL, NULL, 5, FIELD_POINTER},
-    {"matchConditions", &a11, NULL, "name", 6, FIELD_OMIT_EMPTY | FIELD_MERGE},
-    {"reinvocationPolicy", &s13, NULL, NULL, 7, FIELD_OMIT_EMPTY},
+    {"paramKind", &schema_admissionregistration_v1_ParamKind, NULL, NULL, 1, FIELD_POINTER, 4158},
+    {"matchConstraints", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 2, FIELD_POINTER, 4310},
+    {"variables", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 4499},
+    {"mutations", &a7, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 4639},
+    {"failurePolicy", &s9, NULL, NULL, 5, FIELD_POINTER, 4703},
+    {"matchConditions", &a11, NULL, "name", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 4882},
+    {"reinvocationPolicy", &s13, NULL, NULL, 7, FIELD_OMIT_EMPTY, 5083},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicySpec[] = {4, 5, 1, 3, 0, 6, 2, };
 static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicySpec[] = {0, 1, 2, 3, 4, 5, 6};
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicySpec", .go_type = "v1.MutatingAdmissionPolicySpec", .fields = f_admissionregistration_v1_MutatingAdmissionPolicySpec, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicySpec, .n_fields = 7, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicySpec, .n_by_number = 7};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicySpec", .go_type = "v1.MutatingAdmissionPolicySpec", .fields = f_admissionregistration_v1_MutatingAdmissionPolicySpec, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicySpec, .n_fields = 7, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicySpec, .n_by_number = 7, .description = 5272};
 
-static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_RuleWithOperations, .go_type = "[]v1.RuleWithOperations"};
+static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_RuleWithOperations, .go_type = "[]v1.RuleWithOperations", .element_zero_default = true};
 static const char *const v15[] = {"None", "NoneOnDryRun", "Some", "Unknown", NULL};
 static const Schema s16 = {.type = SCHEMA_STRING, .go_type = "v1.SideEffectClass", .enum_values = v15};
 static const Schema s17 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
-static const Schema a18 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string"};
+static const Schema a18 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true};
 static const SchemaField f_admissionregistration_v1_MutatingWebhook[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"clientConfig", &schema_admissionregistration_v1_WebhookClientConfig, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"rules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"failurePolicy", &s9, NULL, NULL, 4, FIELD_POINTER},
-    {"matchPolicy", &s3, NULL, NULL, 9, FIELD_POINTER},
-    {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 5, FIELD_POINTER},
-    {"objectSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 11, FIELD_POINTER},
-    {"sideEffects", &s16, NULL, NULL, 6, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
-    {"timeoutSeconds", &s17, NULL, NULL, 7, FIELD_POINTER},
-    {"admissionReviewVersions", &a18, NULL, NULL, 8, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
-    {"reinvocationPolicy", &s13, NULL, NULL, 10, FIELD_POINTER},
-    {"matchConditions", &a11, NULL, "name", 12, FIELD_OMIT_EMPTY | FIELD_MERGE},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 5342},
+    {"clientConfig", &schema_admissionregistration_v1_WebhookClientConfig, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 5471},
+    {"rules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 5546},
+    {"failurePolicy", &s9, NULL, NULL, 4, FIELD_POINTER, 5715},
+    {"matchPolicy", &s3, NULL, NULL, 9, FIELD_POINTER, 5862},
+    {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 5, FIELD_POINTER, 1902},
+    {"objectSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 11, FIELD_POINTER, 6088},
+    {"sideEffects", &s16, NULL, NULL, 6, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 6295},
+    {"timeoutSeconds", &s17, NULL, NULL, 7, FIELD_POINTER, 6441},
+    {"admissionReviewVersions", &a18, NULL, NULL, 8, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 6532},
+    {"reinvocationPolicy", &s13, NULL, NULL, 10, FIELD_POINTER, 6690},
+    {"matchConditions", &a11, NULL, "name", 12, FIELD_OMIT_EMPTY | FIELD_MERGE, 6890},
 };
 static const uint16_t n_admissionregistration_v1_MutatingWebhook[] = {9, 1, 3, 11, 4, 0, 5, 6, 10, 2, 7, 8, };
 static const uint16_t p_admissionregistration_v1_MutatingWebhook[] = {0, 1, 2, 3, 5, 7, 8, 9, 4, 10, 6, 11};
-const Schema schema_admissionregistration_v1_MutatingWebhook = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhook", .go_type = "v1.MutatingWebhook", .fields = f_admissionregistration_v1_MutatingWebhook, .by_name = n_admissionregistration_v1_MutatingWebhook, .n_fields = 12, .by_number = p_admissionregistration_v1_MutatingWebhook, .n_by_number = 12};
+const Schema schema_admissionregistration_v1_MutatingWebhook = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhook", .go_type = "v1.MutatingWebhook", .fields = f_admissionregistration_v1_MutatingWebhook, .by_name = n_admissionregistration_v1_MutatingWebhook, .n_fields = 12, .by_number = p_admissionregistration_v1_MutatingWebhook, .n_by_number = 12, .description = 7096};
 
-static const Schema a19 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingWebhook, .go_type = "[]v1.MutatingWebhook", .list_kind = LIST_MAP, .list_map_keys = k10};
+static const Schema a19 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingWebhook, .go_type = "[]v1.MutatingWebhook", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k10};
 static const SchemaField f_admissionregistration_v1_MutatingWebhookConfiguration[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
-    {"webhooks", &a19, NULL, "name", 2, FIELD_OMIT_EMPTY | FIELD_MERGE},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
+    {"webhooks", &a19, NULL, "name", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 7181},
 };
 static const uint16_t n_admissionregistration_v1_MutatingWebhookConfiguration[] = {1, 0, 2, 3, };
 static const SchemaInline e_admissionregistration_v1_MutatingWebhookConfiguration[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_MutatingWebhookConfiguration[] = {2, 3};
-const Schema schema_admissionregistration_v1_MutatingWebhookConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhookConfiguration", .go_type = "v1.MutatingWebhookConfiguration", .fields = f_admissionregistration_v1_MutatingWebhookConfiguration, .by_name = n_admissionregistration_v1_MutatingWebhookConfiguration, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingWebhookConfiguration, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingWebhookConfiguration, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_MutatingWebhookConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhookConfiguration", .go_type = "v1.MutatingWebhookConfiguration", .fields = f_admissionregistration_v1_MutatingWebhookConfiguration, .by_name = n_admissionregistration_v1_MutatingWebhookConfiguration, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingWebhookConfiguration, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingWebhookConfiguration, .n_by_number = 2, .description = 7287};
 
-static const Schema a20 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingWebhookConfiguration, .go_type = "[]v1.MutatingWebhookConfiguration"};
+static const Schema a20 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingWebhookConfiguration, .go_type = "[]v1.MutatingWebhookConfiguration", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_admissionregistration_v1_MutatingWebhookConfigurationList[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, 0},
-    {"items", &a20, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
+    {"items", &a20, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
 };
 static const uint16_t n_admissionregistration_v1_MutatingWebhookConfigurationList[] = {1, 3, 0, 2, };
 static const SchemaInline e_admissionregistration_v1_MutatingWebhookConfigurationList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_MutatingWebhookConfigurationList[] = {2, 3};
-const Schema schema_admissionregistration_v1_MutatingWebhookConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhookConfigurationList", .go_type = "v1.MutatingWebhookConfigurationList", .fields = f_admissionregistration_v1_MutatingWebhookConfigurationList, .by_name = n_admissionregistration_v1_MutatingWebhookConfigurationList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingWebhookConfigurationList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingWebhookConfigurationList, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_MutatingWebhookConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhookConfigurationList", .go_type = "v1.MutatingWebhookConfigurationList", .fields = f_admissionregistration_v1_MutatingWebhookConfigurationList, .by_name = n_admissionregistration_v1_MutatingWebhookConfigurationList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingWebhookConfigurationList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingWebhookConfigurationList, .n_by_number = 2, .description = 7353};
 
 static const char *const v21[] = {"ApplyConfiguration", "JSONPatch", NULL};
 static const Schema s22 = {.type = SCHEMA_STRING, .go_type = "v1.PatchType", .enum_values = v21};
 static const SchemaField f_admissionregistration_v1_Mutation[] = {
-    {"patchType", &s22, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"applyConfiguration", &schema_admissionregistration_v1_ApplyConfiguration, NULL, NULL, 3, FIELD_POINTER},
-    {"jsonPatch", &schema_admissionregistration_v1_JSONPatch, NULL, NULL, 4, FIELD_POINTER},
+    {"patchType", &s22, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 7394},
+    {"applyConfiguration", &schema_admissionregistration_v1_ApplyConfiguration, NULL, NULL, 3, FIELD_POINTER, 7518},
+    {"jsonPatch", &schema_admissionregistration_v1_JSONPatch, NULL, NULL, 4, FIELD_POINTER, 7614},
 };
 static const uint16_t n_admissionregistration_v1_Mutation[] = {1, 2, 0, };
 static const uint16_t p_admissionregistration_v1_Mutation[] = {0, 1, 2};
-const Schema schema_admissionregistration_v1_Mutation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Mutation", .go_type = "v1.Mutation", .fields = f_admissionregistration_v1_Mutation, .by_name = n_admissionregistration_v1_Mutation, .n_fields = 3, .by_number = p_admissionregistration_v1_Mutation, .n_by_number = 3};
+const Schema schema_admissionregistration_v1_Mutation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Mutation", .go_type = "v1.Mutation", .fields = f_admissionregistration_v1_Mutation, .by_name = n_admissionregistration_v1_Mutation, .n_fields = 3, .by_number = p_admissionregistration_v1_Mutation, .n_by_number = 3, .description = 7692};
 
 static const char *const v23[] = {"*", "CONNECT", "CREATE", "DELETE", "UPDATE", NULL};
 static const Schema s24 = {.type = SCHEMA_STRING, .go_type = "v1.OperationType", .enum_values = v23};
-static const Schema a25 = {.type = SCHEMA_LIST, .element = &s24, .go_type = "[]v1.OperationType"};
+static const Schema a25 = {.type = SCHEMA_LIST, .element = &s24, .go_type = "[]v1.OperationType", .element_zero_default = true};
 static const char *const v26[] = {"*", "Cluster", "Namespaced", NULL};
 static const Schema s27 = {.type = SCHEMA_STRING, .go_type = "v1.ScopeType", .enum_values = v26};
 static const SchemaField f_admissionregistration_v1_NamedRuleWithOperations[] = {
-    {"resourceNames", &a18, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"operations", &a25, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC},
-    {"apiGroups", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC},
-    {"apiVersions", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC},
-    {"resources", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC},
-    {"scope", &s27, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE},
+    {"resourceNames", &a18, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 7737},
+    {"operations", &a25, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 7800},
+    {"apiGroups", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 7885},
+    {"apiVersions", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 8000},
+    {"resources", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 8083},
+    {"scope", &s27, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 8319},
 };
 static const uint16_t n_admissionregistration_v1_NamedRuleWithOperations[] = {2, 3, 1, 0, 4, 5, };
 static const SchemaInline e_admissionregistration_v1_NamedRuleWithOperations[] = {{&schema_admissionregistration_v1_RuleWithOperations, "RuleWithOperations", 2, 1, 5}, };
 static const uint16_t p_admissionregistration_v1_NamedRuleWithOperations[] = {0, 6};
-const Schema schema_admissionregistration_v1_NamedRuleWithOperations = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.NamedRuleWithOperations", .go_type = "v1.NamedRuleWithOperations", .fields = f_admissionregistration_v1_NamedRuleWithOperations, .by_name = n_admissionregistration_v1_NamedRuleWithOperations, .n_fields = 6, .inlines = e_admissionregistration_v1_NamedRuleWithOperations, .n_inlines = 1, .by_number = p_admissionregistration_v1_NamedRuleWithOperations, .n_by_number = 2, .map_atomic = true};
+const Schema schema_admissionregistration_v1_NamedRuleWithOperations = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.NamedRuleWithOperations", .go_type = "v1.NamedRuleWithOperations", .fields = f_admissionregistration_v1_NamedRuleWithOperations, .by_name = n_admissionregistration_v1_NamedRuleWithOperations, .n_fields = 6, .inlines = e_admissionregistration_v1_NamedRuleWithOperations, .n_inlines = 1, .by_number = p_admissionregistration_v1_NamedRuleWithOperations, .n_by_number = 2, .map_atomic = true, .description = 8483};
 
 static const SchemaField f_admissionregistration_v1_ParamKind[] = {
-    {"apiVersion", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
-    {"kind", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
+    {"apiVersion", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 8555},
+    {"kind", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 8639},
 };
 static const uint16_t n_admissionregistration_v1_ParamKind[] = {0, 1, };
 static const uint16_t p_admissionregistration_v1_ParamKind[] = {0, 1};
-const Schema schema_admissionregistration_v1_ParamKind = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ParamKind", .go_type = "v1.ParamKind", .fields = f_admissionregistration_v1_ParamKind, .by_name = n_admissionregistration_v1_ParamKind, .n_fields = 2, .by_number = p_admissionregistration_v1_ParamKind, .n_by_number = 2, .map_atomic = true};
+const Schema schema_admissionregistration_v1_ParamKind = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ParamKind", .go_type = "v1.ParamKind", .fields = f_admissionregistration_v1_ParamKind, .by_name = n_admissionregistration_v1_ParamKind, .n_fields = 2, .by_number = p_admissionregistration_v1_ParamKind, .n_by_number = 2, .map_atomic = true, .description = 8686};
 
 static const Schema s28 = {.type = SCHEMA_STRING, .go_type = "v1.ParameterNotFoundActionType"};
 static const SchemaField f_admissionregistration_v1_ParamRef[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
-    {"namespace", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
-    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 3, FIELD_POINTER},
-    {"parameterNotFoundAction", &s28, NULL, NULL, 4, FIELD_POINTER},
+    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 8745},
+    {"namespace", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 8798},
+    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 3, FIELD_POINTER, 8986},
+    {"parameterNotFoundAction", &s28, NULL, NULL, 4, FIELD_POINTER, 9113},
 };
 static const uint16_t n_admissionregistration_v1_ParamRef[] = {0, 1, 3, 2, };
 static const uint16_t p_admissionregistration_v1_ParamRef[] = {0, 1, 2, 3};
-const Schema schema_admissionregistration_v1_ParamRef = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ParamRef", .go_type = "v1.ParamRef", .fields = f_admissionregistration_v1_ParamRef, .by_name = n_admissionregistration_v1_ParamRef, .n_fields = 4, .by_number = p_admissionregistration_v1_ParamRef, .n_by_number = 4, .map_atomic = true};
+const Schema schema_admissionregistration_v1_ParamRef = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ParamRef", .go_type = "v1.ParamRef", .fields = f_admissionregistration_v1_ParamRef, .by_name = n_admissionregistration_v1_ParamRef, .n_fields = 4, .by_number = p_admissionregistration_v1_ParamRef, .n_by_number = 4, .map_atomic = true, .description = 9284};
 
 static const SchemaField f_admissionregistration_v1_Rule[] = {
-    {"apiGroups", &a18, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"apiVersions", &a18, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"resources", &a18, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"scope", &s27, NULL, NULL, 4, FIELD_POINTER},
+    {"apiGroups", &a18, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 7885},
+    {"apiVersions", &a18, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 8000},
+    {"resources", &a18, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 8083},
+    {"scope", &s27, NULL, NULL, 4, FIELD_POINTER, 8319},
 };
 static const uint16_t n_admissionregistration_v1_Rule[] = {0, 1, 2, 3, };
 static const uint16_t p_admissionregistration_v1_Rule[] = {0, 1, 2, 3};
-const Schema schema_admissionregistration_v1_Rule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Rule", .go_type = "v1.Rule", .fields = f_admissionregistration_v1_Rule, .by_name = n_admissionregistration_v1_Rule, .n_fields = 4, .by_number = p_admissionregistration_v1_Rule, .n_by_number = 4};
+const Schema schema_admissionregistration_v1_Rule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Rule", .go_type = "v1.Rule", .fields = f_admissionregistration_v1_Rule, .by_name = n_admissionregistration_v1_Rule, .n_fields = 4, .by_number = p_admissionregistration_v1_Rule, .n_by_number = 4, .description = 9381};
 
 static const SchemaField f_admissionregistration_v1_RuleWithOperations[] = {
-    {"operations", &a25, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"apiGroups", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC},
-    {"apiVersions", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC},
-    {"resources", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC},
-    {"scope", &s27, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE},
+    {"operations", &a25, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 7800},
+    {"apiGroups", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 7885},
+    {"apiVersions", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 8000},
+    {"resources", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 8083},
+    {"scope", &s27, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 8319},
 };
 static const uint16_t n_admissionregistration_v1_RuleWithOperations[] = {1, 2, 0, 3, 4, };
 static const SchemaInline e_admissionregistration_v1_RuleWithOperations[] = {{&schema_admissionregistration_v1_Rule, "Rule", 2, 1, 4}, };
 static const uint16_t p_admissionregistration_v1_RuleWithOperations[] = {0, 5};
-const Schema schema_admissionregistration_v1_RuleWithOperations = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.RuleWithOperations", .go_type = "v1.RuleWithOperations", .fields = f_admissionregistration_v1_RuleWithOperations, .by_name = n_admissionregistration_v1_RuleWithOperations, .n_fields = 5, .inlines = e_admissionregistration_v1_RuleWithOperations, .n_inlines = 1, .by_number = p_admissionregistration_v1_RuleWithOperations, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_RuleWithOperations = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.RuleWithOperations", .go_type = "v1.RuleWithOperations", .fields = f_admissionregistration_v1_RuleWithOperations, .by_name = n_admissionregistration_v1_RuleWithOperations, .n_fields = 5, .inlines = e_admissionregistration_v1_RuleWithOperations, .n_inlines = 1, .by_number = p_admissionregistration_v1_RuleWithOperations, .n_by_number = 2, .description = 9450};
 
 static const SchemaField f_admissionregistration_v1_ServiceReference[] = {
-    {"namespace", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"name", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"path", &s0, NULL, NULL, 3, FIELD_POINTER},
-    {"port", &s17, NULL, NULL, 4, FIELD_POINTER},
+    {"namespace", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 9512},
+    {"name", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 9548},
+    {"path", &s0, NULL, NULL, 3, FIELD_POINTER, 9579},
+    {"port", &s17, NULL, NULL, 4, FIELD_POINTER, 9638},
 };
 static const uint16_t n_admissionregistration_v1_ServiceReference[] = {1, 0, 2, 3, };
 static const uint16_t p_admissionregistration_v1_ServiceReference[] = {0, 1, 2, 3};
-const Schema schema_admissionregistration_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_admissionregistration_v1_ServiceReference, .by_name = n_admissionregistration_v1_ServiceReference, .n_fields = 4, .by_number = p_admissionregistration_v1_ServiceReference, .n_by_number = 4};
+const Schema schema_admissionregistration_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_admissionregistration_v1_ServiceReference, .by_name = n_admissionregistration_v1_ServiceReference, .n_fields = 4, .by_number = p_admissionregistration_v1_ServiceReference, .n_by_number = 4, .description = 9688};
 
-static const Schema a29 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ExpressionWarning, .go_type = "[]v1.ExpressionWarning"};
+static const Schema a29 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ExpressionWarning, .go_type = "[]v1.ExpressionWarning", .element_zero_default = true};
 static const SchemaField f_admissionregistration_v1_TypeChecking[] = {
-    {"expressionWarnings", &a29, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
+    {"expressionWarnings", &a29, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 9742},
 };
 static const uint16_t n_admissionregistration_v1_TypeChecking[] = {0, };
 static const uint16_t p_admissionregistration_v1_TypeChecking[] = {0};
-const Schema schema_admissionregistration_v1_TypeChecking = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.TypeChecking", .go_type = "v1.TypeChecking", .fields = f_admissionregistration_v1_TypeChecking, .by_name = n_admissionregistration_v1_TypeChecking, .n_fields = 1, .by_number = p_admissionregistration_v1_TypeChecking, .n_by_number = 1};
+const Schema schema_admissionregistration_v1_TypeChecking = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.TypeChecking", .go_type = "v1.TypeChecking", .fields = f_admissionregistration_v1_TypeChecking, .by_name = n_admissionregistration_v1_TypeChecking, .n_fields = 1, .by_number = p_admissionregistration_v1_TypeChecking, .n_by_number = 1, .description = 9833};
 
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicy[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
-    {"spec", &schema_admissionregistration_v1_ValidatingAdmissionPolicySpec, NULL, NULL, 2, 0},
-    {"status", &schema_admissionregistration_v1_ValidatingAdmissionPolicyStatus, NULL, NULL, 3, 0},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
+    {"spec", &schema_admissionregistration_v1_ValidatingAdmissionPolicySpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 9909},
+    {"status", &schema_admissionregistration_v1_ValidatingAdmissionPolicyStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 9942},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicy[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_admissionregistration_v1_ValidatingAdmissionPolicy[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicy[] = {2, 3, 4};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy", .go_type = "v1.ValidatingAdmissionPolicy", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicy, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicy, .n_fields = 5, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicy, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicy, .n_by_number = 3};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy", .go_type = "v1.ValidatingAdmissionPolicy", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicy, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicy, .n_fields = 5, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicy, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicy, .n_by_number = 3, .description = 10032};
 
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyBinding[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
-    {"spec", &schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, NULL, NULL, 2, FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
+    {"spec", &schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 10126},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyBinding[] = {1, 0, 2, 3, };
 static const SchemaInline e_admissionregistration_v1_ValidatingAdmissionPolicyBinding[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyBinding[] = {2, 3};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding", .go_type = "v1.ValidatingAdmissionPolicyBinding", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding", .go_type = "v1.ValidatingAdmissionPolicyBinding", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_by_number = 2, .description = 10229};
 
-static const Schema a30 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .go_type = "[]v1.ValidatingAdmissionPolicyBinding"};
+static const Schema a30 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .go_type = "[]v1.ValidatingAdmissionPolicyBinding", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyBindingList[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, 0},
-    {"items", &a30, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
+    {"items", &a30, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyBindingList[] = {1, 3, 0, 2, };
 static const SchemaInline e_admissionregistration_v1_ValidatingAdmissionPolicyBindingList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyBindingList[] = {2, 3};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingList", .go_type = "v1.ValidatingAdmissionPolicyBindingList", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingList", .go_type = "v1.ValidatingAdmissionPolicyBindingList", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_by_number = 2, .description = 10324};
 
 static const char *const v31[] = {"Audit", "Deny", "Warn", NULL};
 static const Schema s32 = {.type = SCHEMA_STRING, .go_type = "v1.ValidationAction", .enum_values = v31};
-static const Schema a33 = {.type = SCHEMA_LIST, .element = &s32, .go_type = "[]v1.ValidationAction", .list_kind = LIST_SET};
+static const Schema a33 = {.type = SCHEMA_LIST, .element = &s32, .go_type = "[]v1.ValidationAction", .element_zero_default = true, .list_kind = LIST_SET};
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec[] = {
-    {"policyName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED},
-    {"paramRef", &schema_admissionregistration_v1_ParamRef, NULL, NULL, 2, FIELD_POINTER},
-    {"matchResources", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 3, FIELD_POINTER},
-    {"validationActions", &a33, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED},
+    {"policyName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 10369},
+    {"paramRef", &schema_admissionregistration_v1_ParamRef, NULL, NULL, 2, FIELD_POINTER, 3743},
+    {"matchResources", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 3, FIELD_POINTER, 10473},
+    {"validationActions", &a33, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 10566},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec[] = {2, 1, 0, 3, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec[] = {0, 1, 2, 3};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec", .go_type = "v1.ValidatingAdmissionPolicyBindingSpec", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .n_fields = 4, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .n_by_number = 4};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec", .go_type = "v1.ValidatingAdmissionPolicyBindingSpec", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .n_fields = 4, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .n_by_number = 4, .description = 10768};
 
-static const Schema a34 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingAdmissionPolicy, .go_type = "[]v1.ValidatingAdmissionPolicy"};
+static const Schema a34 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingAdmissionPolicy, .go_type = "[]v1.ValidatingAdmissionPolicy", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyList[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, 0},
-    {"items", &a34, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
+    {"items", &a34, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyList[] = {1, 3, 0, 2, };
 static const SchemaInline e_admissionregistration_v1_ValidatingAdmissionPolicyList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyList[] = {2, 3};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyList", .go_type = "v1.ValidatingAdmissionPolicyList", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyList, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyList", .go_type = "v1.ValidatingAdmissionPolicyList", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyList, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_by_number = 2, .description = 10849};
 
-static const Schema a35 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Validation, .go_type = "[]v1.Validation"};
-static const Schema a36 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_AuditAnnotation, .go_type = "[]v1.AuditAnnotation"};
-static const Schema a37 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Variable, .go_type = "[]v1.Variable", .list_kind = LIST_MAP, .list_map_keys = k10};
+static const Schema a35 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Validation, .go_type = "[]v1.Validation", .element_zero_default = true};
+static const Schema a36 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_AuditAnnotation, .go_type = "[]v1.AuditAnnotation", .element_zero_default = true};
+static const Schema a37 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Variable, .go_type = "[]v1.Variable", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k10};
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicySpec[] = {
-    {"paramKind", &schema_admissionregistration_v1_ParamKind, NULL, NULL, 1, FIELD_POINTER},
-    {"matchConstraints", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 2, FIELD_POINTER},
-    {"validations", &a35, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"failurePolicy", &s9, NULL, NULL, 4, FIELD_POINTER},
-    {"auditAnnotations", &a36, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"matchConditions", &a11, NULL, "name", 6, FIELD_OMIT_EMPTY | FIELD_MERGE},
-    {"variables", &a37, NULL, "name", 7, FIELD_OMIT_EMPTY | FIELD_MERGE},
+    {"paramKind", &schema_admissionregistration_v1_ParamKind, NULL, NULL, 1, FIELD_POINTER, 4158},
+    {"matchConstraints", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 2, FIELD_POINTER, 10888},
+    {"validations", &a35, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 11022},
+    {"failurePolicy", &s9, NULL, NULL, 4, FIELD_POINTER, 11108},
+    {"auditAnnotations", &a36, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 11331},
+    {"matchConditions", &a11, NULL, "name", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 4882},
+    {"variables", &a37, NULL, "name", 7, FIELD_OMIT_EMPTY | FIELD_MERGE, 4499},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicySpec[] = {4, 3, 5, 1, 0, 2, 6, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicySpec[] = {0, 1, 2, 3, 4, 5, 6};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicySpec", .go_type = "v1.ValidatingAdmissionPolicySpec", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicySpec, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicySpec, .n_fields = 7, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicySpec, .n_by_number = 7};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicySpec", .go_type = "v1.ValidatingAdmissionPolicySpec", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicySpec, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicySpec, .n_fields = 7, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicySpec, .n_by_number = 7, .description = 11443};
 
 static const Schema s38 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const char *const k39[] = {"type", NULL};
-static const Schema a40 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_Condition, .go_type = "[]v1.Condition", .list_kind = LIST_MAP, .list_map_keys = k39};
+static const Schema a40 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_Condition, .go_type = "[]v1.Condition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k39};
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyStatus[] = {
-    {"observedGeneration", &s38, NULL, NULL, 1, FIELD_OMIT_EMPTY},
-    {"typeChecking", &schema_admissionregistration_v1_TypeChecking, NULL, NULL, 2, FIELD_POINTER},
-    {"conditions", &a40, NULL, NULL, 3, FIELD_OMIT_EMPTY},
+    {"observedGeneration", &s38, NULL, NULL, 1, FIELD_OMIT_EMPTY, 11514},
+    {"typeChecking", &schema_admissionregistration_v1_TypeChecking, NULL, NULL, 2, FIELD_POINTER, 11583},
+    {"conditions", &a40, NULL, NULL, 3, FIELD_OMIT_EMPTY, 11684},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyStatus[] = {2, 0, 1, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyStatus[] = {0, 1, 2};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyStatus", .go_type = "v1.ValidatingAdmissionPolicyStatus", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .n_fields = 3, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .n_by_number = 3};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyStatus", .go_type = "v1.ValidatingAdmissionPolicyStatus", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .n_fields = 3, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .n_by_number = 3, .description = 11729};
 
 static const SchemaField f_admissionregistration_v1_ValidatingWebhook[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"clientConfig", &schema_admissionregistration_v1_WebhookClientConfig, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"rules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"failurePolicy", &s9, NULL, NULL, 4, FIELD_POINTER},
-    {"matchPolicy", &s3, NULL, NULL, 9, FIELD_POINTER},
-    {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 5, FIELD_POINTER},
-    {"objectSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 10, FIELD_POINTER},
-    {"sideEffects", &s16, NULL, NULL, 6, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
-    {"timeoutSeconds", &s17, NULL, NULL, 7, FIELD_POINTER},
-    {"admissionReviewVersions", &a18, NULL, NULL, 8, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
-    {"matchConditions", &a11, NULL, "name", 11, FIELD_OMIT_EMPTY | FIELD_MERGE},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 11786},
+    {"clientConfig", &schema_admissionregistration_v1_WebhookClientConfig, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 5471},
+    {"rules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 5546},
+    {"failurePolicy", &s9, NULL, NULL, 4, FIELD_POINTER, 5715},
+    {"matchPolicy", &s3, NULL, NULL, 9, FIELD_POINTER, 5862},
+    {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 5, FIELD_POINTER, 1902},
+    {"objectSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 10, FIELD_POINTER, 6088},
+    {"sideEffects", &s16, NULL, NULL, 6, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 6295},
+    {"timeoutSeconds", &s17, NULL, NULL, 7, FIELD_POINTER, 6441},
+    {"admissionReviewVersions", &a18, NULL, NULL, 8, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 6532},
+    {"matchConditions", &a11, NULL, "name", 11, FIELD_OMIT_EMPTY | FIELD_MERGE, 6890},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingWebhook[] = {9, 1, 3, 10, 4, 0, 5, 6, 2, 7, 8, };
 static const uint16_t p_admissionregistration_v1_ValidatingWebhook[] = {0, 1, 2, 3, 5, 7, 8, 9, 4, 6, 10};
-const Schema schema_admissionregistration_v1_ValidatingWebhook = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhook", .go_type = "v1.ValidatingWebhook", .fields = f_admissionregistration_v1_ValidatingWebhook, .by_name = n_admissionregistration_v1_ValidatingWebhook, .n_fields = 11, .by_number = p_admissionregistration_v1_ValidatingWebhook, .n_by_number = 11};
+const Schema schema_admissionregistration_v1_ValidatingWebhook = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhook", .go_type = "v1.ValidatingWebhook", .fields = f_admissionregistration_v1_ValidatingWebhook, .by_name = n_admissionregistration_v1_ValidatingWebhook, .n_fields = 11, .by_number = p_admissionregistration_v1_ValidatingWebhook, .n_by_number = 11, .description = 11913};
 
-static const Schema a41 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingWebhook, .go_type = "[]v1.ValidatingWebhook", .list_kind = LIST_MAP, .list_map_keys = k10};
+static const Schema a41 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingWebhook, .go_type = "[]v1.ValidatingWebhook", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k10};
 static const SchemaField f_admissionregistration_v1_ValidatingWebhookConfiguration[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
-    {"webhooks", &a41, NULL, "name", 2, FIELD_OMIT_EMPTY | FIELD_MERGE},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
+    {"webhooks", &a41, NULL, "name", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 12009},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingWebhookConfiguration[] = {1, 0, 2, 3, };
 static const SchemaInline e_admissionregistration_v1_ValidatingWebhookConfiguration[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_ValidatingWebhookConfiguration[] = {2, 3};
-const Schema schema_admissionregistration_v1_ValidatingWebhookConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfiguration", .go_type = "v1.ValidatingWebhookConfiguration", .fields = f_admissionregistration_v1_ValidatingWebhookConfiguration, .by_name = n_admissionregistration_v1_ValidatingWebhookConfiguration, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingWebhookConfiguration, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingWebhookConfiguration, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_ValidatingWebhookConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfiguration", .go_type = "v1.ValidatingWebhookConfiguration", .fields = f_admissionregistration_v1_ValidatingWebhookConfiguration, .by_name = n_admissionregistration_v1_ValidatingWebhookConfiguration, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingWebhookConfiguration, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingWebhookConfiguration, .n_by_number = 2, .description = 12131};
 
-static const Schema a42 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingWebhookConfiguration, .go_type = "[]v1.ValidatingWebhookConfiguration"};
+static const Schema a42 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingWebhookConfiguration, .go_type = "[]v1.ValidatingWebhookConfiguration", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_admissionregistration_v1_ValidatingWebhookConfigurationList[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, 0},
-    {"items", &a42, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
+    {"items", &a42, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingWebhookConfigurationList[] = {1, 3, 0, 2, };
 static const SchemaInline e_admissionregistration_v1_ValidatingWebhookConfigurationList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_ValidatingWebhookConfigurationList[] = {2, 3};
-const Schema schema_admissionregistration_v1_ValidatingWebhookConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfigurationList", .go_type = "v1.ValidatingWebhookConfigurationList", .fields = f_admissionregistration_v1_ValidatingWebhookConfigurationList, .by_name = n_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_by_number = 2};
+const Schema schema_admissionregistration_v1_ValidatingWebhookConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfigurationList", .go_type = "v1.ValidatingWebhookConfigurationList", .fields = f_admissionregistration_v1_ValidatingWebhookConfigurationList, .by_name = n_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_by_number = 2, .description = 12214};
 
 static const Schema s43 = {.type = SCHEMA_STRING, .go_type = "v1.StatusReason"};
 static const SchemaField f_admissionregistration_v1_Validation[] = {
-    {"expression", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"message", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
-    {"reason", &s43, NULL, NULL, 3, FIELD_POINTER},
-    {"messageExpression", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY},
+    {"expression", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 12257},
+    {"message", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 12464},
+    {"reason", &s43, NULL, NULL, 3, FIELD_POINTER, 12585},
+    {"messageExpression", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 12739},
 };
 static const uint16_t n_admissionregistration_v1_Validation[] = {0, 1, 3, 2, };
 static const uint16_t p_admissionregistration_v1_Validation[] = {0, 1, 2, 3};
-const Schema schema_admissionregistration_v1_Validation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Validation", .go_type = "v1.Validation", .fields = f_admissionregistration_v1_Validation, .by_name = n_admissionregistration_v1_Validation, .n_fields = 4, .by_number = p_admissionregistration_v1_Validation, .n_by_number = 4};
+const Schema schema_admissionregistration_v1_Validation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Validation", .go_type = "v1.Validation", .fields = f_admissionregistration_v1_Validation, .by_name = n_admissionregistration_v1_Validation, .n_fields = 4, .by_number = p_admissionregistration_v1_Validation, .n_by_number = 4, .description = 12929};
 
 static const SchemaField f_admissionregistration_v1_Variable[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"expression", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 13015},
+    {"expression", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 13118},
 };
 static const uint16_t n_admissionregistration_v1_Variable[] = {1, 0, };
 static const uint16_t p_admissionregistration_v1_Variable[] = {0, 1};
-const Schema schema_admissionregistration_v1_Variable = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Variable", .go_type = "v1.Variable", .fields = f_admissionregistration_v1_Variable, .by_name = n_admissionregistration_v1_Variable, .n_fields = 2, .by_number = p_admissionregistration_v1_Variable, .n_by_number = 2, .map_atomic = true};
+const Schema schema_admissionregistration_v1_Variable = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Variable", .go_type = "v1.Variable", .fields = f_admissionregistration_v1_Variable, .by_name = n_admissionregistration_v1_Variable, .n_fields = 2, .by_number = p_admissionregistration_v1_Variable, .n_by_number = 2, .map_atomic = true, .description = 13230};
 
 static const Schema s44 = {.type = SCHEMA_BYTES, .go_type = "[]uint8", .format = "byte"};
 static const SchemaField f_admissionregistration_v1_WebhookClientConfig[] = {
-    {"url", &s0, NULL, NULL, 3, FIELD_POINTER},
-    {"service", &schema_admissionregistration_v1_ServiceReference, NULL, NULL, 1, FIELD_POINTER},
-    {"caBundle", &s44, NULL, NULL, 2, FIELD_OMIT_EMPTY},
+    {"url", &s0, NULL, NULL, 3, FIELD_POINTER, 13302},
+    {"service", &schema_admissionregistration_v1_ServiceReference, NULL, NULL, 1, FIELD_POINTER, 13504},
+    {"caBundle", &s44, NULL, NULL, 2, FIELD_OMIT_EMPTY, 13590},
 };
 static const uint16_t n_admissionregistration_v1_WebhookClientConfig[] = {2, 1, 0, };
 static const uint16_t p_admissionregistration_v1_WebhookClientConfig[] = {1, 2, 0};
-const Schema schema_admissionregistration_v1_WebhookClientConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.WebhookClientConfig", .go_type = "v1.WebhookClientConfig", .fields = f_admissionregistration_v1_WebhookClientConfig, .by_name = n_admissionregistration_v1_WebhookClientConfig, .n_fields = 3, .by_number = p_admissionregistration_v1_WebhookClientConfig, .n_by_number = 3};
+const Schema schema_admissionregistration_v1_WebhookClientConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.WebhookClientConfig", .go_type = "v1.WebhookClientConfig", .fields = f_admissionregistration_v1_WebhookClientConfig, .by_name = n_admissionregistration_v1_WebhookClientConfig, .n_fields = 3, .by_number = p_admissionregistration_v1_WebhookClientConfig, .n_by_number = 3, .description = 13746};
 

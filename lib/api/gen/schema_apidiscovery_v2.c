@@ -3,24 +3,24 @@
 
 static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const char *const k1[] = {"version", NULL};
-static const Schema a2 = {.type = SCHEMA_LIST, .element = &schema_apidiscovery_v2_APIVersionDiscovery, .go_type = "[]v2.APIVersionDiscovery", .list_kind = LIST_MAP, .list_map_keys = k1};
+static const Schema a2 = {.type = SCHEMA_LIST, .element = &schema_apidiscovery_v2_APIVersionDiscovery, .go_type = "[]v2.APIVersionDiscovery", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k1};
 static const SchemaField f_apidiscovery_v2_APIGroupDiscovery[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
-    {"versions", &a2, NULL, NULL, 2, FIELD_OMIT_EMPTY},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 0},
+    {"versions", &a2, NULL, NULL, 2, FIELD_OMIT_EMPTY, 0},
 };
 static const uint16_t n_apidiscovery_v2_APIGroupDiscovery[] = {1, 0, 2, 3, };
 static const SchemaInline e_apidiscovery_v2_APIGroupDiscovery[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apidiscovery_v2_APIGroupDiscovery[] = {2, 3};
 const Schema schema_apidiscovery_v2_APIGroupDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APIGroupDiscovery", .go_type = "v2.APIGroupDiscovery", .fields = f_apidiscovery_v2_APIGroupDiscovery, .by_name = n_apidiscovery_v2_APIGroupDiscovery, .n_fields = 4, .inlines = e_apidiscovery_v2_APIGroupDiscovery, .n_inlines = 1, .by_number = p_apidiscovery_v2_APIGroupDiscovery, .n_by_number = 2};
 
-static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_apidiscovery_v2_APIGroupDiscovery, .go_type = "[]v2.APIGroupDiscovery"};
+static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_apidiscovery_v2_APIGroupDiscovery, .go_type = "[]v2.APIGroupDiscovery", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_apidiscovery_v2_APIGroupDiscoveryList[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, 0},
-    {"items", &a3, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 0},
+    {"items", &a3, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 0},
 };
 static const uint16_t n_apidiscovery_v2_APIGroupDiscoveryList[] = {1, 3, 0, 2, };
 static const SchemaInline e_apidiscovery_v2_APIGroupDiscoveryList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
@@ -28,42 +28,42 @@ static const uint16_t p_apidiscovery_v2_APIGroupDiscoveryList[] = {2, 3};
 const Schema schema_apidiscovery_v2_APIGroupDiscoveryList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APIGroupDiscoveryList", .go_type = "v2.APIGroupDiscoveryList", .fields = f_apidiscovery_v2_APIGroupDiscoveryList, .by_name = n_apidiscovery_v2_APIGroupDiscoveryList, .n_fields = 4, .inlines = e_apidiscovery_v2_APIGroupDiscoveryList, .n_inlines = 1, .by_number = p_apidiscovery_v2_APIGroupDiscoveryList, .n_by_number = 2};
 
 static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v2.ResourceScope"};
-static const Schema a5 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .list_kind = LIST_SET};
+static const Schema a5 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true, .list_kind = LIST_SET};
 static const char *const k6[] = {"subresource", NULL};
-static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_apidiscovery_v2_APISubresourceDiscovery, .go_type = "[]v2.APISubresourceDiscovery", .list_kind = LIST_MAP, .list_map_keys = k6};
+static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_apidiscovery_v2_APISubresourceDiscovery, .go_type = "[]v2.APISubresourceDiscovery", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k6};
 static const SchemaField f_apidiscovery_v2_APIResourceDiscovery[] = {
-    {"resource", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"responseKind", &schema_meta_v1_GroupVersionKind, NULL, NULL, 2, FIELD_POINTER},
-    {"scope", &s4, NULL, NULL, 3, FIELD_IS_REQUIRED},
-    {"singularResource", &s0, NULL, NULL, 4, FIELD_IS_REQUIRED},
-    {"verbs", &a5, NULL, NULL, 5, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
-    {"shortNames", &a5, NULL, NULL, 6, FIELD_OMIT_EMPTY},
-    {"categories", &a5, NULL, NULL, 7, FIELD_OMIT_EMPTY},
-    {"subresources", &a7, NULL, NULL, 8, FIELD_OMIT_EMPTY},
+    {"resource", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 0},
+    {"responseKind", &schema_meta_v1_GroupVersionKind, NULL, NULL, 2, FIELD_POINTER, 0},
+    {"scope", &s4, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 0},
+    {"singularResource", &s0, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 0},
+    {"verbs", &a5, NULL, NULL, 5, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 0},
+    {"shortNames", &a5, NULL, NULL, 6, FIELD_OMIT_EMPTY, 0},
+    {"categories", &a5, NULL, NULL, 7, FIELD_OMIT_EMPTY, 0},
+    {"subresources", &a7, NULL, NULL, 8, FIELD_OMIT_EMPTY, 0},
 };
 static const uint16_t n_apidiscovery_v2_APIResourceDiscovery[] = {6, 0, 1, 2, 5, 3, 7, 4, };
 static const uint16_t p_apidiscovery_v2_APIResourceDiscovery[] = {0, 1, 2, 3, 4, 5, 6, 7};
 const Schema schema_apidiscovery_v2_APIResourceDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APIResourceDiscovery", .go_type = "v2.APIResourceDiscovery", .fields = f_apidiscovery_v2_APIResourceDiscovery, .by_name = n_apidiscovery_v2_APIResourceDiscovery, .n_fields = 8, .by_number = p_apidiscovery_v2_APIResourceDiscovery, .n_by_number = 8};
 
 static const char *const k8[] = {"group", "version", "kind", NULL};
-static const Schema a9 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_GroupVersionKind, .go_type = "[]v1.GroupVersionKind", .list_kind = LIST_MAP, .list_map_keys = k8};
+static const Schema a9 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_GroupVersionKind, .go_type = "[]v1.GroupVersionKind", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k8};
 static const SchemaField f_apidiscovery_v2_APISubresourceDiscovery[] = {
-    {"subresource", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"responseKind", &schema_meta_v1_GroupVersionKind, NULL, NULL, 2, FIELD_POINTER},
-    {"acceptedTypes", &a9, NULL, NULL, 3, FIELD_OMIT_EMPTY},
-    {"verbs", &a5, NULL, NULL, 4, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"subresource", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 0},
+    {"responseKind", &schema_meta_v1_GroupVersionKind, NULL, NULL, 2, FIELD_POINTER, 0},
+    {"acceptedTypes", &a9, NULL, NULL, 3, FIELD_OMIT_EMPTY, 0},
+    {"verbs", &a5, NULL, NULL, 4, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 0},
 };
 static const uint16_t n_apidiscovery_v2_APISubresourceDiscovery[] = {2, 1, 0, 3, };
 static const uint16_t p_apidiscovery_v2_APISubresourceDiscovery[] = {0, 1, 2, 3};
 const Schema schema_apidiscovery_v2_APISubresourceDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apidiscovery.v2.APISubresourceDiscovery", .go_type = "v2.APISubresourceDiscovery", .fields = f_apidiscovery_v2_APISubresourceDiscovery, .by_name = n_apidiscovery_v2_APISubresourceDiscovery, .n_fields = 4, .by_number = p_apidiscovery_v2_APISubresourceDiscovery, .n_by_number = 4};
 
 static const char *const k10[] = {"resource", NULL};
-static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_apidiscovery_v2_APIResourceDiscovery, .go_type = "[]v2.APIResourceDiscovery", .list_kind = LIST_MAP, .list_map_keys = k10};
+static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_apidiscovery_v2_APIResourceDiscovery, .go_type = "[]v2.APIResourceDiscovery", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k10};
 static const Schema s12 = {.type = SCHEMA_STRING, .go_type = "v2.DiscoveryFreshness"};
 static const SchemaField f_apidiscovery_v2_APIVersionDiscovery[] = {
-    {"version", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"resources", &a11, NULL, NULL, 2, FIELD_OMIT_EMPTY},
-    {"freshness", &s12, NULL, NULL, 3, FIELD_OMIT_EMPTY},
+    {"version", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 0},
+    {"resources", &a11, NULL, NULL, 2, FIELD_OMIT_EMPTY, 0},
+    {"freshness", &s12, NULL, NULL, 3, FIELD_OMIT_EMPTY, 0},
 };
 static const uint16_t n_apidiscovery_v2_APIVersionDiscovery[] = {2, 1, 0, };
 static const uint16_t p_apidiscovery_v2_APIVersionDiscovery[] = {0, 1, 2};

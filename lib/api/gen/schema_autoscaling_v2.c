@@ -4,246 +4,246 @@
 static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceName"};
 static const Schema s1 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_autoscaling_v2_ContainerResourceMetricSource[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"container", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45327},
+    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45364},
+    {"container", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45430},
 };
 static const uint16_t n_autoscaling_v2_ContainerResourceMetricSource[] = {2, 0, 1, };
 static const uint16_t p_autoscaling_v2_ContainerResourceMetricSource[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_ContainerResourceMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ContainerResourceMetricSource", .go_type = "v2.ContainerResourceMetricSource", .fields = f_autoscaling_v2_ContainerResourceMetricSource, .by_name = n_autoscaling_v2_ContainerResourceMetricSource, .n_fields = 3, .by_number = p_autoscaling_v2_ContainerResourceMetricSource, .n_by_number = 3};
+const Schema schema_autoscaling_v2_ContainerResourceMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ContainerResourceMetricSource", .go_type = "v2.ContainerResourceMetricSource", .fields = f_autoscaling_v2_ContainerResourceMetricSource, .by_name = n_autoscaling_v2_ContainerResourceMetricSource, .n_fields = 3, .by_number = p_autoscaling_v2_ContainerResourceMetricSource, .n_by_number = 3, .description = 45470};
 
 static const SchemaField f_autoscaling_v2_ContainerResourceMetricStatus[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"container", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45327},
+    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45569},
+    {"container", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45430},
 };
 static const uint16_t n_autoscaling_v2_ContainerResourceMetricStatus[] = {2, 1, 0, };
 static const uint16_t p_autoscaling_v2_ContainerResourceMetricStatus[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_ContainerResourceMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ContainerResourceMetricStatus", .go_type = "v2.ContainerResourceMetricStatus", .fields = f_autoscaling_v2_ContainerResourceMetricStatus, .by_name = n_autoscaling_v2_ContainerResourceMetricStatus, .n_fields = 3, .by_number = p_autoscaling_v2_ContainerResourceMetricStatus, .n_by_number = 3};
+const Schema schema_autoscaling_v2_ContainerResourceMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ContainerResourceMetricStatus", .go_type = "v2.ContainerResourceMetricStatus", .fields = f_autoscaling_v2_ContainerResourceMetricStatus, .by_name = n_autoscaling_v2_ContainerResourceMetricStatus, .n_fields = 3, .by_number = p_autoscaling_v2_ContainerResourceMetricStatus, .n_by_number = 3, .description = 45587};
 
 static const SchemaField f_autoscaling_v2_CrossVersionObjectReference[] = {
-    {"kind", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"name", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"apiVersion", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY},
+    {"kind", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43375},
+    {"name", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43415},
+    {"apiVersion", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY, 43435},
 };
 static const uint16_t n_autoscaling_v2_CrossVersionObjectReference[] = {2, 0, 1, };
 static const uint16_t p_autoscaling_v2_CrossVersionObjectReference[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_CrossVersionObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.CrossVersionObjectReference", .go_type = "v2.CrossVersionObjectReference", .fields = f_autoscaling_v2_CrossVersionObjectReference, .by_name = n_autoscaling_v2_CrossVersionObjectReference, .n_fields = 3, .by_number = p_autoscaling_v2_CrossVersionObjectReference, .n_by_number = 3};
+const Schema schema_autoscaling_v2_CrossVersionObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.CrossVersionObjectReference", .go_type = "v2.CrossVersionObjectReference", .fields = f_autoscaling_v2_CrossVersionObjectReference, .by_name = n_autoscaling_v2_CrossVersionObjectReference, .n_fields = 3, .by_number = p_autoscaling_v2_CrossVersionObjectReference, .n_by_number = 3, .description = 43569};
 
 static const SchemaField f_autoscaling_v2_ExternalMetricSource[] = {
-    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED},
+    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45653},
+    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45707},
 };
 static const uint16_t n_autoscaling_v2_ExternalMetricSource[] = {0, 1, };
 static const uint16_t p_autoscaling_v2_ExternalMetricSource[] = {0, 1};
-const Schema schema_autoscaling_v2_ExternalMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ExternalMetricSource", .go_type = "v2.ExternalMetricSource", .fields = f_autoscaling_v2_ExternalMetricSource, .by_name = n_autoscaling_v2_ExternalMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_ExternalMetricSource, .n_by_number = 2};
+const Schema schema_autoscaling_v2_ExternalMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ExternalMetricSource", .go_type = "v2.ExternalMetricSource", .fields = f_autoscaling_v2_ExternalMetricSource, .by_name = n_autoscaling_v2_ExternalMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_ExternalMetricSource, .n_by_number = 2, .description = 45811};
 
 static const SchemaField f_autoscaling_v2_ExternalMetricStatus[] = {
-    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED},
+    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45653},
+    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45928},
 };
 static const uint16_t n_autoscaling_v2_ExternalMetricStatus[] = {1, 0, };
 static const uint16_t p_autoscaling_v2_ExternalMetricStatus[] = {0, 1};
-const Schema schema_autoscaling_v2_ExternalMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ExternalMetricStatus", .go_type = "v2.ExternalMetricStatus", .fields = f_autoscaling_v2_ExternalMetricStatus, .by_name = n_autoscaling_v2_ExternalMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_ExternalMetricStatus, .n_by_number = 2};
+const Schema schema_autoscaling_v2_ExternalMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ExternalMetricStatus", .go_type = "v2.ExternalMetricStatus", .fields = f_autoscaling_v2_ExternalMetricStatus, .by_name = n_autoscaling_v2_ExternalMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_ExternalMetricStatus, .n_by_number = 2, .description = 45944};
 
 static const Schema s2 = {.type = SCHEMA_STRING, .go_type = "v2.HPAScalingPolicyType"};
 static const Schema s3 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_autoscaling_v2_HPAScalingPolicy[] = {
-    {"type", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"value", &s3, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"periodSeconds", &s3, NULL, NULL, 3, FIELD_IS_REQUIRED},
+    {"type", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 46002},
+    {"value", &s3, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 46102},
+    {"periodSeconds", &s3, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 46165},
 };
 static const uint16_t n_autoscaling_v2_HPAScalingPolicy[] = {2, 0, 1, };
 static const uint16_t p_autoscaling_v2_HPAScalingPolicy[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_HPAScalingPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HPAScalingPolicy", .go_type = "v2.HPAScalingPolicy", .fields = f_autoscaling_v2_HPAScalingPolicy, .by_name = n_autoscaling_v2_HPAScalingPolicy, .n_fields = 3, .by_number = p_autoscaling_v2_HPAScalingPolicy, .n_by_number = 3};
+const Schema schema_autoscaling_v2_HPAScalingPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HPAScalingPolicy", .go_type = "v2.HPAScalingPolicy", .fields = f_autoscaling_v2_HPAScalingPolicy, .by_name = n_autoscaling_v2_HPAScalingPolicy, .n_fields = 3, .by_number = p_autoscaling_v2_HPAScalingPolicy, .n_by_number = 3, .description = 46212};
 
 static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v2.ScalingPolicySelect"};
-static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_HPAScalingPolicy, .go_type = "[]v2.HPAScalingPolicy"};
-static const Schema l6 = {.type = SCHEMA_QUANTITY, .name = "io.k8s.apimachinery.pkg.api.resource.Quantity", .go_type = "resource.Quantity"};
+static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_HPAScalingPolicy, .go_type = "[]v2.HPAScalingPolicy", .element_zero_default = true};
+static const Schema l6 = {.type = SCHEMA_QUANTITY, .name = "io.k8s.apimachinery.pkg.api.resource.Quantity", .go_type = "resource.Quantity", .description = 46841};
 static const SchemaField f_autoscaling_v2_HPAScalingRules[] = {
-    {"stabilizationWindowSeconds", &s3, NULL, NULL, 3, FIELD_POINTER},
-    {"selectPolicy", &s4, NULL, NULL, 1, FIELD_POINTER},
-    {"policies", &a5, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"tolerance", &l6, NULL, NULL, 4, FIELD_POINTER},
+    {"stabilizationWindowSeconds", &s3, NULL, NULL, 3, FIELD_POINTER, 46286},
+    {"selectPolicy", &s4, NULL, NULL, 1, FIELD_POINTER, 46534},
+    {"policies", &a5, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 46697},
+    {"tolerance", &l6, NULL, NULL, 4, FIELD_POINTER, 47178},
 };
 static const uint16_t n_autoscaling_v2_HPAScalingRules[] = {2, 1, 0, 3, };
 static const uint16_t p_autoscaling_v2_HPAScalingRules[] = {1, 2, 0, 3};
-const Schema schema_autoscaling_v2_HPAScalingRules = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HPAScalingRules", .go_type = "v2.HPAScalingRules", .fields = f_autoscaling_v2_HPAScalingRules, .by_name = n_autoscaling_v2_HPAScalingRules, .n_fields = 4, .by_number = p_autoscaling_v2_HPAScalingRules, .n_by_number = 4};
+const Schema schema_autoscaling_v2_HPAScalingRules = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HPAScalingRules", .go_type = "v2.HPAScalingRules", .fields = f_autoscaling_v2_HPAScalingRules, .by_name = n_autoscaling_v2_HPAScalingRules, .n_fields = 4, .by_number = p_autoscaling_v2_HPAScalingRules, .n_by_number = 4, .description = 47419};
 
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscaler[] = {
-    {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
-    {"spec", &schema_autoscaling_v2_HorizontalPodAutoscalerSpec, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"status", &schema_autoscaling_v2_HorizontalPodAutoscalerStatus, NULL, NULL, 3, 0},
+    {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
+    {"spec", &schema_autoscaling_v2_HorizontalPodAutoscalerSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 47496},
+    {"status", &schema_autoscaling_v2_HorizontalPodAutoscalerStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 43704},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscaler[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_autoscaling_v2_HorizontalPodAutoscaler[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_autoscaling_v2_HorizontalPodAutoscaler[] = {2, 3, 4};
-const Schema schema_autoscaling_v2_HorizontalPodAutoscaler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler", .go_type = "v2.HorizontalPodAutoscaler", .fields = f_autoscaling_v2_HorizontalPodAutoscaler, .by_name = n_autoscaling_v2_HorizontalPodAutoscaler, .n_fields = 5, .inlines = e_autoscaling_v2_HorizontalPodAutoscaler, .n_inlines = 1, .by_number = p_autoscaling_v2_HorizontalPodAutoscaler, .n_by_number = 3};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscaler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler", .go_type = "v2.HorizontalPodAutoscaler", .fields = f_autoscaling_v2_HorizontalPodAutoscaler, .by_name = n_autoscaling_v2_HorizontalPodAutoscaler, .n_fields = 5, .inlines = e_autoscaling_v2_HorizontalPodAutoscaler, .n_inlines = 1, .by_number = p_autoscaling_v2_HorizontalPodAutoscaler, .n_by_number = 3, .description = 47554};
 
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerBehavior[] = {
-    {"scaleUp", &schema_autoscaling_v2_HPAScalingRules, NULL, NULL, 1, FIELD_POINTER},
-    {"scaleDown", &schema_autoscaling_v2_HPAScalingRules, NULL, NULL, 2, FIELD_POINTER},
+    {"scaleUp", &schema_autoscaling_v2_HPAScalingRules, NULL, NULL, 1, FIELD_POINTER, 47629},
+    {"scaleDown", &schema_autoscaling_v2_HPAScalingRules, NULL, NULL, 2, FIELD_POINTER, 47762},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerBehavior[] = {1, 0, };
 static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerBehavior[] = {0, 1};
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerBehavior = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior", .go_type = "v2.HorizontalPodAutoscalerBehavior", .fields = f_autoscaling_v2_HorizontalPodAutoscalerBehavior, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerBehavior, .n_fields = 2, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerBehavior, .n_by_number = 2};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerBehavior = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior", .go_type = "v2.HorizontalPodAutoscalerBehavior", .fields = f_autoscaling_v2_HorizontalPodAutoscalerBehavior, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerBehavior, .n_fields = 2, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerBehavior, .n_by_number = 2, .description = 47882};
 
 static const Schema s7 = {.type = SCHEMA_STRING, .go_type = "v2.HorizontalPodAutoscalerConditionType"};
 static const Schema s8 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
-static const Schema l9 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time"};
+static const Schema l9 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerCondition[] = {
-    {"type", &s7, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"status", &s8, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"lastTransitionTime", &l9, NULL, NULL, 3, FIELD_WRITE_NULL},
-    {"reason", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY},
-    {"message", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY},
+    {"type", &s7, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 47956},
+    {"status", &s8, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27682},
+    {"lastTransitionTime", &l9, NULL, NULL, 3, FIELD_WRITE_NULL, 27735},
+    {"reason", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 27787},
+    {"message", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 27845},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerCondition[] = {2, 4, 3, 1, 0, };
 static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerCondition[] = {0, 1, 2, 3, 4};
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerCondition", .go_type = "v2.HorizontalPodAutoscalerCondition", .fields = f_autoscaling_v2_HorizontalPodAutoscalerCondition, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerCondition, .n_fields = 5, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerCondition, .n_by_number = 5};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerCondition", .go_type = "v2.HorizontalPodAutoscalerCondition", .fields = f_autoscaling_v2_HorizontalPodAutoscalerCondition, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerCondition, .n_fields = 5, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerCondition, .n_by_number = 5, .description = 48188};
 
-static const Schema a10 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_HorizontalPodAutoscaler, .go_type = "[]v2.HorizontalPodAutoscaler"};
+static const Schema a10 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_HorizontalPodAutoscaler, .go_type = "[]v2.HorizontalPodAutoscaler", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerList[] = {
-    {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, 0},
-    {"items", &a10, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
+    {"items", &a10, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerList[] = {1, 3, 0, 2, };
 static const SchemaInline e_autoscaling_v2_HorizontalPodAutoscalerList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerList[] = {2, 3};
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerList", .go_type = "v2.HorizontalPodAutoscalerList", .fields = f_autoscaling_v2_HorizontalPodAutoscalerList, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerList, .n_fields = 4, .inlines = e_autoscaling_v2_HorizontalPodAutoscalerList, .n_inlines = 1, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerList, .n_by_number = 2};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerList", .go_type = "v2.HorizontalPodAutoscalerList", .fields = f_autoscaling_v2_HorizontalPodAutoscalerList, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerList, .n_fields = 4, .inlines = e_autoscaling_v2_HorizontalPodAutoscalerList, .n_inlines = 1, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerList, .n_by_number = 2, .description = 43912};
 
-static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_MetricSpec, .go_type = "[]v2.MetricSpec"};
+static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_MetricSpec, .go_type = "[]v2.MetricSpec", .element_zero_default = true};
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerSpec[] = {
-    {"scaleTargetRef", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"minReplicas", &s3, NULL, NULL, 2, FIELD_POINTER},
-    {"maxReplicas", &s3, NULL, NULL, 3, FIELD_IS_REQUIRED},
-    {"metrics", &a11, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"behavior", &schema_autoscaling_v2_HorizontalPodAutoscalerBehavior, NULL, NULL, 5, FIELD_POINTER},
+    {"scaleTargetRef", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 48238},
+    {"minReplicas", &s3, NULL, NULL, 2, FIELD_POINTER, 44029},
+    {"maxReplicas", &s3, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 44183},
+    {"metrics", &a11, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 48368},
+    {"behavior", &schema_autoscaling_v2_HorizontalPodAutoscalerBehavior, NULL, NULL, 5, FIELD_POINTER, 48586},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerSpec[] = {4, 2, 3, 1, 0, };
 static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerSpec[] = {0, 1, 2, 3, 4};
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec", .go_type = "v2.HorizontalPodAutoscalerSpec", .fields = f_autoscaling_v2_HorizontalPodAutoscalerSpec, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerSpec, .n_fields = 5, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerSpec, .n_by_number = 5};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec", .go_type = "v2.HorizontalPodAutoscalerSpec", .fields = f_autoscaling_v2_HorizontalPodAutoscalerSpec, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerSpec, .n_fields = 5, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerSpec, .n_by_number = 5, .description = 48678};
 
 static const Schema s12 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
-static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_MetricStatus, .go_type = "[]v2.MetricStatus"};
+static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_MetricStatus, .go_type = "[]v2.MetricStatus", .element_zero_default = true};
 static const char *const k14[] = {"type", NULL};
-static const Schema a15 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_HorizontalPodAutoscalerCondition, .go_type = "[]v2.HorizontalPodAutoscalerCondition", .list_kind = LIST_MAP, .list_map_keys = k14};
+static const Schema a15 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_HorizontalPodAutoscalerCondition, .go_type = "[]v2.HorizontalPodAutoscalerCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k14};
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerStatus[] = {
-    {"observedGeneration", &s12, NULL, NULL, 1, FIELD_POINTER},
-    {"lastScaleTime", &l9, NULL, NULL, 2, FIELD_POINTER},
-    {"currentReplicas", &s3, NULL, NULL, 3, FIELD_OMIT_EMPTY},
-    {"desiredReplicas", &s3, NULL, NULL, 4, FIELD_IS_REQUIRED},
-    {"currentMetrics", &a13, NULL, NULL, 5, FIELD_WRITE_NULL | FIELD_ATOMIC},
-    {"conditions", &a15, NULL, "type", 6, FIELD_OMIT_EMPTY | FIELD_MERGE},
+    {"observedGeneration", &s12, NULL, NULL, 1, FIELD_POINTER, 44447},
+    {"lastScaleTime", &l9, NULL, NULL, 2, FIELD_POINTER, 44524},
+    {"currentReplicas", &s3, NULL, NULL, 3, FIELD_OMIT_EMPTY, 44604},
+    {"desiredReplicas", &s3, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 44660},
+    {"currentMetrics", &a13, NULL, NULL, 5, FIELD_WRITE_NULL | FIELD_ATOMIC, 48748},
+    {"conditions", &a15, NULL, "type", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 48790},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerStatus[] = {5, 4, 2, 3, 1, 0, };
 static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerStatus[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerStatus", .go_type = "v2.HorizontalPodAutoscalerStatus", .fields = f_autoscaling_v2_HorizontalPodAutoscalerStatus, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerStatus, .n_fields = 6, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerStatus, .n_by_number = 6};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerStatus", .go_type = "v2.HorizontalPodAutoscalerStatus", .fields = f_autoscaling_v2_HorizontalPodAutoscalerStatus, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerStatus, .n_fields = 6, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerStatus, .n_by_number = 6, .description = 44819};
 
 static const SchemaField f_autoscaling_v2_MetricIdentifier[] = {
-    {"name", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER},
+    {"name", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 48879},
+    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER, 48899},
 };
 static const uint16_t n_autoscaling_v2_MetricIdentifier[] = {0, 1, };
 static const uint16_t p_autoscaling_v2_MetricIdentifier[] = {0, 1};
-const Schema schema_autoscaling_v2_MetricIdentifier = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricIdentifier", .go_type = "v2.MetricIdentifier", .fields = f_autoscaling_v2_MetricIdentifier, .by_name = n_autoscaling_v2_MetricIdentifier, .n_fields = 2, .by_number = p_autoscaling_v2_MetricIdentifier, .n_by_number = 2};
+const Schema schema_autoscaling_v2_MetricIdentifier = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricIdentifier", .go_type = "v2.MetricIdentifier", .fields = f_autoscaling_v2_MetricIdentifier, .by_name = n_autoscaling_v2_MetricIdentifier, .n_fields = 2, .by_number = p_autoscaling_v2_MetricIdentifier, .n_by_number = 2, .description = 48989};
 
 static const Schema s16 = {.type = SCHEMA_STRING, .go_type = "v2.MetricSourceType"};
 static const SchemaField f_autoscaling_v2_MetricSpec[] = {
-    {"type", &s16, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"object", &schema_autoscaling_v2_ObjectMetricSource, NULL, NULL, 2, FIELD_POINTER},
-    {"pods", &schema_autoscaling_v2_PodsMetricSource, NULL, NULL, 3, FIELD_POINTER},
-    {"resource", &schema_autoscaling_v2_ResourceMetricSource, NULL, NULL, 4, FIELD_POINTER},
-    {"containerResource", &schema_autoscaling_v2_ContainerResourceMetricSource, NULL, NULL, 7, FIELD_POINTER},
-    {"external", &schema_autoscaling_v2_ExternalMetricSource, NULL, NULL, 5, FIELD_POINTER},
+    {"type", &s16, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 49005},
+    {"object", &schema_autoscaling_v2_ObjectMetricSource, NULL, NULL, 2, FIELD_POINTER, 49145},
+    {"pods", &schema_autoscaling_v2_PodsMetricSource, NULL, NULL, 3, FIELD_POINTER, 49238},
+    {"resource", &schema_autoscaling_v2_ResourceMetricSource, NULL, NULL, 4, FIELD_POINTER, 49317},
+    {"containerResource", &schema_autoscaling_v2_ContainerResourceMetricSource, NULL, NULL, 7, FIELD_POINTER, 49418},
+    {"external", &schema_autoscaling_v2_ExternalMetricSource, NULL, NULL, 5, FIELD_POINTER, 49498},
 };
 static const uint16_t n_autoscaling_v2_MetricSpec[] = {4, 5, 1, 2, 3, 0, };
 static const uint16_t p_autoscaling_v2_MetricSpec[] = {0, 1, 2, 3, 5, 4};
-const Schema schema_autoscaling_v2_MetricSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricSpec", .go_type = "v2.MetricSpec", .fields = f_autoscaling_v2_MetricSpec, .by_name = n_autoscaling_v2_MetricSpec, .n_fields = 6, .by_number = p_autoscaling_v2_MetricSpec, .n_by_number = 6};
+const Schema schema_autoscaling_v2_MetricSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricSpec", .go_type = "v2.MetricSpec", .fields = f_autoscaling_v2_MetricSpec, .by_name = n_autoscaling_v2_MetricSpec, .n_fields = 6, .by_number = p_autoscaling_v2_MetricSpec, .n_by_number = 6, .description = 49552};
 
 static const SchemaField f_autoscaling_v2_MetricStatus[] = {
-    {"type", &s16, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"object", &schema_autoscaling_v2_ObjectMetricStatus, NULL, NULL, 2, FIELD_POINTER},
-    {"pods", &schema_autoscaling_v2_PodsMetricStatus, NULL, NULL, 3, FIELD_POINTER},
-    {"resource", &schema_autoscaling_v2_ResourceMetricStatus, NULL, NULL, 4, FIELD_POINTER},
-    {"containerResource", &schema_autoscaling_v2_ContainerResourceMetricStatus, NULL, NULL, 7, FIELD_POINTER},
-    {"external", &schema_autoscaling_v2_ExternalMetricStatus, NULL, NULL, 5, FIELD_POINTER},
+    {"type", &s16, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 49629},
+    {"object", &schema_autoscaling_v2_ObjectMetricStatus, NULL, NULL, 2, FIELD_POINTER, 49757},
+    {"pods", &schema_autoscaling_v2_PodsMetricStatus, NULL, NULL, 3, FIELD_POINTER, 49815},
+    {"resource", &schema_autoscaling_v2_ResourceMetricStatus, NULL, NULL, 4, FIELD_POINTER, 49864},
+    {"containerResource", &schema_autoscaling_v2_ContainerResourceMetricStatus, NULL, NULL, 7, FIELD_POINTER, 49914},
+    {"external", &schema_autoscaling_v2_ExternalMetricStatus, NULL, NULL, 5, FIELD_POINTER, 50000},
 };
 static const uint16_t n_autoscaling_v2_MetricStatus[] = {4, 5, 1, 2, 3, 0, };
 static const uint16_t p_autoscaling_v2_MetricStatus[] = {0, 1, 2, 3, 5, 4};
-const Schema schema_autoscaling_v2_MetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricStatus", .go_type = "v2.MetricStatus", .fields = f_autoscaling_v2_MetricStatus, .by_name = n_autoscaling_v2_MetricStatus, .n_fields = 6, .by_number = p_autoscaling_v2_MetricStatus, .n_by_number = 6};
+const Schema schema_autoscaling_v2_MetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricStatus", .go_type = "v2.MetricStatus", .fields = f_autoscaling_v2_MetricStatus, .by_name = n_autoscaling_v2_MetricStatus, .n_fields = 6, .by_number = p_autoscaling_v2_MetricStatus, .n_by_number = 6, .description = 50069};
 
 static const Schema s17 = {.type = SCHEMA_STRING, .go_type = "v2.MetricTargetType"};
 static const SchemaField f_autoscaling_v2_MetricTarget[] = {
-    {"type", &s17, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"value", &l6, NULL, NULL, 2, FIELD_POINTER},
-    {"averageValue", &l6, NULL, NULL, 3, FIELD_POINTER},
-    {"averageUtilization", &s3, NULL, NULL, 4, FIELD_POINTER},
+    {"type", &s17, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 50157},
+    {"value", &l6, NULL, NULL, 2, FIELD_POINTER, 50267},
+    {"averageValue", &l6, NULL, NULL, 3, FIELD_POINTER, 50357},
+    {"averageUtilization", &s3, NULL, NULL, 4, FIELD_POINTER, 50412},
 };
 static const uint16_t n_autoscaling_v2_MetricTarget[] = {3, 2, 0, 1, };
 static const uint16_t p_autoscaling_v2_MetricTarget[] = {0, 1, 2, 3};
-const Schema schema_autoscaling_v2_MetricTarget = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricTarget", .go_type = "v2.MetricTarget", .fields = f_autoscaling_v2_MetricTarget, .by_name = n_autoscaling_v2_MetricTarget, .n_fields = 4, .by_number = p_autoscaling_v2_MetricTarget, .n_by_number = 4};
+const Schema schema_autoscaling_v2_MetricTarget = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricTarget", .go_type = "v2.MetricTarget", .fields = f_autoscaling_v2_MetricTarget, .by_name = n_autoscaling_v2_MetricTarget, .n_fields = 4, .by_number = p_autoscaling_v2_MetricTarget, .n_by_number = 4, .description = 50560};
 
 static const SchemaField f_autoscaling_v2_MetricValueStatus[] = {
-    {"value", &l6, NULL, NULL, 1, FIELD_POINTER},
-    {"averageValue", &l6, NULL, NULL, 2, FIELD_POINTER},
-    {"averageUtilization", &s3, NULL, NULL, 3, FIELD_POINTER},
+    {"value", &l6, NULL, NULL, 1, FIELD_POINTER, 50597},
+    {"averageValue", &l6, NULL, NULL, 2, FIELD_POINTER, 50644},
+    {"averageUtilization", &s3, NULL, NULL, 3, FIELD_POINTER, 50676},
 };
 static const uint16_t n_autoscaling_v2_MetricValueStatus[] = {2, 1, 0, };
 static const uint16_t p_autoscaling_v2_MetricValueStatus[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_MetricValueStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricValueStatus", .go_type = "v2.MetricValueStatus", .fields = f_autoscaling_v2_MetricValueStatus, .by_name = n_autoscaling_v2_MetricValueStatus, .n_fields = 3, .by_number = p_autoscaling_v2_MetricValueStatus, .n_by_number = 3};
+const Schema schema_autoscaling_v2_MetricValueStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricValueStatus", .go_type = "v2.MetricValueStatus", .fields = f_autoscaling_v2_MetricValueStatus, .by_name = n_autoscaling_v2_MetricValueStatus, .n_fields = 3, .by_number = p_autoscaling_v2_MetricValueStatus, .n_by_number = 3, .description = 50748};
 
 static const SchemaField f_autoscaling_v2_ObjectMetricSource[] = {
-    {"describedObject", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 3, FIELD_IS_REQUIRED},
+    {"describedObject", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 50795},
+    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 50865},
+    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45653},
 };
 static const uint16_t n_autoscaling_v2_ObjectMetricSource[] = {0, 2, 1, };
 static const uint16_t p_autoscaling_v2_ObjectMetricSource[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_ObjectMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ObjectMetricSource", .go_type = "v2.ObjectMetricSource", .fields = f_autoscaling_v2_ObjectMetricSource, .by_name = n_autoscaling_v2_ObjectMetricSource, .n_fields = 3, .by_number = p_autoscaling_v2_ObjectMetricSource, .n_by_number = 3};
+const Schema schema_autoscaling_v2_ObjectMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ObjectMetricSource", .go_type = "v2.ObjectMetricSource", .fields = f_autoscaling_v2_ObjectMetricSource, .by_name = n_autoscaling_v2_ObjectMetricSource, .n_fields = 3, .by_number = p_autoscaling_v2_ObjectMetricSource, .n_by_number = 3, .description = 50955};
 
 static const SchemaField f_autoscaling_v2_ObjectMetricStatus[] = {
-    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"describedObject", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 3, FIELD_IS_REQUIRED},
+    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45653},
+    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45928},
+    {"describedObject", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 51041},
 };
 static const uint16_t n_autoscaling_v2_ObjectMetricStatus[] = {1, 2, 0, };
 static const uint16_t p_autoscaling_v2_ObjectMetricStatus[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_ObjectMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ObjectMetricStatus", .go_type = "v2.ObjectMetricStatus", .fields = f_autoscaling_v2_ObjectMetricStatus, .by_name = n_autoscaling_v2_ObjectMetricStatus, .n_fields = 3, .by_number = p_autoscaling_v2_ObjectMetricStatus, .n_by_number = 3};
+const Schema schema_autoscaling_v2_ObjectMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ObjectMetricStatus", .go_type = "v2.ObjectMetricStatus", .fields = f_autoscaling_v2_ObjectMetricStatus, .by_name = n_autoscaling_v2_ObjectMetricStatus, .n_fields = 3, .by_number = p_autoscaling_v2_ObjectMetricStatus, .n_by_number = 3, .description = 51080};
 
 static const SchemaField f_autoscaling_v2_PodsMetricSource[] = {
-    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED},
+    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45653},
+    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 51129},
 };
 static const uint16_t n_autoscaling_v2_PodsMetricSource[] = {0, 1, };
 static const uint16_t p_autoscaling_v2_PodsMetricSource[] = {0, 1};
-const Schema schema_autoscaling_v2_PodsMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.PodsMetricSource", .go_type = "v2.PodsMetricSource", .fields = f_autoscaling_v2_PodsMetricSource, .by_name = n_autoscaling_v2_PodsMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_PodsMetricSource, .n_by_number = 2};
+const Schema schema_autoscaling_v2_PodsMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.PodsMetricSource", .go_type = "v2.PodsMetricSource", .fields = f_autoscaling_v2_PodsMetricSource, .by_name = n_autoscaling_v2_PodsMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_PodsMetricSource, .n_by_number = 2, .description = 51184};
 
 static const SchemaField f_autoscaling_v2_PodsMetricStatus[] = {
-    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED},
+    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45653},
+    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 51295},
 };
 static const uint16_t n_autoscaling_v2_PodsMetricStatus[] = {1, 0, };
 static const uint16_t p_autoscaling_v2_PodsMetricStatus[] = {0, 1};
-const Schema schema_autoscaling_v2_PodsMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.PodsMetricStatus", .go_type = "v2.PodsMetricStatus", .fields = f_autoscaling_v2_PodsMetricStatus, .by_name = n_autoscaling_v2_PodsMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_PodsMetricStatus, .n_by_number = 2};
+const Schema schema_autoscaling_v2_PodsMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.PodsMetricStatus", .go_type = "v2.PodsMetricStatus", .fields = f_autoscaling_v2_PodsMetricStatus, .by_name = n_autoscaling_v2_PodsMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_PodsMetricStatus, .n_by_number = 2, .description = 51313};
 
 static const SchemaField f_autoscaling_v2_ResourceMetricSource[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45327},
+    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45364},
 };
 static const uint16_t n_autoscaling_v2_ResourceMetricSource[] = {0, 1, };
 static const uint16_t p_autoscaling_v2_ResourceMetricSource[] = {0, 1};
-const Schema schema_autoscaling_v2_ResourceMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ResourceMetricSource", .go_type = "v2.ResourceMetricSource", .fields = f_autoscaling_v2_ResourceMetricSource, .by_name = n_autoscaling_v2_ResourceMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_ResourceMetricSource, .n_by_number = 2};
+const Schema schema_autoscaling_v2_ResourceMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ResourceMetricSource", .go_type = "v2.ResourceMetricSource", .fields = f_autoscaling_v2_ResourceMetricSource, .by_name = n_autoscaling_v2_ResourceMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_ResourceMetricSource, .n_by_number = 2, .description = 51364};
 
 static const SchemaField f_autoscaling_v2_ResourceMetricStatus[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45327},
+    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45569},
 };
 static const uint16_t n_autoscaling_v2_ResourceMetricStatus[] = {1, 0, };
 static const uint16_t p_autoscaling_v2_ResourceMetricStatus[] = {0, 1};
-const Schema schema_autoscaling_v2_ResourceMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ResourceMetricStatus", .go_type = "v2.ResourceMetricStatus", .fields = f_autoscaling_v2_ResourceMetricStatus, .by_name = n_autoscaling_v2_ResourceMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_ResourceMetricStatus, .n_by_number = 2};
+const Schema schema_autoscaling_v2_ResourceMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ResourceMetricStatus", .go_type = "v2.ResourceMetricStatus", .fields = f_autoscaling_v2_ResourceMetricStatus, .by_name = n_autoscaling_v2_ResourceMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_ResourceMetricStatus, .n_by_number = 2, .description = 51472};
 

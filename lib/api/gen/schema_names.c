@@ -609,6 +609,7 @@ const SchemaName schema_names[] = {
     {"io.k8s.apimachinery.pkg.apis.meta.v1.TypeMeta", &schema_meta_v1_TypeMeta},
     {"io.k8s.apimachinery.pkg.apis.meta.v1.UpdateOptions", &schema_meta_v1_UpdateOptions},
     {"io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent", &schema_meta_v1_WatchEvent},
+    {"io.k8s.apimachinery.pkg.version.Info", &schema_version_Info},
     {"io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService", &schema_apiregistration_v1_APIService},
     {"io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceCondition", &schema_apiregistration_v1_APIServiceCondition},
     {"io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceList", &schema_apiregistration_v1_APIServiceList},

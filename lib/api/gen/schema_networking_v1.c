@@ -5,346 +5,346 @@ static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const char *const v1[] = {"Exact", "ImplementationSpecific", "Prefix", NULL};
 static const Schema s2 = {.type = SCHEMA_STRING, .go_type = "v1.PathType", .enum_values = v1};
 static const SchemaField f_networking_v1_HTTPIngressPath[] = {
-    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
-    {"pathType", &s2, NULL, NULL, 3, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
-    {"backend", &schema_networking_v1_IngressBackend, NULL, NULL, 2, FIELD_IS_REQUIRED},
+    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 171300},
+    {"pathType", &s2, NULL, NULL, 3, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 171398},
+    {"backend", &schema_networking_v1_IngressBackend, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 171615},
 };
 static const uint16_t n_networking_v1_HTTPIngressPath[] = {2, 0, 1, };
 static const uint16_t p_networking_v1_HTTPIngressPath[] = {0, 2, 1};
-const Schema schema_networking_v1_HTTPIngressPath = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.HTTPIngressPath", .go_type = "v1.HTTPIngressPath", .fields = f_networking_v1_HTTPIngressPath, .by_name = n_networking_v1_HTTPIngressPath, .n_fields = 3, .by_number = p_networking_v1_HTTPIngressPath, .n_by_number = 3};
+const Schema schema_networking_v1_HTTPIngressPath = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.HTTPIngressPath", .go_type = "v1.HTTPIngressPath", .fields = f_networking_v1_HTTPIngressPath, .by_name = n_networking_v1_HTTPIngressPath, .n_fields = 3, .by_number = p_networking_v1_HTTPIngressPath, .n_by_number = 3, .description = 171649};
 
-static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_HTTPIngressPath, .go_type = "[]v1.HTTPIngressPath"};
+static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_HTTPIngressPath, .go_type = "[]v1.HTTPIngressPath", .element_zero_default = true};
 static const SchemaField f_networking_v1_HTTPIngressRuleValue[] = {
-    {"paths", &a3, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC},
+    {"paths", &a3, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 171724},
 };
 static const uint16_t n_networking_v1_HTTPIngressRuleValue[] = {0, };
 static const uint16_t p_networking_v1_HTTPIngressRuleValue[] = {0};
-const Schema schema_networking_v1_HTTPIngressRuleValue = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.HTTPIngressRuleValue", .go_type = "v1.HTTPIngressRuleValue", .fields = f_networking_v1_HTTPIngressRuleValue, .by_name = n_networking_v1_HTTPIngressRuleValue, .n_fields = 1, .by_number = p_networking_v1_HTTPIngressRuleValue, .n_by_number = 1};
+const Schema schema_networking_v1_HTTPIngressRuleValue = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.HTTPIngressRuleValue", .go_type = "v1.HTTPIngressRuleValue", .fields = f_networking_v1_HTTPIngressRuleValue, .by_name = n_networking_v1_HTTPIngressRuleValue, .n_fields = 1, .by_number = p_networking_v1_HTTPIngressRuleValue, .n_by_number = 1, .description = 171795};
 
 static const SchemaField f_networking_v1_IPAddress[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
-    {"spec", &schema_networking_v1_IPAddressSpec, NULL, NULL, 2, FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
+    {"spec", &schema_networking_v1_IPAddressSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 171838},
 };
 static const uint16_t n_networking_v1_IPAddress[] = {1, 0, 2, 3, };
 static const SchemaInline e_networking_v1_IPAddress[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_IPAddress[] = {2, 3};
-const Schema schema_networking_v1_IPAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddress", .go_type = "v1.IPAddress", .fields = f_networking_v1_IPAddress, .by_name = n_networking_v1_IPAddress, .n_fields = 4, .inlines = e_networking_v1_IPAddress, .n_inlines = 1, .by_number = p_networking_v1_IPAddress, .n_by_number = 2};
+const Schema schema_networking_v1_IPAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddress", .go_type = "v1.IPAddress", .fields = f_networking_v1_IPAddress, .by_name = n_networking_v1_IPAddress, .n_fields = 4, .inlines = e_networking_v1_IPAddress, .n_inlines = 1, .by_number = p_networking_v1_IPAddress, .n_by_number = 2, .description = 171868};
 
-static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IPAddress, .go_type = "[]v1.IPAddress"};
+static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IPAddress, .go_type = "[]v1.IPAddress", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_networking_v1_IPAddressList[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, 0},
-    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
+    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
 };
 static const uint16_t n_networking_v1_IPAddressList[] = {1, 3, 0, 2, };
 static const SchemaInline e_networking_v1_IPAddressList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_IPAddressList[] = {2, 3};
-const Schema schema_networking_v1_IPAddressList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddressList", .go_type = "v1.IPAddressList", .fields = f_networking_v1_IPAddressList, .by_name = n_networking_v1_IPAddressList, .n_fields = 4, .inlines = e_networking_v1_IPAddressList, .n_inlines = 1, .by_number = p_networking_v1_IPAddressList, .n_by_number = 2};
+const Schema schema_networking_v1_IPAddressList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddressList", .go_type = "v1.IPAddressList", .fields = f_networking_v1_IPAddressList, .by_name = n_networking_v1_IPAddressList, .n_fields = 4, .inlines = e_networking_v1_IPAddressList, .n_inlines = 1, .by_number = p_networking_v1_IPAddressList, .n_by_number = 2, .description = 171982};
 
 static const SchemaField f_networking_v1_IPAddressSpec[] = {
-    {"parentRef", &schema_networking_v1_ParentReference, NULL, NULL, 1, FIELD_POINTER | FIELD_IS_REQUIRED},
+    {"parentRef", &schema_networking_v1_ParentReference, NULL, NULL, 1, FIELD_POINTER | FIELD_IS_REQUIRED, 172005},
 };
 static const uint16_t n_networking_v1_IPAddressSpec[] = {0, };
 static const uint16_t p_networking_v1_IPAddressSpec[] = {0};
-const Schema schema_networking_v1_IPAddressSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddressSpec", .go_type = "v1.IPAddressSpec", .fields = f_networking_v1_IPAddressSpec, .by_name = n_networking_v1_IPAddressSpec, .n_fields = 1, .by_number = p_networking_v1_IPAddressSpec, .n_by_number = 1};
+const Schema schema_networking_v1_IPAddressSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddressSpec", .go_type = "v1.IPAddressSpec", .fields = f_networking_v1_IPAddressSpec, .by_name = n_networking_v1_IPAddressSpec, .n_fields = 1, .by_number = p_networking_v1_IPAddressSpec, .n_by_number = 1, .description = 172088};
 
-static const Schema a5 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string"};
+static const Schema a5 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true};
 static const SchemaField f_networking_v1_IPBlock[] = {
-    {"cidr", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"except", &a5, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
+    {"cidr", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 172119},
+    {"except", &a5, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 172184},
 };
 static const uint16_t n_networking_v1_IPBlock[] = {0, 1, };
 static const uint16_t p_networking_v1_IPBlock[] = {0, 1};
-const Schema schema_networking_v1_IPBlock = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPBlock", .go_type = "v1.IPBlock", .fields = f_networking_v1_IPBlock, .by_name = n_networking_v1_IPBlock, .n_fields = 2, .by_number = p_networking_v1_IPBlock, .n_by_number = 2};
+const Schema schema_networking_v1_IPBlock = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPBlock", .go_type = "v1.IPBlock", .fields = f_networking_v1_IPBlock, .by_name = n_networking_v1_IPBlock, .n_fields = 2, .by_number = p_networking_v1_IPBlock, .n_by_number = 2, .description = 172269};
 
 static const SchemaField f_networking_v1_Ingress[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
-    {"spec", &schema_networking_v1_IngressSpec, NULL, NULL, 2, 0},
-    {"status", &schema_networking_v1_IngressStatus, NULL, NULL, 3, 0},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
+    {"spec", &schema_networking_v1_IngressSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 172317},
+    {"status", &schema_networking_v1_IngressStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 172335},
 };
 static const uint16_t n_networking_v1_Ingress[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_networking_v1_Ingress[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_Ingress[] = {2, 3, 4};
-const Schema schema_networking_v1_Ingress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.Ingress", .go_type = "v1.Ingress", .fields = f_networking_v1_Ingress, .by_name = n_networking_v1_Ingress, .n_fields = 5, .inlines = e_networking_v1_Ingress, .n_inlines = 1, .by_number = p_networking_v1_Ingress, .n_by_number = 3};
+const Schema schema_networking_v1_Ingress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.Ingress", .go_type = "v1.Ingress", .fields = f_networking_v1_Ingress, .by_name = n_networking_v1_Ingress, .n_fields = 5, .inlines = e_networking_v1_Ingress, .n_inlines = 1, .by_number = p_networking_v1_Ingress, .n_by_number = 3, .description = 172396};
 
 static const SchemaField f_networking_v1_IngressBackend[] = {
-    {"service", &schema_networking_v1_IngressServiceBackend, NULL, NULL, 4, FIELD_POINTER},
-    {"resource", &schema_core_v1_TypedLocalObjectReference, NULL, NULL, 3, FIELD_POINTER},
+    {"service", &schema_networking_v1_IngressServiceBackend, NULL, NULL, 4, FIELD_POINTER, 172528},
+    {"resource", &schema_core_v1_TypedLocalObjectReference, NULL, NULL, 3, FIELD_POINTER, 172568},
 };
 static const uint16_t n_networking_v1_IngressBackend[] = {1, 0, };
 static const uint16_t p_networking_v1_IngressBackend[] = {1, 0};
-const Schema schema_networking_v1_IngressBackend = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressBackend", .go_type = "v1.IngressBackend", .fields = f_networking_v1_IngressBackend, .by_name = n_networking_v1_IngressBackend, .n_fields = 2, .by_number = p_networking_v1_IngressBackend, .n_by_number = 2};
+const Schema schema_networking_v1_IngressBackend = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressBackend", .go_type = "v1.IngressBackend", .fields = f_networking_v1_IngressBackend, .by_name = n_networking_v1_IngressBackend, .n_fields = 2, .by_number = p_networking_v1_IngressBackend, .n_by_number = 2, .description = 172671};
 
 static const SchemaField f_networking_v1_IngressClass[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
-    {"spec", &schema_networking_v1_IngressClassSpec, NULL, NULL, 2, 0},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
+    {"spec", &schema_networking_v1_IngressClassSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 172757},
 };
 static const uint16_t n_networking_v1_IngressClass[] = {1, 0, 2, 3, };
 static const SchemaInline e_networking_v1_IngressClass[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_IngressClass[] = {2, 3};
-const Schema schema_networking_v1_IngressClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClass", .go_type = "v1.IngressClass", .fields = f_networking_v1_IngressClass, .by_name = n_networking_v1_IngressClass, .n_fields = 4, .inlines = e_networking_v1_IngressClass, .n_inlines = 1, .by_number = p_networking_v1_IngressClass, .n_by_number = 2};
+const Schema schema_networking_v1_IngressClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClass", .go_type = "v1.IngressClass", .fields = f_networking_v1_IngressClass, .by_name = n_networking_v1_IngressClass, .n_fields = 4, .inlines = e_networking_v1_IngressClass, .n_inlines = 1, .by_number = p_networking_v1_IngressClass, .n_by_number = 2, .description = 172792};
 
-static const Schema a6 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressClass, .go_type = "[]v1.IngressClass"};
+static const Schema a6 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressClass, .go_type = "[]v1.IngressClass", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_networking_v1_IngressClassList[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, 0},
-    {"items", &a6, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
+    {"items", &a6, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
 };
 static const uint16_t n_networking_v1_IngressClassList[] = {1, 3, 0, 2, };
 static const SchemaInline e_networking_v1_IngressClassList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_IngressClassList[] = {2, 3};
-const Schema schema_networking_v1_IngressClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassList", .go_type = "v1.IngressClassList", .fields = f_networking_v1_IngressClassList, .by_name = n_networking_v1_IngressClassList, .n_fields = 4, .inlines = e_networking_v1_IngressClassList, .n_inlines = 1, .by_number = p_networking_v1_IngressClassList, .n_by_number = 2};
+const Schema schema_networking_v1_IngressClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassList", .go_type = "v1.IngressClassList", .fields = f_networking_v1_IngressClassList, .by_name = n_networking_v1_IngressClassList, .n_fields = 4, .inlines = e_networking_v1_IngressClassList, .n_inlines = 1, .by_number = p_networking_v1_IngressClassList, .n_by_number = 2, .description = 172975};
 
 static const SchemaField f_networking_v1_IngressClassParametersReference[] = {
-    {"apiGroup", &s0, NULL, NULL, 1, FIELD_POINTER},
-    {"kind", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"name", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED},
-    {"scope", &s0, NULL, NULL, 4, FIELD_POINTER | FIELD_WRITE_NULL},
-    {"namespace", &s0, NULL, NULL, 5, FIELD_POINTER},
+    {"apiGroup", &s0, NULL, NULL, 1, FIELD_POINTER, 142453},
+    {"kind", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 173001},
+    {"name", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 173031},
+    {"scope", &s0, NULL, NULL, 4, FIELD_POINTER | FIELD_WRITE_NULL, 173061},
+    {"namespace", &s0, NULL, NULL, 5, FIELD_POINTER, 173144},
 };
 static const uint16_t n_networking_v1_IngressClassParametersReference[] = {0, 1, 2, 4, 3, };
 static const uint16_t p_networking_v1_IngressClassParametersReference[] = {0, 1, 2, 3, 4};
-const Schema schema_networking_v1_IngressClassParametersReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassParametersReference", .go_type = "v1.IngressClassParametersReference", .fields = f_networking_v1_IngressClassParametersReference, .by_name = n_networking_v1_IngressClassParametersReference, .n_fields = 5, .by_number = p_networking_v1_IngressClassParametersReference, .n_by_number = 5};
+const Schema schema_networking_v1_IngressClassParametersReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassParametersReference", .go_type = "v1.IngressClassParametersReference", .fields = f_networking_v1_IngressClassParametersReference, .by_name = n_networking_v1_IngressClassParametersReference, .n_fields = 5, .by_number = p_networking_v1_IngressClassParametersReference, .n_by_number = 5, .description = 173228};
 
 static const SchemaField f_networking_v1_IngressClassSpec[] = {
-    {"controller", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
-    {"parameters", &schema_networking_v1_IngressClassParametersReference, NULL, NULL, 2, FIELD_POINTER},
+    {"controller", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 173274},
+    {"parameters", &schema_networking_v1_IngressClassParametersReference, NULL, NULL, 2, FIELD_POINTER, 173427},
 };
 static const uint16_t n_networking_v1_IngressClassSpec[] = {0, 1, };
 static const uint16_t p_networking_v1_IngressClassSpec[] = {0, 1};
-const Schema schema_networking_v1_IngressClassSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassSpec", .go_type = "v1.IngressClassSpec", .fields = f_networking_v1_IngressClassSpec, .by_name = n_networking_v1_IngressClassSpec, .n_fields = 2, .by_number = p_networking_v1_IngressClassSpec, .n_by_number = 2};
+const Schema schema_networking_v1_IngressClassSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassSpec", .go_type = "v1.IngressClassSpec", .fields = f_networking_v1_IngressClassSpec, .by_name = n_networking_v1_IngressClassSpec, .n_fields = 2, .by_number = p_networking_v1_IngressClassSpec, .n_by_number = 2, .description = 173519};
 
-static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_Ingress, .go_type = "[]v1.Ingress"};
+static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_Ingress, .go_type = "[]v1.Ingress", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_networking_v1_IngressList[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, 0},
-    {"items", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
+    {"items", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
 };
 static const uint16_t n_networking_v1_IngressList[] = {1, 3, 0, 2, };
 static const SchemaInline e_networking_v1_IngressList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_IngressList[] = {2, 3};
-const Schema schema_networking_v1_IngressList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressList", .go_type = "v1.IngressList", .fields = f_networking_v1_IngressList, .by_name = n_networking_v1_IngressList, .n_fields = 4, .inlines = e_networking_v1_IngressList, .n_inlines = 1, .by_number = p_networking_v1_IngressList, .n_by_number = 2};
+const Schema schema_networking_v1_IngressList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressList", .go_type = "v1.IngressList", .fields = f_networking_v1_IngressList, .by_name = n_networking_v1_IngressList, .n_fields = 4, .inlines = e_networking_v1_IngressList, .n_inlines = 1, .by_number = p_networking_v1_IngressList, .n_by_number = 2, .description = 173566};
 
-static const Schema a8 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressPortStatus, .go_type = "[]v1.IngressPortStatus"};
+static const Schema a8 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressPortStatus, .go_type = "[]v1.IngressPortStatus", .element_zero_default = true};
 static const SchemaField f_networking_v1_IngressLoadBalancerIngress[] = {
-    {"ip", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
-    {"hostname", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
-    {"ports", &a8, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
+    {"ip", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 173587},
+    {"hostname", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 173627},
+    {"ports", &a8, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 173676},
 };
 static const uint16_t n_networking_v1_IngressLoadBalancerIngress[] = {1, 0, 2, };
 static const uint16_t p_networking_v1_IngressLoadBalancerIngress[] = {0, 1, 2};
-const Schema schema_networking_v1_IngressLoadBalancerIngress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressLoadBalancerIngress", .go_type = "v1.IngressLoadBalancerIngress", .fields = f_networking_v1_IngressLoadBalancerIngress, .by_name = n_networking_v1_IngressLoadBalancerIngress, .n_fields = 3, .by_number = p_networking_v1_IngressLoadBalancerIngress, .n_by_number = 3};
+const Schema schema_networking_v1_IngressLoadBalancerIngress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressLoadBalancerIngress", .go_type = "v1.IngressLoadBalancerIngress", .fields = f_networking_v1_IngressLoadBalancerIngress, .by_name = n_networking_v1_IngressLoadBalancerIngress, .n_fields = 3, .by_number = p_networking_v1_IngressLoadBalancerIngress, .n_by_number = 3, .description = 173737};
 
-static const Schema a9 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressLoadBalancerIngress, .go_type = "[]v1.IngressLoadBalancerIngress"};
+static const Schema a9 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressLoadBalancerIngress, .go_type = "[]v1.IngressLoadBalancerIngress", .element_zero_default = true};
 static const SchemaField f_networking_v1_IngressLoadBalancerStatus[] = {
-    {"ingress", &a9, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
+    {"ingress", &a9, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 173783},
 };
 static const uint16_t n_networking_v1_IngressLoadBalancerStatus[] = {0, };
 static const uint16_t p_networking_v1_IngressLoadBalancerStatus[] = {0};
-const Schema schema_networking_v1_IngressLoadBalancerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressLoadBalancerStatus", .go_type = "v1.IngressLoadBalancerStatus", .fields = f_networking_v1_IngressLoadBalancerStatus, .by_name = n_networking_v1_IngressLoadBalancerStatus, .n_fields = 1, .by_number = p_networking_v1_IngressLoadBalancerStatus, .n_by_number = 1};
+const Schema schema_networking_v1_IngressLoadBalancerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressLoadBalancerStatus", .go_type = "v1.IngressLoadBalancerStatus", .fields = f_networking_v1_IngressLoadBalancerStatus, .by_name = n_networking_v1_IngressLoadBalancerStatus, .n_fields = 1, .by_number = p_networking_v1_IngressLoadBalancerStatus, .n_by_number = 1, .description = 173795};
 
 static const Schema s10 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const char *const v11[] = {"SCTP", "TCP", "UDP", NULL};
 static const Schema s12 = {.type = SCHEMA_STRING, .go_type = "v1.Protocol", .enum_values = v11};
 static const SchemaField f_networking_v1_IngressPortStatus[] = {
-    {"port", &s10, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"protocol", &s12, NULL, NULL, 2, FIELD_IS_REQUIRED},
-    {"error", &s0, NULL, NULL, 3, FIELD_POINTER},
+    {"port", &s10, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 173842},
+    {"protocol", &s12, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 173855},
+    {"error", &s0, NULL, NULL, 3, FIELD_POINTER, 173895},
 };
 static const uint16_t n_networking_v1_IngressPortStatus[] = {2, 0, 1, };
 static const uint16_t p_networking_v1_IngressPortStatus[] = {0, 1, 2};
-const Schema schema_networking_v1_IngressPortStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressPortStatus", .go_type = "v1.IngressPortStatus", .fields = f_networking_v1_IngressPortStatus, .by_name = n_networking_v1_IngressPortStatus, .n_fields = 3, .by_number = p_networking_v1_IngressPortStatus, .n_by_number = 3};
+const Schema schema_networking_v1_IngressPortStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressPortStatus", .go_type = "v1.IngressPortStatus", .fields = f_networking_v1_IngressPortStatus, .by_name = n_networking_v1_IngressPortStatus, .n_fields = 3, .by_number = p_networking_v1_IngressPortStatus, .n_by_number = 3, .description = 174036};
 
 static const SchemaField f_networking_v1_IngressRule[] = {
-    {"host", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
-    {"http", &schema_networking_v1_HTTPIngressRuleValue, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE},
+    {"host", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 174075},
+    {"http", &schema_networking_v1_HTTPIngressRuleValue, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 174249},
 };
 static const uint16_t n_networking_v1_IngressRule[] = {0, 1, };
 static const SchemaInline e_networking_v1_IngressRule[] = {{&schema_networking_v1_IngressRuleValue, "IngressRuleValue", 2, 1, 1}, };
 static const uint16_t p_networking_v1_IngressRule[] = {0, 2};
-const Schema schema_networking_v1_IngressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressRule", .go_type = "v1.IngressRule", .fields = f_networking_v1_IngressRule, .by_name = n_networking_v1_IngressRule, .n_fields = 2, .inlines = e_networking_v1_IngressRule, .n_inlines = 1, .by_number = p_networking_v1_IngressRule, .n_by_number = 2};
+const Schema schema_networking_v1_IngressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressRule", .go_type = "v1.IngressRule", .fields = f_networking_v1_IngressRule, .by_name = n_networking_v1_IngressRule, .n_fields = 2, .inlines = e_networking_v1_IngressRule, .n_inlines = 1, .by_number = p_networking_v1_IngressRule, .n_by_number = 2, .description = 174367};
 
 static const SchemaField f_networking_v1_IngressRuleValue[] = {
-    {"http", &schema_networking_v1_HTTPIngressRuleValue, NULL, NULL, 1, FIELD_POINTER},
+    {"http", &schema_networking_v1_HTTPIngressRuleValue, NULL, NULL, 1, FIELD_POINTER, 174249},
 };
 static const uint16_t n_networking_v1_IngressRuleValue[] = {0, };
 static const uint16_t p_networking_v1_IngressRuleValue[] = {0};
-const Schema schema_networking_v1_IngressRuleValue = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressRuleValue", .go_type = "v1.IngressRuleValue", .fields = f_networking_v1_IngressRuleValue, .by_name = n_networking_v1_IngressRuleValue, .n_fields = 1, .by_number = p_networking_v1_IngressRuleValue, .n_by_number = 1};
+const Schema schema_networking_v1_IngressRuleValue = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressRuleValue", .go_type = "v1.IngressRuleValue", .fields = f_networking_v1_IngressRuleValue, .by_name = n_networking_v1_IngressRuleValue, .n_fields = 1, .by_number = p_networking_v1_IngressRuleValue, .n_by_number = 1, .description = 174410};
 
 static const SchemaField f_networking_v1_IngressServiceBackend[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED},
-    {"port", &schema_networking_v1_ServiceBackendPort, NULL, NULL, 2, 0},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 174448},
+    {"port", &schema_networking_v1_ServiceBackendPort, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 174499},
 };
 static const uint16_t n_networking_v1_IngressServiceBackend[] = {0, 1, };
 static const uint16_t p_networking_v1_IngressServiceBackend[] = {0, 1};
-const Schema schema_networking_v1_IngressServiceBackend = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressServiceBackend", .go_type = "v1.IngressServiceBackend", .fields = f_networking_v1_IngressServiceBackend, .by_name = n_networking_v1_IngressServiceBackend, .n_fields = 2, .by_number = p_networking_v1_IngressServiceBackend, .n_by_number = 2};
+const Schema schema_networking_v1_IngressServiceBackend = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressServiceBackend", .go_type = "v1.IngressServiceBackend", .fields = f_networking_v1_IngressServiceBackend, .by_name = n_networking_v1_IngressServiceBackend, .n_fields = 2, .by_number = p_networking_v1_IngressServiceBackend, .n_by_number = 2, .description = 174541};
 
-static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressTLS, .go_type = "[]v1.IngressTLS"};
-static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressRule, .go_type = "[]v1.IngressRule"};
+static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressTLS, .go_type = "[]v1.IngressTLS", .element_zero_default = true};
+static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressRule, .go_type = "[]v1.IngressRule", .element_zero_default = true};
 static const SchemaField f_networking_v1_IngressSpec[] = {
-    {"ingressClassName", &s0, NULL, NULL, 4, FIELD_POINTER},
-    {"defaultBackend", &schema_networking_v1_IngressBackend, NULL, NULL, 1, FIELD_POINTER},
-    {"tls", &a13, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"rules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
+    {"ingressClassName", &s0, NULL, NULL, 4, FIELD_POINTER, 174588},
+    {"defaultBackend", &schema_networking_v1_IngressBackend, NULL, NULL, 1, FIELD_POINTER, 174786},
+    {"tls", &a13, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 174906},
+    {"rules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175011},
 };
 static const uint16_t n_networking_v1_IngressSpec[] = {1, 0, 3, 2, };
 static const uint16_t p_networking_v1_IngressSpec[] = {1, 2, 3, 0};
-const Schema schema_networking_v1_IngressSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressSpec", .go_type = "v1.IngressSpec", .fields = f_networking_v1_IngressSpec, .by_name = n_networking_v1_IngressSpec, .n_fields = 4, .by_number = p_networking_v1_IngressSpec, .n_by_number = 4};
+const Schema schema_networking_v1_IngressSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressSpec", .go_type = "v1.IngressSpec", .fields = f_networking_v1_IngressSpec, .by_name = n_networking_v1_IngressSpec, .n_fields = 4, .by_number = p_networking_v1_IngressSpec, .n_by_number = 4, .description = 175085};
 
 static const SchemaField f_networking_v1_IngressStatus[] = {
-    {"loadBalancer", &schema_networking_v1_IngressLoadBalancerStatus, NULL, NULL, 1, 0},
+    {"loadBalancer", &schema_networking_v1_IngressLoadBalancerStatus, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 175147},
 };
 static const uint16_t n_networking_v1_IngressStatus[] = {0, };
 static const uint16_t p_networking_v1_IngressStatus[] = {0};
-const Schema schema_networking_v1_IngressStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressStatus", .go_type = "v1.IngressStatus", .fields = f_networking_v1_IngressStatus, .by_name = n_networking_v1_IngressStatus, .n_fields = 1, .by_number = p_networking_v1_IngressStatus, .n_by_number = 1};
+const Schema schema_networking_v1_IngressStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressStatus", .go_type = "v1.IngressStatus", .fields = f_networking_v1_IngressStatus, .by_name = n_networking_v1_IngressStatus, .n_fields = 1, .by_number = p_networking_v1_IngressStatus, .n_by_number = 1, .description = 175201};
 
 static const SchemaField f_networking_v1_IngressTLS[] = {
-    {"hosts", &a5, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"secretName", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY},
+    {"hosts", &a5, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175230},
+    {"secretName", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 175317},
 };
 static const uint16_t n_networking_v1_IngressTLS[] = {0, 1, };
 static const uint16_t p_networking_v1_IngressTLS[] = {0, 1};
-const Schema schema_networking_v1_IngressTLS = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressTLS", .go_type = "v1.IngressTLS", .fields = f_networking_v1_IngressTLS, .by_name = n_networking_v1_IngressTLS, .n_fields = 2, .by_number = p_networking_v1_IngressTLS, .n_by_number = 2};
+const Schema schema_networking_v1_IngressTLS = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressTLS", .go_type = "v1.IngressTLS", .fields = f_networking_v1_IngressTLS, .by_name = n_networking_v1_IngressTLS, .n_fields = 2, .by_number = p_networking_v1_IngressTLS, .n_by_number = 2, .description = 175453};
 
 static const SchemaField f_networking_v1_NetworkPolicy[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
-    {"spec", &schema_networking_v1_NetworkPolicySpec, NULL, NULL, 2, 0},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
+    {"spec", &schema_networking_v1_NetworkPolicySpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 175492},
 };
 static const uint16_t n_networking_v1_NetworkPolicy[] = {1, 0, 2, 3, };
 static const SchemaInline e_networking_v1_NetworkPolicy[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_NetworkPolicy[] = {2, 3};
-const Schema schema_networking_v1_NetworkPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicy", .go_type = "v1.NetworkPolicy", .fields = f_networking_v1_NetworkPolicy, .by_name = n_networking_v1_NetworkPolicy, .n_fields = 4, .inlines = e_networking_v1_NetworkPolicy, .n_inlines = 1, .by_number = p_networking_v1_NetworkPolicy, .n_by_number = 2};
+const Schema schema_networking_v1_NetworkPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicy", .go_type = "v1.NetworkPolicy", .fields = f_networking_v1_NetworkPolicy, .by_name = n_networking_v1_NetworkPolicy, .n_fields = 4, .inlines = e_networking_v1_NetworkPolicy, .n_inlines = 1, .by_number = p_networking_v1_NetworkPolicy, .n_by_number = 2, .description = 175535};
 
-static const Schema a15 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyPort, .go_type = "[]v1.NetworkPolicyPort"};
-static const Schema a16 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyPeer, .go_type = "[]v1.NetworkPolicyPeer"};
+static const Schema a15 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyPort, .go_type = "[]v1.NetworkPolicyPort", .element_zero_default = true};
+static const Schema a16 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyPeer, .go_type = "[]v1.NetworkPolicyPeer", .element_zero_default = true};
 static const SchemaField f_networking_v1_NetworkPolicyEgressRule[] = {
-    {"ports", &a15, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"to", &a16, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
+    {"ports", &a15, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175701},
+    {"to", &a16, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175760},
 };
 static const uint16_t n_networking_v1_NetworkPolicyEgressRule[] = {0, 1, };
 static const uint16_t p_networking_v1_NetworkPolicyEgressRule[] = {0, 1};
-const Schema schema_networking_v1_NetworkPolicyEgressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyEgressRule", .go_type = "v1.NetworkPolicyEgressRule", .fields = f_networking_v1_NetworkPolicyEgressRule, .by_name = n_networking_v1_NetworkPolicyEgressRule, .n_fields = 2, .by_number = p_networking_v1_NetworkPolicyEgressRule, .n_by_number = 2};
+const Schema schema_networking_v1_NetworkPolicyEgressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyEgressRule", .go_type = "v1.NetworkPolicyEgressRule", .fields = f_networking_v1_NetworkPolicyEgressRule, .by_name = n_networking_v1_NetworkPolicyEgressRule, .n_fields = 2, .by_number = p_networking_v1_NetworkPolicyEgressRule, .n_by_number = 2, .description = 175821};
 
 static const SchemaField f_networking_v1_NetworkPolicyIngressRule[] = {
-    {"ports", &a15, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"from", &a16, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
+    {"ports", &a15, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175908},
+    {"from", &a16, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175979},
 };
 static const uint16_t n_networking_v1_NetworkPolicyIngressRule[] = {1, 0, };
 static const uint16_t p_networking_v1_NetworkPolicyIngressRule[] = {0, 1};
-const Schema schema_networking_v1_NetworkPolicyIngressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyIngressRule", .go_type = "v1.NetworkPolicyIngressRule", .fields = f_networking_v1_NetworkPolicyIngressRule, .by_name = n_networking_v1_NetworkPolicyIngressRule, .n_fields = 2, .by_number = p_networking_v1_NetworkPolicyIngressRule, .n_by_number = 2};
+const Schema schema_networking_v1_NetworkPolicyIngressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyIngressRule", .go_type = "v1.NetworkPolicyIngressRule", .fields = f_networking_v1_NetworkPolicyIngressRule, .by_name = n_networking_v1_NetworkPolicyIngressRule, .n_fields = 2, .by_number = p_networking_v1_NetworkPolicyIngressRule, .n_by_number = 2, .description = 176030};
 
-static const Schema a17 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicy, .go_type = "[]v1.NetworkPolicy"};
+static const Schema a17 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicy, .go_type = "[]v1.NetworkPolicy", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_networking_v1_NetworkPolicyList[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, 0},
-    {"items", &a17, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
+    {"items", &a17, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
 };
 static const uint16_t n_networking_v1_NetworkPolicyList[] = {1, 3, 0, 2, };
 static const SchemaInline e_networking_v1_NetworkPolicyList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_NetworkPolicyList[] = {2, 3};
-const Schema schema_networking_v1_NetworkPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyList", .go_type = "v1.NetworkPolicyList", .fields = f_networking_v1_NetworkPolicyList, .by_name = n_networking_v1_NetworkPolicyList, .n_fields = 4, .inlines = e_networking_v1_NetworkPolicyList, .n_inlines = 1, .by_number = p_networking_v1_NetworkPolicyList, .n_by_number = 2};
+const Schema schema_networking_v1_NetworkPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyList", .go_type = "v1.NetworkPolicyList", .fields = f_networking_v1_NetworkPolicyList, .by_name = n_networking_v1_NetworkPolicyList, .n_fields = 4, .inlines = e_networking_v1_NetworkPolicyList, .n_inlines = 1, .by_number = p_networking_v1_NetworkPolicyList, .n_by_number = 2, .description = 176117};
 
 static const SchemaField f_networking_v1_NetworkPolicyPeer[] = {
-    {"podSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_POINTER},
-    {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER},
-    {"ipBlock", &schema_networking_v1_IPBlock, NULL, NULL, 3, FIELD_POINTER},
+    {"podSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_POINTER, 176144},
+    {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER, 176287},
+    {"ipBlock", &schema_networking_v1_IPBlock, NULL, NULL, 3, FIELD_POINTER, 176380},
 };
 static const uint16_t n_networking_v1_NetworkPolicyPeer[] = {2, 1, 0, };
 static const uint16_t p_networking_v1_NetworkPolicyPeer[] = {0, 1, 2};
-const Schema schema_networking_v1_NetworkPolicyPeer = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyPeer", .go_type = "v1.NetworkPolicyPeer", .fields = f_networking_v1_NetworkPolicyPeer, .by_name = n_networking_v1_NetworkPolicyPeer, .n_fields = 3, .by_number = p_networking_v1_NetworkPolicyPeer, .n_by_number = 3};
+const Schema schema_networking_v1_NetworkPolicyPeer = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyPeer", .go_type = "v1.NetworkPolicyPeer", .fields = f_networking_v1_NetworkPolicyPeer, .by_name = n_networking_v1_NetworkPolicyPeer, .n_fields = 3, .by_number = p_networking_v1_NetworkPolicyPeer, .n_by_number = 3, .description = 176433};
 
-static const Schema l18 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string"};
+static const Schema l18 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string", .description = 32544};
 static const SchemaField f_networking_v1_NetworkPolicyPort[] = {
-    {"protocol", &s12, NULL, NULL, 1, FIELD_POINTER},
-    {"port", &l18, NULL, NULL, 2, FIELD_POINTER},
-    {"endPort", &s10, NULL, NULL, 3, FIELD_POINTER},
+    {"protocol", &s12, NULL, NULL, 1, FIELD_POINTER, 148477},
+    {"port", &l18, NULL, NULL, 2, FIELD_POINTER, 176545},
+    {"endPort", &s10, NULL, NULL, 3, FIELD_POINTER, 176628},
 };
 static const uint16_t n_networking_v1_NetworkPolicyPort[] = {2, 1, 0, };
 static const uint16_t p_networking_v1_NetworkPolicyPort[] = {0, 1, 2};
-const Schema schema_networking_v1_NetworkPolicyPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyPort", .go_type = "v1.NetworkPolicyPort", .fields = f_networking_v1_NetworkPolicyPort, .by_name = n_networking_v1_NetworkPolicyPort, .n_fields = 3, .by_number = p_networking_v1_NetworkPolicyPort, .n_by_number = 3};
+const Schema schema_networking_v1_NetworkPolicyPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyPort", .go_type = "v1.NetworkPolicyPort", .fields = f_networking_v1_NetworkPolicyPort, .by_name = n_networking_v1_NetworkPolicyPort, .n_fields = 3, .by_number = p_networking_v1_NetworkPolicyPort, .n_by_number = 3, .description = 176711};
 
-static const Schema a19 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyIngressRule, .go_type = "[]v1.NetworkPolicyIngressRule"};
-static const Schema a20 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyEgressRule, .go_type = "[]v1.NetworkPolicyEgressRule"};
+static const Schema a19 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyIngressRule, .go_type = "[]v1.NetworkPolicyIngressRule", .element_zero_default = true};
+static const Schema a20 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyEgressRule, .go_type = "[]v1.NetworkPolicyEgressRule", .element_zero_default = true};
 static const char *const v21[] = {"Egress", "Ingress", NULL};
 static const Schema s22 = {.type = SCHEMA_STRING, .go_type = "v1.PolicyType", .enum_values = v21};
-static const Schema a23 = {.type = SCHEMA_LIST, .element = &s22, .go_type = "[]v1.PolicyType"};
+static const Schema a23 = {.type = SCHEMA_LIST, .element = &s22, .go_type = "[]v1.PolicyType", .element_zero_default = true};
 static const SchemaField f_networking_v1_NetworkPolicySpec[] = {
-    {"podSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, 0},
-    {"ingress", &a19, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"egress", &a20, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
-    {"policyTypes", &a23, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
+    {"podSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 176739},
+    {"ingress", &a19, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 176894},
+    {"egress", &a20, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 176983},
+    {"policyTypes", &a23, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 177071},
 };
 static const uint16_t n_networking_v1_NetworkPolicySpec[] = {2, 1, 0, 3, };
 static const uint16_t p_networking_v1_NetworkPolicySpec[] = {0, 1, 2, 3};
-const Schema schema_networking_v1_NetworkPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicySpec", .go_type = "v1.NetworkPolicySpec", .fields = f_networking_v1_NetworkPolicySpec, .by_name = n_networking_v1_NetworkPolicySpec, .n_fields = 4, .by_number = p_networking_v1_NetworkPolicySpec, .n_by_number = 4};
+const Schema schema_networking_v1_NetworkPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicySpec", .go_type = "v1.NetworkPolicySpec", .fields = f_networking_v1_NetworkPolicySpec, .by_name = n_networking_v1_NetworkPolicySpec, .n_fields = 4, .by_number = p_networking_v1_NetworkPolicySpec, .n_by_number = 4, .description = 177245};
 
 static const SchemaField f_networking_v1_ParentReference[] = {
-    {"group", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
-    {"resource", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED},
-    {"namespace", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY},
-    {"name", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED},
+    {"group", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 142453},
+    {"resource", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 177308},
+    {"namespace", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 177365},
+    {"name", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 173031},
 };
 static const uint16_t n_networking_v1_ParentReference[] = {0, 3, 2, 1, };
 static const uint16_t p_networking_v1_ParentReference[] = {0, 1, 2, 3};
-const Schema schema_networking_v1_ParentReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ParentReference", .go_type = "v1.ParentReference", .fields = f_networking_v1_ParentReference, .by_name = n_networking_v1_ParentReference, .n_fields = 4, .by_number = p_networking_v1_ParentReference, .n_by_number = 4};
+const Schema schema_networking_v1_ParentReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ParentReference", .go_type = "v1.ParentReference", .fields = f_networking_v1_ParentReference, .by_name = n_networking_v1_ParentReference, .n_fields = 4, .by_number = p_networking_v1_ParentReference, .n_by_number = 4, .description = 177405};
 
 static const SchemaField f_networking_v1_ServiceBackendPort[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY},
-    {"number", &s10, NULL, NULL, 2, FIELD_OMIT_EMPTY},
+    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 177454},
+    {"number", &s10, NULL, NULL, 2, FIELD_OMIT_EMPTY, 177489},
 };
 static const uint16_t n_networking_v1_ServiceBackendPort[] = {0, 1, };
 static const uint16_t p_networking_v1_ServiceBackendPort[] = {0, 1};
-const Schema schema_networking_v1_ServiceBackendPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceBackendPort", .go_type = "v1.ServiceBackendPort", .fields = f_networking_v1_ServiceBackendPort, .by_name = n_networking_v1_ServiceBackendPort, .n_fields = 2, .by_number = p_networking_v1_ServiceBackendPort, .n_by_number = 2, .map_atomic = true};
+const Schema schema_networking_v1_ServiceBackendPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceBackendPort", .go_type = "v1.ServiceBackendPort", .fields = f_networking_v1_ServiceBackendPort, .by_name = n_networking_v1_ServiceBackendPort, .n_fields = 2, .by_number = p_networking_v1_ServiceBackendPort, .n_by_number = 2, .map_atomic = true, .description = 177524};
 
 static const SchemaField f_networking_v1_ServiceCIDR[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, 0},
-    {"spec", &schema_networking_v1_ServiceCIDRSpec, NULL, NULL, 2, 0},
-    {"status", &schema_networking_v1_ServiceCIDRStatus, NULL, NULL, 3, 0},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
+    {"spec", &schema_networking_v1_ServiceCIDRSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 177581},
+    {"status", &schema_networking_v1_ServiceCIDRStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 177593},
 };
 static const uint16_t n_networking_v1_ServiceCIDR[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_networking_v1_ServiceCIDR[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_ServiceCIDR[] = {2, 3, 4};
-const Schema schema_networking_v1_ServiceCIDR = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDR", .go_type = "v1.ServiceCIDR", .fields = f_networking_v1_ServiceCIDR, .by_name = n_networking_v1_ServiceCIDR, .n_fields = 5, .inlines = e_networking_v1_ServiceCIDR, .n_inlines = 1, .by_number = p_networking_v1_ServiceCIDR, .n_by_number = 3};
+const Schema schema_networking_v1_ServiceCIDR = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDR", .go_type = "v1.ServiceCIDR", .fields = f_networking_v1_ServiceCIDR, .by_name = n_networking_v1_ServiceCIDR, .n_fields = 5, .inlines = e_networking_v1_ServiceCIDR, .n_inlines = 1, .by_number = p_networking_v1_ServiceCIDR, .n_by_number = 3, .description = 177624};
 
-static const Schema a24 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_ServiceCIDR, .go_type = "[]v1.ServiceCIDR"};
+static const Schema a24 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_ServiceCIDR, .go_type = "[]v1.ServiceCIDR", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_networking_v1_ServiceCIDRList[] = {
-    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, 0},
-    {"items", &a24, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED},
+    {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
+    {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
+    {"items", &a24, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
 };
 static const uint16_t n_networking_v1_ServiceCIDRList[] = {1, 3, 0, 2, };
 static const SchemaInline e_networking_v1_ServiceCIDRList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_ServiceCIDRList[] = {2, 3};
-const Schema schema_networking_v1_ServiceCIDRList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRList", .go_type = "v1.ServiceCIDRList", .fields = f_networking_v1_ServiceCIDRList, .by_name = n_networking_v1_ServiceCIDRList, .n_fields = 4, .inlines = e_networking_v1_ServiceCIDRList, .n_inlines = 1, .by_number = p_networking_v1_ServiceCIDRList, .n_by_number = 2};
+const Schema schema_networking_v1_ServiceCIDRList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRList", .go_type = "v1.ServiceCIDRList", .fields = f_networking_v1_ServiceCIDRList, .by_name = n_networking_v1_ServiceCIDRList, .n_fields = 4, .inlines = e_networking_v1_ServiceCIDRList, .n_inlines = 1, .by_number = p_networking_v1_ServiceCIDRList, .n_by_number = 2, .description = 177675};
 
 static const SchemaField f_networking_v1_ServiceCIDRSpec[] = {
-    {"cidrs", &a5, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC},
+    {"cidrs", &a5, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 177699},
 };
 static const uint16_t n_networking_v1_ServiceCIDRSpec[] = {0, };
 static const uint16_t p_networking_v1_ServiceCIDRSpec[] = {0};
-const Schema schema_networking_v1_ServiceCIDRSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRSpec", .go_type = "v1.ServiceCIDRSpec", .fields = f_networking_v1_ServiceCIDRSpec, .by_name = n_networking_v1_ServiceCIDRSpec, .n_fields = 1, .by_number = p_networking_v1_ServiceCIDRSpec, .n_by_number = 1};
+const Schema schema_networking_v1_ServiceCIDRSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRSpec", .go_type = "v1.ServiceCIDRSpec", .fields = f_networking_v1_ServiceCIDRSpec, .by_name = n_networking_v1_ServiceCIDRSpec, .n_fields = 1, .by_number = p_networking_v1_ServiceCIDRSpec, .n_by_number = 1, .description = 177858};
 
 static const char *const k25[] = {"type", NULL};
-static const Schema a26 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_Condition, .go_type = "[]v1.Condition", .list_kind = LIST_MAP, .list_map_keys = k25};
+static const Schema a26 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_Condition, .go_type = "[]v1.Condition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k25};
 static const SchemaField f_networking_v1_ServiceCIDRStatus[] = {
-    {"conditions", &a26, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE},
+    {"conditions", &a26, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE, 177887},
 };
 static const uint16_t n_networking_v1_ServiceCIDRStatus[] = {0, };
 static const uint16_t p_networking_v1_ServiceCIDRStatus[] = {0};
-const Schema schema_networking_v1_ServiceCIDRStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRStatus", .go_type = "v1.ServiceCIDRStatus", .fields = f_networking_v1_ServiceCIDRStatus, .by_name = n_networking_v1_ServiceCIDRStatus, .n_fields = 1, .by_number = p_networking_v1_ServiceCIDRStatus, .n_by_number = 1};
+const Schema schema_networking_v1_ServiceCIDRStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRStatus", .go_type = "v1.ServiceCIDRStatus", .fields = f_networking_v1_ServiceCIDRStatus, .by_name = n_networking_v1_ServiceCIDRStatus, .n_fields = 1, .by_number = p_networking_v1_ServiceCIDRStatus, .n_by_number = 1, .description = 178016};
 

@@ -610,6 +610,7 @@ extern const Schema schema_meta_v1_TableRowCondition;
 extern const Schema schema_meta_v1_TypeMeta;
 extern const Schema schema_meta_v1_UpdateOptions;
 extern const Schema schema_meta_v1_WatchEvent;
+extern const Schema schema_version_Info;
 extern const Schema schema_apiregistration_v1_APIService;
 extern const Schema schema_apiregistration_v1_APIServiceCondition;
 extern const Schema schema_apiregistration_v1_APIServiceList;

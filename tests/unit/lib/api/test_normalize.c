@@ -188,7 +188,7 @@ static void errors_name_the_place(void **state) {
 static void custom_schemas_prune_and_sort(void **state) {
     (void)state;
     static const Schema text = {.type = SCHEMA_STRING}, number = {.type = SCHEMA_INT64};
-    static const SchemaField spec_fields[] = {{"size", &number, NULL, NULL, 0, 0}, {"name", &text, NULL, NULL, 0, 0}};
+    static const SchemaField spec_fields[] = {{.name = "size", .schema = &number}, {.name = "name", .schema = &text}};
     static const uint16_t by_name[] = {1, 0};
     static const Schema spec = {.type = SCHEMA_STRUCT, .fields = spec_fields, .by_name = by_name, .n_fields = 2};
     _cleanup_arena_ Arena *arena = arena_new(0);
