@@ -41,6 +41,7 @@ static int serve(const ApiServerConfig *config, const FlagList *nodes) {
 int main(int argc, char **argv) {
     ApiServerConfig config = {.data_dir = "/var/lib/lighter", .etcd = APISERVER_ETCD_DEFAULTS};
     int64_t port = APISERVER_DEFAULT_PORT, threads = 0;
+    TokenIssuerOptions tokens = TOKEN_ISSUER_DEFAULTS;
     FlagList names = {0}, etcd = {0}, nodes = {0}, enabled = {0}, disabled = {0};
     const Flag flags[] = {
         {"data-dir", FLAG_STRING, &config.data_dir, "DIR",
@@ -64,6 +65,7 @@ int main(int argc, char **argv) {
          "admission plugins to leave out, with commas between; may be repeated"},
         {"cluster-pki-dir", FLAG_STRING, &config.cluster_pki_dir, "DIR",
          "ca.crt, ca.key, sa.key and sa.pub, which servers of one etcd must share (DATA/pki; made when absent)"},
+        TOKEN_ISSUER_FLAGS(tokens),
         APISERVER_ETCD_FLAGS(config.etcd, etcd),
         {"threads", FLAG_INT, &threads, "N", "threads that serve connections (one a core)"},
     };
@@ -84,8 +86,10 @@ int main(int argc, char **argv) {
         fprintf(stderr, "lighter-apiserver: --port is 0 to 65535 and --threads 0 to 1024\n");
         return 2;
     }
-    if (!apiserver_etcd_flags_ok("lighter-apiserver", &config.etcd, &etcd))
+    if (!apiserver_etcd_flags_ok("lighter-apiserver", &config.etcd, &etcd) ||
+        !token_issuer_options_ok("lighter-apiserver", &tokens))
         return 2;
+    config.tokens = &tokens;
     config.port = (uint16_t)port;
     config.threads = (unsigned)threads;
     config.enabled_admission = enabled.n ? enabled.items : NULL;

@@ -81,21 +81,30 @@ static Value *string_list(Arena *arena, const char *one) {
     return list;
 }
 
+/* For anybody to keep for as long as the reference says. */
+static void reply_cacheable(HttpRequest *http, const char *type, const Value *v) {
+    Buf out = BUF_INIT(1024 * 1024);
+    ReplyHeaders headers;
+    value_write_json(&out, v);
+    reply_headers_init(&headers, type);
+    reply_headers_set(&headers, "cache-control", "public, max-age=3600");
+    http_reply(http, 200, headers.items, headers.n, http_bytes_take(&out));
+}
+
 static void serve_openid(ServerPaths *paths, HttpRequest *http, Arena *arena, _unused_ const char *path) {
+    const JwtKeys *keys = paths->config.token_keys;
     Value *v = value_object(arena);
     value_set_str(arena, v, "issuer", paths->config.issuer);
     value_set_str(arena, v, "jwks_uri", paths->config.jwks_uri);
     value_set(arena, v, "response_types_supported", string_list(arena, "id_token"));
     value_set(arena, v, "subject_types_supported", string_list(arena, "public"));
-    value_set(arena, v, "id_token_signing_alg_values_supported",
-              jwt_key_algorithms(arena, paths->config.token_keys, paths->config.n_token_keys));
-    http_reply_value(http, NULL, 200, NULL, v);
+    value_set(arena, v, "id_token_signing_alg_values_supported", jwt_key_algorithms(arena, keys->items, keys->n));
+    reply_cacheable(http, "application/json", v);
 }
 
 static void serve_jwks(ServerPaths *paths, HttpRequest *http, Arena *arena, _unused_ const char *path) {
-    _cleanup_buf_ Buf out = BUF_INIT(1024 * 1024);
-    value_write_json(&out, jwt_key_set(arena, paths->config.token_keys, paths->config.n_token_keys));
-    http_reply_text(http, 200, "application/jwk-set+json", str_or(out.data, ""));
+    const JwtKeys *keys = paths->config.token_keys;
+    reply_cacheable(http, "application/jwk-set+json", jwt_key_set(arena, keys->items, keys->n));
 }
 
 static void serve_openapi(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path) {
@@ -127,6 +136,11 @@ static const struct {
     {"/version", serve_version, "application/json"},
 };
 
+static bool is_served(const ServerPaths *paths, size_t i) {
+    bool of_issuer = rows[i].serve == serve_openid || rows[i].serve == serve_jwks;
+    return !of_issuer || paths->config.issuer;
+}
+
 static int compare_strings(const void *a, const void *b) {
     return strcmp(value_str(*(Value *const *)a), value_str(*(Value *const *)b));
 }
@@ -136,7 +150,8 @@ static Value *list_paths(ServerPaths *paths, Arena *arena) {
     _cleanup_(api_service_list_unrefp) ApiServiceList *services = services_of(paths);
     Value *list = value_array(arena);
     for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-        value_append(arena, list, value_string(arena, rows[i].path));
+        if (is_served(paths, i))
+            value_append(arena, list, value_string(arena, rows[i].path));
     discovery_list_paths(arena, custom_of(paths), services, list);
     health_list_paths(paths->config.health, arena, list);
     qsort(list->items, list->len, sizeof *list->items, compare_strings);
@@ -187,7 +202,7 @@ void server_paths_serve(ServerPaths *paths, HttpRequest *http, Arena *arena, con
     if (!streq(method, "GET") && !streq(method, "HEAD") && is_read_only(path))
         return not_allowed(http);
     for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-        if (streq(streq(path, "/version/") ? "/version" : path, rows[i].path))
+        if (streq(streq(path, "/version/") ? "/version" : path, rows[i].path) && is_served(paths, i))
             return serve_row(paths, http, arena, path, i);
     if (health_serve(paths->config.health, http, path))
         return;

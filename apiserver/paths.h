@@ -4,15 +4,15 @@
 #include "apiserver/handlers/http.h"
 #include "apiserver/health.h"
 #include "apiserver/zpages.h"
+#include "auth/jwt.h"
 
 typedef struct ServerPaths ServerPaths;
-struct JwtKey;
 
 typedef struct ServerPathsConfig {
     ApiHttp *api;
-    const char *issuer, *jwks_uri, *server_address; /* host:port; borrowed */
-    JwtKey *const *token_keys;
-    size_t n_token_keys;
+    const char *issuer;                    /* NULL: relying parties cannot discover it */
+    const char *jwks_uri, *server_address; /* host:port; borrowed */
+    const JwtKeys *token_keys;
     Health *health;
     Zpages *pages;
     void (*metrics)(Buf *out, void *userdata);

@@ -34,15 +34,13 @@
 
 #define ETCD_WAIT_SECONDS 60                 /* for a server to answer at start */
 #define REQUEST_TIMEOUT_NS (60 * NS_PER_SEC) /* --request-timeout of kube-apiserver */
-#define ISSUER "https://kubernetes.default.svc"
 
 struct ApiServer {
     char *data_dir, *advertise, *cluster_address, *service_range, *url, *cluster_url, *address, *jwks_uri;
     char service_ip[64];
-    const char *audiences[2];
     Store *store;
     ClusterPki pki;
-    JwtKey *token_key;
+    TokenIssuer tokens;
     Authenticator *authenticator;
     Authorizer *authorizer;
     Reviews reviews;
@@ -296,16 +294,13 @@ static void expire_events(ApiServer *server) {
 }
 
 static int open_filters(ApiServer *server, const ApiServerConfig *config) {
-    JwtKey *keys[1];
-    int r = jwt_key_load(server->pki.token_key, &server->token_key);
-    keys[0] = server->token_key;
+    int r = token_issuer_open(config->tokens, server->pki.token_key, &server->tokens);
     AuthnConfig authn = {
         .store = server->store,
         .token_file = config->token_auth_file,
-        .issuer = ISSUER,
-        .audiences = server->audiences,
-        .keys = keys,
-        .n_keys = 1,
+        .issuers = server->tokens.issuers,
+        .audiences = server->tokens.audiences,
+        .keys = &server->tokens.keys,
         .front_name = CLUSTER_PKI_FRONT_NAME,
     };
     r = r < 0 ? r : authenticator_new(&authn, &server->authenticator);
@@ -378,9 +373,11 @@ static void open_core(ApiServer *server) {
                      .node_port_first = 30000,
                      .node_port_last = 32767},
         .admission = hooks_of(server),
-        .token_key = server->token_key,
-        .issuer = ISSUER,
-        .audiences = server->audiences,
+        .token_key = server->tokens.signing_key,
+        .issuer = server->tokens.issuers[0],
+        .audiences = server->tokens.audiences,
+        .max_expiration_seconds = server->tokens.max_expiration_seconds,
+        .extend_expiration = server->tokens.extend_expiration,
         .review = reviews_answer,
         .review_userdata = &server->reviews,
     };
@@ -410,11 +407,10 @@ static void open_paths(uint16_t port, void *userdata) {
     server->jwks_uri = xasprintf("https://%s:%u/openid/v1/jwks", server->cluster_address, port); /* pods read it */
     ServerPathsConfig paths = {
         .api = server->api,
-        .issuer = ISSUER,
-        .jwks_uri = server->jwks_uri,
+        .issuer = server->tokens.is_discoverable ? server->tokens.issuers[0] : NULL,
+        .jwks_uri = str_or(server->tokens.jwks_uri, server->jwks_uri),
         .server_address = server->address,
-        .token_keys = &server->token_key,
-        .n_token_keys = 1,
+        .token_keys = &server->tokens.keys,
         .health = server->health,
         .pages = server->pages,
         .metrics = write_metrics,
@@ -489,7 +485,6 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     server->advertise = xstrdup(config->advertise ? config->advertise : is_wildcard(bind) ? "127.0.0.1" : bind);
     server->cluster_address = xstrdup(str_or(config->cluster_address, server->advertise));
     server->service_range = xstrdup(str_or(config->service_cluster_ip_range, APISERVER_SERVICE_RANGE));
-    server->audiences[0] = ISSUER;
     int r = service_range_address(server->service_range, 1, server->service_ip);
     if (r < 0) {
         log_error("the service range %s is not an address range such as 10.96.0.0/16", server->service_range);
@@ -576,7 +571,7 @@ void apiserver_stop(ApiServer *server) {
     webhook_client_free(server->webhooks);
     authorizer_free(server->authorizer);
     authenticator_free(server->authenticator);
-    jwt_key_free(server->token_key);
+    token_issuer_done(&server->tokens);
     if (server->store)
         store_close(server->store);
     custom_resources_free(server->custom);

@@ -5,6 +5,7 @@
 #include "apiserver/handlers/http.h"
 #include "apiserver/local.h"
 #include "apiserver/registry/api_services.h"
+#include "apiserver/token_issuer.h"
 #include "base/flags.h"
 #include "client/kubeconfig.h"
 
@@ -40,6 +41,7 @@ typedef struct ApiServerConfig {
      * data_dir/pki. */
     const char *cluster_pki_dir;
     ApiServerEtcd etcd;
+    const TokenIssuerOptions *tokens; /* NULL: TOKEN_ISSUER_DEFAULTS */
     const char *bind;      /* NULL: 127.0.0.1 */
     uint16_t port;         /* 0: any free one */
     const char *advertise; /* address others reach us at; NULL: bind, or 127.0.0.1 for a wildcard */

@@ -15,28 +15,18 @@
 struct Authenticator {
     Store *store;
     StaticTokens *tokens; /* NULL: none */
-    char *issuer, *front_name;
-    char **audiences; /* NULL-terminated */
-    JwtKey **keys;
-    size_t n_keys;
+    char *front_name;
+    const char *const *issuers, *const *audiences; /* NULL-terminated */
+    const JwtKeys *keys;
 };
 
 int authenticator_new(const AuthnConfig *config, Authenticator **ret) {
     _cleanup_(authenticator_freep) Authenticator *authenticator = NEW0(Authenticator);
     authenticator->store = config->store;
-    authenticator->issuer = xstrdup(str_or(config->issuer, ""));
     authenticator->front_name = xstrdup(config->front_name);
-    size_t n = 0;
-    while (config->audiences && config->audiences[n])
-        n++;
-    authenticator->audiences = NEWN0(char *, MAX(n, (size_t)1) + 1);
-    authenticator->audiences[0] = n ? NULL : xstrdup(authenticator->issuer);
-    for (size_t i = 0; i < n; i++)
-        authenticator->audiences[i] = xstrdup(config->audiences[i]);
-    authenticator->keys = NEWN0(JwtKey *, config->n_keys + 1);
-    authenticator->n_keys = config->n_keys;
-    for (size_t i = 0; i < config->n_keys; i++)
-        authenticator->keys[i] = config->keys[i];
+    authenticator->issuers = config->issuers;
+    authenticator->audiences = config->audiences;
+    authenticator->keys = config->keys;
     if (config->token_file) {
         int r = static_tokens_load(config->token_file, &authenticator->tokens);
         if (r < 0)
@@ -50,11 +40,6 @@ void authenticator_free(Authenticator *authenticator) {
     if (!authenticator)
         return;
     static_tokens_free(authenticator->tokens);
-    for (char **audience = authenticator->audiences; audience && *audience; audience++)
-        free(*audience);
-    free(authenticator->audiences);
-    free(authenticator->keys);
-    free(authenticator->issuer);
     free(authenticator->front_name);
     free(authenticator);
 }
@@ -157,7 +142,7 @@ static int websocket_token(const char *protocols, Arena *arena, const char **ret
 
 int authenticate_token(Authenticator *authenticator, const char *token, const char *const *audiences, Arena *arena,
                        UserInfo **ret, const char *const **ret_audiences, const char **ret_error) {
-    const char *const *own = (const char *const *)authenticator->audiences;
+    const char *const *own = authenticator->audiences;
     const char *const *wanted = audiences && *audiences ? audiences : own;
     const char *detail = NULL;
     UserInfo *user = NULL;
@@ -169,9 +154,8 @@ int authenticate_token(Authenticator *authenticator, const char *token, const ch
     }
     ServiceAccountAuthn accounts = {
         authenticator->store,
-        authenticator->issuer,
+        authenticator->issuers,
         authenticator->keys,
-        authenticator->n_keys,
         now_realtime_ns() / (int64_t)NS_PER_SEC,
         own,
     };

@@ -16,10 +16,9 @@ typedef struct Authenticator Authenticator;
 typedef struct AuthnConfig {
     Store *store;
     const char *token_file;       /* CSV: token,user,uid[,"group1,group2"]; NULL: none */
-    const char *issuer;           /* of service account tokens */
-    const char *const *audiences; /* of this server, NULL-terminated; NULL: the issuer */
-    JwtKey *const *keys;          /* borrowed for the authenticator's life; the array is copied */
-    size_t n_keys;
+    const char *const *issuers;   /* of service account tokens, as the next */
+    const char *const *audiences; /* of this server, NULL-terminated; borrowed for the authenticator's life */
+    const JwtKeys *keys;          /* borrowed likewise */
     const char *front_name; /* the one common name of a front proxy's certificate that is believed; NULL: none */
 } AuthnConfig;
 

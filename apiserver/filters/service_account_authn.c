@@ -42,39 +42,70 @@ static int64_t seconds_claim(const Value *claims, const char *name, int64_t othe
                                                                           : value_get_int(claims, name, otherwise);
 }
 
-static bool is_in_time(const Value *claims, int64_t now) {
-    int64_t expires = seconds_claim(claims, "exp", 0), from = seconds_claim(claims, "nbf", 0);
-    int64_t issued = seconds_claim(claims, "iat", 0);
-    return now - JWT_LEEWAY_SECONDS <= expires && now + JWT_LEEWAY_SECONDS >= from &&
-           now + JWT_LEEWAY_SECONDS >= issued;
+/* These say what is wrong, in the reference's words; NULL: nothing. */
+static const char *wrong_time(const Value *claims, int64_t now) {
+    if (now + JWT_LEEWAY_SECONDS < seconds_claim(claims, "nbf", 0))
+        return "service account token is not valid yet";
+    if (now - JWT_LEEWAY_SECONDS > seconds_claim(claims, "exp", 0))
+        return "service account token has expired";
+    if (now + JWT_LEEWAY_SECONDS < seconds_claim(claims, "iat", 0))
+        return "service account token is issued in the future";
+    return NULL;
 }
 
-/* Is the object there, with this uid, and not deleted for longer than the leeway? */
-static bool is_alive(const ServiceAccountAuthn *authn, const char *plural, const char *ns, const Value *ref,
-                     Arena *arena) {
-    _cleanup_object_ Object *object = NULL;
-    const Resource *resource = resource_find("", "v1", plural);
-    const char *name = value_get_str(ref, "name"), *uid = value_get_str(ref, "uid");
-    if (!resource || str_empty(name) || store_get(authn->store, resource, ns, name, &object) < 0)
-        return false;
-    if (!streq_null(uid, object_uid(object)))
-        return false;
+/* Deleted for longer than the leeway. */
+static bool is_gone(const ServiceAccountAuthn *authn, const Object *object, Arena *arena) {
     if (!object_is_deleting(object))
-        return true;
+        return false;
     const char *deleted = value_str(value_path(object_value(object, arena), "metadata", "deletionTimestamp", NULL));
     int64_t at;
-    return deleted && rfc3339_parse(deleted, &at) == 0 &&
-           at / (int64_t)NS_PER_SEC >= authn->now_seconds - JWT_LEEWAY_SECONDS;
+    return !deleted || rfc3339_parse(deleted, &at) < 0 ||
+           at / (int64_t)NS_PER_SEC < authn->now_seconds - JWT_LEEWAY_SECONDS;
 }
 
-static bool is_bound_to_the_living(const ServiceAccountAuthn *authn, const Value *private, Arena *arena) {
-    const char *ns = value_get_str(private, "namespace");
-    const Value *pod = value_get(private, "pod"), *secret = value_get(private, "secret"),
-                *node = value_get(private, "node");
-    return !str_empty(ns) && is_alive(authn, "serviceaccounts", ns, value_get(private, "serviceaccount"), arena) &&
-           (value_is_empty(secret) || is_alive(authn, "secrets", ns, secret, arena)) &&
-           (value_is_empty(pod) || is_alive(authn, "pods", ns, pod, arena)) &&
-           (value_is_empty(node) || !value_is_empty(pod) || is_alive(authn, "nodes", "", node, arena));
+static int find(const ServiceAccountAuthn *authn, const char *plural, const char *ns, const char *name, Object **ret) {
+    return str_empty(name) ? -ENOENT : store_get(authn->store, resource_find("", "v1", plural), ns, name, ret);
+}
+
+static const char *wrong_account(const ServiceAccountAuthn *authn, const char *ns, const Value *ref, Arena *arena) {
+    _cleanup_object_ Object *account = NULL;
+    const char *name = str_or(value_get_str(ref, "name"), ""), *uid = str_or(value_get_str(ref, "uid"), "");
+    if (str_empty(ns) || find(authn, "serviceaccounts", ns, name, &account) < 0)
+        return arena_printf(arena, "serviceaccounts \"%s\" not found", name);
+    if (!streq(uid, object_uid(account)))
+        return arena_printf(arena, "service account UID (%s) does not match claim (%s)", object_uid(account), uid);
+    return is_gone(authn, account, arena) ? arena_printf(arena, "service account %s/%s has been deleted", ns, name)
+                                          : NULL;
+}
+
+/* `kind`: the claim's name; the object it names is still the same. */
+static const char *wrong_bound(const ServiceAccountAuthn *authn, const char *kind, const char *plural, const char *ns,
+                               const Value *private, Arena *arena) {
+    _cleanup_object_ Object *object = NULL;
+    const Value *ref = value_get(private, kind);
+    const char *uid = str_or(value_get_str(ref, "uid"), "");
+    if (value_is_empty(ref))
+        return NULL;
+    if (find(authn, plural, ns, value_get_str(ref, "name"), &object) < 0)
+        return "service account token has been invalidated";
+    if (!streq(uid, object_uid(object)))
+        return arena_printf(arena, "%s UID (%s) does not match service account %s ref claim (%s)", kind,
+                            object_uid(object), kind, uid);
+    return is_gone(authn, object, arena) ? "service account token has been invalidated" : NULL;
+}
+
+static const char *wrong_claims(const ServiceAccountAuthn *authn, const Value *claims, Arena *arena) {
+    const Value *private = value_get(claims, "kubernetes.io");
+    const char *ns = value_get_str(private, "namespace"), *wrong = wrong_time(claims, authn->now_seconds);
+    if (!wrong)
+        wrong = wrong_account(authn, ns, value_get(private, "serviceaccount"), arena);
+    if (!wrong)
+        wrong = wrong_bound(authn, "secret", "secrets", ns, private, arena);
+    if (!wrong)
+        wrong = wrong_bound(authn, "pod", "pods", ns, private, arena);
+    if (!wrong && value_is_empty(value_get(private, "pod"))) /* a pod's node is told, no more */
+        wrong = wrong_bound(authn, "node", "nodes", "", private, arena);
+    return wrong;
 }
 
 static void add_extra(Arena *arena, Pair *extra, size_t *n, const char *key, const char *value) {
@@ -193,30 +224,38 @@ static UserInfo *legacy_user(const ServiceAccountAuthn *authn, const char *token
     return user_info_new(arena, user_name, uid, groups);
 }
 
+static bool is_believed(const ServiceAccountAuthn *authn, const Value *claims) {
+    const char *issuer = str_or(value_get_str(claims, "iss"), "");
+    return str_in(issuer, authn->issuers) || streq(issuer, LEGACY_TOKEN_ISSUER);
+}
+
 UserInfo *service_account_user(const ServiceAccountAuthn *authn, const char *token, const char *const *audiences,
                                Arena *arena, const char *const **ret_audiences, const char **ret_detail) {
     Value *claims;
-    if (jwt_verify(authn->keys, authn->n_keys, token, arena, &claims) < 0)
-        return NULL;
-    const char *issuer = str_or(value_get_str(claims, "iss"), "");
-    if (streq(issuer, LEGACY_TOKEN_ISSUER)) {
-        *ret_audiences = audience_common(arena, authn->audiences, audiences);
-        if (**ret_audiences)
-            return legacy_user(authn, token, claims, arena, ret_detail);
-        *ret_detail = arena_printf(arena, "token audiences %s is invalid for the target audiences %s",
-                                   quoted_list(arena, authn->audiences), quoted_list(arena, audiences));
+    int r = jwt_verify(authn->keys->items, authn->keys->n, token, arena, &claims);
+    if (r < 0 && (r == -EBADMSG || !is_believed(authn, jwt_claims_unverified(token, arena))))
+        return NULL; /* none of ours */
+    if (r < 0) {
+        *ret_detail = r == -ENOKEY ? "invalid signature, no keys found"
+                                   : "go-jose/go-jose: error in cryptographic primitive"; /* as the reference has it */
         return NULL;
     }
-    if (!streq(issuer, authn->issuer) || !is_in_time(claims, authn->now_seconds))
+    if (!is_believed(authn, claims))
         return NULL;
+    bool is_legacy = streq(value_get_str(claims, "iss"), LEGACY_TOKEN_ISSUER);
     const char *const *own = audiences_of(arena, claims);
+    if (is_legacy || !*own)
+        own = authn->audiences;
     const char *const *common = audience_common(arena, own, audiences);
-    if (!*common) {
+    if (!*common)
         *ret_detail = arena_printf(arena, "token audiences %s is invalid for the target audiences %s",
                                    quoted_list(arena, own), quoted_list(arena, audiences));
-        return NULL;
-    }
-    if (!is_bound_to_the_living(authn, value_get(claims, "kubernetes.io"), arena))
+    else if (is_legacy) {
+        *ret_audiences = common;
+        return legacy_user(authn, token, claims, arena, ret_detail);
+    } else
+        *ret_detail = wrong_claims(authn, claims, arena);
+    if (*ret_detail)
         return NULL;
     *ret_audiences = common;
     return user_of(claims, arena);

@@ -10,13 +10,11 @@ void static_tokens_free(StaticTokens *tokens);
 UserInfo *static_tokens_find(const StaticTokens *tokens, const char *token, Arena *arena);
 
 /* Service account tokens: signature, issuer, times, audiences, and that the account and what the token is bound to are
- * still the same objects. *ret_detail: why not, when the token was one of ours but for another audience; may stay NULL.
- */
+ * still the same objects. *ret_detail: why not, when the token names an issuer of ours; else it stays NULL. */
 typedef struct ServiceAccountAuthn {
     Store *store;
-    const char *issuer;
-    JwtKey *const *keys;
-    size_t n_keys;
+    const char *const *issuers; /* NULL-terminated */
+    const JwtKeys *keys;
     int64_t now_seconds;
     const char *const *audiences; /* of this server: what tokens that name none are good for */
 } ServiceAccountAuthn;

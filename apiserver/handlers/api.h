@@ -15,7 +15,9 @@ typedef struct ApiCoreConfig {
     AdmissionHooks admission;
     const JwtKey *token_key; /* signs what TokenRequest asks for; NULL: 404 */
     const char *issuer;
-    const char *const *audiences; /* NULL-terminated; the default audiences of tokens */
+    const char *const *audiences;   /* NULL-terminated; the default audiences of tokens */
+    int64_t max_expiration_seconds; /* of tokens; 0: none */
+    bool extend_expiration;         /* of those the token volume of pods asks for: to a year */
     /* Kinds that are answered and not stored (TokenReview, SubjectAccessReview, ...): changes `object` into the answer.
      */
     int (*review)(void *userdata, const ApiRequest *request, Value *object, ApiError *err);

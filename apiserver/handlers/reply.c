@@ -21,6 +21,12 @@ void reply_headers_init(ReplyHeaders *headers, const char *content_type) {
     add_header(headers, "content-type", content_type);
 }
 
+void reply_headers_set(ReplyHeaders *headers, const char *name, const char *value) {
+    for (size_t i = 0; i < headers->n; i++)
+        if (streq(headers->items[i].name, name))
+            headers->items[i].value = value;
+}
+
 /* RFC 7234 warn-text, as k8s.io/apimachinery/pkg/util/net.NewWarningHeader. */
 static char *warning_text(Arena *arena, const char *text, size_t len) {
     _cleanup_buf_ Buf out = BUF_INIT(WARNING_BYTES_MAX);

@@ -15,6 +15,8 @@ typedef struct ReplyHeaders {
 } ReplyHeaders;
 /* Borrows the type; must stay where it is while it is used. */
 void reply_headers_init(ReplyHeaders *headers, const char *content_type);
+/* Another value for one that is there. Borrowed. */
+void reply_headers_set(ReplyHeaders *headers, const char *name, const char *value);
 /* Each warning once, in the arena: all of them whole, or else as many as the reference's limit takes, each cut. */
 void reply_headers_warn(ReplyHeaders *headers, Arena *arena, char *const *warnings, size_t n);
 

@@ -2,10 +2,10 @@
 #include "apiserver/handlers/verbs.h"
 #include "api/gen/schemas.h"
 #include "base/clock.h"
-#include "base/random.h"
 #include "base/str.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #define EXPIRATION_DEFAULT 3600
 #define EXPIRATION_MIN 600
@@ -89,6 +89,21 @@ static const char *const *audiences_of(Arena *arena, const Value *spec, const ch
     return out;
 }
 
+static bool are_ours(const char *const *audiences, const char *const *ours) {
+    while (*audiences && str_in(*audiences, ours))
+        audiences++;
+    return !*audiences;
+}
+
+static void shorten(RegistryCall *call, int64_t max, Value *request, ServiceAccountToken *token) {
+    if (!max || token->expiration_seconds <= max)
+        return;
+    strategy_warn(&call->context, "requested expiration of %" PRId64 " seconds shortened to %" PRId64 " seconds",
+                  token->expiration_seconds, max);
+    token->expiration_seconds = max;
+    value_set_int(call->context.arena, value_get(request, "spec"), "expirationSeconds", max);
+}
+
 static void track_fields(RegistryCall *call, Value *body) {
     ManagedInput managed;
     registry_managed_input(call, &managed);
@@ -101,14 +116,14 @@ static void track_fields(RegistryCall *call, Value *body) {
 
 static void answer(Arena *arena, Value *request, const Object *account, const ServiceAccountToken *token, char *text,
                    ApiResponse *ret) {
-    char time[RFC3339_MAX], uid[UUID_LEN + 1];
+    char time[RFC3339_MAX];
     Value *spec = value_ensure_object(arena, request, "spec"), *status = value_ensure_object(arena, request, "status");
     Value *audiences = value_array(arena), *meta = meta_ensure(arena, request);
     for (const char *const *a = token->audiences; *a; a++)
         value_append(arena, audiences, value_string(arena, *a));
     value_set(arena, spec, "audiences", audiences);
     value_set_str(arena, meta, "name", object_name(account));
-    value_set_str(arena, meta, "uid", random_uuid(uid));
+    value_set_str(arena, meta, "uid", object_uid(account));
     value_set_str(arena, meta, "namespace", object_namespace(account));
     value_set_str(arena, meta, "creationTimestamp", rfc3339_format(now_realtime_ns(), time));
     value_set_str(arena, status, "token", text);
@@ -152,6 +167,13 @@ int token_create(ApiCore *core, const ApiRequest *request, const ApiInput *input
     r = r < 0 ? r : registry_get(&call, str_or(request->ns, ""), request->name, &account, err);
     if (r < 0)
         return r;
+    const char *uid = meta_get(body, "uid");
+    if (!str_empty(uid) && !streq(uid, object_uid(account)))
+        return api_error_conflict(err, "authentication.k8s.io", "TokenRequest", request->name,
+                                  arena_printf(request->arena,
+                                               "the UID in the token request (%s) does not match the UID of the "
+                                               "service account (%s)",
+                                               uid, object_uid(account)));
     track_fields(&call, body);
     r = registry_admit_create(&call, body, request->name, err);
     if (r < 0)
@@ -170,7 +192,9 @@ int token_create(ApiCore *core, const ApiRequest *request, const ApiInput *input
         r = bound_object(&call, ref, &token, err);
     if (r < 0)
         return r;
-    if (token.expiration_seconds == EXPIRATION_POD && token.pod_name) {
+    shorten(&call, config->max_expiration_seconds, body, &token);
+    if (config->extend_expiration && token.expiration_seconds == EXPIRATION_POD && token.pod_name &&
+        are_ours(token.audiences, config->audiences)) {
         token.warn_after_seconds = token.expiration_seconds;
         token.expiration_seconds = EXPIRATION_EXTENDED;
     }
@@ -178,5 +202,6 @@ int token_create(ApiCore *core, const ApiRequest *request, const ApiInput *input
     if (r < 0)
         return api_error_from_errno(err, r, "signing the token");
     answer(request->arena, body, account, &token, text, ret);
+    response_take_warnings(ret, &call);
     return 0;
 }

@@ -1,36 +1,27 @@
 #include "apiserver/registry/webhook_validate.h"
 #include "apiserver/registry/checks.h"
+#include "apiserver/registry/go_url.h"
 #include "base/str.h"
 
 #define URL_FORM "; desired format: https://host[/path]"
 
-static void check_url(FieldErrors *errors, const char *url, const FieldPath *path) {
-    size_t scheme = strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
-    bool has_scheme = scheme && url[scheme] == ':';
-    const char *name = has_scheme ? arena_strndup(errors->arena, url, scheme) : "",
-               *rest = url + (has_scheme ? scheme + 1 : 0);
-    const char *fragment = strchr(rest, '#'), *query = strchr(rest, '?');
-    size_t host = 0;
-    if (str_has_prefix(rest, "//")) {
-        rest += 2;
-        host = strcspn(rest, "/?#");
+static void check_url(FieldErrors *errors, const char *text, const FieldPath *path) {
+    GoUrl url;
+    const char *wrong = go_url_parse(errors->arena, text, &url);
+    if (wrong) {
+        field_required(errors, path, arena_printf(errors->arena, "url must be a valid URL: %s" URL_FORM, wrong));
+        return;
     }
-    const char *authority = arena_strndup(errors->arena, rest, host), *at_sign = strrchr(authority, '@');
-    if (!streq(name, "https"))
-        field_invalid_str(errors, path, name, "'https' is the only allowed URL scheme" URL_FORM);
-    if (!*(at_sign ? at_sign + 1 : authority))
+    if (!streq(url.scheme, "https"))
+        field_invalid_str(errors, path, url.scheme, "'https' is the only allowed URL scheme" URL_FORM);
+    if (!*url.host)
         field_invalid_str(errors, path, "", "host must be specified" URL_FORM);
-    if (at_sign)
-        field_invalid_str(errors, path, arena_strndup(errors->arena, authority, (size_t)(at_sign - authority)),
-                          "user information is not permitted in the URL");
-    if (fragment && fragment[1])
-        field_invalid_str(errors, path, fragment + 1, "fragments are not permitted in the URL");
-    if (query && (!fragment || query < fragment)) {
-        size_t n = strcspn(query + 1, "#");
-        if (n)
-            field_invalid_str(errors, path, arena_strndup(errors->arena, query + 1, n),
-                              "query parameters are not permitted in the URL");
-    }
+    if (url.user)
+        field_invalid_str(errors, path, url.user, "user information is not permitted in the URL");
+    if (*url.fragment)
+        field_invalid_str(errors, path, url.fragment, "fragments are not permitted in the URL");
+    if (*url.query)
+        field_invalid_str(errors, path, url.query, "query parameters are not permitted in the URL");
 }
 
 static void check_service_path(FieldErrors *errors, const char *url_path, const FieldPath *path) {

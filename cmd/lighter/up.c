@@ -30,6 +30,7 @@ typedef struct UpOptions {
     int64_t port, controllers_port, scheduler_port, nodes;
     bool detach;
     ApiServerEtcd etcd;
+    TokenIssuerOptions tokens;
     const Flag *flags; /* what all of this was read from */
     size_t n_flags;
 } UpOptions;
@@ -146,6 +147,7 @@ static int start_server(Up *up, const UpOptions *options) {
         .service_cluster_ip_range = c->service_cidr,
         .kubeconfig = options->kubeconfig,
         .etcd = options->etcd,
+        .tokens = &options->tokens,
         .flags = options->flags,
         .n_flags = options->n_flags,
     };
@@ -233,7 +235,7 @@ static int start_control(Up *up, const UpOptions *options) {
         .enabled = "*,bootstrap-signer-controller,token-cleaner-controller", /* as kubeadm has it */
         .service_accounts = true,
         .root_ca_pem = up->root_ca,
-        .service_account_key_file = up->token_key,
+        .service_account_key_file = str_or(options->tokens.signing_key_file, up->token_key),
         .signing_cert_file = up->ca_file,
         .signing_key_file = up->ca_key,
         .cluster_cidr = up->cluster.cidr,
@@ -345,7 +347,8 @@ int verb_up(int argc, char **argv) {
                          .port = -1,
                          .controllers_port = DAEMON_ANY_PORT,
                          .scheduler_port = DAEMON_ANY_PORT,
-                         .etcd = APISERVER_ETCD_DEFAULTS};
+                         .etcd = APISERVER_ETCD_DEFAULTS,
+                         .tokens = TOKEN_ISSUER_DEFAULTS};
     FlagList etcd = {0};
     const Flag flags[] = {
         {"data-dir", FLAG_STRING, &options.dir, "DIR", "where the cluster lives (" LAYOUT_DEFAULT_DIR ")"},
@@ -360,6 +363,7 @@ int verb_up(int argc, char **argv) {
          "static tokens: token,user,uid,\"groups\" a line"},
         {"service-cluster-ip-range", FLAG_STRING, &options.service_range, "CIDR",
          "addresses of Services (10.96.0.0/16, or the next that nothing here routes)"},
+        TOKEN_ISSUER_FLAGS(options.tokens),
         APISERVER_ETCD_FLAGS(options.etcd, etcd),
         {"detach", FLAG_BOOL, &options.detach, NULL, "go to the background once ready; the log is DIR/log"},
     };
@@ -381,7 +385,8 @@ int verb_up(int argc, char **argv) {
         fprintf(stderr, "lighter up: --port goes to 65535 and --nodes to %d; see 'lighter up --help'\n", MAX_NODES);
         return 2;
     }
-    if (!apiserver_etcd_flags_ok("lighter up", &options.etcd, &etcd))
+    if (!apiserver_etcd_flags_ok("lighter up", &options.etcd, &etcd) ||
+        !token_issuer_options_ok("lighter up", &options.tokens))
         return 2;
     if (geteuid() != 0) {
         fprintf(stderr, "lighter up: needs to be root: containers need namespaces, mounts and cgroups\n");

@@ -8,11 +8,13 @@
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#define KEY_FILE_MAX (64 * 1024)
+/* Less than fs_read_file asks for at once, so that it does not move what it has read: all of it can be wiped. */
+#define KEY_FILE_MAX (32 * 1024)
 #define NUMBER_MAX 66 /* bytes of a coordinate, or of half a signature, of P-521 */
 
 typedef struct Algorithm { /* RFC 7518, section 3.1 */
@@ -59,6 +61,9 @@ static const Algorithm *algorithm_of(const EVP_PKEY *pkey) {
     char group[64] = "";
     size_t n;
     bool rsa = EVP_PKEY_is_a(pkey, "RSA");
+    int bits = EVP_PKEY_get_bits(pkey);
+    if (rsa && (bits < JWT_RSA_BITS_MIN || bits > JWT_RSA_BITS_MAX))
+        return NULL;
     if (!rsa && (!EVP_PKEY_is_a(pkey, "EC") || !EVP_PKEY_get_group_name(pkey, group, sizeof group, &n)))
         return NULL;
     for (size_t i = 0; i < ELEMENTSOF(algorithms); i++)
@@ -84,6 +89,8 @@ static char *key_id(EVP_PKEY *pkey) {
 /* Takes pkey. */
 static int key_new(EVP_PKEY *pkey, bool is_private, JwtKey **ret) {
     const Algorithm *algorithm = algorithm_of(pkey);
+    if (algorithm && algorithm->curve) /* a file may have the point compressed; ids are of the whole one */
+        EVP_PKEY_set_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "uncompressed");
     char *id = algorithm ? key_id(pkey) : NULL;
     if (!id) {
         EVP_PKEY_free(pkey);
@@ -95,27 +102,109 @@ static int key_new(EVP_PKEY *pkey, bool is_private, JwtKey **ret) {
     return 0;
 }
 
-/* Refuses to ask for a password on a terminal. */
-static int no_password(char *buf, int size, int writing, void *userdata) {
-    (void)buf, (void)size, (void)writing, (void)userdata;
-    return -1;
+bool jwt_key_signs(const JwtKey *key) {
+    return key->is_private;
 }
 
-int jwt_key_load(const char *path, JwtKey **ret) {
-    char *pem = NULL;
+static EVP_PKEY *public_half(EVP_PKEY *pkey) {
+    unsigned char *der = NULL;
+    int n = i2d_PUBKEY(pkey, &der);
+    const unsigned char *p = der;
+    EVP_PKEY *public = n > 0 ? d2i_PUBKEY(NULL, &p, n) : NULL;
+    OPENSSL_free(der);
+    return public;
+}
+
+JwtKey *jwt_key_public(const JwtKey *key) {
+    JwtKey *public = NEW0(JwtKey);
+    *public = (JwtKey){.pkey = public_half(key->pkey), .algorithm = key->algorithm, .id = xstrdup(key->id)};
+    return public;
+}
+
+/* What a block of PEM holds; NULL: no key. The label does not say: "BEGIN EC PRIVATE KEY" and others are one. */
+static EVP_PKEY *key_of_block(const unsigned char *der, long n, bool *ret_private) {
+    const unsigned char *p = der;
+    EVP_PKEY *pkey = d2i_AutoPrivateKey(NULL, &p, n);
+    *ret_private = pkey != NULL;
+    if (!pkey)
+        pkey = d2i_PUBKEY(NULL, (p = der, &p), n);
+    X509 *cert = pkey ? NULL : d2i_X509(NULL, (p = der, &p), n);
+    if (cert)
+        pkey = X509_get_pubkey(cert);
+    X509_free(cert);
+    return pkey;
+}
+
+/* The next block of PEM, which wipe_block frees. False: there are no more. */
+static bool read_block(BIO *bio, unsigned char **ret, long *ret_n) {
+    while (BIO_ctrl_pending(bio) > 0) {
+        char *label = NULL, *headers = NULL;
+        ERR_clear_error();
+        int good = PEM_read_bio_ex(bio, &label, &headers, ret, ret_n, PEM_FLAG_SECURE | PEM_FLAG_EAY_COMPATIBLE);
+        OPENSSL_secure_free(label);
+        OPENSSL_secure_free(headers);
+        if (good)
+            return true;
+    }
+    return false;
+}
+
+static void wipe_block(unsigned char *der, long n) {
+    OPENSSL_secure_clear_free(der, (size_t)n);
+}
+
+/* Its keys in order; what no algorithm is for is left out. */
+static int read_keys(const char *path, JwtKeys *keys) {
+    _cleanup_(wipe_freep) char *pem = NULL;
     size_t len;
     int r = fs_read_file(path, KEY_FILE_MAX, &pem, &len);
     if (r < 0)
         return r;
     _cleanup_(BIO_free_allp) BIO *bio = BIO_new_mem_buf(pem, (int)len);
-    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
-    bool is_private = pkey != NULL;
-    if (!pkey) {
-        _cleanup_(BIO_free_allp) BIO *again = BIO_new_mem_buf(pem, (int)len);
-        pkey = PEM_read_bio_PUBKEY(again, NULL, no_password, NULL);
+    unsigned char *der;
+    long n;
+    while (bio && read_block(bio, &der, &n)) {
+        bool is_private;
+        JwtKey *key;
+        EVP_PKEY *pkey = key_of_block(der, n, &is_private);
+        if (pkey && key_new(pkey, is_private, &key) == 0)
+            jwt_keys_add(keys, key);
+        wipe_block(der, n);
     }
-    wipe_freep(&pem);
-    return pkey ? key_new(pkey, is_private, ret) : -EBADMSG;
+    ERR_clear_error();
+    return keys->n ? 0 : -EBADMSG;
+}
+
+void jwt_keys_add(JwtKeys *keys, JwtKey *key) {
+    keys->items = xreallocn(keys->items, keys->n + 1, sizeof *keys->items);
+    keys->items[keys->n++] = key;
+}
+
+void jwt_keys_done(JwtKeys *keys) {
+    for (size_t i = 0; i < keys->n; i++)
+        jwt_key_free(keys->items[i]);
+    free(keys->items);
+    *keys = (JwtKeys){0};
+}
+
+int jwt_keys_load(const char *path, JwtKeys *keys) {
+    _cleanup_(jwt_keys_done) JwtKeys read = {0};
+    int r = read_keys(path, &read);
+    for (size_t i = 0; r == 0 && i < read.n; i++)
+        jwt_keys_add(keys, jwt_key_public(read.items[i]));
+    return r;
+}
+
+int jwt_key_load(const char *path, JwtKey **ret) {
+    _cleanup_(jwt_keys_done) JwtKeys read = {0};
+    int r = read_keys(path, &read);
+    if (r < 0)
+        return r;
+    size_t i = 0;
+    while (i < read.n && !read.items[i]->is_private)
+        i++;
+    *ret = TAKE_PTR(read.items[i < read.n ? i : 0]);
+    return 0;
 }
 
 static int write_key(const char *path, EVP_PKEY *pkey) {
@@ -223,7 +312,7 @@ static int signature_to_der(const Algorithm *algorithm, const unsigned char *sig
 
 static int sign_bytes(const JwtKey *key, Buf *token) {
     _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *context = EVP_MD_CTX_new();
-    unsigned char signature[1024];
+    unsigned char signature[JWT_RSA_BITS_MAX / 8];
     _Static_assert(sizeof signature >= 2 * NUMBER_MAX, "P-521");
     size_t n = sizeof(signature);
     if (!context || EVP_DigestSignInit(context, NULL, key->algorithm->digest(), NULL, key->pkey) != 1 ||
@@ -319,9 +408,11 @@ int jwt_verify(JwtKey *const *keys, size_t n, const char *token, Arena *arena, V
     if (value_get(parts.header, "crit"))
         return -EKEYREJECTED;
     const char *id = value_get_str(parts.header, "kid"), *algorithm = value_get_str(parts.header, "alg");
+    bool found = false;
     for (size_t i = 0; i < n; i++) {
         if (!str_empty(id) && !streq(id, keys[i]->id))
             continue;
+        found = true;
         if (!streq_null(algorithm, keys[i]->algorithm->name)) /* the key's to choose, never the token's */
             continue;
         if (is_signed_by(keys[i], token, &parts)) {
@@ -329,7 +420,7 @@ int jwt_verify(JwtKey *const *keys, size_t n, const char *token, Arena *arena, V
             return 0;
         }
     }
-    return -EKEYREJECTED;
+    return found ? -EKEYREJECTED : -ENOKEY;
 }
 
 Value *jwt_claims_unverified(const char *token, Arena *arena) {

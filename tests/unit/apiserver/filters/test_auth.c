@@ -9,7 +9,8 @@ typedef struct Fixture {
     Store *store;
     Authorizer *authorizer;
     Authenticator *authenticator;
-    JwtKey *key, *other_key;
+    JwtKey *key, *other_key, *rsa_key;
+    JwtKeys keys; /* of `key` and `rsa_key` */
     Arena *arena;
     char *folder;
 } Fixture;
@@ -21,6 +22,8 @@ static void add(Fixture *fixture, const char *group, const char *plural, const c
     assert_int_equal(object_from_json(resource->storage, json, strlen(json), 0, &object), 0);
     assert_int_equal(store_create(fixture->store, object, NULL), 0);
 }
+
+static const char *const issuers[] = {"https://kubernetes.default.svc", "https://older.example.com", NULL};
 
 static int set_up(void **state) {
     Fixture *fixture = NEW0(Fixture);
@@ -38,9 +41,9 @@ static int set_up(void **state) {
     assert_int_equal(jwt_key_load_or_make(other, &fixture->other_key), 0);
     AuthnConfig config = {.store = fixture->store,
                           .token_file = tokens,
-                          .issuer = "https://kubernetes.default.svc",
-                          .keys = &fixture->key,
-                          .n_keys = 1,
+                          .issuers = issuers,
+                          .audiences = issuers,
+                          .keys = &fixture->keys,
                           .front_name = "front"};
     assert_int_equal(authenticator_new(&config, &fixture->authenticator), 0);
     *state = fixture;
