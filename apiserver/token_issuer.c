@@ -10,7 +10,7 @@
 
 #define EXPIRATION_MIN_NS (3600 * (int64_t)NS_PER_SEC)
 #define EXPIRATION_MAX_NS (((int64_t)1 << 32) * (int64_t)NS_PER_SEC)
-#define POD_TOKEN_SECONDS 3607           /* what the token volume of pods asks for */
+#define POD_TOKEN_SECONDS 3607              /* what the token volume of pods asks for */
 #define POD_TOKEN_EXTENDED_SECONDS 31536000 /* and is given */
 
 static const char *check_issuer(Arena *arena, const FlagList *issuers, size_t i) {
@@ -68,7 +68,7 @@ static const char *undiscoverable(Arena *arena, const char *issuer) {
 }
 
 static int open_signing_key(const TokenIssuerOptions *options, const char *own_key_file, JwtKey **ret) {
-    const char *path = str_or(options->signing_key_file, own_key_file);
+    const char *path = str_empty(options->signing_key_file) ? own_key_file : options->signing_key_file;
     int r = jwt_key_load(path, ret);
     if (r == 0 && !jwt_key_signs(*ret)) {
         jwt_key_free(*ret);
@@ -86,7 +86,7 @@ static int open_signing_key(const TokenIssuerOptions *options, const char *own_k
 
 /* Where nobody names the key that signs, it is the cluster's own, and verifies beside those of the files. */
 static int open_keys(const TokenIssuerOptions *options, const JwtKey *signing, JwtKeys *keys) {
-    if (!options->signing_key_file || !options->key_files.n)
+    if (str_empty(options->signing_key_file) || !options->key_files.n)
         jwt_keys_add(keys, jwt_key_public(signing));
     for (size_t i = 0; i < options->key_files.n; i++) {
         const char *path = options->key_files.items[i];

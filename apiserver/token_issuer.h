@@ -8,11 +8,11 @@
 #define TOKEN_ISSUER_DEFAULT "https://kubernetes.default.svc"
 
 typedef struct TokenIssuerOptions {
-    const char *signing_key_file; /* NULL: the cluster's own key, which also verifies */
+    const char *signing_key_file; /* NULL or "": the cluster's own key, which then verifies too */
     FlagList key_files;           /* verify; none: what signs does */
     FlagList issuers;             /* the first signs; none: TOKEN_ISSUER_DEFAULT */
     FlagList audiences;           /* of this server, each entry one or several with commas between; none: the issuers */
-    const char *jwks_uri;         /* NULL: this server's own */
+    const char *jwks_uri;         /* NULL or "": this server's own */
     int64_t max_expiration_ns;    /* 0: as long as is asked for */
     bool extend_expiration;       /* of what is put into pods: to a year, with a warning after an hour */
 } TokenIssuerOptions;
@@ -40,11 +40,11 @@ bool token_issuer_options_ok(const char *program, const TokenIssuerOptions *opti
 
 typedef struct TokenIssuer { /* immutable once open; any thread */
     JwtKey *signing_key;
-    JwtKeys keys;           /* in the order of the options */
-    const char **issuers;   /* NULL-terminated, at least one, as the next */
-    const char **audiences; /* in `arena`, as `issuers` */
-    const char *jwks_uri;   /* NULL: none is set */
-    bool is_discoverable;   /* the first issuer is one that OpenID Connect Discovery 1.0 allows */
+    JwtKeys keys;                   /* in the order of the options */
+    const char **issuers;           /* NULL-terminated, at least one, as the next */
+    const char **audiences;         /* in `arena`, as `issuers` */
+    const char *jwks_uri;           /* NULL: none is set */
+    bool is_discoverable;           /* the first issuer is one that OpenID Connect Discovery 1.0 allows */
     int64_t max_expiration_seconds; /* 0: none */
     bool extend_expiration;
     Arena *arena;

@@ -153,11 +153,7 @@ int authenticate_token(Authenticator *authenticator, const char *token, const ch
             user = NULL;
     }
     ServiceAccountAuthn accounts = {
-        authenticator->store,
-        authenticator->issuers,
-        authenticator->keys,
-        now_realtime_ns() / (int64_t)NS_PER_SEC,
-        own,
+        authenticator->store, authenticator->issuers, authenticator->keys, now_realtime_ns() / (int64_t)NS_PER_SEC, own,
     };
     if (!user)
         user = service_account_user(&accounts, token, wanted, arena, &good, &detail);

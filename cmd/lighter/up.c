@@ -221,7 +221,8 @@ static int start_control_servers(Up *up, const UpOptions *options) {
 }
 
 static int start_control(Up *up, const UpOptions *options) {
-    up->token_key = cluster_path(&up->cluster, "pki/sa.key");
+    const char *signing_key = options->tokens.signing_key_file;
+    up->token_key = str_empty(signing_key) ? cluster_path(&up->cluster, "pki/sa.key") : xstrdup(signing_key);
     up->ca_file = cluster_path(&up->cluster, "pki/ca.crt");
     up->ca_key = cluster_path(&up->cluster, "pki/ca.key");
     up->cert_file = cluster_path(&up->cluster, "pki/apiserver.crt");
@@ -235,7 +236,7 @@ static int start_control(Up *up, const UpOptions *options) {
         .enabled = "*,bootstrap-signer-controller,token-cleaner-controller", /* as kubeadm has it */
         .service_accounts = true,
         .root_ca_pem = up->root_ca,
-        .service_account_key_file = str_or(options->tokens.signing_key_file, up->token_key),
+        .service_account_key_file = up->token_key,
         .signing_cert_file = up->ca_file,
         .signing_key_file = up->ca_key,
         .cluster_cidr = up->cluster.cidr,

@@ -4,6 +4,9 @@
 #include "apiserver/filters/authz.h"
 #include "base/clock.h"
 
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
 typedef struct Fixture {
     MemoryDriver *driver;
     Store *store;
@@ -25,6 +28,15 @@ static void add(Fixture *fixture, const char *group, const char *plural, const c
 
 static const char *const issuers[] = {"https://kubernetes.default.svc", "https://older.example.com", NULL};
 
+static void write_rsa_key(const char *path) {
+    FILE *file = fopen(path, "w");
+    EVP_PKEY *key = EVP_RSA_gen(2048);
+    assert_non_null(file);
+    assert_int_equal(PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL), 1);
+    fclose(file);
+    EVP_PKEY_free(key);
+}
+
 static int set_up(void **state) {
     Fixture *fixture = NEW0(Fixture);
     fixture->driver = memory_driver_new();
@@ -39,6 +51,11 @@ static int set_up(void **state) {
     assert_int_equal(fs_write_atomic(tokens, csv, strlen(csv), 0600), 0);
     assert_int_equal(jwt_key_load_or_make(path, &fixture->key), 0);
     assert_int_equal(jwt_key_load_or_make(other, &fixture->other_key), 0);
+    char *rsa = arena_printf(fixture->arena, "%s/rsa.key", fixture->folder);
+    write_rsa_key(rsa);
+    assert_int_equal(jwt_key_load(rsa, &fixture->rsa_key), 0);
+    jwt_keys_add(&fixture->keys, jwt_key_public(fixture->key));
+    assert_int_equal(jwt_keys_load(rsa, &fixture->keys), 0);
     AuthnConfig config = {.store = fixture->store,
                           .token_file = tokens,
                           .issuers = issuers,
@@ -56,6 +73,8 @@ static int tear_down(void **state) {
     authorizer_free(fixture->authorizer);
     jwt_key_free(fixture->key);
     jwt_key_free(fixture->other_key);
+    jwt_key_free(fixture->rsa_key);
+    jwt_keys_done(&fixture->keys);
     store_close(fixture->store);
     memory_driver_free(fixture->driver);
     arena_free(fixture->arena);
@@ -243,9 +262,82 @@ static void knows_tokens_kept_in_secrets(void **state) {
     assert_string_equal(why_not(fixture, other),
                         "[invalid bearer token, ServiceAccount UID (u-sa) does not match claim (u-old)]");
     put_token_secret(fixture, forged, "");
-    assert_string_equal(why_not(fixture, forged), "invalid bearer token");
+    assert_string_equal(why_not(fixture, forged), "[invalid bearer token, invalid signature, no keys found]");
     put_token_secret(fixture, token, "\"kubernetes.io/legacy-token-invalid-since\":\"2026-01-01\"");
     assert_null(who(fixture, token));
+}
+
+#define WHY(reason) "[invalid bearer token, " reason "]"
+
+/* Several keys and issuers: each key is good for each issuer, and the review says why a token is not. */
+static void believes_every_issuer_with_every_key(void **state) {
+    Fixture *f = *state;
+    add(f, "", "serviceaccounts",
+        "{\"kind\":\"ServiceAccount\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"sa\","
+        "\"namespace\":\"d\",\"uid\":\"u-sa\"}}");
+    add(f, "", "pods",
+        "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\",\"namespace\":\"d\","
+        "\"uid\":\"u-p\"}}");
+    const JwtKey *keys[] = {f->key, f->rsa_key};
+    for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+        for (size_t k = 0; issuers[k]; k++)
+            assert_non_null(who(f, account_token(f, keys[i], 0, issuers[k], issuers[k], "u-sa")));
+    const char *iss = issuers[1];
+    const struct {
+        char *token;
+        const char *why;
+    } cases[] = {
+        {account_token(f, f->other_key, 0, iss, iss, "u-sa"), WHY("invalid signature, no keys found")},
+        {account_token(f, f->other_key, 0, iss, "https://evil", "u-sa"), "invalid bearer token"},
+        {account_token(f, f->rsa_key, 0, iss, "https://evil", "u-sa"), "invalid bearer token"},
+        {account_token(f, f->rsa_key, -1000, iss, iss, "u-sa"), WHY("service account token has expired")},
+        {account_token(f, f->rsa_key, 1000, iss, iss, "u-sa"), WHY("service account token is not valid yet")},
+        {account_token(f, f->rsa_key, 0, iss, iss, "u-older"),
+         WHY("service account UID (u-sa) does not match claim (u-older)")},
+        {account_token(f, f->rsa_key, 0, "x", iss, "u-sa"),
+         WHY("token audiences [\"x\"] is invalid for the target audiences [\"https://kubernetes.default.svc\" "
+             "\"https://older.example.com\"]")},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+        assert_string_equal(why_not(f, cases[i].token), cases[i].why);
+    /* signed by a key of ours, which the header is made to call the other one, or the other's algorithm */
+    char *token = account_token(f, f->rsa_key, 0, iss, iss, "u-sa");
+    const char *const headers[] = {arena_printf(f->arena, "{\"alg\":\"RS256\",\"kid\":\"%s\"}", jwt_key_id(f->key)),
+                                   arena_printf(f->arena, "{\"alg\":\"ES256\",\"kid\":\"%s\"}", jwt_key_id(f->rsa_key)),
+                                   "{\"alg\":\"none\"}"};
+    for (size_t i = 0; i < ELEMENTSOF(headers); i++) {
+        _cleanup_buf_ Buf forged = BUF_INIT(BUF_NO_LIMIT);
+        base64url_encode(&forged, headers[i], strlen(headers[i]));
+        buf_puts(&forged, strchr(token, '.'));
+        assert_string_equal(why_not(f, forged.data), WHY("go-jose/go-jose: error in cryptographic primitive"));
+    }
+    token = account_token(f, f->rsa_key, 0, iss, iss, "u-sa");
+    assert_int_equal(store_delete(f->store, resource_find("", "v1", "pods"), "d", "p", 0, NULL, NULL), 0);
+    assert_string_equal(why_not(f, token), WHY("service account token has been invalidated"));
+}
+
+/* A token that names no audience is for this server. */
+static void takes_tokens_without_audience(void **state) {
+    Fixture *f = *state;
+    add(f, "", "serviceaccounts",
+        "{\"kind\":\"ServiceAccount\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"sa\","
+        "\"namespace\":\"d\",\"uid\":\"u-sa\"}}");
+    static const char *const nobody[] = {NULL}, *const others[] = {"x", NULL};
+    ServiceAccountToken token = {.issuer = issuers[0],
+                                 .audiences = nobody,
+                                 .ns = "d",
+                                 .name = "sa",
+                                 .uid = "u-sa",
+                                 .now_seconds = now_realtime_ns() / (int64_t)NS_PER_SEC,
+                                 .expiration_seconds = 600};
+    _cleanup_free_ char *text = NULL;
+    const char *const *audiences = NULL;
+    const char *error;
+    UserInfo *user;
+    assert_int_equal(jwt_sign(f->key, service_account_claims(f->arena, &token), &text), 0);
+    assert_int_equal(authenticate_token(f->authenticator, text, NULL, f->arena, &user, &audiences, &error), 0);
+    assert_string_equal(audiences[1], issuers[1]);
+    assert_int_equal(authenticate_token(f->authenticator, text, others, f->arena, &user, &audiences, &error), -EPERM);
 }
 
 static const UserInfo *named_user(Fixture *fixture, const char *name, const char *group) {
@@ -496,6 +588,8 @@ int main(void) {
         CASE(knows_service_accounts),
         CASE(refuses_in_the_reference_words),
         CASE(knows_tokens_kept_in_secrets),
+        CASE(believes_every_issuer_with_every_key),
+        CASE(takes_tokens_without_audience),
         CASE(follows_roles_and_bindings),
         CASE(lists_the_rules_of_a_user),
         CASE(keeps_nodes_to_their_pods),

@@ -36,6 +36,10 @@ static int tear_down(void **state) {
     return 0;
 }
 
+static void write_file(const Fixture *f, const char *text) {
+    assert_int_equal(fs_write_atomic(f->path, text, strlen(text), 0600), 0);
+}
+
 /* Takes the key. */
 static JwtKey *load(const Fixture *f, EVP_PKEY *pkey) {
     JwtKey *key = NULL;
@@ -151,7 +155,7 @@ static void lets_no_token_choose_its_algorithm(void **state) {
                                           "{\"alg\":\"ES384\"}", "{}"};
     for (size_t i = 0; i < ELEMENTSOF(headers); i++)
         assert_int_equal(jwt_verify(&key, 1, with_header(f, token, headers[i]), f->arena, &claims), -EKEYREJECTED);
-    assert_int_equal(jwt_verify(&key, 1, stranger, f->arena, &claims), -EKEYREJECTED);
+    assert_int_equal(jwt_verify(&key, 1, stranger, f->arena, &claims), -ENOKEY);
     char *unsigned_one = arena_printf(f->arena, "%.*s", (int)(strrchr(token, '.') + 1 - token), token);
     assert_int_equal(jwt_verify(&key, 1, unsigned_one, f->arena, &claims), -EKEYREJECTED);
 }
@@ -167,12 +171,141 @@ static void refuses_other_keys(void **state) {
     assert_int_equal(jwt_key_load(f->path, &key), -EBADMSG);
 }
 
+/* Keys of each curve and two RSA keys: no token is taken with another key, or as another algorithm. */
+static void keeps_kinds_apart(void **state) {
+    Fixture *f = *state;
+    JwtKey *keys[] = {load(f, EVP_RSA_gen(2048)), load(f, EVP_RSA_gen(2048)), load(f, EVP_EC_gen("P-256")),
+                      load(f, EVP_EC_gen("P-384")), load(f, EVP_EC_gen("P-521"))};
+    static const char *const names[] = {"RS256", "ES256", "ES384", "ES512", "HS256", "RS512", "PS256", "none", "None"};
+    for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+        _cleanup_free_ char *token = sign(f, keys[i]);
+        Value *claims = NULL, *own = NULL;
+        assert_int_equal(jwt_verify(keys, ELEMENTSOF(keys), token, f->arena, &claims), 0);
+        own = value_at(jwt_key_algorithms(f->arena, &keys[i], 1), 0);
+        char *no_name = with_header(f, token, arena_printf(f->arena, "{\"alg\":\"%s\"}", value_str(own)));
+        assert_int_equal(jwt_verify(keys, ELEMENTSOF(keys), no_name, f->arena, &claims), -EKEYREJECTED);
+        for (size_t k = 0; k < ELEMENTSOF(keys); k++) {
+            char *named = with_header(
+                f, token,
+                arena_printf(f->arena, "{\"alg\":\"%s\",\"kid\":\"%s\"}", value_str(own), jwt_key_id(keys[k])));
+            /* the header is signed too: only the untouched one is good */
+            bool same = streq(named, token);
+            assert_true(same == (i == k));
+            assert_int_equal(jwt_verify(keys, ELEMENTSOF(keys), named, f->arena, &claims), same ? 0 : -EKEYREJECTED);
+            if (i != k)
+                assert_int_equal(jwt_verify(&keys[k], 1, token, f->arena, &claims), -ENOKEY);
+        }
+        for (size_t k = 0; k < ELEMENTSOF(names); k++)
+            if (!streq(names[k], value_str(own)))
+                assert_int_equal(jwt_verify(&keys[i], 1,
+                                            with_header(f, token,
+                                                        arena_printf(f->arena, "{\"alg\":\"%s\",\"kid\":\"%s\"}",
+                                                                     names[k], jwt_key_id(keys[i]))),
+                                            f->arena, &claims),
+                                 -EKEYREJECTED);
+    }
+    for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+        jwt_key_free(keys[i]);
+}
+
+static void append(BIO *to, const char *text) {
+    assert_int_equal(BIO_puts(to, text), (int)strlen(text));
+}
+
+static X509 *certificate_of(EVP_PKEY *key) {
+    X509 *cert = X509_new();
+    X509_gmtime_adj(X509_getm_notBefore(cert), 0);
+    X509_gmtime_adj(X509_getm_notAfter(cert), 60);
+    assert_int_equal(X509_set_pubkey(cert, key), 1);
+    assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+    return cert;
+}
+
+/* Private keys of either form, a public key and a certificate, with what is none between them, as one file. */
+static void reads_every_key_of_a_file(void **state) {
+    Fixture *f = *state;
+    EVP_PKEY *made[] = {EVP_EC_gen("P-384"), EVP_RSA_gen(2048), EVP_EC_gen("P-521"), EVP_RSA_gen(2048),
+                        EVP_EC_gen("P-256")};
+    EVP_PKEY *weak = EVP_RSA_gen(512);
+    BIO *file = BIO_new(BIO_s_mem());
+    X509 *cert = certificate_of(made[3]);
+    append(file, "words\n-----BEGIN EC PARAMETERS-----\nBgUrgQQAIg==\n-----END EC PARAMETERS-----\n");
+    assert_int_equal(PEM_write_bio_PrivateKey_traditional(file, made[0], NULL, NULL, 0, NULL, NULL), 1);
+    assert_int_equal(PEM_write_bio_PrivateKey_traditional(file, made[1], NULL, NULL, 0, NULL, NULL), 1);
+    append(file, "-----BEGIN PUBLIC KEY-----\n!!!!\n-----END PUBLIC KEY-----\n");
+    assert_int_equal(PEM_write_bio_PUBKEY(file, made[2]), 1);
+    assert_int_equal(PEM_write_bio_PUBKEY(file, weak), 1);
+    assert_int_equal(PEM_write_bio_X509(file, cert), 1);
+    assert_int_equal(PEM_write_bio_PrivateKey(file, made[4], NULL, NULL, 0, NULL, NULL), 1);
+    char *text;
+    long n = BIO_get_mem_data(file, &text);
+    write_file(f, arena_strndup(f->arena, text, (size_t)n));
+    JwtKeys keys = {0};
+    assert_int_equal(jwt_keys_load(f->path, &keys), 0);
+    assert_int_equal(keys.n, ELEMENTSOF(made));
+    _cleanup_(jwt_key_freep) JwtKey *signing = NULL;
+    assert_int_equal(jwt_key_load(f->path, &signing), 0);
+    assert_true(jwt_key_signs(signing));
+    assert_string_equal(jwt_key_id(signing), jwt_key_id(keys.items[0])); /* the first of the private ones */
+    for (size_t i = 0; i < keys.n; i++) {
+        _cleanup_(jwt_key_freep) JwtKey *key = load(f, made[i]);
+        _cleanup_free_ char *token = sign(f, key), *none = NULL;
+        Value *claims = NULL;
+        assert_string_equal(jwt_key_id(key), jwt_key_id(keys.items[i]));
+        assert_int_equal(jwt_verify(keys.items, keys.n, token, f->arena, &claims), 0);
+        assert_false(jwt_key_signs(keys.items[i]));
+        assert_int_equal(jwt_sign(keys.items[i], claims, &none), -EINVAL);
+    }
+    jwt_keys_done(&keys);
+    EVP_PKEY_free(weak);
+    X509_free(cert);
+    BIO_free(file);
+}
+
+static void finds_no_key(void **state) {
+    Fixture *f = *state;
+    JwtKeys keys = {0};
+    JwtKey *key = NULL;
+    static const char *const files[] = {"", "words", "-----BEGIN PUBLIC KEY-----\n",
+                                        "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+                                        "-----BEGIN EC PARAMETERS-----\nBgUrgQQAIg==\n-----END EC PARAMETERS-----\n"};
+    for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+        write_file(f, files[i]);
+        assert_int_equal(jwt_keys_load(f->path, &keys), -EBADMSG);
+        assert_int_equal(jwt_key_load(f->path, &key), -EBADMSG);
+    }
+    unlink(f->path);
+    assert_int_equal(jwt_keys_load(f->path, &keys), -ENOENT);
+    assert_int_equal(keys.n, 0);
+}
+
+/* The SHA-256 of the SubjectPublicKeyInfo with the whole point, however the file has it. */
+static void names_keys_as_the_reference(void **state) {
+    Fixture *f = *state;
+    static const char whole[] = "-----BEGIN PUBLIC KEY-----\n"
+                                "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEf83OJ3D2xF1Bg8vub9tLe1gHMzV7\n"
+                                "6e8Tus9uPHvRVEXH8UTNG72bfocs3+257rn0s2ldbqkLJK2KRiMohYjlrQ==\n"
+                                "-----END PUBLIC KEY-----\n",
+                      compressed[] = "-----BEGIN PUBLIC KEY-----\n"
+                                     "MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgADf83OJ3D2xF1Bg8vub9tLe1gHMzV7\n"
+                                     "6e8Tus9uPHvRVEU=\n"
+                                     "-----END PUBLIC KEY-----\n";
+    const char *const files[] = {whole, compressed};
+    for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+        _cleanup_(jwt_key_freep) JwtKey *key = NULL;
+        write_file(f, files[i]);
+        assert_int_equal(jwt_key_load(f->path, &key), 0);
+        assert_string_equal(jwt_key_id(key), "K9G7DESol8MKeqCZHN442AYv5EHeUNoPRoJTRPYC6Cc");
+    }
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(signs_with_each_kind_of_key),        CASE(names_algorithms_once), CASE(verifies_the_example_of_the_rfc),
-        CASE(lets_no_token_choose_its_algorithm), CASE(refuses_other_keys),
+        CASE(lets_no_token_choose_its_algorithm), CASE(refuses_other_keys),    CASE(keeps_kinds_apart),
+        CASE(reads_every_key_of_a_file),          CASE(finds_no_key),          CASE(names_keys_as_the_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
