@@ -89,6 +89,8 @@ static void respond(Exchange *exchange, int r, ApiResponse *response, ApiError *
     } else {
         reply_headers_init(&headers, media_content_type(&media, false));
         reply_headers_warn(&headers, exchange->arena, response->warnings, response->n_warnings);
+        if (in_parts || body.len >= LIST_STREAM_PART) /* it may take the client a while */
+            http_request_cut_at(exchange->http, exchange->request.deadline_ns);
         if (in_parts)
             list_stream_start(in_parts, code, headers.items, headers.n);
         else

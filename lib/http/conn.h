@@ -96,6 +96,8 @@ struct HttpRequest {
     void (*gone)(HttpRequest *request, void *userdata);
     void *gone_userdata;
     Source *late_timer; /* until a reply begins or the connection goes */
+    uint64_t cut_at;    /* 0: never; then: */
+    Source *cut_timer;  /* while the reply goes out */
     void (*late)(HttpRequest *request);
     bool is_late; /* it was answered in place of who is still at it */
 };
@@ -148,6 +150,8 @@ typedef struct Protocol {
     void (*respond)(HttpRequest *request, Reply *reply);
     /* A stream may have bytes again. */
     void (*resume)(HttpRequest *request);
+    /* Ends a reply that has begun before its time, whether or not the client takes more. */
+    void (*cut)(HttpRequest *request);
     /* n bytes of a streamed body were taken. */
     void (*body_taken)(HttpRequest *request, size_t n);
     /* Nothing more to do on it, now or ever: close. */

@@ -354,6 +354,10 @@ static void h1_resume(HttpRequest *request) {
     (void)request; /* fill asks it */
 }
 
+static void h1_cut(HttpRequest *request) {
+    conn_break(request->conn, -ETIMEDOUT);
+}
+
 static bool h1_finished(Conn *conn) {
     H1 *h1 = conn->state;
     return h1->closing && !h1->request;
@@ -395,6 +399,7 @@ const Protocol h1_protocol = {
     .fill = h1_fill,
     .respond = h1_respond,
     .resume = h1_resume,
+    .cut = h1_cut,
     .body_taken = h1_body_taken,
     .finished = h1_finished,
     .stop = h1_stop,

@@ -380,6 +380,13 @@ static void h2_resume(HttpRequest *request) {
     h2->ready = request;
 }
 
+static void h2_cut(HttpRequest *request) {
+    H2 *h2 = request->conn->state;
+    request->aborted = request->stream_ended = true;
+    nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, request->stream_id, NGHTTP2_INTERNAL_ERROR);
+    conn_mark_dirty(request->conn);
+}
+
 static bool h2_finished(Conn *conn) {
     H2 *h2 = conn->state;
     if (h2->goaway && conn->n_requests == 0)
@@ -440,6 +447,7 @@ const Protocol h2_protocol = {
     .fill = h2_fill,
     .respond = h2_respond,
     .resume = h2_resume,
+    .cut = h2_cut,
     .body_taken = h2_body_taken,
     .finished = h2_finished,
     .stop = h2_stop,

@@ -228,12 +228,24 @@ void http_request_on_late(HttpRequest *request, uint64_t due_ns, void (*late)(Ht
     loop_add_timer(request->worker->loop, due_ns, on_late, request, &request->late_timer);
 }
 
+void http_request_cut_at(HttpRequest *request, uint64_t due_ns) {
+    request->cut_at = due_ns;
+}
+
+static void on_cut(Source *source, void *userdata) {
+    HttpRequest *request = userdata;
+    (void)source;
+    request->cut_timer = source_unref(request->cut_timer);
+    request->conn->protocol->cut(request);
+}
+
 void request_detach(HttpRequest *request) {
     Conn *conn = TAKE_PTR(request->conn);
     if (!conn)
         return;
     void (*gone)(HttpRequest *, void *) = TAKE_PTR(request->gone);
     request->late_timer = source_unref(request->late_timer);
+    request->cut_timer = source_unref(request->cut_timer);
     if (request->prev)
         request->prev->next = request->next;
     else
@@ -334,6 +346,8 @@ static void reply_apply(HttpRequest *request, Reply *reply) {
         request->sized = reply->sized;
         request->left = reply->length;
         request->conn->protocol->respond(request, reply);
+        if (request->cut_at)
+            loop_add_timer(request->worker->loop, request->cut_at, on_cut, request, &request->cut_timer);
         conn_mark_dirty(request->conn);
     } else {
         bytes_release(&reply->body);

@@ -114,6 +114,11 @@ void http_request_on_gone(HttpRequest *request, void (*gone)(HttpRequest *reques
  */
 void http_request_on_late(HttpRequest *request, uint64_t due_ns, void (*late)(HttpRequest *request));
 
+/* Should the reply that comes next not have gone out by `due_ns` (monotonic; 0: whenever), it is cut: the stream is
+ * reset over HTTP/2, the connection closed over HTTP/1.1, so that the client sees that something is missing. By who
+ * replies, just before. */
+void http_request_cut_at(HttpRequest *request, uint64_t due_ns);
+
 typedef struct HttpHeader {
     const char *name, *value; /* name in lower case */
 } HttpHeader;

@@ -109,6 +109,8 @@ static void handle(HttpRequest *request, void *userdata) {
         http_stream_start(request, 200, &plain, 1, &count_ops, left);
     } else if (streq(path, "/flood") || streq(path, "/watch")) {
         f->opened++;
+        if (streq(http_query(request), "cut"))
+            http_request_cut_at(request, now_monotonic_ns() + 200 * NS_PER_MS);
         http_stream_start(request, 200, &plain, 1, streq(path, "/flood") ? &flood_ops : &watch_ops, f);
     } else if (streq(path, "/later"))
         atomic_store(&f->kept, http_request_ref(request));
@@ -397,6 +399,19 @@ static void test_a_slow_reader_costs_a_bounded_amount(void **state) {
     wait_for(&f->closed, 1);
 }
 
+/* A reply that is not out at its time ends with its connection, without the chunk that would end its body; whether the
+ * client takes it or not. */
+static void test_cut_replies(void **state) {
+    Fixture *f = *state;
+    int fd = dial(f);
+    put(fd, "GET /flood?cut HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for(&f->closed, 1); /* it reads nothing yet */
+    _cleanup_free_ char *answer = get(fd, NULL);
+    assert_true(str_has_prefix(answer, "HTTP/1.1 200 "));
+    assert_false(str_has_suffix(answer, "\r\n0\r\n\r\n"));
+    close(fd);
+}
+
 static void test_a_watch_ends_with_its_client(void **state) {
     Fixture *f = *state;
     int fds[100];
@@ -495,6 +510,7 @@ static void test_too_many_connections(void **state) {
 int main(void) {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(test_cut_replies),
         TEST(test_pipelined_requests_are_answered_in_order),
         TEST(test_bad_requests_get_clear_answers),
         TEST(test_limits_of_head_and_chunked_body),

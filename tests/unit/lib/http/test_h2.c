@@ -153,7 +153,16 @@ static void handle(HttpRequest *request, void *userdata) {
         f->opened++;
     } else if (streq(path, "/flood"))
         http_stream_start(request, 200, &plain, 1, &flood_ops, f);
-    else if (streq(path, "/parts")) {
+    else if (streq(path, "/cut")) {
+        http_request_cut_at(request, now_monotonic_ns() + 200 * NS_PER_MS);
+        http_stream_start(request, 200, &plain, 1, &flood_ops, f);
+    } else if (streq(path, "/cut-whole")) {
+        http_request_cut_at(request, now_monotonic_ns() + 200 * NS_PER_MS);
+        Buf out = BUF_INIT(1024 * 1024);
+        while (out.len < (size_t)atoi(http_query(request)))
+            buf_puts(&out, "all at once ");
+        http_reply(request, 200, &plain, 1, http_bytes_take(&out));
+    } else if (streq(path, "/parts")) {
         f->parts = 0;
         http_stream_start(request, 200, &plain, 1, &parts_ops, f);
     } else {
@@ -394,6 +403,36 @@ static void test_limits(void **state) {
     free(c);
 }
 
+/* A reply that is not out at its time is reset, one that the client takes and one that it does not; other streams of
+ * the connection go on, and one that was out in time is nobody's business any more. */
+static void test_cut_replies(void **state) {
+    Fixture *f = *state;
+    Client c;
+    client_open(&c, f, NULL, NULL);
+    int32_t flood = submit(&c, "GET", "/cut", 0, "", "");
+    client_run(&c, stream_done, flood);
+    assert_int_equal(c.streams[flood].status, 200);
+    assert_int_equal(c.streams[flood].error, NGHTTP2_INTERNAL_ERROR);
+    int closed = f->closed;
+    int32_t in_time = submit(&c, "GET", "/cut-whole?9000", 0, "", "");
+    client_run(&c, stream_done, in_time);
+    assert_int_equal(c.streams[in_time].error, NGHTTP2_NO_ERROR);
+    int32_t stuck = submit(&c, "GET", "/cut", 0, "", ""), whole = submit(&c, "GET", "/cut-whole?600000", 0, "", "");
+    client_send(&c); /* reads nothing, so that both wait for their windows */
+    for (int i = 0; i < 1000 && f->closed == closed; i++)
+        usleep(10000);
+    assert_int_equal(f->closed, closed + 1);
+    client_run(&c, stream_done, stuck);
+    assert_int_equal(c.streams[stuck].error, NGHTTP2_INTERNAL_ERROR);
+    client_run(&c, stream_done, whole);
+    assert_int_equal(c.streams[whole].error, NGHTTP2_INTERNAL_ERROR);
+    int32_t after = submit(&c, "GET", "/x", 0, "", "");
+    client_run(&c, stream_done, after);
+    assert_int_equal(c.streams[after].status, 200);
+    assert_int_equal(c.streams[after].error, NGHTTP2_NO_ERROR);
+    client_close(&c);
+}
+
 #define UPLOAD ((size_t)8 * 1024 * 1024) /* more than a body that is read whole may have */
 
 /* What is not taken holds its stream down and no other one, and goes on once it is. */
@@ -591,6 +630,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_many_requests_and_identity),
         TEST(test_limits),
+        TEST(test_cut_replies),
         TEST(test_streamed_bodies),
         TEST(test_streamed_body_that_is_not_read),
         TEST(test_watches_on_one_connection),
