@@ -18,9 +18,10 @@
 
 typedef struct Document {
     char *path; /* "apis/apps/v1" */
-    Buf json;
+    Buf json;   /* of v3 and built-in resources only the hash is kept: it is written again when asked for */
     char hash[65];
-    bool custom; /* of definitions: written anew when they change */
+    const Resource *like; /* v3: a row of the group and version it is of; NULL: of none */
+    bool custom;          /* of definitions: written anew when they change */
 } Document;
 
 struct OpenApi {
@@ -93,9 +94,11 @@ static void add_document(OpenApi *openapi, char *path, const Resource *like, con
         return;
     }
     Document *document = &openapi->v3[openapi->n_v3++];
-    *document = (Document){.path = path, .json = BUF_INIT(OPENAPI_MAX), .custom = custom != NULL};
+    *document = (Document){.path = path, .json = BUF_INIT(OPENAPI_MAX), .like = like, .custom = custom != NULL};
     openapi_write_v3(&document->json, path, like, custom);
     seal(document);
+    if (!custom)
+        buf_done(&document->json);
 }
 
 static void add_group(OpenApi *openapi, const Resource *resource, const Resource **custom) {
@@ -281,6 +284,13 @@ static void redirect(HttpRequest *http, const Document *document) {
     free(to);
 }
 
+static void reply_v3(HttpRequest *http, const Document *document, bool by_hash) {
+    _cleanup_buf_ Buf json = BUF_INIT(OPENAPI_MAX);
+    if (!document->custom)
+        openapi_write_v3(&json, document->path, document->like, NULL);
+    reply(http, "application/json", document->custom ? &document->json : &json, document->hash, by_hash);
+}
+
 static void serve_v3(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *name) {
     const Document *found = NULL;
     Query query;
@@ -294,7 +304,7 @@ static void serve_v3(OpenApi *openapi, HttpRequest *http, Arena *arena, const ch
     else if (!str_empty(hash) && !streq(hash, found->hash))
         redirect(http, found);
     else
-        reply(http, "application/json", &found->json, found->hash, !str_empty(hash));
+        reply_v3(http, found, !str_empty(hash));
 }
 
 void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *path) {

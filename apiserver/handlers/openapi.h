@@ -1,5 +1,6 @@
-/* /openapi/v2 and /openapi/v3, written from the schema tables when first asked for and kept as bytes, with what
- * aggregated servers say of theirs: v2 merged, v3 named in the index (the requests for it are theirs to answer). */
+/* /openapi/v2 and /openapi/v3, written from the schema tables: v2 is kept once it has been asked for, as are v3
+ * documents of custom resources; of the others the hashes are. With what aggregated servers say of theirs: v2 merged,
+ * v3 named in the index (the requests for it are theirs to answer). */
 #pragma once
 
 #include "apiserver/handlers/http.h"

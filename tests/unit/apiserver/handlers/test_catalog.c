@@ -83,6 +83,19 @@ static void test_filter(void **state) {
     assert_null(openapi_filter(arena, document, "/apis/none/"));
 }
 
+/* A body is a parameter that refers to a definition. */
+static void test_filter_parameters(void **state) {
+    (void)state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Value *document = parse(arena, "{\"paths\":{\"/apis/g/v1/x\":{\"a\":[{\"$ref\":\"#/parameters/body-A\"}]}},"
+                                         "\"definitions\":{\"A\":{},\"C\":{}},\"parameters\":{\"body-A\":{\"schema\":"
+                                         "{\"$ref\":\"#/definitions/A\"}},\"limit\":{}}}");
+    Value *part = openapi_filter(arena, document, "/apis/g/v1/");
+    assert_int_equal(value_len(value_get(part, "parameters")), 1);
+    assert_int_equal(value_len(value_get(part, "definitions")), 1);
+    assert_non_null(value_path(part, "definitions", "A", NULL));
+}
+
 static void test_merge(void **state) {
     (void)state;
     _cleanup_arena_ Arena *arena = arena_new(0);
@@ -103,11 +116,30 @@ static void test_merge(void **state) {
     assert_true(value_equal(document, want));
 }
 
+static void test_merge_parameters(void **state) {
+    (void)state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *document = parse(arena, "{\"paths\":{},\"definitions\":{\"A\":{\"type\":\"string\"}},\"parameters\":{"
+                                   "\"body-1\":{\"schema\":{\"$ref\":\"#/definitions/A\"}},\"limit-1\":{\"type\":"
+                                   "\"integer\"}}}");
+    openapi_merge(arena, document,
+                  parse(arena,
+                        "{\"paths\":{\"/b\":{\"x\":[{\"$ref\":\"#/parameters/body-1\"},{\"$ref\":"
+                        "\"#/parameters/limit-1\"}]}},\"definitions\":{\"A\":{\"type\":\"object\"}},\"parameters\":{"
+                        "\"body-1\":{\"schema\":{\"$ref\":\"#/definitions/A\"}},\"limit-1\":{\"type\":\"integer\","
+                        "\"description\":\"more\"}}}"));
+    assert_true(value_equal(value_get(document, "paths"),
+                            parse(arena, "{\"/b\":{\"x\":[{\"$ref\":\"#/parameters/body-1_v2\"},{\"$ref\":"
+                                         "\"#/parameters/limit-1\"}]}}")));
+    assert_true(value_equal(value_path(document, "parameters", "body-1_v2", NULL),
+                            parse(arena, "{\"schema\":{\"$ref\":\"#/definitions/A_v2\"}}")));
+    assert_int_equal(value_len(value_get(document, "parameters")), 3);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_filter),
-        cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_order), cmocka_unit_test(test_filter),           cmocka_unit_test(test_filter_parameters),
+        cmocka_unit_test(test_merge), cmocka_unit_test(test_merge_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
