@@ -159,9 +159,9 @@ static void build_v3(OpenApi *openapi) {
 
 #define FRESH_SECONDS (365 * 24 * 3600) /* of what was asked for by its hash: a client may keep it so long */
 
-static bool has_it(const HttpRequest *http, const char *etag) {
+static bool has_it(const HttpRequest *http, const char *hash) {
     const char *known = http_header(http, "if-none-match");
-    return known && (streq(known, "*") || strstr(known, etag));
+    return known && (streq(known, "*") || strstr(known, hash));
 }
 
 /* `by_hash`: the document of this hash was asked for, which never changes. */
@@ -176,7 +176,7 @@ static void reply(HttpRequest *http, const char *type, const Buf *bytes, const c
                             {"etag", etag},
                             {"content-type", type},
                             {"expires", expires}};
-    if (has_it(http, etag))
+    if (has_it(http, hash))
         http_reply(http, 304, headers, 3, (HttpBytes){0});
     else
         http_reply(http, 200, headers, by_hash ? 5 : 4, http_bytes_copy(bytes->data, bytes->len));
@@ -286,7 +286,7 @@ static void redirect(HttpRequest *http, const Document *document) {
 
 static void reply_v3(HttpRequest *http, const Document *document, bool by_hash) {
     _cleanup_buf_ Buf json = BUF_INIT(OPENAPI_MAX);
-    if (!document->custom)
+    if (!document->custom && !has_it(http, document->hash))
         openapi_write_v3(&json, document->path, document->like, NULL);
     reply(http, "application/json", document->custom ? &document->json : &json, document->hash, by_hash);
 }

@@ -194,6 +194,8 @@ static void a_deletion_gives_what_the_resource_gives(void **state) {
     assert_string_equal(result_of(d, "/api/v1/namespaces/{namespace}/configmaps/{name}", "delete"),
                         "#/definitions/" META "Status");
     assert_string_equal(result_of(d, "/api/v1/namespaces/{name}", "delete"), "#/definitions/" META "Status");
+    assert_string_equal(result_of(d, "/api/v1/namespaces/{namespace}/podtemplates/{name}", "delete"),
+                        "#/definitions/" CORE "PodTemplate");
     assert_string_equal(result_of(d, PODS, "get"), "#/definitions/" CORE "PodList");
 }
 
