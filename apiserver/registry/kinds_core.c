@@ -115,15 +115,23 @@ static void check_node_amounts(FieldErrors *errors, const Value *node, const cha
 static void check_pod_ranges(FieldErrors *errors, const Value *ranges) {
     FieldPath spec_at = FIELD(NULL, "spec"), list_at = FIELD(&spec_at, "podCIDRs");
     bool v4 = false, v6 = false;
-    for (size_t i = 0; i < value_len(ranges); i++) {
+    size_t n = value_len(ranges), wrong = n; /* the first that is none */
+    for (size_t i = 0; i < n; i++) {
         const char *text = str_or(value_str(value_at(ranges, i)), "");
         FieldPath at = FIELD_INDEX(&list_at, i);
         IpRange range;
         ip_range_legacy_validate(errors, &at, text, NULL);
         if (ip_range_parse(text, &range))
             *(range.v6 ? &v6 : &v4) = true;
+        else
+            wrong = MIN(wrong, i);
     }
-    if (value_len(ranges) > 1 && (!v4 || !v6 || value_len(ranges) > 2))
+    if (n > 1 && wrong < n)
+        field_internal(errors, &list_at,
+                       "invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[%zu]: <nil> (invalid "
+                       "CIDR address: %s)",
+                       wrong, str_or(value_str(value_at(ranges, wrong)), ""));
+    if (n > 1 && (wrong < n || !v4 || !v6 || n > 2))
         field_invalid(errors, &list_at, ranges, "may specify no more than one CIDR for each IP family");
 }
 

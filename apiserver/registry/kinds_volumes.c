@@ -212,8 +212,8 @@ static Value *sources_of(Arena *arena, const Value *spec) {
     return out;
 }
 
-/* The labels that lost their beta prefix may be renamed. */
-static void rename_beta_labels(Arena *arena, Value *affinity) {
+/* What a label with a beta prefix is called by now; "" of all others. */
+static const char *name_without_beta(const char *label) {
     static const char *const NAMES[][2] = {
         {"beta.kubernetes.io/os", "kubernetes.io/os"},
         {"beta.kubernetes.io/arch", "kubernetes.io/arch"},
@@ -221,12 +221,28 @@ static void rename_beta_labels(Arena *arena, Value *affinity) {
         {"failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"},
         {"failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"},
     };
-    Value *term, *expression;
-    VALUE_FOREACH (term, value_path(affinity, "required", "nodeSelectorTerms", NULL))
-        VALUE_FOREACH (expression, value_get(term, "matchExpressions"))
-            for (size_t i = 0; i < ELEMENTSOF(NAMES); i++)
-                if (text_is(expression, "key", NAMES[i][0]))
-                    value_set_str(arena, expression, "key", NAMES[i][1]);
+    for (size_t i = 0; i < ELEMENTSOF(NAMES); i++)
+        if (streq(label, NAMES[i][0]))
+            return NAMES[i][1];
+    return "";
+}
+
+/* Gives the requirements of `was` the keys that they may have become. As in the reference, that is none at all for a
+ * key that has no other name: what is wrong with it is said elsewhere. */
+static void rename_beta_labels(Arena *arena, Value *was, const Value *now) {
+    static const char *const PARTS[] = {"matchExpressions", "matchFields"};
+    Value *terms = value_path(was, "required", "nodeSelectorTerms", NULL);
+    const Value *now_terms = value_path(now, "required", "nodeSelectorTerms", NULL);
+    for (size_t i = 0; i < value_len(terms) && i < value_len(now_terms); i++)
+        for (size_t part = 0; part < ELEMENTSOF(PARTS); part++) {
+            Value *old = value_get(value_at(terms, i), PARTS[part]);
+            const Value *new = value_get(value_at(now_terms, i), PARTS[part]);
+            for (size_t k = 0; k < value_len(old) && k < value_len(new); k++) {
+                const char *key = text_at(value_at(new, k), "key");
+                if (streq(key, name_without_beta(text_at(value_at(old, k), "key"))))
+                    value_set_str(arena, value_at(old, k), "key", value_get_str(value_at(new, k), "key"));
+            }
+        }
 }
 
 static void check_affinity_change(FieldErrors *errors, const Value *now, const Value *was) {
@@ -234,7 +250,7 @@ static void check_affinity_change(FieldErrors *errors, const Value *now, const V
     if (!value_is(was, VALUE_OBJECT) || (now && value_equal(now, was)))
         return;
     Value *renamed = value_copy(errors->arena, was);
-    rename_beta_labels(errors->arena, renamed);
+    rename_beta_labels(errors->arena, renamed, now);
     if (!now || !value_equal(now, renamed))
         field_invalid(errors, &at, now ? internal_value(errors->arena, "VolumeNodeAffinity", now, NULL) : NULL,
                       "field is immutable, except for updating from beta label to GA");

@@ -118,6 +118,14 @@ void field_forbidden(FieldErrors *errors, const FieldPath *path, const char *for
     add(errors, FIELD_FORBIDDEN, path, NULL, detail);
 }
 
+void field_internal(FieldErrors *errors, const FieldPath *path, const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    char *detail = format_detail(errors->arena, format, ap);
+    va_end(ap);
+    add(errors, FIELD_INTERNAL, path, NULL, detail);
+}
+
 void field_too_long(FieldErrors *errors, const FieldPath *path, int64_t max_len) {
     char detail[64] = "value is too long";
     if (max_len >= 0)

@@ -96,6 +96,7 @@ void field_invalid_str(FieldErrors *errors, const FieldPath *path, const char *b
 void field_duplicate(FieldErrors *errors, const FieldPath *path, const Value *bad);
 void field_not_supported(FieldErrors *errors, const FieldPath *path, const Value *bad, const char *const *supported);
 void field_forbidden(FieldErrors *errors, const FieldPath *path, const char *format, ...) _printf_(3, 4);
+void field_internal(FieldErrors *errors, const FieldPath *path, const char *format, ...) _printf_(3, 4);
 void field_too_long(FieldErrors *errors, const FieldPath *path, int64_t max_len);
 void field_too_many(FieldErrors *errors, const FieldPath *path, int64_t actual, int64_t max);
 void field_not_found(FieldErrors *errors, const FieldPath *path, const Value *bad);

@@ -569,6 +569,31 @@ static void test_ownership_by_endpoint(void **state) {
                 "\"f:metadata\":{\"f:annotations\":{\".\":{},\"f:n\":{}}},\"f:status\":{\"f:replicas\":{}}", true);
 }
 
+/* The keys of a volume's affinity may lose their beta prefix, each by itself. One that is emptied is wrong, and as in
+ * the reference no change besides. */
+static void test_affinity_of_volumes(void **state) {
+    static const char json[] = "application/json", patch[] = "application/json-patch+json",
+                      path[] = "/api/v1/persistentvolumes/near";
+    static const char volume[] =
+        "{\"metadata\":{\"name\":\"near\"},\"spec\":{\"capacity\":{\"storage\":\"1Gi\"},\"accessModes\":["
+        "\"ReadWriteOnce\"],"
+        "\"hostPath\":{\"path\":\"/x\"},\"nodeAffinity\":{\"required\":{\"nodeSelectorTerms\":[{\"matchExpressions\":["
+        "{\"key\":\"beta.kubernetes.io/os\",\"operator\":\"Exists\"},{\"key\":\"beta.kubernetes.io/arch\","
+        "\"operator\":\"Exists\"},{\"key\":\"own\",\"operator\":\"Exists\"}]}]}}}}";
+#define KEY_CHANGE(index, key)                                                                                         \
+    "[{\"op\":\"replace\",\"path\":\"/spec/nodeAffinity/required/nodeSelectorTerms/0/matchExpressions/" index          \
+    "/key\","                                                                                                          \
+    "\"value\":\"" key "\"}]"
+    check(*state, &(Case){"POST", "/api/v1/persistentvolumes", NULL, json, volume, 201, NULL, NULL});
+    check(*state, &(Case){"PATCH", path, NULL, patch, KEY_CHANGE("1", "kubernetes.io/arch"), 200, NULL, NULL});
+    expect_text(*state, &(Case){"PATCH", path, NULL, patch, KEY_CHANGE("0", "kubernetes.io/arch"), 422, NULL, NULL},
+                "field is immutable, except for updating from beta label to GA", true);
+    expect_text(*state, &(Case){"PATCH", path, NULL, patch, KEY_CHANGE("0", ""), 422, NULL, NULL},
+                "field is immutable, except for updating from beta label to GA", true);
+    expect_text(*state, &(Case){"PATCH", path, NULL, patch, KEY_CHANGE("2", ""), 422, NULL, NULL},
+                "field is immutable, except for updating from beta label to GA", false);
+}
+
 /* Names of events are subdomains for one group, and parts of a path for the other. */
 static void test_names_of_events(void **state) {
     static const char json[] = "application/json";
@@ -626,6 +651,7 @@ int main(void) {
         cmocka_unit_test(test_strategic_patches),
         cmocka_unit_test(test_component_statuses),
         cmocka_unit_test(test_dangling_flow_schemas),
+        cmocka_unit_test(test_affinity_of_volumes),
         cmocka_unit_test(test_ownership_forgotten),
         cmocka_unit_test(test_ownership_in_other_versions),
         cmocka_unit_test(test_ownership_by_endpoint),
