@@ -92,12 +92,12 @@ static int serve(Daemon *daemon) {
     daemon->config.client = client;
     daemon->config.host = NULL; /* the reference's controllers leave source.host empty */
     daemon->config.root_ca_pem = ca;
-    const ControllersServerConfig server = {.serving = &daemon->serving,
+    const ControllersServerConfig server = {.daemon = {.serving = &daemon->serving,
+                                                       .kubeconfig = daemon->kubeconfig,
+                                                       .flags = daemon->flags,
+                                                       .n_flags = daemon->n_flags},
                                             .controllers = &daemon->config,
-                                            .kubeconfig = daemon->kubeconfig,
-                                            .elects = daemon->elects,
-                                            .flags = daemon->flags,
-                                            .n_flags = daemon->n_flags};
+                                            .elects = daemon->elects};
     return controllers_server_start(&server, &daemon->server) < 0 ? 1 : run(daemon);
 }
 

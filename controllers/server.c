@@ -64,9 +64,9 @@ static void write_config(Buf *out, void *userdata) {
     value_set_str(arena, config, "kind", "KubeControllerManagerConfiguration");
     value_set_str(arena, config, "apiVersion", "kubecontrollermanager.config.k8s.io/v1alpha1");
     Value *generic = value_ensure_object(arena, config, "Generic");
-    if (server->config.kubeconfig)
+    if (server->config.daemon.kubeconfig)
         value_set_str(arena, value_ensure_object(arena, generic, "ClientConnection"), "kubeconfig",
-                      server->config.kubeconfig);
+                      server->config.daemon.kubeconfig);
     leader_describe(arena, value_ensure_object(arena, generic, "LeaderElection"), server->config.elects,
                     "kube-controller-manager");
     value_set(arena, generic, "Controllers", names_enabled(arena, c->enabled));
@@ -115,21 +115,15 @@ int controllers_server_start(const ControllersServerConfig *config, ControllersS
                                                 .roots = CHECK_HEALTHZ,
                                                 .whole = true,
                                                 .userdata = server});
-    int r = daemon_server_start(&(DaemonServerConfig){.component = "kube-controller-manager",
-                                                      .default_port = CONTROLLERS_PORT,
-                                                      .default_bind = config->default_bind,
-                                                      .serving = config->serving,
-                                                      .authentication = config->authentication,
-                                                      .authorization = config->authorization,
-                                                      .client = config->controllers->client,
-                                                      .kubeconfig = config->kubeconfig,
-                                                      .checks = server->checks,
-                                                      .pages = pages,
-                                                      .n_pages = ELEMENTSOF(pages),
-                                                      .flags = config->flags,
-                                                      .n_flags = config->n_flags,
-                                                      .userdata = server},
-                                &server->daemon);
+    DaemonServerConfig *daemon = &server->config.daemon;
+    daemon->component = "kube-controller-manager";
+    daemon->default_port = CONTROLLERS_PORT;
+    daemon->client = config->controllers->client;
+    daemon->checks = server->checks;
+    daemon->pages = pages;
+    daemon->n_pages = ELEMENTSOF(pages);
+    daemon->userdata = server;
+    int r = daemon_server_start(daemon, &server->daemon);
     if (r == 0)
         *ret = TAKE_PTR(server);
     return r;

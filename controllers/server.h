@@ -12,14 +12,11 @@
 typedef struct ControllersServer ControllersServer;
 
 typedef struct ControllersServerConfig { /* borrowed until controllers_server_stop */
-    const DaemonServing *serving;
-    const char *default_bind;               /* NULL: 0.0.0.0 */
-    Client *authentication, *authorization; /* as in DaemonServerConfig */
+    /* What the whole process says: where to listen, who is asked, flags. Its client is that of `controllers`, and what
+     * is served is filled in here. */
+    DaemonServerConfig daemon;
     const ControllersConfig *controllers;
-    const char *kubeconfig; /* where its client comes from; NULL: in process */
-    bool elects;            /* a leader: controllers_server_elect will be called */
-    const Flag *flags;      /* for /flagz */
-    size_t n_flags;
+    bool elects; /* a leader: controllers_server_elect will be called */
 } ControllersServerConfig;
 int controllers_server_start(const ControllersServerConfig *config,
                              ControllersServer **ret); /* as daemon_server_start */

@@ -74,13 +74,13 @@ static int serve(Daemon *daemon) {
     (void)gethostname(host, sizeof host - 1);
     daemon->loop = loop;
     daemon->config = (SchedulerConfig){.client = client, .name = daemon->name, .host = host};
-    const SchedulerServerConfig server = {.serving = &daemon->serving,
-                                          .client = client,
-                                          .kubeconfig = daemon->kubeconfig,
+    const SchedulerServerConfig server = {.daemon = {.serving = &daemon->serving,
+                                                     .client = client,
+                                                     .kubeconfig = daemon->kubeconfig,
+                                                     .flags = daemon->flags,
+                                                     .n_flags = daemon->n_flags},
                                           .name = daemon->name,
-                                          .elects = daemon->elects,
-                                          .flags = daemon->flags,
-                                          .n_flags = daemon->n_flags};
+                                          .elects = daemon->elects};
     return scheduler_server_start(&server, &daemon->server) < 0 ? 1 : run(daemon);
 }
 

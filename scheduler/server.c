@@ -47,7 +47,7 @@ static void write_metrics(Buf *out, void *userdata) {
     if (leader)
         leader_write_metrics(leader, out);
     process_metrics_write(out);
-    client_write_metrics(server->config.client, out);
+    client_write_metrics(server->config.daemon.client, out);
     if (scheduler)
         scheduler_write_metrics(scheduler, out);
 }
@@ -68,9 +68,9 @@ static void write_config(Buf *out, void *userdata) {
     value_set_str(arena, config, "apiVersion", "kubescheduler.config.k8s.io/v1");
     leader_describe(arena, value_ensure_object(arena, config, "leaderElection"), server->config.elects,
                     "kube-scheduler");
-    if (server->config.kubeconfig)
+    if (server->config.daemon.kubeconfig)
         value_set_str(arena, value_ensure_object(arena, config, "clientConnection"), "kubeconfig",
-                      server->config.kubeconfig);
+                      server->config.daemon.kubeconfig);
     value_set_int(arena, config, "podInitialBackoffSeconds", (int64_t)(QUEUE_BACKOFF_FIRST_NS / NS_PER_SEC));
     value_set_int(arena, config, "podMaxBackoffSeconds", (int64_t)(QUEUE_BACKOFF_MAX_NS / NS_PER_SEC));
     value_set_str(arena, profile, "schedulerName", str_or(server->config.name, SCHEDULER_NAME));
@@ -95,21 +95,14 @@ int scheduler_server_start(const SchedulerServerConfig *config, SchedulerServer 
                                                 .n = ELEMENTSOF(rows) - !config->elects,
                                                 .roots = CHECK_EVERYWHERE,
                                                 .userdata = server});
-    int r = daemon_server_start(&(DaemonServerConfig){.component = "kube-scheduler",
-                                                      .default_port = SCHEDULER_PORT,
-                                                      .default_bind = config->default_bind,
-                                                      .serving = config->serving,
-                                                      .authentication = config->authentication,
-                                                      .authorization = config->authorization,
-                                                      .client = config->client,
-                                                      .kubeconfig = config->kubeconfig,
-                                                      .checks = server->checks,
-                                                      .pages = pages,
-                                                      .n_pages = ELEMENTSOF(pages),
-                                                      .flags = config->flags,
-                                                      .n_flags = config->n_flags,
-                                                      .userdata = server},
-                                &server->daemon);
+    DaemonServerConfig *daemon = &server->config.daemon;
+    daemon->component = "kube-scheduler";
+    daemon->default_port = SCHEDULER_PORT;
+    daemon->checks = server->checks;
+    daemon->pages = pages;
+    daemon->n_pages = ELEMENTSOF(pages);
+    daemon->userdata = server;
+    int r = daemon_server_start(daemon, &server->daemon);
     if (r == 0)
         *ret = TAKE_PTR(server);
     return r;

@@ -11,15 +11,11 @@
 typedef struct SchedulerServer SchedulerServer;
 
 typedef struct SchedulerServerConfig { /* borrowed until scheduler_server_stop */
-    const DaemonServing *serving;
-    const char *default_bind;               /* NULL: 0.0.0.0 */
-    Client *authentication, *authorization; /* as in DaemonServerConfig */
-    Client *client;                         /* the scheduler's */
-    const char *kubeconfig;                 /* where that comes from; NULL: in process */
-    const char *name;                       /* NULL: SCHEDULER_NAME */
-    bool elects;                            /* a leader: scheduler_server_elect will be called */
-    const Flag *flags;                      /* for /flagz */
-    size_t n_flags;
+    /* What the whole process says: where to listen, the scheduler's client, who is asked, flags. What is served is
+     * filled in here. */
+    DaemonServerConfig daemon;
+    const char *name; /* NULL: SCHEDULER_NAME */
+    bool elects;      /* a leader: scheduler_server_elect will be called */
 } SchedulerServerConfig;
 int scheduler_server_start(const SchedulerServerConfig *config, SchedulerServer **ret); /* as daemon_server_start */
 /* What there is by now, borrowed until scheduler_server_stop. Any thread. */

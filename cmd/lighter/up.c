@@ -194,20 +194,20 @@ static int start_control_servers(Up *up, const UpOptions *options) {
     bool shared = options->etcd.servers != NULL;
     up->controllers_serving = control_serving(up, options->controllers_port);
     up->scheduler_serving = control_serving(up, options->scheduler_port);
-    const ControllersServerConfig controllers = {.serving = &up->controllers_serving,
-                                                 .authentication = up->controller_client,
-                                                 .authorization = up->controller_client,
+    const ControllersServerConfig controllers = {.daemon = {.serving = &up->controllers_serving,
+                                                            .authentication = up->controller_client,
+                                                            .authorization = up->controller_client,
+                                                            .flags = options->flags,
+                                                            .n_flags = options->n_flags},
                                                  .controllers = &up->controllers_config,
-                                                 .elects = shared,
-                                                 .flags = options->flags,
-                                                 .n_flags = options->n_flags};
-    const SchedulerServerConfig scheduler = {.serving = &up->scheduler_serving,
-                                             .authentication = up->scheduler_client,
-                                             .authorization = up->scheduler_client,
-                                             .client = up->scheduler_client,
-                                             .elects = shared,
-                                             .flags = options->flags,
-                                             .n_flags = options->n_flags};
+                                                 .elects = shared};
+    const SchedulerServerConfig scheduler = {.daemon = {.serving = &up->scheduler_serving,
+                                                        .authentication = up->scheduler_client,
+                                                        .authorization = up->scheduler_client,
+                                                        .client = up->scheduler_client,
+                                                        .flags = options->flags,
+                                                        .n_flags = options->n_flags},
+                                             .elects = shared};
     int r = controllers_server_start(&controllers, &up->controllers_server);
     r = r < 0 ? r : scheduler_server_start(&scheduler, &up->scheduler_server);
     if (r < 0)
