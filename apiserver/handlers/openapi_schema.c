@@ -244,6 +244,18 @@ static bool marked(const Value *v, const char *mark) {
     return value_get_bool(v, mark, false);
 }
 
+/* The schemas within a schema. */
+static void each_part(Writer *w, Value *v, void (*visit)(Writer *w, Value *part)) {
+    Value *items = value_get(v, "items"), *more = value_get(v, "additionalProperties");
+    VALUE_FOREACH_MEMBER (m, value_get(v, "properties"))
+        if (value_is(m->value, VALUE_OBJECT))
+            visit(w, m->value);
+    if (value_is(items, VALUE_OBJECT))
+        visit(w, items);
+    if (value_is(more, VALUE_OBJECT))
+        visit(w, more);
+}
+
 /* What Swagger 2 has no words for goes, and what kubectl misreads in it: parts of values that may be null or hold more.
  */
 static void simplify(Writer *w, Value *v) {
@@ -263,14 +275,7 @@ static void simplify(Writer *w, Value *v) {
         if (!marked(value_get(value_get(v, "properties"), required->items[i]->string), "nullable"))
             value_append(w->arena, kept, required->items[i]);
     value_set(w->arena, v, "required", kept->len ? kept : NULL);
-    VALUE_FOREACH_MEMBER (m, value_get(v, "properties"))
-        if (value_is(m->value, VALUE_OBJECT))
-            simplify(w, m->value);
-    Value *items = value_get(v, "items"), *more = value_get(v, "additionalProperties");
-    if (value_is(items, VALUE_OBJECT))
-        simplify(w, items);
-    if (value_is(more, VALUE_OBJECT))
-        simplify(w, more);
+    each_part(w, v, simplify);
 }
 
 static Value *kind_mark(Writer *w, const Resource *r, const char *kind) {
@@ -317,6 +322,64 @@ static Value *custom_properties(Writer *w, Value *schema, const Schema *like) {
     return properties;
 }
 
+static bool is_integer_or_string(const Value *any_of) {
+    return value_len(any_of) == 2 && streq_null(value_get_str(any_of->items[0], "type"), "integer") &&
+           streq_null(value_get_str(any_of->items[1], "type"), "string");
+}
+
+/* x-kubernetes-int-or-string in OpenAPI's own words, beside what the definition says. */
+static void unfold_integer_or_string(Writer *w, Value *v) {
+    static const char *const types[] = {"integer", "string"};
+    Value *any_of = value_get(v, "anyOf"), *all_of = value_get(v, "allOf"), *choice = value_array(w->arena);
+    if (is_integer_or_string(any_of) ||
+        (value_len(all_of) && is_integer_or_string(value_get(all_of->items[0], "anyOf"))))
+        return;
+    for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+        Value *type = value_object(w->arena);
+        value_set_str(w->arena, type, "type", types[i]);
+        value_append(w->arena, choice, type);
+    }
+    if (!any_of) {
+        value_set(w->arena, v, "anyOf", choice);
+        return;
+    }
+    Value *first = value_object(w->arena);
+    value_set(w->arena, first, "anyOf", choice);
+    value_insert_at(w->arena, value_ensure_array(w->arena, v, "allOf"), 0, first);
+}
+
+static void require(Writer *w, Value *v, const char *name) {
+    Value *required = value_ensure_array(w->arena, v, "required");
+    for (size_t i = 0; i < required->len; i++)
+        if (streq_null(value_str(required->items[i]), name))
+            return;
+    value_append(w->arena, required, value_string(w->arena, name));
+}
+
+/* Adds what marks of Kubernetes mean. Of an embedded object that may hold more, Swagger 2 names nothing (see simplify).
+ */
+static void unfold(Writer *w, Value *v) {
+    each_part(w, v, unfold);
+    if (w->v3 && marked(v, "x-kubernetes-int-or-string"))
+        unfold_integer_or_string(w, v);
+    if (!marked(v, "x-kubernetes-embedded-resource") || (!w->v3 && marked(v, "x-kubernetes-preserve-unknown-fields")))
+        return;
+    custom_properties(w, v, &schema_meta_v1_PartialObjectMetadata);
+    require(w, v, "kind");
+    require(w, v, "apiVersion");
+}
+
+static void mark_custom(Writer *w, const Resource *r, Value *schema, const char *kind) {
+    Value *selectable = value_array(w->arena);
+    for (size_t i = 0; r->selectable_fields && r->selectable_fields[i]; i++) {
+        Value *field = value_object(w->arena);
+        value_set_str(w->arena, field, "fieldPath", r->selectable_fields[i]);
+        value_append(w->arena, selectable, field);
+    }
+    value_set(w->arena, schema, "x-kubernetes-group-version-kind", kind_mark(w, r, kind));
+    value_set(w->arena, schema, "x-kubernetes-selectable-fields", selectable->len ? selectable : NULL);
+}
+
 static void write_custom_list(Writer *w, const Resource *r, const char *name) {
     const Schema *like = &schema_meta_v1_PartialObjectMetadataList;
     Value *list = value_object(w->arena), *items = value_object(w->arena), *required = value_array(w->arena);
@@ -326,7 +389,7 @@ static void write_custom_list(Writer *w, const Resource *r, const char *name) {
     value_append(w->arena, required, value_string(w->arena, "items"));
     value_set_str(w->arena, list, "description", arena_printf(w->arena, "A list of objects: %s.", r->kind));
     value_set(w->arena, list, "required", required);
-    value_set(w->arena, list, "x-kubernetes-group-version-kind", kind_mark(w, r, r->list_kind));
+    mark_custom(w, r, list, r->list_kind);
     begin_definition(w, arena_printf(w->arena, "%sList", name));
     value_write_json(w->out, list);
 }
@@ -342,9 +405,10 @@ static void write_custom_kind(Writer *w, const Resource *r) {
     } else {
         if (!w->v3)
             simplify(w, schema);
+        unfold(w, schema);
         custom_properties(w, schema, &schema_meta_v1_PartialObjectMetadata);
     }
-    value_set(w->arena, schema, "x-kubernetes-group-version-kind", kind_mark(w, r, r->kind));
+    mark_custom(w, r, schema, r->kind);
     begin_definition(w, name);
     value_write_json(w->out, schema);
     write_custom_list(w, r, name);

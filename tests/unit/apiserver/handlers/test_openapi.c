@@ -8,6 +8,7 @@
 
 #include "api/json.h"
 #include "apiserver/handlers/openapi_schema.h"
+#include "apiserver/registry/custom_resources.h"
 #include "base/str.h"
 #include "base/strmap.h"
 
@@ -229,6 +230,50 @@ static void a_document_names_the_kinds_of_its_group(void **state) {
     assert_int_equal(value_len(kinds), 1);
 }
 
+static const char definition[] = "{\"metadata\":{\"name\":\"ws.x.io\",\"uid\":\"u\"},\"spec\":{\"group\":\"x.io\","
+                                 "\"scope\":\"Namespaced\",\"names\":{"
+                                 "\"plural\":\"ws\",\"singular\":\"w\",\"kind\":\"W\",\"listKind\":\"WList\"},"
+                                 "\"versions\":[{\"name\":\"v1\",\"served\":true,"
+                                 "\"storage\":true,\"selectableFields\":[{\"jsonPath\":\".spec.a\"}],\"schema\":{"
+                                 "\"openAPIV3Schema\":{\"type\":\"object\","
+                                 "\"properties\":{\"spec\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":"
+                                 "\"string\",\"default\":\"d\"},\"port\":{"
+                                 "\"x-kubernetes-int-or-string\":true},\"inner\":{\"type\":\"object\",\"x-kubernetes-"
+                                 "embedded-resource\":true}}}}}}}]},"
+                                 "\"status\":{\"conditions\":[{\"type\":\"Established\",\"status\":\"True\"}]}}";
+
+/* Marks of Kubernetes are said in OpenAPI's own words where it has them. */
+static void a_custom_resource_is_as_its_definition_says(void **state) {
+    (void)state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_buf_ Buf old = BUF_INIT(DOCUMENT_MAX), new = BUF_INIT(DOCUMENT_MAX);
+    CustomResources *set = custom_resources_new(NULL);
+    Value *crd = NULL;
+    assert_int_equal(json_parse(arena, definition, strlen(definition), &crd, NULL, NULL), 0);
+    custom_resources_serve(set, (const Value *[]){crd}, 1, 1);
+    const Resource **rows = custom_resources_all(set, arena);
+    openapi_write_v2(&old, rows);
+    openapi_write_v3(&new, "apis/x.io/v1", rows[0], rows);
+    const Value *v2_document = parsed(arena, &old), *v3_document = parsed(arena, &new);
+    check_references(v2_document, v2_document);
+    check_references(v3_document, v3_document);
+    const Value *kind = AT(v3_document, "components", "schemas", "io.x.v1.W"), *spec = AT(kind, "properties", "spec");
+    assert_string_equal(value_get_str(AT(spec, "properties", "a"), "default"), "d");
+    assert_int_equal(value_len(AT(spec, "properties", "port", "anyOf")), 2);
+    assert_int_equal(value_len(AT(spec, "properties", "inner", "required")), 2);
+    assert_string_equal(value_get_str(AT(kind, "x-kubernetes-selectable-fields")->items[0], "fieldPath"), "spec.a");
+    spec = AT(v2_document, "definitions", "io.x.v1.W", "properties", "spec");
+    assert_null(value_get(AT(spec, "properties", "a"), "default"));
+    assert_null(value_get(AT(spec, "properties", "port"), "anyOf"));
+    assert_non_null(AT(spec, "properties", "inner", "properties", "metadata", "$ref"));
+    const char *path = "/apis/x.io/v1/namespaces/{namespace}/ws/{name}";
+    assert_string_equal(id_of(v2_document, path, "get"), "readXIoV1NamespacedW");
+    const Value *item, *patches = AT(v2_document, "paths", path, "patch", "consumes");
+    VALUE_FOREACH (item, patches)
+        assert_string_not_equal(value_str(item), "application/strategic-merge-patch+json");
+    custom_resources_free(set);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_and_field_is_described),
@@ -240,6 +285,7 @@ int main(void) {
         cmocka_unit_test(a_deletion_gives_what_the_resource_gives),
         cmocka_unit_test(defaults_are_of_v3_and_enumerations_of_both),
         cmocka_unit_test(a_document_names_the_kinds_of_its_group),
+        cmocka_unit_test(a_custom_resource_is_as_its_definition_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
