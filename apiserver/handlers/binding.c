@@ -83,7 +83,7 @@ static int validate_binding(Arena *arena, const Value *binding, ApiError *err) {
         return 0;
     /* The reference does not make a refusal of these. */
     _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
-    for (size_t i = 0; i < errors.n; i++)
+    for (size_t i = 0; i < field_errors_kept(&errors); i++)
         buf_printf(&text, "%s%s: %s", i ? ", " : "", errors.items[i].field, errors.items[i].message);
     return api_error_set(err, 500, "", errors.n > 1 ? "[%s]" : "%s", text.data);
 }

@@ -42,30 +42,54 @@ char *field_path_text(Arena *arena, const FieldPath *path) {
     return arena_strndup(arena, buf.data ? buf.data : "", buf.len);
 }
 
+/* Room for one more; NULL, and it is counted, when no more are kept. */
+static struct FieldError *next_error(FieldErrors *errors) {
+    if (errors->n++ >= FIELD_ERRORS_MAX)
+        return NULL;
+    size_t n = errors->n - 1;
+    /* Grows at powers of two; the old arrays stay in the arena. */
+    if ((n & (n - 1)) == 0) {
+        struct FieldError *more = arena_alloc(errors->arena, MAX(n * 2, (size_t)4) * sizeof(*more));
+        if (n)
+            memcpy(more, errors->items, n * sizeof(*more));
+        errors->items = more;
+    }
+    return &errors->items[n];
+}
+
 /* `bad`: the printed value; NULL leaves it out. */
 static void add(FieldErrors *errors, FieldErrorType type, const FieldPath *path, const char *bad, const char *detail) {
     Arena *arena = errors->arena;
-    if (errors->n >= FIELD_ERRORS_MAX) {
-        errors->n++;
+    struct FieldError *error = next_error(errors);
+    if (!error)
         return;
-    }
-    /* Grows at powers of two; the old arrays stay in the arena. */
-    if ((errors->n & (errors->n - 1)) == 0) {
-        struct FieldError *more = arena_alloc(arena, MAX(errors->n * 2, (size_t)4) * sizeof(*more));
-        if (errors->n)
-            memcpy(more, errors->items, errors->n * sizeof(*more));
-        errors->items = more;
-    }
     const char *text = kinds[type].text;
     char *message = bad ? arena_printf(arena, "%s: %s", text, bad) : arena_strdup(arena, text);
     if (!str_empty(detail))
         message = arena_printf(arena, "%s: %s", message, detail);
-    errors->items[errors->n++] = (struct FieldError){
+    *error = (struct FieldError){
         .type = type,
         .field = field_path_text(arena, path),
         .detail = arena_strdup(arena, str_or(detail, "")),
         .message = message,
     };
+}
+
+static bool is_among(const FieldErrors *errors, size_t n, const struct FieldError *error) {
+    for (size_t i = 0; i < n; i++)
+        if (streq(errors->items[i].field, error->field) && streq(errors->items[i].message, error->message))
+            return true;
+    return false;
+}
+
+void field_errors_merge(FieldErrors *to, const FieldErrors *from) {
+    for (size_t i = 0; i < field_errors_kept(from); i++) {
+        if (is_among(to, field_errors_kept(to), &from->items[i]))
+            continue;
+        struct FieldError *error = next_error(to);
+        if (error)
+            *error = from->items[i];
+    }
 }
 
 static char *format_detail(Arena *arena, const char *format, va_list ap) {
@@ -155,10 +179,7 @@ static void aggregate(Buf *out, const FieldErrors *errors, size_t n) {
     Buf all = BUF_INIT(BUF_NO_LIMIT);
     for (size_t i = 0; i < n; i++) {
         const struct FieldError *e = &errors->items[i];
-        bool seen = false;
-        for (size_t j = 0; j < i && !seen; j++)
-            seen = streq(errors->items[j].field, e->field) && streq(errors->items[j].message, e->message);
-        if (!seen)
+        if (!is_among(errors, i, e))
             buf_printf(&all, "%s%s: %s", written++ ? ", " : "", e->field, e->message);
     }
     buf_printf(out, written > 1 ? "[%s]" : "%s", all.data ? all.data : "");
@@ -166,7 +187,7 @@ static void aggregate(Buf *out, const FieldErrors *errors, size_t n) {
 }
 
 int api_error_invalid(ApiError *err, const char *group, const char *kind, const char *name, const FieldErrors *errors) {
-    size_t n = MIN(errors->n, (size_t)FIELD_ERRORS_MAX);
+    size_t n = field_errors_kept(errors);
     if (!n)
         return 0;
     _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT), quoted = BUF_INIT(BUF_NO_LIMIT);

@@ -85,7 +85,13 @@ typedef struct FieldErrors { /* all strings in the arena */
     size_t n;
 } FieldErrors;
 #define FIELD_ERRORS_INIT(a) ((FieldErrors){.arena = (a)})
-#define FIELD_ERRORS_MAX 1000 /* past it further errors are counted, not kept */
+#define FIELD_ERRORS_MAX 1000 /* past it further errors are counted in n, not kept */
+/* How many of them are kept: items[0..]. */
+static inline size_t field_errors_kept(const FieldErrors *errors) {
+    return MIN(errors->n, (size_t)FIELD_ERRORS_MAX);
+}
+/* Those that are not among `to` already, by path and message; their texts are shared. */
+void field_errors_merge(FieldErrors *to, const FieldErrors *from);
 
 void field_required(FieldErrors *errors, const FieldPath *path, const char *detail);
 /* `bad` is printed as the reference prints it (value_to_text); NULL prints null. */

@@ -4,6 +4,22 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* Under the address sanitizer what was not handed out is poisoned, with a gap behind each piece: a write past its end
+ * is found as one past the end of malloc's would be. */
+#if defined __has_feature
+#if __has_feature(address_sanitizer)
+#define POISONED 1
+#endif
+#endif
+#if defined __SANITIZE_ADDRESS__ || defined POISONED
+#include <sanitizer/asan_interface.h>
+#define ARENA_GAP 8u
+#else
+#define ARENA_GAP 0u
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
+
 typedef struct Chunk Chunk;
 struct Chunk {
     Chunk *next;
@@ -16,6 +32,16 @@ struct Arena {
     size_t limit, total;
 };
 
+static void chunk_empty(Chunk *chunk) {
+    chunk->used = 0;
+    ASAN_POISON_MEMORY_REGION(chunk->data, chunk->size);
+}
+
+static void chunk_free(Chunk *chunk) {
+    ASAN_UNPOISON_MEMORY_REGION(chunk->data, chunk->size);
+    free(chunk);
+}
+
 Arena *arena_new(size_t limit) {
     Arena *arena = NEW0(Arena);
     arena->limit = limit;
@@ -27,7 +53,7 @@ void arena_free(Arena *arena) {
         return;
     for (Chunk *c = arena->chunks, *next; c; c = next) {
         next = c->next;
-        free(c);
+        chunk_free(c);
     }
     bool large = arena->total >= ARENA_TRIM;
     free(arena);
@@ -40,12 +66,12 @@ void arena_reset(Arena *arena) {
     for (Chunk *c = arena->chunks, *next; c; c = next) {
         next = c->next;
         if (next)
-            free(c);
+            chunk_free(c);
         else
             keep = c;
     }
     if (keep)
-        keep->used = 0;
+        chunk_empty(keep);
     arena->chunks = keep;
     arena->total = 0;
 }
@@ -60,17 +86,19 @@ void *arena_alloc(Arena *arena, size_t size) {
      */
     if (size && size % 16 == 0 && c && c->used % 16 && c->used < c->size)
         c->used += 8;
-    size = (size + 7) & ~(size_t)7;
+    size_t asked = size;
+    size = ((size + 7) & ~(size_t)7) + ARENA_GAP;
     if (!c || c->size - c->used < size) {
         size_t want = c ? MIN(c->size * 2, (size_t)1 << 20) : ARENA_FIRST_CHUNK - sizeof(Chunk);
         want = MAX(want, size);
         c = xmalloc(sizeof(Chunk) + want);
         c->size = want;
-        c->used = 0;
+        chunk_empty(c);
         c->next = arena->chunks;
         arena->chunks = c;
     }
     void *p = (char *)c->data + c->used;
+    ASAN_UNPOISON_MEMORY_REGION(p, asked);
     c->used += size;
     arena->total += size;
     return p;

@@ -96,12 +96,41 @@ static void many_field_errors(void **state _unused_) {
     assert_int_equal(err.n_causes, FIELD_ERRORS_MAX);
 }
 
+/* Each once, and no more than are kept; those that come after them find room. */
+static void merged_field_errors(void **state) {
+    (void)state;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    FieldErrors all = FIELD_ERRORS_INIT(arena), many = FIELD_ERRORS_INIT(arena);
+    for (size_t i = 0; i < 40; i++) {
+        FieldErrors one = FIELD_ERRORS_INIT(arena);
+        FieldPath at = FIELD_INDEX(NULL, i);
+        field_required(&one, &at, "");
+        field_errors_merge(&all, &one);
+        field_errors_merge(&all, &one);
+        field_required(&all, NULL, arena_printf(arena, "%zu", i));
+    }
+    assert_int_equal(all.n, 80);
+    for (size_t i = 0; i < 40; i++) {
+        assert_string_equal(all.items[2 * i].field, arena_printf(arena, "[%zu]", i));
+        assert_string_equal(all.items[2 * i + 1].detail, arena_printf(arena, "%zu", i));
+    }
+    for (size_t i = 0; i < FIELD_ERRORS_MAX + 50; i++) {
+        FieldPath at = FIELD_INDEX(NULL, 100 + i);
+        field_required(&many, &at, "");
+    }
+    field_errors_merge(&all, &many);
+    assert_int_equal(field_errors_kept(&many), FIELD_ERRORS_MAX);
+    assert_int_equal(field_errors_kept(&all), FIELD_ERRORS_MAX);
+    assert_int_equal(all.n, 80 + FIELD_ERRORS_MAX);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(constructors),
         cmocka_unit_test(there_and_back),
         cmocka_unit_test(field_errors),
         cmocka_unit_test(many_field_errors),
+        cmocka_unit_test(merged_field_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
