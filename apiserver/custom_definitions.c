@@ -1,5 +1,6 @@
 #define LOG_COMPONENT "apiserver"
 #include "apiserver/custom_definitions.h"
+#include "apiserver/registry/crd_approval.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -129,6 +130,18 @@ static void accept_names(Sync *sync, Value *crd) {
                       reason ? "not all names are accepted" : "the initial names have been accepted");
 }
 
+static void tell_approval(Sync *sync, Value *crd) {
+    static const char *const reasons[] = {[CRD_APPROVAL_MISSING] = "MissingAnnotation",
+                                          [CRD_APPROVAL_BYPASSED] = "UnapprovedAnnotation",
+                                          [CRD_APPROVAL_GIVEN] = "ApprovedAnnotation",
+                                          [CRD_APPROVAL_INVALID] = "InvalidAnnotation"};
+    const char *message;
+    CrdApproval approval = crd_approval(sync->arena, crd, &message);
+    if (approval != CRD_APPROVAL_NOT_NEEDED)
+        set_condition(sync, crd, "KubernetesAPIApprovalPolicyConformant", approval == CRD_APPROVAL_GIVEN,
+                      reasons[approval], message);
+}
+
 /* ---- writes ---- */
 
 static void track(Sync *sync, const Value *before, Value *crd) {
@@ -218,6 +231,7 @@ static int look_at(Sync *sync, const Object *old, Value *crd) {
     if (value_path(crd, "metadata", "deletionTimestamp", NULL))
         return has(value_path(crd, "metadata", "finalizers", NULL), FINALIZER) ? finish(sync, old, crd) : 0;
     const Value *before = value_copy(sync->arena, crd);
+    tell_approval(sync, crd);
     accept_names(sync, crd);
     return write_status(sync, old, before, crd);
 }

@@ -27,7 +27,6 @@
 #include "base/log.h"
 #include "base/str.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -79,12 +78,6 @@ static bool header_at(const void *request, size_t index, const char **ret_name, 
     return http_header_at(request, index, ret_name, ret_value);
 }
 
-static char *lower(Arena *arena, const char *s) {
-    char *out = arena_strdup(arena, s);
-    for (char *p = out; *p; p++)
-        *p = (char)tolower((unsigned char)*p);
-    return out;
-}
 
 /* Connections are authorized by their method, as if they were requests for the object. "": no verb has it. */
 static const char *connect_verb(const char *method) {
@@ -116,7 +109,7 @@ static int filter(ApiServer *server, Exchange *exchange, ApiError *err) {
         .user = user,
         .is_resource = resource,
         .path = route->path,
-        .verb = !resource                                                       ? lower(arena, method)
+        .verb = !resource                                                       ? str_lower(arena, method)
                 : route->verb == API_CONNECT || str_empty(connect_verb(method)) ? connect_verb(method)
                                                                                 : authz_verb(route->verb),
         .group = route->group,

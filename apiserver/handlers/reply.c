@@ -2,7 +2,6 @@
 #include "apiserver/handlers/encode.h"
 #include "base/str.h"
 
-#include <ctype.h>
 #include <stdio.h>
 
 #define WARNINGS_MAX 4096                    /* characters of all warnings of a reply, as the reference; past it */
@@ -103,9 +102,7 @@ void http_reply_page(HttpRequest *http, Arena *arena, const PageMedia *page, con
     reply_headers_init(&headers, arena_printf(arena, "%s;g=" PAGE_GROUP ";v=%s;as=%s",
                                               media_content_type(&media, false), page->version, kind));
     if (streq(page->version, "v1alpha1")) {
-        char *name = arena_strdup(arena, kind);
-        for (char *p = name; *p; p++)
-            *p = (char)tolower((unsigned char)*p);
+        char *name = str_lower(arena, kind);
         char *warning =
             arena_printf(arena, "This version of the %s endpoint is deprecated. Please use a newer version.", name);
         reply_headers_warn(&headers, arena, &warning, 1);

@@ -463,9 +463,10 @@ static void check_identity(const Value *v, FieldErrors *errors, const FieldPath 
     VALUE_FOREACH (key, value_get(v, LIST_KEYS)) {
         const char *name = str_or(value_str(key), "");
         const Value *property = value_get(value_get(items, "properties"), name);
+        const Value *otherwise = value_get(property, "default");
         FieldPath at = FIELD_KEY(&properties, name), default_path = FIELD(&at, "default"),
                   null_path = FIELD(&at, "nullable");
-        if (property && !is_required(items, name) && value_is_empty(value_get(property, "default")))
+        if (property && !is_required(items, name) && (!otherwise || otherwise->type == VALUE_NULL))
             field_required(errors, &default_path,
                            "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required "
                            "property");

@@ -492,13 +492,14 @@ void custom_resources_metrics_write(CustomResources *set, Buf *out) {
 }
 
 void custom_resource_default(Arena *arena, const Resource *resource, Value *object) {
-    structural_drop_nulls(custom_version(resource)->schema, object);
+    structural_default_nulls(arena, custom_version(resource)->schema, object);
     schema_default(arena, resource->schema, object);
 }
 
 void custom_resource_read(Arena *arena, const Resource *resource, Value *object) {
     value_set(arena, object, "apiVersion", value_printf(arena, "%s/%s", resource->group, resource->version));
     schema_normalize(arena, resource->schema, object, NULL, NULL);
+    structural_drop_nulls(custom_version(resource)->schema, object);
     custom_resource_default(arena, resource, object);
 }
 

@@ -1,6 +1,7 @@
 #include "apiserver/registry/custom_strategy.h"
 #include "api/names.h"
 #include "api/typed.h"
+#include "apiserver/registry/custom_checks.h"
 #include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/registry.h"
 #include "base/str.h"
@@ -26,15 +27,11 @@ static void prepare_for_update(StrategyContext *context, Value *object, const Va
                   generation + 1);
 }
 
-static void check_replicas(const Value *object, const char *path, FieldErrors *errors) {
-    const Value *v = path ? custom_resource_at(object, path) : NULL;
-    FieldPath at = FIELD(NULL, path);
-    if (!value_is(v, VALUE_INT))
-        return;
-    if (v->integer < 0)
-        field_invalid(errors, &at, v, "should be a non-negative integer");
-    else if (v->integer > INT32_MAX)
-        field_invalid(errors, &at, v, "should be less than or equal to %d", INT32_MAX);
+/* Nothing of metadata comes through the status but who wrote it. */
+static void prepare_for_status_update(StrategyContext *context, Value *object, const Value *old) {
+    Value *meta = meta_ensure(context->arena, object), *managed = value_get(meta, "managedFields");
+    *meta = *value_copy(context->arena, value_get(old, "metadata"));
+    value_set(context->arena, meta, "managedFields", managed);
 }
 
 /* CEL rules are looked at only when nothing blocks them in the reference; this server never evaluates them, and says so
@@ -44,7 +41,7 @@ static void note_rules(const CustomVersion *version, FieldErrors *errors, size_t
                                               FIELD_TYPE_INVALID};
     if (!json_schema_has_rules(version->validator))
         return;
-    for (size_t i = from; i < errors->n; i++)
+    for (size_t i = from; i < field_errors_kept(errors); i++)
         for (size_t j = 0; j < ELEMENTSOF(blocking); j++)
             if (errors->items[i].type == blocking[j]) {
                 field_invalid(errors, NULL, NULL,
@@ -54,12 +51,28 @@ static void note_rules(const CustomVersion *version, FieldErrors *errors, size_t
             }
 }
 
+/* Lists that were not what they promise before an update may stay so. */
+static void check_lists(const CustomVersion *version, const Value *object, const Value *old, FieldErrors *errors) {
+    FieldErrors before = FIELD_ERRORS_INIT(errors->arena);
+    if (old)
+        custom_check_lists(version->schema, old, &before);
+    if (!before.n)
+        custom_check_lists(version->schema, object, errors);
+}
+
+static void check_scale_status(const CustomVersion *version, const Value *object, FieldErrors *errors) {
+    custom_check_replicas(object, version->status_replicas, errors);
+    custom_check_selector(object, version->label_selector, errors);
+}
+
 static void check(StrategyContext *context, const Value *object, const Value *old, FieldErrors *errors) {
     const CustomVersion *version = version_of(context);
     size_t from = errors->n;
     json_schema_validate(version->validator, NULL, NULL, object, old, errors);
-    check_replicas(object, version->spec_replicas, errors);
-    check_replicas(object, version->status_replicas, errors);
+    custom_check_replicas(object, version->spec_replicas, errors);
+    check_scale_status(version, object, errors);
+    custom_check_embedded(version->schema, object, errors);
+    check_lists(version, object, old, errors);
     note_rules(version, errors, from);
 }
 
@@ -78,7 +91,8 @@ static void validate_status_update(StrategyContext *context, const Value *object
     size_t from = errors->n;
     json_schema_validate(version->validator, "status", &status, value_get(object, "status"), value_get(old, "status"),
                          errors);
-    check_replicas(object, version->status_replicas, errors);
+    check_scale_status(version, object, errors);
+    check_lists(version, object, old, errors);
     note_rules(version, errors, from);
 }
 
@@ -95,7 +109,13 @@ static void warn_finalizers(StrategyContext *context, const Value *object, const
     const Value *was = value_get(value_get(old, "metadata"), "finalizers"), *item;
     VALUE_FOREACH (item, value_get(value_get(object, "metadata"), "finalizers")) {
         const char *name = str_or(value_str(item), "");
-        if (has(was, name) || strchr(name, '/') || str_in(name, standard))
+        NameMessages messages = {.arena = context->arena};
+        if (has(was, name))
+            continue;
+        name_qualified(name, &messages);
+        for (size_t i = 0; i < messages.n; i++)
+            strategy_warn(context, "metadata.finalizers: \"%s\": %s", name, messages.items[i]);
+        if ( strchr(name, '/') || str_in(name, standard))
             continue;
         strategy_warn(context,
                       "metadata.finalizers: \"%s\": prefer a domain-qualified finalizer name%s to avoid accidental "
@@ -114,6 +134,7 @@ const Strategy custom_resource_strategy = {
     .has_generation = true,
     .prepare_for_create = prepare_for_create,
     .prepare_for_update = prepare_for_update,
+    .prepare_for_status_update = prepare_for_status_update,
     .validate = validate,
     .validate_update = validate_update,
     .validates_update_alone = true,

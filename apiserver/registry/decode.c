@@ -1,5 +1,7 @@
 #include "apiserver/registry/decode.h"
 #include "apiserver/registry/convert.h"
+#include "api/structural.h"
+#include "apiserver/registry/custom_checks.h"
 #include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/defaults.h"
 #include "api/go_text.h"
@@ -202,6 +204,11 @@ int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **r
     DecodeInput pristine = *input;
     if (input->patched_from)
         pristine.body = value_copy(arena, input->body);
+    bool custom = input->resource->custom && input->schema == input->resource->schema;
+    const char *why =
+        custom ? custom_refuse_embedded(arena, custom_version(input->resource)->schema, input->body) : NULL;
+    if (why)
+        return decode_error(call, &pristine, input->kind, why, err);
     r = (unstructured ? schema_from_unstructured : schema_decode)(arena, input->schema, input->body, &unknown, &inner);
     if (r < 0) {
         int code = decode_error(call, &pristine, input->kind, inner.message ? inner.message : "cannot be decoded", err);
@@ -212,6 +219,8 @@ int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **r
         value_set_str(arena, input->body, "apiVersion", group_version(arena, input->group, input->version));
         value_set_str(arena, input->body, "kind", input->kind);
     }
+    if (custom)
+        structural_drop_nulls(custom_version(input->resource)->schema, input->body);
     if (input->resource->custom && unknown.n)
         qsort(unknown.messages, unknown.n, sizeof *unknown.messages, compare_texts);
     r = strictness(call, &pristine, &unknown, err);

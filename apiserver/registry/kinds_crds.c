@@ -2,6 +2,7 @@
  * by custom_resources.c. */
 #include "api/names.h"
 #include "apiserver/registry/checks.h"
+#include "apiserver/registry/crd_approval.h"
 #include "apiserver/registry/crd_schema_validate.h"
 #include "apiserver/registry/strategy.h"
 #include "apiserver/registry/webhook_validate.h"
@@ -405,41 +406,18 @@ static void validate_stored(const Value *object, FieldErrors *errors) {
 
 /* ---- API approval ---- */
 
-#define APPROVAL "api-approved.kubernetes.io"
-
-typedef enum Approval { APPROVAL_MISSING, APPROVAL_BYPASSED, APPROVAL_GIVEN, APPROVAL_INVALID } Approval;
-
-static Approval approval_of(const Value *object) {
-    const char *says = text(value_path(object, "metadata", "annotations", NULL), APPROVAL);
-    const char *colon = strstr(says, "://");
-    if (!*says)
-        return APPROVAL_MISSING;
-    if (str_has_prefix(says, "unapproved"))
-        return APPROVAL_BYPASSED;
-    return colon && colon > says && colon[3] && colon[3] != '/' && !strchr(says, ' ') ? APPROVAL_GIVEN
-                                                                                      : APPROVAL_INVALID;
-}
-
-/* Groups of the community are not for everybody. */
 static void check_approval(const Value *object, const Value *old, FieldErrors *errors) {
-    const char *group = text(value_get(object, "spec"), "group");
-    Approval approval = approval_of(object);
+    const char *message, *before;
+    CrdApproval approval = crd_approval(errors->arena, object, &message);
     FieldPath meta = FIELD(NULL, "metadata"), annotations = FIELD(&meta, "annotations"),
-              at = FIELD_KEY(&annotations, APPROVAL);
-    if (!streq(group, "k8s.io") && !streq(group, "kubernetes.io") && !str_has_suffix(group, ".k8s.io") &&
-        !str_has_suffix(group, ".kubernetes.io"))
+              at = FIELD_KEY(&annotations, CRD_APPROVAL_ANNOTATION);
+    if (old && crd_approval(errors->arena, old, &before) == approval)
         return;
-    if (old && approval_of(old) == approval)
-        return;
-    if (approval == APPROVAL_MISSING)
-        field_required(errors, &at,
-                       "protected groups must have approval annotation \"" APPROVAL
-                       "\", see https://github.com/kubernetes/enhancements/pull/1111");
-    else if (approval == APPROVAL_INVALID)
-        field_invalid(errors, &at, value_path(object, "metadata", "annotations", APPROVAL, NULL),
-                      "protected groups must have approval annotation \"" APPROVAL
-                      "\" with either a URL or a reason starting with \"unapproved\", see "
-                      "https://github.com/kubernetes/enhancements/pull/1111");
+    if (approval == CRD_APPROVAL_MISSING)
+        field_required(errors, &at, message);
+    else if (approval == CRD_APPROVAL_INVALID)
+        field_invalid(errors, &at, value_path(object, "metadata", "annotations", CRD_APPROVAL_ANNOTATION, NULL), "%s",
+                      message);
 }
 
 /* ---- the strategy ---- */

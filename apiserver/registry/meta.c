@@ -3,7 +3,6 @@
 #include "apiserver/registry/registry.h"
 #include "base/str.h"
 
-#include <ctype.h>
 
 #define ANNOTATIONS_MAX (256 * 1024) /* bytes of keys and values in all */
 #define SUBRESOURCE_NAME_MAX 256
@@ -68,9 +67,7 @@ static void validate_namespace(const Resource *resource, const Value *meta, Fiel
 static void validate_annotations(const Value *annotations, FieldErrors *errors, const FieldPath *path) {
     size_t total = 0;
     VALUE_FOREACH_MEMBER (m, annotations) {
-        char *lower = arena_strdup(errors->arena, m->name);
-        for (char *p = lower; *p; p++)
-            *p = (char)tolower((unsigned char)*p);
+        char *lower = str_lower(errors->arena, m->name);
         NameMessages messages = {.arena = errors->arena};
         name_qualified(lower, &messages);
         for (size_t i = 0; i < messages.n; i++)
@@ -148,15 +145,11 @@ static void validate_managed(const Value *managed, FieldErrors *errors, const Fi
     }
 }
 
-void meta_validate(const Strategy *strategy, const Resource *resource, const Value *object, bool strict_name,
-                   FieldErrors *errors) {
-    const Value *meta = value_get(object, "metadata");
-    FieldPath path = FIELD(NULL, "metadata");
-    FieldPath labels = FIELD(&path, "labels"), annotations = FIELD(&path, "annotations");
-    FieldPath owners = FIELD(&path, "ownerReferences"), finalizers = FIELD(&path, "finalizers");
-    FieldPath managed = FIELD(&path, "managedFields"), generation = FIELD(&path, "generation");
-    validate_names(strategy, meta, strict_name, errors, &path);
-    validate_namespace(resource, meta, errors, &path);
+/* What holds for the metadata of every object. */
+static void validate_contents(const Value *meta, FieldErrors *errors, const FieldPath *path) {
+    FieldPath labels = FIELD(path, "labels"), annotations = FIELD(path, "annotations");
+    FieldPath owners = FIELD(path, "ownerReferences"), finalizers = FIELD(path, "finalizers");
+    FieldPath managed = FIELD(path, "managedFields"), generation = FIELD(path, "generation");
     if (value_get_int(meta, "generation", 0) < 0)
         field_invalid(errors, &generation, value_get(meta, "generation"), "must be greater than or equal to 0");
     field_check_labels(errors, &labels, value_get(meta, "labels"));
@@ -164,6 +157,29 @@ void meta_validate(const Strategy *strategy, const Resource *resource, const Val
     validate_owners(value_get(meta, "ownerReferences"), errors, &owners);
     validate_finalizers(value_get(meta, "finalizers"), errors, &finalizers);
     validate_managed(value_get(meta, "managedFields"), errors, &managed);
+}
+
+void meta_validate(const Strategy *strategy, const Resource *resource, const Value *object, bool strict_name,
+                   FieldErrors *errors) {
+    const Value *meta = value_get(object, "metadata");
+    FieldPath path = FIELD(NULL, "metadata");
+    validate_names(strategy, meta, strict_name, errors, &path);
+    validate_namespace(resource, meta, errors, &path);
+    validate_contents(meta, errors, &path);
+}
+
+void meta_validate_embedded(const Value *meta, FieldErrors *errors, const FieldPath *path) {
+    FieldPath generate_path = FIELD(path, "generateName"), name_path = FIELD(path, "name"),
+              ns_path = FIELD(path, "namespace");
+    const char *generate = value_get_str(meta, "generateName"), *name = value_get_str(meta, "name"),
+               *ns = value_get_str(meta, "namespace");
+    if (!str_empty(generate))
+        check_path_segment(generate, true, errors, &generate_path);
+    if (!str_empty(name))
+        check_path_segment(name, false, errors, &name_path);
+    if (!str_empty(ns))
+        field_check_name(errors, &ns_path, ns, name_dns_label);
+    validate_contents(meta, errors, path);
 }
 
 void meta_validate_finalizers(const Resource *resource, const Value *object, FieldErrors *errors) {

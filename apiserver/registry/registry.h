@@ -132,6 +132,8 @@ int registry_delete_collection(RegistryCall *call, const DeleteOptions *options,
 /* meta.c: the rules of ObjectMeta. */
 void meta_validate(const Strategy *strategy, const Resource *resource, const Value *object, bool strict_name,
                    FieldErrors *errors);
+/* Of an object within another: its name and namespace may be empty. */
+void meta_validate_embedded(const Value *meta, FieldErrors *errors, const FieldPath *path);
 void meta_validate_update(const Value *object, const Value *old, FieldErrors *errors);
 /* What built-in kinds ask of finalizers besides. */
 void meta_validate_finalizers(const Resource *resource, const Value *object, FieldErrors *errors);

@@ -80,6 +80,17 @@ static void carry_over(Arena *arena, Value *object, const Value *old, const char
     value_set(arena, object, member, v ? value_copy(arena, v) : NULL);
 }
 
+/* What a write of the status says of other members is ignored; the strategy says what of metadata. */
+static void keep_but_status(Arena *arena, Value *object, const Value *old) {
+    Value *metadata = value_get(object, "metadata"), *status = value_get(object, "status");
+    object->len = 0;
+    VALUE_FOREACH_MEMBER (m, old)
+        if (!streq(m->name, "metadata") && !streq(m->name, "status"))
+            value_set(arena, object, m->name, value_copy(arena, m->value));
+    value_set(arena, object, "metadata", metadata);
+    value_set(arena, object, "status", status);
+}
+
 /* Subresources that write past the strategy: their handlers let nothing through but their part of the object. */
 static bool is_partial(const char *subresource) {
     static const char *const partial[] = {"binding", "eviction", NULL};
@@ -95,9 +106,7 @@ static void prepare(UpdateState *state) {
     const char *subresource = call->request->subresource;
     value_set(arena, meta, "generation", generation ? value_int(arena, generation) : NULL);
     if (subresource && streq(subresource, "status")) {
-        VALUE_FOREACH_MEMBER (m, old)
-            if (!streq(m->name, "metadata") && !streq(m->name, "status"))
-                value_set(arena, object, m->name, value_copy(arena, m->value));
+        keep_but_status(arena, object, old);
         if (call->strategy->prepare_for_status_update)
             call->strategy->prepare_for_status_update(&call->context, object, old);
     } else {

@@ -7,6 +7,7 @@
 #include "api/schema_format.h"
 
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@ typedef struct Check {
     Arena *arena;
     const FieldPath *prefix;
     FieldErrors *errors;
+    size_t matches; /* checks that passed, as the reference counts them: says which of several choices is nearest */
     int depth;
 } Check;
 
@@ -140,17 +142,45 @@ static bool type_fits(const char *type, const Value *v) {
     return streq(type, "integer") && v->type == VALUE_DOUBLE && v->number == floor(v->number);
 }
 
-static void check_type(Check *check, const Value *schema, const char *path, const Value *v) {
-    const char *type = str_or(value_get_str(schema, "type"), ""), *format = value_get_str(schema, "format");
+/* The format, if values of the schema's type are checked against it; else "". */
+static const char *format_of(const Value *schema, const char *type) {
+    const char *format = str_or(value_get_str(schema, "format"), "");
+    bool known = false;
+    if (streq(type, "integer"))
+        known = streq(format, "int32") || streq(format, "int64");
+    else if (streq(type, "number"))
+        known = streq(format, "float") || streq(format, "double");
+    else if (!*type || streq(type, "string"))
+        known = schema_format_known(format);
+    return known ? format : "";
+}
+
+static bool fits_type(Check *check, const Value *schema, const char *path, const Value *v) {
+    const char *type = str_or(value_get_str(schema, "type"), ""), *format = format_of(schema, type);
     bool either = value_get_bool(schema, "x-kubernetes-int-or-string", false);
-    if (either ? type_fits("integer", v) || type_fits("string", v) : !*type || type_fits(type, v))
-        return;
-    if (v->type == VALUE_NULL && value_get_bool(schema, "nullable", false))
-        return;
-    if (!either && !str_empty(format) && schema_format_known(format) && !streq(type, "integer") &&
-        !streq(type, "number") && (v->type == VALUE_STRING || v->type == VALUE_ARRAY))
-        return;
-    wrong_type(check, path, either ? "integer,string" : type, type_of(v));
+    bool numeric = streq(type, "integer") || streq(type, "number");
+    bool fits = either ? type_fits("integer", v) || type_fits("string", v) : type_fits(type, v);
+    if (v->type == VALUE_NULL)
+        fits = (!*type && !either) || value_get_bool(schema, "nullable", false);
+    else if (v->type == VALUE_STRING || v->type == VALUE_ARRAY)
+        fits = fits || (*format ? !numeric : !*type && !either);
+    else if (*format && !fits) { /* told by formats, which of JSON's types only numbers have */
+        wrong_type(check, path, format, v->type == VALUE_INT ? "int64" : v->type == VALUE_DOUBLE ? "float64" : "");
+        return false;
+    } else
+        fits = fits || (!*type && !either);
+    if (!fits)
+        wrong_type(check, path, either ? "integer,string" : type, type_of(v));
+    return fits;
+}
+
+static void check_type(Check *check, const Value *schema, const char *path, const Value *v) {
+    const char *type = str_or(value_get_str(schema, "type"), "");
+    bool fits = fits_type(check, schema, path, v);
+    if (v->type == VALUE_NULL)
+        check->matches += fits;
+    else if (*type || *format_of(schema, type) || value_get_bool(schema, "x-kubernetes-int-or-string", false))
+        check->matches += fits ? 2 : 1;
 }
 
 static size_t rune_count(const Value *v) {
@@ -183,6 +213,7 @@ static void check_text(Check *check, const Value *schema, const char *path, cons
 static void check_string(Check *check, const Value *schema, const char *path, const Value *v) {
     const char *format = value_get_str(schema, "format");
     check_text(check, schema, path, v);
+    check->matches += 1 + (!str_empty(format) && schema_format_known(format));
     if (str_empty(format) || schema_format_fits(format, v->string))
         return;
     _cleanup_buf_ Buf quoted = BUF_INIT(BUF_NO_LIMIT);
@@ -199,11 +230,34 @@ static bool number_of(const Value *v, double *ret) {
     return true;
 }
 
+/* Numbers and limits that the schema's type, or its format, cannot hold are told in words of their own. */
+static void check_range(Check *check, const Value *schema, const char *path, const Value *v, const char *what) {
+    const char *type = str_or(value_get_str(schema, "type"), ""), *format = format_of(schema, type);
+    double n = 0;
+    bool holds = true;
+    if (!number_of(v, &n))
+        return;
+    if (streq(format, "int32"))
+        holds = n >= INT32_MIN && n <= INT32_MAX && n == floor(n);
+    else if (streq(type, "integer"))
+        holds = v->type == VALUE_INT || (n >= -0x1p63 && n < 0x1p63 && n == floor(n));
+    else if (streq(format, "float"))
+        holds = fabs(n) <= FLT_MAX;
+    if (!holds)
+        field_invalid_str(check->errors, check->prefix, "", "%s value must be of type %s %s%s in %s", what, type,
+                          *format ? "with format " : "(default format)", format, path);
+}
+
 static void check_number(Check *check, const Value *schema, const char *path, const Value *v) {
     const Value *factor = value_get(schema, "multipleOf"), *max = value_get(schema, "maximum"),
                 *min = value_get(schema, "minimum");
     double n = 0, limit;
     number_of(v, &n);
+    check->matches += 2;
+    check_range(check, schema, path, v, "Checked");
+    check_range(check, schema, path, factor, "MultipleOf");
+    check_range(check, schema, path, max, "Maximum boundary");
+    check_range(check, schema, path, min, "Minimum boundary");
     if (number_of(factor, &limit) && limit > 0 && fabs(n / limit - round(n / limit)) > 1e-9)
         invalid(check, path, v, arena_printf(check->arena, "should be a multiple of %s", number_text(check, factor)));
     if (number_of(max, &limit)) {
@@ -294,23 +348,25 @@ static void check_object(Check *check, const Value *schema, const char *path, co
 
 /* ---- combinations ---- */
 
-static size_t failures(Check *check, const Value *schema, const char *path, const Value *v, FieldErrors *ret) {
-    *ret = FIELD_ERRORS_INIT(check->arena);
+typedef struct Outcome {
+    FieldErrors errors;
+    size_t matches;
+} Outcome;
+
+/* Whether `v` is of this schema too. */
+static bool passes(const Check *check, const Value *schema, const char *path, const Value *v, Outcome *ret) {
+    *ret = (Outcome){.errors = FIELD_ERRORS_INIT(check->arena)};
     Check inner = *check;
-    inner.errors = ret;
+    inner.errors = &ret->errors;
+    inner.matches = 0;
     validate(&inner, schema, path, v, NULL);
-    return ret->n;
+    ret->matches = inner.matches;
+    return ret->errors.n == 0;
 }
 
-static void merge(Check *check, const FieldErrors *errors) {
-    for (size_t i = 0; i < errors->n; i++) {
-        FieldErrors *to = check->errors;
-        struct FieldError *items = arena_alloc(check->arena, (to->n + 1) * sizeof *items);
-        if (to->n)
-            memcpy(items, to->items, to->n * sizeof *items);
-        items[to->n++] = errors->items[i];
-        to->items = items;
-    }
+static void merge(Check *check, const Outcome *outcome) {
+    check->matches += outcome->matches;
+    field_errors_merge(check->errors, &outcome->errors);
 }
 
 static void not_met(Check *check, const char *path, const char *what) {
@@ -319,21 +375,27 @@ static void not_met(Check *check, const char *path, const char *what) {
     field_invalid_str(check->errors, check->prefix, "", "%s %s", quoted.data, what);
 }
 
+/* Of choices that all fail, the one with the most matches is told. */
 static void check_some(Check *check, const Value *schema, const char *path, const Value *v, const char *name,
                        bool exactly_one) {
     const Value *choices = value_get(schema, name), *choice;
-    FieldErrors first = FIELD_ERRORS_INIT(check->arena), errors;
-    size_t passed = 0;
+    Outcome nearest = {0}, first = {0}, outcome;
+    size_t passed = 0, failed = 0;
     if (!value_len(choices))
         return;
     VALUE_FOREACH (choice, choices) {
-        if (!failures(check, choice, path, v, &errors))
-            passed++;
-        else if (!first.n)
-            first = errors;
+        if (passed && !exactly_one)
+            break;
+        if (passes(check, choice, path, v, &outcome)) {
+            if (!passed++)
+                first = outcome;
+        } else if (!failed++ || outcome.matches > nearest.matches)
+            nearest = outcome;
     }
-    if (passed == 1 || (passed && !exactly_one))
+    if (passed == 1) {
+        merge(check, &first);
         return;
+    }
     if (!exactly_one)
         not_met(check, path, "must validate at least one schema (anyOf)");
     else if (passed)
@@ -343,25 +405,25 @@ static void check_some(Check *check, const Value *schema, const char *path, cons
     else
         not_met(check, path, "must validate one and only one schema (oneOf). Found none valid");
     if (!passed)
-        merge(check, &first);
+        merge(check, &nearest);
 }
 
 static void check_combinations(Check *check, const Value *schema, const char *path, const Value *v) {
     const Value *all = value_get(schema, "allOf"), *not = value_get(schema, "not"), *part;
-    FieldErrors errors;
+    Outcome outcome;
     size_t failed = 0;
+    check->matches += 2;
     check_some(check, schema, path, v, "anyOf", false);
     check_some(check, schema, path, v, "oneOf", true);
-    VALUE_FOREACH (part, all)
-        if (failures(check, part, path, v, &errors)) {
-            failed++;
-            merge(check, &errors);
-        }
+    VALUE_FOREACH (part, all) {
+        failed += !passes(check, part, path, v, &outcome);
+        merge(check, &outcome);
+    }
     if (failed)
         not_met(check, path,
                 failed == value_len(all) ? "must validate all the schemas (allOf). None validated"
                                          : "must validate all the schemas (allOf)");
-    if (value_is(not, VALUE_OBJECT) && !failures(check, not, path, v, &errors))
+    if (value_is(not, VALUE_OBJECT) && passes(check, not, path, v, &outcome))
         not_met(check, path, "must not validate the schema (not)");
 }
 
@@ -395,52 +457,8 @@ static void validate(Check *check, const Value *schema, const char *path, const 
         check_enum(check, schema, path, v);
     if (v->type == VALUE_OBJECT)
         check_object(check, schema, path, v, old);
-    check->depth--;
-}
-
-/* ---- x-kubernetes-list-type ---- */
-
-static Value *keys_of(Arena *arena, const Value *keys, const Value *item) {
-    Value *out = value_object(arena);
-    const Value *key;
-    VALUE_FOREACH (key, keys) {
-        const Value *v = value_get(item, str_or(value_str(key), ""));
-        if (v)
-            value_set(arena, out, value_str(key), value_copy(arena, v));
-    }
-    return out;
-}
-
-static void check_list_type(Check *check, const Value *schema, const char *path, const Value *v) {
-    const char *kind = str_or(value_get_str(schema, "x-kubernetes-list-type"), "");
-    const Value *keys = value_get(schema, "x-kubernetes-list-map-keys");
-    bool map = streq(kind, "map");
-    for (size_t i = 0; (map || streq(kind, "set")) && i < v->len; i++) {
-        const Value *name = map ? keys_of(check->arena, keys, v->items[i]) : v->items[i];
-        for (size_t j = 0; j < i; j++)
-            if (typed_equal(name, map ? keys_of(check->arena, keys, v->items[j]) : v->items[j])) {
-                FieldPath at = at_path(check, arena_printf(check->arena, "%s[%zu]", path, i));
-                field_duplicate(check->errors, &at, name);
-                break;
-            }
-    }
-}
-
-static void check_list_types(Check *check, const Value *schema, const char *path, const Value *v) {
-    const Value *properties = value_get(schema, "properties"), *more = value_get(schema, "additionalProperties");
-    if (!value_is(schema, VALUE_OBJECT) || check->depth > JSON_SCHEMA_DEPTH_MAX)
-        return;
-    check->depth++;
-    VALUE_FOREACH_MEMBER (m, v) {
-        const Value *inner = value_get(properties, m->name);
-        check_list_types(check, inner ? inner : more, below(check, path, m->name), m->value);
-    }
-    if (value_is(v, VALUE_ARRAY)) {
-        check_list_type(check, schema, path, v);
-        for (size_t i = 0; i < v->len; i++)
-            check_list_types(check, value_get(schema, "items"), arena_printf(check->arena, "%s[%zu]", path, i),
-                             v->items[i]);
-    }
+    if (v->type != VALUE_NULL) /* the enum and the whole, and what lists and objects count for themselves */
+        check->matches += 2 + (v->type == VALUE_ARRAY ? 2 : v->type == VALUE_OBJECT);
     check->depth--;
 }
 
@@ -451,10 +469,4 @@ void json_schema_validate(const JsonSchema *schema, const char *property, const 
     if (!root || !v)
         return;
     validate(&check, root, "", v, old);
-    FieldErrors before = FIELD_ERRORS_INIT(errors->arena);
-    Check past = {.schema = schema, .arena = errors->arena, .prefix = prefix, .errors = &before};
-    if (old)
-        check_list_types(&past, root, "", old);
-    if (!before.n)
-        check_list_types(&check, root, "", v);
 }

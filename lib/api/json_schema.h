@@ -1,6 +1,6 @@
 /* Validation of custom resources against an OpenAPI v3 schema, in the words of the reference (kube-openapi's
  * validator): types, required, enum, pattern, bounds, lengths, items, formats, allOf, anyOf, oneOf, not, nullable,
- * x-kubernetes-int-or-string, and the promises of x-kubernetes-list-type. Immutable once made; any thread. */
+ * x-kubernetes-int-or-string. Immutable once made; any thread. */
 #pragma once
 
 #include "api/status.h"

@@ -407,7 +407,10 @@ void managed_update(Arena *arena, const ManagedInput *input, const Value *live, 
         const Value *before = live ? without_managed(arena, live) : empty_object(arena, input, object);
         ManagedForms forms = {.arena = arena, .input = input};
         _cleanup_api_error_ ApiError err = {0};
-        if (update_owners(&forms, before, object, &managed, self, &err) < 0)
+        /* Types of custom resources are checked later, or never where a status is to be ignored. */
+        bool fits = !input->custom ||
+                    (typed_fits(arena, input->schema, object) && typed_fits(arena, input->schema, before));
+        if (!fits || update_owners(&forms, before, object, &managed, self, &err) < 0)
             managed.n = 0;
         cap_updaters(arena, &managed);
     }

@@ -36,8 +36,8 @@ char *managed_name(Arena *arena, const char *field_manager, const char *user_age
 /* Sets metadata.managedFields of `object`, a normalised and defaulted tree at input->api_version as the request wants
  * it. `live`: the same object as it is now (with its managedFields), or NULL on create. managedFields that the client
  * sent in `object` are taken when they are valid, the live ones otherwise; [{}] or [] starts afresh; through a
- * subresource they are ignored. When something cannot be converted to the version of an entry, no managedFields are
- * left. */
+ * subresource they are ignored. When something cannot be converted to the version of an entry, or a custom
+ * resource does not fit its schema, no managedFields are left. */
 void managed_update(Arena *arena, const ManagedInput *input, const Value *live, Value *object);
 
 /* Server-side apply. `applied` is the configuration as decoded (not normalised). *ret is a new tree with managedFields

@@ -308,10 +308,14 @@ static void sort_members(Arena *arena, Value *v) {
     v->len = (uint32_t)kept;
 }
 
+static void walk_stray(Walk *walk, const Frame *frame, const Schema *schema, Value *v);
+
 static int walk_map(Walk *walk, const Frame *frame, const Schema *schema, Value *v) {
     if (v->type != VALUE_OBJECT) {
         if (schema->go_type)
             type_error(walk, frame, value_json_kind(v), schema);
+        else
+            walk_stray(walk, frame, schema, v);
         return 0;
     }
     const Schema *element = schema->element;
@@ -334,6 +338,8 @@ static int walk_list(Walk *walk, const Frame *frame, const Schema *schema, Value
     if (v->type != VALUE_ARRAY) {
         if (schema->go_type)
             type_error(walk, frame, value_json_kind(v), schema);
+        else
+            walk_stray(walk, frame, schema, v);
         return 0;
     }
     const Schema *element = schema->element;
@@ -445,10 +451,27 @@ static int walk_struct(Walk *walk, const Frame *frame, const Schema *schema, Val
     return 0;
 }
 
+/* Objects where a custom resource's schema has none keep no members, wherever they are; validation tells of their type.
+ */
+static void walk_stray(Walk *walk, const Frame *frame, const Schema *schema, Value *v) {
+    if (schema && schema->preserve_unknown)
+        return;
+    if (v->type == VALUE_ARRAY)
+        for (size_t i = 0; i < v->len; i++)
+            walk_stray(walk, &(Frame){.parent = frame, .index = i}, NULL, v->items[i]);
+    else if (v->type == VALUE_OBJECT) {
+        for (size_t i = 0; i < v->len; i++)
+            walk_note_unknown(walk, frame, &v->members[i]);
+        v->len = 0;
+    }
+}
+
 /* A struct of a custom resource: nothing is checked, added or emptied. */
 static int walk_custom(Walk *walk, const Frame *frame, const Schema *schema, Value *v) {
-    if (v->type != VALUE_OBJECT)
+    if (v->type != VALUE_OBJECT) {
+        walk_stray(walk, frame, schema, v);
         return 0;
+    }
     size_t kept = 0;
     for (size_t i = 0; i < v->len; i++) {
         Member m = v->members[i];
@@ -489,8 +512,11 @@ static int walk_value(Walk *walk, const Frame *frame, const Schema *schema, Valu
     default:
         break;
     }
-    if (untyped)
+    if (untyped) {
+        if (schema->type != SCHEMA_JSON) /* which is any value */
+            walk_stray(walk, frame, schema, v);
         return 0;
+    }
     switch (schema->type) {
     case SCHEMA_STRING:
         if (v->type != VALUE_STRING)

@@ -58,7 +58,6 @@ static void fill_struct(Arena *arena, const Value *schema, bool resource, int de
     out->fields = fields;
     out->by_name = by_name;
     out->n_fields = n;
-    out->preserve_unknown = flag(schema, "x-kubernetes-preserve-unknown-fields");
     out->map_atomic = streq_null(value_get_str(schema, "x-kubernetes-map-type"), "atomic");
 }
 
@@ -110,6 +109,11 @@ static const Schema *node(Arena *arena, const Value *schema, bool resource, int 
     for (size_t i = 0; i < ELEMENTSOF(scalars); i++)
         if (streq(scalars[i].type, type))
             out->type = scalars[i].schema;
+    /* Texts of a format are scalars of any type to structured-merge-diff, as times are. */
+    const char *format = str_or(value_get_str(schema, "format"), "");
+    if (out->type == SCHEMA_STRING && *format && !streq(format, "byte"))
+        out->type = SCHEMA_TIME;
+    out->preserve_unknown = flag(schema, "x-kubernetes-preserve-unknown-fields");
     return out;
 }
 
@@ -124,31 +128,47 @@ const Schema *structural_schema(Arena *arena, const Value *schema) {
     return root;
 }
 
-static bool drops_null(const Value *schema, const Value *v) {
-    const Value *otherwise = value_get(schema, "default");
-    return value_is(v, VALUE_NULL) && otherwise && otherwise->type != VALUE_NULL && !flag(schema, "nullable");
+static bool is_stray_null(const Value *schema, const Value *v) {
+    return value_is(v, VALUE_NULL) && value_is(schema, VALUE_OBJECT) && !flag(schema, "nullable");
 }
 
-static void drop_below(const Value *schema, Value *v, int depth) {
+static const Value *default_value(const Value *schema) {
+    const Value *v = value_get(schema, "default");
+    return v && v->type != VALUE_NULL ? v : NULL;
+}
+
+/* `arena` NULL: stray nulls without a default go; else those with one become it. */
+static void settle_nulls(Arena *arena, const Value *schema, Value *v, int depth) {
     const Value *properties = value_get(schema, "properties"), *more = value_get(schema, "additionalProperties");
+    const Value *items = value_get(schema, "items");
+    uint32_t kept = 0;
     if (depth > STRUCTURAL_DEPTH_MAX || !value_is(schema, VALUE_OBJECT))
         return;
-    if (value_is(v, VALUE_OBJECT)) {
-        uint32_t kept = 0;
-        for (uint32_t i = 0; i < v->len; i++) {
-            const Value *inner = value_get(properties, v->members[i].name);
-            inner = inner ? inner : more;
-            if (drops_null(inner, v->members[i].value))
-                continue;
-            drop_below(inner, v->members[i].value, depth + 1);
-            v->members[kept++] = v->members[i];
-        }
+    for (uint32_t i = 0; value_is(v, VALUE_OBJECT) && i < v->len; i++) {
+        Member m = v->members[i];
+        const Value *inner = value_get(properties, m.name);
+        inner = inner ? inner : more;
+        bool stray = is_stray_null(inner, m.value), has_default = stray && default_value(inner);
+        if (stray && !arena && !has_default)
+            continue;
+        if (arena && has_default)
+            m.value = value_copy(arena, default_value(inner));
+        settle_nulls(arena, inner, m.value, depth + 1);
+        v->members[kept++] = m;
+    }
+    if (value_is(v, VALUE_OBJECT))
         v->len = kept;
-    } else if (value_is(v, VALUE_ARRAY))
-        for (uint32_t i = 0; i < v->len; i++)
-            drop_below(value_get(schema, "items"), v->items[i], depth + 1);
+    for (uint32_t i = 0; value_is(v, VALUE_ARRAY) && i < v->len; i++) {
+        if (arena && is_stray_null(items, v->items[i]) && default_value(items))
+            v->items[i] = value_copy(arena, default_value(items));
+        settle_nulls(arena, items, v->items[i], depth + 1);
+    }
 }
 
 void structural_drop_nulls(const Value *schema, Value *v) {
-    drop_below(schema, v, 0);
+    settle_nulls(NULL, schema, v, 0);
+}
+
+void structural_default_nulls(Arena *arena, const Value *schema, Value *v) {
+    settle_nulls(arena, schema, v, 0);
 }

@@ -11,5 +11,7 @@
 const Schema *structural_schema(Arena *arena, const Value *schema);
 /* The schema of a part of one (a property, items), made the same way. */
 const Schema *structural_part(Arena *arena, const Value *schema);
-/* Nulls where the schema has a default and is not nullable are dropped, as they count as absent. */
+/* Members that are null where the schema is not nullable and has no default go: they count as absent. */
 void structural_drop_nulls(const Value *schema, Value *v);
+/* Nulls where the schema is not nullable and has a default become a copy of it. */
+void structural_default_nulls(Arena *arena, const Value *schema, Value *v);

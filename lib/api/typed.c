@@ -15,11 +15,16 @@ static bool value_absent_or_object(const Value *v) {
     return !v || v->type == VALUE_NULL || v->type == VALUE_OBJECT;
 }
 
-/* A NULL schema is an undeclared member (preserve unknown): objects are walked, the rest are leaves. */
+/* An undeclared member, or a value of any type that a custom resource's schema keeps: objects are walked, the rest are
+ * leaves. */
+static bool is_deduced(const Schema *schema) {
+    return !schema || (schema->type == SCHEMA_JSON && schema->preserve_unknown);
+}
+
 static Shape shape_of(const Schema *schema, uint16_t flags, const Value *a, const Value *b) {
     if (flags & FIELD_ATOMIC)
         return SHAPE_LEAF;
-    if (!schema)
+    if (is_deduced(schema))
         return value_absent_or_object(a) && value_absent_or_object(b) &&
                        (value_is(a, VALUE_OBJECT) || value_is(b, VALUE_OBJECT))
                    ? SHAPE_MAP
@@ -42,7 +47,7 @@ static Shape shape_of(const Schema *schema, uint16_t flags, const Value *a, cons
 static const Schema *member_schema(const Schema *schema, const char *name, uint16_t *ret_flags, bool *ret_named) {
     *ret_flags = 0;
     *ret_named = false;
-    if (!schema)
+    if (is_deduced(schema))
         return NULL;
     if (schema->type == SCHEMA_MAP)
         return schema->element;
@@ -170,6 +175,13 @@ static void compare_items_of(Arena *arena, const Schema *schema, const Value *l,
 static unsigned compare_node(Arena *arena, const Schema *schema, uint16_t flags, const Value *l, const Value *r,
                              Sets *below) {
     Shape shape = shape_of(schema, flags, l, r);
+    bool reshaped =
+        is_deduced(schema) && l && r && l->type != r->type && l->type != VALUE_NULL && r->type != VALUE_NULL;
+    if (reshaped && !(flags & FIELD_ATOMIC)) { /* what was below an object goes, or what is below one comes */
+        compare_members_of(arena, schema, l->type == VALUE_OBJECT ? l : NULL, r->type == VALUE_OBJECT ? r : NULL,
+                           below);
+        return typed_equal(l, r) ? 0 : MARK_MODIFIED;
+    }
     if (shape == SHAPE_LEAF || (is_empty(l) && is_empty(r)))
         return !l ? MARK_ADDED : !r ? MARK_REMOVED : typed_equal(l, r) ? 0 : MARK_MODIFIED;
     if (shape == SHAPE_MAP)

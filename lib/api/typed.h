@@ -24,6 +24,8 @@ FieldSet *typed_with_named_fields(Arena *arena, const Schema *schema, FieldSet *
 /* Checks a tree that was not normalised (an applied configuration): types, unknown fields, duplicate and missing keys.
  * NULL or the reference's message, such as ".bogus: field not declared in schema". */
 char *typed_validate(Arena *arena, const Schema *schema, const Value *v);
+/* The same, but that items of sets and maps may come twice. */
+bool typed_fits(Arena *arena, const Schema *schema, const Value *v);
 /* What Go's zero value of a built-in type is as JSON: the members that are always written. */
 Value *typed_zero(Arena *arena, const Schema *schema);
 /* As value_equal, but 1 and 1.0 are the same. */

@@ -11,6 +11,7 @@ typedef struct Validator {
     Arena *arena;
     Buf path, errors;
     size_t n;
+    bool allows_duplicates;
 } Validator;
 
 static void report(Validator *validator, const char *message) {
@@ -96,7 +97,7 @@ static void validate_items(Validator *validator, const Schema *schema, const Val
         validate_below(validator, schema->element, v->items[i], item.kind, item.text);
     }
     ListItems sorted = list_items_sorted(validator->arena, &seen);
-    for (size_t i = 1; i < sorted.n; i++)
+    for (size_t i = 1; i < sorted.n && !validator->allows_duplicates; i++)
         if (list_item_compare(&sorted.items[i - 1], &sorted.items[i]) == 0) {
             _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
             buf_puts(&text, "duplicate entries for key ");
@@ -153,4 +154,15 @@ char *typed_validate(Arena *arena, const Schema *schema, const Value *v) {
     buf_done(&validator.path);
     buf_done(&validator.errors);
     return message;
+}
+
+bool typed_fits(Arena *arena, const Schema *schema, const Value *v) {
+    Validator validator = {.arena = arena,
+                           .path = BUF_INIT(BUF_NO_LIMIT),
+                           .errors = BUF_INIT(BUF_NO_LIMIT),
+                           .allows_duplicates = true};
+    validate_node(&validator, schema, v);
+    buf_done(&validator.path);
+    buf_done(&validator.errors);
+    return validator.n == 0;
 }

@@ -11,6 +11,13 @@ bool str_has_prefix(const char *s, const char *prefix) {
     return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+char *str_lower(Arena *arena, const char *s) {
+    char *copy = arena_strdup(arena, s);
+    for (char *p = copy; *p; p++)
+        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p + ('a' - 'A') : *p);
+    return copy;
+}
+
 bool str_has_suffix(const char *s, const char *suffix) {
     size_t n = strlen(s), m = strlen(suffix);
     return n >= m && streq(s + n - m, suffix);

@@ -10,6 +10,7 @@ static inline bool streq(const char *a, const char *b) {
 bool streq_null(const char *a, const char *b); /* NULL equals NULL only */
 bool str_has_prefix(const char *s, const char *prefix);
 bool str_has_suffix(const char *s, const char *suffix);
+char *str_lower(Arena *arena, const char *s); /* a copy; ASCII */
 static inline bool str_empty(const char *s) {
     return !s || !*s;
 }

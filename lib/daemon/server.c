@@ -9,7 +9,6 @@
 #include "http/pki.h"
 #include "loop/pool.h"
 
-#include <ctype.h>
 #include <errno.h>
 
 #define TRUST_NAMESPACE "kube-system"
@@ -92,9 +91,7 @@ static bool may(const Job *job) {
     }
     if (delegate_is_privileged(user) || daemon_path_allowed(&server->config.serving->always_allow, path))
         return true;
-    char *verb = arena_strdup(arena, http_method(job->http));
-    for (char *p = verb; *p; p++)
-        *p = (char)tolower((unsigned char)*p);
+    char *verb = str_lower(arena, http_method(job->http));
     Value *attributes = value_object(arena);
     value_set_str(arena, attributes, "path", path);
     value_set_str(arena, attributes, "verb", verb);

@@ -1,0 +1,195 @@
+/* What kube-apiserver v1.36.3 answers about custom resources, over HTTPS. Each row was seen there. */
+#include "../support/answers.h"
+
+#include <unistd.h>
+
+#define DEFINITIONS "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+#define THINGS "/apis/example.com/v1/things"
+#define JSON "application/json"
+#define MERGE "application/merge-patch+json"
+#define APPLY "application/apply-patch+yaml"
+
+/* Of one definition: lists that are sets and maps, formats, nulls, an embedded resource, a choice, a scale. */
+static const char schema[] =
+    "[{\"name\":\"v1\",\"served\":true,\"storage\":true,\"subresources\":{\"status\":{},\"scale\":{\"specReplicasPa"
+    "th\":\".spec.replicas\",\"statusReplicasPath\":\".status.replicas\",\"labelSelectorPath\":\".status.selector\""
+    "}},\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"properties\":{\"spec\":{\"type\":\"object\",\"proper"
+    "ties\":{\"replicas\":{\"type\":\"integer\",\"format\":\"int32\"},\"big\":{\"type\":\"integer\",\"format\":\"in"
+    "t64\"},\"text\":{\"type\":\"string\"},\"when\":{\"type\":\"string\",\"format\":\"date-time\"},\"must\":{\"type"
+    "\":\"object\",\"required\":[\"have\"],\"properties\":{\"have\":{\"type\":\"string\"}}},\"nullable\":{\"type\":"
+    "\"string\",\"nullable\":true},\"filled\":{\"type\":\"string\",\"default\":\"d\"},\"items\":{\"type\":\"array\""
+    ",\"x-kubernetes-list-type\":\"map\",\"x-kubernetes-list-map-keys\":[\"name\"],\"items\":{\"type\":\"object\","
+    "\"properties\":{\"name\":{\"type\":\"string\",\"default\":\"\"},\"v\":{\"type\":\"integer\"}}}},\"set\":{\"typ"
+    "e\":\"array\",\"x-kubernetes-list-type\":\"set\",\"items\":{\"type\":\"string\"}},\"inner\":{\"type\":\"object"
+    "\",\"x-kubernetes-embedded-resource\":true,\"x-kubernetes-preserve-unknown-fields\":true},\"any\":{\"type\":\""
+    "object\",\"additionalProperties\":{\"x-kubernetes-preserve-unknown-fields\":true}},\"choice\":{\"type\":\"obje"
+    "ct\",\"oneOf\":[{\"required\":[\"a\"]},{\"properties\":{\"b\":{\"maximum\":3}},\"required\":[\"b\",\"c\"]}],\""
+    "properties\":{\"a\":{\"type\":\"integer\"},\"b\":{\"type\":\"integer\"},\"c\":{\"type\":\"integer\"}}}}},\"sta"
+    "tus\":{\"type\":\"object\",\"properties\":{\"replicas\":{\"type\":\"integer\"},\"selector\":{\"type\":\"string"
+    "\"}}}}}}}]";
+
+static void define(World *world, const char *group, const char *annotation) {
+    _cleanup_free_ char *body = xasprintf("{\"metadata\":{\"name\":\"things.%s\",\"annotations\":{"
+                                          "\"api-approved.kubernetes.io\":\"%s\"}},\"spec\":{\"group\":\"%s\","
+                                          "\"names\":{\"plural\":\"things\",\"kind\":\"Thing\"},"
+                                          "\"scope\":\"Cluster\",\"versions\":%s}}",
+                                          group, annotation, group, schema);
+    check(world, &(Case){"POST", DEFINITIONS, NULL, JSON, body, 201, NULL, NULL});
+}
+
+/* Until the answer of a GET is as expected: definitions are looked at by a thread of their own. */
+static void await(World *world, const char *target, const char *text) {
+    for (int i = 0; i < 500; i++, usleep(10000)) {
+        _cleanup_http_answer_ HttpAnswer answer = {0};
+        assert_int_equal(call(world, &(Case){.method = "GET", .target = target}, &answer), 0);
+        if (answer.status == 200 && strstr(str_or(answer.body.data, ""), text))
+            return;
+    }
+    fail_msg("%s never had %s", target, text);
+}
+
+static void test_refusals(void **state) {
+    static const struct {
+        const char *query, *spec;
+        int code;
+        const char *message;
+    } rows[] = {
+        {"fieldValidation=Strict", "{\"text\":{\"x\":1},\"set\":{\"y\":2},\"any\":{\"k\":{\"free\":1}}}", 400,
+         "Thing in version \"v1\" cannot be handled as a Thing: strict decoding error: unknown field \"spec.set.y\""
+         ", unknown field \"spec.text.x\""},
+        {"", "{\"must\":{\"have\":null}}", 422, "Thing.example.com \"a\" is invalid: spec.must.have: Required value"},
+        {"", "{\"big\":true}", 422,
+         "Thing.example.com \"a\" is invalid: spec.big: Invalid value: \"\": spec.big in body must be of type int64"
+         ": \"\""},
+        {"", "{\"replicas\":4294967296}", 422,
+         "Thing.example.com \"a\" is invalid: [<nil>: Invalid value: \"\": Checked value must be of type integer wi"
+         "th format int32 in spec.replicas, .spec.replicas: Invalid value: 4294967296: should be less than or equal"
+         " to 2147483647]"},
+        {"", "{\"replicas\":1.5}", 422,
+         "Thing.example.com \"a\" is invalid: [spec.replicas: Invalid value: \"float64\": spec.replicas in body mus"
+         "t be of type int32: \"float64\", <nil>: Invalid value: \"\": Checked value must be of type integer with f"
+         "ormat int32 in spec.replicas, .spec.replicas: Invalid value: 0: .spec.replicas accessor error: 1.5 is of "
+         "the type float64, expected int64]"},
+        {"", "{\"when\":5}", 422,
+         "Thing.example.com \"a\" is invalid: spec.when: Invalid value: \"int64\": spec.when in body must be of typ"
+         "e date-time: \"int64\""},
+        {"", "\"text\"", 422,
+         "Thing.example.com \"a\" is invalid: [spec: Invalid value: \"string\": spec in body must be of type object"
+         ": \"string\", .spec.replicas: Invalid value: 0: .spec.replicas accessor error: text is of the type string"
+         ", expected map[string]interface{}]"},
+        {"", "{\"items\":[\"x\"]}", 422,
+         "Thing.example.com \"a\" is invalid: [spec.items[0]: Invalid value: \"string\": spec.items[0] in body must"
+         " be of type object: \"string\", spec.items[0]: Invalid value: \"x\": must be an object for an array of li"
+         "st-type map]"},
+        {"", "{\"items\":[{\"v\":1},{\"v\":2},{\"v\":3}]}", 422,
+         "Thing.example.com \"a\" is invalid: spec.items[1]: Duplicate value: {\"name\":\"\"}"},
+        {"", "{\"set\":[\"x\",\"x\",\"x\"]}", 422,
+         "Thing.example.com \"a\" is invalid: spec.set[1]: Duplicate value: \"x\""},
+        {"", "{\"inner\":{}}", 422,
+         "Thing.example.com \"a\" is invalid: [spec.inner.apiVersion: Required value, spec.inner.kind: Required val"
+         "ue]"},
+        {"",
+         "{\"inner\":{\"apiVersion\":\"a/b/c\",\"kind\":\"No_Kind\",\"metadata\":{\"name\":\"x/y\",\"labels\":"
+         "{\"a b\":\"c\"}}}}",
+         422,
+         "Thing.example.com \"a\" is invalid: [spec.inner.apiVersion: Invalid value: \"a/b/c\": unexpected GroupVer"
+         "sion string: a/b/c, spec.inner.kind: Invalid value: \"No_Kind\": may have mixed case, but should otherwis"
+         "e match: a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphab"
+         "etic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for val"
+         "idation is '[a-z]([-a-z0-9]*[a-z0-9])?'), spec.inner.metadata.name: Invalid value: \"x/y\": may not conta"
+         "in '/', spec.inner.metadata.labels: Invalid value: \"a b\": name part must consist of alphanumeric charac"
+         "ters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name"
+         "',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')]"},
+        {"", "{\"inner\":{\"apiVersion\":1,\"kind\":\"K\"}}", 400,
+         "Thing in version \"v1\" cannot be handled as a Thing: spec.inner.apiVersion: Invalid value: 1: must be a "
+         "string"},
+        {"", "{\"inner\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"metadata\":{\"name\":5}}}", 400,
+         "Thing in version \"v1\" cannot be handled as a Thing: spec.inner.metadata: Invalid value: {\"name\":5}: j"
+         "son: cannot unmarshal number into Go struct field ObjectMeta.name of type string"},
+        {"", "{\"choice\":{\"b\":9,\"c\":1}}", 422,
+         "Thing.example.com \"a\" is invalid: [<nil>: Invalid value: \"\": \"spec.choice\" must validate one and on"
+         "ly one schema (oneOf). Found none valid, spec.choice.b: Invalid value: 9: spec.choice.b in body should be"
+         " less than or equal to 3]"},
+        {"", "{\"choice\":{\"b\":9}}", 422,
+         "Thing.example.com \"a\" is invalid: [<nil>: Invalid value: \"\": \"spec.choice\" must validate one and on"
+         "ly one schema (oneOf). Found none valid, spec.choice.b: Invalid value: 9: spec.choice.b in body should be"
+         " less than or equal to 3, spec.choice.c: Required value]"},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        _cleanup_free_ char *target = xasprintf(THINGS "?%s", rows[i].query);
+        _cleanup_free_ char *body = xasprintf("{\"metadata\":{\"name\":\"a\"},\"spec\":%s}", rows[i].spec);
+        check(*state, &(Case){"POST", target, NULL, JSON, body, rows[i].code, NULL, rows[i].message});
+    }
+}
+
+/* Nulls of what cannot be null count as absent, but not in what is applied. */
+static void test_nulls(void **state) {
+    expect_text(*state,
+                &(Case){"POST", THINGS, NULL, JSON,
+                        "{\"metadata\":{\"name\":\"n\"},\"spec\":{\"text\":null,\"nullable\":null,\"filled\":null,"
+                        "\"items\":[{\"name\":null}]}}",
+                        201, NULL, NULL},
+                "\"spec\":{\"filled\":\"d\",\"items\":[{\"name\":\"\"}],\"nullable\":null}", true);
+    check(*state, &(Case){"PATCH", THINGS "/n?fieldManager=q&force=true", NULL, APPLY,
+                          "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\",\"spec\":{\"must\":{\"have\":null}}}",
+                          422, NULL,
+                          "Thing.example.com \"n\" is invalid: spec.must.have: Invalid value: \"null\": spec.must.have "
+                          "in body must be of type string: \"null\""});
+}
+
+/* Through the status goes the status alone; and what does not fit the schema has no owners. */
+static void test_status(void **state) {
+    expect_text(*state,
+                &(Case){"POST", THINGS, NULL, JSON,
+                        "{\"metadata\":{\"name\":\"s\",\"labels\":{\"a\":\"1\"}},\"status\":{\"replicas\":\"x\"}}", 201,
+                        NULL, NULL},
+                "managedFields", false);
+    static const char patch[] =
+        "{\"metadata\":{\"labels\":{\"a\":\"2\",\"b\":\"3\"}},\"spec\":{\"text\":\"sneaked in\"},"
+        "\"status\":{\"replicas\":2}}";
+    expect_text(*state, &(Case){"PATCH", THINGS "/s/status", NULL, MERGE, patch, 200, NULL, NULL},
+                "\"labels\":{\"a\":\"1\"}", true);
+    expect_text(*state, &(Case){"GET", THINGS "/s", NULL, NULL, NULL, 200, NULL, NULL}, "sneaked in", false);
+    check(*state, &(Case){"PATCH", THINGS "/s/status", NULL, MERGE, "{\"status\":{\"replicas\":-1}}", 422, NULL,
+                          "Thing.example.com \"s\" is invalid: .status.replicas: Invalid value: -1: should be a "
+                          "non-negative integer"});
+}
+
+/* A member of any type is owned as what it is: an object by its members, a text as one. */
+static void test_owners_of_any_value(void **state) {
+    expect_text(*state,
+                &(Case){"POST", THINGS "?fieldManager=p", NULL, JSON,
+                        "{\"metadata\":{\"name\":\"m\"},\"spec\":{\"any\":{\"k\":{\"a\":{\"b\":1}}}}}", 201, NULL,
+                        NULL},
+                "\"f:any\":{\".\":{},\"f:k\":{\".\":{},\"f:a\":{\".\":{},\"f:b\":{}}}}", true);
+    expect_text(*state,
+                &(Case){"PATCH", THINGS "/m?fieldManager=q&force=true", NULL, APPLY,
+                        "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\",\"spec\":{\"any\":{\"k\":\"text\"}}}",
+                        200, NULL, NULL},
+                "\"f:spec\":{\".\":{},\"f:any\":{},\"f:filled\":{}}", true);
+}
+
+static void test_approval(void **state) {
+    define(*state, "a.k8s.io", "unapproved, test");
+    await(*state, DEFINITIONS "/things.a.k8s.io",
+          "\"reason\":\"UnapprovedAnnotation\",\"message\":\"not approved: \\\"unapproved, test\\\"\"");
+    define(*state, "b.k8s.io", "https://github.com/x/y/pull/1#z");
+    await(*state, DEFINITIONS "/things.b.k8s.io",
+          "\"reason\":\"ApprovedAnnotation\",\"message\":\"approved in https://github.com/x/y/pull/1#z\"");
+}
+
+static int set_up_things(void **state) {
+    int r = set_up(state);
+    define(*state, "example.com", "");
+    await(*state, THINGS, "ThingList");
+    return r;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_nulls),
+        cmocka_unit_test(test_status),   cmocka_unit_test(test_owners_of_any_value),
+        cmocka_unit_test(test_approval),
+    };
+    return cmocka_run_group_tests(tests, set_up_things, tear_down);
+}
