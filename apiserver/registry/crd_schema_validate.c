@@ -244,24 +244,13 @@ static int compare_errors(const void *a, const void *b) {
     return r ? r : strcmp(x->message, y->message);
 }
 
-/* Appends what `from` holds, in its order. */
-static void take_errors(FieldErrors *errors, const FieldErrors *from) {
-    struct FieldError *items = arena_alloc(errors->arena, (errors->n + from->n + 1) * sizeof *items);
-    if (errors->n)
-        memcpy(items, errors->items, errors->n * sizeof *items);
-    if (from->n)
-        memcpy(items + errors->n, from->items, from->n * sizeof *items);
-    errors->items = items;
-    errors->n += from->n;
-}
-
 static bool check_structural(const Value *schema, FieldErrors *errors, const FieldPath *path) {
     FieldErrors found = FIELD_ERRORS_INIT(errors->arena);
     check_invariants(schema, AT_ROOT, &found, path, 0);
     check_complete_junctors(schema, schema, &found, path, path, 0);
     if (found.n > 1)
-        qsort(found.items, MIN(found.n, (size_t)FIELD_ERRORS_MAX), sizeof *found.items, compare_errors);
-    take_errors(errors, &found);
+        qsort(found.items, field_errors_kept(&found), sizeof *found.items, compare_errors);
+    field_errors_append(errors, &found);
     return found.n == 0;
 }
 

@@ -82,14 +82,21 @@ static bool is_among(const FieldErrors *errors, size_t n, const struct FieldErro
     return false;
 }
 
-void field_errors_merge(FieldErrors *to, const FieldErrors *from) {
+static void take(FieldErrors *to, const FieldErrors *from, bool once) {
     for (size_t i = 0; i < field_errors_kept(from); i++) {
-        if (is_among(to, field_errors_kept(to), &from->items[i]))
-            continue;
-        struct FieldError *error = next_error(to);
+        struct FieldError *error =
+            once && is_among(to, field_errors_kept(to), &from->items[i]) ? NULL : next_error(to);
         if (error)
             *error = from->items[i];
     }
+}
+
+void field_errors_append(FieldErrors *to, const FieldErrors *from) {
+    take(to, from, false);
+}
+
+void field_errors_merge(FieldErrors *to, const FieldErrors *from) {
+    take(to, from, true);
 }
 
 static char *format_detail(Arena *arena, const char *format, va_list ap) {

@@ -90,7 +90,9 @@ typedef struct FieldErrors { /* all strings in the arena */
 static inline size_t field_errors_kept(const FieldErrors *errors) {
     return MIN(errors->n, (size_t)FIELD_ERRORS_MAX);
 }
-/* Those that are not among `to` already, by path and message; their texts are shared. */
+/* All of `from`, whose texts are shared. */
+void field_errors_append(FieldErrors *to, const FieldErrors *from);
+/* Those that are not among `to` already, by path and message. */
 void field_errors_merge(FieldErrors *to, const FieldErrors *from);
 
 void field_required(FieldErrors *errors, const FieldPath *path, const char *detail);
