@@ -57,57 +57,57 @@ const Schema schema_admissionregistration_v1_MatchResources = {.type = SCHEMA_ST
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicy[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_admissionregistration_v1_MutatingAdmissionPolicySpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 3171},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_admissionregistration_v1_MutatingAdmissionPolicySpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 3213},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicy[] = {1, 0, 2, 3, };
 static const SchemaInline e_admissionregistration_v1_MutatingAdmissionPolicy[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicy[] = {2, 3};
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicy", .go_type = "v1.MutatingAdmissionPolicy", .fields = f_admissionregistration_v1_MutatingAdmissionPolicy, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicy, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicy, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicy, .n_by_number = 2, .description = 3207};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicy", .go_type = "v1.MutatingAdmissionPolicy", .fields = f_admissionregistration_v1_MutatingAdmissionPolicy, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicy, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicy, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicy, .n_by_number = 2, .description = 3249};
 
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyBinding[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 3306},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 3348},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicyBinding[] = {1, 0, 2, 3, };
 static const SchemaInline e_admissionregistration_v1_MutatingAdmissionPolicyBinding[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicyBinding[] = {2, 3};
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBinding", .go_type = "v1.MutatingAdmissionPolicyBinding", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBinding, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_by_number = 2, .description = 3379};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBinding", .go_type = "v1.MutatingAdmissionPolicyBinding", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBinding, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBinding, .n_by_number = 2, .description = 3421};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingAdmissionPolicyBinding, .go_type = "[]v1.MutatingAdmissionPolicyBinding", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyBindingList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicyBindingList[] = {1, 3, 0, 2, };
 static const SchemaInline e_admissionregistration_v1_MutatingAdmissionPolicyBindingList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicyBindingList[] = {2, 3};
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingList", .go_type = "v1.MutatingAdmissionPolicyBindingList", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_by_number = 2, .description = 3598};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingList", .go_type = "v1.MutatingAdmissionPolicyBindingList", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBindingList, .n_by_number = 2, .description = 3640};
 
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec[] = {
-    {"policyName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 3641},
-    {"paramRef", &schema_admissionregistration_v1_ParamRef, NULL, NULL, 2, FIELD_POINTER, 3743},
-    {"matchResources", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 3, FIELD_POINTER, 3931},
+    {"policyName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 3683},
+    {"paramRef", &schema_admissionregistration_v1_ParamRef, NULL, NULL, 2, FIELD_POINTER, 3785},
+    {"matchResources", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 3, FIELD_POINTER, 3973},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec[] = {2, 1, 0, };
 static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec[] = {0, 1, 2};
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingSpec", .go_type = "v1.MutatingAdmissionPolicyBindingSpec", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .n_fields = 3, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .n_by_number = 3, .description = 4064};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBindingSpec", .go_type = "v1.MutatingAdmissionPolicyBindingSpec", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .n_fields = 3, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyBindingSpec, .n_by_number = 3, .description = 4106};
 
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingAdmissionPolicy, .go_type = "[]v1.MutatingAdmissionPolicy", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicyList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a5, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a5, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicyList[] = {1, 3, 0, 2, };
 static const SchemaInline e_admissionregistration_v1_MutatingAdmissionPolicyList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicyList[] = {2, 3};
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyList", .go_type = "v1.MutatingAdmissionPolicyList", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyList, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyList, .n_by_number = 2, .description = 4121};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyList", .go_type = "v1.MutatingAdmissionPolicyList", .fields = f_admissionregistration_v1_MutatingAdmissionPolicyList, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicyList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingAdmissionPolicyList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicyList, .n_by_number = 2, .description = 4163};
 
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Variable, .go_type = "[]v1.Variable", .element_zero_default = true};
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Mutation, .go_type = "[]v1.Mutation", .element_zero_default = true};
@@ -118,17 +118,17 @@ static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_admissionregi
 static const char *const v12[] = {"IfNeeded", "Never", NULL};
 static const Schema s13 = {.type = SCHEMA_STRING, .go_type = "v1.ReinvocationPolicyType", .enum_values = v12};
 static const SchemaField f_admissionregistration_v1_MutatingAdmissionPolicySpec[] = {
-    {"paramKind", &schema_admissionregistration_v1_ParamKind, NULL, NULL, 1, FIELD_POINTER, 4158},
-    {"matchConstraints", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 2, FIELD_POINTER, 4310},
-    {"variables", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 4499},
-    {"mutations", &a7, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 4639},
-    {"failurePolicy", &s9, NULL, NULL, 5, FIELD_POINTER, 4703},
-    {"matchConditions", &a11, NULL, "name", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 4882},
-    {"reinvocationPolicy", &s13, NULL, NULL, 7, FIELD_OMIT_EMPTY, 5083},
+    {"paramKind", &schema_admissionregistration_v1_ParamKind, NULL, NULL, 1, FIELD_POINTER, 4200},
+    {"matchConstraints", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 2, FIELD_POINTER, 4352},
+    {"variables", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 4541},
+    {"mutations", &a7, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 4681},
+    {"failurePolicy", &s9, NULL, NULL, 5, FIELD_POINTER, 4745},
+    {"matchConditions", &a11, NULL, "name", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 4924},
+    {"reinvocationPolicy", &s13, NULL, NULL, 7, FIELD_OMIT_EMPTY, 5125},
 };
 static const uint16_t n_admissionregistration_v1_MutatingAdmissionPolicySpec[] = {4, 5, 1, 3, 0, 6, 2, };
 static const uint16_t p_admissionregistration_v1_MutatingAdmissionPolicySpec[] = {0, 1, 2, 3, 4, 5, 6};
-const Schema schema_admissionregistration_v1_MutatingAdmissionPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicySpec", .go_type = "v1.MutatingAdmissionPolicySpec", .fields = f_admissionregistration_v1_MutatingAdmissionPolicySpec, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicySpec, .n_fields = 7, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicySpec, .n_by_number = 7, .description = 5272};
+const Schema schema_admissionregistration_v1_MutatingAdmissionPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicySpec", .go_type = "v1.MutatingAdmissionPolicySpec", .fields = f_admissionregistration_v1_MutatingAdmissionPolicySpec, .by_name = n_admissionregistration_v1_MutatingAdmissionPolicySpec, .n_fields = 7, .by_number = p_admissionregistration_v1_MutatingAdmissionPolicySpec, .n_by_number = 7, .description = 5314};
 
 static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_RuleWithOperations, .go_type = "[]v1.RuleWithOperations", .element_zero_default = true};
 static const char *const v15[] = {"None", "NoneOnDryRun", "Some", "Unknown", NULL};
@@ -136,57 +136,57 @@ static const Schema s16 = {.type = SCHEMA_STRING, .go_type = "v1.SideEffectClass
 static const Schema s17 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const Schema a18 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true};
 static const SchemaField f_admissionregistration_v1_MutatingWebhook[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 5342},
-    {"clientConfig", &schema_admissionregistration_v1_WebhookClientConfig, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 5471},
-    {"rules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 5546},
-    {"failurePolicy", &s9, NULL, NULL, 4, FIELD_POINTER, 5715},
-    {"matchPolicy", &s3, NULL, NULL, 9, FIELD_POINTER, 5862},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 5384},
+    {"clientConfig", &schema_admissionregistration_v1_WebhookClientConfig, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 5513},
+    {"rules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 5588},
+    {"failurePolicy", &s9, NULL, NULL, 4, FIELD_POINTER, 5757},
+    {"matchPolicy", &s3, NULL, NULL, 9, FIELD_POINTER, 5904},
     {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 5, FIELD_POINTER, 1902},
-    {"objectSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 11, FIELD_POINTER, 6088},
-    {"sideEffects", &s16, NULL, NULL, 6, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 6295},
-    {"timeoutSeconds", &s17, NULL, NULL, 7, FIELD_POINTER, 6441},
-    {"admissionReviewVersions", &a18, NULL, NULL, 8, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 6532},
-    {"reinvocationPolicy", &s13, NULL, NULL, 10, FIELD_POINTER, 6690},
-    {"matchConditions", &a11, NULL, "name", 12, FIELD_OMIT_EMPTY | FIELD_MERGE, 6890},
+    {"objectSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 11, FIELD_POINTER, 6130},
+    {"sideEffects", &s16, NULL, NULL, 6, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 6337},
+    {"timeoutSeconds", &s17, NULL, NULL, 7, FIELD_POINTER, 6483},
+    {"admissionReviewVersions", &a18, NULL, NULL, 8, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 6574},
+    {"reinvocationPolicy", &s13, NULL, NULL, 10, FIELD_POINTER, 6732},
+    {"matchConditions", &a11, NULL, "name", 12, FIELD_OMIT_EMPTY | FIELD_MERGE, 6932},
 };
 static const uint16_t n_admissionregistration_v1_MutatingWebhook[] = {9, 1, 3, 11, 4, 0, 5, 6, 10, 2, 7, 8, };
 static const uint16_t p_admissionregistration_v1_MutatingWebhook[] = {0, 1, 2, 3, 5, 7, 8, 9, 4, 10, 6, 11};
-const Schema schema_admissionregistration_v1_MutatingWebhook = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhook", .go_type = "v1.MutatingWebhook", .fields = f_admissionregistration_v1_MutatingWebhook, .by_name = n_admissionregistration_v1_MutatingWebhook, .n_fields = 12, .by_number = p_admissionregistration_v1_MutatingWebhook, .n_by_number = 12, .description = 7096};
+const Schema schema_admissionregistration_v1_MutatingWebhook = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhook", .go_type = "v1.MutatingWebhook", .fields = f_admissionregistration_v1_MutatingWebhook, .by_name = n_admissionregistration_v1_MutatingWebhook, .n_fields = 12, .by_number = p_admissionregistration_v1_MutatingWebhook, .n_by_number = 12, .description = 7138};
 
 static const Schema a19 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingWebhook, .go_type = "[]v1.MutatingWebhook", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k10};
 static const SchemaField f_admissionregistration_v1_MutatingWebhookConfiguration[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"webhooks", &a19, NULL, "name", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 7181},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"webhooks", &a19, NULL, "name", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 7223},
 };
 static const uint16_t n_admissionregistration_v1_MutatingWebhookConfiguration[] = {1, 0, 2, 3, };
 static const SchemaInline e_admissionregistration_v1_MutatingWebhookConfiguration[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_MutatingWebhookConfiguration[] = {2, 3};
-const Schema schema_admissionregistration_v1_MutatingWebhookConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhookConfiguration", .go_type = "v1.MutatingWebhookConfiguration", .fields = f_admissionregistration_v1_MutatingWebhookConfiguration, .by_name = n_admissionregistration_v1_MutatingWebhookConfiguration, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingWebhookConfiguration, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingWebhookConfiguration, .n_by_number = 2, .description = 7287};
+const Schema schema_admissionregistration_v1_MutatingWebhookConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhookConfiguration", .go_type = "v1.MutatingWebhookConfiguration", .fields = f_admissionregistration_v1_MutatingWebhookConfiguration, .by_name = n_admissionregistration_v1_MutatingWebhookConfiguration, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingWebhookConfiguration, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingWebhookConfiguration, .n_by_number = 2, .description = 7329};
 
 static const Schema a20 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_MutatingWebhookConfiguration, .go_type = "[]v1.MutatingWebhookConfiguration", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_admissionregistration_v1_MutatingWebhookConfigurationList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a20, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a20, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_admissionregistration_v1_MutatingWebhookConfigurationList[] = {1, 3, 0, 2, };
 static const SchemaInline e_admissionregistration_v1_MutatingWebhookConfigurationList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_MutatingWebhookConfigurationList[] = {2, 3};
-const Schema schema_admissionregistration_v1_MutatingWebhookConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhookConfigurationList", .go_type = "v1.MutatingWebhookConfigurationList", .fields = f_admissionregistration_v1_MutatingWebhookConfigurationList, .by_name = n_admissionregistration_v1_MutatingWebhookConfigurationList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingWebhookConfigurationList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingWebhookConfigurationList, .n_by_number = 2, .description = 7353};
+const Schema schema_admissionregistration_v1_MutatingWebhookConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.MutatingWebhookConfigurationList", .go_type = "v1.MutatingWebhookConfigurationList", .fields = f_admissionregistration_v1_MutatingWebhookConfigurationList, .by_name = n_admissionregistration_v1_MutatingWebhookConfigurationList, .n_fields = 4, .inlines = e_admissionregistration_v1_MutatingWebhookConfigurationList, .n_inlines = 1, .by_number = p_admissionregistration_v1_MutatingWebhookConfigurationList, .n_by_number = 2, .description = 7395};
 
 static const char *const v21[] = {"ApplyConfiguration", "JSONPatch", NULL};
 static const Schema s22 = {.type = SCHEMA_STRING, .go_type = "v1.PatchType", .enum_values = v21};
 static const SchemaField f_admissionregistration_v1_Mutation[] = {
-    {"patchType", &s22, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 7394},
-    {"applyConfiguration", &schema_admissionregistration_v1_ApplyConfiguration, NULL, NULL, 3, FIELD_POINTER, 7518},
-    {"jsonPatch", &schema_admissionregistration_v1_JSONPatch, NULL, NULL, 4, FIELD_POINTER, 7614},
+    {"patchType", &s22, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 7436},
+    {"applyConfiguration", &schema_admissionregistration_v1_ApplyConfiguration, NULL, NULL, 3, FIELD_POINTER, 7560},
+    {"jsonPatch", &schema_admissionregistration_v1_JSONPatch, NULL, NULL, 4, FIELD_POINTER, 7656},
 };
 static const uint16_t n_admissionregistration_v1_Mutation[] = {1, 2, 0, };
 static const uint16_t p_admissionregistration_v1_Mutation[] = {0, 1, 2};
-const Schema schema_admissionregistration_v1_Mutation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Mutation", .go_type = "v1.Mutation", .fields = f_admissionregistration_v1_Mutation, .by_name = n_admissionregistration_v1_Mutation, .n_fields = 3, .by_number = p_admissionregistration_v1_Mutation, .n_by_number = 3, .description = 7692};
+const Schema schema_admissionregistration_v1_Mutation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Mutation", .go_type = "v1.Mutation", .fields = f_admissionregistration_v1_Mutation, .by_name = n_admissionregistration_v1_Mutation, .n_fields = 3, .by_number = p_admissionregistration_v1_Mutation, .n_by_number = 3, .description = 7734};
 
 static const char *const v23[] = {"*", "CONNECT", "CREATE", "DELETE", "UPDATE", NULL};
 static const Schema s24 = {.type = SCHEMA_STRING, .go_type = "v1.OperationType", .enum_values = v23};
@@ -194,232 +194,232 @@ static const Schema a25 = {.type = SCHEMA_LIST, .element = &s24, .go_type = "[]v
 static const char *const v26[] = {"*", "Cluster", "Namespaced", NULL};
 static const Schema s27 = {.type = SCHEMA_STRING, .go_type = "v1.ScopeType", .enum_values = v26};
 static const SchemaField f_admissionregistration_v1_NamedRuleWithOperations[] = {
-    {"resourceNames", &a18, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 7737},
-    {"operations", &a25, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 7800},
-    {"apiGroups", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 7885},
-    {"apiVersions", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 8000},
-    {"resources", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 8083},
-    {"scope", &s27, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 8319},
+    {"resourceNames", &a18, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 7779},
+    {"operations", &a25, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 7842},
+    {"apiGroups", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 7927},
+    {"apiVersions", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 8042},
+    {"resources", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 8125},
+    {"scope", &s27, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 8361},
 };
 static const uint16_t n_admissionregistration_v1_NamedRuleWithOperations[] = {2, 3, 1, 0, 4, 5, };
 static const SchemaInline e_admissionregistration_v1_NamedRuleWithOperations[] = {{&schema_admissionregistration_v1_RuleWithOperations, "RuleWithOperations", 2, 1, 5}, };
 static const uint16_t p_admissionregistration_v1_NamedRuleWithOperations[] = {0, 6};
-const Schema schema_admissionregistration_v1_NamedRuleWithOperations = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.NamedRuleWithOperations", .go_type = "v1.NamedRuleWithOperations", .fields = f_admissionregistration_v1_NamedRuleWithOperations, .by_name = n_admissionregistration_v1_NamedRuleWithOperations, .n_fields = 6, .inlines = e_admissionregistration_v1_NamedRuleWithOperations, .n_inlines = 1, .by_number = p_admissionregistration_v1_NamedRuleWithOperations, .n_by_number = 2, .map_atomic = true, .description = 8483};
+const Schema schema_admissionregistration_v1_NamedRuleWithOperations = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.NamedRuleWithOperations", .go_type = "v1.NamedRuleWithOperations", .fields = f_admissionregistration_v1_NamedRuleWithOperations, .by_name = n_admissionregistration_v1_NamedRuleWithOperations, .n_fields = 6, .inlines = e_admissionregistration_v1_NamedRuleWithOperations, .n_inlines = 1, .by_number = p_admissionregistration_v1_NamedRuleWithOperations, .n_by_number = 2, .map_atomic = true, .description = 8525};
 
 static const SchemaField f_admissionregistration_v1_ParamKind[] = {
-    {"apiVersion", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 8555},
-    {"kind", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 8639},
+    {"apiVersion", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 8597},
+    {"kind", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 8681},
 };
 static const uint16_t n_admissionregistration_v1_ParamKind[] = {0, 1, };
 static const uint16_t p_admissionregistration_v1_ParamKind[] = {0, 1};
-const Schema schema_admissionregistration_v1_ParamKind = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ParamKind", .go_type = "v1.ParamKind", .fields = f_admissionregistration_v1_ParamKind, .by_name = n_admissionregistration_v1_ParamKind, .n_fields = 2, .by_number = p_admissionregistration_v1_ParamKind, .n_by_number = 2, .map_atomic = true, .description = 8686};
+const Schema schema_admissionregistration_v1_ParamKind = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ParamKind", .go_type = "v1.ParamKind", .fields = f_admissionregistration_v1_ParamKind, .by_name = n_admissionregistration_v1_ParamKind, .n_fields = 2, .by_number = p_admissionregistration_v1_ParamKind, .n_by_number = 2, .map_atomic = true, .description = 8728};
 
 static const Schema s28 = {.type = SCHEMA_STRING, .go_type = "v1.ParameterNotFoundActionType"};
 static const SchemaField f_admissionregistration_v1_ParamRef[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 8745},
-    {"namespace", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 8798},
-    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 3, FIELD_POINTER, 8986},
-    {"parameterNotFoundAction", &s28, NULL, NULL, 4, FIELD_POINTER, 9113},
+    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 8787},
+    {"namespace", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 8840},
+    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 3, FIELD_POINTER, 9028},
+    {"parameterNotFoundAction", &s28, NULL, NULL, 4, FIELD_POINTER, 9155},
 };
 static const uint16_t n_admissionregistration_v1_ParamRef[] = {0, 1, 3, 2, };
 static const uint16_t p_admissionregistration_v1_ParamRef[] = {0, 1, 2, 3};
-const Schema schema_admissionregistration_v1_ParamRef = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ParamRef", .go_type = "v1.ParamRef", .fields = f_admissionregistration_v1_ParamRef, .by_name = n_admissionregistration_v1_ParamRef, .n_fields = 4, .by_number = p_admissionregistration_v1_ParamRef, .n_by_number = 4, .map_atomic = true, .description = 9284};
+const Schema schema_admissionregistration_v1_ParamRef = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ParamRef", .go_type = "v1.ParamRef", .fields = f_admissionregistration_v1_ParamRef, .by_name = n_admissionregistration_v1_ParamRef, .n_fields = 4, .by_number = p_admissionregistration_v1_ParamRef, .n_by_number = 4, .map_atomic = true, .description = 9326};
 
 static const SchemaField f_admissionregistration_v1_Rule[] = {
-    {"apiGroups", &a18, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 7885},
-    {"apiVersions", &a18, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 8000},
-    {"resources", &a18, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 8083},
-    {"scope", &s27, NULL, NULL, 4, FIELD_POINTER, 8319},
+    {"apiGroups", &a18, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 7927},
+    {"apiVersions", &a18, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 8042},
+    {"resources", &a18, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 8125},
+    {"scope", &s27, NULL, NULL, 4, FIELD_POINTER, 8361},
 };
 static const uint16_t n_admissionregistration_v1_Rule[] = {0, 1, 2, 3, };
 static const uint16_t p_admissionregistration_v1_Rule[] = {0, 1, 2, 3};
-const Schema schema_admissionregistration_v1_Rule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Rule", .go_type = "v1.Rule", .fields = f_admissionregistration_v1_Rule, .by_name = n_admissionregistration_v1_Rule, .n_fields = 4, .by_number = p_admissionregistration_v1_Rule, .n_by_number = 4, .description = 9381};
+const Schema schema_admissionregistration_v1_Rule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Rule", .go_type = "v1.Rule", .fields = f_admissionregistration_v1_Rule, .by_name = n_admissionregistration_v1_Rule, .n_fields = 4, .by_number = p_admissionregistration_v1_Rule, .n_by_number = 4, .description = 9423};
 
 static const SchemaField f_admissionregistration_v1_RuleWithOperations[] = {
-    {"operations", &a25, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 7800},
-    {"apiGroups", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 7885},
-    {"apiVersions", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 8000},
-    {"resources", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 8083},
-    {"scope", &s27, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 8319},
+    {"operations", &a25, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 7842},
+    {"apiGroups", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 7927},
+    {"apiVersions", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 8042},
+    {"resources", &a18, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 8125},
+    {"scope", &s27, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 8361},
 };
 static const uint16_t n_admissionregistration_v1_RuleWithOperations[] = {1, 2, 0, 3, 4, };
 static const SchemaInline e_admissionregistration_v1_RuleWithOperations[] = {{&schema_admissionregistration_v1_Rule, "Rule", 2, 1, 4}, };
 static const uint16_t p_admissionregistration_v1_RuleWithOperations[] = {0, 5};
-const Schema schema_admissionregistration_v1_RuleWithOperations = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.RuleWithOperations", .go_type = "v1.RuleWithOperations", .fields = f_admissionregistration_v1_RuleWithOperations, .by_name = n_admissionregistration_v1_RuleWithOperations, .n_fields = 5, .inlines = e_admissionregistration_v1_RuleWithOperations, .n_inlines = 1, .by_number = p_admissionregistration_v1_RuleWithOperations, .n_by_number = 2, .description = 9450};
+const Schema schema_admissionregistration_v1_RuleWithOperations = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.RuleWithOperations", .go_type = "v1.RuleWithOperations", .fields = f_admissionregistration_v1_RuleWithOperations, .by_name = n_admissionregistration_v1_RuleWithOperations, .n_fields = 5, .inlines = e_admissionregistration_v1_RuleWithOperations, .n_inlines = 1, .by_number = p_admissionregistration_v1_RuleWithOperations, .n_by_number = 2, .description = 9492};
 
 static const SchemaField f_admissionregistration_v1_ServiceReference[] = {
-    {"namespace", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 9512},
-    {"name", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 9548},
-    {"path", &s0, NULL, NULL, 3, FIELD_POINTER, 9579},
-    {"port", &s17, NULL, NULL, 4, FIELD_POINTER, 9638},
+    {"namespace", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 9554},
+    {"name", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 9590},
+    {"path", &s0, NULL, NULL, 3, FIELD_POINTER, 9621},
+    {"port", &s17, NULL, NULL, 4, FIELD_POINTER, 9680},
 };
 static const uint16_t n_admissionregistration_v1_ServiceReference[] = {1, 0, 2, 3, };
 static const uint16_t p_admissionregistration_v1_ServiceReference[] = {0, 1, 2, 3};
-const Schema schema_admissionregistration_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_admissionregistration_v1_ServiceReference, .by_name = n_admissionregistration_v1_ServiceReference, .n_fields = 4, .by_number = p_admissionregistration_v1_ServiceReference, .n_by_number = 4, .description = 9688};
+const Schema schema_admissionregistration_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_admissionregistration_v1_ServiceReference, .by_name = n_admissionregistration_v1_ServiceReference, .n_fields = 4, .by_number = p_admissionregistration_v1_ServiceReference, .n_by_number = 4, .description = 9730};
 
 static const Schema a29 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ExpressionWarning, .go_type = "[]v1.ExpressionWarning", .element_zero_default = true};
 static const SchemaField f_admissionregistration_v1_TypeChecking[] = {
-    {"expressionWarnings", &a29, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 9742},
+    {"expressionWarnings", &a29, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 9784},
 };
 static const uint16_t n_admissionregistration_v1_TypeChecking[] = {0, };
 static const uint16_t p_admissionregistration_v1_TypeChecking[] = {0};
-const Schema schema_admissionregistration_v1_TypeChecking = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.TypeChecking", .go_type = "v1.TypeChecking", .fields = f_admissionregistration_v1_TypeChecking, .by_name = n_admissionregistration_v1_TypeChecking, .n_fields = 1, .by_number = p_admissionregistration_v1_TypeChecking, .n_by_number = 1, .description = 9833};
+const Schema schema_admissionregistration_v1_TypeChecking = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.TypeChecking", .go_type = "v1.TypeChecking", .fields = f_admissionregistration_v1_TypeChecking, .by_name = n_admissionregistration_v1_TypeChecking, .n_fields = 1, .by_number = p_admissionregistration_v1_TypeChecking, .n_by_number = 1, .description = 9875};
 
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicy[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_admissionregistration_v1_ValidatingAdmissionPolicySpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 9909},
-    {"status", &schema_admissionregistration_v1_ValidatingAdmissionPolicyStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 9942},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_admissionregistration_v1_ValidatingAdmissionPolicySpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 9951},
+    {"status", &schema_admissionregistration_v1_ValidatingAdmissionPolicyStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 9984},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicy[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_admissionregistration_v1_ValidatingAdmissionPolicy[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicy[] = {2, 3, 4};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy", .go_type = "v1.ValidatingAdmissionPolicy", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicy, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicy, .n_fields = 5, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicy, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicy, .n_by_number = 3, .description = 10032};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy", .go_type = "v1.ValidatingAdmissionPolicy", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicy, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicy, .n_fields = 5, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicy, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicy, .n_by_number = 3, .description = 10074};
 
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyBinding[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 10126},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 10168},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyBinding[] = {1, 0, 2, 3, };
 static const SchemaInline e_admissionregistration_v1_ValidatingAdmissionPolicyBinding[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyBinding[] = {2, 3};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding", .go_type = "v1.ValidatingAdmissionPolicyBinding", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_by_number = 2, .description = 10229};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding", .go_type = "v1.ValidatingAdmissionPolicyBinding", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .n_by_number = 2, .description = 10271};
 
 static const Schema a30 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingAdmissionPolicyBinding, .go_type = "[]v1.ValidatingAdmissionPolicyBinding", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyBindingList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a30, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a30, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyBindingList[] = {1, 3, 0, 2, };
 static const SchemaInline e_admissionregistration_v1_ValidatingAdmissionPolicyBindingList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyBindingList[] = {2, 3};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingList", .go_type = "v1.ValidatingAdmissionPolicyBindingList", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_by_number = 2, .description = 10324};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingList", .go_type = "v1.ValidatingAdmissionPolicyBindingList", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBindingList, .n_by_number = 2, .description = 10366};
 
 static const char *const v31[] = {"Audit", "Deny", "Warn", NULL};
 static const Schema s32 = {.type = SCHEMA_STRING, .go_type = "v1.ValidationAction", .enum_values = v31};
 static const Schema a33 = {.type = SCHEMA_LIST, .element = &s32, .go_type = "[]v1.ValidationAction", .element_zero_default = true, .list_kind = LIST_SET};
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec[] = {
-    {"policyName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 10369},
-    {"paramRef", &schema_admissionregistration_v1_ParamRef, NULL, NULL, 2, FIELD_POINTER, 3743},
-    {"matchResources", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 3, FIELD_POINTER, 10473},
-    {"validationActions", &a33, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 10566},
+    {"policyName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 10411},
+    {"paramRef", &schema_admissionregistration_v1_ParamRef, NULL, NULL, 2, FIELD_POINTER, 3785},
+    {"matchResources", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 3, FIELD_POINTER, 10515},
+    {"validationActions", &a33, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 10608},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec[] = {2, 1, 0, 3, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec[] = {0, 1, 2, 3};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec", .go_type = "v1.ValidatingAdmissionPolicyBindingSpec", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .n_fields = 4, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .n_by_number = 4, .description = 10768};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec", .go_type = "v1.ValidatingAdmissionPolicyBindingSpec", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .n_fields = 4, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyBindingSpec, .n_by_number = 4, .description = 10810};
 
 static const Schema a34 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingAdmissionPolicy, .go_type = "[]v1.ValidatingAdmissionPolicy", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a34, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a34, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyList[] = {1, 3, 0, 2, };
 static const SchemaInline e_admissionregistration_v1_ValidatingAdmissionPolicyList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyList[] = {2, 3};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyList", .go_type = "v1.ValidatingAdmissionPolicyList", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyList, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_by_number = 2, .description = 10849};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyList", .go_type = "v1.ValidatingAdmissionPolicyList", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyList, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyList, .n_by_number = 2, .description = 10891};
 
 static const Schema a35 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Validation, .go_type = "[]v1.Validation", .element_zero_default = true};
 static const Schema a36 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_AuditAnnotation, .go_type = "[]v1.AuditAnnotation", .element_zero_default = true};
 static const Schema a37 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_Variable, .go_type = "[]v1.Variable", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k10};
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicySpec[] = {
-    {"paramKind", &schema_admissionregistration_v1_ParamKind, NULL, NULL, 1, FIELD_POINTER, 4158},
-    {"matchConstraints", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 2, FIELD_POINTER, 10888},
-    {"validations", &a35, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 11022},
-    {"failurePolicy", &s9, NULL, NULL, 4, FIELD_POINTER, 11108},
-    {"auditAnnotations", &a36, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 11331},
-    {"matchConditions", &a11, NULL, "name", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 4882},
-    {"variables", &a37, NULL, "name", 7, FIELD_OMIT_EMPTY | FIELD_MERGE, 4499},
+    {"paramKind", &schema_admissionregistration_v1_ParamKind, NULL, NULL, 1, FIELD_POINTER, 4200},
+    {"matchConstraints", &schema_admissionregistration_v1_MatchResources, NULL, NULL, 2, FIELD_POINTER, 10930},
+    {"validations", &a35, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 11064},
+    {"failurePolicy", &s9, NULL, NULL, 4, FIELD_POINTER, 11150},
+    {"auditAnnotations", &a36, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 11373},
+    {"matchConditions", &a11, NULL, "name", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 4924},
+    {"variables", &a37, NULL, "name", 7, FIELD_OMIT_EMPTY | FIELD_MERGE, 4541},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicySpec[] = {4, 3, 5, 1, 0, 2, 6, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicySpec[] = {0, 1, 2, 3, 4, 5, 6};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicySpec", .go_type = "v1.ValidatingAdmissionPolicySpec", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicySpec, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicySpec, .n_fields = 7, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicySpec, .n_by_number = 7, .description = 11443};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicySpec", .go_type = "v1.ValidatingAdmissionPolicySpec", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicySpec, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicySpec, .n_fields = 7, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicySpec, .n_by_number = 7, .description = 11485};
 
 static const Schema s38 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const char *const k39[] = {"type", NULL};
 static const Schema a40 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_Condition, .go_type = "[]v1.Condition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k39};
 static const SchemaField f_admissionregistration_v1_ValidatingAdmissionPolicyStatus[] = {
-    {"observedGeneration", &s38, NULL, NULL, 1, FIELD_OMIT_EMPTY, 11514},
-    {"typeChecking", &schema_admissionregistration_v1_TypeChecking, NULL, NULL, 2, FIELD_POINTER, 11583},
-    {"conditions", &a40, NULL, NULL, 3, FIELD_OMIT_EMPTY, 11684},
+    {"observedGeneration", &s38, NULL, NULL, 1, FIELD_OMIT_EMPTY, 11556},
+    {"typeChecking", &schema_admissionregistration_v1_TypeChecking, NULL, NULL, 2, FIELD_POINTER, 11625},
+    {"conditions", &a40, NULL, NULL, 3, FIELD_OMIT_EMPTY, 11726},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingAdmissionPolicyStatus[] = {2, 0, 1, };
 static const uint16_t p_admissionregistration_v1_ValidatingAdmissionPolicyStatus[] = {0, 1, 2};
-const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyStatus", .go_type = "v1.ValidatingAdmissionPolicyStatus", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .n_fields = 3, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .n_by_number = 3, .description = 11729};
+const Schema schema_admissionregistration_v1_ValidatingAdmissionPolicyStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyStatus", .go_type = "v1.ValidatingAdmissionPolicyStatus", .fields = f_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .by_name = n_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .n_fields = 3, .by_number = p_admissionregistration_v1_ValidatingAdmissionPolicyStatus, .n_by_number = 3, .description = 11771};
 
 static const SchemaField f_admissionregistration_v1_ValidatingWebhook[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 11786},
-    {"clientConfig", &schema_admissionregistration_v1_WebhookClientConfig, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 5471},
-    {"rules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 5546},
-    {"failurePolicy", &s9, NULL, NULL, 4, FIELD_POINTER, 5715},
-    {"matchPolicy", &s3, NULL, NULL, 9, FIELD_POINTER, 5862},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 11828},
+    {"clientConfig", &schema_admissionregistration_v1_WebhookClientConfig, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 5513},
+    {"rules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 5588},
+    {"failurePolicy", &s9, NULL, NULL, 4, FIELD_POINTER, 5757},
+    {"matchPolicy", &s3, NULL, NULL, 9, FIELD_POINTER, 5904},
     {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 5, FIELD_POINTER, 1902},
-    {"objectSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 10, FIELD_POINTER, 6088},
-    {"sideEffects", &s16, NULL, NULL, 6, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 6295},
-    {"timeoutSeconds", &s17, NULL, NULL, 7, FIELD_POINTER, 6441},
-    {"admissionReviewVersions", &a18, NULL, NULL, 8, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 6532},
-    {"matchConditions", &a11, NULL, "name", 11, FIELD_OMIT_EMPTY | FIELD_MERGE, 6890},
+    {"objectSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 10, FIELD_POINTER, 6130},
+    {"sideEffects", &s16, NULL, NULL, 6, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 6337},
+    {"timeoutSeconds", &s17, NULL, NULL, 7, FIELD_POINTER, 6483},
+    {"admissionReviewVersions", &a18, NULL, NULL, 8, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 6574},
+    {"matchConditions", &a11, NULL, "name", 11, FIELD_OMIT_EMPTY | FIELD_MERGE, 6932},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingWebhook[] = {9, 1, 3, 10, 4, 0, 5, 6, 2, 7, 8, };
 static const uint16_t p_admissionregistration_v1_ValidatingWebhook[] = {0, 1, 2, 3, 5, 7, 8, 9, 4, 6, 10};
-const Schema schema_admissionregistration_v1_ValidatingWebhook = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhook", .go_type = "v1.ValidatingWebhook", .fields = f_admissionregistration_v1_ValidatingWebhook, .by_name = n_admissionregistration_v1_ValidatingWebhook, .n_fields = 11, .by_number = p_admissionregistration_v1_ValidatingWebhook, .n_by_number = 11, .description = 11913};
+const Schema schema_admissionregistration_v1_ValidatingWebhook = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhook", .go_type = "v1.ValidatingWebhook", .fields = f_admissionregistration_v1_ValidatingWebhook, .by_name = n_admissionregistration_v1_ValidatingWebhook, .n_fields = 11, .by_number = p_admissionregistration_v1_ValidatingWebhook, .n_by_number = 11, .description = 11955};
 
 static const Schema a41 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingWebhook, .go_type = "[]v1.ValidatingWebhook", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k10};
 static const SchemaField f_admissionregistration_v1_ValidatingWebhookConfiguration[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"webhooks", &a41, NULL, "name", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 12009},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"webhooks", &a41, NULL, "name", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 12051},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingWebhookConfiguration[] = {1, 0, 2, 3, };
 static const SchemaInline e_admissionregistration_v1_ValidatingWebhookConfiguration[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_ValidatingWebhookConfiguration[] = {2, 3};
-const Schema schema_admissionregistration_v1_ValidatingWebhookConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfiguration", .go_type = "v1.ValidatingWebhookConfiguration", .fields = f_admissionregistration_v1_ValidatingWebhookConfiguration, .by_name = n_admissionregistration_v1_ValidatingWebhookConfiguration, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingWebhookConfiguration, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingWebhookConfiguration, .n_by_number = 2, .description = 12131};
+const Schema schema_admissionregistration_v1_ValidatingWebhookConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfiguration", .go_type = "v1.ValidatingWebhookConfiguration", .fields = f_admissionregistration_v1_ValidatingWebhookConfiguration, .by_name = n_admissionregistration_v1_ValidatingWebhookConfiguration, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingWebhookConfiguration, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingWebhookConfiguration, .n_by_number = 2, .description = 12173};
 
 static const Schema a42 = {.type = SCHEMA_LIST, .element = &schema_admissionregistration_v1_ValidatingWebhookConfiguration, .go_type = "[]v1.ValidatingWebhookConfiguration", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_admissionregistration_v1_ValidatingWebhookConfigurationList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a42, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a42, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_admissionregistration_v1_ValidatingWebhookConfigurationList[] = {1, 3, 0, 2, };
 static const SchemaInline e_admissionregistration_v1_ValidatingWebhookConfigurationList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_admissionregistration_v1_ValidatingWebhookConfigurationList[] = {2, 3};
-const Schema schema_admissionregistration_v1_ValidatingWebhookConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfigurationList", .go_type = "v1.ValidatingWebhookConfigurationList", .fields = f_admissionregistration_v1_ValidatingWebhookConfigurationList, .by_name = n_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_by_number = 2, .description = 12214};
+const Schema schema_admissionregistration_v1_ValidatingWebhookConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfigurationList", .go_type = "v1.ValidatingWebhookConfigurationList", .fields = f_admissionregistration_v1_ValidatingWebhookConfigurationList, .by_name = n_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_fields = 4, .inlines = e_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_inlines = 1, .by_number = p_admissionregistration_v1_ValidatingWebhookConfigurationList, .n_by_number = 2, .description = 12256};
 
 static const Schema s43 = {.type = SCHEMA_STRING, .go_type = "v1.StatusReason"};
 static const SchemaField f_admissionregistration_v1_Validation[] = {
-    {"expression", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 12257},
-    {"message", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 12464},
-    {"reason", &s43, NULL, NULL, 3, FIELD_POINTER, 12585},
-    {"messageExpression", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 12739},
+    {"expression", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 12299},
+    {"message", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 12506},
+    {"reason", &s43, NULL, NULL, 3, FIELD_POINTER, 12627},
+    {"messageExpression", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 12781},
 };
 static const uint16_t n_admissionregistration_v1_Validation[] = {0, 1, 3, 2, };
 static const uint16_t p_admissionregistration_v1_Validation[] = {0, 1, 2, 3};
-const Schema schema_admissionregistration_v1_Validation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Validation", .go_type = "v1.Validation", .fields = f_admissionregistration_v1_Validation, .by_name = n_admissionregistration_v1_Validation, .n_fields = 4, .by_number = p_admissionregistration_v1_Validation, .n_by_number = 4, .description = 12929};
+const Schema schema_admissionregistration_v1_Validation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Validation", .go_type = "v1.Validation", .fields = f_admissionregistration_v1_Validation, .by_name = n_admissionregistration_v1_Validation, .n_fields = 4, .by_number = p_admissionregistration_v1_Validation, .n_by_number = 4, .description = 12971};
 
 static const SchemaField f_admissionregistration_v1_Variable[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 13015},
-    {"expression", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 13118},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 13057},
+    {"expression", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 13160},
 };
 static const uint16_t n_admissionregistration_v1_Variable[] = {1, 0, };
 static const uint16_t p_admissionregistration_v1_Variable[] = {0, 1};
-const Schema schema_admissionregistration_v1_Variable = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Variable", .go_type = "v1.Variable", .fields = f_admissionregistration_v1_Variable, .by_name = n_admissionregistration_v1_Variable, .n_fields = 2, .by_number = p_admissionregistration_v1_Variable, .n_by_number = 2, .map_atomic = true, .description = 13230};
+const Schema schema_admissionregistration_v1_Variable = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.Variable", .go_type = "v1.Variable", .fields = f_admissionregistration_v1_Variable, .by_name = n_admissionregistration_v1_Variable, .n_fields = 2, .by_number = p_admissionregistration_v1_Variable, .n_by_number = 2, .map_atomic = true, .description = 13272};
 
 static const Schema s44 = {.type = SCHEMA_BYTES, .go_type = "[]uint8", .format = "byte"};
 static const SchemaField f_admissionregistration_v1_WebhookClientConfig[] = {
-    {"url", &s0, NULL, NULL, 3, FIELD_POINTER, 13302},
-    {"service", &schema_admissionregistration_v1_ServiceReference, NULL, NULL, 1, FIELD_POINTER, 13504},
-    {"caBundle", &s44, NULL, NULL, 2, FIELD_OMIT_EMPTY, 13590},
+    {"url", &s0, NULL, NULL, 3, FIELD_POINTER, 13344},
+    {"service", &schema_admissionregistration_v1_ServiceReference, NULL, NULL, 1, FIELD_POINTER, 13546},
+    {"caBundle", &s44, NULL, NULL, 2, FIELD_OMIT_EMPTY, 13632},
 };
 static const uint16_t n_admissionregistration_v1_WebhookClientConfig[] = {2, 1, 0, };
 static const uint16_t p_admissionregistration_v1_WebhookClientConfig[] = {1, 2, 0};
-const Schema schema_admissionregistration_v1_WebhookClientConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.WebhookClientConfig", .go_type = "v1.WebhookClientConfig", .fields = f_admissionregistration_v1_WebhookClientConfig, .by_name = n_admissionregistration_v1_WebhookClientConfig, .n_fields = 3, .by_number = p_admissionregistration_v1_WebhookClientConfig, .n_by_number = 3, .description = 13746};
+const Schema schema_admissionregistration_v1_WebhookClientConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.admissionregistration.v1.WebhookClientConfig", .go_type = "v1.WebhookClientConfig", .fields = f_admissionregistration_v1_WebhookClientConfig, .by_name = n_admissionregistration_v1_WebhookClientConfig, .n_fields = 3, .by_number = p_admissionregistration_v1_WebhookClientConfig, .n_by_number = 3, .description = 13788};
 

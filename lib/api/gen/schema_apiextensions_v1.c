@@ -3,299 +3,299 @@
 
 static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "types.UID"};
 static const Schema s1 = {.type = SCHEMA_STRING, .go_type = "string"};
-static const Schema l2 = {.type = SCHEMA_RAW, .name = "io.k8s.apimachinery.pkg.runtime.RawExtension", .go_type = "runtime.RawExtension", .description = 14022};
+static const Schema l2 = {.type = SCHEMA_RAW, .name = "io.k8s.apimachinery.pkg.runtime.RawExtension", .go_type = "runtime.RawExtension", .description = 14064};
 static const Schema a3 = {.type = SCHEMA_LIST, .element = &l2, .go_type = "[]runtime.RawExtension"};
 static const SchemaField f_apiextensions_v1_ConversionRequest[] = {
-    {"uid", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 13845},
-    {"desiredAPIVersion", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 13958},
-    {"objects", &a3, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 14060},
+    {"uid", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 13887},
+    {"desiredAPIVersion", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 14000},
+    {"objects", &a3, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 14102},
 };
 static const uint16_t n_apiextensions_v1_ConversionRequest[] = {1, 2, 0, };
 static const uint16_t p_apiextensions_v1_ConversionRequest[] = {0, 1, 2};
-const Schema schema_apiextensions_v1_ConversionRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionRequest", .go_type = "v1.ConversionRequest", .fields = f_apiextensions_v1_ConversionRequest, .by_name = n_apiextensions_v1_ConversionRequest, .n_fields = 3, .by_number = p_apiextensions_v1_ConversionRequest, .n_by_number = 3, .description = 14119};
+const Schema schema_apiextensions_v1_ConversionRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionRequest", .go_type = "v1.ConversionRequest", .fields = f_apiextensions_v1_ConversionRequest, .by_name = n_apiextensions_v1_ConversionRequest, .n_fields = 3, .by_number = p_apiextensions_v1_ConversionRequest, .n_by_number = 3, .description = 14161};
 
 static const SchemaField f_apiextensions_v1_ConversionResponse[] = {
-    {"uid", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 14200},
-    {"convertedObjects", &a3, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 14242},
-    {"result", &schema_meta_v1_Status, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 14412},
+    {"uid", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 14242},
+    {"convertedObjects", &a3, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 14284},
+    {"result", &schema_meta_v1_Status, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 14454},
 };
 static const uint16_t n_apiextensions_v1_ConversionResponse[] = {1, 2, 0, };
 static const uint16_t p_apiextensions_v1_ConversionResponse[] = {0, 1, 2};
-const Schema schema_apiextensions_v1_ConversionResponse = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionResponse", .go_type = "v1.ConversionResponse", .fields = f_apiextensions_v1_ConversionResponse, .by_name = n_apiextensions_v1_ConversionResponse, .n_fields = 3, .by_number = p_apiextensions_v1_ConversionResponse, .n_by_number = 3, .description = 14547};
+const Schema schema_apiextensions_v1_ConversionResponse = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionResponse", .go_type = "v1.ConversionResponse", .fields = f_apiextensions_v1_ConversionResponse, .by_name = n_apiextensions_v1_ConversionResponse, .n_fields = 3, .by_number = p_apiextensions_v1_ConversionResponse, .n_by_number = 3, .description = 14589};
 
 static const SchemaField f_apiextensions_v1_ConversionReview[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"request", &schema_apiextensions_v1_ConversionRequest, NULL, NULL, 1, FIELD_POINTER, 14590},
-    {"response", &schema_apiextensions_v1_ConversionResponse, NULL, NULL, 2, FIELD_POINTER, 14630},
+    {"request", &schema_apiextensions_v1_ConversionRequest, NULL, NULL, 1, FIELD_POINTER, 14632},
+    {"response", &schema_apiextensions_v1_ConversionResponse, NULL, NULL, 2, FIELD_POINTER, 14672},
 };
 static const uint16_t n_apiextensions_v1_ConversionReview[] = {1, 0, 2, 3, };
 static const SchemaInline e_apiextensions_v1_ConversionReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apiextensions_v1_ConversionReview[] = {2, 3};
-const Schema schema_apiextensions_v1_ConversionReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionReview", .go_type = "v1.ConversionReview", .fields = f_apiextensions_v1_ConversionReview, .by_name = n_apiextensions_v1_ConversionReview, .n_fields = 4, .inlines = e_apiextensions_v1_ConversionReview, .n_inlines = 1, .by_number = p_apiextensions_v1_ConversionReview, .n_by_number = 2, .description = 14662};
+const Schema schema_apiextensions_v1_ConversionReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ConversionReview", .go_type = "v1.ConversionReview", .fields = f_apiextensions_v1_ConversionReview, .by_name = n_apiextensions_v1_ConversionReview, .n_fields = 4, .inlines = e_apiextensions_v1_ConversionReview, .n_inlines = 1, .by_number = p_apiextensions_v1_ConversionReview, .n_by_number = 2, .description = 14704};
 
 static const Schema s4 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_apiextensions_v1_CustomResourceColumnDefinition[] = {
-    {"name", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 14766},
-    {"type", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 14799},
-    {"format", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY, 14912},
-    {"description", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 15011},
-    {"priority", &s4, NULL, NULL, 5, FIELD_OMIT_EMPTY, 15054},
-    {"jsonPath", &s1, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15164},
+    {"name", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 14808},
+    {"type", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 14841},
+    {"format", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY, 14954},
+    {"description", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 15053},
+    {"priority", &s4, NULL, NULL, 5, FIELD_OMIT_EMPTY, 15096},
+    {"jsonPath", &s1, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15206},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceColumnDefinition[] = {3, 2, 5, 0, 4, 1, };
 static const uint16_t p_apiextensions_v1_CustomResourceColumnDefinition[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_apiextensions_v1_CustomResourceColumnDefinition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceColumnDefinition", .go_type = "v1.CustomResourceColumnDefinition", .fields = f_apiextensions_v1_CustomResourceColumnDefinition, .by_name = n_apiextensions_v1_CustomResourceColumnDefinition, .n_fields = 6, .by_number = p_apiextensions_v1_CustomResourceColumnDefinition, .n_by_number = 6, .description = 15264};
+const Schema schema_apiextensions_v1_CustomResourceColumnDefinition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceColumnDefinition", .go_type = "v1.CustomResourceColumnDefinition", .fields = f_apiextensions_v1_CustomResourceColumnDefinition, .by_name = n_apiextensions_v1_CustomResourceColumnDefinition, .n_fields = 6, .by_number = p_apiextensions_v1_CustomResourceColumnDefinition, .n_by_number = 6, .description = 15306};
 
 static const Schema s5 = {.type = SCHEMA_STRING, .go_type = "v1.ConversionStrategyType"};
 static const SchemaField f_apiextensions_v1_CustomResourceConversion[] = {
-    {"strategy", &s5, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15351},
-    {"webhook", &schema_apiextensions_v1_WebhookConversion, NULL, NULL, 2, FIELD_POINTER, 15436},
+    {"strategy", &s5, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15393},
+    {"webhook", &schema_apiextensions_v1_WebhookConversion, NULL, NULL, 2, FIELD_POINTER, 15478},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceConversion[] = {0, 1, };
 static const uint16_t p_apiextensions_v1_CustomResourceConversion[] = {0, 1};
-const Schema schema_apiextensions_v1_CustomResourceConversion = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion", .go_type = "v1.CustomResourceConversion", .fields = f_apiextensions_v1_CustomResourceConversion, .by_name = n_apiextensions_v1_CustomResourceConversion, .n_fields = 2, .by_number = p_apiextensions_v1_CustomResourceConversion, .n_by_number = 2, .description = 15510};
+const Schema schema_apiextensions_v1_CustomResourceConversion = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion", .go_type = "v1.CustomResourceConversion", .fields = f_apiextensions_v1_CustomResourceConversion, .by_name = n_apiextensions_v1_CustomResourceConversion, .n_fields = 2, .by_number = p_apiextensions_v1_CustomResourceConversion, .n_by_number = 2, .description = 15552};
 
 static const SchemaField f_apiextensions_v1_CustomResourceDefinition[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_apiextensions_v1_CustomResourceDefinitionSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15572},
-    {"status", &schema_apiextensions_v1_CustomResourceDefinitionStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 15628},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_apiextensions_v1_CustomResourceDefinitionSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15614},
+    {"status", &schema_apiextensions_v1_CustomResourceDefinitionStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 15670},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinition[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_apiextensions_v1_CustomResourceDefinition[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apiextensions_v1_CustomResourceDefinition[] = {2, 3, 4};
-const Schema schema_apiextensions_v1_CustomResourceDefinition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", .go_type = "v1.CustomResourceDefinition", .fields = f_apiextensions_v1_CustomResourceDefinition, .by_name = n_apiextensions_v1_CustomResourceDefinition, .n_fields = 5, .inlines = e_apiextensions_v1_CustomResourceDefinition, .n_inlines = 1, .by_number = p_apiextensions_v1_CustomResourceDefinition, .n_by_number = 3, .description = 15702};
+const Schema schema_apiextensions_v1_CustomResourceDefinition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", .go_type = "v1.CustomResourceDefinition", .fields = f_apiextensions_v1_CustomResourceDefinition, .by_name = n_apiextensions_v1_CustomResourceDefinition, .n_fields = 5, .inlines = e_apiextensions_v1_CustomResourceDefinition, .n_inlines = 1, .by_number = p_apiextensions_v1_CustomResourceDefinition, .n_by_number = 3, .description = 15744};
 
 static const Schema s6 = {.type = SCHEMA_STRING, .go_type = "v1.CustomResourceDefinitionConditionType"};
 static const Schema s7 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
-static const Schema l8 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l8 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const Schema s9 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const SchemaField f_apiextensions_v1_CustomResourceDefinitionCondition[] = {
-    {"type", &s6, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15789},
-    {"status", &s7, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15956},
-    {"lastTransitionTime", &l8, NULL, NULL, 3, FIELD_WRITE_NULL, 16073},
-    {"reason", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 16099},
-    {"message", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 16163},
-    {"observedGeneration", &s9, NULL, NULL, 6, FIELD_OMIT_EMPTY, 16211},
+    {"type", &s6, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15831},
+    {"status", &s7, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15998},
+    {"lastTransitionTime", &l8, NULL, NULL, 3, FIELD_WRITE_NULL, 16115},
+    {"reason", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 16141},
+    {"message", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 16205},
+    {"observedGeneration", &s9, NULL, NULL, 6, FIELD_OMIT_EMPTY, 16253},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinitionCondition[] = {2, 4, 5, 3, 1, 0, };
 static const uint16_t p_apiextensions_v1_CustomResourceDefinitionCondition[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_apiextensions_v1_CustomResourceDefinitionCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionCondition", .go_type = "v1.CustomResourceDefinitionCondition", .fields = f_apiextensions_v1_CustomResourceDefinitionCondition, .by_name = n_apiextensions_v1_CustomResourceDefinitionCondition, .n_fields = 6, .by_number = p_apiextensions_v1_CustomResourceDefinitionCondition, .n_by_number = 6, .description = 16337};
+const Schema schema_apiextensions_v1_CustomResourceDefinitionCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionCondition", .go_type = "v1.CustomResourceDefinitionCondition", .fields = f_apiextensions_v1_CustomResourceDefinitionCondition, .by_name = n_apiextensions_v1_CustomResourceDefinitionCondition, .n_fields = 6, .by_number = p_apiextensions_v1_CustomResourceDefinitionCondition, .n_by_number = 6, .description = 16379};
 
 static const Schema a10 = {.type = SCHEMA_LIST, .element = &schema_apiextensions_v1_CustomResourceDefinition, .go_type = "[]v1.CustomResourceDefinition", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_apiextensions_v1_CustomResourceDefinitionList[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a10, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a10, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinitionList[] = {1, 3, 0, 2, };
 static const SchemaInline e_apiextensions_v1_CustomResourceDefinitionList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apiextensions_v1_CustomResourceDefinitionList[] = {2, 3};
-const Schema schema_apiextensions_v1_CustomResourceDefinitionList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionList", .go_type = "v1.CustomResourceDefinitionList", .fields = f_apiextensions_v1_CustomResourceDefinitionList, .by_name = n_apiextensions_v1_CustomResourceDefinitionList, .n_fields = 4, .inlines = e_apiextensions_v1_CustomResourceDefinitionList, .n_inlines = 1, .by_number = p_apiextensions_v1_CustomResourceDefinitionList, .n_by_number = 2, .description = 16392};
+const Schema schema_apiextensions_v1_CustomResourceDefinitionList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionList", .go_type = "v1.CustomResourceDefinitionList", .fields = f_apiextensions_v1_CustomResourceDefinitionList, .by_name = n_apiextensions_v1_CustomResourceDefinitionList, .n_fields = 4, .inlines = e_apiextensions_v1_CustomResourceDefinitionList, .n_inlines = 1, .by_number = p_apiextensions_v1_CustomResourceDefinitionList, .n_by_number = 2, .description = 16434};
 
 static const Schema a11 = {.type = SCHEMA_LIST, .element = &s1, .go_type = "[]string", .element_zero_default = true};
 static const SchemaField f_apiextensions_v1_CustomResourceDefinitionNames[] = {
-    {"plural", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 16429},
-    {"singular", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 16552},
-    {"shortNames", &a11, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 16624},
-    {"kind", &s1, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 16685},
-    {"listKind", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 16825},
-    {"categories", &a11, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 16919},
+    {"plural", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 16471},
+    {"singular", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 16594},
+    {"shortNames", &a11, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 16666},
+    {"kind", &s1, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 16727},
+    {"listKind", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 16867},
+    {"categories", &a11, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 16961},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinitionNames[] = {5, 3, 4, 0, 2, 1, };
 static const uint16_t p_apiextensions_v1_CustomResourceDefinitionNames[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_apiextensions_v1_CustomResourceDefinitionNames = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames", .go_type = "v1.CustomResourceDefinitionNames", .fields = f_apiextensions_v1_CustomResourceDefinitionNames, .by_name = n_apiextensions_v1_CustomResourceDefinitionNames, .n_fields = 6, .by_number = p_apiextensions_v1_CustomResourceDefinitionNames, .n_by_number = 6, .description = 17015};
+const Schema schema_apiextensions_v1_CustomResourceDefinitionNames = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames", .go_type = "v1.CustomResourceDefinitionNames", .fields = f_apiextensions_v1_CustomResourceDefinitionNames, .by_name = n_apiextensions_v1_CustomResourceDefinitionNames, .n_fields = 6, .by_number = p_apiextensions_v1_CustomResourceDefinitionNames, .n_by_number = 6, .description = 17057};
 
 static const Schema s12 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceScope"};
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_apiextensions_v1_CustomResourceDefinitionVersion, .go_type = "[]v1.CustomResourceDefinitionVersion", .element_zero_default = true};
 static const Schema s14 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const SchemaField f_apiextensions_v1_CustomResourceDefinitionSpec[] = {
-    {"group", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 17062},
-    {"names", &schema_apiextensions_v1_CustomResourceDefinitionNames, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 17233},
-    {"scope", &s12, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 17282},
-    {"versions", &a13, NULL, NULL, 7, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 17365},
-    {"conversion", &schema_apiextensions_v1_CustomResourceConversion, NULL, NULL, 9, FIELD_POINTER, 17549},
-    {"preserveUnknownFields", &s14, NULL, NULL, 10, FIELD_OMIT_EMPTY, 17620},
+    {"group", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 17104},
+    {"names", &schema_apiextensions_v1_CustomResourceDefinitionNames, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 17275},
+    {"scope", &s12, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 17324},
+    {"versions", &a13, NULL, NULL, 7, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 17407},
+    {"conversion", &schema_apiextensions_v1_CustomResourceConversion, NULL, NULL, 9, FIELD_POINTER, 17591},
+    {"preserveUnknownFields", &s14, NULL, NULL, 10, FIELD_OMIT_EMPTY, 17662},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinitionSpec[] = {4, 0, 1, 5, 2, 3, };
 static const uint16_t p_apiextensions_v1_CustomResourceDefinitionSpec[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_apiextensions_v1_CustomResourceDefinitionSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec", .go_type = "v1.CustomResourceDefinitionSpec", .fields = f_apiextensions_v1_CustomResourceDefinitionSpec, .by_name = n_apiextensions_v1_CustomResourceDefinitionSpec, .n_fields = 6, .by_number = p_apiextensions_v1_CustomResourceDefinitionSpec, .n_by_number = 6, .description = 17807};
+const Schema schema_apiextensions_v1_CustomResourceDefinitionSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec", .go_type = "v1.CustomResourceDefinitionSpec", .fields = f_apiextensions_v1_CustomResourceDefinitionSpec, .by_name = n_apiextensions_v1_CustomResourceDefinitionSpec, .n_fields = 6, .by_number = p_apiextensions_v1_CustomResourceDefinitionSpec, .n_by_number = 6, .description = 17849};
 
 static const char *const k15[] = {"type", NULL};
 static const Schema a16 = {.type = SCHEMA_LIST, .element = &schema_apiextensions_v1_CustomResourceDefinitionCondition, .go_type = "[]v1.CustomResourceDefinitionCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k15};
 static const SchemaField f_apiextensions_v1_CustomResourceDefinitionStatus[] = {
-    {"conditions", &a16, NULL, NULL, 1, FIELD_WRITE_NULL, 17882},
-    {"acceptedNames", &schema_apiextensions_v1_CustomResourceDefinitionNames, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 17931},
-    {"storedVersions", &a11, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_ATOMIC, 18037},
-    {"observedGeneration", &s9, NULL, NULL, 4, FIELD_OMIT_EMPTY, 18239},
+    {"conditions", &a16, NULL, NULL, 1, FIELD_WRITE_NULL, 17924},
+    {"acceptedNames", &schema_apiextensions_v1_CustomResourceDefinitionNames, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 17973},
+    {"storedVersions", &a11, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_ATOMIC, 18079},
+    {"observedGeneration", &s9, NULL, NULL, 4, FIELD_OMIT_EMPTY, 18281},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinitionStatus[] = {1, 0, 3, 2, };
 static const uint16_t p_apiextensions_v1_CustomResourceDefinitionStatus[] = {0, 1, 2, 3};
-const Schema schema_apiextensions_v1_CustomResourceDefinitionStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus", .go_type = "v1.CustomResourceDefinitionStatus", .fields = f_apiextensions_v1_CustomResourceDefinitionStatus, .by_name = n_apiextensions_v1_CustomResourceDefinitionStatus, .n_fields = 4, .by_number = p_apiextensions_v1_CustomResourceDefinitionStatus, .n_by_number = 4, .description = 18300};
+const Schema schema_apiextensions_v1_CustomResourceDefinitionStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus", .go_type = "v1.CustomResourceDefinitionStatus", .fields = f_apiextensions_v1_CustomResourceDefinitionStatus, .by_name = n_apiextensions_v1_CustomResourceDefinitionStatus, .n_fields = 4, .by_number = p_apiextensions_v1_CustomResourceDefinitionStatus, .n_by_number = 4, .description = 18342};
 
 static const Schema a17 = {.type = SCHEMA_LIST, .element = &schema_apiextensions_v1_CustomResourceColumnDefinition, .go_type = "[]v1.CustomResourceColumnDefinition", .element_zero_default = true};
 static const Schema a18 = {.type = SCHEMA_LIST, .element = &schema_apiextensions_v1_SelectableField, .go_type = "[]v1.SelectableField", .element_zero_default = true};
 static const SchemaField f_apiextensions_v1_CustomResourceDefinitionVersion[] = {
-    {"name", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 18356},
-    {"served", &s14, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 18447},
-    {"storage", &s14, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 18506},
-    {"deprecated", &s14, NULL, NULL, 7, FIELD_OMIT_EMPTY, 18590},
-    {"deprecationWarning", &s1, NULL, NULL, 8, FIELD_POINTER, 18662},
-    {"schema", &schema_apiextensions_v1_CustomResourceValidation, NULL, NULL, 4, FIELD_POINTER, 18809},
-    {"subresources", &schema_apiextensions_v1_CustomResourceSubresources, NULL, NULL, 5, FIELD_POINTER, 18914},
-    {"additionalPrinterColumns", &a17, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 18999},
-    {"selectableFields", &a18, NULL, NULL, 9, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 19087},
+    {"name", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 18398},
+    {"served", &s14, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 18489},
+    {"storage", &s14, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 18548},
+    {"deprecated", &s14, NULL, NULL, 7, FIELD_OMIT_EMPTY, 18632},
+    {"deprecationWarning", &s1, NULL, NULL, 8, FIELD_POINTER, 18704},
+    {"schema", &schema_apiextensions_v1_CustomResourceValidation, NULL, NULL, 4, FIELD_POINTER, 18851},
+    {"subresources", &schema_apiextensions_v1_CustomResourceSubresources, NULL, NULL, 5, FIELD_POINTER, 18956},
+    {"additionalPrinterColumns", &a17, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 19041},
+    {"selectableFields", &a18, NULL, NULL, 9, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 19129},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceDefinitionVersion[] = {7, 3, 4, 0, 5, 8, 1, 2, 6, };
 static const uint16_t p_apiextensions_v1_CustomResourceDefinitionVersion[] = {0, 1, 2, 5, 6, 7, 3, 4, 8};
-const Schema schema_apiextensions_v1_CustomResourceDefinitionVersion = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion", .go_type = "v1.CustomResourceDefinitionVersion", .fields = f_apiextensions_v1_CustomResourceDefinitionVersion, .by_name = n_apiextensions_v1_CustomResourceDefinitionVersion, .n_fields = 9, .by_number = p_apiextensions_v1_CustomResourceDefinitionVersion, .n_by_number = 9, .description = 19188};
+const Schema schema_apiextensions_v1_CustomResourceDefinitionVersion = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion", .go_type = "v1.CustomResourceDefinitionVersion", .fields = f_apiextensions_v1_CustomResourceDefinitionVersion, .by_name = n_apiextensions_v1_CustomResourceDefinitionVersion, .n_fields = 9, .by_number = p_apiextensions_v1_CustomResourceDefinitionVersion, .n_by_number = 9, .description = 19230};
 
 static const SchemaField f_apiextensions_v1_CustomResourceSubresourceScale[] = {
-    {"specReplicasPath", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 19222},
-    {"statusReplicasPath", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 19371},
-    {"labelSelectorPath", &s1, NULL, NULL, 3, FIELD_POINTER, 19487},
+    {"specReplicasPath", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 19264},
+    {"statusReplicasPath", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 19413},
+    {"labelSelectorPath", &s1, NULL, NULL, 3, FIELD_POINTER, 19529},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceSubresourceScale[] = {2, 0, 1, };
 static const uint16_t p_apiextensions_v1_CustomResourceSubresourceScale[] = {0, 1, 2};
-const Schema schema_apiextensions_v1_CustomResourceSubresourceScale = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceScale", .go_type = "v1.CustomResourceSubresourceScale", .fields = f_apiextensions_v1_CustomResourceSubresourceScale, .by_name = n_apiextensions_v1_CustomResourceSubresourceScale, .n_fields = 3, .by_number = p_apiextensions_v1_CustomResourceSubresourceScale, .n_by_number = 3, .description = 19664};
+const Schema schema_apiextensions_v1_CustomResourceSubresourceScale = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceScale", .go_type = "v1.CustomResourceSubresourceScale", .fields = f_apiextensions_v1_CustomResourceSubresourceScale, .by_name = n_apiextensions_v1_CustomResourceSubresourceScale, .n_fields = 3, .by_number = p_apiextensions_v1_CustomResourceSubresourceScale, .n_by_number = 3, .description = 19706};
 
-const Schema schema_apiextensions_v1_CustomResourceSubresourceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus", .go_type = "v1.CustomResourceSubresourceStatus", .description = 19729};
+const Schema schema_apiextensions_v1_CustomResourceSubresourceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus", .go_type = "v1.CustomResourceSubresourceStatus", .description = 19771};
 
 static const SchemaField f_apiextensions_v1_CustomResourceSubresources[] = {
-    {"status", &schema_apiextensions_v1_CustomResourceSubresourceStatus, NULL, NULL, 1, FIELD_POINTER, 19862},
-    {"scale", &schema_apiextensions_v1_CustomResourceSubresourceScale, NULL, NULL, 2, FIELD_POINTER, 19962},
+    {"status", &schema_apiextensions_v1_CustomResourceSubresourceStatus, NULL, NULL, 1, FIELD_POINTER, 19904},
+    {"scale", &schema_apiextensions_v1_CustomResourceSubresourceScale, NULL, NULL, 2, FIELD_POINTER, 20004},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceSubresources[] = {1, 0, };
 static const uint16_t p_apiextensions_v1_CustomResourceSubresources[] = {0, 1};
-const Schema schema_apiextensions_v1_CustomResourceSubresources = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources", .go_type = "v1.CustomResourceSubresources", .fields = f_apiextensions_v1_CustomResourceSubresources, .by_name = n_apiextensions_v1_CustomResourceSubresources, .n_fields = 2, .by_number = p_apiextensions_v1_CustomResourceSubresources, .n_by_number = 2, .description = 20046};
+const Schema schema_apiextensions_v1_CustomResourceSubresources = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources", .go_type = "v1.CustomResourceSubresources", .fields = f_apiextensions_v1_CustomResourceSubresources, .by_name = n_apiextensions_v1_CustomResourceSubresources, .n_fields = 2, .by_number = p_apiextensions_v1_CustomResourceSubresources, .n_by_number = 2, .description = 20088};
 
 static const SchemaField f_apiextensions_v1_CustomResourceValidation[] = {
-    {"openAPIV3Schema", &schema_apiextensions_v1_JSONSchemaProps, NULL, NULL, 1, FIELD_POINTER, 20081},
+    {"openAPIV3Schema", &schema_apiextensions_v1_JSONSchemaProps, NULL, NULL, 1, FIELD_POINTER, 20123},
 };
 static const uint16_t n_apiextensions_v1_CustomResourceValidation[] = {0, };
 static const uint16_t p_apiextensions_v1_CustomResourceValidation[] = {0};
-const Schema schema_apiextensions_v1_CustomResourceValidation = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceValidation", .go_type = "v1.CustomResourceValidation", .fields = f_apiextensions_v1_CustomResourceValidation, .by_name = n_apiextensions_v1_CustomResourceValidation, .n_fields = 1, .by_number = p_apiextensions_v1_CustomResourceValidation, .n_by_number = 1, .description = 20198};
+const Schema schema_apiextensions_v1_CustomResourceValidation = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceValidation", .go_type = "v1.CustomResourceValidation", .fields = f_apiextensions_v1_CustomResourceValidation, .by_name = n_apiextensions_v1_CustomResourceValidation, .n_fields = 1, .by_number = p_apiextensions_v1_CustomResourceValidation, .n_by_number = 1, .description = 20240};
 
 static const SchemaField f_apiextensions_v1_ExternalDocumentation[] = {
-    {"description", &s1, NULL, NULL, 1, FIELD_OMIT_EMPTY, 20244},
-    {"url", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 20265},
+    {"description", &s1, NULL, NULL, 1, FIELD_OMIT_EMPTY, 20286},
+    {"url", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 20307},
 };
 static const uint16_t n_apiextensions_v1_ExternalDocumentation[] = {0, 1, };
 static const uint16_t p_apiextensions_v1_ExternalDocumentation[] = {0, 1};
-const Schema schema_apiextensions_v1_ExternalDocumentation = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ExternalDocumentation", .go_type = "v1.ExternalDocumentation", .fields = f_apiextensions_v1_ExternalDocumentation, .by_name = n_apiextensions_v1_ExternalDocumentation, .n_fields = 2, .by_number = p_apiextensions_v1_ExternalDocumentation, .n_by_number = 2, .description = 20295};
+const Schema schema_apiextensions_v1_ExternalDocumentation = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ExternalDocumentation", .go_type = "v1.ExternalDocumentation", .fields = f_apiextensions_v1_ExternalDocumentation, .by_name = n_apiextensions_v1_ExternalDocumentation, .n_fields = 2, .by_number = p_apiextensions_v1_ExternalDocumentation, .n_by_number = 2, .description = 20337};
 
 static const Schema s19 = {.type = SCHEMA_STRING, .go_type = "v1.JSONSchemaURL"};
-static const Schema l20 = {.type = SCHEMA_JSON, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", .go_type = "v1.JSON", .description = 20691};
+static const Schema l20 = {.type = SCHEMA_JSON, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", .go_type = "v1.JSON", .description = 20733};
 static const Schema s21 = {.type = SCHEMA_DOUBLE, .go_type = "float64", .format = "double"};
 static const Schema a22 = {.type = SCHEMA_LIST, .element = &l20, .go_type = "[]v1.JSON"};
-static const Schema l23 = {.type = SCHEMA_JSON_UNION, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray", .go_type = "v1.JSONSchemaPropsOrArray", .description = 21600};
+static const Schema l23 = {.type = SCHEMA_JSON_UNION, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray", .go_type = "v1.JSONSchemaPropsOrArray", .description = 21642};
 static const Schema a24 = {.type = SCHEMA_LIST, .element = &schema_apiextensions_v1_JSONSchemaProps, .go_type = "[]v1.JSONSchemaProps", .element_zero_default = true};
 static const Schema m25 = {.type = SCHEMA_MAP, .element = &schema_apiextensions_v1_JSONSchemaProps, .go_type = "map[string]v1.JSONSchemaProps", .element_zero_default = true};
-static const Schema l26 = {.type = SCHEMA_JSON_UNION, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool", .go_type = "v1.JSONSchemaPropsOrBool", .description = 22234};
-static const Schema l27 = {.type = SCHEMA_JSON_UNION, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray", .go_type = "v1.JSONSchemaPropsOrStringArray", .description = 22380};
+static const Schema l26 = {.type = SCHEMA_JSON_UNION, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool", .go_type = "v1.JSONSchemaPropsOrBool", .description = 22276};
+static const Schema l27 = {.type = SCHEMA_JSON_UNION, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray", .go_type = "v1.JSONSchemaPropsOrStringArray", .description = 22422};
 static const Schema m28 = {.type = SCHEMA_MAP, .element = &l27, .go_type = "v1.JSONSchemaDependencies"};
 static const Schema m29 = {.type = SCHEMA_MAP, .element = &schema_apiextensions_v1_JSONSchemaProps, .go_type = "v1.JSONSchemaDefinitions", .element_zero_default = true};
 static const char *const k30[] = {"rule", NULL};
 static const Schema a31 = {.type = SCHEMA_LIST, .element = &schema_apiextensions_v1_ValidationRule, .go_type = "v1.ValidationRules", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k30};
 static const SchemaField f_apiextensions_v1_JSONSchemaProps[] = {
-    {"id", &s1, NULL, NULL, 1, FIELD_OMIT_EMPTY, 20333},
-    {"$schema", &s19, NULL, NULL, 2, FIELD_OMIT_EMPTY, 20333},
-    {"$ref", &s1, NULL, NULL, 3, FIELD_POINTER, 20333},
-    {"description", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 20363},
-    {"type", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 20412},
-    {"format", &s1, NULL, NULL, 6, FIELD_OMIT_EMPTY, 20482},
-    {"title", &s1, NULL, NULL, 7, FIELD_OMIT_EMPTY, 20646},
-    {"default", &l20, NULL, NULL, 8, FIELD_POINTER, 20754},
-    {"maximum", &s21, NULL, NULL, 9, FIELD_POINTER, 20858},
-    {"exclusiveMaximum", &s14, NULL, NULL, 10, FIELD_OMIT_EMPTY, 20882},
-    {"minimum", &s21, NULL, NULL, 11, FIELD_POINTER, 20947},
-    {"exclusiveMinimum", &s14, NULL, NULL, 12, FIELD_OMIT_EMPTY, 20972},
-    {"maxLength", &s9, NULL, NULL, 13, FIELD_POINTER, 21037},
-    {"minLength", &s9, NULL, NULL, 14, FIELD_POINTER, 21080},
-    {"pattern", &s1, NULL, NULL, 15, FIELD_OMIT_EMPTY, 21124},
-    {"maxItems", &s9, NULL, NULL, 16, FIELD_POINTER, 21214},
-    {"minItems", &s9, NULL, NULL, 17, FIELD_POINTER, 21251},
-    {"uniqueItems", &s14, NULL, NULL, 18, FIELD_OMIT_EMPTY, 21289},
-    {"multipleOf", &s21, NULL, NULL, 19, FIELD_POINTER, 21376},
-    {"enum", &a22, NULL, NULL, 20, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 21421},
-    {"maxProperties", &s9, NULL, NULL, 21, FIELD_POINTER, 21463},
-    {"minProperties", &s9, NULL, NULL, 22, FIELD_POINTER, 21506},
-    {"required", &a11, NULL, NULL, 23, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 21550},
-    {"items", &l23, NULL, NULL, 24, FIELD_POINTER, 21634},
-    {"allOf", &a24, NULL, NULL, 25, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 21723},
-    {"oneOf", &a24, NULL, NULL, 26, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 21832},
-    {"anyOf", &a24, NULL, NULL, 27, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 21944},
-    {"not", &schema_apiextensions_v1_JSONSchemaProps, NULL, NULL, 28, FIELD_POINTER, 22057},
-    {"properties", &m25, NULL, NULL, 29, FIELD_OMIT_EMPTY, 22158},
-    {"additionalProperties", &l26, NULL, NULL, 30, FIELD_POINTER, 22286},
-    {"patternProperties", &m25, NULL, NULL, 31, FIELD_OMIT_EMPTY, 20333},
-    {"dependencies", &m28, NULL, NULL, 32, FIELD_OMIT_EMPTY, 20333},
-    {"additionalItems", &l26, NULL, NULL, 33, FIELD_POINTER, 22428},
-    {"definitions", &m29, NULL, NULL, 34, FIELD_OMIT_EMPTY, 20333},
-    {"externalDocs", &schema_apiextensions_v1_ExternalDocumentation, NULL, NULL, 35, FIELD_POINTER, 22458},
-    {"example", &l20, NULL, NULL, 36, FIELD_POINTER, 22494},
-    {"nullable", &s14, NULL, NULL, 37, FIELD_OMIT_EMPTY, 22529},
-    {"x-kubernetes-preserve-unknown-fields", &s14, NULL, NULL, 38, FIELD_POINTER, 22648},
-    {"x-kubernetes-embedded-resource", &s14, NULL, NULL, 39, FIELD_OMIT_EMPTY, 22829},
-    {"x-kubernetes-int-or-string", &s14, NULL, NULL, 40, FIELD_OMIT_EMPTY, 22955},
-    {"x-kubernetes-list-map-keys", &a11, NULL, NULL, 41, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 23029},
-    {"x-kubernetes-list-type", &s1, NULL, NULL, 42, FIELD_POINTER, 23208},
-    {"x-kubernetes-map-type", &s1, NULL, NULL, 43, FIELD_POINTER, 23376},
-    {"x-kubernetes-validations", &a31, NULL, "rule", 44, FIELD_OMIT_EMPTY | FIELD_MERGE, 23501},
+    {"id", &s1, NULL, NULL, 1, FIELD_OMIT_EMPTY, 20375},
+    {"$schema", &s19, NULL, NULL, 2, FIELD_OMIT_EMPTY, 20375},
+    {"$ref", &s1, NULL, NULL, 3, FIELD_POINTER, 20375},
+    {"description", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 20405},
+    {"type", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 20454},
+    {"format", &s1, NULL, NULL, 6, FIELD_OMIT_EMPTY, 20524},
+    {"title", &s1, NULL, NULL, 7, FIELD_OMIT_EMPTY, 20688},
+    {"default", &l20, NULL, NULL, 8, FIELD_POINTER, 20796},
+    {"maximum", &s21, NULL, NULL, 9, FIELD_POINTER, 20900},
+    {"exclusiveMaximum", &s14, NULL, NULL, 10, FIELD_OMIT_EMPTY, 20924},
+    {"minimum", &s21, NULL, NULL, 11, FIELD_POINTER, 20989},
+    {"exclusiveMinimum", &s14, NULL, NULL, 12, FIELD_OMIT_EMPTY, 21014},
+    {"maxLength", &s9, NULL, NULL, 13, FIELD_POINTER, 21079},
+    {"minLength", &s9, NULL, NULL, 14, FIELD_POINTER, 21122},
+    {"pattern", &s1, NULL, NULL, 15, FIELD_OMIT_EMPTY, 21166},
+    {"maxItems", &s9, NULL, NULL, 16, FIELD_POINTER, 21256},
+    {"minItems", &s9, NULL, NULL, 17, FIELD_POINTER, 21293},
+    {"uniqueItems", &s14, NULL, NULL, 18, FIELD_OMIT_EMPTY, 21331},
+    {"multipleOf", &s21, NULL, NULL, 19, FIELD_POINTER, 21418},
+    {"enum", &a22, NULL, NULL, 20, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 21463},
+    {"maxProperties", &s9, NULL, NULL, 21, FIELD_POINTER, 21505},
+    {"minProperties", &s9, NULL, NULL, 22, FIELD_POINTER, 21548},
+    {"required", &a11, NULL, NULL, 23, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 21592},
+    {"items", &l23, NULL, NULL, 24, FIELD_POINTER, 21676},
+    {"allOf", &a24, NULL, NULL, 25, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 21765},
+    {"oneOf", &a24, NULL, NULL, 26, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 21874},
+    {"anyOf", &a24, NULL, NULL, 27, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 21986},
+    {"not", &schema_apiextensions_v1_JSONSchemaProps, NULL, NULL, 28, FIELD_POINTER, 22099},
+    {"properties", &m25, NULL, NULL, 29, FIELD_OMIT_EMPTY, 22200},
+    {"additionalProperties", &l26, NULL, NULL, 30, FIELD_POINTER, 22328},
+    {"patternProperties", &m25, NULL, NULL, 31, FIELD_OMIT_EMPTY, 20375},
+    {"dependencies", &m28, NULL, NULL, 32, FIELD_OMIT_EMPTY, 20375},
+    {"additionalItems", &l26, NULL, NULL, 33, FIELD_POINTER, 22470},
+    {"definitions", &m29, NULL, NULL, 34, FIELD_OMIT_EMPTY, 20375},
+    {"externalDocs", &schema_apiextensions_v1_ExternalDocumentation, NULL, NULL, 35, FIELD_POINTER, 22500},
+    {"example", &l20, NULL, NULL, 36, FIELD_POINTER, 22536},
+    {"nullable", &s14, NULL, NULL, 37, FIELD_OMIT_EMPTY, 22571},
+    {"x-kubernetes-preserve-unknown-fields", &s14, NULL, NULL, 38, FIELD_POINTER, 22690},
+    {"x-kubernetes-embedded-resource", &s14, NULL, NULL, 39, FIELD_OMIT_EMPTY, 22871},
+    {"x-kubernetes-int-or-string", &s14, NULL, NULL, 40, FIELD_OMIT_EMPTY, 22997},
+    {"x-kubernetes-list-map-keys", &a11, NULL, NULL, 41, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 23071},
+    {"x-kubernetes-list-type", &s1, NULL, NULL, 42, FIELD_POINTER, 23250},
+    {"x-kubernetes-map-type", &s1, NULL, NULL, 43, FIELD_POINTER, 23418},
+    {"x-kubernetes-validations", &a31, NULL, "rule", 44, FIELD_OMIT_EMPTY | FIELD_MERGE, 23543},
 };
 static const uint16_t n_apiextensions_v1_JSONSchemaProps[] = {2, 1, 32, 29, 24, 26, 7, 33, 31, 3, 19, 35, 9, 11, 34, 5, 0, 23, 15, 12, 20, 8, 16, 13, 21, 10, 18, 27, 36, 25, 14, 30, 28, 22, 6, 4, 17, 38, 39, 40, 41, 42, 37, 43, };
 static const uint16_t p_apiextensions_v1_JSONSchemaProps[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43};
-const Schema schema_apiextensions_v1_JSONSchemaProps = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps", .go_type = "v1.JSONSchemaProps", .fields = f_apiextensions_v1_JSONSchemaProps, .by_name = n_apiextensions_v1_JSONSchemaProps, .n_fields = 44, .by_number = p_apiextensions_v1_JSONSchemaProps, .n_by_number = 44, .description = 23540};
+const Schema schema_apiextensions_v1_JSONSchemaProps = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps", .go_type = "v1.JSONSchemaProps", .fields = f_apiextensions_v1_JSONSchemaProps, .by_name = n_apiextensions_v1_JSONSchemaProps, .n_fields = 44, .by_number = p_apiextensions_v1_JSONSchemaProps, .n_by_number = 44, .description = 23582};
 
 static const SchemaField f_apiextensions_v1_SelectableField[] = {
-    {"jsonPath", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 23618},
+    {"jsonPath", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 23660},
 };
 static const uint16_t n_apiextensions_v1_SelectableField[] = {0, };
 static const uint16_t p_apiextensions_v1_SelectableField[] = {0};
-const Schema schema_apiextensions_v1_SelectableField = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.SelectableField", .go_type = "v1.SelectableField", .fields = f_apiextensions_v1_SelectableField, .by_name = n_apiextensions_v1_SelectableField, .n_fields = 1, .by_number = p_apiextensions_v1_SelectableField, .n_by_number = 1, .description = 23832};
+const Schema schema_apiextensions_v1_SelectableField = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.SelectableField", .go_type = "v1.SelectableField", .fields = f_apiextensions_v1_SelectableField, .by_name = n_apiextensions_v1_SelectableField, .n_fields = 1, .by_number = p_apiextensions_v1_SelectableField, .n_by_number = 1, .description = 23874};
 
 static const SchemaField f_apiextensions_v1_ServiceReference[] = {
-    {"namespace", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 9512},
-    {"name", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 9548},
-    {"path", &s1, NULL, NULL, 3, FIELD_POINTER, 9579},
-    {"port", &s4, NULL, NULL, 4, FIELD_POINTER, 9638},
+    {"namespace", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 9554},
+    {"name", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 9590},
+    {"path", &s1, NULL, NULL, 3, FIELD_POINTER, 9621},
+    {"port", &s4, NULL, NULL, 4, FIELD_POINTER, 9680},
 };
 static const uint16_t n_apiextensions_v1_ServiceReference[] = {1, 0, 2, 3, };
 static const uint16_t p_apiextensions_v1_ServiceReference[] = {0, 1, 2, 3};
-const Schema schema_apiextensions_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_apiextensions_v1_ServiceReference, .by_name = n_apiextensions_v1_ServiceReference, .n_fields = 4, .by_number = p_apiextensions_v1_ServiceReference, .n_by_number = 4, .description = 23889};
+const Schema schema_apiextensions_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_apiextensions_v1_ServiceReference, .by_name = n_apiextensions_v1_ServiceReference, .n_fields = 4, .by_number = p_apiextensions_v1_ServiceReference, .n_by_number = 4, .description = 23931};
 
 static const char *const v32[] = {"FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired", NULL};
 static const Schema s33 = {.type = SCHEMA_STRING, .go_type = "v1.FieldValueErrorReason", .enum_values = v32};
 static const SchemaField f_apiextensions_v1_ValidationRule[] = {
-    {"rule", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 23954},
-    {"message", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 24211},
-    {"messageExpression", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY, 24335},
-    {"reason", &s33, NULL, NULL, 4, FIELD_POINTER, 24512},
-    {"fieldPath", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 24645},
-    {"optionalOldSelf", &s14, NULL, NULL, 6, FIELD_POINTER, 24839},
+    {"rule", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 23996},
+    {"message", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 24253},
+    {"messageExpression", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY, 24377},
+    {"reason", &s33, NULL, NULL, 4, FIELD_POINTER, 24554},
+    {"fieldPath", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 24687},
+    {"optionalOldSelf", &s14, NULL, NULL, 6, FIELD_POINTER, 24881},
 };
 static const uint16_t n_apiextensions_v1_ValidationRule[] = {4, 1, 2, 5, 3, 0, };
 static const uint16_t p_apiextensions_v1_ValidationRule[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_apiextensions_v1_ValidationRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ValidationRule", .go_type = "v1.ValidationRule", .fields = f_apiextensions_v1_ValidationRule, .by_name = n_apiextensions_v1_ValidationRule, .n_fields = 6, .by_number = p_apiextensions_v1_ValidationRule, .n_by_number = 6, .description = 24982};
+const Schema schema_apiextensions_v1_ValidationRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ValidationRule", .go_type = "v1.ValidationRule", .fields = f_apiextensions_v1_ValidationRule, .by_name = n_apiextensions_v1_ValidationRule, .n_fields = 6, .by_number = p_apiextensions_v1_ValidationRule, .n_by_number = 6, .description = 25024};
 
 static const Schema s34 = {.type = SCHEMA_BYTES, .go_type = "[]uint8", .format = "byte"};
 static const SchemaField f_apiextensions_v1_WebhookClientConfig[] = {
-    {"url", &s1, NULL, NULL, 3, FIELD_POINTER, 13302},
-    {"service", &schema_apiextensions_v1_ServiceReference, NULL, NULL, 1, FIELD_POINTER, 13504},
-    {"caBundle", &s34, NULL, NULL, 2, FIELD_OMIT_EMPTY, 13590},
+    {"url", &s1, NULL, NULL, 3, FIELD_POINTER, 13344},
+    {"service", &schema_apiextensions_v1_ServiceReference, NULL, NULL, 1, FIELD_POINTER, 13546},
+    {"caBundle", &s34, NULL, NULL, 2, FIELD_OMIT_EMPTY, 13632},
 };
 static const uint16_t n_apiextensions_v1_WebhookClientConfig[] = {2, 1, 0, };
 static const uint16_t p_apiextensions_v1_WebhookClientConfig[] = {1, 2, 0};
-const Schema schema_apiextensions_v1_WebhookClientConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookClientConfig", .go_type = "v1.WebhookClientConfig", .fields = f_apiextensions_v1_WebhookClientConfig, .by_name = n_apiextensions_v1_WebhookClientConfig, .n_fields = 3, .by_number = p_apiextensions_v1_WebhookClientConfig, .n_by_number = 3, .description = 25045};
+const Schema schema_apiextensions_v1_WebhookClientConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookClientConfig", .go_type = "v1.WebhookClientConfig", .fields = f_apiextensions_v1_WebhookClientConfig, .by_name = n_apiextensions_v1_WebhookClientConfig, .n_fields = 3, .by_number = p_apiextensions_v1_WebhookClientConfig, .n_by_number = 3, .description = 25087};
 
 static const SchemaField f_apiextensions_v1_WebhookConversion[] = {
-    {"clientConfig", &schema_apiextensions_v1_WebhookClientConfig, NULL, NULL, 2, FIELD_POINTER, 25155},
-    {"conversionReviewVersions", &a11, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 25252},
+    {"clientConfig", &schema_apiextensions_v1_WebhookClientConfig, NULL, NULL, 2, FIELD_POINTER, 25197},
+    {"conversionReviewVersions", &a11, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 25294},
 };
 static const uint16_t n_apiextensions_v1_WebhookConversion[] = {0, 1, };
 static const uint16_t p_apiextensions_v1_WebhookConversion[] = {0, 1};
-const Schema schema_apiextensions_v1_WebhookConversion = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookConversion", .go_type = "v1.WebhookConversion", .fields = f_apiextensions_v1_WebhookConversion, .by_name = n_apiextensions_v1_WebhookConversion, .n_fields = 2, .by_number = p_apiextensions_v1_WebhookConversion, .n_by_number = 2, .description = 25411};
+const Schema schema_apiextensions_v1_WebhookConversion = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookConversion", .go_type = "v1.WebhookConversion", .fields = f_apiextensions_v1_WebhookConversion, .by_name = n_apiextensions_v1_WebhookConversion, .n_fields = 2, .by_number = p_apiextensions_v1_WebhookConversion, .n_by_number = 2, .description = 25453};
 

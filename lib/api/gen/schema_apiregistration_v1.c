@@ -5,72 +5,72 @@ static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_apiregistration_v1_APIService[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_apiregistration_v1_APIServiceSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 25453},
-    {"status", &schema_apiregistration_v1_APIServiceStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 25505},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_apiregistration_v1_APIServiceSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 25495},
+    {"status", &schema_apiregistration_v1_APIServiceStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 25547},
 };
 static const uint16_t n_apiregistration_v1_APIService[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_apiregistration_v1_APIService[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apiregistration_v1_APIService[] = {2, 3, 4};
-const Schema schema_apiregistration_v1_APIService = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService", .go_type = "v1.APIService", .fields = f_apiregistration_v1_APIService, .by_name = n_apiregistration_v1_APIService, .n_fields = 5, .inlines = e_apiregistration_v1_APIService, .n_inlines = 1, .by_number = p_apiregistration_v1_APIService, .n_by_number = 3, .description = 25556};
+const Schema schema_apiregistration_v1_APIService = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService", .go_type = "v1.APIService", .fields = f_apiregistration_v1_APIService, .by_name = n_apiregistration_v1_APIService, .n_fields = 5, .inlines = e_apiregistration_v1_APIService, .n_inlines = 1, .by_number = p_apiregistration_v1_APIService, .n_by_number = 3, .description = 25598};
 
 static const Schema s1 = {.type = SCHEMA_STRING, .go_type = "v1.APIServiceConditionType"};
 static const Schema s2 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
-static const Schema l3 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l3 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const SchemaField f_apiregistration_v1_APIServiceCondition[] = {
-    {"type", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 25643},
-    {"status", &s2, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15956},
-    {"lastTransitionTime", &l3, NULL, NULL, 3, FIELD_WRITE_NULL, 16073},
-    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 25744},
-    {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 25833},
+    {"type", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 25685},
+    {"status", &s2, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15998},
+    {"lastTransitionTime", &l3, NULL, NULL, 3, FIELD_WRITE_NULL, 16115},
+    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 25786},
+    {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 25875},
 };
 static const uint16_t n_apiregistration_v1_APIServiceCondition[] = {2, 4, 3, 1, 0, };
 static const uint16_t p_apiregistration_v1_APIServiceCondition[] = {0, 1, 2, 3, 4};
-const Schema schema_apiregistration_v1_APIServiceCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceCondition", .go_type = "v1.APIServiceCondition", .fields = f_apiregistration_v1_APIServiceCondition, .by_name = n_apiregistration_v1_APIServiceCondition, .n_fields = 5, .by_number = p_apiregistration_v1_APIServiceCondition, .n_by_number = 5, .description = 25884};
+const Schema schema_apiregistration_v1_APIServiceCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceCondition", .go_type = "v1.APIServiceCondition", .fields = f_apiregistration_v1_APIServiceCondition, .by_name = n_apiregistration_v1_APIServiceCondition, .n_fields = 5, .by_number = p_apiregistration_v1_APIServiceCondition, .n_by_number = 5, .description = 25926};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_apiregistration_v1_APIService, .go_type = "[]v1.APIService", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_apiregistration_v1_APIServiceList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_apiregistration_v1_APIServiceList[] = {1, 3, 0, 2, };
 static const SchemaInline e_apiregistration_v1_APIServiceList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apiregistration_v1_APIServiceList[] = {2, 3};
-const Schema schema_apiregistration_v1_APIServiceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceList", .go_type = "v1.APIServiceList", .fields = f_apiregistration_v1_APIServiceList, .by_name = n_apiregistration_v1_APIServiceList, .n_fields = 4, .inlines = e_apiregistration_v1_APIServiceList, .n_inlines = 1, .by_number = p_apiregistration_v1_APIServiceList, .n_by_number = 2, .description = 25926};
+const Schema schema_apiregistration_v1_APIServiceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceList", .go_type = "v1.APIServiceList", .fields = f_apiregistration_v1_APIServiceList, .by_name = n_apiregistration_v1_APIServiceList, .n_fields = 4, .inlines = e_apiregistration_v1_APIServiceList, .n_inlines = 1, .by_number = p_apiregistration_v1_APIServiceList, .n_by_number = 2, .description = 25968};
 
 static const Schema s5 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const Schema s6 = {.type = SCHEMA_BYTES, .go_type = "[]uint8", .format = "byte"};
 static const Schema s7 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_apiregistration_v1_APIServiceSpec[] = {
-    {"service", &schema_apiregistration_v1_ServiceReference, NULL, NULL, 1, FIELD_POINTER, 25949},
-    {"group", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 26087},
-    {"version", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 26174},
-    {"insecureSkipTLSVerify", &s5, NULL, NULL, 4, FIELD_OMIT_EMPTY, 26213},
-    {"caBundle", &s6, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 26365},
-    {"groupPriorityMinimum", &s7, NULL, NULL, 7, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 26539},
-    {"versionPriority", &s7, NULL, NULL, 8, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 26756},
+    {"service", &schema_apiregistration_v1_ServiceReference, NULL, NULL, 1, FIELD_POINTER, 25991},
+    {"group", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 26129},
+    {"version", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 26216},
+    {"insecureSkipTLSVerify", &s5, NULL, NULL, 4, FIELD_OMIT_EMPTY, 26255},
+    {"caBundle", &s6, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 26407},
+    {"groupPriorityMinimum", &s7, NULL, NULL, 7, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 26581},
+    {"versionPriority", &s7, NULL, NULL, 8, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 26798},
 };
 static const uint16_t n_apiregistration_v1_APIServiceSpec[] = {4, 1, 5, 3, 0, 2, 6, };
 static const uint16_t p_apiregistration_v1_APIServiceSpec[] = {0, 1, 2, 3, 4, 5, 6};
-const Schema schema_apiregistration_v1_APIServiceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceSpec", .go_type = "v1.APIServiceSpec", .fields = f_apiregistration_v1_APIServiceSpec, .by_name = n_apiregistration_v1_APIServiceSpec, .n_fields = 7, .by_number = p_apiregistration_v1_APIServiceSpec, .n_by_number = 7, .description = 26930};
+const Schema schema_apiregistration_v1_APIServiceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceSpec", .go_type = "v1.APIServiceSpec", .fields = f_apiregistration_v1_APIServiceSpec, .by_name = n_apiregistration_v1_APIServiceSpec, .n_fields = 7, .by_number = p_apiregistration_v1_APIServiceSpec, .n_by_number = 7, .description = 26972};
 
 static const char *const k8[] = {"type", NULL};
 static const Schema a9 = {.type = SCHEMA_LIST, .element = &schema_apiregistration_v1_APIServiceCondition, .go_type = "[]v1.APIServiceCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k8};
 static const SchemaField f_apiregistration_v1_APIServiceStatus[] = {
-    {"conditions", &a9, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE, 27008},
+    {"conditions", &a9, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE, 27050},
 };
 static const uint16_t n_apiregistration_v1_APIServiceStatus[] = {0, };
 static const uint16_t p_apiregistration_v1_APIServiceStatus[] = {0};
-const Schema schema_apiregistration_v1_APIServiceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceStatus", .go_type = "v1.APIServiceStatus", .fields = f_apiregistration_v1_APIServiceStatus, .by_name = n_apiregistration_v1_APIServiceStatus, .n_fields = 1, .by_number = p_apiregistration_v1_APIServiceStatus, .n_by_number = 1, .description = 27057};
+const Schema schema_apiregistration_v1_APIServiceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceStatus", .go_type = "v1.APIServiceStatus", .fields = f_apiregistration_v1_APIServiceStatus, .by_name = n_apiregistration_v1_APIServiceStatus, .n_fields = 1, .by_number = p_apiregistration_v1_APIServiceStatus, .n_by_number = 1, .description = 27099};
 
 static const SchemaField f_apiregistration_v1_ServiceReference[] = {
-    {"namespace", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 9512},
-    {"name", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 9548},
-    {"port", &s7, NULL, NULL, 3, FIELD_POINTER, 9638},
+    {"namespace", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 9554},
+    {"name", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 9590},
+    {"port", &s7, NULL, NULL, 3, FIELD_POINTER, 9680},
 };
 static const uint16_t n_apiregistration_v1_ServiceReference[] = {1, 0, 2, };
 static const uint16_t p_apiregistration_v1_ServiceReference[] = {0, 1, 2};
-const Schema schema_apiregistration_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_apiregistration_v1_ServiceReference, .by_name = n_apiregistration_v1_ServiceReference, .n_fields = 3, .by_number = p_apiregistration_v1_ServiceReference, .n_by_number = 3, .description = 27100};
+const Schema schema_apiregistration_v1_ServiceReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference", .go_type = "v1.ServiceReference", .fields = f_apiregistration_v1_ServiceReference, .by_name = n_apiregistration_v1_ServiceReference, .n_fields = 3, .by_number = p_apiregistration_v1_ServiceReference, .n_by_number = 3, .description = 27142};
 

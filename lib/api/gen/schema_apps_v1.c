@@ -2,368 +2,368 @@
 #include "api/gen/schemas.h"
 
 static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
-static const Schema l1 = {.type = SCHEMA_RAW, .name = "io.k8s.apimachinery.pkg.runtime.RawExtension", .go_type = "runtime.RawExtension", .description = 14022};
+static const Schema l1 = {.type = SCHEMA_RAW, .name = "io.k8s.apimachinery.pkg.runtime.RawExtension", .go_type = "runtime.RawExtension", .description = 14064};
 static const Schema s2 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const SchemaField f_apps_v1_ControllerRevision[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"data", &l1, NULL, NULL, 2, FIELD_WRITE_NULL, 27158},
-    {"revision", &s2, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27208},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"data", &l1, NULL, NULL, 2, FIELD_WRITE_NULL, 27200},
+    {"revision", &s2, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27250},
 };
 static const uint16_t n_apps_v1_ControllerRevision[] = {1, 3, 0, 2, 4, };
 static const SchemaInline e_apps_v1_ControllerRevision[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apps_v1_ControllerRevision[] = {2, 3, 4};
-const Schema schema_apps_v1_ControllerRevision = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ControllerRevision", .go_type = "v1.ControllerRevision", .fields = f_apps_v1_ControllerRevision, .by_name = n_apps_v1_ControllerRevision, .n_fields = 5, .inlines = e_apps_v1_ControllerRevision, .n_inlines = 1, .by_number = p_apps_v1_ControllerRevision, .n_by_number = 3, .description = 27311};
+const Schema schema_apps_v1_ControllerRevision = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ControllerRevision", .go_type = "v1.ControllerRevision", .fields = f_apps_v1_ControllerRevision, .by_name = n_apps_v1_ControllerRevision, .n_fields = 5, .inlines = e_apps_v1_ControllerRevision, .n_inlines = 1, .by_number = p_apps_v1_ControllerRevision, .n_by_number = 3, .description = 27353};
 
 static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_ControllerRevision, .go_type = "[]v1.ControllerRevision", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_apps_v1_ControllerRevisionList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a3, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a3, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_apps_v1_ControllerRevisionList[] = {1, 3, 0, 2, };
 static const SchemaInline e_apps_v1_ControllerRevisionList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apps_v1_ControllerRevisionList[] = {2, 3};
-const Schema schema_apps_v1_ControllerRevisionList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ControllerRevisionList", .go_type = "v1.ControllerRevisionList", .fields = f_apps_v1_ControllerRevisionList, .by_name = n_apps_v1_ControllerRevisionList, .n_fields = 4, .inlines = e_apps_v1_ControllerRevisionList, .n_inlines = 1, .by_number = p_apps_v1_ControllerRevisionList, .n_by_number = 2, .description = 27463};
+const Schema schema_apps_v1_ControllerRevisionList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ControllerRevisionList", .go_type = "v1.ControllerRevisionList", .fields = f_apps_v1_ControllerRevisionList, .by_name = n_apps_v1_ControllerRevisionList, .n_fields = 4, .inlines = e_apps_v1_ControllerRevisionList, .n_inlines = 1, .by_number = p_apps_v1_ControllerRevisionList, .n_by_number = 2, .description = 27505};
 
 static const SchemaField f_apps_v1_DaemonSet[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_apps_v1_DaemonSetSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 27494},
-    {"status", &schema_apps_v1_DaemonSetStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 27543},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_apps_v1_DaemonSetSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 27536},
+    {"status", &schema_apps_v1_DaemonSetStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 27585},
 };
 static const uint16_t n_apps_v1_DaemonSet[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_apps_v1_DaemonSet[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apps_v1_DaemonSet[] = {2, 3, 4};
-const Schema schema_apps_v1_DaemonSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSet", .go_type = "v1.DaemonSet", .fields = f_apps_v1_DaemonSet, .by_name = n_apps_v1_DaemonSet, .n_fields = 5, .inlines = e_apps_v1_DaemonSet, .n_inlines = 1, .by_number = p_apps_v1_DaemonSet, .n_by_number = 3, .has_defaults = true, .description = 27583};
+const Schema schema_apps_v1_DaemonSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSet", .go_type = "v1.DaemonSet", .fields = f_apps_v1_DaemonSet, .by_name = n_apps_v1_DaemonSet, .n_fields = 5, .inlines = e_apps_v1_DaemonSet, .n_inlines = 1, .by_number = p_apps_v1_DaemonSet, .n_by_number = 3, .has_defaults = true, .description = 27625};
 
 static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v1.DaemonSetConditionType"};
 static const Schema s5 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
-static const Schema l6 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l6 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const SchemaField f_apps_v1_DaemonSetCondition[] = {
-    {"type", &s4, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27659},
-    {"status", &s5, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27682},
-    {"lastTransitionTime", &l6, NULL, NULL, 3, FIELD_WRITE_NULL, 27735},
-    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 27787},
-    {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 27845},
+    {"type", &s4, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27701},
+    {"status", &s5, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27724},
+    {"lastTransitionTime", &l6, NULL, NULL, 3, FIELD_WRITE_NULL, 27777},
+    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 27829},
+    {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 27887},
 };
 static const uint16_t n_apps_v1_DaemonSetCondition[] = {2, 4, 3, 1, 0, };
 static const uint16_t p_apps_v1_DaemonSetCondition[] = {0, 1, 2, 3, 4};
-const Schema schema_apps_v1_DaemonSetCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetCondition", .go_type = "v1.DaemonSetCondition", .fields = f_apps_v1_DaemonSetCondition, .by_name = n_apps_v1_DaemonSetCondition, .n_fields = 5, .by_number = p_apps_v1_DaemonSetCondition, .n_by_number = 5, .description = 27869};
+const Schema schema_apps_v1_DaemonSetCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetCondition", .go_type = "v1.DaemonSetCondition", .fields = f_apps_v1_DaemonSetCondition, .by_name = n_apps_v1_DaemonSetCondition, .n_fields = 5, .by_number = p_apps_v1_DaemonSetCondition, .n_by_number = 5, .description = 27911};
 
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_DaemonSet, .go_type = "[]v1.DaemonSet", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_apps_v1_DaemonSetList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_apps_v1_DaemonSetList[] = {1, 3, 0, 2, };
 static const SchemaInline e_apps_v1_DaemonSetList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apps_v1_DaemonSetList[] = {2, 3};
-const Schema schema_apps_v1_DaemonSetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetList", .go_type = "v1.DaemonSetList", .fields = f_apps_v1_DaemonSetList, .by_name = n_apps_v1_DaemonSetList, .n_fields = 4, .inlines = e_apps_v1_DaemonSetList, .n_inlines = 1, .by_number = p_apps_v1_DaemonSetList, .n_by_number = 2, .has_defaults = true, .description = 27952};
+const Schema schema_apps_v1_DaemonSetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetList", .go_type = "v1.DaemonSetList", .fields = f_apps_v1_DaemonSetList, .by_name = n_apps_v1_DaemonSetList, .n_fields = 4, .inlines = e_apps_v1_DaemonSetList, .n_inlines = 1, .by_number = p_apps_v1_DaemonSetList, .n_by_number = 2, .has_defaults = true, .description = 27994};
 
 static const Schema s8 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_apps_v1_DaemonSetSpec[] = {
-    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 27974},
-    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 28082},
-    {"updateStrategy", &schema_apps_v1_DaemonSetUpdateStrategy, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 28238},
-    {"minReadySeconds", &s8, NULL, NULL, 4, FIELD_OMIT_EMPTY, 28295},
-    {"revisionHistoryLimit", &s8, NULL, NULL, 6, FIELD_POINTER, 28390},
+    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 28016},
+    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 28124},
+    {"updateStrategy", &schema_apps_v1_DaemonSetUpdateStrategy, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 28280},
+    {"minReadySeconds", &s8, NULL, NULL, 4, FIELD_OMIT_EMPTY, 28337},
+    {"revisionHistoryLimit", &s8, NULL, NULL, 6, FIELD_POINTER, 28432},
 };
 static const uint16_t n_apps_v1_DaemonSetSpec[] = {3, 4, 0, 1, 2, };
 static const uint16_t p_apps_v1_DaemonSetSpec[] = {0, 1, 2, 3, 4};
-const Schema schema_apps_v1_DaemonSetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetSpec", .go_type = "v1.DaemonSetSpec", .fields = f_apps_v1_DaemonSetSpec, .by_name = n_apps_v1_DaemonSetSpec, .n_fields = 5, .by_number = p_apps_v1_DaemonSetSpec, .n_by_number = 5, .has_defaults = true, .description = 28449};
+const Schema schema_apps_v1_DaemonSetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetSpec", .go_type = "v1.DaemonSetSpec", .fields = f_apps_v1_DaemonSetSpec, .by_name = n_apps_v1_DaemonSetSpec, .n_fields = 5, .by_number = p_apps_v1_DaemonSetSpec, .n_by_number = 5, .has_defaults = true, .description = 28491};
 
 static const char *const k9[] = {"type", NULL};
 static const Schema a10 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_DaemonSetCondition, .go_type = "[]v1.DaemonSetCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k9};
 static const SchemaField f_apps_v1_DaemonSetStatus[] = {
-    {"currentNumberScheduled", &s8, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 28504},
-    {"numberMisscheduled", &s8, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 28564},
-    {"desiredNumberScheduled", &s8, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 28608},
-    {"numberReady", &s8, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 28644},
-    {"observedGeneration", &s2, NULL, NULL, 5, FIELD_OMIT_EMPTY, 28709},
-    {"updatedNumberScheduled", &s8, NULL, NULL, 6, FIELD_OMIT_EMPTY, 28768},
-    {"numberAvailable", &s8, NULL, NULL, 7, FIELD_OMIT_EMPTY, 28856},
-    {"numberUnavailable", &s8, NULL, NULL, 8, FIELD_OMIT_EMPTY, 28953},
-    {"collisionCount", &s8, NULL, NULL, 9, FIELD_POINTER, 29023},
-    {"conditions", &a10, NULL, "type", 10, FIELD_OMIT_EMPTY | FIELD_MERGE, 29140},
+    {"currentNumberScheduled", &s8, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 28546},
+    {"numberMisscheduled", &s8, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 28606},
+    {"desiredNumberScheduled", &s8, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 28650},
+    {"numberReady", &s8, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 28686},
+    {"observedGeneration", &s2, NULL, NULL, 5, FIELD_OMIT_EMPTY, 28751},
+    {"updatedNumberScheduled", &s8, NULL, NULL, 6, FIELD_OMIT_EMPTY, 28810},
+    {"numberAvailable", &s8, NULL, NULL, 7, FIELD_OMIT_EMPTY, 28898},
+    {"numberUnavailable", &s8, NULL, NULL, 8, FIELD_OMIT_EMPTY, 28995},
+    {"collisionCount", &s8, NULL, NULL, 9, FIELD_POINTER, 29065},
+    {"conditions", &a10, NULL, "type", 10, FIELD_OMIT_EMPTY | FIELD_MERGE, 29182},
 };
 static const uint16_t n_apps_v1_DaemonSetStatus[] = {8, 9, 0, 2, 6, 1, 3, 7, 4, 5, };
 static const uint16_t p_apps_v1_DaemonSetStatus[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-const Schema schema_apps_v1_DaemonSetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetStatus", .go_type = "v1.DaemonSetStatus", .fields = f_apps_v1_DaemonSetStatus, .by_name = n_apps_v1_DaemonSetStatus, .n_fields = 10, .by_number = p_apps_v1_DaemonSetStatus, .n_by_number = 10, .description = 29199};
+const Schema schema_apps_v1_DaemonSetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetStatus", .go_type = "v1.DaemonSetStatus", .fields = f_apps_v1_DaemonSetStatus, .by_name = n_apps_v1_DaemonSetStatus, .n_fields = 10, .by_number = p_apps_v1_DaemonSetStatus, .n_by_number = 10, .description = 29241};
 
 static const char *const v11[] = {"OnDelete", "RollingUpdate", NULL};
 static const Schema s12 = {.type = SCHEMA_STRING, .go_type = "v1.DaemonSetUpdateStrategyType", .enum_values = v11};
 static const SchemaField f_apps_v1_DaemonSetUpdateStrategy[] = {
-    {"type", &s12, NULL, NULL, 1, FIELD_OMIT_EMPTY, 29252},
-    {"rollingUpdate", &schema_apps_v1_RollingUpdateDaemonSet, NULL, NULL, 2, FIELD_POINTER, 29359},
+    {"type", &s12, NULL, NULL, 1, FIELD_OMIT_EMPTY, 29294},
+    {"rollingUpdate", &schema_apps_v1_RollingUpdateDaemonSet, NULL, NULL, 2, FIELD_POINTER, 29401},
 };
 static const uint16_t n_apps_v1_DaemonSetUpdateStrategy[] = {1, 0, };
 static const uint16_t p_apps_v1_DaemonSetUpdateStrategy[] = {0, 1};
-const Schema schema_apps_v1_DaemonSetUpdateStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetUpdateStrategy", .go_type = "v1.DaemonSetUpdateStrategy", .fields = f_apps_v1_DaemonSetUpdateStrategy, .by_name = n_apps_v1_DaemonSetUpdateStrategy, .n_fields = 2, .by_number = p_apps_v1_DaemonSetUpdateStrategy, .n_by_number = 2, .description = 29392};
+const Schema schema_apps_v1_DaemonSetUpdateStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DaemonSetUpdateStrategy", .go_type = "v1.DaemonSetUpdateStrategy", .fields = f_apps_v1_DaemonSetUpdateStrategy, .by_name = n_apps_v1_DaemonSetUpdateStrategy, .n_fields = 2, .by_number = p_apps_v1_DaemonSetUpdateStrategy, .n_by_number = 2, .description = 29434};
 
 static const SchemaField f_apps_v1_Deployment[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_apps_v1_DeploymentSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 27494},
-    {"status", &schema_apps_v1_DeploymentStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 29457},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_apps_v1_DeploymentSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 27536},
+    {"status", &schema_apps_v1_DeploymentStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 29499},
 };
 static const uint16_t n_apps_v1_Deployment[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_apps_v1_Deployment[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apps_v1_Deployment[] = {2, 3, 4};
-const Schema schema_apps_v1_Deployment = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.Deployment", .go_type = "v1.Deployment", .fields = f_apps_v1_Deployment, .by_name = n_apps_v1_Deployment, .n_fields = 5, .inlines = e_apps_v1_Deployment, .n_inlines = 1, .by_number = p_apps_v1_Deployment, .n_by_number = 3, .has_defaults = true, .description = 29528};
+const Schema schema_apps_v1_Deployment = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.Deployment", .go_type = "v1.Deployment", .fields = f_apps_v1_Deployment, .by_name = n_apps_v1_Deployment, .n_fields = 5, .inlines = e_apps_v1_Deployment, .n_inlines = 1, .by_number = p_apps_v1_Deployment, .n_by_number = 3, .has_defaults = true, .description = 29570};
 
 static const Schema s13 = {.type = SCHEMA_STRING, .go_type = "v1.DeploymentConditionType"};
 static const SchemaField f_apps_v1_DeploymentCondition[] = {
-    {"type", &s13, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 29646},
-    {"status", &s5, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27682},
-    {"lastUpdateTime", &l6, NULL, NULL, 6, FIELD_WRITE_NULL, 29811},
-    {"lastTransitionTime", &l6, NULL, NULL, 7, FIELD_WRITE_NULL, 27735},
-    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 29848},
-    {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 27845},
+    {"type", &s13, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 29688},
+    {"status", &s5, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27724},
+    {"lastUpdateTime", &l6, NULL, NULL, 6, FIELD_WRITE_NULL, 29853},
+    {"lastTransitionTime", &l6, NULL, NULL, 7, FIELD_WRITE_NULL, 27777},
+    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 29890},
+    {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 27887},
 };
 static const uint16_t n_apps_v1_DeploymentCondition[] = {3, 2, 5, 4, 1, 0, };
 static const uint16_t p_apps_v1_DeploymentCondition[] = {0, 1, 4, 5, 2, 3};
-const Schema schema_apps_v1_DeploymentCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentCondition", .go_type = "v1.DeploymentCondition", .fields = f_apps_v1_DeploymentCondition, .by_name = n_apps_v1_DeploymentCondition, .n_fields = 6, .by_number = p_apps_v1_DeploymentCondition, .n_by_number = 6, .description = 29940};
+const Schema schema_apps_v1_DeploymentCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentCondition", .go_type = "v1.DeploymentCondition", .fields = f_apps_v1_DeploymentCondition, .by_name = n_apps_v1_DeploymentCondition, .n_fields = 6, .by_number = p_apps_v1_DeploymentCondition, .n_by_number = 6, .description = 29982};
 
 static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_Deployment, .go_type = "[]v1.Deployment", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_apps_v1_DeploymentList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a14, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a14, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_apps_v1_DeploymentList[] = {1, 3, 0, 2, };
 static const SchemaInline e_apps_v1_DeploymentList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apps_v1_DeploymentList[] = {2, 3};
-const Schema schema_apps_v1_DeploymentList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentList", .go_type = "v1.DeploymentList", .fields = f_apps_v1_DeploymentList, .by_name = n_apps_v1_DeploymentList, .n_fields = 4, .inlines = e_apps_v1_DeploymentList, .n_inlines = 1, .by_number = p_apps_v1_DeploymentList, .n_by_number = 2, .has_defaults = true, .description = 29989};
+const Schema schema_apps_v1_DeploymentList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentList", .go_type = "v1.DeploymentList", .fields = f_apps_v1_DeploymentList, .by_name = n_apps_v1_DeploymentList, .n_fields = 4, .inlines = e_apps_v1_DeploymentList, .n_inlines = 1, .by_number = p_apps_v1_DeploymentList, .n_by_number = 2, .has_defaults = true, .description = 30031};
 
 static const Schema s15 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const SchemaField f_apps_v1_DeploymentSpec[] = {
-    {"replicas", &s8, NULL, NULL, 1, FIELD_POINTER, 30012},
-    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 30063},
-    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 30172},
-    {"strategy", &schema_apps_v1_DeploymentStrategy, NULL, NULL, 4, FIELD_RETAIN_KEYS | FIELD_ZERO_DEFAULT, 28238},
-    {"minReadySeconds", &s8, NULL, NULL, 5, FIELD_OMIT_EMPTY, 28295},
-    {"revisionHistoryLimit", &s8, NULL, NULL, 6, FIELD_POINTER, 30262},
-    {"paused", &s15, NULL, NULL, 7, FIELD_OMIT_EMPTY, 30354},
-    {"progressDeadlineSeconds", &s8, NULL, NULL, 9, FIELD_POINTER, 30466},
+    {"replicas", &s8, NULL, NULL, 1, FIELD_POINTER, 30054},
+    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 30105},
+    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 30214},
+    {"strategy", &schema_apps_v1_DeploymentStrategy, NULL, NULL, 4, FIELD_RETAIN_KEYS | FIELD_ZERO_DEFAULT, 28280},
+    {"minReadySeconds", &s8, NULL, NULL, 5, FIELD_OMIT_EMPTY, 28337},
+    {"revisionHistoryLimit", &s8, NULL, NULL, 6, FIELD_POINTER, 30304},
+    {"paused", &s15, NULL, NULL, 7, FIELD_OMIT_EMPTY, 30396},
+    {"progressDeadlineSeconds", &s8, NULL, NULL, 9, FIELD_POINTER, 30508},
 };
 static const uint16_t n_apps_v1_DeploymentSpec[] = {4, 6, 7, 0, 5, 1, 3, 2, };
 static const uint16_t p_apps_v1_DeploymentSpec[] = {0, 1, 2, 3, 4, 5, 6, 7};
-const Schema schema_apps_v1_DeploymentSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentSpec", .go_type = "v1.DeploymentSpec", .fields = f_apps_v1_DeploymentSpec, .by_name = n_apps_v1_DeploymentSpec, .n_fields = 8, .by_number = p_apps_v1_DeploymentSpec, .n_by_number = 8, .has_defaults = true, .description = 30717};
+const Schema schema_apps_v1_DeploymentSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentSpec", .go_type = "v1.DeploymentSpec", .fields = f_apps_v1_DeploymentSpec, .by_name = n_apps_v1_DeploymentSpec, .n_fields = 8, .by_number = p_apps_v1_DeploymentSpec, .n_by_number = 8, .has_defaults = true, .description = 30759};
 
 static const Schema a16 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_DeploymentCondition, .go_type = "[]v1.DeploymentCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k9};
 static const SchemaField f_apps_v1_DeploymentStatus[] = {
-    {"observedGeneration", &s2, NULL, NULL, 1, FIELD_OMIT_EMPTY, 28709},
-    {"replicas", &s8, NULL, NULL, 2, FIELD_OMIT_EMPTY, 30773},
-    {"updatedReplicas", &s8, NULL, NULL, 3, FIELD_OMIT_EMPTY, 30845},
-    {"readyReplicas", &s8, NULL, NULL, 7, FIELD_OMIT_EMPTY, 30898},
-    {"availableReplicas", &s8, NULL, NULL, 4, FIELD_OMIT_EMPTY, 30926},
-    {"unavailableReplicas", &s8, NULL, NULL, 5, FIELD_OMIT_EMPTY, 30994},
-    {"terminatingReplicas", &s8, NULL, NULL, 9, FIELD_POINTER, 31090},
-    {"conditions", &a16, NULL, "type", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 31222},
-    {"collisionCount", &s8, NULL, NULL, 8, FIELD_POINTER, 31282},
+    {"observedGeneration", &s2, NULL, NULL, 1, FIELD_OMIT_EMPTY, 28751},
+    {"replicas", &s8, NULL, NULL, 2, FIELD_OMIT_EMPTY, 30815},
+    {"updatedReplicas", &s8, NULL, NULL, 3, FIELD_OMIT_EMPTY, 30887},
+    {"readyReplicas", &s8, NULL, NULL, 7, FIELD_OMIT_EMPTY, 30940},
+    {"availableReplicas", &s8, NULL, NULL, 4, FIELD_OMIT_EMPTY, 30968},
+    {"unavailableReplicas", &s8, NULL, NULL, 5, FIELD_OMIT_EMPTY, 31036},
+    {"terminatingReplicas", &s8, NULL, NULL, 9, FIELD_POINTER, 31132},
+    {"conditions", &a16, NULL, "type", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 31264},
+    {"collisionCount", &s8, NULL, NULL, 8, FIELD_POINTER, 31324},
 };
 static const uint16_t n_apps_v1_DeploymentStatus[] = {4, 8, 7, 0, 3, 1, 6, 5, 2, };
 static const uint16_t p_apps_v1_DeploymentStatus[] = {0, 1, 2, 4, 5, 7, 3, 8, 6};
-const Schema schema_apps_v1_DeploymentStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentStatus", .go_type = "v1.DeploymentStatus", .fields = f_apps_v1_DeploymentStatus, .by_name = n_apps_v1_DeploymentStatus, .n_fields = 9, .by_number = p_apps_v1_DeploymentStatus, .n_by_number = 9, .description = 31391};
+const Schema schema_apps_v1_DeploymentStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentStatus", .go_type = "v1.DeploymentStatus", .fields = f_apps_v1_DeploymentStatus, .by_name = n_apps_v1_DeploymentStatus, .n_fields = 9, .by_number = p_apps_v1_DeploymentStatus, .n_by_number = 9, .description = 31433};
 
 static const char *const v17[] = {"Recreate", "RollingUpdate", NULL};
 static const Schema s18 = {.type = SCHEMA_STRING, .go_type = "v1.DeploymentStrategyType", .enum_values = v17};
 static const SchemaField f_apps_v1_DeploymentStrategy[] = {
-    {"type", &s18, NULL, NULL, 1, FIELD_OMIT_EMPTY, 31476},
-    {"rollingUpdate", &schema_apps_v1_RollingUpdateDeployment, NULL, NULL, 2, FIELD_POINTER, 31582},
+    {"type", &s18, NULL, NULL, 1, FIELD_OMIT_EMPTY, 31518},
+    {"rollingUpdate", &schema_apps_v1_RollingUpdateDeployment, NULL, NULL, 2, FIELD_POINTER, 31624},
 };
 static const uint16_t n_apps_v1_DeploymentStrategy[] = {1, 0, };
 static const uint16_t p_apps_v1_DeploymentStrategy[] = {0, 1};
-const Schema schema_apps_v1_DeploymentStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentStrategy", .go_type = "v1.DeploymentStrategy", .fields = f_apps_v1_DeploymentStrategy, .by_name = n_apps_v1_DeploymentStrategy, .n_fields = 2, .by_number = p_apps_v1_DeploymentStrategy, .n_by_number = 2, .description = 31642};
+const Schema schema_apps_v1_DeploymentStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.DeploymentStrategy", .go_type = "v1.DeploymentStrategy", .fields = f_apps_v1_DeploymentStrategy, .by_name = n_apps_v1_DeploymentStrategy, .n_fields = 2, .by_number = p_apps_v1_DeploymentStrategy, .n_by_number = 2, .description = 31684};
 
 static const SchemaField f_apps_v1_ReplicaSet[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_apps_v1_ReplicaSetSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 31708},
-    {"status", &schema_apps_v1_ReplicaSetStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 27543},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_apps_v1_ReplicaSetSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 31750},
+    {"status", &schema_apps_v1_ReplicaSetStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 27585},
 };
 static const uint16_t n_apps_v1_ReplicaSet[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_apps_v1_ReplicaSet[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apps_v1_ReplicaSet[] = {2, 3, 4};
-const Schema schema_apps_v1_ReplicaSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSet", .go_type = "v1.ReplicaSet", .fields = f_apps_v1_ReplicaSet, .by_name = n_apps_v1_ReplicaSet, .n_fields = 5, .inlines = e_apps_v1_ReplicaSet, .n_inlines = 1, .by_number = p_apps_v1_ReplicaSet, .n_by_number = 3, .has_defaults = true, .description = 31745};
+const Schema schema_apps_v1_ReplicaSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSet", .go_type = "v1.ReplicaSet", .fields = f_apps_v1_ReplicaSet, .by_name = n_apps_v1_ReplicaSet, .n_fields = 5, .inlines = e_apps_v1_ReplicaSet, .n_inlines = 1, .by_number = p_apps_v1_ReplicaSet, .n_by_number = 3, .has_defaults = true, .description = 31787};
 
 static const Schema s19 = {.type = SCHEMA_STRING, .go_type = "v1.ReplicaSetConditionType"};
 static const SchemaField f_apps_v1_ReplicaSetCondition[] = {
-    {"type", &s19, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 31824},
-    {"status", &s5, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27682},
-    {"lastTransitionTime", &l6, NULL, NULL, 3, FIELD_WRITE_NULL, 27735},
-    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 31902},
-    {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 27845},
+    {"type", &s19, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 31866},
+    {"status", &s5, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27724},
+    {"lastTransitionTime", &l6, NULL, NULL, 3, FIELD_WRITE_NULL, 27777},
+    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 31944},
+    {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 27887},
 };
 static const uint16_t n_apps_v1_ReplicaSetCondition[] = {2, 4, 3, 1, 0, };
 static const uint16_t p_apps_v1_ReplicaSetCondition[] = {0, 1, 2, 3, 4};
-const Schema schema_apps_v1_ReplicaSetCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetCondition", .go_type = "v1.ReplicaSetCondition", .fields = f_apps_v1_ReplicaSetCondition, .by_name = n_apps_v1_ReplicaSetCondition, .n_fields = 5, .by_number = p_apps_v1_ReplicaSetCondition, .n_by_number = 5, .description = 31982};
+const Schema schema_apps_v1_ReplicaSetCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetCondition", .go_type = "v1.ReplicaSetCondition", .fields = f_apps_v1_ReplicaSetCondition, .by_name = n_apps_v1_ReplicaSetCondition, .n_fields = 5, .by_number = p_apps_v1_ReplicaSetCondition, .n_by_number = 5, .description = 32024};
 
 static const Schema a20 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_ReplicaSet, .go_type = "[]v1.ReplicaSet", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_apps_v1_ReplicaSetList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a20, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a20, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_apps_v1_ReplicaSetList[] = {1, 3, 0, 2, };
 static const SchemaInline e_apps_v1_ReplicaSetList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apps_v1_ReplicaSetList[] = {2, 3};
-const Schema schema_apps_v1_ReplicaSetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetList", .go_type = "v1.ReplicaSetList", .fields = f_apps_v1_ReplicaSetList, .by_name = n_apps_v1_ReplicaSetList, .n_fields = 4, .inlines = e_apps_v1_ReplicaSetList, .n_inlines = 1, .by_number = p_apps_v1_ReplicaSetList, .n_by_number = 2, .has_defaults = true, .description = 32031};
+const Schema schema_apps_v1_ReplicaSetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetList", .go_type = "v1.ReplicaSetList", .fields = f_apps_v1_ReplicaSetList, .by_name = n_apps_v1_ReplicaSetList, .n_fields = 4, .inlines = e_apps_v1_ReplicaSetList, .n_inlines = 1, .by_number = p_apps_v1_ReplicaSetList, .n_by_number = 2, .has_defaults = true, .description = 32073};
 
 static const SchemaField f_apps_v1_ReplicaSetSpec[] = {
-    {"replicas", &s8, NULL, NULL, 1, FIELD_POINTER, 30012},
-    {"minReadySeconds", &s8, NULL, NULL, 4, FIELD_OMIT_EMPTY, 28295},
-    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 32054},
-    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 32163},
+    {"replicas", &s8, NULL, NULL, 1, FIELD_POINTER, 30054},
+    {"minReadySeconds", &s8, NULL, NULL, 4, FIELD_OMIT_EMPTY, 28337},
+    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 32096},
+    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 32205},
 };
 static const uint16_t n_apps_v1_ReplicaSetSpec[] = {1, 0, 2, 3, };
 static const uint16_t p_apps_v1_ReplicaSetSpec[] = {0, 2, 3, 1};
-const Schema schema_apps_v1_ReplicaSetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetSpec", .go_type = "v1.ReplicaSetSpec", .fields = f_apps_v1_ReplicaSetSpec, .by_name = n_apps_v1_ReplicaSetSpec, .n_fields = 4, .by_number = p_apps_v1_ReplicaSetSpec, .n_by_number = 4, .has_defaults = true, .description = 32272};
+const Schema schema_apps_v1_ReplicaSetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetSpec", .go_type = "v1.ReplicaSetSpec", .fields = f_apps_v1_ReplicaSetSpec, .by_name = n_apps_v1_ReplicaSetSpec, .n_fields = 4, .by_number = p_apps_v1_ReplicaSetSpec, .n_by_number = 4, .has_defaults = true, .description = 32314};
 
 static const Schema a21 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_ReplicaSetCondition, .go_type = "[]v1.ReplicaSetCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k9};
 static const SchemaField f_apps_v1_ReplicaSetStatus[] = {
-    {"replicas", &s8, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 32317},
-    {"fullyLabeledReplicas", &s8, NULL, NULL, 2, FIELD_OMIT_EMPTY, 32376},
-    {"readyReplicas", &s8, NULL, NULL, 4, FIELD_OMIT_EMPTY, 30898},
-    {"availableReplicas", &s8, NULL, NULL, 5, FIELD_OMIT_EMPTY, 30926},
-    {"terminatingReplicas", &s8, NULL, NULL, 7, FIELD_POINTER, 31090},
-    {"observedGeneration", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 28709},
-    {"conditions", &a21, NULL, "type", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 32430},
+    {"replicas", &s8, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 32359},
+    {"fullyLabeledReplicas", &s8, NULL, NULL, 2, FIELD_OMIT_EMPTY, 32418},
+    {"readyReplicas", &s8, NULL, NULL, 4, FIELD_OMIT_EMPTY, 30940},
+    {"availableReplicas", &s8, NULL, NULL, 5, FIELD_OMIT_EMPTY, 30968},
+    {"terminatingReplicas", &s8, NULL, NULL, 7, FIELD_POINTER, 31132},
+    {"observedGeneration", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 28751},
+    {"conditions", &a21, NULL, "type", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 32472},
 };
 static const uint16_t n_apps_v1_ReplicaSetStatus[] = {3, 6, 1, 5, 2, 0, 4, };
 static const uint16_t p_apps_v1_ReplicaSetStatus[] = {0, 1, 5, 2, 3, 6, 4};
-const Schema schema_apps_v1_ReplicaSetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetStatus", .go_type = "v1.ReplicaSetStatus", .fields = f_apps_v1_ReplicaSetStatus, .by_name = n_apps_v1_ReplicaSetStatus, .n_fields = 7, .by_number = p_apps_v1_ReplicaSetStatus, .n_by_number = 7, .description = 32490};
+const Schema schema_apps_v1_ReplicaSetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.ReplicaSetStatus", .go_type = "v1.ReplicaSetStatus", .fields = f_apps_v1_ReplicaSetStatus, .by_name = n_apps_v1_ReplicaSetStatus, .n_fields = 7, .by_number = p_apps_v1_ReplicaSetStatus, .n_by_number = 7, .description = 32532};
 
-static const Schema l22 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string", .description = 32544};
+static const Schema l22 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string", .description = 32586};
 static const SchemaField f_apps_v1_RollingUpdateDaemonSet[] = {
-    {"maxUnavailable", &l22, NULL, NULL, 1, FIELD_POINTER, 32665},
-    {"maxSurge", &l22, NULL, NULL, 2, FIELD_POINTER, 32846},
+    {"maxUnavailable", &l22, NULL, NULL, 1, FIELD_POINTER, 32707},
+    {"maxSurge", &l22, NULL, NULL, 2, FIELD_POINTER, 32888},
 };
 static const uint16_t n_apps_v1_RollingUpdateDaemonSet[] = {1, 0, };
 static const uint16_t p_apps_v1_RollingUpdateDaemonSet[] = {0, 1};
-const Schema schema_apps_v1_RollingUpdateDaemonSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.RollingUpdateDaemonSet", .go_type = "v1.RollingUpdateDaemonSet", .fields = f_apps_v1_RollingUpdateDaemonSet, .by_name = n_apps_v1_RollingUpdateDaemonSet, .n_fields = 2, .by_number = p_apps_v1_RollingUpdateDaemonSet, .n_by_number = 2, .description = 33072};
+const Schema schema_apps_v1_RollingUpdateDaemonSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.RollingUpdateDaemonSet", .go_type = "v1.RollingUpdateDaemonSet", .fields = f_apps_v1_RollingUpdateDaemonSet, .by_name = n_apps_v1_RollingUpdateDaemonSet, .n_fields = 2, .by_number = p_apps_v1_RollingUpdateDaemonSet, .n_by_number = 2, .description = 33114};
 
 static const SchemaField f_apps_v1_RollingUpdateDeployment[] = {
-    {"maxUnavailable", &l22, NULL, NULL, 1, FIELD_POINTER, 33165},
-    {"maxSurge", &l22, NULL, NULL, 2, FIELD_POINTER, 33322},
+    {"maxUnavailable", &l22, NULL, NULL, 1, FIELD_POINTER, 33207},
+    {"maxSurge", &l22, NULL, NULL, 2, FIELD_POINTER, 33364},
 };
 static const uint16_t n_apps_v1_RollingUpdateDeployment[] = {1, 0, };
 static const uint16_t p_apps_v1_RollingUpdateDeployment[] = {0, 1};
-const Schema schema_apps_v1_RollingUpdateDeployment = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.RollingUpdateDeployment", .go_type = "v1.RollingUpdateDeployment", .fields = f_apps_v1_RollingUpdateDeployment, .by_name = n_apps_v1_RollingUpdateDeployment, .n_fields = 2, .by_number = p_apps_v1_RollingUpdateDeployment, .n_by_number = 2, .description = 33448};
+const Schema schema_apps_v1_RollingUpdateDeployment = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.RollingUpdateDeployment", .go_type = "v1.RollingUpdateDeployment", .fields = f_apps_v1_RollingUpdateDeployment, .by_name = n_apps_v1_RollingUpdateDeployment, .n_fields = 2, .by_number = p_apps_v1_RollingUpdateDeployment, .n_by_number = 2, .description = 33490};
 
 static const SchemaField f_apps_v1_RollingUpdateStatefulSetStrategy[] = {
-    {"partition", &s8, NULL, NULL, 1, FIELD_POINTER, 33520},
-    {"maxUnavailable", &l22, NULL, NULL, 2, FIELD_POINTER, 33701},
+    {"partition", &s8, NULL, NULL, 1, FIELD_POINTER, 33562},
+    {"maxUnavailable", &l22, NULL, NULL, 2, FIELD_POINTER, 33743},
 };
 static const uint16_t n_apps_v1_RollingUpdateStatefulSetStrategy[] = {1, 0, };
 static const uint16_t p_apps_v1_RollingUpdateStatefulSetStrategy[] = {0, 1};
-const Schema schema_apps_v1_RollingUpdateStatefulSetStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.RollingUpdateStatefulSetStrategy", .go_type = "v1.RollingUpdateStatefulSetStrategy", .fields = f_apps_v1_RollingUpdateStatefulSetStrategy, .by_name = n_apps_v1_RollingUpdateStatefulSetStrategy, .n_fields = 2, .by_number = p_apps_v1_RollingUpdateStatefulSetStrategy, .n_by_number = 2, .description = 33929};
+const Schema schema_apps_v1_RollingUpdateStatefulSetStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.RollingUpdateStatefulSetStrategy", .go_type = "v1.RollingUpdateStatefulSetStrategy", .fields = f_apps_v1_RollingUpdateStatefulSetStrategy, .by_name = n_apps_v1_RollingUpdateStatefulSetStrategy, .n_fields = 2, .by_number = p_apps_v1_RollingUpdateStatefulSetStrategy, .n_by_number = 2, .description = 33971};
 
 static const SchemaField f_apps_v1_StatefulSet[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_apps_v1_StatefulSetSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 33979},
-    {"status", &schema_apps_v1_StatefulSetStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 29457},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_apps_v1_StatefulSetSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 34021},
+    {"status", &schema_apps_v1_StatefulSetStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 29499},
 };
 static const uint16_t n_apps_v1_StatefulSet[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_apps_v1_StatefulSet[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apps_v1_StatefulSet[] = {2, 3, 4};
-const Schema schema_apps_v1_StatefulSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSet", .go_type = "v1.StatefulSet", .fields = f_apps_v1_StatefulSet, .by_name = n_apps_v1_StatefulSet, .n_fields = 5, .inlines = e_apps_v1_StatefulSet, .n_inlines = 1, .by_number = p_apps_v1_StatefulSet, .n_by_number = 3, .has_defaults = true, .description = 34049};
+const Schema schema_apps_v1_StatefulSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSet", .go_type = "v1.StatefulSet", .fields = f_apps_v1_StatefulSet, .by_name = n_apps_v1_StatefulSet, .n_fields = 5, .inlines = e_apps_v1_StatefulSet, .n_inlines = 1, .by_number = p_apps_v1_StatefulSet, .n_by_number = 3, .has_defaults = true, .description = 34091};
 
 static const Schema s23 = {.type = SCHEMA_STRING, .go_type = "v1.StatefulSetConditionType"};
 static const SchemaField f_apps_v1_StatefulSetCondition[] = {
-    {"type", &s23, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27659},
-    {"status", &s5, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27682},
-    {"lastTransitionTime", &l6, NULL, NULL, 3, FIELD_WRITE_NULL, 27735},
-    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 27787},
-    {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 27845},
+    {"type", &s23, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27701},
+    {"status", &s5, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27724},
+    {"lastTransitionTime", &l6, NULL, NULL, 3, FIELD_WRITE_NULL, 27777},
+    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 27829},
+    {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 27887},
 };
 static const uint16_t n_apps_v1_StatefulSetCondition[] = {2, 4, 3, 1, 0, };
 static const uint16_t p_apps_v1_StatefulSetCondition[] = {0, 1, 2, 3, 4};
-const Schema schema_apps_v1_StatefulSetCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetCondition", .go_type = "v1.StatefulSetCondition", .fields = f_apps_v1_StatefulSetCondition, .by_name = n_apps_v1_StatefulSetCondition, .n_fields = 5, .by_number = p_apps_v1_StatefulSetCondition, .n_by_number = 5, .description = 34137};
+const Schema schema_apps_v1_StatefulSetCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetCondition", .go_type = "v1.StatefulSetCondition", .fields = f_apps_v1_StatefulSetCondition, .by_name = n_apps_v1_StatefulSetCondition, .n_fields = 5, .by_number = p_apps_v1_StatefulSetCondition, .n_by_number = 5, .description = 34179};
 
 static const Schema a24 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_StatefulSet, .go_type = "[]v1.StatefulSet", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_apps_v1_StatefulSetList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a24, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a24, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_apps_v1_StatefulSetList[] = {1, 3, 0, 2, };
 static const SchemaInline e_apps_v1_StatefulSetList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_apps_v1_StatefulSetList[] = {2, 3};
-const Schema schema_apps_v1_StatefulSetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetList", .go_type = "v1.StatefulSetList", .fields = f_apps_v1_StatefulSetList, .by_name = n_apps_v1_StatefulSetList, .n_fields = 4, .inlines = e_apps_v1_StatefulSetList, .n_inlines = 1, .by_number = p_apps_v1_StatefulSetList, .n_by_number = 2, .has_defaults = true, .description = 34222};
+const Schema schema_apps_v1_StatefulSetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetList", .go_type = "v1.StatefulSetList", .fields = f_apps_v1_StatefulSetList, .by_name = n_apps_v1_StatefulSetList, .n_fields = 4, .inlines = e_apps_v1_StatefulSetList, .n_inlines = 1, .by_number = p_apps_v1_StatefulSetList, .n_by_number = 2, .has_defaults = true, .description = 34264};
 
 static const SchemaField f_apps_v1_StatefulSetOrdinals[] = {
-    {"start", &s8, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 34246},
+    {"start", &s8, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 34288},
 };
 static const uint16_t n_apps_v1_StatefulSetOrdinals[] = {0, };
 static const uint16_t p_apps_v1_StatefulSetOrdinals[] = {0};
-const Schema schema_apps_v1_StatefulSetOrdinals = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetOrdinals", .go_type = "v1.StatefulSetOrdinals", .fields = f_apps_v1_StatefulSetOrdinals, .by_name = n_apps_v1_StatefulSetOrdinals, .n_fields = 1, .by_number = p_apps_v1_StatefulSetOrdinals, .n_by_number = 1, .description = 34391};
+const Schema schema_apps_v1_StatefulSetOrdinals = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetOrdinals", .go_type = "v1.StatefulSetOrdinals", .fields = f_apps_v1_StatefulSetOrdinals, .by_name = n_apps_v1_StatefulSetOrdinals, .n_fields = 1, .by_number = p_apps_v1_StatefulSetOrdinals, .n_by_number = 1, .description = 34433};
 
 static const Schema s25 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumeClaimRetentionPolicyType"};
 static const SchemaField f_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy[] = {
-    {"whenDeleted", &s25, NULL, NULL, 1, FIELD_OMIT_EMPTY, 34435},
-    {"whenScaled", &s25, NULL, NULL, 2, FIELD_OMIT_EMPTY, 34528},
+    {"whenDeleted", &s25, NULL, NULL, 1, FIELD_OMIT_EMPTY, 34477},
+    {"whenScaled", &s25, NULL, NULL, 2, FIELD_OMIT_EMPTY, 34570},
 };
 static const uint16_t n_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy[] = {0, 1, };
 static const uint16_t p_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy[] = {0, 1};
-const Schema schema_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy", .go_type = "v1.StatefulSetPersistentVolumeClaimRetentionPolicy", .fields = f_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy, .by_name = n_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy, .n_fields = 2, .by_number = p_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy, .n_by_number = 2, .description = 34634};
+const Schema schema_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy", .go_type = "v1.StatefulSetPersistentVolumeClaimRetentionPolicy", .fields = f_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy, .by_name = n_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy, .n_fields = 2, .by_number = p_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy, .n_by_number = 2, .description = 34676};
 
 static const Schema a26 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PersistentVolumeClaim, .go_type = "[]v1.PersistentVolumeClaim", .element_zero_default = true};
 static const char *const v27[] = {"OrderedReady", "Parallel", NULL};
 static const Schema s28 = {.type = SCHEMA_STRING, .go_type = "v1.PodManagementPolicyType", .enum_values = v27};
 static const SchemaField f_apps_v1_StatefulSetSpec[] = {
-    {"replicas", &s8, NULL, NULL, 1, FIELD_POINTER, 30012},
-    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 34730},
-    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 34840},
-    {"volumeClaimTemplates", &a26, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 35010},
-    {"serviceName", &s0, NULL, NULL, 5, FIELD_ZERO_DEFAULT, 35224},
-    {"podManagementPolicy", &s28, NULL, NULL, 6, FIELD_OMIT_EMPTY, 35364},
-    {"updateStrategy", &schema_apps_v1_StatefulSetUpdateStrategy, NULL, NULL, 7, FIELD_ZERO_DEFAULT, 28238},
-    {"revisionHistoryLimit", &s8, NULL, NULL, 8, FIELD_POINTER, 28390},
-    {"minReadySeconds", &s8, NULL, NULL, 9, FIELD_OMIT_EMPTY, 28295},
-    {"persistentVolumeClaimRetentionPolicy", &schema_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy, NULL, NULL, 10, FIELD_POINTER, 35548},
-    {"ordinals", &schema_apps_v1_StatefulSetOrdinals, NULL, NULL, 11, FIELD_POINTER, 35684},
+    {"replicas", &s8, NULL, NULL, 1, FIELD_POINTER, 30054},
+    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 34772},
+    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 34882},
+    {"volumeClaimTemplates", &a26, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 35052},
+    {"serviceName", &s0, NULL, NULL, 5, FIELD_ZERO_DEFAULT, 35266},
+    {"podManagementPolicy", &s28, NULL, NULL, 6, FIELD_OMIT_EMPTY, 35406},
+    {"updateStrategy", &schema_apps_v1_StatefulSetUpdateStrategy, NULL, NULL, 7, FIELD_ZERO_DEFAULT, 28280},
+    {"revisionHistoryLimit", &s8, NULL, NULL, 8, FIELD_POINTER, 28432},
+    {"minReadySeconds", &s8, NULL, NULL, 9, FIELD_OMIT_EMPTY, 28337},
+    {"persistentVolumeClaimRetentionPolicy", &schema_apps_v1_StatefulSetPersistentVolumeClaimRetentionPolicy, NULL, NULL, 10, FIELD_POINTER, 35590},
+    {"ordinals", &schema_apps_v1_StatefulSetOrdinals, NULL, NULL, 11, FIELD_POINTER, 35726},
 };
 static const uint16_t n_apps_v1_StatefulSetSpec[] = {8, 10, 9, 5, 0, 7, 1, 4, 2, 6, 3, };
 static const uint16_t p_apps_v1_StatefulSetSpec[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
-const Schema schema_apps_v1_StatefulSetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetSpec", .go_type = "v1.StatefulSetSpec", .fields = f_apps_v1_StatefulSetSpec, .by_name = n_apps_v1_StatefulSetSpec, .n_fields = 11, .by_number = p_apps_v1_StatefulSetSpec, .n_by_number = 11, .has_defaults = true, .description = 35730};
+const Schema schema_apps_v1_StatefulSetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetSpec", .go_type = "v1.StatefulSetSpec", .fields = f_apps_v1_StatefulSetSpec, .by_name = n_apps_v1_StatefulSetSpec, .n_fields = 11, .by_number = p_apps_v1_StatefulSetSpec, .n_by_number = 11, .has_defaults = true, .description = 35772};
 
 static const Schema a29 = {.type = SCHEMA_LIST, .element = &schema_apps_v1_StatefulSetCondition, .go_type = "[]v1.StatefulSetCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k9};
 static const SchemaField f_apps_v1_StatefulSetStatus[] = {
-    {"observedGeneration", &s2, NULL, NULL, 1, FIELD_OMIT_EMPTY, 28709},
-    {"replicas", &s8, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 35808},
-    {"readyReplicas", &s8, NULL, NULL, 3, FIELD_OMIT_EMPTY, 30898},
-    {"currentReplicas", &s8, NULL, NULL, 4, FIELD_OMIT_EMPTY, 35833},
-    {"updatedReplicas", &s8, NULL, NULL, 5, FIELD_OMIT_EMPTY, 35897},
-    {"currentRevision", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 35960},
-    {"updateRevision", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY, 36032},
-    {"collisionCount", &s8, NULL, NULL, 9, FIELD_POINTER, 29023},
-    {"conditions", &a29, NULL, "type", 10, FIELD_OMIT_EMPTY | FIELD_MERGE, 36145},
-    {"availableReplicas", &s8, NULL, NULL, 11, FIELD_ZERO_DEFAULT, 36206},
+    {"observedGeneration", &s2, NULL, NULL, 1, FIELD_OMIT_EMPTY, 28751},
+    {"replicas", &s8, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 35850},
+    {"readyReplicas", &s8, NULL, NULL, 3, FIELD_OMIT_EMPTY, 30940},
+    {"currentReplicas", &s8, NULL, NULL, 4, FIELD_OMIT_EMPTY, 35875},
+    {"updatedReplicas", &s8, NULL, NULL, 5, FIELD_OMIT_EMPTY, 35939},
+    {"currentRevision", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 36002},
+    {"updateRevision", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY, 36074},
+    {"collisionCount", &s8, NULL, NULL, 9, FIELD_POINTER, 29065},
+    {"conditions", &a29, NULL, "type", 10, FIELD_OMIT_EMPTY | FIELD_MERGE, 36187},
+    {"availableReplicas", &s8, NULL, NULL, 11, FIELD_ZERO_DEFAULT, 36248},
 };
 static const uint16_t n_apps_v1_StatefulSetStatus[] = {9, 7, 8, 3, 5, 0, 2, 1, 6, 4, };
 static const uint16_t p_apps_v1_StatefulSetStatus[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-const Schema schema_apps_v1_StatefulSetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetStatus", .go_type = "v1.StatefulSetStatus", .fields = f_apps_v1_StatefulSetStatus, .by_name = n_apps_v1_StatefulSetStatus, .n_fields = 10, .by_number = p_apps_v1_StatefulSetStatus, .n_by_number = 10, .description = 36278};
+const Schema schema_apps_v1_StatefulSetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetStatus", .go_type = "v1.StatefulSetStatus", .fields = f_apps_v1_StatefulSetStatus, .by_name = n_apps_v1_StatefulSetStatus, .n_fields = 10, .by_number = p_apps_v1_StatefulSetStatus, .n_by_number = 10, .description = 36320};
 
 static const Schema s30 = {.type = SCHEMA_STRING, .go_type = "v1.StatefulSetUpdateStrategyType", .enum_values = v11};
 static const SchemaField f_apps_v1_StatefulSetUpdateStrategy[] = {
-    {"type", &s30, NULL, NULL, 1, FIELD_OMIT_EMPTY, 36364},
-    {"rollingUpdate", &schema_apps_v1_RollingUpdateStatefulSetStrategy, NULL, NULL, 2, FIELD_POINTER, 36490},
+    {"type", &s30, NULL, NULL, 1, FIELD_OMIT_EMPTY, 36406},
+    {"rollingUpdate", &schema_apps_v1_RollingUpdateStatefulSetStrategy, NULL, NULL, 2, FIELD_POINTER, 36532},
 };
 static const uint16_t n_apps_v1_StatefulSetUpdateStrategy[] = {1, 0, };
 static const uint16_t p_apps_v1_StatefulSetUpdateStrategy[] = {0, 1};
-const Schema schema_apps_v1_StatefulSetUpdateStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetUpdateStrategy", .go_type = "v1.StatefulSetUpdateStrategy", .fields = f_apps_v1_StatefulSetUpdateStrategy, .by_name = n_apps_v1_StatefulSetUpdateStrategy, .n_fields = 2, .by_number = p_apps_v1_StatefulSetUpdateStrategy, .n_by_number = 2, .description = 36550};
+const Schema schema_apps_v1_StatefulSetUpdateStrategy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.apps.v1.StatefulSetUpdateStrategy", .go_type = "v1.StatefulSetUpdateStrategy", .fields = f_apps_v1_StatefulSetUpdateStrategy, .by_name = n_apps_v1_StatefulSetUpdateStrategy, .n_fields = 2, .by_number = p_apps_v1_StatefulSetUpdateStrategy, .n_by_number = 2, .description = 36592};
 

@@ -4,105 +4,105 @@
 static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const Schema s1 = {.type = SCHEMA_STRING, .go_type = "types.UID"};
 static const SchemaField f_authentication_v1_BoundObjectReference[] = {
-    {"kind", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 36617},
-    {"apiVersion", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 36658},
-    {"name", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 36683},
-    {"uid", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 36803},
+    {"kind", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 36659},
+    {"apiVersion", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 36700},
+    {"name", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 36725},
+    {"uid", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 36845},
 };
 static const uint16_t n_authentication_v1_BoundObjectReference[] = {1, 0, 2, 3, };
 static const uint16_t p_authentication_v1_BoundObjectReference[] = {0, 1, 2, 3};
-const Schema schema_authentication_v1_BoundObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.BoundObjectReference", .go_type = "v1.BoundObjectReference", .fields = f_authentication_v1_BoundObjectReference, .by_name = n_authentication_v1_BoundObjectReference, .n_fields = 4, .by_number = p_authentication_v1_BoundObjectReference, .n_by_number = 4, .description = 36912};
+const Schema schema_authentication_v1_BoundObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.BoundObjectReference", .go_type = "v1.BoundObjectReference", .fields = f_authentication_v1_BoundObjectReference, .by_name = n_authentication_v1_BoundObjectReference, .n_fields = 4, .by_number = p_authentication_v1_BoundObjectReference, .n_by_number = 4, .description = 36954};
 
 static const SchemaField f_authentication_v1_SelfSubjectReview[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"status", &schema_authentication_v1_SelfSubjectReviewStatus, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 37005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"status", &schema_authentication_v1_SelfSubjectReviewStatus, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 37047},
 };
 static const uint16_t n_authentication_v1_SelfSubjectReview[] = {1, 0, 2, 3, };
 static const SchemaInline e_authentication_v1_SelfSubjectReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_authentication_v1_SelfSubjectReview[] = {2, 3};
-const Schema schema_authentication_v1_SelfSubjectReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.SelfSubjectReview", .go_type = "v1.SelfSubjectReview", .fields = f_authentication_v1_SelfSubjectReview, .by_name = n_authentication_v1_SelfSubjectReview, .n_fields = 4, .inlines = e_authentication_v1_SelfSubjectReview, .n_inlines = 1, .by_number = p_authentication_v1_SelfSubjectReview, .n_by_number = 2, .description = 37036};
+const Schema schema_authentication_v1_SelfSubjectReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.SelfSubjectReview", .go_type = "v1.SelfSubjectReview", .fields = f_authentication_v1_SelfSubjectReview, .by_name = n_authentication_v1_SelfSubjectReview, .n_fields = 4, .inlines = e_authentication_v1_SelfSubjectReview, .n_inlines = 1, .by_number = p_authentication_v1_SelfSubjectReview, .n_by_number = 2, .description = 37078};
 
 static const SchemaField f_authentication_v1_SelfSubjectReviewStatus[] = {
-    {"userInfo", &schema_authentication_v1_UserInfo, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 37148},
+    {"userInfo", &schema_authentication_v1_UserInfo, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 37190},
 };
 static const uint16_t n_authentication_v1_SelfSubjectReviewStatus[] = {0, };
 static const uint16_t p_authentication_v1_SelfSubjectReviewStatus[] = {0};
-const Schema schema_authentication_v1_SelfSubjectReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.SelfSubjectReviewStatus", .go_type = "v1.SelfSubjectReviewStatus", .fields = f_authentication_v1_SelfSubjectReviewStatus, .by_name = n_authentication_v1_SelfSubjectReviewStatus, .n_fields = 1, .by_number = p_authentication_v1_SelfSubjectReviewStatus, .n_by_number = 1, .description = 37222};
+const Schema schema_authentication_v1_SelfSubjectReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.SelfSubjectReviewStatus", .go_type = "v1.SelfSubjectReviewStatus", .fields = f_authentication_v1_SelfSubjectReviewStatus, .by_name = n_authentication_v1_SelfSubjectReviewStatus, .n_fields = 1, .by_number = p_authentication_v1_SelfSubjectReviewStatus, .n_by_number = 1, .description = 37264};
 
 static const SchemaField f_authentication_v1_TokenRequest[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_authentication_v1_TokenRequestSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 37257},
-    {"status", &schema_authentication_v1_TokenRequestStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 37323},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_authentication_v1_TokenRequestSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 37299},
+    {"status", &schema_authentication_v1_TokenRequestStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 37365},
 };
 static const uint16_t n_authentication_v1_TokenRequest[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_authentication_v1_TokenRequest[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_authentication_v1_TokenRequest[] = {2, 3, 4};
-const Schema schema_authentication_v1_TokenRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenRequest", .go_type = "v1.TokenRequest", .fields = f_authentication_v1_TokenRequest, .by_name = n_authentication_v1_TokenRequest, .n_fields = 5, .inlines = e_authentication_v1_TokenRequest, .n_inlines = 1, .by_number = p_authentication_v1_TokenRequest, .n_by_number = 3, .description = 37353};
+const Schema schema_authentication_v1_TokenRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenRequest", .go_type = "v1.TokenRequest", .fields = f_authentication_v1_TokenRequest, .by_name = n_authentication_v1_TokenRequest, .n_fields = 5, .inlines = e_authentication_v1_TokenRequest, .n_inlines = 1, .by_number = p_authentication_v1_TokenRequest, .n_by_number = 3, .description = 37395};
 
 static const Schema a2 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true};
 static const Schema s3 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const SchemaField f_authentication_v1_TokenRequestSpec[] = {
-    {"audiences", &a2, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_ATOMIC, 37453},
-    {"expirationSeconds", &s3, NULL, NULL, 4, FIELD_POINTER | FIELD_WRITE_NULL, 37568},
-    {"boundObjectRef", &schema_authentication_v1_BoundObjectReference, NULL, NULL, 3, FIELD_POINTER | FIELD_WRITE_NULL, 37682},
+    {"audiences", &a2, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_ATOMIC, 37495},
+    {"expirationSeconds", &s3, NULL, NULL, 4, FIELD_POINTER | FIELD_WRITE_NULL, 37610},
+    {"boundObjectRef", &schema_authentication_v1_BoundObjectReference, NULL, NULL, 3, FIELD_POINTER | FIELD_WRITE_NULL, 37724},
 };
 static const uint16_t n_authentication_v1_TokenRequestSpec[] = {0, 2, 1, };
 static const uint16_t p_authentication_v1_TokenRequestSpec[] = {0, 2, 1};
-const Schema schema_authentication_v1_TokenRequestSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenRequestSpec", .go_type = "v1.TokenRequestSpec", .fields = f_authentication_v1_TokenRequestSpec, .by_name = n_authentication_v1_TokenRequestSpec, .n_fields = 3, .by_number = p_authentication_v1_TokenRequestSpec, .n_by_number = 3, .description = 37835};
+const Schema schema_authentication_v1_TokenRequestSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenRequestSpec", .go_type = "v1.TokenRequestSpec", .fields = f_authentication_v1_TokenRequestSpec, .by_name = n_authentication_v1_TokenRequestSpec, .n_fields = 3, .by_number = p_authentication_v1_TokenRequestSpec, .n_by_number = 3, .description = 37877};
 
-static const Schema l4 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l4 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const SchemaField f_authentication_v1_TokenRequestStatus[] = {
-    {"token", &s0, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 37888},
-    {"expirationTimestamp", &l4, NULL, NULL, 2, FIELD_WRITE_NULL, 37929},
+    {"token", &s0, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 37930},
+    {"expirationTimestamp", &l4, NULL, NULL, 2, FIELD_WRITE_NULL, 37971},
 };
 static const uint16_t n_authentication_v1_TokenRequestStatus[] = {1, 0, };
 static const uint16_t p_authentication_v1_TokenRequestStatus[] = {0, 1};
-const Schema schema_authentication_v1_TokenRequestStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenRequestStatus", .go_type = "v1.TokenRequestStatus", .fields = f_authentication_v1_TokenRequestStatus, .by_name = n_authentication_v1_TokenRequestStatus, .n_fields = 2, .by_number = p_authentication_v1_TokenRequestStatus, .n_by_number = 2, .description = 37953};
+const Schema schema_authentication_v1_TokenRequestStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenRequestStatus", .go_type = "v1.TokenRequestStatus", .fields = f_authentication_v1_TokenRequestStatus, .by_name = n_authentication_v1_TokenRequestStatus, .n_fields = 2, .by_number = p_authentication_v1_TokenRequestStatus, .n_by_number = 2, .description = 37995};
 
 static const SchemaField f_authentication_v1_TokenReview[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_authentication_v1_TokenReviewSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 37983},
-    {"status", &schema_authentication_v1_TokenReviewStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 37005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_authentication_v1_TokenReviewSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 38025},
+    {"status", &schema_authentication_v1_TokenReviewStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 37047},
 };
 static const uint16_t n_authentication_v1_TokenReview[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_authentication_v1_TokenReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_authentication_v1_TokenReview[] = {2, 3, 4};
-const Schema schema_authentication_v1_TokenReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenReview", .go_type = "v1.TokenReview", .fields = f_authentication_v1_TokenReview, .by_name = n_authentication_v1_TokenReview, .n_fields = 5, .inlines = e_authentication_v1_TokenReview, .n_inlines = 1, .by_number = p_authentication_v1_TokenReview, .n_by_number = 3, .description = 38013};
+const Schema schema_authentication_v1_TokenReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenReview", .go_type = "v1.TokenReview", .fields = f_authentication_v1_TokenReview, .by_name = n_authentication_v1_TokenReview, .n_fields = 5, .inlines = e_authentication_v1_TokenReview, .n_inlines = 1, .by_number = p_authentication_v1_TokenReview, .n_by_number = 3, .description = 38055};
 
 static const SchemaField f_authentication_v1_TokenReviewSpec[] = {
-    {"token", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 38110},
-    {"audiences", &a2, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 38147},
+    {"token", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 38152},
+    {"audiences", &a2, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 38189},
 };
 static const uint16_t n_authentication_v1_TokenReviewSpec[] = {1, 0, };
 static const uint16_t p_authentication_v1_TokenReviewSpec[] = {0, 1};
-const Schema schema_authentication_v1_TokenReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenReviewSpec", .go_type = "v1.TokenReviewSpec", .fields = f_authentication_v1_TokenReviewSpec, .by_name = n_authentication_v1_TokenReviewSpec, .n_fields = 2, .by_number = p_authentication_v1_TokenReviewSpec, .n_by_number = 2, .description = 38270};
+const Schema schema_authentication_v1_TokenReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenReviewSpec", .go_type = "v1.TokenReviewSpec", .fields = f_authentication_v1_TokenReviewSpec, .by_name = n_authentication_v1_TokenReviewSpec, .n_fields = 2, .by_number = p_authentication_v1_TokenReviewSpec, .n_by_number = 2, .description = 38312};
 
 static const Schema s5 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const SchemaField f_authentication_v1_TokenReviewStatus[] = {
-    {"authenticated", &s5, NULL, NULL, 1, FIELD_OMIT_EMPTY, 38309},
-    {"user", &schema_authentication_v1_UserInfo, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 38365},
-    {"audiences", &a2, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 38401},
-    {"error", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 38571},
+    {"authenticated", &s5, NULL, NULL, 1, FIELD_OMIT_EMPTY, 38351},
+    {"user", &schema_authentication_v1_UserInfo, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 38407},
+    {"audiences", &a2, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 38443},
+    {"error", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 38613},
 };
 static const uint16_t n_authentication_v1_TokenReviewStatus[] = {2, 0, 3, 1, };
 static const uint16_t p_authentication_v1_TokenReviewStatus[] = {0, 1, 3, 2};
-const Schema schema_authentication_v1_TokenReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenReviewStatus", .go_type = "v1.TokenReviewStatus", .fields = f_authentication_v1_TokenReviewStatus, .by_name = n_authentication_v1_TokenReviewStatus, .n_fields = 4, .by_number = p_authentication_v1_TokenReviewStatus, .n_by_number = 4, .description = 38607};
+const Schema schema_authentication_v1_TokenReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.TokenReviewStatus", .go_type = "v1.TokenReviewStatus", .fields = f_authentication_v1_TokenReviewStatus, .by_name = n_authentication_v1_TokenReviewStatus, .n_fields = 4, .by_number = p_authentication_v1_TokenReviewStatus, .n_by_number = 4, .description = 38649};
 
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "v1.ExtraValue", .list_wrapped = true, .element_zero_default = true, .list_unmarked = true};
 static const Schema m7 = {.type = SCHEMA_MAP, .element = &a6, .go_type = "map[string]v1.ExtraValue"};
 static const SchemaField f_authentication_v1_UserInfo[] = {
-    {"username", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 38636},
-    {"uid", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 38744},
-    {"groups", &a2, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 38839},
-    {"extra", &m7, NULL, NULL, 4, FIELD_OMIT_EMPTY, 38867},
+    {"username", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 38678},
+    {"uid", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 38786},
+    {"groups", &a2, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 38881},
+    {"extra", &m7, NULL, NULL, 4, FIELD_OMIT_EMPTY, 38909},
 };
 static const uint16_t n_authentication_v1_UserInfo[] = {3, 2, 1, 0, };
 static const uint16_t p_authentication_v1_UserInfo[] = {0, 1, 2, 3};
-const Schema schema_authentication_v1_UserInfo = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.UserInfo", .go_type = "v1.UserInfo", .fields = f_authentication_v1_UserInfo, .by_name = n_authentication_v1_UserInfo, .n_fields = 4, .by_number = p_authentication_v1_UserInfo, .n_by_number = 4, .description = 38938};
+const Schema schema_authentication_v1_UserInfo = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authentication.v1.UserInfo", .go_type = "v1.UserInfo", .fields = f_authentication_v1_UserInfo, .by_name = n_authentication_v1_UserInfo, .n_fields = 4, .by_number = p_authentication_v1_UserInfo, .n_by_number = 4, .description = 38980};
 

@@ -4,161 +4,161 @@
 static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_FieldSelectorRequirement, .go_type = "[]v1.FieldSelectorRequirement", .element_zero_default = true};
 static const SchemaField f_authorization_v1_FieldSelectorAttributes[] = {
-    {"rawSelector", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 38990},
-    {"requirements", &a1, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 39109},
+    {"rawSelector", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 39032},
+    {"requirements", &a1, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 39151},
 };
 static const uint16_t n_authorization_v1_FieldSelectorAttributes[] = {0, 1, };
 static const uint16_t p_authorization_v1_FieldSelectorAttributes[] = {0, 1};
-const Schema schema_authorization_v1_FieldSelectorAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.FieldSelectorAttributes", .go_type = "v1.FieldSelectorAttributes", .fields = f_authorization_v1_FieldSelectorAttributes, .by_name = n_authorization_v1_FieldSelectorAttributes, .n_fields = 2, .by_number = p_authorization_v1_FieldSelectorAttributes, .n_by_number = 2, .description = 39277};
+const Schema schema_authorization_v1_FieldSelectorAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.FieldSelectorAttributes", .go_type = "v1.FieldSelectorAttributes", .fields = f_authorization_v1_FieldSelectorAttributes, .by_name = n_authorization_v1_FieldSelectorAttributes, .n_fields = 2, .by_number = p_authorization_v1_FieldSelectorAttributes, .n_by_number = 2, .description = 39319};
 
 static const Schema a2 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_LabelSelectorRequirement, .go_type = "[]v1.LabelSelectorRequirement", .element_zero_default = true};
 static const SchemaField f_authorization_v1_LabelSelectorAttributes[] = {
-    {"rawSelector", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 38990},
-    {"requirements", &a2, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 39109},
+    {"rawSelector", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 39032},
+    {"requirements", &a2, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 39151},
 };
 static const uint16_t n_authorization_v1_LabelSelectorAttributes[] = {0, 1, };
 static const uint16_t p_authorization_v1_LabelSelectorAttributes[] = {0, 1};
-const Schema schema_authorization_v1_LabelSelectorAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.LabelSelectorAttributes", .go_type = "v1.LabelSelectorAttributes", .fields = f_authorization_v1_LabelSelectorAttributes, .by_name = n_authorization_v1_LabelSelectorAttributes, .n_fields = 2, .by_number = p_authorization_v1_LabelSelectorAttributes, .n_by_number = 2, .description = 39375};
+const Schema schema_authorization_v1_LabelSelectorAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.LabelSelectorAttributes", .go_type = "v1.LabelSelectorAttributes", .fields = f_authorization_v1_LabelSelectorAttributes, .by_name = n_authorization_v1_LabelSelectorAttributes, .n_fields = 2, .by_number = p_authorization_v1_LabelSelectorAttributes, .n_by_number = 2, .description = 39417};
 
 static const SchemaField f_authorization_v1_LocalSubjectAccessReview[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_authorization_v1_SubjectAccessReviewSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 39473},
-    {"status", &schema_authorization_v1_SubjectAccessReviewStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 37005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_authorization_v1_SubjectAccessReviewSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 39515},
+    {"status", &schema_authorization_v1_SubjectAccessReviewStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 37047},
 };
 static const uint16_t n_authorization_v1_LocalSubjectAccessReview[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_authorization_v1_LocalSubjectAccessReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_authorization_v1_LocalSubjectAccessReview[] = {2, 3, 4};
-const Schema schema_authorization_v1_LocalSubjectAccessReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.LocalSubjectAccessReview", .go_type = "v1.LocalSubjectAccessReview", .fields = f_authorization_v1_LocalSubjectAccessReview, .by_name = n_authorization_v1_LocalSubjectAccessReview, .n_fields = 5, .inlines = e_authorization_v1_LocalSubjectAccessReview, .n_inlines = 1, .by_number = p_authorization_v1_LocalSubjectAccessReview, .n_by_number = 3, .description = 39617};
+const Schema schema_authorization_v1_LocalSubjectAccessReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.LocalSubjectAccessReview", .go_type = "v1.LocalSubjectAccessReview", .fields = f_authorization_v1_LocalSubjectAccessReview, .by_name = n_authorization_v1_LocalSubjectAccessReview, .n_fields = 5, .inlines = e_authorization_v1_LocalSubjectAccessReview, .n_inlines = 1, .by_number = p_authorization_v1_LocalSubjectAccessReview, .n_by_number = 3, .description = 39659};
 
 static const SchemaField f_authorization_v1_NonResourceAttributes[] = {
-    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 39783},
-    {"verb", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 39800},
+    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 39825},
+    {"verb", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 39842},
 };
 static const uint16_t n_authorization_v1_NonResourceAttributes[] = {0, 1, };
 static const uint16_t p_authorization_v1_NonResourceAttributes[] = {0, 1};
-const Schema schema_authorization_v1_NonResourceAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.NonResourceAttributes", .go_type = "v1.NonResourceAttributes", .fields = f_authorization_v1_NonResourceAttributes, .by_name = n_authorization_v1_NonResourceAttributes, .n_fields = 2, .by_number = p_authorization_v1_NonResourceAttributes, .n_by_number = 2, .description = 39848};
+const Schema schema_authorization_v1_NonResourceAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.NonResourceAttributes", .go_type = "v1.NonResourceAttributes", .fields = f_authorization_v1_NonResourceAttributes, .by_name = n_authorization_v1_NonResourceAttributes, .n_fields = 2, .by_number = p_authorization_v1_NonResourceAttributes, .n_by_number = 2, .description = 39890};
 
 static const Schema a3 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true};
 static const SchemaField f_authorization_v1_NonResourceRule[] = {
-    {"verbs", &a3, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 39915},
-    {"nonResourceURLs", &a3, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 39963},
+    {"verbs", &a3, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 39957},
+    {"nonResourceURLs", &a3, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 40005},
 };
 static const uint16_t n_authorization_v1_NonResourceRule[] = {1, 0, };
 static const uint16_t p_authorization_v1_NonResourceRule[] = {0, 1};
-const Schema schema_authorization_v1_NonResourceRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.NonResourceRule", .go_type = "v1.NonResourceRule", .fields = f_authorization_v1_NonResourceRule, .by_name = n_authorization_v1_NonResourceRule, .n_fields = 2, .by_number = p_authorization_v1_NonResourceRule, .n_by_number = 2, .description = 40040};
+const Schema schema_authorization_v1_NonResourceRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.NonResourceRule", .go_type = "v1.NonResourceRule", .fields = f_authorization_v1_NonResourceRule, .by_name = n_authorization_v1_NonResourceRule, .n_fields = 2, .by_number = p_authorization_v1_NonResourceRule, .n_by_number = 2, .description = 40082};
 
 static const SchemaField f_authorization_v1_ResourceAttributes[] = {
-    {"namespace", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 40084},
-    {"verb", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 40266},
-    {"group", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 40381},
-    {"version", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 40442},
-    {"resource", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 40502},
-    {"subresource", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 40557},
-    {"name", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY, 40613},
-    {"fieldSelector", &schema_authorization_v1_FieldSelectorAttributes, NULL, NULL, 8, FIELD_POINTER, 40681},
-    {"labelSelector", &schema_authorization_v1_LabelSelectorAttributes, NULL, NULL, 9, FIELD_POINTER, 40808},
+    {"namespace", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 40126},
+    {"verb", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 40308},
+    {"group", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 40423},
+    {"version", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 40484},
+    {"resource", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 40544},
+    {"subresource", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 40599},
+    {"name", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY, 40655},
+    {"fieldSelector", &schema_authorization_v1_FieldSelectorAttributes, NULL, NULL, 8, FIELD_POINTER, 40723},
+    {"labelSelector", &schema_authorization_v1_LabelSelectorAttributes, NULL, NULL, 9, FIELD_POINTER, 40850},
 };
 static const uint16_t n_authorization_v1_ResourceAttributes[] = {7, 2, 8, 6, 0, 4, 5, 1, 3, };
 static const uint16_t p_authorization_v1_ResourceAttributes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
-const Schema schema_authorization_v1_ResourceAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.ResourceAttributes", .go_type = "v1.ResourceAttributes", .fields = f_authorization_v1_ResourceAttributes, .by_name = n_authorization_v1_ResourceAttributes, .n_fields = 9, .by_number = p_authorization_v1_ResourceAttributes, .n_by_number = 9, .description = 40935};
+const Schema schema_authorization_v1_ResourceAttributes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.ResourceAttributes", .go_type = "v1.ResourceAttributes", .fields = f_authorization_v1_ResourceAttributes, .by_name = n_authorization_v1_ResourceAttributes, .n_fields = 9, .by_number = p_authorization_v1_ResourceAttributes, .n_by_number = 9, .description = 40977};
 
 static const SchemaField f_authorization_v1_ResourceRule[] = {
-    {"verbs", &a3, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 40966},
-    {"apiGroups", &a3, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 41010},
-    {"resources", &a3, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 41135},
-    {"resourceNames", &a3, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 41268},
+    {"verbs", &a3, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 41008},
+    {"apiGroups", &a3, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 41052},
+    {"resources", &a3, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 41177},
+    {"resourceNames", &a3, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 41310},
 };
 static const uint16_t n_authorization_v1_ResourceRule[] = {1, 3, 2, 0, };
 static const uint16_t p_authorization_v1_ResourceRule[] = {0, 1, 2, 3};
-const Schema schema_authorization_v1_ResourceRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.ResourceRule", .go_type = "v1.ResourceRule", .fields = f_authorization_v1_ResourceRule, .by_name = n_authorization_v1_ResourceRule, .n_fields = 4, .by_number = p_authorization_v1_ResourceRule, .n_by_number = 4, .description = 41344};
+const Schema schema_authorization_v1_ResourceRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.ResourceRule", .go_type = "v1.ResourceRule", .fields = f_authorization_v1_ResourceRule, .by_name = n_authorization_v1_ResourceRule, .n_fields = 4, .by_number = p_authorization_v1_ResourceRule, .n_by_number = 4, .description = 41386};
 
 static const SchemaField f_authorization_v1_SelfSubjectAccessReview[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_authorization_v1_SelfSubjectAccessReviewSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 41387},
-    {"status", &schema_authorization_v1_SubjectAccessReviewStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 37005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_authorization_v1_SelfSubjectAccessReviewSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 41429},
+    {"status", &schema_authorization_v1_SubjectAccessReviewStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 37047},
 };
 static const uint16_t n_authorization_v1_SelfSubjectAccessReview[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_authorization_v1_SelfSubjectAccessReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_authorization_v1_SelfSubjectAccessReview[] = {2, 3, 4};
-const Schema schema_authorization_v1_SelfSubjectAccessReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectAccessReview", .go_type = "v1.SelfSubjectAccessReview", .fields = f_authorization_v1_SelfSubjectAccessReview, .by_name = n_authorization_v1_SelfSubjectAccessReview, .n_fields = 5, .inlines = e_authorization_v1_SelfSubjectAccessReview, .n_inlines = 1, .by_number = p_authorization_v1_SelfSubjectAccessReview, .n_by_number = 3, .description = 41409};
+const Schema schema_authorization_v1_SelfSubjectAccessReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectAccessReview", .go_type = "v1.SelfSubjectAccessReview", .fields = f_authorization_v1_SelfSubjectAccessReview, .by_name = n_authorization_v1_SelfSubjectAccessReview, .n_fields = 5, .inlines = e_authorization_v1_SelfSubjectAccessReview, .n_inlines = 1, .by_number = p_authorization_v1_SelfSubjectAccessReview, .n_by_number = 3, .description = 41451};
 
 static const SchemaField f_authorization_v1_SelfSubjectAccessReviewSpec[] = {
-    {"resourceAttributes", &schema_authorization_v1_ResourceAttributes, NULL, NULL, 1, FIELD_POINTER, 41559},
-    {"nonResourceAttributes", &schema_authorization_v1_NonResourceAttributes, NULL, NULL, 2, FIELD_POINTER, 41589},
+    {"resourceAttributes", &schema_authorization_v1_ResourceAttributes, NULL, NULL, 1, FIELD_POINTER, 41601},
+    {"nonResourceAttributes", &schema_authorization_v1_NonResourceAttributes, NULL, NULL, 2, FIELD_POINTER, 41631},
 };
 static const uint16_t n_authorization_v1_SelfSubjectAccessReviewSpec[] = {1, 0, };
 static const uint16_t p_authorization_v1_SelfSubjectAccessReviewSpec[] = {0, 1};
-const Schema schema_authorization_v1_SelfSubjectAccessReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectAccessReviewSpec", .go_type = "v1.SelfSubjectAccessReviewSpec", .fields = f_authorization_v1_SelfSubjectAccessReviewSpec, .by_name = n_authorization_v1_SelfSubjectAccessReviewSpec, .n_fields = 2, .by_number = p_authorization_v1_SelfSubjectAccessReviewSpec, .n_by_number = 2, .description = 41615};
+const Schema schema_authorization_v1_SelfSubjectAccessReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectAccessReviewSpec", .go_type = "v1.SelfSubjectAccessReviewSpec", .fields = f_authorization_v1_SelfSubjectAccessReviewSpec, .by_name = n_authorization_v1_SelfSubjectAccessReviewSpec, .n_fields = 2, .by_number = p_authorization_v1_SelfSubjectAccessReviewSpec, .n_by_number = 2, .description = 41657};
 
 static const SchemaField f_authorization_v1_SelfSubjectRulesReview[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_authorization_v1_SelfSubjectRulesReviewSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 41706},
-    {"status", &schema_authorization_v1_SubjectRulesReviewStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 37005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_authorization_v1_SelfSubjectRulesReviewSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 41748},
+    {"status", &schema_authorization_v1_SubjectRulesReviewStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 37047},
 };
 static const uint16_t n_authorization_v1_SelfSubjectRulesReview[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_authorization_v1_SelfSubjectRulesReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_authorization_v1_SelfSubjectRulesReview[] = {2, 3, 4};
-const Schema schema_authorization_v1_SelfSubjectRulesReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectRulesReview", .go_type = "v1.SelfSubjectRulesReview", .fields = f_authorization_v1_SelfSubjectRulesReview, .by_name = n_authorization_v1_SelfSubjectRulesReview, .n_fields = 5, .inlines = e_authorization_v1_SelfSubjectRulesReview, .n_inlines = 1, .by_number = p_authorization_v1_SelfSubjectRulesReview, .n_by_number = 3, .description = 41731};
+const Schema schema_authorization_v1_SelfSubjectRulesReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectRulesReview", .go_type = "v1.SelfSubjectRulesReview", .fields = f_authorization_v1_SelfSubjectRulesReview, .by_name = n_authorization_v1_SelfSubjectRulesReview, .n_fields = 5, .inlines = e_authorization_v1_SelfSubjectRulesReview, .n_inlines = 1, .by_number = p_authorization_v1_SelfSubjectRulesReview, .n_by_number = 3, .description = 41773};
 
 static const SchemaField f_authorization_v1_SelfSubjectRulesReviewSpec[] = {
-    {"namespace", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 41930},
+    {"namespace", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 41972},
 };
 static const uint16_t n_authorization_v1_SelfSubjectRulesReviewSpec[] = {0, };
 static const uint16_t p_authorization_v1_SelfSubjectRulesReviewSpec[] = {0};
-const Schema schema_authorization_v1_SelfSubjectRulesReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectRulesReviewSpec", .go_type = "v1.SelfSubjectRulesReviewSpec", .fields = f_authorization_v1_SelfSubjectRulesReviewSpec, .by_name = n_authorization_v1_SelfSubjectRulesReviewSpec, .n_fields = 1, .by_number = p_authorization_v1_SelfSubjectRulesReviewSpec, .n_by_number = 1, .description = 41982};
+const Schema schema_authorization_v1_SelfSubjectRulesReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SelfSubjectRulesReviewSpec", .go_type = "v1.SelfSubjectRulesReviewSpec", .fields = f_authorization_v1_SelfSubjectRulesReviewSpec, .by_name = n_authorization_v1_SelfSubjectRulesReviewSpec, .n_fields = 1, .by_number = p_authorization_v1_SelfSubjectRulesReviewSpec, .n_by_number = 1, .description = 42024};
 
 static const SchemaField f_authorization_v1_SubjectAccessReview[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_authorization_v1_SubjectAccessReviewSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 42022},
-    {"status", &schema_authorization_v1_SubjectAccessReviewStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 37005},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_authorization_v1_SubjectAccessReviewSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 42064},
+    {"status", &schema_authorization_v1_SubjectAccessReviewStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 37047},
 };
 static const uint16_t n_authorization_v1_SubjectAccessReview[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_authorization_v1_SubjectAccessReview[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_authorization_v1_SubjectAccessReview[] = {2, 3, 4};
-const Schema schema_authorization_v1_SubjectAccessReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectAccessReview", .go_type = "v1.SubjectAccessReview", .fields = f_authorization_v1_SubjectAccessReview, .by_name = n_authorization_v1_SubjectAccessReview, .n_fields = 5, .inlines = e_authorization_v1_SubjectAccessReview, .n_inlines = 1, .by_number = p_authorization_v1_SubjectAccessReview, .n_by_number = 3, .description = 42057};
+const Schema schema_authorization_v1_SubjectAccessReview = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectAccessReview", .go_type = "v1.SubjectAccessReview", .fields = f_authorization_v1_SubjectAccessReview, .by_name = n_authorization_v1_SubjectAccessReview, .n_fields = 5, .inlines = e_authorization_v1_SubjectAccessReview, .n_inlines = 1, .by_number = p_authorization_v1_SubjectAccessReview, .n_by_number = 3, .description = 42099};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "v1.ExtraValue", .list_wrapped = true, .element_zero_default = true, .list_unmarked = true};
 static const Schema m5 = {.type = SCHEMA_MAP, .element = &a4, .go_type = "map[string]v1.ExtraValue"};
 static const SchemaField f_authorization_v1_SubjectAccessReviewSpec[] = {
-    {"resourceAttributes", &schema_authorization_v1_ResourceAttributes, NULL, NULL, 1, FIELD_POINTER, 41559},
-    {"nonResourceAttributes", &schema_authorization_v1_NonResourceAttributes, NULL, NULL, 2, FIELD_POINTER, 41589},
-    {"user", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 42130},
-    {"groups", &a3, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 42213},
-    {"extra", &m5, NULL, NULL, 5, FIELD_OMIT_EMPTY, 42247},
-    {"uid", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 42342},
+    {"resourceAttributes", &schema_authorization_v1_ResourceAttributes, NULL, NULL, 1, FIELD_POINTER, 41601},
+    {"nonResourceAttributes", &schema_authorization_v1_NonResourceAttributes, NULL, NULL, 2, FIELD_POINTER, 41631},
+    {"user", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 42172},
+    {"groups", &a3, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 42255},
+    {"extra", &m5, NULL, NULL, 5, FIELD_OMIT_EMPTY, 42289},
+    {"uid", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 42384},
 };
 static const uint16_t n_authorization_v1_SubjectAccessReviewSpec[] = {4, 3, 1, 0, 5, 2, };
 static const uint16_t p_authorization_v1_SubjectAccessReviewSpec[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_authorization_v1_SubjectAccessReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectAccessReviewSpec", .go_type = "v1.SubjectAccessReviewSpec", .fields = f_authorization_v1_SubjectAccessReviewSpec, .by_name = n_authorization_v1_SubjectAccessReviewSpec, .n_fields = 6, .by_number = p_authorization_v1_SubjectAccessReviewSpec, .n_by_number = 6, .description = 42366};
+const Schema schema_authorization_v1_SubjectAccessReviewSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectAccessReviewSpec", .go_type = "v1.SubjectAccessReviewSpec", .fields = f_authorization_v1_SubjectAccessReviewSpec, .by_name = n_authorization_v1_SubjectAccessReviewSpec, .n_fields = 6, .by_number = p_authorization_v1_SubjectAccessReviewSpec, .n_by_number = 6, .description = 42408};
 
 static const Schema s6 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const SchemaField f_authorization_v1_SubjectAccessReviewStatus[] = {
-    {"allowed", &s6, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 42498},
-    {"denied", &s6, NULL, NULL, 4, FIELD_OMIT_EMPTY, 42529},
-    {"reason", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 42712},
-    {"evaluationError", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 42780},
+    {"allowed", &s6, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 42540},
+    {"denied", &s6, NULL, NULL, 4, FIELD_OMIT_EMPTY, 42571},
+    {"reason", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 42754},
+    {"evaluationError", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 42822},
 };
 static const uint16_t n_authorization_v1_SubjectAccessReviewStatus[] = {0, 1, 3, 2, };
 static const uint16_t p_authorization_v1_SubjectAccessReviewStatus[] = {0, 2, 3, 1};
-const Schema schema_authorization_v1_SubjectAccessReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectAccessReviewStatus", .go_type = "v1.SubjectAccessReviewStatus", .fields = f_authorization_v1_SubjectAccessReviewStatus, .by_name = n_authorization_v1_SubjectAccessReviewStatus, .n_fields = 4, .by_number = p_authorization_v1_SubjectAccessReviewStatus, .n_by_number = 4, .description = 42911};
+const Schema schema_authorization_v1_SubjectAccessReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectAccessReviewStatus", .go_type = "v1.SubjectAccessReviewStatus", .fields = f_authorization_v1_SubjectAccessReviewStatus, .by_name = n_authorization_v1_SubjectAccessReviewStatus, .n_fields = 4, .by_number = p_authorization_v1_SubjectAccessReviewStatus, .n_by_number = 4, .description = 42953};
 
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_authorization_v1_ResourceRule, .go_type = "[]v1.ResourceRule", .element_zero_default = true};
 static const Schema a8 = {.type = SCHEMA_LIST, .element = &schema_authorization_v1_NonResourceRule, .go_type = "[]v1.NonResourceRule", .element_zero_default = true};
 static const SchemaField f_authorization_v1_SubjectRulesReviewStatus[] = {
-    {"resourceRules", &a7, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 42950},
-    {"nonResourceRules", &a8, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 43059},
-    {"incomplete", &s6, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43165},
-    {"evaluationError", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 43255},
+    {"resourceRules", &a7, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 42992},
+    {"nonResourceRules", &a8, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 43101},
+    {"incomplete", &s6, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43207},
+    {"evaluationError", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 43297},
 };
 static const uint16_t n_authorization_v1_SubjectRulesReviewStatus[] = {3, 2, 1, 0, };
 static const uint16_t p_authorization_v1_SubjectRulesReviewStatus[] = {0, 1, 2, 3};
-const Schema schema_authorization_v1_SubjectRulesReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectRulesReviewStatus", .go_type = "v1.SubjectRulesReviewStatus", .fields = f_authorization_v1_SubjectRulesReviewStatus, .by_name = n_authorization_v1_SubjectRulesReviewStatus, .n_fields = 4, .by_number = p_authorization_v1_SubjectRulesReviewStatus, .n_by_number = 4, .description = 43335};
+const Schema schema_authorization_v1_SubjectRulesReviewStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.authorization.v1.SubjectRulesReviewStatus", .go_type = "v1.SubjectRulesReviewStatus", .fields = f_authorization_v1_SubjectRulesReviewStatus, .by_name = n_authorization_v1_SubjectRulesReviewStatus, .n_fields = 4, .by_number = p_authorization_v1_SubjectRulesReviewStatus, .n_by_number = 4, .description = 43377};
 

@@ -3,86 +3,86 @@
 
 static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_autoscaling_v1_CrossVersionObjectReference[] = {
-    {"kind", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43375},
-    {"name", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43415},
-    {"apiVersion", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 43435},
+    {"kind", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43417},
+    {"name", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43457},
+    {"apiVersion", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 43477},
 };
 static const uint16_t n_autoscaling_v1_CrossVersionObjectReference[] = {2, 0, 1, };
 static const uint16_t p_autoscaling_v1_CrossVersionObjectReference[] = {0, 1, 2};
-const Schema schema_autoscaling_v1_CrossVersionObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.CrossVersionObjectReference", .go_type = "v1.CrossVersionObjectReference", .fields = f_autoscaling_v1_CrossVersionObjectReference, .by_name = n_autoscaling_v1_CrossVersionObjectReference, .n_fields = 3, .by_number = p_autoscaling_v1_CrossVersionObjectReference, .n_by_number = 3, .map_atomic = true, .description = 43569};
+const Schema schema_autoscaling_v1_CrossVersionObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.CrossVersionObjectReference", .go_type = "v1.CrossVersionObjectReference", .fields = f_autoscaling_v1_CrossVersionObjectReference, .by_name = n_autoscaling_v1_CrossVersionObjectReference, .n_fields = 3, .by_number = p_autoscaling_v1_CrossVersionObjectReference, .n_by_number = 3, .map_atomic = true, .description = 43611};
 
 static const SchemaField f_autoscaling_v1_HorizontalPodAutoscaler[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_autoscaling_v1_HorizontalPodAutoscalerSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43642},
-    {"status", &schema_autoscaling_v1_HorizontalPodAutoscalerStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 43704},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_autoscaling_v1_HorizontalPodAutoscalerSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43684},
+    {"status", &schema_autoscaling_v1_HorizontalPodAutoscalerStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 43746},
 };
 static const uint16_t n_autoscaling_v1_HorizontalPodAutoscaler[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_autoscaling_v1_HorizontalPodAutoscaler[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_autoscaling_v1_HorizontalPodAutoscaler[] = {2, 3, 4};
-const Schema schema_autoscaling_v1_HorizontalPodAutoscaler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler", .go_type = "v1.HorizontalPodAutoscaler", .fields = f_autoscaling_v1_HorizontalPodAutoscaler, .by_name = n_autoscaling_v1_HorizontalPodAutoscaler, .n_fields = 5, .inlines = e_autoscaling_v1_HorizontalPodAutoscaler, .n_inlines = 1, .by_number = p_autoscaling_v1_HorizontalPodAutoscaler, .n_by_number = 3, .description = 43765};
+const Schema schema_autoscaling_v1_HorizontalPodAutoscaler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler", .go_type = "v1.HorizontalPodAutoscaler", .fields = f_autoscaling_v1_HorizontalPodAutoscaler, .by_name = n_autoscaling_v1_HorizontalPodAutoscaler, .n_fields = 5, .inlines = e_autoscaling_v1_HorizontalPodAutoscaler, .n_inlines = 1, .by_number = p_autoscaling_v1_HorizontalPodAutoscaler, .n_by_number = 3, .description = 43807};
 
 static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v1_HorizontalPodAutoscaler, .go_type = "[]v1.HorizontalPodAutoscaler", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_autoscaling_v1_HorizontalPodAutoscalerList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_autoscaling_v1_HorizontalPodAutoscalerList[] = {1, 3, 0, 2, };
 static const SchemaInline e_autoscaling_v1_HorizontalPodAutoscalerList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_autoscaling_v1_HorizontalPodAutoscalerList[] = {2, 3};
-const Schema schema_autoscaling_v1_HorizontalPodAutoscalerList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.HorizontalPodAutoscalerList", .go_type = "v1.HorizontalPodAutoscalerList", .fields = f_autoscaling_v1_HorizontalPodAutoscalerList, .by_name = n_autoscaling_v1_HorizontalPodAutoscalerList, .n_fields = 4, .inlines = e_autoscaling_v1_HorizontalPodAutoscalerList, .n_inlines = 1, .by_number = p_autoscaling_v1_HorizontalPodAutoscalerList, .n_by_number = 2, .description = 43912};
+const Schema schema_autoscaling_v1_HorizontalPodAutoscalerList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.HorizontalPodAutoscalerList", .go_type = "v1.HorizontalPodAutoscalerList", .fields = f_autoscaling_v1_HorizontalPodAutoscalerList, .by_name = n_autoscaling_v1_HorizontalPodAutoscalerList, .n_fields = 4, .inlines = e_autoscaling_v1_HorizontalPodAutoscalerList, .n_inlines = 1, .by_number = p_autoscaling_v1_HorizontalPodAutoscalerList, .n_by_number = 2, .description = 43954};
 
 static const Schema s2 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_autoscaling_v1_HorizontalPodAutoscalerSpec[] = {
-    {"scaleTargetRef", &schema_autoscaling_v1_CrossVersionObjectReference, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43948},
-    {"minReplicas", &s2, NULL, NULL, 2, FIELD_POINTER, 44029},
-    {"maxReplicas", &s2, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 44183},
-    {"targetCPUUtilizationPercentage", &s2, NULL, NULL, 4, FIELD_POINTER, 44270},
+    {"scaleTargetRef", &schema_autoscaling_v1_CrossVersionObjectReference, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43990},
+    {"minReplicas", &s2, NULL, NULL, 2, FIELD_POINTER, 44071},
+    {"maxReplicas", &s2, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 44225},
+    {"targetCPUUtilizationPercentage", &s2, NULL, NULL, 4, FIELD_POINTER, 44312},
 };
 static const uint16_t n_autoscaling_v1_HorizontalPodAutoscalerSpec[] = {2, 1, 0, 3, };
 static const uint16_t p_autoscaling_v1_HorizontalPodAutoscalerSpec[] = {0, 1, 2, 3};
-const Schema schema_autoscaling_v1_HorizontalPodAutoscalerSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.HorizontalPodAutoscalerSpec", .go_type = "v1.HorizontalPodAutoscalerSpec", .fields = f_autoscaling_v1_HorizontalPodAutoscalerSpec, .by_name = n_autoscaling_v1_HorizontalPodAutoscalerSpec, .n_fields = 4, .by_number = p_autoscaling_v1_HorizontalPodAutoscalerSpec, .n_by_number = 4, .description = 44393};
+const Schema schema_autoscaling_v1_HorizontalPodAutoscalerSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.HorizontalPodAutoscalerSpec", .go_type = "v1.HorizontalPodAutoscalerSpec", .fields = f_autoscaling_v1_HorizontalPodAutoscalerSpec, .by_name = n_autoscaling_v1_HorizontalPodAutoscalerSpec, .n_fields = 4, .by_number = p_autoscaling_v1_HorizontalPodAutoscalerSpec, .n_by_number = 4, .description = 44435};
 
 static const Schema s3 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
-static const Schema l4 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l4 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const SchemaField f_autoscaling_v1_HorizontalPodAutoscalerStatus[] = {
-    {"observedGeneration", &s3, NULL, NULL, 1, FIELD_POINTER, 44447},
-    {"lastScaleTime", &l4, NULL, NULL, 2, FIELD_POINTER, 44524},
-    {"currentReplicas", &s2, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 44604},
-    {"desiredReplicas", &s2, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 44660},
-    {"currentCPUUtilizationPercentage", &s2, NULL, NULL, 5, FIELD_POINTER, 44731},
+    {"observedGeneration", &s3, NULL, NULL, 1, FIELD_POINTER, 44489},
+    {"lastScaleTime", &l4, NULL, NULL, 2, FIELD_POINTER, 44566},
+    {"currentReplicas", &s2, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 44646},
+    {"desiredReplicas", &s2, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 44702},
+    {"currentCPUUtilizationPercentage", &s2, NULL, NULL, 5, FIELD_POINTER, 44773},
 };
 static const uint16_t n_autoscaling_v1_HorizontalPodAutoscalerStatus[] = {4, 2, 3, 1, 0, };
 static const uint16_t p_autoscaling_v1_HorizontalPodAutoscalerStatus[] = {0, 1, 2, 3, 4};
-const Schema schema_autoscaling_v1_HorizontalPodAutoscalerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.HorizontalPodAutoscalerStatus", .go_type = "v1.HorizontalPodAutoscalerStatus", .fields = f_autoscaling_v1_HorizontalPodAutoscalerStatus, .by_name = n_autoscaling_v1_HorizontalPodAutoscalerStatus, .n_fields = 5, .by_number = p_autoscaling_v1_HorizontalPodAutoscalerStatus, .n_by_number = 5, .description = 44819};
+const Schema schema_autoscaling_v1_HorizontalPodAutoscalerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.HorizontalPodAutoscalerStatus", .go_type = "v1.HorizontalPodAutoscalerStatus", .fields = f_autoscaling_v1_HorizontalPodAutoscalerStatus, .by_name = n_autoscaling_v1_HorizontalPodAutoscalerStatus, .n_fields = 5, .by_number = p_autoscaling_v1_HorizontalPodAutoscalerStatus, .n_by_number = 5, .description = 44861};
 
 static const SchemaField f_autoscaling_v1_Scale[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_autoscaling_v1_ScaleSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 44856},
-    {"status", &schema_autoscaling_v1_ScaleStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 44887},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_autoscaling_v1_ScaleSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 44898},
+    {"status", &schema_autoscaling_v1_ScaleStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 44929},
 };
 static const uint16_t n_autoscaling_v1_Scale[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_autoscaling_v1_Scale[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_autoscaling_v1_Scale[] = {2, 3, 4};
-const Schema schema_autoscaling_v1_Scale = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.Scale", .go_type = "v1.Scale", .fields = f_autoscaling_v1_Scale, .by_name = n_autoscaling_v1_Scale, .n_fields = 5, .inlines = e_autoscaling_v1_Scale, .n_inlines = 1, .by_number = p_autoscaling_v1_Scale, .n_by_number = 3, .description = 44920};
+const Schema schema_autoscaling_v1_Scale = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.Scale", .go_type = "v1.Scale", .fields = f_autoscaling_v1_Scale, .by_name = n_autoscaling_v1_Scale, .n_fields = 5, .inlines = e_autoscaling_v1_Scale, .n_inlines = 1, .by_number = p_autoscaling_v1_Scale, .n_by_number = 3, .description = 44962};
 
 static const SchemaField f_autoscaling_v1_ScaleSpec[] = {
-    {"replicas", &s2, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ZERO_DEFAULT, 45015},
+    {"replicas", &s2, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ZERO_DEFAULT, 45057},
 };
 static const uint16_t n_autoscaling_v1_ScaleSpec[] = {0, };
 static const uint16_t p_autoscaling_v1_ScaleSpec[] = {0};
-const Schema schema_autoscaling_v1_ScaleSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.ScaleSpec", .go_type = "v1.ScaleSpec", .fields = f_autoscaling_v1_ScaleSpec, .by_name = n_autoscaling_v1_ScaleSpec, .n_fields = 1, .by_number = p_autoscaling_v1_ScaleSpec, .n_by_number = 1, .description = 45082};
+const Schema schema_autoscaling_v1_ScaleSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.ScaleSpec", .go_type = "v1.ScaleSpec", .fields = f_autoscaling_v1_ScaleSpec, .by_name = n_autoscaling_v1_ScaleSpec, .n_fields = 1, .by_number = p_autoscaling_v1_ScaleSpec, .n_by_number = 1, .description = 45124};
 
 static const SchemaField f_autoscaling_v1_ScaleStatus[] = {
-    {"replicas", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45110},
-    {"selector", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 45163},
+    {"replicas", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45152},
+    {"selector", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 45205},
 };
 static const uint16_t n_autoscaling_v1_ScaleStatus[] = {0, 1, };
 static const uint16_t p_autoscaling_v1_ScaleStatus[] = {0, 1};
-const Schema schema_autoscaling_v1_ScaleStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.ScaleStatus", .go_type = "v1.ScaleStatus", .fields = f_autoscaling_v1_ScaleStatus, .by_name = n_autoscaling_v1_ScaleStatus, .n_fields = 2, .by_number = p_autoscaling_v1_ScaleStatus, .n_by_number = 2, .description = 45286};
+const Schema schema_autoscaling_v1_ScaleStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v1.ScaleStatus", .go_type = "v1.ScaleStatus", .fields = f_autoscaling_v1_ScaleStatus, .by_name = n_autoscaling_v1_ScaleStatus, .n_fields = 2, .by_number = p_autoscaling_v1_ScaleStatus, .n_by_number = 2, .description = 45328};
 

@@ -4,246 +4,246 @@
 static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceName"};
 static const Schema s1 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_autoscaling_v2_ContainerResourceMetricSource[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45327},
-    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45364},
-    {"container", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45430},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45369},
+    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45406},
+    {"container", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45472},
 };
 static const uint16_t n_autoscaling_v2_ContainerResourceMetricSource[] = {2, 0, 1, };
 static const uint16_t p_autoscaling_v2_ContainerResourceMetricSource[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_ContainerResourceMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ContainerResourceMetricSource", .go_type = "v2.ContainerResourceMetricSource", .fields = f_autoscaling_v2_ContainerResourceMetricSource, .by_name = n_autoscaling_v2_ContainerResourceMetricSource, .n_fields = 3, .by_number = p_autoscaling_v2_ContainerResourceMetricSource, .n_by_number = 3, .description = 45470};
+const Schema schema_autoscaling_v2_ContainerResourceMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ContainerResourceMetricSource", .go_type = "v2.ContainerResourceMetricSource", .fields = f_autoscaling_v2_ContainerResourceMetricSource, .by_name = n_autoscaling_v2_ContainerResourceMetricSource, .n_fields = 3, .by_number = p_autoscaling_v2_ContainerResourceMetricSource, .n_by_number = 3, .description = 45512};
 
 static const SchemaField f_autoscaling_v2_ContainerResourceMetricStatus[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45327},
-    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45569},
-    {"container", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45430},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45369},
+    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45611},
+    {"container", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45472},
 };
 static const uint16_t n_autoscaling_v2_ContainerResourceMetricStatus[] = {2, 1, 0, };
 static const uint16_t p_autoscaling_v2_ContainerResourceMetricStatus[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_ContainerResourceMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ContainerResourceMetricStatus", .go_type = "v2.ContainerResourceMetricStatus", .fields = f_autoscaling_v2_ContainerResourceMetricStatus, .by_name = n_autoscaling_v2_ContainerResourceMetricStatus, .n_fields = 3, .by_number = p_autoscaling_v2_ContainerResourceMetricStatus, .n_by_number = 3, .description = 45587};
+const Schema schema_autoscaling_v2_ContainerResourceMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ContainerResourceMetricStatus", .go_type = "v2.ContainerResourceMetricStatus", .fields = f_autoscaling_v2_ContainerResourceMetricStatus, .by_name = n_autoscaling_v2_ContainerResourceMetricStatus, .n_fields = 3, .by_number = p_autoscaling_v2_ContainerResourceMetricStatus, .n_by_number = 3, .description = 45629};
 
 static const SchemaField f_autoscaling_v2_CrossVersionObjectReference[] = {
-    {"kind", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43375},
-    {"name", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43415},
-    {"apiVersion", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY, 43435},
+    {"kind", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43417},
+    {"name", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43457},
+    {"apiVersion", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY, 43477},
 };
 static const uint16_t n_autoscaling_v2_CrossVersionObjectReference[] = {2, 0, 1, };
 static const uint16_t p_autoscaling_v2_CrossVersionObjectReference[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_CrossVersionObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.CrossVersionObjectReference", .go_type = "v2.CrossVersionObjectReference", .fields = f_autoscaling_v2_CrossVersionObjectReference, .by_name = n_autoscaling_v2_CrossVersionObjectReference, .n_fields = 3, .by_number = p_autoscaling_v2_CrossVersionObjectReference, .n_by_number = 3, .description = 43569};
+const Schema schema_autoscaling_v2_CrossVersionObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.CrossVersionObjectReference", .go_type = "v2.CrossVersionObjectReference", .fields = f_autoscaling_v2_CrossVersionObjectReference, .by_name = n_autoscaling_v2_CrossVersionObjectReference, .n_fields = 3, .by_number = p_autoscaling_v2_CrossVersionObjectReference, .n_by_number = 3, .description = 43611};
 
 static const SchemaField f_autoscaling_v2_ExternalMetricSource[] = {
-    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45653},
-    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45707},
+    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45695},
+    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45749},
 };
 static const uint16_t n_autoscaling_v2_ExternalMetricSource[] = {0, 1, };
 static const uint16_t p_autoscaling_v2_ExternalMetricSource[] = {0, 1};
-const Schema schema_autoscaling_v2_ExternalMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ExternalMetricSource", .go_type = "v2.ExternalMetricSource", .fields = f_autoscaling_v2_ExternalMetricSource, .by_name = n_autoscaling_v2_ExternalMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_ExternalMetricSource, .n_by_number = 2, .description = 45811};
+const Schema schema_autoscaling_v2_ExternalMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ExternalMetricSource", .go_type = "v2.ExternalMetricSource", .fields = f_autoscaling_v2_ExternalMetricSource, .by_name = n_autoscaling_v2_ExternalMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_ExternalMetricSource, .n_by_number = 2, .description = 45853};
 
 static const SchemaField f_autoscaling_v2_ExternalMetricStatus[] = {
-    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45653},
-    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45928},
+    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45695},
+    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45970},
 };
 static const uint16_t n_autoscaling_v2_ExternalMetricStatus[] = {1, 0, };
 static const uint16_t p_autoscaling_v2_ExternalMetricStatus[] = {0, 1};
-const Schema schema_autoscaling_v2_ExternalMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ExternalMetricStatus", .go_type = "v2.ExternalMetricStatus", .fields = f_autoscaling_v2_ExternalMetricStatus, .by_name = n_autoscaling_v2_ExternalMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_ExternalMetricStatus, .n_by_number = 2, .description = 45944};
+const Schema schema_autoscaling_v2_ExternalMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ExternalMetricStatus", .go_type = "v2.ExternalMetricStatus", .fields = f_autoscaling_v2_ExternalMetricStatus, .by_name = n_autoscaling_v2_ExternalMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_ExternalMetricStatus, .n_by_number = 2, .description = 45986};
 
 static const Schema s2 = {.type = SCHEMA_STRING, .go_type = "v2.HPAScalingPolicyType"};
 static const Schema s3 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_autoscaling_v2_HPAScalingPolicy[] = {
-    {"type", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 46002},
-    {"value", &s3, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 46102},
-    {"periodSeconds", &s3, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 46165},
+    {"type", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 46044},
+    {"value", &s3, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 46144},
+    {"periodSeconds", &s3, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 46207},
 };
 static const uint16_t n_autoscaling_v2_HPAScalingPolicy[] = {2, 0, 1, };
 static const uint16_t p_autoscaling_v2_HPAScalingPolicy[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_HPAScalingPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HPAScalingPolicy", .go_type = "v2.HPAScalingPolicy", .fields = f_autoscaling_v2_HPAScalingPolicy, .by_name = n_autoscaling_v2_HPAScalingPolicy, .n_fields = 3, .by_number = p_autoscaling_v2_HPAScalingPolicy, .n_by_number = 3, .description = 46212};
+const Schema schema_autoscaling_v2_HPAScalingPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HPAScalingPolicy", .go_type = "v2.HPAScalingPolicy", .fields = f_autoscaling_v2_HPAScalingPolicy, .by_name = n_autoscaling_v2_HPAScalingPolicy, .n_fields = 3, .by_number = p_autoscaling_v2_HPAScalingPolicy, .n_by_number = 3, .description = 46254};
 
 static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v2.ScalingPolicySelect"};
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_HPAScalingPolicy, .go_type = "[]v2.HPAScalingPolicy", .element_zero_default = true};
-static const Schema l6 = {.type = SCHEMA_QUANTITY, .name = "io.k8s.apimachinery.pkg.api.resource.Quantity", .go_type = "resource.Quantity", .description = 46841};
+static const Schema l6 = {.type = SCHEMA_QUANTITY, .name = "io.k8s.apimachinery.pkg.api.resource.Quantity", .go_type = "resource.Quantity", .description = 46883};
 static const SchemaField f_autoscaling_v2_HPAScalingRules[] = {
-    {"stabilizationWindowSeconds", &s3, NULL, NULL, 3, FIELD_POINTER, 46286},
-    {"selectPolicy", &s4, NULL, NULL, 1, FIELD_POINTER, 46534},
-    {"policies", &a5, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 46697},
-    {"tolerance", &l6, NULL, NULL, 4, FIELD_POINTER, 47178},
+    {"stabilizationWindowSeconds", &s3, NULL, NULL, 3, FIELD_POINTER, 46328},
+    {"selectPolicy", &s4, NULL, NULL, 1, FIELD_POINTER, 46576},
+    {"policies", &a5, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 46739},
+    {"tolerance", &l6, NULL, NULL, 4, FIELD_POINTER, 47220},
 };
 static const uint16_t n_autoscaling_v2_HPAScalingRules[] = {2, 1, 0, 3, };
 static const uint16_t p_autoscaling_v2_HPAScalingRules[] = {1, 2, 0, 3};
-const Schema schema_autoscaling_v2_HPAScalingRules = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HPAScalingRules", .go_type = "v2.HPAScalingRules", .fields = f_autoscaling_v2_HPAScalingRules, .by_name = n_autoscaling_v2_HPAScalingRules, .n_fields = 4, .by_number = p_autoscaling_v2_HPAScalingRules, .n_by_number = 4, .description = 47419};
+const Schema schema_autoscaling_v2_HPAScalingRules = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HPAScalingRules", .go_type = "v2.HPAScalingRules", .fields = f_autoscaling_v2_HPAScalingRules, .by_name = n_autoscaling_v2_HPAScalingRules, .n_fields = 4, .by_number = p_autoscaling_v2_HPAScalingRules, .n_by_number = 4, .description = 47461};
 
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscaler[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_autoscaling_v2_HorizontalPodAutoscalerSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 47496},
-    {"status", &schema_autoscaling_v2_HorizontalPodAutoscalerStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 43704},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_autoscaling_v2_HorizontalPodAutoscalerSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 47538},
+    {"status", &schema_autoscaling_v2_HorizontalPodAutoscalerStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 43746},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscaler[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_autoscaling_v2_HorizontalPodAutoscaler[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_autoscaling_v2_HorizontalPodAutoscaler[] = {2, 3, 4};
-const Schema schema_autoscaling_v2_HorizontalPodAutoscaler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler", .go_type = "v2.HorizontalPodAutoscaler", .fields = f_autoscaling_v2_HorizontalPodAutoscaler, .by_name = n_autoscaling_v2_HorizontalPodAutoscaler, .n_fields = 5, .inlines = e_autoscaling_v2_HorizontalPodAutoscaler, .n_inlines = 1, .by_number = p_autoscaling_v2_HorizontalPodAutoscaler, .n_by_number = 3, .description = 47554};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscaler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler", .go_type = "v2.HorizontalPodAutoscaler", .fields = f_autoscaling_v2_HorizontalPodAutoscaler, .by_name = n_autoscaling_v2_HorizontalPodAutoscaler, .n_fields = 5, .inlines = e_autoscaling_v2_HorizontalPodAutoscaler, .n_inlines = 1, .by_number = p_autoscaling_v2_HorizontalPodAutoscaler, .n_by_number = 3, .description = 47596};
 
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerBehavior[] = {
-    {"scaleUp", &schema_autoscaling_v2_HPAScalingRules, NULL, NULL, 1, FIELD_POINTER, 47629},
-    {"scaleDown", &schema_autoscaling_v2_HPAScalingRules, NULL, NULL, 2, FIELD_POINTER, 47762},
+    {"scaleUp", &schema_autoscaling_v2_HPAScalingRules, NULL, NULL, 1, FIELD_POINTER, 47671},
+    {"scaleDown", &schema_autoscaling_v2_HPAScalingRules, NULL, NULL, 2, FIELD_POINTER, 47804},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerBehavior[] = {1, 0, };
 static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerBehavior[] = {0, 1};
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerBehavior = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior", .go_type = "v2.HorizontalPodAutoscalerBehavior", .fields = f_autoscaling_v2_HorizontalPodAutoscalerBehavior, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerBehavior, .n_fields = 2, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerBehavior, .n_by_number = 2, .description = 47882};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerBehavior = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior", .go_type = "v2.HorizontalPodAutoscalerBehavior", .fields = f_autoscaling_v2_HorizontalPodAutoscalerBehavior, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerBehavior, .n_fields = 2, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerBehavior, .n_by_number = 2, .description = 47924};
 
 static const Schema s7 = {.type = SCHEMA_STRING, .go_type = "v2.HorizontalPodAutoscalerConditionType"};
 static const Schema s8 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
-static const Schema l9 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l9 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerCondition[] = {
-    {"type", &s7, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 47956},
-    {"status", &s8, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27682},
-    {"lastTransitionTime", &l9, NULL, NULL, 3, FIELD_WRITE_NULL, 27735},
-    {"reason", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 27787},
-    {"message", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 27845},
+    {"type", &s7, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 47998},
+    {"status", &s8, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27724},
+    {"lastTransitionTime", &l9, NULL, NULL, 3, FIELD_WRITE_NULL, 27777},
+    {"reason", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 27829},
+    {"message", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 27887},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerCondition[] = {2, 4, 3, 1, 0, };
 static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerCondition[] = {0, 1, 2, 3, 4};
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerCondition", .go_type = "v2.HorizontalPodAutoscalerCondition", .fields = f_autoscaling_v2_HorizontalPodAutoscalerCondition, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerCondition, .n_fields = 5, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerCondition, .n_by_number = 5, .description = 48188};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerCondition", .go_type = "v2.HorizontalPodAutoscalerCondition", .fields = f_autoscaling_v2_HorizontalPodAutoscalerCondition, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerCondition, .n_fields = 5, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerCondition, .n_by_number = 5, .description = 48230};
 
 static const Schema a10 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_HorizontalPodAutoscaler, .go_type = "[]v2.HorizontalPodAutoscaler", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerList[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a10, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a10, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerList[] = {1, 3, 0, 2, };
 static const SchemaInline e_autoscaling_v2_HorizontalPodAutoscalerList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerList[] = {2, 3};
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerList", .go_type = "v2.HorizontalPodAutoscalerList", .fields = f_autoscaling_v2_HorizontalPodAutoscalerList, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerList, .n_fields = 4, .inlines = e_autoscaling_v2_HorizontalPodAutoscalerList, .n_inlines = 1, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerList, .n_by_number = 2, .description = 43912};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerList", .go_type = "v2.HorizontalPodAutoscalerList", .fields = f_autoscaling_v2_HorizontalPodAutoscalerList, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerList, .n_fields = 4, .inlines = e_autoscaling_v2_HorizontalPodAutoscalerList, .n_inlines = 1, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerList, .n_by_number = 2, .description = 43954};
 
 static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_MetricSpec, .go_type = "[]v2.MetricSpec", .element_zero_default = true};
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerSpec[] = {
-    {"scaleTargetRef", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 48238},
-    {"minReplicas", &s3, NULL, NULL, 2, FIELD_POINTER, 44029},
-    {"maxReplicas", &s3, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 44183},
-    {"metrics", &a11, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 48368},
-    {"behavior", &schema_autoscaling_v2_HorizontalPodAutoscalerBehavior, NULL, NULL, 5, FIELD_POINTER, 48586},
+    {"scaleTargetRef", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 48280},
+    {"minReplicas", &s3, NULL, NULL, 2, FIELD_POINTER, 44071},
+    {"maxReplicas", &s3, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 44225},
+    {"metrics", &a11, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 48410},
+    {"behavior", &schema_autoscaling_v2_HorizontalPodAutoscalerBehavior, NULL, NULL, 5, FIELD_POINTER, 48628},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerSpec[] = {4, 2, 3, 1, 0, };
 static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerSpec[] = {0, 1, 2, 3, 4};
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec", .go_type = "v2.HorizontalPodAutoscalerSpec", .fields = f_autoscaling_v2_HorizontalPodAutoscalerSpec, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerSpec, .n_fields = 5, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerSpec, .n_by_number = 5, .description = 48678};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec", .go_type = "v2.HorizontalPodAutoscalerSpec", .fields = f_autoscaling_v2_HorizontalPodAutoscalerSpec, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerSpec, .n_fields = 5, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerSpec, .n_by_number = 5, .description = 48720};
 
 static const Schema s12 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_MetricStatus, .go_type = "[]v2.MetricStatus", .element_zero_default = true};
 static const char *const k14[] = {"type", NULL};
 static const Schema a15 = {.type = SCHEMA_LIST, .element = &schema_autoscaling_v2_HorizontalPodAutoscalerCondition, .go_type = "[]v2.HorizontalPodAutoscalerCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k14};
 static const SchemaField f_autoscaling_v2_HorizontalPodAutoscalerStatus[] = {
-    {"observedGeneration", &s12, NULL, NULL, 1, FIELD_POINTER, 44447},
-    {"lastScaleTime", &l9, NULL, NULL, 2, FIELD_POINTER, 44524},
-    {"currentReplicas", &s3, NULL, NULL, 3, FIELD_OMIT_EMPTY, 44604},
-    {"desiredReplicas", &s3, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 44660},
-    {"currentMetrics", &a13, NULL, NULL, 5, FIELD_WRITE_NULL | FIELD_ATOMIC, 48748},
-    {"conditions", &a15, NULL, "type", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 48790},
+    {"observedGeneration", &s12, NULL, NULL, 1, FIELD_POINTER, 44489},
+    {"lastScaleTime", &l9, NULL, NULL, 2, FIELD_POINTER, 44566},
+    {"currentReplicas", &s3, NULL, NULL, 3, FIELD_OMIT_EMPTY, 44646},
+    {"desiredReplicas", &s3, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 44702},
+    {"currentMetrics", &a13, NULL, NULL, 5, FIELD_WRITE_NULL | FIELD_ATOMIC, 48790},
+    {"conditions", &a15, NULL, "type", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 48832},
 };
 static const uint16_t n_autoscaling_v2_HorizontalPodAutoscalerStatus[] = {5, 4, 2, 3, 1, 0, };
 static const uint16_t p_autoscaling_v2_HorizontalPodAutoscalerStatus[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_autoscaling_v2_HorizontalPodAutoscalerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerStatus", .go_type = "v2.HorizontalPodAutoscalerStatus", .fields = f_autoscaling_v2_HorizontalPodAutoscalerStatus, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerStatus, .n_fields = 6, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerStatus, .n_by_number = 6, .description = 44819};
+const Schema schema_autoscaling_v2_HorizontalPodAutoscalerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerStatus", .go_type = "v2.HorizontalPodAutoscalerStatus", .fields = f_autoscaling_v2_HorizontalPodAutoscalerStatus, .by_name = n_autoscaling_v2_HorizontalPodAutoscalerStatus, .n_fields = 6, .by_number = p_autoscaling_v2_HorizontalPodAutoscalerStatus, .n_by_number = 6, .description = 44861};
 
 static const SchemaField f_autoscaling_v2_MetricIdentifier[] = {
-    {"name", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 48879},
-    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER, 48899},
+    {"name", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 48921},
+    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER, 48941},
 };
 static const uint16_t n_autoscaling_v2_MetricIdentifier[] = {0, 1, };
 static const uint16_t p_autoscaling_v2_MetricIdentifier[] = {0, 1};
-const Schema schema_autoscaling_v2_MetricIdentifier = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricIdentifier", .go_type = "v2.MetricIdentifier", .fields = f_autoscaling_v2_MetricIdentifier, .by_name = n_autoscaling_v2_MetricIdentifier, .n_fields = 2, .by_number = p_autoscaling_v2_MetricIdentifier, .n_by_number = 2, .description = 48989};
+const Schema schema_autoscaling_v2_MetricIdentifier = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricIdentifier", .go_type = "v2.MetricIdentifier", .fields = f_autoscaling_v2_MetricIdentifier, .by_name = n_autoscaling_v2_MetricIdentifier, .n_fields = 2, .by_number = p_autoscaling_v2_MetricIdentifier, .n_by_number = 2, .description = 49031};
 
 static const Schema s16 = {.type = SCHEMA_STRING, .go_type = "v2.MetricSourceType"};
 static const SchemaField f_autoscaling_v2_MetricSpec[] = {
-    {"type", &s16, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 49005},
-    {"object", &schema_autoscaling_v2_ObjectMetricSource, NULL, NULL, 2, FIELD_POINTER, 49145},
-    {"pods", &schema_autoscaling_v2_PodsMetricSource, NULL, NULL, 3, FIELD_POINTER, 49238},
-    {"resource", &schema_autoscaling_v2_ResourceMetricSource, NULL, NULL, 4, FIELD_POINTER, 49317},
-    {"containerResource", &schema_autoscaling_v2_ContainerResourceMetricSource, NULL, NULL, 7, FIELD_POINTER, 49418},
-    {"external", &schema_autoscaling_v2_ExternalMetricSource, NULL, NULL, 5, FIELD_POINTER, 49498},
+    {"type", &s16, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 49047},
+    {"object", &schema_autoscaling_v2_ObjectMetricSource, NULL, NULL, 2, FIELD_POINTER, 49187},
+    {"pods", &schema_autoscaling_v2_PodsMetricSource, NULL, NULL, 3, FIELD_POINTER, 49280},
+    {"resource", &schema_autoscaling_v2_ResourceMetricSource, NULL, NULL, 4, FIELD_POINTER, 49359},
+    {"containerResource", &schema_autoscaling_v2_ContainerResourceMetricSource, NULL, NULL, 7, FIELD_POINTER, 49460},
+    {"external", &schema_autoscaling_v2_ExternalMetricSource, NULL, NULL, 5, FIELD_POINTER, 49540},
 };
 static const uint16_t n_autoscaling_v2_MetricSpec[] = {4, 5, 1, 2, 3, 0, };
 static const uint16_t p_autoscaling_v2_MetricSpec[] = {0, 1, 2, 3, 5, 4};
-const Schema schema_autoscaling_v2_MetricSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricSpec", .go_type = "v2.MetricSpec", .fields = f_autoscaling_v2_MetricSpec, .by_name = n_autoscaling_v2_MetricSpec, .n_fields = 6, .by_number = p_autoscaling_v2_MetricSpec, .n_by_number = 6, .description = 49552};
+const Schema schema_autoscaling_v2_MetricSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricSpec", .go_type = "v2.MetricSpec", .fields = f_autoscaling_v2_MetricSpec, .by_name = n_autoscaling_v2_MetricSpec, .n_fields = 6, .by_number = p_autoscaling_v2_MetricSpec, .n_by_number = 6, .description = 49594};
 
 static const SchemaField f_autoscaling_v2_MetricStatus[] = {
-    {"type", &s16, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 49629},
-    {"object", &schema_autoscaling_v2_ObjectMetricStatus, NULL, NULL, 2, FIELD_POINTER, 49757},
-    {"pods", &schema_autoscaling_v2_PodsMetricStatus, NULL, NULL, 3, FIELD_POINTER, 49815},
-    {"resource", &schema_autoscaling_v2_ResourceMetricStatus, NULL, NULL, 4, FIELD_POINTER, 49864},
-    {"containerResource", &schema_autoscaling_v2_ContainerResourceMetricStatus, NULL, NULL, 7, FIELD_POINTER, 49914},
-    {"external", &schema_autoscaling_v2_ExternalMetricStatus, NULL, NULL, 5, FIELD_POINTER, 50000},
+    {"type", &s16, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 49671},
+    {"object", &schema_autoscaling_v2_ObjectMetricStatus, NULL, NULL, 2, FIELD_POINTER, 49799},
+    {"pods", &schema_autoscaling_v2_PodsMetricStatus, NULL, NULL, 3, FIELD_POINTER, 49857},
+    {"resource", &schema_autoscaling_v2_ResourceMetricStatus, NULL, NULL, 4, FIELD_POINTER, 49906},
+    {"containerResource", &schema_autoscaling_v2_ContainerResourceMetricStatus, NULL, NULL, 7, FIELD_POINTER, 49956},
+    {"external", &schema_autoscaling_v2_ExternalMetricStatus, NULL, NULL, 5, FIELD_POINTER, 50042},
 };
 static const uint16_t n_autoscaling_v2_MetricStatus[] = {4, 5, 1, 2, 3, 0, };
 static const uint16_t p_autoscaling_v2_MetricStatus[] = {0, 1, 2, 3, 5, 4};
-const Schema schema_autoscaling_v2_MetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricStatus", .go_type = "v2.MetricStatus", .fields = f_autoscaling_v2_MetricStatus, .by_name = n_autoscaling_v2_MetricStatus, .n_fields = 6, .by_number = p_autoscaling_v2_MetricStatus, .n_by_number = 6, .description = 50069};
+const Schema schema_autoscaling_v2_MetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricStatus", .go_type = "v2.MetricStatus", .fields = f_autoscaling_v2_MetricStatus, .by_name = n_autoscaling_v2_MetricStatus, .n_fields = 6, .by_number = p_autoscaling_v2_MetricStatus, .n_by_number = 6, .description = 50111};
 
 static const Schema s17 = {.type = SCHEMA_STRING, .go_type = "v2.MetricTargetType"};
 static const SchemaField f_autoscaling_v2_MetricTarget[] = {
-    {"type", &s17, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 50157},
-    {"value", &l6, NULL, NULL, 2, FIELD_POINTER, 50267},
-    {"averageValue", &l6, NULL, NULL, 3, FIELD_POINTER, 50357},
-    {"averageUtilization", &s3, NULL, NULL, 4, FIELD_POINTER, 50412},
+    {"type", &s17, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 50199},
+    {"value", &l6, NULL, NULL, 2, FIELD_POINTER, 50309},
+    {"averageValue", &l6, NULL, NULL, 3, FIELD_POINTER, 50399},
+    {"averageUtilization", &s3, NULL, NULL, 4, FIELD_POINTER, 50454},
 };
 static const uint16_t n_autoscaling_v2_MetricTarget[] = {3, 2, 0, 1, };
 static const uint16_t p_autoscaling_v2_MetricTarget[] = {0, 1, 2, 3};
-const Schema schema_autoscaling_v2_MetricTarget = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricTarget", .go_type = "v2.MetricTarget", .fields = f_autoscaling_v2_MetricTarget, .by_name = n_autoscaling_v2_MetricTarget, .n_fields = 4, .by_number = p_autoscaling_v2_MetricTarget, .n_by_number = 4, .description = 50560};
+const Schema schema_autoscaling_v2_MetricTarget = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricTarget", .go_type = "v2.MetricTarget", .fields = f_autoscaling_v2_MetricTarget, .by_name = n_autoscaling_v2_MetricTarget, .n_fields = 4, .by_number = p_autoscaling_v2_MetricTarget, .n_by_number = 4, .description = 50602};
 
 static const SchemaField f_autoscaling_v2_MetricValueStatus[] = {
-    {"value", &l6, NULL, NULL, 1, FIELD_POINTER, 50597},
-    {"averageValue", &l6, NULL, NULL, 2, FIELD_POINTER, 50644},
-    {"averageUtilization", &s3, NULL, NULL, 3, FIELD_POINTER, 50676},
+    {"value", &l6, NULL, NULL, 1, FIELD_POINTER, 50639},
+    {"averageValue", &l6, NULL, NULL, 2, FIELD_POINTER, 50686},
+    {"averageUtilization", &s3, NULL, NULL, 3, FIELD_POINTER, 50718},
 };
 static const uint16_t n_autoscaling_v2_MetricValueStatus[] = {2, 1, 0, };
 static const uint16_t p_autoscaling_v2_MetricValueStatus[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_MetricValueStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricValueStatus", .go_type = "v2.MetricValueStatus", .fields = f_autoscaling_v2_MetricValueStatus, .by_name = n_autoscaling_v2_MetricValueStatus, .n_fields = 3, .by_number = p_autoscaling_v2_MetricValueStatus, .n_by_number = 3, .description = 50748};
+const Schema schema_autoscaling_v2_MetricValueStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.MetricValueStatus", .go_type = "v2.MetricValueStatus", .fields = f_autoscaling_v2_MetricValueStatus, .by_name = n_autoscaling_v2_MetricValueStatus, .n_fields = 3, .by_number = p_autoscaling_v2_MetricValueStatus, .n_by_number = 3, .description = 50790};
 
 static const SchemaField f_autoscaling_v2_ObjectMetricSource[] = {
-    {"describedObject", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 50795},
-    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 50865},
-    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45653},
+    {"describedObject", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 50837},
+    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 50907},
+    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45695},
 };
 static const uint16_t n_autoscaling_v2_ObjectMetricSource[] = {0, 2, 1, };
 static const uint16_t p_autoscaling_v2_ObjectMetricSource[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_ObjectMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ObjectMetricSource", .go_type = "v2.ObjectMetricSource", .fields = f_autoscaling_v2_ObjectMetricSource, .by_name = n_autoscaling_v2_ObjectMetricSource, .n_fields = 3, .by_number = p_autoscaling_v2_ObjectMetricSource, .n_by_number = 3, .description = 50955};
+const Schema schema_autoscaling_v2_ObjectMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ObjectMetricSource", .go_type = "v2.ObjectMetricSource", .fields = f_autoscaling_v2_ObjectMetricSource, .by_name = n_autoscaling_v2_ObjectMetricSource, .n_fields = 3, .by_number = p_autoscaling_v2_ObjectMetricSource, .n_by_number = 3, .description = 50997};
 
 static const SchemaField f_autoscaling_v2_ObjectMetricStatus[] = {
-    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45653},
-    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45928},
-    {"describedObject", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 51041},
+    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45695},
+    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45970},
+    {"describedObject", &schema_autoscaling_v2_CrossVersionObjectReference, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 51083},
 };
 static const uint16_t n_autoscaling_v2_ObjectMetricStatus[] = {1, 2, 0, };
 static const uint16_t p_autoscaling_v2_ObjectMetricStatus[] = {0, 1, 2};
-const Schema schema_autoscaling_v2_ObjectMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ObjectMetricStatus", .go_type = "v2.ObjectMetricStatus", .fields = f_autoscaling_v2_ObjectMetricStatus, .by_name = n_autoscaling_v2_ObjectMetricStatus, .n_fields = 3, .by_number = p_autoscaling_v2_ObjectMetricStatus, .n_by_number = 3, .description = 51080};
+const Schema schema_autoscaling_v2_ObjectMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ObjectMetricStatus", .go_type = "v2.ObjectMetricStatus", .fields = f_autoscaling_v2_ObjectMetricStatus, .by_name = n_autoscaling_v2_ObjectMetricStatus, .n_fields = 3, .by_number = p_autoscaling_v2_ObjectMetricStatus, .n_by_number = 3, .description = 51122};
 
 static const SchemaField f_autoscaling_v2_PodsMetricSource[] = {
-    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45653},
-    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 51129},
+    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45695},
+    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 51171},
 };
 static const uint16_t n_autoscaling_v2_PodsMetricSource[] = {0, 1, };
 static const uint16_t p_autoscaling_v2_PodsMetricSource[] = {0, 1};
-const Schema schema_autoscaling_v2_PodsMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.PodsMetricSource", .go_type = "v2.PodsMetricSource", .fields = f_autoscaling_v2_PodsMetricSource, .by_name = n_autoscaling_v2_PodsMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_PodsMetricSource, .n_by_number = 2, .description = 51184};
+const Schema schema_autoscaling_v2_PodsMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.PodsMetricSource", .go_type = "v2.PodsMetricSource", .fields = f_autoscaling_v2_PodsMetricSource, .by_name = n_autoscaling_v2_PodsMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_PodsMetricSource, .n_by_number = 2, .description = 51226};
 
 static const SchemaField f_autoscaling_v2_PodsMetricStatus[] = {
-    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45653},
-    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 51295},
+    {"metric", &schema_autoscaling_v2_MetricIdentifier, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45695},
+    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 51337},
 };
 static const uint16_t n_autoscaling_v2_PodsMetricStatus[] = {1, 0, };
 static const uint16_t p_autoscaling_v2_PodsMetricStatus[] = {0, 1};
-const Schema schema_autoscaling_v2_PodsMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.PodsMetricStatus", .go_type = "v2.PodsMetricStatus", .fields = f_autoscaling_v2_PodsMetricStatus, .by_name = n_autoscaling_v2_PodsMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_PodsMetricStatus, .n_by_number = 2, .description = 51313};
+const Schema schema_autoscaling_v2_PodsMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.PodsMetricStatus", .go_type = "v2.PodsMetricStatus", .fields = f_autoscaling_v2_PodsMetricStatus, .by_name = n_autoscaling_v2_PodsMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_PodsMetricStatus, .n_by_number = 2, .description = 51355};
 
 static const SchemaField f_autoscaling_v2_ResourceMetricSource[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45327},
-    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45364},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45369},
+    {"target", &schema_autoscaling_v2_MetricTarget, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45406},
 };
 static const uint16_t n_autoscaling_v2_ResourceMetricSource[] = {0, 1, };
 static const uint16_t p_autoscaling_v2_ResourceMetricSource[] = {0, 1};
-const Schema schema_autoscaling_v2_ResourceMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ResourceMetricSource", .go_type = "v2.ResourceMetricSource", .fields = f_autoscaling_v2_ResourceMetricSource, .by_name = n_autoscaling_v2_ResourceMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_ResourceMetricSource, .n_by_number = 2, .description = 51364};
+const Schema schema_autoscaling_v2_ResourceMetricSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ResourceMetricSource", .go_type = "v2.ResourceMetricSource", .fields = f_autoscaling_v2_ResourceMetricSource, .by_name = n_autoscaling_v2_ResourceMetricSource, .n_fields = 2, .by_number = p_autoscaling_v2_ResourceMetricSource, .n_by_number = 2, .description = 51406};
 
 static const SchemaField f_autoscaling_v2_ResourceMetricStatus[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45327},
-    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45569},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45369},
+    {"current", &schema_autoscaling_v2_MetricValueStatus, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 45611},
 };
 static const uint16_t n_autoscaling_v2_ResourceMetricStatus[] = {1, 0, };
 static const uint16_t p_autoscaling_v2_ResourceMetricStatus[] = {0, 1};
-const Schema schema_autoscaling_v2_ResourceMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ResourceMetricStatus", .go_type = "v2.ResourceMetricStatus", .fields = f_autoscaling_v2_ResourceMetricStatus, .by_name = n_autoscaling_v2_ResourceMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_ResourceMetricStatus, .n_by_number = 2, .description = 51472};
+const Schema schema_autoscaling_v2_ResourceMetricStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.autoscaling.v2.ResourceMetricStatus", .go_type = "v2.ResourceMetricStatus", .fields = f_autoscaling_v2_ResourceMetricStatus, .by_name = n_autoscaling_v2_ResourceMetricStatus, .n_fields = 2, .by_number = p_autoscaling_v2_ResourceMetricStatus, .n_by_number = 2, .description = 51514};
 

@@ -5,26 +5,26 @@ static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_batch_v1_CronJob[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_batch_v1_CronJobSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 51521},
-    {"status", &schema_batch_v1_CronJobStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 51546},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_batch_v1_CronJobSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 51563},
+    {"status", &schema_batch_v1_CronJobStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 51588},
 };
 static const uint16_t n_batch_v1_CronJob[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_batch_v1_CronJob[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_batch_v1_CronJob[] = {2, 3, 4};
-const Schema schema_batch_v1_CronJob = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJob", .go_type = "v1.CronJob", .fields = f_batch_v1_CronJob, .by_name = n_batch_v1_CronJob, .n_fields = 5, .inlines = e_batch_v1_CronJob, .n_inlines = 1, .by_number = p_batch_v1_CronJob, .n_by_number = 3, .has_defaults = true, .description = 51607};
+const Schema schema_batch_v1_CronJob = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJob", .go_type = "v1.CronJob", .fields = f_batch_v1_CronJob, .by_name = n_batch_v1_CronJob, .n_fields = 5, .inlines = e_batch_v1_CronJob, .n_inlines = 1, .by_number = p_batch_v1_CronJob, .n_by_number = 3, .has_defaults = true, .description = 51649};
 
 static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_batch_v1_CronJob, .go_type = "[]v1.CronJob", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_batch_v1_CronJobList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_batch_v1_CronJobList[] = {1, 3, 0, 2, };
 static const SchemaInline e_batch_v1_CronJobList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_batch_v1_CronJobList[] = {2, 3};
-const Schema schema_batch_v1_CronJobList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJobList", .go_type = "v1.CronJobList", .fields = f_batch_v1_CronJobList, .by_name = n_batch_v1_CronJobList, .n_fields = 4, .inlines = e_batch_v1_CronJobList, .n_inlines = 1, .by_number = p_batch_v1_CronJobList, .n_by_number = 2, .has_defaults = true, .description = 51665};
+const Schema schema_batch_v1_CronJobList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJobList", .go_type = "v1.CronJobList", .fields = f_batch_v1_CronJobList, .by_name = n_batch_v1_CronJobList, .n_fields = 4, .inlines = e_batch_v1_CronJobList, .n_inlines = 1, .by_number = p_batch_v1_CronJobList, .n_by_number = 2, .has_defaults = true, .description = 51707};
 
 static const Schema s2 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const char *const v3[] = {"Allow", "Forbid", "Replace", NULL};
@@ -32,184 +32,184 @@ static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v1.ConcurrencyPolic
 static const Schema s5 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const Schema s6 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_batch_v1_CronJobSpec[] = {
-    {"schedule", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 51685},
-    {"timeZone", &s0, NULL, NULL, 8, FIELD_POINTER, 51848},
-    {"startingDeadlineSeconds", &s2, NULL, NULL, 2, FIELD_POINTER, 51971},
-    {"concurrencyPolicy", &s4, NULL, NULL, 3, FIELD_OMIT_EMPTY, 52099},
-    {"suspend", &s5, NULL, NULL, 4, FIELD_POINTER, 52289},
-    {"jobTemplate", &schema_batch_v1_JobTemplateSpec, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 52371},
-    {"successfulJobsHistoryLimit", &s6, NULL, NULL, 6, FIELD_POINTER, 52420},
-    {"failedJobsHistoryLimit", &s6, NULL, NULL, 7, FIELD_POINTER, 52491},
+    {"schedule", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 51727},
+    {"timeZone", &s0, NULL, NULL, 8, FIELD_POINTER, 51890},
+    {"startingDeadlineSeconds", &s2, NULL, NULL, 2, FIELD_POINTER, 52013},
+    {"concurrencyPolicy", &s4, NULL, NULL, 3, FIELD_OMIT_EMPTY, 52141},
+    {"suspend", &s5, NULL, NULL, 4, FIELD_POINTER, 52331},
+    {"jobTemplate", &schema_batch_v1_JobTemplateSpec, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 52413},
+    {"successfulJobsHistoryLimit", &s6, NULL, NULL, 6, FIELD_POINTER, 52462},
+    {"failedJobsHistoryLimit", &s6, NULL, NULL, 7, FIELD_POINTER, 52533},
 };
 static const uint16_t n_batch_v1_CronJobSpec[] = {3, 7, 5, 0, 2, 6, 4, 1, };
 static const uint16_t p_batch_v1_CronJobSpec[] = {0, 2, 3, 4, 5, 6, 7, 1};
-const Schema schema_batch_v1_CronJobSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJobSpec", .go_type = "v1.CronJobSpec", .fields = f_batch_v1_CronJobSpec, .by_name = n_batch_v1_CronJobSpec, .n_fields = 8, .by_number = p_batch_v1_CronJobSpec, .n_by_number = 8, .has_defaults = true, .description = 52559};
+const Schema schema_batch_v1_CronJobSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJobSpec", .go_type = "v1.CronJobSpec", .fields = f_batch_v1_CronJobSpec, .by_name = n_batch_v1_CronJobSpec, .n_fields = 8, .by_number = p_batch_v1_CronJobSpec, .n_by_number = 8, .has_defaults = true, .description = 52601};
 
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ObjectReference, .go_type = "[]v1.ObjectReference", .element_zero_default = true};
-static const Schema l8 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l8 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const SchemaField f_batch_v1_CronJobStatus[] = {
-    {"active", &a7, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 52592},
-    {"lastScheduleTime", &l8, NULL, NULL, 4, FIELD_POINTER, 52620},
-    {"lastSuccessfulTime", &l8, NULL, NULL, 5, FIELD_POINTER, 52679},
+    {"active", &a7, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 52634},
+    {"lastScheduleTime", &l8, NULL, NULL, 4, FIELD_POINTER, 52662},
+    {"lastSuccessfulTime", &l8, NULL, NULL, 5, FIELD_POINTER, 52721},
 };
 static const uint16_t n_batch_v1_CronJobStatus[] = {0, 1, 2, };
 static const uint16_t p_batch_v1_CronJobStatus[] = {0, 1, 2};
-const Schema schema_batch_v1_CronJobStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJobStatus", .go_type = "v1.CronJobStatus", .fields = f_batch_v1_CronJobStatus, .by_name = n_batch_v1_CronJobStatus, .n_fields = 3, .by_number = p_batch_v1_CronJobStatus, .n_by_number = 3, .description = 52706};
+const Schema schema_batch_v1_CronJobStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.CronJobStatus", .go_type = "v1.CronJobStatus", .fields = f_batch_v1_CronJobStatus, .by_name = n_batch_v1_CronJobStatus, .n_fields = 3, .by_number = p_batch_v1_CronJobStatus, .n_by_number = 3, .description = 52748};
 
 static const SchemaField f_batch_v1_Job[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_batch_v1_JobSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 52757},
-    {"status", &schema_batch_v1_JobStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 52817},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_batch_v1_JobSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 52799},
+    {"status", &schema_batch_v1_JobStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 52859},
 };
 static const uint16_t n_batch_v1_Job[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_batch_v1_Job[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_batch_v1_Job[] = {2, 3, 4};
-const Schema schema_batch_v1_Job = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.Job", .go_type = "v1.Job", .fields = f_batch_v1_Job, .by_name = n_batch_v1_Job, .n_fields = 5, .inlines = e_batch_v1_Job, .n_inlines = 1, .by_number = p_batch_v1_Job, .n_by_number = 3, .has_defaults = true, .description = 52871};
+const Schema schema_batch_v1_Job = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.Job", .go_type = "v1.Job", .fields = f_batch_v1_Job, .by_name = n_batch_v1_Job, .n_fields = 5, .inlines = e_batch_v1_Job, .n_inlines = 1, .by_number = p_batch_v1_Job, .n_by_number = 3, .has_defaults = true, .description = 52913};
 
 static const Schema s9 = {.type = SCHEMA_STRING, .go_type = "v1.JobConditionType"};
 static const Schema s10 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
 static const SchemaField f_batch_v1_JobCondition[] = {
-    {"type", &s9, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 52926},
-    {"status", &s10, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27682},
-    {"lastProbeTime", &l8, NULL, NULL, 3, FIELD_WRITE_NULL, 53064},
-    {"lastTransitionTime", &l8, NULL, NULL, 4, FIELD_WRITE_NULL, 27735},
-    {"reason", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 53105},
-    {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 27845},
+    {"type", &s9, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 52968},
+    {"status", &s10, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27724},
+    {"lastProbeTime", &l8, NULL, NULL, 3, FIELD_WRITE_NULL, 53106},
+    {"lastTransitionTime", &l8, NULL, NULL, 4, FIELD_WRITE_NULL, 27777},
+    {"reason", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 53147},
+    {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 27887},
 };
 static const uint16_t n_batch_v1_JobCondition[] = {2, 3, 5, 4, 1, 0, };
 static const uint16_t p_batch_v1_JobCondition[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_batch_v1_JobCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobCondition", .go_type = "v1.JobCondition", .fields = f_batch_v1_JobCondition, .by_name = n_batch_v1_JobCondition, .n_fields = 6, .by_number = p_batch_v1_JobCondition, .n_by_number = 6, .description = 53213};
+const Schema schema_batch_v1_JobCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobCondition", .go_type = "v1.JobCondition", .fields = f_batch_v1_JobCondition, .by_name = n_batch_v1_JobCondition, .n_fields = 6, .by_number = p_batch_v1_JobCondition, .n_by_number = 6, .description = 53255};
 
 static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_batch_v1_Job, .go_type = "[]v1.Job", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_batch_v1_JobList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a11, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a11, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_batch_v1_JobList[] = {1, 3, 0, 2, };
 static const SchemaInline e_batch_v1_JobList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_batch_v1_JobList[] = {2, 3};
-const Schema schema_batch_v1_JobList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobList", .go_type = "v1.JobList", .fields = f_batch_v1_JobList, .by_name = n_batch_v1_JobList, .n_fields = 4, .inlines = e_batch_v1_JobList, .n_inlines = 1, .by_number = p_batch_v1_JobList, .n_by_number = 2, .has_defaults = true, .description = 53255};
+const Schema schema_batch_v1_JobList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobList", .go_type = "v1.JobList", .fields = f_batch_v1_JobList, .by_name = n_batch_v1_JobList, .n_fields = 4, .inlines = e_batch_v1_JobList, .n_inlines = 1, .by_number = p_batch_v1_JobList, .n_by_number = 2, .has_defaults = true, .description = 53297};
 
 static const char *const v12[] = {"Indexed", "NonIndexed", NULL};
 static const Schema s13 = {.type = SCHEMA_STRING, .go_type = "v1.CompletionMode", .enum_values = v12};
 static const char *const v14[] = {"Failed", "TerminatingOrFailed", NULL};
 static const Schema s15 = {.type = SCHEMA_STRING, .go_type = "v1.PodReplacementPolicy", .enum_values = v14};
 static const SchemaField f_batch_v1_JobSpec[] = {
-    {"parallelism", &s6, NULL, NULL, 1, FIELD_POINTER, 53271},
-    {"completions", &s6, NULL, NULL, 2, FIELD_POINTER, 53407},
-    {"activeDeadlineSeconds", &s2, NULL, NULL, 3, FIELD_POINTER, 53645},
-    {"podFailurePolicy", &schema_batch_v1_PodFailurePolicy, NULL, NULL, 11, FIELD_POINTER, 53831},
-    {"successPolicy", &schema_batch_v1_SuccessPolicy, NULL, NULL, 16, FIELD_POINTER, 53977},
-    {"backoffLimit", &s6, NULL, NULL, 7, FIELD_POINTER, 54111},
-    {"backoffLimitPerIndex", &s6, NULL, NULL, 12, FIELD_POINTER, 54217},
-    {"maxFailedIndexes", &s6, NULL, NULL, 13, FIELD_POINTER, 54362},
-    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 4, FIELD_POINTER, 54570},
-    {"manualSelector", &s5, NULL, NULL, 5, FIELD_POINTER, 54665},
-    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 54835},
-    {"ttlSecondsAfterFinished", &s6, NULL, NULL, 8, FIELD_POINTER, 55037},
-    {"completionMode", &s13, NULL, NULL, 9, FIELD_POINTER, 55144},
-    {"suspend", &s5, NULL, NULL, 10, FIELD_POINTER, 55418},
-    {"podReplacementPolicy", &s15, NULL, NULL, 14, FIELD_POINTER, 55570},
-    {"managedBy", &s0, NULL, NULL, 15, FIELD_POINTER, 55806},
+    {"parallelism", &s6, NULL, NULL, 1, FIELD_POINTER, 53313},
+    {"completions", &s6, NULL, NULL, 2, FIELD_POINTER, 53449},
+    {"activeDeadlineSeconds", &s2, NULL, NULL, 3, FIELD_POINTER, 53687},
+    {"podFailurePolicy", &schema_batch_v1_PodFailurePolicy, NULL, NULL, 11, FIELD_POINTER, 53873},
+    {"successPolicy", &schema_batch_v1_SuccessPolicy, NULL, NULL, 16, FIELD_POINTER, 54019},
+    {"backoffLimit", &s6, NULL, NULL, 7, FIELD_POINTER, 54153},
+    {"backoffLimitPerIndex", &s6, NULL, NULL, 12, FIELD_POINTER, 54259},
+    {"maxFailedIndexes", &s6, NULL, NULL, 13, FIELD_POINTER, 54404},
+    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 4, FIELD_POINTER, 54612},
+    {"manualSelector", &s5, NULL, NULL, 5, FIELD_POINTER, 54707},
+    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 54877},
+    {"ttlSecondsAfterFinished", &s6, NULL, NULL, 8, FIELD_POINTER, 55079},
+    {"completionMode", &s13, NULL, NULL, 9, FIELD_POINTER, 55186},
+    {"suspend", &s5, NULL, NULL, 10, FIELD_POINTER, 55460},
+    {"podReplacementPolicy", &s15, NULL, NULL, 14, FIELD_POINTER, 55612},
+    {"managedBy", &s0, NULL, NULL, 15, FIELD_POINTER, 55848},
 };
 static const uint16_t n_batch_v1_JobSpec[] = {2, 5, 6, 12, 1, 15, 9, 7, 0, 3, 14, 8, 4, 13, 10, 11, };
 static const uint16_t p_batch_v1_JobSpec[] = {0, 1, 2, 8, 9, 10, 5, 11, 12, 13, 3, 6, 7, 14, 15, 4};
-const Schema schema_batch_v1_JobSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobSpec", .go_type = "v1.JobSpec", .fields = f_batch_v1_JobSpec, .by_name = n_batch_v1_JobSpec, .n_fields = 16, .by_number = p_batch_v1_JobSpec, .n_by_number = 16, .has_defaults = true, .description = 56004};
+const Schema schema_batch_v1_JobSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobSpec", .go_type = "v1.JobSpec", .fields = f_batch_v1_JobSpec, .by_name = n_batch_v1_JobSpec, .n_fields = 16, .by_number = p_batch_v1_JobSpec, .n_by_number = 16, .has_defaults = true, .description = 56046};
 
 static const Schema a16 = {.type = SCHEMA_LIST, .element = &schema_batch_v1_JobCondition, .go_type = "[]v1.JobCondition", .element_zero_default = true};
 static const SchemaField f_batch_v1_JobStatus[] = {
-    {"conditions", &a16, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE | FIELD_ATOMIC, 56070},
-    {"startTime", &l8, NULL, NULL, 2, FIELD_POINTER, 56166},
-    {"completionTime", &l8, NULL, NULL, 3, FIELD_POINTER, 56283},
-    {"active", &s6, NULL, NULL, 4, FIELD_OMIT_EMPTY, 56327},
-    {"succeeded", &s6, NULL, NULL, 5, FIELD_OMIT_EMPTY, 56413},
-    {"failed", &s6, NULL, NULL, 6, FIELD_OMIT_EMPTY, 56497},
-    {"terminating", &s6, NULL, NULL, 11, FIELD_POINTER, 56524},
-    {"completedIndexes", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY, 56580},
-    {"failedIndexes", &s0, NULL, NULL, 10, FIELD_POINTER, 56687},
-    {"uncountedTerminatedPods", &schema_batch_v1_UncountedTerminatedPods, NULL, NULL, 8, FIELD_POINTER, 56783},
-    {"ready", &s6, NULL, NULL, 9, FIELD_POINTER, 56907},
+    {"conditions", &a16, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE | FIELD_ATOMIC, 56112},
+    {"startTime", &l8, NULL, NULL, 2, FIELD_POINTER, 56208},
+    {"completionTime", &l8, NULL, NULL, 3, FIELD_POINTER, 56325},
+    {"active", &s6, NULL, NULL, 4, FIELD_OMIT_EMPTY, 56369},
+    {"succeeded", &s6, NULL, NULL, 5, FIELD_OMIT_EMPTY, 56455},
+    {"failed", &s6, NULL, NULL, 6, FIELD_OMIT_EMPTY, 56539},
+    {"terminating", &s6, NULL, NULL, 11, FIELD_POINTER, 56566},
+    {"completedIndexes", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY, 56622},
+    {"failedIndexes", &s0, NULL, NULL, 10, FIELD_POINTER, 56729},
+    {"uncountedTerminatedPods", &schema_batch_v1_UncountedTerminatedPods, NULL, NULL, 8, FIELD_POINTER, 56825},
+    {"ready", &s6, NULL, NULL, 9, FIELD_POINTER, 56949},
 };
 static const uint16_t n_batch_v1_JobStatus[] = {3, 7, 2, 0, 5, 8, 10, 1, 4, 6, 9, };
 static const uint16_t p_batch_v1_JobStatus[] = {0, 1, 2, 3, 4, 5, 7, 9, 10, 8, 6};
-const Schema schema_batch_v1_JobStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobStatus", .go_type = "v1.JobStatus", .fields = f_batch_v1_JobStatus, .by_name = n_batch_v1_JobStatus, .n_fields = 11, .by_number = p_batch_v1_JobStatus, .n_by_number = 11, .description = 56946};
+const Schema schema_batch_v1_JobStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobStatus", .go_type = "v1.JobStatus", .fields = f_batch_v1_JobStatus, .by_name = n_batch_v1_JobStatus, .n_fields = 11, .by_number = p_batch_v1_JobStatus, .n_by_number = 11, .description = 56988};
 
 static const SchemaField f_batch_v1_JobTemplateSpec[] = {
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_batch_v1_JobSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 52757},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_batch_v1_JobSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 52799},
 };
 static const uint16_t n_batch_v1_JobTemplateSpec[] = {0, 1, };
 static const uint16_t p_batch_v1_JobTemplateSpec[] = {0, 1};
-const Schema schema_batch_v1_JobTemplateSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobTemplateSpec", .go_type = "v1.JobTemplateSpec", .fields = f_batch_v1_JobTemplateSpec, .by_name = n_batch_v1_JobTemplateSpec, .n_fields = 2, .by_number = p_batch_v1_JobTemplateSpec, .n_by_number = 2, .has_defaults = true, .description = 57006};
+const Schema schema_batch_v1_JobTemplateSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.JobTemplateSpec", .go_type = "v1.JobTemplateSpec", .fields = f_batch_v1_JobTemplateSpec, .by_name = n_batch_v1_JobTemplateSpec, .n_fields = 2, .by_number = p_batch_v1_JobTemplateSpec, .n_by_number = 2, .has_defaults = true, .description = 57048};
 
 static const Schema a17 = {.type = SCHEMA_LIST, .element = &schema_batch_v1_PodFailurePolicyRule, .go_type = "[]v1.PodFailurePolicyRule", .element_zero_default = true};
 static const SchemaField f_batch_v1_PodFailurePolicy[] = {
-    {"rules", &a17, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 57060},
+    {"rules", &a17, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 57102},
 };
 static const uint16_t n_batch_v1_PodFailurePolicy[] = {0, };
 static const uint16_t p_batch_v1_PodFailurePolicy[] = {0};
-const Schema schema_batch_v1_PodFailurePolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicy", .go_type = "v1.PodFailurePolicy", .fields = f_batch_v1_PodFailurePolicy, .by_name = n_batch_v1_PodFailurePolicy, .n_fields = 1, .by_number = p_batch_v1_PodFailurePolicy, .n_by_number = 1, .description = 57174};
+const Schema schema_batch_v1_PodFailurePolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicy", .go_type = "v1.PodFailurePolicy", .fields = f_batch_v1_PodFailurePolicy, .by_name = n_batch_v1_PodFailurePolicy, .n_fields = 1, .by_number = p_batch_v1_PodFailurePolicy, .n_by_number = 1, .description = 57216};
 
 static const char *const v18[] = {"In", "NotIn", NULL};
 static const Schema s19 = {.type = SCHEMA_STRING, .go_type = "v1.PodFailurePolicyOnExitCodesOperator", .enum_values = v18};
 static const Schema a20 = {.type = SCHEMA_LIST, .element = &s6, .go_type = "[]int32", .element_zero_default = true, .list_kind = LIST_SET};
 static const SchemaField f_batch_v1_PodFailurePolicyOnExitCodesRequirement[] = {
-    {"containerName", &s0, NULL, NULL, 1, FIELD_POINTER, 57221},
-    {"operator", &s19, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 57285},
-    {"values", &a20, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 57390},
+    {"containerName", &s0, NULL, NULL, 1, FIELD_POINTER, 57263},
+    {"operator", &s19, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 57327},
+    {"values", &a20, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 57432},
 };
 static const uint16_t n_batch_v1_PodFailurePolicyOnExitCodesRequirement[] = {0, 1, 2, };
 static const uint16_t p_batch_v1_PodFailurePolicyOnExitCodesRequirement[] = {0, 1, 2};
-const Schema schema_batch_v1_PodFailurePolicyOnExitCodesRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicyOnExitCodesRequirement", .go_type = "v1.PodFailurePolicyOnExitCodesRequirement", .fields = f_batch_v1_PodFailurePolicyOnExitCodesRequirement, .by_name = n_batch_v1_PodFailurePolicyOnExitCodesRequirement, .n_fields = 3, .by_number = p_batch_v1_PodFailurePolicyOnExitCodesRequirement, .n_by_number = 3, .description = 57486};
+const Schema schema_batch_v1_PodFailurePolicyOnExitCodesRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicyOnExitCodesRequirement", .go_type = "v1.PodFailurePolicyOnExitCodesRequirement", .fields = f_batch_v1_PodFailurePolicyOnExitCodesRequirement, .by_name = n_batch_v1_PodFailurePolicyOnExitCodesRequirement, .n_fields = 3, .by_number = p_batch_v1_PodFailurePolicyOnExitCodesRequirement, .n_by_number = 3, .description = 57528};
 
 static const Schema s21 = {.type = SCHEMA_STRING, .go_type = "v1.PodConditionType"};
 static const SchemaField f_batch_v1_PodFailurePolicyOnPodConditionsPattern[] = {
-    {"type", &s21, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 57591},
-    {"status", &s10, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 57644},
+    {"type", &s21, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 57633},
+    {"status", &s10, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 57686},
 };
 static const uint16_t n_batch_v1_PodFailurePolicyOnPodConditionsPattern[] = {1, 0, };
 static const uint16_t p_batch_v1_PodFailurePolicyOnPodConditionsPattern[] = {0, 1};
-const Schema schema_batch_v1_PodFailurePolicyOnPodConditionsPattern = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicyOnPodConditionsPattern", .go_type = "v1.PodFailurePolicyOnPodConditionsPattern", .fields = f_batch_v1_PodFailurePolicyOnPodConditionsPattern, .by_name = n_batch_v1_PodFailurePolicyOnPodConditionsPattern, .n_fields = 2, .by_number = p_batch_v1_PodFailurePolicyOnPodConditionsPattern, .n_by_number = 2, .description = 57719};
+const Schema schema_batch_v1_PodFailurePolicyOnPodConditionsPattern = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicyOnPodConditionsPattern", .go_type = "v1.PodFailurePolicyOnPodConditionsPattern", .fields = f_batch_v1_PodFailurePolicyOnPodConditionsPattern, .by_name = n_batch_v1_PodFailurePolicyOnPodConditionsPattern, .n_fields = 2, .by_number = p_batch_v1_PodFailurePolicyOnPodConditionsPattern, .n_by_number = 2, .description = 57761};
 
 static const char *const v22[] = {"Count", "FailIndex", "FailJob", "Ignore", NULL};
 static const Schema s23 = {.type = SCHEMA_STRING, .go_type = "v1.PodFailurePolicyAction", .enum_values = v22};
 static const Schema a24 = {.type = SCHEMA_LIST, .element = &schema_batch_v1_PodFailurePolicyOnPodConditionsPattern, .go_type = "[]v1.PodFailurePolicyOnPodConditionsPattern", .element_zero_default = true};
 static const SchemaField f_batch_v1_PodFailurePolicyRule[] = {
-    {"action", &s23, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 57769},
-    {"onExitCodes", &schema_batch_v1_PodFailurePolicyOnExitCodesRequirement, NULL, NULL, 2, FIELD_POINTER, 57977},
-    {"onPodConditions", &a24, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 58019},
+    {"action", &s23, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 57811},
+    {"onExitCodes", &schema_batch_v1_PodFailurePolicyOnExitCodesRequirement, NULL, NULL, 2, FIELD_POINTER, 58019},
+    {"onPodConditions", &a24, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 58061},
 };
 static const uint16_t n_batch_v1_PodFailurePolicyRule[] = {0, 1, 2, };
 static const uint16_t p_batch_v1_PodFailurePolicyRule[] = {0, 1, 2};
-const Schema schema_batch_v1_PodFailurePolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicyRule", .go_type = "v1.PodFailurePolicyRule", .fields = f_batch_v1_PodFailurePolicyRule, .by_name = n_batch_v1_PodFailurePolicyRule, .n_fields = 3, .by_number = p_batch_v1_PodFailurePolicyRule, .n_by_number = 3, .description = 58076};
+const Schema schema_batch_v1_PodFailurePolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.PodFailurePolicyRule", .go_type = "v1.PodFailurePolicyRule", .fields = f_batch_v1_PodFailurePolicyRule, .by_name = n_batch_v1_PodFailurePolicyRule, .n_fields = 3, .by_number = p_batch_v1_PodFailurePolicyRule, .n_by_number = 3, .description = 58118};
 
 static const Schema a25 = {.type = SCHEMA_LIST, .element = &schema_batch_v1_SuccessPolicyRule, .go_type = "[]v1.SuccessPolicyRule", .element_zero_default = true};
 static const SchemaField f_batch_v1_SuccessPolicy[] = {
-    {"rules", &a25, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 58179},
+    {"rules", &a25, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 58221},
 };
 static const uint16_t n_batch_v1_SuccessPolicy[] = {0, };
 static const uint16_t p_batch_v1_SuccessPolicy[] = {0};
-const Schema schema_batch_v1_SuccessPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.SuccessPolicy", .go_type = "v1.SuccessPolicy", .fields = f_batch_v1_SuccessPolicy, .by_name = n_batch_v1_SuccessPolicy, .n_fields = 1, .by_number = p_batch_v1_SuccessPolicy, .n_by_number = 1, .description = 58325};
+const Schema schema_batch_v1_SuccessPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.SuccessPolicy", .go_type = "v1.SuccessPolicy", .fields = f_batch_v1_SuccessPolicy, .by_name = n_batch_v1_SuccessPolicy, .n_fields = 1, .by_number = p_batch_v1_SuccessPolicy, .n_by_number = 1, .description = 58367};
 
 static const SchemaField f_batch_v1_SuccessPolicyRule[] = {
-    {"succeededIndexes", &s0, NULL, NULL, 1, FIELD_POINTER, 58393},
-    {"succeededCount", &s6, NULL, NULL, 2, FIELD_POINTER, 58519},
+    {"succeededIndexes", &s0, NULL, NULL, 1, FIELD_POINTER, 58435},
+    {"succeededCount", &s6, NULL, NULL, 2, FIELD_POINTER, 58561},
 };
 static const uint16_t n_batch_v1_SuccessPolicyRule[] = {1, 0, };
 static const uint16_t p_batch_v1_SuccessPolicyRule[] = {0, 1};
-const Schema schema_batch_v1_SuccessPolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.SuccessPolicyRule", .go_type = "v1.SuccessPolicyRule", .fields = f_batch_v1_SuccessPolicyRule, .by_name = n_batch_v1_SuccessPolicyRule, .n_fields = 2, .by_number = p_batch_v1_SuccessPolicyRule, .n_by_number = 2, .description = 58657};
+const Schema schema_batch_v1_SuccessPolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.SuccessPolicyRule", .go_type = "v1.SuccessPolicyRule", .fields = f_batch_v1_SuccessPolicyRule, .by_name = n_batch_v1_SuccessPolicyRule, .n_fields = 2, .by_number = p_batch_v1_SuccessPolicyRule, .n_by_number = 2, .description = 58699};
 
 static const Schema s26 = {.type = SCHEMA_STRING, .go_type = "types.UID"};
 static const Schema a27 = {.type = SCHEMA_LIST, .element = &s26, .go_type = "[]types.UID", .element_zero_default = true, .list_kind = LIST_SET};
 static const SchemaField f_batch_v1_UncountedTerminatedPods[] = {
-    {"succeeded", &a27, NULL, NULL, 1, FIELD_OMIT_EMPTY, 58798},
-    {"failed", &a27, NULL, NULL, 2, FIELD_OMIT_EMPTY, 58832},
+    {"succeeded", &a27, NULL, NULL, 1, FIELD_OMIT_EMPTY, 58840},
+    {"failed", &a27, NULL, NULL, 2, FIELD_OMIT_EMPTY, 58874},
 };
 static const uint16_t n_batch_v1_UncountedTerminatedPods[] = {1, 0, };
 static const uint16_t p_batch_v1_UncountedTerminatedPods[] = {0, 1};
-const Schema schema_batch_v1_UncountedTerminatedPods = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.UncountedTerminatedPods", .go_type = "v1.UncountedTerminatedPods", .fields = f_batch_v1_UncountedTerminatedPods, .by_name = n_batch_v1_UncountedTerminatedPods, .n_fields = 2, .by_number = p_batch_v1_UncountedTerminatedPods, .n_by_number = 2, .description = 58863};
+const Schema schema_batch_v1_UncountedTerminatedPods = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.batch.v1.UncountedTerminatedPods", .go_type = "v1.UncountedTerminatedPods", .fields = f_batch_v1_UncountedTerminatedPods, .by_name = n_batch_v1_UncountedTerminatedPods, .n_fields = 2, .by_number = p_batch_v1_UncountedTerminatedPods, .n_by_number = 2, .description = 58905};
 

@@ -5,41 +5,41 @@ static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_certificates_v1_CertificateSigningRequest[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_certificates_v1_CertificateSigningRequestSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 58935},
-    {"status", &schema_certificates_v1_CertificateSigningRequestStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 59007},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_certificates_v1_CertificateSigningRequestSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 58977},
+    {"status", &schema_certificates_v1_CertificateSigningRequestStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 59049},
 };
 static const uint16_t n_certificates_v1_CertificateSigningRequest[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_certificates_v1_CertificateSigningRequest[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_certificates_v1_CertificateSigningRequest[] = {2, 3, 4};
-const Schema schema_certificates_v1_CertificateSigningRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequest", .go_type = "v1.CertificateSigningRequest", .fields = f_certificates_v1_CertificateSigningRequest, .by_name = n_certificates_v1_CertificateSigningRequest, .n_fields = 5, .inlines = e_certificates_v1_CertificateSigningRequest, .n_inlines = 1, .by_number = p_certificates_v1_CertificateSigningRequest, .n_by_number = 3, .description = 59072};
+const Schema schema_certificates_v1_CertificateSigningRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequest", .go_type = "v1.CertificateSigningRequest", .fields = f_certificates_v1_CertificateSigningRequest, .by_name = n_certificates_v1_CertificateSigningRequest, .n_fields = 5, .inlines = e_certificates_v1_CertificateSigningRequest, .n_inlines = 1, .by_number = p_certificates_v1_CertificateSigningRequest, .n_by_number = 3, .description = 59114};
 
 static const Schema s1 = {.type = SCHEMA_STRING, .go_type = "v1.RequestConditionType"};
 static const Schema s2 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
-static const Schema l3 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l3 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const SchemaField f_certificates_v1_CertificateSigningRequestCondition[] = {
-    {"type", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 59185},
-    {"status", &s2, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 59413},
-    {"reason", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 59496},
-    {"message", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 59545},
-    {"lastUpdateTime", &l3, NULL, NULL, 4, FIELD_WRITE_NULL, 59574},
-    {"lastTransitionTime", &l3, NULL, NULL, 5, FIELD_WRITE_NULL, 59652},
+    {"type", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 59227},
+    {"status", &s2, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 59455},
+    {"reason", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 59538},
+    {"message", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 59587},
+    {"lastUpdateTime", &l3, NULL, NULL, 4, FIELD_WRITE_NULL, 59616},
+    {"lastTransitionTime", &l3, NULL, NULL, 5, FIELD_WRITE_NULL, 59694},
 };
 static const uint16_t n_certificates_v1_CertificateSigningRequestCondition[] = {5, 4, 3, 2, 1, 0, };
 static const uint16_t p_certificates_v1_CertificateSigningRequestCondition[] = {0, 2, 3, 4, 5, 1};
-const Schema schema_certificates_v1_CertificateSigningRequestCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestCondition", .go_type = "v1.CertificateSigningRequestCondition", .fields = f_certificates_v1_CertificateSigningRequestCondition, .by_name = n_certificates_v1_CertificateSigningRequestCondition, .n_fields = 6, .by_number = p_certificates_v1_CertificateSigningRequestCondition, .n_by_number = 6, .description = 59719};
+const Schema schema_certificates_v1_CertificateSigningRequestCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestCondition", .go_type = "v1.CertificateSigningRequestCondition", .fields = f_certificates_v1_CertificateSigningRequestCondition, .by_name = n_certificates_v1_CertificateSigningRequestCondition, .n_fields = 6, .by_number = p_certificates_v1_CertificateSigningRequestCondition, .n_by_number = 6, .description = 59761};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_certificates_v1_CertificateSigningRequest, .go_type = "[]v1.CertificateSigningRequest", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_certificates_v1_CertificateSigningRequestList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_certificates_v1_CertificateSigningRequestList[] = {1, 3, 0, 2, };
 static const SchemaInline e_certificates_v1_CertificateSigningRequestList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_certificates_v1_CertificateSigningRequestList[] = {2, 3};
-const Schema schema_certificates_v1_CertificateSigningRequestList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestList", .go_type = "v1.CertificateSigningRequestList", .fields = f_certificates_v1_CertificateSigningRequestList, .by_name = n_certificates_v1_CertificateSigningRequestList, .n_fields = 4, .inlines = e_certificates_v1_CertificateSigningRequestList, .n_inlines = 1, .by_number = p_certificates_v1_CertificateSigningRequestList, .n_by_number = 2, .description = 59787};
+const Schema schema_certificates_v1_CertificateSigningRequestList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestList", .go_type = "v1.CertificateSigningRequestList", .fields = f_certificates_v1_CertificateSigningRequestList, .by_name = n_certificates_v1_CertificateSigningRequestList, .n_fields = 4, .inlines = e_certificates_v1_CertificateSigningRequestList, .n_inlines = 1, .by_number = p_certificates_v1_CertificateSigningRequestList, .n_by_number = 2, .description = 59829};
 
 static const Schema s5 = {.type = SCHEMA_BYTES, .go_type = "[]uint8", .format = "byte"};
 static const Schema s6 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
@@ -50,26 +50,26 @@ static const Schema a10 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]st
 static const Schema a11 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "v1.ExtraValue", .list_wrapped = true, .element_zero_default = true, .list_unmarked = true};
 static const Schema m12 = {.type = SCHEMA_MAP, .element = &a11, .go_type = "map[string]v1.ExtraValue"};
 static const SchemaField f_certificates_v1_CertificateSigningRequestSpec[] = {
-    {"request", &s5, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 59825},
-    {"signerName", &s0, NULL, NULL, 7, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 59914},
-    {"expirationSeconds", &s6, NULL, NULL, 8, FIELD_POINTER, 60185},
-    {"usages", &a9, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 60340},
-    {"username", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 60581},
-    {"uid", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 60643},
-    {"groups", &a10, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 60711},
-    {"extra", &m12, NULL, NULL, 6, FIELD_OMIT_EMPTY, 60775},
+    {"request", &s5, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 59867},
+    {"signerName", &s0, NULL, NULL, 7, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 59956},
+    {"expirationSeconds", &s6, NULL, NULL, 8, FIELD_POINTER, 60227},
+    {"usages", &a9, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 60382},
+    {"username", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 60623},
+    {"uid", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 60685},
+    {"groups", &a10, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 60753},
+    {"extra", &m12, NULL, NULL, 6, FIELD_OMIT_EMPTY, 60817},
 };
 static const uint16_t n_certificates_v1_CertificateSigningRequestSpec[] = {2, 7, 6, 0, 1, 5, 3, 4, };
 static const uint16_t p_certificates_v1_CertificateSigningRequestSpec[] = {0, 4, 5, 6, 3, 7, 1, 2};
-const Schema schema_certificates_v1_CertificateSigningRequestSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestSpec", .go_type = "v1.CertificateSigningRequestSpec", .fields = f_certificates_v1_CertificateSigningRequestSpec, .by_name = n_certificates_v1_CertificateSigningRequestSpec, .n_fields = 8, .by_number = p_certificates_v1_CertificateSigningRequestSpec, .n_by_number = 8, .description = 60851};
+const Schema schema_certificates_v1_CertificateSigningRequestSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestSpec", .go_type = "v1.CertificateSigningRequestSpec", .fields = f_certificates_v1_CertificateSigningRequestSpec, .by_name = n_certificates_v1_CertificateSigningRequestSpec, .n_fields = 8, .by_number = p_certificates_v1_CertificateSigningRequestSpec, .n_by_number = 8, .description = 60893};
 
 static const char *const k13[] = {"type", NULL};
 static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_certificates_v1_CertificateSigningRequestCondition, .go_type = "[]v1.CertificateSigningRequestCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k13};
 static const SchemaField f_certificates_v1_CertificateSigningRequestStatus[] = {
-    {"conditions", &a14, NULL, NULL, 1, FIELD_OMIT_EMPTY, 60949},
-    {"certificate", &s5, NULL, NULL, 2, FIELD_OMIT_EMPTY, 61044},
+    {"conditions", &a14, NULL, NULL, 1, FIELD_OMIT_EMPTY, 60991},
+    {"certificate", &s5, NULL, NULL, 2, FIELD_OMIT_EMPTY, 61086},
 };
 static const uint16_t n_certificates_v1_CertificateSigningRequestStatus[] = {1, 0, };
 static const uint16_t p_certificates_v1_CertificateSigningRequestStatus[] = {0, 1};
-const Schema schema_certificates_v1_CertificateSigningRequestStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestStatus", .go_type = "v1.CertificateSigningRequestStatus", .fields = f_certificates_v1_CertificateSigningRequestStatus, .by_name = n_certificates_v1_CertificateSigningRequestStatus, .n_fields = 2, .by_number = p_certificates_v1_CertificateSigningRequestStatus, .n_by_number = 2, .description = 61266};
+const Schema schema_certificates_v1_CertificateSigningRequestStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.certificates.v1.CertificateSigningRequestStatus", .go_type = "v1.CertificateSigningRequestStatus", .fields = f_certificates_v1_CertificateSigningRequestStatus, .by_name = n_certificates_v1_CertificateSigningRequestStatus, .n_fields = 2, .by_number = p_certificates_v1_CertificateSigningRequestStatus, .n_by_number = 2, .description = 61308};
 

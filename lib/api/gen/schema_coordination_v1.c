@@ -5,39 +5,39 @@ static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_coordination_v1_Lease[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_coordination_v1_LeaseSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 61321},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_coordination_v1_LeaseSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 61363},
 };
 static const uint16_t n_coordination_v1_Lease[] = {1, 0, 2, 3, };
 static const SchemaInline e_coordination_v1_Lease[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_coordination_v1_Lease[] = {2, 3};
-const Schema schema_coordination_v1_Lease = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.coordination.v1.Lease", .go_type = "v1.Lease", .fields = f_coordination_v1_Lease, .by_name = n_coordination_v1_Lease, .n_fields = 4, .inlines = e_coordination_v1_Lease, .n_inlines = 1, .by_number = p_coordination_v1_Lease, .n_by_number = 2, .description = 61359};
+const Schema schema_coordination_v1_Lease = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.coordination.v1.Lease", .go_type = "v1.Lease", .fields = f_coordination_v1_Lease, .by_name = n_coordination_v1_Lease, .n_fields = 4, .inlines = e_coordination_v1_Lease, .n_inlines = 1, .by_number = p_coordination_v1_Lease, .n_by_number = 2, .description = 61401};
 
 static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_coordination_v1_Lease, .go_type = "[]v1.Lease", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_coordination_v1_LeaseList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_coordination_v1_LeaseList[] = {1, 3, 0, 2, };
 static const SchemaInline e_coordination_v1_LeaseList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_coordination_v1_LeaseList[] = {2, 3};
-const Schema schema_coordination_v1_LeaseList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.coordination.v1.LeaseList", .go_type = "v1.LeaseList", .fields = f_coordination_v1_LeaseList, .by_name = n_coordination_v1_LeaseList, .n_fields = 4, .inlines = e_coordination_v1_LeaseList, .n_inlines = 1, .by_number = p_coordination_v1_LeaseList, .n_by_number = 2, .description = 61476};
+const Schema schema_coordination_v1_LeaseList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.coordination.v1.LeaseList", .go_type = "v1.LeaseList", .fields = f_coordination_v1_LeaseList, .by_name = n_coordination_v1_LeaseList, .n_fields = 4, .inlines = e_coordination_v1_LeaseList, .n_inlines = 1, .by_number = p_coordination_v1_LeaseList, .n_by_number = 2, .description = 61518};
 
 static const Schema s2 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
-static const Schema l3 = {.type = SCHEMA_MICRO_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", .go_type = "v1.MicroTime", .format = "date-time", .description = 61729};
+static const Schema l3 = {.type = SCHEMA_MICRO_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", .go_type = "v1.MicroTime", .format = "date-time", .description = 61771};
 static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v1.CoordinatedLeaseStrategy"};
 static const SchemaField f_coordination_v1_LeaseSpec[] = {
-    {"holderIdentity", &s0, NULL, NULL, 1, FIELD_POINTER, 61494},
-    {"leaseDurationSeconds", &s2, NULL, NULL, 2, FIELD_POINTER, 61609},
-    {"acquireTime", &l3, NULL, NULL, 3, FIELD_POINTER, 61834},
-    {"renewTime", &l3, NULL, NULL, 4, FIELD_POINTER, 61873},
-    {"leaseTransitions", &s2, NULL, NULL, 5, FIELD_POINTER, 61906},
-    {"strategy", &s4, NULL, NULL, 6, FIELD_POINTER, 61979},
-    {"preferredHolder", &s0, NULL, NULL, 7, FIELD_POINTER, 62187},
+    {"holderIdentity", &s0, NULL, NULL, 1, FIELD_POINTER, 61536},
+    {"leaseDurationSeconds", &s2, NULL, NULL, 2, FIELD_POINTER, 61651},
+    {"acquireTime", &l3, NULL, NULL, 3, FIELD_POINTER, 61876},
+    {"renewTime", &l3, NULL, NULL, 4, FIELD_POINTER, 61915},
+    {"leaseTransitions", &s2, NULL, NULL, 5, FIELD_POINTER, 61948},
+    {"strategy", &s4, NULL, NULL, 6, FIELD_POINTER, 62021},
+    {"preferredHolder", &s0, NULL, NULL, 7, FIELD_POINTER, 62229},
 };
 static const uint16_t n_coordination_v1_LeaseSpec[] = {2, 0, 1, 4, 6, 3, 5, };
 static const uint16_t p_coordination_v1_LeaseSpec[] = {0, 1, 2, 3, 4, 5, 6};
-const Schema schema_coordination_v1_LeaseSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.coordination.v1.LeaseSpec", .go_type = "v1.LeaseSpec", .fields = f_coordination_v1_LeaseSpec, .by_name = n_coordination_v1_LeaseSpec, .n_fields = 7, .by_number = p_coordination_v1_LeaseSpec, .n_by_number = 7, .description = 62335};
+const Schema schema_coordination_v1_LeaseSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.coordination.v1.LeaseSpec", .go_type = "v1.LeaseSpec", .fields = f_coordination_v1_LeaseSpec, .by_name = n_coordination_v1_LeaseSpec, .n_fields = 7, .by_number = p_coordination_v1_LeaseSpec, .n_by_number = 7, .description = 62377};
 

@@ -5,306 +5,306 @@ static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const Schema s1 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const Schema s2 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const SchemaField f_core_v1_AWSElasticBlockStoreVolumeSource[] = {
-    {"volumeID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 62364},
-    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 62467},
-    {"partition", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY, 62533},
-    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 62605},
+    {"volumeID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 62406},
+    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 62509},
+    {"partition", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY, 62575},
+    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 62647},
 };
 static const uint16_t n_core_v1_AWSElasticBlockStoreVolumeSource[] = {1, 2, 3, 0, };
 static const uint16_t p_core_v1_AWSElasticBlockStoreVolumeSource[] = {0, 1, 2, 3};
-const Schema schema_core_v1_AWSElasticBlockStoreVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AWSElasticBlockStoreVolumeSource", .go_type = "v1.AWSElasticBlockStoreVolumeSource", .fields = f_core_v1_AWSElasticBlockStoreVolumeSource, .by_name = n_core_v1_AWSElasticBlockStoreVolumeSource, .n_fields = 4, .by_number = p_core_v1_AWSElasticBlockStoreVolumeSource, .n_by_number = 4, .description = 62679};
+const Schema schema_core_v1_AWSElasticBlockStoreVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AWSElasticBlockStoreVolumeSource", .go_type = "v1.AWSElasticBlockStoreVolumeSource", .fields = f_core_v1_AWSElasticBlockStoreVolumeSource, .by_name = n_core_v1_AWSElasticBlockStoreVolumeSource, .n_fields = 4, .by_number = p_core_v1_AWSElasticBlockStoreVolumeSource, .n_by_number = 4, .description = 62721};
 
 static const SchemaField f_core_v1_Affinity[] = {
-    {"nodeAffinity", &schema_core_v1_NodeAffinity, NULL, NULL, 1, FIELD_POINTER, 62814},
-    {"podAffinity", &schema_core_v1_PodAffinity, NULL, NULL, 2, FIELD_POINTER, 62857},
-    {"podAntiAffinity", &schema_core_v1_PodAntiAffinity, NULL, NULL, 3, FIELD_POINTER, 62949},
+    {"nodeAffinity", &schema_core_v1_NodeAffinity, NULL, NULL, 1, FIELD_POINTER, 62856},
+    {"podAffinity", &schema_core_v1_PodAffinity, NULL, NULL, 2, FIELD_POINTER, 62899},
+    {"podAntiAffinity", &schema_core_v1_PodAntiAffinity, NULL, NULL, 3, FIELD_POINTER, 62991},
 };
 static const uint16_t n_core_v1_Affinity[] = {0, 1, 2, };
 static const uint16_t p_core_v1_Affinity[] = {0, 1, 2};
-const Schema schema_core_v1_Affinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Affinity", .go_type = "v1.Affinity", .fields = f_core_v1_Affinity, .by_name = n_core_v1_Affinity, .n_fields = 3, .by_number = p_core_v1_Affinity, .n_by_number = 3, .description = 63020};
+const Schema schema_core_v1_Affinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Affinity", .go_type = "v1.Affinity", .fields = f_core_v1_Affinity, .by_name = n_core_v1_Affinity, .n_fields = 3, .by_number = p_core_v1_Affinity, .n_by_number = 3, .description = 63062};
 
 static const char *const v3[] = {"Localhost", "RuntimeDefault", "Unconfined", NULL};
 static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v1.AppArmorProfileType", .enum_values = v3};
 static const SchemaField f_core_v1_AppArmorProfile[] = {
-    {"type", &s4, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 63106},
-    {"localhostProfile", &s0, NULL, NULL, 2, FIELD_POINTER, 63270},
+    {"type", &s4, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 63148},
+    {"localhostProfile", &s0, NULL, NULL, 2, FIELD_POINTER, 63312},
 };
 static const uint16_t n_core_v1_AppArmorProfile[] = {1, 0, };
 static const uint16_t p_core_v1_AppArmorProfile[] = {0, 1};
-const Schema schema_core_v1_AppArmorProfile = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AppArmorProfile", .go_type = "v1.AppArmorProfile", .fields = f_core_v1_AppArmorProfile, .by_name = n_core_v1_AppArmorProfile, .n_fields = 2, .by_number = p_core_v1_AppArmorProfile, .n_by_number = 2, .unions = "[{\"discriminator\":\"type\",\"fields-to-discriminateBy\":{\"localhostProfile\":\"LocalhostProfile\"}}]", .description = 63376};
+const Schema schema_core_v1_AppArmorProfile = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AppArmorProfile", .go_type = "v1.AppArmorProfile", .fields = f_core_v1_AppArmorProfile, .by_name = n_core_v1_AppArmorProfile, .n_fields = 2, .by_number = p_core_v1_AppArmorProfile, .n_by_number = 2, .unions = "[{\"discriminator\":\"type\",\"fields-to-discriminateBy\":{\"localhostProfile\":\"LocalhostProfile\"}}]", .description = 63418};
 
 static const Schema s5 = {.type = SCHEMA_STRING, .go_type = "v1.UniqueVolumeName"};
 static const SchemaField f_core_v1_AttachedVolume[] = {
-    {"name", &s5, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 63433},
-    {"devicePath", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 63506},
+    {"name", &s5, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 63475},
+    {"devicePath", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 63548},
 };
 static const uint16_t n_core_v1_AttachedVolume[] = {1, 0, };
 static const uint16_t p_core_v1_AttachedVolume[] = {0, 1};
-const Schema schema_core_v1_AttachedVolume = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AttachedVolume", .go_type = "v1.AttachedVolume", .fields = f_core_v1_AttachedVolume, .by_name = n_core_v1_AttachedVolume, .n_fields = 2, .by_number = p_core_v1_AttachedVolume, .n_by_number = 2, .description = 63570};
+const Schema schema_core_v1_AttachedVolume = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AttachedVolume", .go_type = "v1.AttachedVolume", .fields = f_core_v1_AttachedVolume, .by_name = n_core_v1_AttachedVolume, .n_fields = 2, .by_number = p_core_v1_AttachedVolume, .n_by_number = 2, .description = 63612};
 
 static const char *const v6[] = {"None", "ReadOnly", "ReadWrite", NULL};
 static const Schema s7 = {.type = SCHEMA_STRING, .go_type = "v1.AzureDataDiskCachingMode", .enum_values = v6};
 static const char *const v8[] = {"Dedicated", "Managed", "Shared", NULL};
 static const Schema s9 = {.type = SCHEMA_STRING, .go_type = "v1.AzureDataDiskKind", .enum_values = v8};
 static const SchemaField f_core_v1_AzureDiskVolumeSource[] = {
-    {"diskName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 63607},
-    {"diskURI", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 63635},
-    {"cachingMode", &s7, "\"ReadWrite\"", NULL, 3, FIELD_POINTER, 63768},
-    {"fsType", &s0, "\"ext4\"", NULL, 4, FIELD_POINTER, 63846},
-    {"readOnly", &s2, "false", NULL, 5, FIELD_POINTER, 62605},
-    {"kind", &s9, "\"Shared\"", NULL, 6, FIELD_POINTER, 63908},
+    {"diskName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 63649},
+    {"diskURI", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 63677},
+    {"cachingMode", &s7, "\"ReadWrite\"", NULL, 3, FIELD_POINTER, 63810},
+    {"fsType", &s0, "\"ext4\"", NULL, 4, FIELD_POINTER, 63888},
+    {"readOnly", &s2, "false", NULL, 5, FIELD_POINTER, 62647},
+    {"kind", &s9, "\"Shared\"", NULL, 6, FIELD_POINTER, 63950},
 };
 static const uint16_t n_core_v1_AzureDiskVolumeSource[] = {2, 0, 1, 3, 5, 4, };
 static const uint16_t p_core_v1_AzureDiskVolumeSource[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_core_v1_AzureDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AzureDiskVolumeSource", .go_type = "v1.AzureDiskVolumeSource", .fields = f_core_v1_AzureDiskVolumeSource, .by_name = n_core_v1_AzureDiskVolumeSource, .n_fields = 6, .by_number = p_core_v1_AzureDiskVolumeSource, .n_by_number = 6, .has_defaults = true, .description = 64043};
+const Schema schema_core_v1_AzureDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AzureDiskVolumeSource", .go_type = "v1.AzureDiskVolumeSource", .fields = f_core_v1_AzureDiskVolumeSource, .by_name = n_core_v1_AzureDiskVolumeSource, .n_fields = 6, .by_number = p_core_v1_AzureDiskVolumeSource, .n_by_number = 6, .has_defaults = true, .description = 64085};
 
 static const SchemaField f_core_v1_AzureFilePersistentVolumeSource[] = {
-    {"secretName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 64181},
-    {"shareName", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 64260},
-    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 64289},
-    {"secretNamespace", &s0, NULL, NULL, 4, FIELD_POINTER | FIELD_WRITE_NULL, 64364},
+    {"secretName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 64223},
+    {"shareName", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 64302},
+    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 64331},
+    {"secretNamespace", &s0, NULL, NULL, 4, FIELD_POINTER | FIELD_WRITE_NULL, 64406},
 };
 static const uint16_t n_core_v1_AzureFilePersistentVolumeSource[] = {2, 0, 3, 1, };
 static const uint16_t p_core_v1_AzureFilePersistentVolumeSource[] = {0, 1, 2, 3};
-const Schema schema_core_v1_AzureFilePersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AzureFilePersistentVolumeSource", .go_type = "v1.AzureFilePersistentVolumeSource", .fields = f_core_v1_AzureFilePersistentVolumeSource, .by_name = n_core_v1_AzureFilePersistentVolumeSource, .n_fields = 4, .by_number = p_core_v1_AzureFilePersistentVolumeSource, .n_by_number = 4, .description = 64448};
+const Schema schema_core_v1_AzureFilePersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AzureFilePersistentVolumeSource", .go_type = "v1.AzureFilePersistentVolumeSource", .fields = f_core_v1_AzureFilePersistentVolumeSource, .by_name = n_core_v1_AzureFilePersistentVolumeSource, .n_fields = 4, .by_number = p_core_v1_AzureFilePersistentVolumeSource, .n_by_number = 4, .description = 64490};
 
 static const SchemaField f_core_v1_AzureFileVolumeSource[] = {
-    {"secretName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 64569},
-    {"shareName", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 64260},
-    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 64289},
+    {"secretName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 64611},
+    {"shareName", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 64302},
+    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 64331},
 };
 static const uint16_t n_core_v1_AzureFileVolumeSource[] = {2, 0, 1, };
 static const uint16_t p_core_v1_AzureFileVolumeSource[] = {0, 1, 2};
-const Schema schema_core_v1_AzureFileVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AzureFileVolumeSource", .go_type = "v1.AzureFileVolumeSource", .fields = f_core_v1_AzureFileVolumeSource, .by_name = n_core_v1_AzureFileVolumeSource, .n_fields = 3, .by_number = p_core_v1_AzureFileVolumeSource, .n_by_number = 3, .description = 64673};
+const Schema schema_core_v1_AzureFileVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.AzureFileVolumeSource", .go_type = "v1.AzureFileVolumeSource", .fields = f_core_v1_AzureFileVolumeSource, .by_name = n_core_v1_AzureFileVolumeSource, .n_fields = 3, .by_number = p_core_v1_AzureFileVolumeSource, .n_by_number = 3, .description = 64715};
 
 static const SchemaField f_core_v1_Binding[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"target", &schema_core_v1_ObjectReference, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 64790},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"target", &schema_core_v1_ObjectReference, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 64832},
 };
 static const uint16_t n_core_v1_Binding[] = {1, 0, 2, 3, };
 static const SchemaInline e_core_v1_Binding[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_Binding[] = {2, 3};
-const Schema schema_core_v1_Binding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Binding", .go_type = "v1.Binding", .fields = f_core_v1_Binding, .by_name = n_core_v1_Binding, .n_fields = 4, .inlines = e_core_v1_Binding, .n_inlines = 1, .by_number = p_core_v1_Binding, .n_by_number = 2, .description = 64858};
+const Schema schema_core_v1_Binding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Binding", .go_type = "v1.Binding", .fields = f_core_v1_Binding, .by_name = n_core_v1_Binding, .n_fields = 4, .inlines = e_core_v1_Binding, .n_inlines = 1, .by_number = p_core_v1_Binding, .n_by_number = 2, .description = 64900};
 
 static const Schema m10 = {.type = SCHEMA_MAP, .element = &s0, .go_type = "map[string]string", .element_zero_default = true};
 static const SchemaField f_core_v1_CSIPersistentVolumeSource[] = {
-    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 64961},
-    {"volumeHandle", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 64995},
-    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 65092},
-    {"fsType", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 65162},
-    {"volumeAttributes", &m10, NULL, NULL, 5, FIELD_OMIT_EMPTY, 65305},
-    {"controllerPublishSecretRef", &schema_core_v1_SecretReference, NULL, NULL, 6, FIELD_POINTER, 65373},
-    {"nodeStageSecretRef", &schema_core_v1_SecretReference, NULL, NULL, 7, FIELD_POINTER, 65478},
-    {"nodePublishSecretRef", &schema_core_v1_SecretReference, NULL, NULL, 8, FIELD_POINTER, 65545},
-    {"controllerExpandSecretRef", &schema_core_v1_SecretReference, NULL, NULL, 9, FIELD_POINTER, 65614},
-    {"nodeExpandSecretRef", &schema_core_v1_SecretReference, NULL, NULL, 10, FIELD_POINTER, 65688},
+    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 65003},
+    {"volumeHandle", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 65037},
+    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 65134},
+    {"fsType", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 65204},
+    {"volumeAttributes", &m10, NULL, NULL, 5, FIELD_OMIT_EMPTY, 65347},
+    {"controllerPublishSecretRef", &schema_core_v1_SecretReference, NULL, NULL, 6, FIELD_POINTER, 65415},
+    {"nodeStageSecretRef", &schema_core_v1_SecretReference, NULL, NULL, 7, FIELD_POINTER, 65520},
+    {"nodePublishSecretRef", &schema_core_v1_SecretReference, NULL, NULL, 8, FIELD_POINTER, 65587},
+    {"controllerExpandSecretRef", &schema_core_v1_SecretReference, NULL, NULL, 9, FIELD_POINTER, 65656},
+    {"nodeExpandSecretRef", &schema_core_v1_SecretReference, NULL, NULL, 10, FIELD_POINTER, 65730},
 };
 static const uint16_t n_core_v1_CSIPersistentVolumeSource[] = {8, 5, 0, 3, 9, 7, 6, 2, 4, 1, };
 static const uint16_t p_core_v1_CSIPersistentVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-const Schema schema_core_v1_CSIPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CSIPersistentVolumeSource", .go_type = "v1.CSIPersistentVolumeSource", .fields = f_core_v1_CSIPersistentVolumeSource, .by_name = n_core_v1_CSIPersistentVolumeSource, .n_fields = 10, .by_number = p_core_v1_CSIPersistentVolumeSource, .n_by_number = 10, .description = 65756};
+const Schema schema_core_v1_CSIPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CSIPersistentVolumeSource", .go_type = "v1.CSIPersistentVolumeSource", .fields = f_core_v1_CSIPersistentVolumeSource, .by_name = n_core_v1_CSIPersistentVolumeSource, .n_fields = 10, .by_number = p_core_v1_CSIPersistentVolumeSource, .n_by_number = 10, .description = 65798};
 
 static const SchemaField f_core_v1_CSIVolumeSource[] = {
-    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 65827},
-    {"readOnly", &s2, NULL, NULL, 2, FIELD_POINTER, 65897},
-    {"fsType", &s0, NULL, NULL, 3, FIELD_POINTER, 65940},
-    {"volumeAttributes", &m10, NULL, NULL, 4, FIELD_OMIT_EMPTY, 66014},
-    {"nodePublishSecretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 5, FIELD_POINTER, 66097},
+    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 65869},
+    {"readOnly", &s2, NULL, NULL, 2, FIELD_POINTER, 65939},
+    {"fsType", &s0, NULL, NULL, 3, FIELD_POINTER, 65982},
+    {"volumeAttributes", &m10, NULL, NULL, 4, FIELD_OMIT_EMPTY, 66056},
+    {"nodePublishSecretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 5, FIELD_POINTER, 66139},
 };
 static const uint16_t n_core_v1_CSIVolumeSource[] = {0, 2, 4, 1, 3, };
 static const uint16_t p_core_v1_CSIVolumeSource[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_CSIVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CSIVolumeSource", .go_type = "v1.CSIVolumeSource", .fields = f_core_v1_CSIVolumeSource, .by_name = n_core_v1_CSIVolumeSource, .n_fields = 5, .by_number = p_core_v1_CSIVolumeSource, .n_by_number = 5, .description = 66197};
+const Schema schema_core_v1_CSIVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CSIVolumeSource", .go_type = "v1.CSIVolumeSource", .fields = f_core_v1_CSIVolumeSource, .by_name = n_core_v1_CSIVolumeSource, .n_fields = 5, .by_number = p_core_v1_CSIVolumeSource, .n_by_number = 5, .description = 66239};
 
 static const Schema s11 = {.type = SCHEMA_STRING, .go_type = "v1.Capability"};
 static const Schema a12 = {.type = SCHEMA_LIST, .element = &s11, .go_type = "[]v1.Capability", .element_zero_default = true};
 static const SchemaField f_core_v1_Capabilities[] = {
-    {"add", &a12, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 66309},
-    {"drop", &a12, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 66393},
+    {"add", &a12, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 66351},
+    {"drop", &a12, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 66435},
 };
 static const uint16_t n_core_v1_Capabilities[] = {0, 1, };
 static const uint16_t p_core_v1_Capabilities[] = {0, 1};
-const Schema schema_core_v1_Capabilities = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Capabilities", .go_type = "v1.Capabilities", .fields = f_core_v1_Capabilities, .by_name = n_core_v1_Capabilities, .n_fields = 2, .by_number = p_core_v1_Capabilities, .n_by_number = 2, .description = 66479};
+const Schema schema_core_v1_Capabilities = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Capabilities", .go_type = "v1.Capabilities", .fields = f_core_v1_Capabilities, .by_name = n_core_v1_Capabilities, .n_fields = 2, .by_number = p_core_v1_Capabilities, .n_by_number = 2, .description = 66521};
 
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true};
 static const SchemaField f_core_v1_CephFSPersistentVolumeSource[] = {
-    {"monitors", &a13, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 66570},
-    {"path", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 66616},
-    {"user", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 66664},
-    {"secretFile", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 66690},
-    {"secretRef", &schema_core_v1_SecretReference, NULL, NULL, 5, FIELD_POINTER, 66762},
-    {"readOnly", &s2, NULL, NULL, 6, FIELD_OMIT_EMPTY, 66819},
+    {"monitors", &a13, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 66612},
+    {"path", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 66658},
+    {"user", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 66706},
+    {"secretFile", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 66732},
+    {"secretRef", &schema_core_v1_SecretReference, NULL, NULL, 5, FIELD_POINTER, 66804},
+    {"readOnly", &s2, NULL, NULL, 6, FIELD_OMIT_EMPTY, 66861},
 };
 static const uint16_t n_core_v1_CephFSPersistentVolumeSource[] = {0, 1, 5, 3, 4, 2, };
 static const uint16_t p_core_v1_CephFSPersistentVolumeSource[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_core_v1_CephFSPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CephFSPersistentVolumeSource", .go_type = "v1.CephFSPersistentVolumeSource", .fields = f_core_v1_CephFSPersistentVolumeSource, .by_name = n_core_v1_CephFSPersistentVolumeSource, .n_fields = 6, .by_number = p_core_v1_CephFSPersistentVolumeSource, .n_by_number = 6, .description = 66899};
+const Schema schema_core_v1_CephFSPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CephFSPersistentVolumeSource", .go_type = "v1.CephFSPersistentVolumeSource", .fields = f_core_v1_CephFSPersistentVolumeSource, .by_name = n_core_v1_CephFSPersistentVolumeSource, .n_fields = 6, .by_number = p_core_v1_CephFSPersistentVolumeSource, .n_by_number = 6, .description = 66941};
 
 static const SchemaField f_core_v1_CephFSVolumeSource[] = {
-    {"monitors", &a13, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 66570},
-    {"path", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 66616},
-    {"user", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 66664},
-    {"secretFile", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 66690},
-    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 5, FIELD_POINTER, 67020},
-    {"readOnly", &s2, NULL, NULL, 6, FIELD_OMIT_EMPTY, 66819},
+    {"monitors", &a13, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 66612},
+    {"path", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 66658},
+    {"user", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 66706},
+    {"secretFile", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 66732},
+    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 5, FIELD_POINTER, 67062},
+    {"readOnly", &s2, NULL, NULL, 6, FIELD_OMIT_EMPTY, 66861},
 };
 static const uint16_t n_core_v1_CephFSVolumeSource[] = {0, 1, 5, 3, 4, 2, };
 static const uint16_t p_core_v1_CephFSVolumeSource[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_core_v1_CephFSVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CephFSVolumeSource", .go_type = "v1.CephFSVolumeSource", .fields = f_core_v1_CephFSVolumeSource, .by_name = n_core_v1_CephFSVolumeSource, .n_fields = 6, .by_number = p_core_v1_CephFSVolumeSource, .n_by_number = 6, .description = 67100};
+const Schema schema_core_v1_CephFSVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CephFSVolumeSource", .go_type = "v1.CephFSVolumeSource", .fields = f_core_v1_CephFSVolumeSource, .by_name = n_core_v1_CephFSVolumeSource, .n_fields = 6, .by_number = p_core_v1_CephFSVolumeSource, .n_by_number = 6, .description = 67142};
 
 static const SchemaField f_core_v1_CinderPersistentVolumeSource[] = {
-    {"volumeID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 67217},
-    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 62467},
-    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 62605},
-    {"secretRef", &schema_core_v1_SecretReference, NULL, NULL, 4, FIELD_POINTER, 67308},
+    {"volumeID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 67259},
+    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 62509},
+    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 62647},
+    {"secretRef", &schema_core_v1_SecretReference, NULL, NULL, 4, FIELD_POINTER, 67350},
 };
 static const uint16_t n_core_v1_CinderPersistentVolumeSource[] = {1, 2, 3, 0, };
 static const uint16_t p_core_v1_CinderPersistentVolumeSource[] = {0, 1, 2, 3};
-const Schema schema_core_v1_CinderPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CinderPersistentVolumeSource", .go_type = "v1.CinderPersistentVolumeSource", .fields = f_core_v1_CinderPersistentVolumeSource, .by_name = n_core_v1_CinderPersistentVolumeSource, .n_fields = 4, .by_number = p_core_v1_CinderPersistentVolumeSource, .n_by_number = 4, .description = 67367};
+const Schema schema_core_v1_CinderPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CinderPersistentVolumeSource", .go_type = "v1.CinderPersistentVolumeSource", .fields = f_core_v1_CinderPersistentVolumeSource, .by_name = n_core_v1_CinderPersistentVolumeSource, .n_fields = 4, .by_number = p_core_v1_CinderPersistentVolumeSource, .n_by_number = 4, .description = 67409};
 
 static const SchemaField f_core_v1_CinderVolumeSource[] = {
-    {"volumeID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 67217},
-    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 62467},
-    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 62605},
-    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 4, FIELD_POINTER, 67527},
+    {"volumeID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 67259},
+    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 62509},
+    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 62647},
+    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 4, FIELD_POINTER, 67569},
 };
 static const uint16_t n_core_v1_CinderVolumeSource[] = {1, 2, 3, 0, };
 static const uint16_t p_core_v1_CinderVolumeSource[] = {0, 1, 2, 3};
-const Schema schema_core_v1_CinderVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CinderVolumeSource", .go_type = "v1.CinderVolumeSource", .fields = f_core_v1_CinderVolumeSource, .by_name = n_core_v1_CinderVolumeSource, .n_fields = 4, .by_number = p_core_v1_CinderVolumeSource, .n_by_number = 4, .description = 67609};
+const Schema schema_core_v1_CinderVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.CinderVolumeSource", .go_type = "v1.CinderVolumeSource", .fields = f_core_v1_CinderVolumeSource, .by_name = n_core_v1_CinderVolumeSource, .n_fields = 4, .by_number = p_core_v1_CinderVolumeSource, .n_by_number = 4, .description = 67651};
 
 static const SchemaField f_core_v1_ClientIPConfig[] = {
-    {"timeoutSeconds", &s1, NULL, NULL, 1, FIELD_POINTER, 67765},
+    {"timeoutSeconds", &s1, NULL, NULL, 1, FIELD_POINTER, 67807},
 };
 static const uint16_t n_core_v1_ClientIPConfig[] = {0, };
 static const uint16_t p_core_v1_ClientIPConfig[] = {0};
-const Schema schema_core_v1_ClientIPConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ClientIPConfig", .go_type = "v1.ClientIPConfig", .fields = f_core_v1_ClientIPConfig, .by_name = n_core_v1_ClientIPConfig, .n_fields = 1, .by_number = p_core_v1_ClientIPConfig, .n_by_number = 1, .description = 67880};
+const Schema schema_core_v1_ClientIPConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ClientIPConfig", .go_type = "v1.ClientIPConfig", .fields = f_core_v1_ClientIPConfig, .by_name = n_core_v1_ClientIPConfig, .n_fields = 1, .by_number = p_core_v1_ClientIPConfig, .n_by_number = 1, .description = 67922};
 
 static const SchemaField f_core_v1_ClusterTrustBundleProjection[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_POINTER, 67936},
-    {"signerName", &s0, NULL, NULL, 2, FIELD_POINTER, 68026},
-    {"labelSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 3, FIELD_POINTER, 68127},
-    {"optional", &s2, NULL, NULL, 5, FIELD_POINTER, 68258},
-    {"path", &s0, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 68344},
+    {"name", &s0, NULL, NULL, 1, FIELD_POINTER, 67978},
+    {"signerName", &s0, NULL, NULL, 2, FIELD_POINTER, 68068},
+    {"labelSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 3, FIELD_POINTER, 68169},
+    {"optional", &s2, NULL, NULL, 5, FIELD_POINTER, 68300},
+    {"path", &s0, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 68386},
 };
 static const uint16_t n_core_v1_ClusterTrustBundleProjection[] = {2, 0, 3, 4, 1, };
 static const uint16_t p_core_v1_ClusterTrustBundleProjection[] = {0, 1, 2, 4, 3};
-const Schema schema_core_v1_ClusterTrustBundleProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ClusterTrustBundleProjection", .go_type = "v1.ClusterTrustBundleProjection", .fields = f_core_v1_ClusterTrustBundleProjection, .by_name = n_core_v1_ClusterTrustBundleProjection, .n_fields = 5, .by_number = p_core_v1_ClusterTrustBundleProjection, .n_by_number = 5, .description = 68429};
+const Schema schema_core_v1_ClusterTrustBundleProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ClusterTrustBundleProjection", .go_type = "v1.ClusterTrustBundleProjection", .fields = f_core_v1_ClusterTrustBundleProjection, .by_name = n_core_v1_ClusterTrustBundleProjection, .n_fields = 5, .by_number = p_core_v1_ClusterTrustBundleProjection, .n_by_number = 5, .description = 68471};
 
 static const Schema s14 = {.type = SCHEMA_STRING, .go_type = "v1.ComponentConditionType"};
 static const Schema s15 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
 static const SchemaField f_core_v1_ComponentCondition[] = {
-    {"type", &s14, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 68539},
-    {"status", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15956},
-    {"message", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 68591},
-    {"error", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 68643},
+    {"type", &s14, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 68581},
+    {"status", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15998},
+    {"message", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 68633},
+    {"error", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 68685},
 };
 static const uint16_t n_core_v1_ComponentCondition[] = {3, 2, 1, 0, };
 static const uint16_t p_core_v1_ComponentCondition[] = {0, 1, 2, 3};
-const Schema schema_core_v1_ComponentCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ComponentCondition", .go_type = "v1.ComponentCondition", .fields = f_core_v1_ComponentCondition, .by_name = n_core_v1_ComponentCondition, .n_fields = 4, .by_number = p_core_v1_ComponentCondition, .n_by_number = 4, .description = 68684};
+const Schema schema_core_v1_ComponentCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ComponentCondition", .go_type = "v1.ComponentCondition", .fields = f_core_v1_ComponentCondition, .by_name = n_core_v1_ComponentCondition, .n_fields = 4, .by_number = p_core_v1_ComponentCondition, .n_by_number = 4, .description = 68726};
 
 static const char *const k16[] = {"type", NULL};
 static const Schema a17 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ComponentCondition, .go_type = "[]v1.ComponentCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k16};
 static const SchemaField f_core_v1_ComponentStatus[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"conditions", &a17, NULL, "type", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 68742},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"conditions", &a17, NULL, "type", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 68784},
 };
 static const uint16_t n_core_v1_ComponentStatus[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_ComponentStatus[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_ComponentStatus[] = {2, 3};
-const Schema schema_core_v1_ComponentStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ComponentStatus", .go_type = "v1.ComponentStatus", .fields = f_core_v1_ComponentStatus, .by_name = n_core_v1_ComponentStatus, .n_fields = 4, .inlines = e_core_v1_ComponentStatus, .n_inlines = 1, .by_number = p_core_v1_ComponentStatus, .n_by_number = 2, .description = 68772};
+const Schema schema_core_v1_ComponentStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ComponentStatus", .go_type = "v1.ComponentStatus", .fields = f_core_v1_ComponentStatus, .by_name = n_core_v1_ComponentStatus, .n_fields = 4, .inlines = e_core_v1_ComponentStatus, .n_inlines = 1, .by_number = p_core_v1_ComponentStatus, .n_by_number = 2, .description = 68814};
 
 static const Schema a18 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ComponentStatus, .go_type = "[]v1.ComponentStatus", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_ComponentStatusList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a18, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a18, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_ComponentStatusList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_ComponentStatusList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_ComponentStatusList[] = {2, 3};
-const Schema schema_core_v1_ComponentStatusList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ComponentStatusList", .go_type = "v1.ComponentStatusList", .fields = f_core_v1_ComponentStatusList, .by_name = n_core_v1_ComponentStatusList, .n_fields = 4, .inlines = e_core_v1_ComponentStatusList, .n_inlines = 1, .by_number = p_core_v1_ComponentStatusList, .n_by_number = 2, .description = 68900};
+const Schema schema_core_v1_ComponentStatusList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ComponentStatusList", .go_type = "v1.ComponentStatusList", .fields = f_core_v1_ComponentStatusList, .by_name = n_core_v1_ComponentStatusList, .n_fields = 4, .inlines = e_core_v1_ComponentStatusList, .n_inlines = 1, .by_number = p_core_v1_ComponentStatusList, .n_by_number = 2, .description = 68942};
 
 static const Schema s19 = {.type = SCHEMA_BYTES, .go_type = "[]uint8", .format = "byte"};
 static const Schema m20 = {.type = SCHEMA_MAP, .element = &s19, .go_type = "map[string][]uint8"};
 static const SchemaField f_core_v1_ConfigMap[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"immutable", &s2, NULL, NULL, 4, FIELD_POINTER, 68929},
-    {"data", &m10, NULL, NULL, 2, FIELD_OMIT_EMPTY, 69031},
-    {"binaryData", &m20, NULL, NULL, 3, FIELD_OMIT_EMPTY, 69150},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"immutable", &s2, NULL, NULL, 4, FIELD_POINTER, 68971},
+    {"data", &m10, NULL, NULL, 2, FIELD_OMIT_EMPTY, 69073},
+    {"binaryData", &m20, NULL, NULL, 3, FIELD_OMIT_EMPTY, 69192},
 };
 static const uint16_t n_core_v1_ConfigMap[] = {1, 5, 4, 3, 0, 2, };
 static const SchemaInline e_core_v1_ConfigMap[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_ConfigMap[] = {2, 4, 5, 3};
-const Schema schema_core_v1_ConfigMap = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMap", .go_type = "v1.ConfigMap", .fields = f_core_v1_ConfigMap, .by_name = n_core_v1_ConfigMap, .n_fields = 6, .inlines = e_core_v1_ConfigMap, .n_inlines = 1, .by_number = p_core_v1_ConfigMap, .n_by_number = 4, .description = 69235};
+const Schema schema_core_v1_ConfigMap = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMap", .go_type = "v1.ConfigMap", .fields = f_core_v1_ConfigMap, .by_name = n_core_v1_ConfigMap, .n_fields = 6, .inlines = e_core_v1_ConfigMap, .n_inlines = 1, .by_number = p_core_v1_ConfigMap, .n_by_number = 4, .description = 69277};
 
 static const SchemaField f_core_v1_ConfigMapEnvSource[] = {
-    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69314},
-    {"optional", &s2, NULL, NULL, 2, FIELD_POINTER, 69404},
+    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69356},
+    {"optional", &s2, NULL, NULL, 2, FIELD_POINTER, 69446},
 };
 static const uint16_t n_core_v1_ConfigMapEnvSource[] = {0, 1, };
 static const SchemaInline e_core_v1_ConfigMapEnvSource[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
 static const uint16_t p_core_v1_ConfigMapEnvSource[] = {2, 1};
-const Schema schema_core_v1_ConfigMapEnvSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapEnvSource", .go_type = "v1.ConfigMapEnvSource", .fields = f_core_v1_ConfigMapEnvSource, .by_name = n_core_v1_ConfigMapEnvSource, .n_fields = 2, .inlines = e_core_v1_ConfigMapEnvSource, .n_inlines = 1, .by_number = p_core_v1_ConfigMapEnvSource, .n_by_number = 2, .description = 69501};
+const Schema schema_core_v1_ConfigMapEnvSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapEnvSource", .go_type = "v1.ConfigMapEnvSource", .fields = f_core_v1_ConfigMapEnvSource, .by_name = n_core_v1_ConfigMapEnvSource, .n_fields = 2, .inlines = e_core_v1_ConfigMapEnvSource, .n_inlines = 1, .by_number = p_core_v1_ConfigMapEnvSource, .n_by_number = 2, .description = 69543};
 
 static const SchemaField f_core_v1_ConfigMapKeySelector[] = {
-    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69314},
-    {"key", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 69557},
-    {"optional", &s2, NULL, NULL, 3, FIELD_POINTER, 69584},
+    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69356},
+    {"key", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 69599},
+    {"optional", &s2, NULL, NULL, 3, FIELD_POINTER, 69626},
 };
 static const uint16_t n_core_v1_ConfigMapKeySelector[] = {1, 0, 2, };
 static const SchemaInline e_core_v1_ConfigMapKeySelector[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
 static const uint16_t p_core_v1_ConfigMapKeySelector[] = {3, 1, 2};
-const Schema schema_core_v1_ConfigMapKeySelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapKeySelector", .go_type = "v1.ConfigMapKeySelector", .fields = f_core_v1_ConfigMapKeySelector, .by_name = n_core_v1_ConfigMapKeySelector, .n_fields = 3, .inlines = e_core_v1_ConfigMapKeySelector, .n_inlines = 1, .by_number = p_core_v1_ConfigMapKeySelector, .n_by_number = 3, .map_atomic = true, .description = 69681};
+const Schema schema_core_v1_ConfigMapKeySelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapKeySelector", .go_type = "v1.ConfigMapKeySelector", .fields = f_core_v1_ConfigMapKeySelector, .by_name = n_core_v1_ConfigMapKeySelector, .n_fields = 3, .inlines = e_core_v1_ConfigMapKeySelector, .n_inlines = 1, .by_number = p_core_v1_ConfigMapKeySelector, .n_by_number = 3, .map_atomic = true, .description = 69723};
 
 static const Schema a21 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ConfigMap, .go_type = "[]v1.ConfigMap", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_ConfigMapList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a21, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a21, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_ConfigMapList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_ConfigMapList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_ConfigMapList[] = {2, 3};
-const Schema schema_core_v1_ConfigMapList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapList", .go_type = "v1.ConfigMapList", .fields = f_core_v1_ConfigMapList, .by_name = n_core_v1_ConfigMapList, .n_fields = 4, .inlines = e_core_v1_ConfigMapList, .n_inlines = 1, .by_number = p_core_v1_ConfigMapList, .n_by_number = 2, .description = 69705};
+const Schema schema_core_v1_ConfigMapList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapList", .go_type = "v1.ConfigMapList", .fields = f_core_v1_ConfigMapList, .by_name = n_core_v1_ConfigMapList, .n_fields = 4, .inlines = e_core_v1_ConfigMapList, .n_inlines = 1, .by_number = p_core_v1_ConfigMapList, .n_by_number = 2, .description = 69747};
 
 static const Schema s22 = {.type = SCHEMA_STRING, .go_type = "types.UID"};
 static const SchemaField f_core_v1_ConfigMapNodeConfigSource[] = {
-    {"namespace", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 69727},
-    {"name", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 69765},
-    {"uid", &s22, NULL, NULL, 3, FIELD_OMIT_EMPTY, 69798},
-    {"resourceVersion", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 69879},
-    {"kubeletConfigKey", &s0, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 69973},
+    {"namespace", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 69769},
+    {"name", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 69807},
+    {"uid", &s22, NULL, NULL, 3, FIELD_OMIT_EMPTY, 69840},
+    {"resourceVersion", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 69921},
+    {"kubeletConfigKey", &s0, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 70015},
 };
 static const uint16_t n_core_v1_ConfigMapNodeConfigSource[] = {4, 1, 0, 3, 2, };
 static const uint16_t p_core_v1_ConfigMapNodeConfigSource[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_ConfigMapNodeConfigSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapNodeConfigSource", .go_type = "v1.ConfigMapNodeConfigSource", .fields = f_core_v1_ConfigMapNodeConfigSource, .by_name = n_core_v1_ConfigMapNodeConfigSource, .n_fields = 5, .by_number = p_core_v1_ConfigMapNodeConfigSource, .n_by_number = 5, .description = 70041};
+const Schema schema_core_v1_ConfigMapNodeConfigSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapNodeConfigSource", .go_type = "v1.ConfigMapNodeConfigSource", .fields = f_core_v1_ConfigMapNodeConfigSource, .by_name = n_core_v1_ConfigMapNodeConfigSource, .n_fields = 5, .by_number = p_core_v1_ConfigMapNodeConfigSource, .n_by_number = 5, .description = 70083};
 
 static const Schema a23 = {.type = SCHEMA_LIST, .element = &schema_core_v1_KeyToPath, .go_type = "[]v1.KeyToPath", .element_zero_default = true};
 static const SchemaField f_core_v1_ConfigMapProjection[] = {
-    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69314},
-    {"items", &a23, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 70181},
-    {"optional", &s2, NULL, NULL, 4, FIELD_POINTER, 70341},
+    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69356},
+    {"items", &a23, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 70223},
+    {"optional", &s2, NULL, NULL, 4, FIELD_POINTER, 70383},
 };
 static const uint16_t n_core_v1_ConfigMapProjection[] = {1, 0, 2, };
 static const SchemaInline e_core_v1_ConfigMapProjection[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
 static const uint16_t p_core_v1_ConfigMapProjection[] = {3, 1, 2};
-const Schema schema_core_v1_ConfigMapProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapProjection", .go_type = "v1.ConfigMapProjection", .fields = f_core_v1_ConfigMapProjection, .by_name = n_core_v1_ConfigMapProjection, .n_fields = 3, .inlines = e_core_v1_ConfigMapProjection, .n_inlines = 1, .by_number = p_core_v1_ConfigMapProjection, .n_by_number = 3, .description = 70409};
+const Schema schema_core_v1_ConfigMapProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapProjection", .go_type = "v1.ConfigMapProjection", .fields = f_core_v1_ConfigMapProjection, .by_name = n_core_v1_ConfigMapProjection, .n_fields = 3, .inlines = e_core_v1_ConfigMapProjection, .n_inlines = 1, .by_number = p_core_v1_ConfigMapProjection, .n_by_number = 3, .description = 70451};
 
 static const SchemaField f_core_v1_ConfigMapVolumeSource[] = {
-    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69314},
-    {"items", &a23, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 70181},
-    {"defaultMode", &s1, NULL, NULL, 3, FIELD_POINTER, 70477},
-    {"optional", &s2, NULL, NULL, 4, FIELD_POINTER, 70625},
+    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69356},
+    {"items", &a23, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 70223},
+    {"defaultMode", &s1, NULL, NULL, 3, FIELD_POINTER, 70519},
+    {"optional", &s2, NULL, NULL, 4, FIELD_POINTER, 70667},
 };
 static const uint16_t n_core_v1_ConfigMapVolumeSource[] = {2, 1, 0, 3, };
 static const SchemaInline e_core_v1_ConfigMapVolumeSource[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
 static const uint16_t p_core_v1_ConfigMapVolumeSource[] = {4, 1, 2, 3};
-const Schema schema_core_v1_ConfigMapVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapVolumeSource", .go_type = "v1.ConfigMapVolumeSource", .fields = f_core_v1_ConfigMapVolumeSource, .by_name = n_core_v1_ConfigMapVolumeSource, .n_fields = 4, .inlines = e_core_v1_ConfigMapVolumeSource, .n_inlines = 1, .by_number = p_core_v1_ConfigMapVolumeSource, .n_by_number = 4, .description = 70730};
+const Schema schema_core_v1_ConfigMapVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ConfigMapVolumeSource", .go_type = "v1.ConfigMapVolumeSource", .fields = f_core_v1_ConfigMapVolumeSource, .by_name = n_core_v1_ConfigMapVolumeSource, .n_fields = 4, .inlines = e_core_v1_ConfigMapVolumeSource, .n_inlines = 1, .by_number = p_core_v1_ConfigMapVolumeSource, .n_by_number = 4, .description = 70772};
 
 static const char *const k24[] = {"containerPort", "protocol", NULL};
 static const Schema a25 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ContainerPort, .go_type = "[]v1.ContainerPort", .has_defaults = true, .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k24};
@@ -323,988 +323,988 @@ static const Schema s37 = {.type = SCHEMA_STRING, .go_type = "v1.TerminationMess
 static const char *const v38[] = {"Always", "IfNotPresent", "Never", NULL};
 static const Schema s39 = {.type = SCHEMA_STRING, .go_type = "v1.PullPolicy", .enum_values = v38};
 static const SchemaField f_core_v1_Container[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 70783},
-    {"image", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 70878},
-    {"command", &a13, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71049},
-    {"args", &a13, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71237},
-    {"workingDir", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 71382},
-    {"ports", &a25, NULL, "containerPort", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 71452},
-    {"envFrom", &a26, NULL, NULL, 19, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71605},
-    {"env", &a28, NULL, "name", 7, FIELD_OMIT_EMPTY | FIELD_MERGE, 71736},
-    {"resources", &schema_core_v1_ResourceRequirements, NULL, NULL, 8, FIELD_ZERO_DEFAULT, 71776},
-    {"resizePolicy", &a29, NULL, NULL, 23, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71931},
-    {"restartPolicy", &s30, NULL, NULL, 24, FIELD_POINTER, 72020},
-    {"restartPolicyRules", &a31, NULL, NULL, 25, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 72277},
-    {"volumeMounts", &a33, NULL, "mountPath", 9, FIELD_OMIT_EMPTY | FIELD_MERGE, 72455},
-    {"volumeDevices", &a35, NULL, "devicePath", 21, FIELD_OMIT_EMPTY | FIELD_MERGE, 72503},
-    {"livenessProbe", &schema_core_v1_Probe, NULL, NULL, 10, FIELD_POINTER, 72568},
-    {"readinessProbe", &schema_core_v1_Probe, NULL, NULL, 11, FIELD_POINTER, 72692},
-    {"startupProbe", &schema_core_v1_Probe, NULL, NULL, 22, FIELD_POINTER, 72802},
-    {"lifecycle", &schema_core_v1_Lifecycle, NULL, NULL, 12, FIELD_POINTER, 72942},
-    {"terminationMessagePath", &s0, NULL, NULL, 13, FIELD_OMIT_EMPTY, 73006},
-    {"terminationMessagePolicy", &s37, NULL, NULL, 20, FIELD_OMIT_EMPTY, 73175},
-    {"imagePullPolicy", &s39, NULL, NULL, 14, FIELD_OMIT_EMPTY, 73386},
-    {"securityContext", &schema_core_v1_SecurityContext, NULL, NULL, 15, FIELD_POINTER, 73521},
-    {"stdin", &s2, NULL, NULL, 16, FIELD_OMIT_EMPTY, 73617},
-    {"stdinOnce", &s2, NULL, NULL, 17, FIELD_OMIT_EMPTY, 73718},
-    {"tty", &s2, NULL, NULL, 18, FIELD_OMIT_EMPTY, 73836},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 70825},
+    {"image", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 70920},
+    {"command", &a13, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71091},
+    {"args", &a13, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71279},
+    {"workingDir", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 71424},
+    {"ports", &a25, NULL, "containerPort", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 71494},
+    {"envFrom", &a26, NULL, NULL, 19, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71647},
+    {"env", &a28, NULL, "name", 7, FIELD_OMIT_EMPTY | FIELD_MERGE, 71778},
+    {"resources", &schema_core_v1_ResourceRequirements, NULL, NULL, 8, FIELD_ZERO_DEFAULT, 71818},
+    {"resizePolicy", &a29, NULL, NULL, 23, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71973},
+    {"restartPolicy", &s30, NULL, NULL, 24, FIELD_POINTER, 72062},
+    {"restartPolicyRules", &a31, NULL, NULL, 25, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 72319},
+    {"volumeMounts", &a33, NULL, "mountPath", 9, FIELD_OMIT_EMPTY | FIELD_MERGE, 72497},
+    {"volumeDevices", &a35, NULL, "devicePath", 21, FIELD_OMIT_EMPTY | FIELD_MERGE, 72545},
+    {"livenessProbe", &schema_core_v1_Probe, NULL, NULL, 10, FIELD_POINTER, 72610},
+    {"readinessProbe", &schema_core_v1_Probe, NULL, NULL, 11, FIELD_POINTER, 72734},
+    {"startupProbe", &schema_core_v1_Probe, NULL, NULL, 22, FIELD_POINTER, 72844},
+    {"lifecycle", &schema_core_v1_Lifecycle, NULL, NULL, 12, FIELD_POINTER, 72984},
+    {"terminationMessagePath", &s0, NULL, NULL, 13, FIELD_OMIT_EMPTY, 73048},
+    {"terminationMessagePolicy", &s37, NULL, NULL, 20, FIELD_OMIT_EMPTY, 73217},
+    {"imagePullPolicy", &s39, NULL, NULL, 14, FIELD_OMIT_EMPTY, 73428},
+    {"securityContext", &schema_core_v1_SecurityContext, NULL, NULL, 15, FIELD_POINTER, 73563},
+    {"stdin", &s2, NULL, NULL, 16, FIELD_OMIT_EMPTY, 73659},
+    {"stdinOnce", &s2, NULL, NULL, 17, FIELD_OMIT_EMPTY, 73760},
+    {"tty", &s2, NULL, NULL, 18, FIELD_OMIT_EMPTY, 73878},
 };
 static const uint16_t n_core_v1_Container[] = {3, 2, 7, 6, 1, 20, 17, 14, 0, 5, 15, 9, 8, 10, 11, 21, 16, 22, 23, 18, 19, 24, 13, 12, 4, };
 static const uint16_t p_core_v1_Container[] = {0, 1, 2, 3, 4, 5, 7, 8, 12, 14, 15, 17, 18, 20, 21, 22, 23, 24, 6, 19, 13, 16, 9, 10, 11};
-const Schema schema_core_v1_Container = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Container", .go_type = "v1.Container", .fields = f_core_v1_Container, .by_name = n_core_v1_Container, .n_fields = 25, .by_number = p_core_v1_Container, .n_by_number = 25, .has_defaults = true, .description = 73896};
+const Schema schema_core_v1_Container = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Container", .go_type = "v1.Container", .fields = f_core_v1_Container, .by_name = n_core_v1_Container, .n_fields = 25, .by_number = p_core_v1_Container, .n_by_number = 25, .has_defaults = true, .description = 73938};
 
 static const SchemaField f_core_v1_ContainerExtendedResourceRequest[] = {
-    {"containerName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 73964},
-    {"resourceName", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 74014},
-    {"requestName", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 74089},
+    {"containerName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 74006},
+    {"resourceName", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 74056},
+    {"requestName", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 74131},
 };
 static const uint16_t n_core_v1_ContainerExtendedResourceRequest[] = {0, 2, 1, };
 static const uint16_t p_core_v1_ContainerExtendedResourceRequest[] = {0, 1, 2};
-const Schema schema_core_v1_ContainerExtendedResourceRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerExtendedResourceRequest", .go_type = "v1.ContainerExtendedResourceRequest", .fields = f_core_v1_ContainerExtendedResourceRequest, .by_name = n_core_v1_ContainerExtendedResourceRequest, .n_fields = 3, .by_number = p_core_v1_ContainerExtendedResourceRequest, .n_by_number = 3, .description = 74169};
+const Schema schema_core_v1_ContainerExtendedResourceRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerExtendedResourceRequest", .go_type = "v1.ContainerExtendedResourceRequest", .fields = f_core_v1_ContainerExtendedResourceRequest, .by_name = n_core_v1_ContainerExtendedResourceRequest, .n_fields = 3, .by_number = p_core_v1_ContainerExtendedResourceRequest, .n_by_number = 3, .description = 74211};
 
 static const Schema s40 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const SchemaField f_core_v1_ContainerImage[] = {
-    {"names", &a13, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_ATOMIC, 74243},
-    {"sizeBytes", &s40, NULL, NULL, 2, FIELD_OMIT_EMPTY, 74286},
+    {"names", &a13, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_ATOMIC, 74285},
+    {"sizeBytes", &s40, NULL, NULL, 2, FIELD_OMIT_EMPTY, 74328},
 };
 static const uint16_t n_core_v1_ContainerImage[] = {0, 1, };
 static const uint16_t p_core_v1_ContainerImage[] = {0, 1};
-const Schema schema_core_v1_ContainerImage = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerImage", .go_type = "v1.ContainerImage", .fields = f_core_v1_ContainerImage, .by_name = n_core_v1_ContainerImage, .n_fields = 2, .by_number = p_core_v1_ContainerImage, .n_by_number = 2, .description = 74314};
+const Schema schema_core_v1_ContainerImage = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerImage", .go_type = "v1.ContainerImage", .fields = f_core_v1_ContainerImage, .by_name = n_core_v1_ContainerImage, .n_fields = 2, .by_number = p_core_v1_ContainerImage, .n_by_number = 2, .description = 74356};
 
 static const char *const v41[] = {"SCTP", "TCP", "UDP", NULL};
 static const Schema s42 = {.type = SCHEMA_STRING, .go_type = "v1.Protocol", .enum_values = v41};
 static const SchemaField f_core_v1_ContainerPort[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 74361},
-    {"hostPort", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 74511},
-    {"containerPort", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 74684},
-    {"protocol", &s42, "\"TCP\"", NULL, 4, FIELD_OMIT_EMPTY, 74741},
-    {"hostIP", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 74772},
+    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 74403},
+    {"hostPort", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 74553},
+    {"containerPort", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 74726},
+    {"protocol", &s42, "\"TCP\"", NULL, 4, FIELD_OMIT_EMPTY, 74783},
+    {"hostIP", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 74814},
 };
 static const uint16_t n_core_v1_ContainerPort[] = {2, 4, 1, 0, 3, };
 static const uint16_t p_core_v1_ContainerPort[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_ContainerPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerPort", .go_type = "v1.ContainerPort", .fields = f_core_v1_ContainerPort, .by_name = n_core_v1_ContainerPort, .n_fields = 5, .by_number = p_core_v1_ContainerPort, .n_by_number = 5, .has_defaults = true, .description = 74844};
+const Schema schema_core_v1_ContainerPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerPort", .go_type = "v1.ContainerPort", .fields = f_core_v1_ContainerPort, .by_name = n_core_v1_ContainerPort, .n_fields = 5, .by_number = p_core_v1_ContainerPort, .n_by_number = 5, .has_defaults = true, .description = 74886};
 
 static const Schema s43 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceName"};
 static const Schema s44 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceResizeRestartPolicy"};
 static const SchemaField f_core_v1_ContainerResizePolicy[] = {
-    {"resourceName", &s43, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 74881},
-    {"restartPolicy", &s44, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 74910},
+    {"resourceName", &s43, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 74923},
+    {"restartPolicy", &s44, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 74952},
 };
 static const uint16_t n_core_v1_ContainerResizePolicy[] = {0, 1, };
 static const uint16_t p_core_v1_ContainerResizePolicy[] = {0, 1};
-const Schema schema_core_v1_ContainerResizePolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerResizePolicy", .go_type = "v1.ContainerResizePolicy", .fields = f_core_v1_ContainerResizePolicy, .by_name = n_core_v1_ContainerResizePolicy, .n_fields = 2, .by_number = p_core_v1_ContainerResizePolicy, .n_by_number = 2, .description = 75125};
+const Schema schema_core_v1_ContainerResizePolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerResizePolicy", .go_type = "v1.ContainerResizePolicy", .fields = f_core_v1_ContainerResizePolicy, .by_name = n_core_v1_ContainerResizePolicy, .n_fields = 2, .by_number = p_core_v1_ContainerResizePolicy, .n_by_number = 2, .description = 75167};
 
 static const Schema s45 = {.type = SCHEMA_STRING, .go_type = "v1.ContainerRestartRuleAction"};
 static const SchemaField f_core_v1_ContainerRestartRule[] = {
-    {"action", &s45, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 75184},
-    {"exitCodes", &schema_core_v1_ContainerRestartRuleOnExitCodes, NULL, NULL, 2, FIELD_POINTER, 75294},
+    {"action", &s45, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 75226},
+    {"exitCodes", &schema_core_v1_ContainerRestartRuleOnExitCodes, NULL, NULL, 2, FIELD_POINTER, 75336},
 };
 static const uint16_t n_core_v1_ContainerRestartRule[] = {0, 1, };
 static const uint16_t p_core_v1_ContainerRestartRule[] = {0, 1};
-const Schema schema_core_v1_ContainerRestartRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerRestartRule", .go_type = "v1.ContainerRestartRule", .fields = f_core_v1_ContainerRestartRule, .by_name = n_core_v1_ContainerRestartRule, .n_fields = 2, .by_number = p_core_v1_ContainerRestartRule, .n_by_number = 2, .description = 75341};
+const Schema schema_core_v1_ContainerRestartRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerRestartRule", .go_type = "v1.ContainerRestartRule", .fields = f_core_v1_ContainerRestartRule, .by_name = n_core_v1_ContainerRestartRule, .n_fields = 2, .by_number = p_core_v1_ContainerRestartRule, .n_by_number = 2, .description = 75383};
 
 static const Schema s46 = {.type = SCHEMA_STRING, .go_type = "v1.ContainerRestartRuleOnExitCodesOperator"};
 static const Schema a47 = {.type = SCHEMA_LIST, .element = &s1, .go_type = "[]int32", .element_zero_default = true, .list_kind = LIST_SET};
 static const SchemaField f_core_v1_ContainerRestartRuleOnExitCodes[] = {
-    {"operator", &s46, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 75392},
-    {"values", &a47, NULL, NULL, 2, FIELD_OMIT_EMPTY, 75464},
+    {"operator", &s46, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 75434},
+    {"values", &a47, NULL, NULL, 2, FIELD_OMIT_EMPTY, 75506},
 };
 static const uint16_t n_core_v1_ContainerRestartRuleOnExitCodes[] = {0, 1, };
 static const uint16_t p_core_v1_ContainerRestartRuleOnExitCodes[] = {0, 1};
-const Schema schema_core_v1_ContainerRestartRuleOnExitCodes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerRestartRuleOnExitCodes", .go_type = "v1.ContainerRestartRuleOnExitCodes", .fields = f_core_v1_ContainerRestartRuleOnExitCodes, .by_name = n_core_v1_ContainerRestartRuleOnExitCodes, .n_fields = 2, .by_number = p_core_v1_ContainerRestartRuleOnExitCodes, .n_by_number = 2, .description = 75513};
+const Schema schema_core_v1_ContainerRestartRuleOnExitCodes = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerRestartRuleOnExitCodes", .go_type = "v1.ContainerRestartRuleOnExitCodes", .fields = f_core_v1_ContainerRestartRuleOnExitCodes, .by_name = n_core_v1_ContainerRestartRuleOnExitCodes, .n_fields = 2, .by_number = p_core_v1_ContainerRestartRuleOnExitCodes, .n_by_number = 2, .description = 75555};
 
 static const SchemaField f_core_v1_ContainerState[] = {
-    {"waiting", &schema_core_v1_ContainerStateWaiting, NULL, NULL, 1, FIELD_POINTER, 75558},
-    {"running", &schema_core_v1_ContainerStateRunning, NULL, NULL, 2, FIELD_POINTER, 75618},
-    {"terminated", &schema_core_v1_ContainerStateTerminated, NULL, NULL, 3, FIELD_POINTER, 75648},
+    {"waiting", &schema_core_v1_ContainerStateWaiting, NULL, NULL, 1, FIELD_POINTER, 75600},
+    {"running", &schema_core_v1_ContainerStateRunning, NULL, NULL, 2, FIELD_POINTER, 75660},
+    {"terminated", &schema_core_v1_ContainerStateTerminated, NULL, NULL, 3, FIELD_POINTER, 75690},
 };
 static const uint16_t n_core_v1_ContainerState[] = {1, 2, 0, };
 static const uint16_t p_core_v1_ContainerState[] = {0, 1, 2};
-const Schema schema_core_v1_ContainerState = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerState", .go_type = "v1.ContainerState", .fields = f_core_v1_ContainerState, .by_name = n_core_v1_ContainerState, .n_fields = 3, .by_number = p_core_v1_ContainerState, .n_by_number = 3, .description = 75682};
+const Schema schema_core_v1_ContainerState = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerState", .go_type = "v1.ContainerState", .fields = f_core_v1_ContainerState, .by_name = n_core_v1_ContainerState, .n_fields = 3, .by_number = p_core_v1_ContainerState, .n_by_number = 3, .description = 75724};
 
-static const Schema l48 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l48 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const SchemaField f_core_v1_ContainerStateRunning[] = {
-    {"startedAt", &l48, NULL, NULL, 1, FIELD_WRITE_NULL, 75776},
+    {"startedAt", &l48, NULL, NULL, 1, FIELD_WRITE_NULL, 75818},
 };
 static const uint16_t n_core_v1_ContainerStateRunning[] = {0, };
 static const uint16_t p_core_v1_ContainerStateRunning[] = {0};
-const Schema schema_core_v1_ContainerStateRunning = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStateRunning", .go_type = "v1.ContainerStateRunning", .fields = f_core_v1_ContainerStateRunning, .by_name = n_core_v1_ContainerStateRunning, .n_fields = 1, .by_number = p_core_v1_ContainerStateRunning, .n_by_number = 1, .description = 75800};
+const Schema schema_core_v1_ContainerStateRunning = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStateRunning", .go_type = "v1.ContainerStateRunning", .fields = f_core_v1_ContainerStateRunning, .by_name = n_core_v1_ContainerStateRunning, .n_fields = 1, .by_number = p_core_v1_ContainerStateRunning, .n_by_number = 1, .description = 75842};
 
 static const SchemaField f_core_v1_ContainerStateTerminated[] = {
-    {"exitCode", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 75832},
-    {"signal", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 75874},
-    {"reason", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 75931},
-    {"message", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 75994},
-    {"startedAt", &l48, NULL, NULL, 5, FIELD_WRITE_NULL, 76087},
-    {"finishedAt", &l48, NULL, NULL, 6, FIELD_WRITE_NULL, 76119},
-    {"containerID", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY, 76149},
+    {"exitCode", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 75874},
+    {"signal", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 75916},
+    {"reason", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 75973},
+    {"message", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 76036},
+    {"startedAt", &l48, NULL, NULL, 5, FIELD_WRITE_NULL, 76129},
+    {"finishedAt", &l48, NULL, NULL, 6, FIELD_WRITE_NULL, 76161},
+    {"containerID", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY, 76191},
 };
 static const uint16_t n_core_v1_ContainerStateTerminated[] = {6, 0, 5, 3, 2, 1, 4, };
 static const uint16_t p_core_v1_ContainerStateTerminated[] = {0, 1, 2, 3, 4, 5, 6};
-const Schema schema_core_v1_ContainerStateTerminated = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStateTerminated", .go_type = "v1.ContainerStateTerminated", .fields = f_core_v1_ContainerStateTerminated, .by_name = n_core_v1_ContainerStateTerminated, .n_fields = 7, .by_number = p_core_v1_ContainerStateTerminated, .n_by_number = 7, .description = 76187};
+const Schema schema_core_v1_ContainerStateTerminated = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStateTerminated", .go_type = "v1.ContainerStateTerminated", .fields = f_core_v1_ContainerStateTerminated, .by_name = n_core_v1_ContainerStateTerminated, .n_fields = 7, .by_number = p_core_v1_ContainerStateTerminated, .n_by_number = 7, .description = 76229};
 
 static const SchemaField f_core_v1_ContainerStateWaiting[] = {
-    {"reason", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 76224},
-    {"message", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 76313},
+    {"reason", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 76266},
+    {"message", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 76355},
 };
 static const uint16_t n_core_v1_ContainerStateWaiting[] = {1, 0, };
 static const uint16_t p_core_v1_ContainerStateWaiting[] = {0, 1};
-const Schema schema_core_v1_ContainerStateWaiting = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStateWaiting", .go_type = "v1.ContainerStateWaiting", .fields = f_core_v1_ContainerStateWaiting, .by_name = n_core_v1_ContainerStateWaiting, .n_fields = 2, .by_number = p_core_v1_ContainerStateWaiting, .n_by_number = 2, .description = 76347};
+const Schema schema_core_v1_ContainerStateWaiting = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStateWaiting", .go_type = "v1.ContainerStateWaiting", .fields = f_core_v1_ContainerStateWaiting, .by_name = n_core_v1_ContainerStateWaiting, .n_fields = 2, .by_number = p_core_v1_ContainerStateWaiting, .n_by_number = 2, .description = 76389};
 
-static const Schema l49 = {.type = SCHEMA_QUANTITY, .name = "io.k8s.apimachinery.pkg.api.resource.Quantity", .go_type = "resource.Quantity", .description = 46841};
+static const Schema l49 = {.type = SCHEMA_QUANTITY, .name = "io.k8s.apimachinery.pkg.api.resource.Quantity", .go_type = "resource.Quantity", .description = 46883};
 static const Schema m50 = {.type = SCHEMA_MAP, .element = &l49, .go_type = "v1.ResourceList"};
 static const Schema a51 = {.type = SCHEMA_LIST, .element = &schema_core_v1_VolumeMountStatus, .go_type = "[]v1.VolumeMountStatus", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k32};
 static const Schema a52 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ResourceStatus, .go_type = "[]v1.ResourceStatus", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k27};
 static const char *const v53[] = {"SIGABRT", "SIGALRM", "SIGBUS", "SIGCHLD", "SIGCLD", "SIGCONT", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGIO", "SIGIOT", "SIGKILL", "SIGPIPE", "SIGPOLL", "SIGPROF", "SIGPWR", "SIGQUIT", "SIGRTMAX", "SIGRTMAX-1", "SIGRTMAX-10", "SIGRTMAX-11", "SIGRTMAX-12", "SIGRTMAX-13", "SIGRTMAX-14", "SIGRTMAX-2", "SIGRTMAX-3", "SIGRTMAX-4", "SIGRTMAX-5", "SIGRTMAX-6", "SIGRTMAX-7", "SIGRTMAX-8", "SIGRTMAX-9", "SIGRTMIN", "SIGRTMIN+1", "SIGRTMIN+10", "SIGRTMIN+11", "SIGRTMIN+12", "SIGRTMIN+13", "SIGRTMIN+14", "SIGRTMIN+15", "SIGRTMIN+2", "SIGRTMIN+3", "SIGRTMIN+4", "SIGRTMIN+5", "SIGRTMIN+6", "SIGRTMIN+7", "SIGRTMIN+8", "SIGRTMIN+9", "SIGSEGV", "SIGSTKFLT", "SIGSTOP", "SIGSYS", "SIGTERM", "SIGTRAP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGWINCH", "SIGXCPU", "SIGXFSZ", NULL};
 static const Schema s54 = {.type = SCHEMA_STRING, .go_type = "v1.Signal", .enum_values = v53};
 static const SchemaField f_core_v1_ContainerStatus[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 76391},
-    {"state", &schema_core_v1_ContainerState, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 76426},
-    {"lastState", &schema_core_v1_ContainerState, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 76459},
-    {"ready", &s2, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 76529},
-    {"restartCount", &s1, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 76616},
-    {"image", &s0, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 76716},
-    {"imageID", &s0, NULL, NULL, 7, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 76821},
-    {"containerID", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 76888},
-    {"started", &s2, NULL, NULL, 9, FIELD_POINTER, 76971},
-    {"allocatedResources", &m50, NULL, NULL, 10, FIELD_OMIT_EMPTY, 77104},
-    {"resources", &schema_core_v1_ResourceRequirements, NULL, NULL, 11, FIELD_POINTER, 77212},
-    {"volumeMounts", &a51, NULL, "mountPath", 12, FIELD_OMIT_EMPTY | FIELD_MERGE, 77278},
-    {"user", &schema_core_v1_ContainerUser, NULL, NULL, 13, FIELD_POINTER, 77325},
-    {"allocatedResourcesStatus", &a52, NULL, "name", 14, FIELD_OMIT_EMPTY | FIELD_MERGE, 77400},
-    {"stopSignal", &s54, NULL, NULL, 15, FIELD_POINTER, 77473},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 76433},
+    {"state", &schema_core_v1_ContainerState, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 76468},
+    {"lastState", &schema_core_v1_ContainerState, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 76501},
+    {"ready", &s2, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 76571},
+    {"restartCount", &s1, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 76658},
+    {"image", &s0, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 76758},
+    {"imageID", &s0, NULL, NULL, 7, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 76863},
+    {"containerID", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 76930},
+    {"started", &s2, NULL, NULL, 9, FIELD_POINTER, 77013},
+    {"allocatedResources", &m50, NULL, NULL, 10, FIELD_OMIT_EMPTY, 77146},
+    {"resources", &schema_core_v1_ResourceRequirements, NULL, NULL, 11, FIELD_POINTER, 77254},
+    {"volumeMounts", &a51, NULL, "mountPath", 12, FIELD_OMIT_EMPTY | FIELD_MERGE, 77320},
+    {"user", &schema_core_v1_ContainerUser, NULL, NULL, 13, FIELD_POINTER, 77367},
+    {"allocatedResourcesStatus", &a52, NULL, "name", 14, FIELD_OMIT_EMPTY | FIELD_MERGE, 77442},
+    {"stopSignal", &s54, NULL, NULL, 15, FIELD_POINTER, 77515},
 };
 static const uint16_t n_core_v1_ContainerStatus[] = {9, 13, 7, 5, 6, 2, 0, 3, 10, 4, 8, 1, 14, 12, 11, };
 static const uint16_t p_core_v1_ContainerStatus[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
-const Schema schema_core_v1_ContainerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStatus", .go_type = "v1.ContainerStatus", .fields = f_core_v1_ContainerStatus, .by_name = n_core_v1_ContainerStatus, .n_fields = 15, .by_number = p_core_v1_ContainerStatus, .n_by_number = 15, .description = 77547};
+const Schema schema_core_v1_ContainerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerStatus", .go_type = "v1.ContainerStatus", .fields = f_core_v1_ContainerStatus, .by_name = n_core_v1_ContainerStatus, .n_fields = 15, .by_number = p_core_v1_ContainerStatus, .n_by_number = 15, .description = 77589};
 
 static const SchemaField f_core_v1_ContainerUser[] = {
-    {"linux", &schema_core_v1_LinuxContainerUser, NULL, NULL, 1, FIELD_POINTER, 77588},
+    {"linux", &schema_core_v1_LinuxContainerUser, NULL, NULL, 1, FIELD_POINTER, 77630},
 };
 static const uint16_t n_core_v1_ContainerUser[] = {0, };
 static const uint16_t p_core_v1_ContainerUser[] = {0};
-const Schema schema_core_v1_ContainerUser = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerUser", .go_type = "v1.ContainerUser", .fields = f_core_v1_ContainerUser, .by_name = n_core_v1_ContainerUser, .n_fields = 1, .by_number = p_core_v1_ContainerUser, .n_by_number = 1, .description = 77671};
+const Schema schema_core_v1_ContainerUser = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ContainerUser", .go_type = "v1.ContainerUser", .fields = f_core_v1_ContainerUser, .by_name = n_core_v1_ContainerUser, .n_fields = 1, .by_number = p_core_v1_ContainerUser, .n_by_number = 1, .description = 77713};
 
 static const SchemaField f_core_v1_DaemonEndpoint[] = {
-    {"Port", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 77716},
+    {"Port", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 77758},
 };
 static const uint16_t n_core_v1_DaemonEndpoint[] = {0, };
 static const uint16_t p_core_v1_DaemonEndpoint[] = {0};
-const Schema schema_core_v1_DaemonEndpoint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DaemonEndpoint", .go_type = "v1.DaemonEndpoint", .fields = f_core_v1_DaemonEndpoint, .by_name = n_core_v1_DaemonEndpoint, .n_fields = 1, .by_number = p_core_v1_DaemonEndpoint, .n_by_number = 1, .description = 77733};
+const Schema schema_core_v1_DaemonEndpoint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DaemonEndpoint", .go_type = "v1.DaemonEndpoint", .fields = f_core_v1_DaemonEndpoint, .by_name = n_core_v1_DaemonEndpoint, .n_fields = 1, .by_number = p_core_v1_DaemonEndpoint, .n_by_number = 1, .description = 77775};
 
 static const Schema a55 = {.type = SCHEMA_LIST, .element = &schema_core_v1_DownwardAPIVolumeFile, .go_type = "[]v1.DownwardAPIVolumeFile", .element_zero_default = true};
 static const SchemaField f_core_v1_DownwardAPIProjection[] = {
-    {"items", &a55, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 77761},
+    {"items", &a55, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 77803},
 };
 static const uint16_t n_core_v1_DownwardAPIProjection[] = {0, };
 static const uint16_t p_core_v1_DownwardAPIProjection[] = {0};
-const Schema schema_core_v1_DownwardAPIProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DownwardAPIProjection", .go_type = "v1.DownwardAPIProjection", .fields = f_core_v1_DownwardAPIProjection, .by_name = n_core_v1_DownwardAPIProjection, .n_fields = 1, .by_number = p_core_v1_DownwardAPIProjection, .n_by_number = 1, .description = 77781};
+const Schema schema_core_v1_DownwardAPIProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DownwardAPIProjection", .go_type = "v1.DownwardAPIProjection", .fields = f_core_v1_DownwardAPIProjection, .by_name = n_core_v1_DownwardAPIProjection, .n_fields = 1, .by_number = p_core_v1_DownwardAPIProjection, .n_by_number = 1, .description = 77823};
 
 static const SchemaField f_core_v1_DownwardAPIVolumeFile[] = {
-    {"path", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 77842},
-    {"fieldRef", &schema_core_v1_ObjectFieldSelector, NULL, NULL, 2, FIELD_POINTER, 77920},
-    {"resourceFieldRef", &schema_core_v1_ResourceFieldSelector, NULL, NULL, 3, FIELD_POINTER, 78090},
-    {"mode", &s1, NULL, NULL, 4, FIELD_POINTER, 78232},
+    {"path", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 77884},
+    {"fieldRef", &schema_core_v1_ObjectFieldSelector, NULL, NULL, 2, FIELD_POINTER, 77962},
+    {"resourceFieldRef", &schema_core_v1_ResourceFieldSelector, NULL, NULL, 3, FIELD_POINTER, 78132},
+    {"mode", &s1, NULL, NULL, 4, FIELD_POINTER, 78274},
 };
 static const uint16_t n_core_v1_DownwardAPIVolumeFile[] = {1, 3, 0, 2, };
 static const uint16_t p_core_v1_DownwardAPIVolumeFile[] = {0, 1, 2, 3};
-const Schema schema_core_v1_DownwardAPIVolumeFile = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DownwardAPIVolumeFile", .go_type = "v1.DownwardAPIVolumeFile", .fields = f_core_v1_DownwardAPIVolumeFile, .by_name = n_core_v1_DownwardAPIVolumeFile, .n_fields = 4, .by_number = p_core_v1_DownwardAPIVolumeFile, .n_by_number = 4, .description = 78373};
+const Schema schema_core_v1_DownwardAPIVolumeFile = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DownwardAPIVolumeFile", .go_type = "v1.DownwardAPIVolumeFile", .fields = f_core_v1_DownwardAPIVolumeFile, .by_name = n_core_v1_DownwardAPIVolumeFile, .n_fields = 4, .by_number = p_core_v1_DownwardAPIVolumeFile, .n_by_number = 4, .description = 78415};
 
 static const SchemaField f_core_v1_DownwardAPIVolumeSource[] = {
-    {"items", &a55, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 77761},
-    {"defaultMode", &s1, NULL, NULL, 2, FIELD_POINTER, 70477},
+    {"items", &a55, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 77803},
+    {"defaultMode", &s1, NULL, NULL, 2, FIELD_POINTER, 70519},
 };
 static const uint16_t n_core_v1_DownwardAPIVolumeSource[] = {1, 0, };
 static const uint16_t p_core_v1_DownwardAPIVolumeSource[] = {0, 1};
-const Schema schema_core_v1_DownwardAPIVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DownwardAPIVolumeSource", .go_type = "v1.DownwardAPIVolumeSource", .fields = f_core_v1_DownwardAPIVolumeSource, .by_name = n_core_v1_DownwardAPIVolumeSource, .n_fields = 2, .by_number = p_core_v1_DownwardAPIVolumeSource, .n_by_number = 2, .description = 78459};
+const Schema schema_core_v1_DownwardAPIVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.DownwardAPIVolumeSource", .go_type = "v1.DownwardAPIVolumeSource", .fields = f_core_v1_DownwardAPIVolumeSource, .by_name = n_core_v1_DownwardAPIVolumeSource, .n_fields = 2, .by_number = p_core_v1_DownwardAPIVolumeSource, .n_by_number = 2, .description = 78501};
 
 static const Schema s56 = {.type = SCHEMA_STRING, .go_type = "v1.StorageMedium"};
 static const SchemaField f_core_v1_EmptyDirVolumeSource[] = {
-    {"medium", &s56, NULL, NULL, 1, FIELD_OMIT_EMPTY, 78565},
-    {"sizeLimit", &l49, NULL, NULL, 2, FIELD_POINTER, 78746},
+    {"medium", &s56, NULL, NULL, 1, FIELD_OMIT_EMPTY, 78607},
+    {"sizeLimit", &l49, NULL, NULL, 2, FIELD_POINTER, 78788},
 };
 static const uint16_t n_core_v1_EmptyDirVolumeSource[] = {0, 1, };
 static const uint16_t p_core_v1_EmptyDirVolumeSource[] = {0, 1};
-const Schema schema_core_v1_EmptyDirVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EmptyDirVolumeSource", .go_type = "v1.EmptyDirVolumeSource", .fields = f_core_v1_EmptyDirVolumeSource, .by_name = n_core_v1_EmptyDirVolumeSource, .n_fields = 2, .by_number = p_core_v1_EmptyDirVolumeSource, .n_by_number = 2, .description = 78946};
+const Schema schema_core_v1_EmptyDirVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EmptyDirVolumeSource", .go_type = "v1.EmptyDirVolumeSource", .fields = f_core_v1_EmptyDirVolumeSource, .by_name = n_core_v1_EmptyDirVolumeSource, .n_fields = 2, .by_number = p_core_v1_EmptyDirVolumeSource, .n_by_number = 2, .description = 78988};
 
 static const SchemaField f_core_v1_EndpointAddress[] = {
-    {"ip", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 79033},
-    {"hostname", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 79118},
-    {"nodeName", &s0, NULL, NULL, 4, FIELD_POINTER, 79206},
-    {"targetRef", &schema_core_v1_ObjectReference, NULL, NULL, 2, FIELD_POINTER, 79249},
+    {"ip", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 79075},
+    {"hostname", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 79160},
+    {"nodeName", &s0, NULL, NULL, 4, FIELD_POINTER, 79248},
+    {"targetRef", &schema_core_v1_ObjectReference, NULL, NULL, 2, FIELD_POINTER, 79291},
 };
 static const uint16_t n_core_v1_EndpointAddress[] = {1, 0, 2, 3, };
 static const uint16_t p_core_v1_EndpointAddress[] = {0, 3, 1, 2};
-const Schema schema_core_v1_EndpointAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointAddress", .go_type = "v1.EndpointAddress", .fields = f_core_v1_EndpointAddress, .by_name = n_core_v1_EndpointAddress, .n_fields = 4, .by_number = p_core_v1_EndpointAddress, .n_by_number = 4, .map_atomic = true, .description = 79302};
+const Schema schema_core_v1_EndpointAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointAddress", .go_type = "v1.EndpointAddress", .fields = f_core_v1_EndpointAddress, .by_name = n_core_v1_EndpointAddress, .n_fields = 4, .by_number = p_core_v1_EndpointAddress, .n_by_number = 4, .map_atomic = true, .description = 79344};
 
 static const SchemaField f_core_v1_EndpointPort[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 79370},
-    {"port", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 79471},
-    {"protocol", &s42, NULL, NULL, 3, FIELD_OMIT_EMPTY, 74741},
-    {"appProtocol", &s0, NULL, NULL, 4, FIELD_POINTER, 79500},
+    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 79412},
+    {"port", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 79513},
+    {"protocol", &s42, NULL, NULL, 3, FIELD_OMIT_EMPTY, 74783},
+    {"appProtocol", &s0, NULL, NULL, 4, FIELD_POINTER, 79542},
 };
 static const uint16_t n_core_v1_EndpointPort[] = {3, 0, 1, 2, };
 static const uint16_t p_core_v1_EndpointPort[] = {0, 1, 2, 3};
-const Schema schema_core_v1_EndpointPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointPort", .go_type = "v1.EndpointPort", .fields = f_core_v1_EndpointPort, .by_name = n_core_v1_EndpointPort, .n_fields = 4, .by_number = p_core_v1_EndpointPort, .n_by_number = 4, .map_atomic = true, .description = 79674};
+const Schema schema_core_v1_EndpointPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointPort", .go_type = "v1.EndpointPort", .fields = f_core_v1_EndpointPort, .by_name = n_core_v1_EndpointPort, .n_fields = 4, .by_number = p_core_v1_EndpointPort, .n_by_number = 4, .map_atomic = true, .description = 79716};
 
 static const Schema a57 = {.type = SCHEMA_LIST, .element = &schema_core_v1_EndpointAddress, .go_type = "[]v1.EndpointAddress", .element_zero_default = true};
 static const Schema a58 = {.type = SCHEMA_LIST, .element = &schema_core_v1_EndpointPort, .go_type = "[]v1.EndpointPort", .element_zero_default = true};
 static const SchemaField f_core_v1_EndpointSubset[] = {
-    {"addresses", &a57, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 79739},
-    {"notReadyAddresses", &a57, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 79781},
-    {"ports", &a58, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 79871},
+    {"addresses", &a57, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 79781},
+    {"notReadyAddresses", &a57, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 79823},
+    {"ports", &a58, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 79913},
 };
 static const uint16_t n_core_v1_EndpointSubset[] = {0, 1, 2, };
 static const uint16_t p_core_v1_EndpointSubset[] = {0, 1, 2};
-const Schema schema_core_v1_EndpointSubset = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointSubset", .go_type = "v1.EndpointSubset", .fields = f_core_v1_EndpointSubset, .by_name = n_core_v1_EndpointSubset, .n_fields = 3, .by_number = p_core_v1_EndpointSubset, .n_by_number = 3, .description = 79899};
+const Schema schema_core_v1_EndpointSubset = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointSubset", .go_type = "v1.EndpointSubset", .fields = f_core_v1_EndpointSubset, .by_name = n_core_v1_EndpointSubset, .n_fields = 3, .by_number = p_core_v1_EndpointSubset, .n_by_number = 3, .description = 79941};
 
 static const Schema a59 = {.type = SCHEMA_LIST, .element = &schema_core_v1_EndpointSubset, .go_type = "[]v1.EndpointSubset", .element_zero_default = true};
 static const SchemaField f_core_v1_Endpoints[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"subsets", &a59, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 80027},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"subsets", &a59, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 80069},
 };
 static const uint16_t n_core_v1_Endpoints[] = {1, 0, 2, 3, };
 static const SchemaInline e_core_v1_Endpoints[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_Endpoints[] = {2, 3};
-const Schema schema_core_v1_Endpoints = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Endpoints", .go_type = "v1.Endpoints", .fields = f_core_v1_Endpoints, .by_name = n_core_v1_Endpoints, .n_fields = 4, .inlines = e_core_v1_Endpoints, .n_inlines = 1, .by_number = p_core_v1_Endpoints, .n_by_number = 2, .description = 80178};
+const Schema schema_core_v1_Endpoints = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Endpoints", .go_type = "v1.Endpoints", .fields = f_core_v1_Endpoints, .by_name = n_core_v1_Endpoints, .n_fields = 4, .inlines = e_core_v1_Endpoints, .n_inlines = 1, .by_number = p_core_v1_Endpoints, .n_by_number = 2, .description = 80220};
 
 static const Schema a60 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Endpoints, .go_type = "[]v1.Endpoints", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_EndpointsList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a60, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a60, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_EndpointsList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_EndpointsList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_EndpointsList[] = {2, 3};
-const Schema schema_core_v1_EndpointsList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointsList", .go_type = "v1.EndpointsList", .fields = f_core_v1_EndpointsList, .by_name = n_core_v1_EndpointsList, .n_fields = 4, .inlines = e_core_v1_EndpointsList, .n_inlines = 1, .by_number = p_core_v1_EndpointsList, .n_by_number = 2, .description = 80280};
+const Schema schema_core_v1_EndpointsList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EndpointsList", .go_type = "v1.EndpointsList", .fields = f_core_v1_EndpointsList, .by_name = n_core_v1_EndpointsList, .n_fields = 4, .inlines = e_core_v1_EndpointsList, .n_inlines = 1, .by_number = p_core_v1_EndpointsList, .n_by_number = 2, .description = 80322};
 
 static const SchemaField f_core_v1_EnvFromSource[] = {
-    {"prefix", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 80301},
-    {"configMapRef", &schema_core_v1_ConfigMapEnvSource, NULL, NULL, 2, FIELD_POINTER, 80368},
-    {"secretRef", &schema_core_v1_SecretEnvSource, NULL, NULL, 3, FIELD_POINTER, 80391},
+    {"prefix", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 80343},
+    {"configMapRef", &schema_core_v1_ConfigMapEnvSource, NULL, NULL, 2, FIELD_POINTER, 80410},
+    {"secretRef", &schema_core_v1_SecretEnvSource, NULL, NULL, 3, FIELD_POINTER, 80433},
 };
 static const uint16_t n_core_v1_EnvFromSource[] = {1, 0, 2, };
 static const uint16_t p_core_v1_EnvFromSource[] = {0, 1, 2};
-const Schema schema_core_v1_EnvFromSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EnvFromSource", .go_type = "v1.EnvFromSource", .fields = f_core_v1_EnvFromSource, .by_name = n_core_v1_EnvFromSource, .n_fields = 3, .by_number = p_core_v1_EnvFromSource, .n_by_number = 3, .description = 80411};
+const Schema schema_core_v1_EnvFromSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EnvFromSource", .go_type = "v1.EnvFromSource", .fields = f_core_v1_EnvFromSource, .by_name = n_core_v1_EnvFromSource, .n_fields = 3, .by_number = p_core_v1_EnvFromSource, .n_by_number = 3, .description = 80453};
 
 static const SchemaField f_core_v1_EnvVar[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 80514},
-    {"value", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 80575},
-    {"valueFrom", &schema_core_v1_EnvVarSource, NULL, NULL, 3, FIELD_POINTER, 80752},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 80556},
+    {"value", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 80617},
+    {"valueFrom", &schema_core_v1_EnvVarSource, NULL, NULL, 3, FIELD_POINTER, 80794},
 };
 static const uint16_t n_core_v1_EnvVar[] = {0, 1, 2, };
 static const uint16_t p_core_v1_EnvVar[] = {0, 1, 2};
-const Schema schema_core_v1_EnvVar = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EnvVar", .go_type = "v1.EnvVar", .fields = f_core_v1_EnvVar, .by_name = n_core_v1_EnvVar, .n_fields = 3, .by_number = p_core_v1_EnvVar, .n_by_number = 3, .has_defaults = true, .description = 80809};
+const Schema schema_core_v1_EnvVar = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EnvVar", .go_type = "v1.EnvVar", .fields = f_core_v1_EnvVar, .by_name = n_core_v1_EnvVar, .n_fields = 3, .by_number = p_core_v1_EnvVar, .n_by_number = 3, .has_defaults = true, .description = 80851};
 
 static const SchemaField f_core_v1_EnvVarSource[] = {
-    {"fieldRef", &schema_core_v1_ObjectFieldSelector, NULL, NULL, 1, FIELD_POINTER, 80849},
-    {"resourceFieldRef", &schema_core_v1_ResourceFieldSelector, NULL, NULL, 2, FIELD_POINTER, 81073},
-    {"configMapKeyRef", &schema_core_v1_ConfigMapKeySelector, NULL, NULL, 3, FIELD_POINTER, 81186},
-    {"secretKeyRef", &schema_core_v1_SecretKeySelector, NULL, NULL, 4, FIELD_POINTER, 81231},
-    {"fileKeyRef", &schema_core_v1_FileKeySelector, NULL, NULL, 5, FIELD_POINTER, 81273},
+    {"fieldRef", &schema_core_v1_ObjectFieldSelector, NULL, NULL, 1, FIELD_POINTER, 80891},
+    {"resourceFieldRef", &schema_core_v1_ResourceFieldSelector, NULL, NULL, 2, FIELD_POINTER, 81115},
+    {"configMapKeyRef", &schema_core_v1_ConfigMapKeySelector, NULL, NULL, 3, FIELD_POINTER, 81228},
+    {"secretKeyRef", &schema_core_v1_SecretKeySelector, NULL, NULL, 4, FIELD_POINTER, 81273},
+    {"fileKeyRef", &schema_core_v1_FileKeySelector, NULL, NULL, 5, FIELD_POINTER, 81315},
 };
 static const uint16_t n_core_v1_EnvVarSource[] = {2, 0, 4, 1, 3, };
 static const uint16_t p_core_v1_EnvVarSource[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_EnvVarSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EnvVarSource", .go_type = "v1.EnvVarSource", .fields = f_core_v1_EnvVarSource, .by_name = n_core_v1_EnvVarSource, .n_fields = 5, .by_number = p_core_v1_EnvVarSource, .n_by_number = 5, .has_defaults = true, .description = 81349};
+const Schema schema_core_v1_EnvVarSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EnvVarSource", .go_type = "v1.EnvVarSource", .fields = f_core_v1_EnvVarSource, .by_name = n_core_v1_EnvVarSource, .n_fields = 5, .by_number = p_core_v1_EnvVarSource, .n_by_number = 5, .has_defaults = true, .description = 81391};
 
 static const SchemaField f_core_v1_EphemeralContainer[] = {
-    {"name", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_INLINE | FIELD_ZERO_DEFAULT, 81422},
-    {"image", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 81498},
-    {"command", &a13, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 71049},
-    {"args", &a13, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 71237},
-    {"workingDir", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 71382},
-    {"ports", &a25, NULL, "containerPort", 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_MERGE, 81522},
-    {"envFrom", &a26, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 71605},
-    {"env", &a28, NULL, "name", 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_MERGE, 71736},
-    {"resources", &schema_core_v1_ResourceRequirements, NULL, NULL, 0, FIELD_INLINE | FIELD_ZERO_DEFAULT, 81578},
-    {"resizePolicy", &a29, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 81650},
-    {"restartPolicy", &s30, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 81714},
-    {"restartPolicyRules", &a31, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 81714},
-    {"volumeMounts", &a33, NULL, "mountPath", 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_MERGE, 81770},
-    {"volumeDevices", &a35, NULL, "devicePath", 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_MERGE, 72503},
-    {"livenessProbe", &schema_core_v1_Probe, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 81859},
-    {"readinessProbe", &schema_core_v1_Probe, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 81859},
-    {"startupProbe", &schema_core_v1_Probe, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 81859},
-    {"lifecycle", &schema_core_v1_Lifecycle, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 81910},
-    {"terminationMessagePath", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 73006},
-    {"terminationMessagePolicy", &s37, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 73175},
-    {"imagePullPolicy", &s39, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 73386},
-    {"securityContext", &schema_core_v1_SecurityContext, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 73521},
-    {"stdin", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 73617},
-    {"stdinOnce", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 81960},
-    {"tty", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 73836},
-    {"targetContainerName", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 82060},
+    {"name", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_INLINE | FIELD_ZERO_DEFAULT, 81464},
+    {"image", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 81540},
+    {"command", &a13, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 71091},
+    {"args", &a13, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 71279},
+    {"workingDir", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 71424},
+    {"ports", &a25, NULL, "containerPort", 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_MERGE, 81564},
+    {"envFrom", &a26, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 71647},
+    {"env", &a28, NULL, "name", 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_MERGE, 71778},
+    {"resources", &schema_core_v1_ResourceRequirements, NULL, NULL, 0, FIELD_INLINE | FIELD_ZERO_DEFAULT, 81620},
+    {"resizePolicy", &a29, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 81692},
+    {"restartPolicy", &s30, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 81756},
+    {"restartPolicyRules", &a31, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ATOMIC, 81756},
+    {"volumeMounts", &a33, NULL, "mountPath", 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_MERGE, 81812},
+    {"volumeDevices", &a35, NULL, "devicePath", 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_MERGE, 72545},
+    {"livenessProbe", &schema_core_v1_Probe, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 81901},
+    {"readinessProbe", &schema_core_v1_Probe, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 81901},
+    {"startupProbe", &schema_core_v1_Probe, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 81901},
+    {"lifecycle", &schema_core_v1_Lifecycle, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 81952},
+    {"terminationMessagePath", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 73048},
+    {"terminationMessagePolicy", &s37, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 73217},
+    {"imagePullPolicy", &s39, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 73428},
+    {"securityContext", &schema_core_v1_SecurityContext, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 73563},
+    {"stdin", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 73659},
+    {"stdinOnce", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 82002},
+    {"tty", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 73878},
+    {"targetContainerName", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 82102},
 };
 static const uint16_t n_core_v1_EphemeralContainer[] = {3, 2, 7, 6, 1, 20, 17, 14, 0, 5, 15, 9, 8, 10, 11, 21, 16, 22, 23, 25, 18, 19, 24, 13, 12, 4, };
 static const SchemaInline e_core_v1_EphemeralContainer[] = {{&schema_core_v1_EphemeralContainerCommon, "EphemeralContainerCommon", 1, 0, 25}, };
 static const uint16_t p_core_v1_EphemeralContainer[] = {26, 25};
-const Schema schema_core_v1_EphemeralContainer = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EphemeralContainer", .go_type = "v1.EphemeralContainer", .fields = f_core_v1_EphemeralContainer, .by_name = n_core_v1_EphemeralContainer, .n_fields = 26, .inlines = e_core_v1_EphemeralContainer, .n_inlines = 1, .by_number = p_core_v1_EphemeralContainer, .n_by_number = 2, .has_defaults = true, .description = 82211};
+const Schema schema_core_v1_EphemeralContainer = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EphemeralContainer", .go_type = "v1.EphemeralContainer", .fields = f_core_v1_EphemeralContainer, .by_name = n_core_v1_EphemeralContainer, .n_fields = 26, .inlines = e_core_v1_EphemeralContainer, .n_inlines = 1, .by_number = p_core_v1_EphemeralContainer, .n_by_number = 2, .has_defaults = true, .description = 82253};
 
 static const SchemaField f_core_v1_EphemeralContainerCommon[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 81422},
-    {"image", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 81498},
-    {"command", &a13, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71049},
-    {"args", &a13, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71237},
-    {"workingDir", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 71382},
-    {"ports", &a25, NULL, "containerPort", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 81522},
-    {"envFrom", &a26, NULL, NULL, 19, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71605},
-    {"env", &a28, NULL, "name", 7, FIELD_OMIT_EMPTY | FIELD_MERGE, 71736},
-    {"resources", &schema_core_v1_ResourceRequirements, NULL, NULL, 8, FIELD_ZERO_DEFAULT, 81578},
-    {"resizePolicy", &a29, NULL, NULL, 23, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 81650},
-    {"restartPolicy", &s30, NULL, NULL, 24, FIELD_POINTER, 81714},
-    {"restartPolicyRules", &a31, NULL, NULL, 25, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 81714},
-    {"volumeMounts", &a33, NULL, "mountPath", 9, FIELD_OMIT_EMPTY | FIELD_MERGE, 81770},
-    {"volumeDevices", &a35, NULL, "devicePath", 21, FIELD_OMIT_EMPTY | FIELD_MERGE, 72503},
-    {"livenessProbe", &schema_core_v1_Probe, NULL, NULL, 10, FIELD_POINTER, 81859},
-    {"readinessProbe", &schema_core_v1_Probe, NULL, NULL, 11, FIELD_POINTER, 81859},
-    {"startupProbe", &schema_core_v1_Probe, NULL, NULL, 22, FIELD_POINTER, 81859},
-    {"lifecycle", &schema_core_v1_Lifecycle, NULL, NULL, 12, FIELD_POINTER, 81910},
-    {"terminationMessagePath", &s0, NULL, NULL, 13, FIELD_OMIT_EMPTY, 73006},
-    {"terminationMessagePolicy", &s37, NULL, NULL, 20, FIELD_OMIT_EMPTY, 73175},
-    {"imagePullPolicy", &s39, NULL, NULL, 14, FIELD_OMIT_EMPTY, 73386},
-    {"securityContext", &schema_core_v1_SecurityContext, NULL, NULL, 15, FIELD_POINTER, 73521},
-    {"stdin", &s2, NULL, NULL, 16, FIELD_OMIT_EMPTY, 73617},
-    {"stdinOnce", &s2, NULL, NULL, 17, FIELD_OMIT_EMPTY, 81960},
-    {"tty", &s2, NULL, NULL, 18, FIELD_OMIT_EMPTY, 73836},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 81464},
+    {"image", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 81540},
+    {"command", &a13, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71091},
+    {"args", &a13, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71279},
+    {"workingDir", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 71424},
+    {"ports", &a25, NULL, "containerPort", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 81564},
+    {"envFrom", &a26, NULL, NULL, 19, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 71647},
+    {"env", &a28, NULL, "name", 7, FIELD_OMIT_EMPTY | FIELD_MERGE, 71778},
+    {"resources", &schema_core_v1_ResourceRequirements, NULL, NULL, 8, FIELD_ZERO_DEFAULT, 81620},
+    {"resizePolicy", &a29, NULL, NULL, 23, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 81692},
+    {"restartPolicy", &s30, NULL, NULL, 24, FIELD_POINTER, 81756},
+    {"restartPolicyRules", &a31, NULL, NULL, 25, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 81756},
+    {"volumeMounts", &a33, NULL, "mountPath", 9, FIELD_OMIT_EMPTY | FIELD_MERGE, 81812},
+    {"volumeDevices", &a35, NULL, "devicePath", 21, FIELD_OMIT_EMPTY | FIELD_MERGE, 72545},
+    {"livenessProbe", &schema_core_v1_Probe, NULL, NULL, 10, FIELD_POINTER, 81901},
+    {"readinessProbe", &schema_core_v1_Probe, NULL, NULL, 11, FIELD_POINTER, 81901},
+    {"startupProbe", &schema_core_v1_Probe, NULL, NULL, 22, FIELD_POINTER, 81901},
+    {"lifecycle", &schema_core_v1_Lifecycle, NULL, NULL, 12, FIELD_POINTER, 81952},
+    {"terminationMessagePath", &s0, NULL, NULL, 13, FIELD_OMIT_EMPTY, 73048},
+    {"terminationMessagePolicy", &s37, NULL, NULL, 20, FIELD_OMIT_EMPTY, 73217},
+    {"imagePullPolicy", &s39, NULL, NULL, 14, FIELD_OMIT_EMPTY, 73428},
+    {"securityContext", &schema_core_v1_SecurityContext, NULL, NULL, 15, FIELD_POINTER, 73563},
+    {"stdin", &s2, NULL, NULL, 16, FIELD_OMIT_EMPTY, 73659},
+    {"stdinOnce", &s2, NULL, NULL, 17, FIELD_OMIT_EMPTY, 82002},
+    {"tty", &s2, NULL, NULL, 18, FIELD_OMIT_EMPTY, 73878},
 };
 static const uint16_t n_core_v1_EphemeralContainerCommon[] = {3, 2, 7, 6, 1, 20, 17, 14, 0, 5, 15, 9, 8, 10, 11, 21, 16, 22, 23, 18, 19, 24, 13, 12, 4, };
 static const uint16_t p_core_v1_EphemeralContainerCommon[] = {0, 1, 2, 3, 4, 5, 7, 8, 12, 14, 15, 17, 18, 20, 21, 22, 23, 24, 6, 19, 13, 16, 9, 10, 11};
-const Schema schema_core_v1_EphemeralContainerCommon = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EphemeralContainerCommon", .go_type = "v1.EphemeralContainerCommon", .fields = f_core_v1_EphemeralContainerCommon, .by_name = n_core_v1_EphemeralContainerCommon, .n_fields = 25, .by_number = p_core_v1_EphemeralContainerCommon, .n_by_number = 25, .has_defaults = true, .description = 82412};
+const Schema schema_core_v1_EphemeralContainerCommon = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EphemeralContainerCommon", .go_type = "v1.EphemeralContainerCommon", .fields = f_core_v1_EphemeralContainerCommon, .by_name = n_core_v1_EphemeralContainerCommon, .n_fields = 25, .by_number = p_core_v1_EphemeralContainerCommon, .n_by_number = 25, .has_defaults = true, .description = 82454};
 
 static const SchemaField f_core_v1_EphemeralVolumeSource[] = {
-    {"volumeClaimTemplate", &schema_core_v1_PersistentVolumeClaimTemplate, NULL, NULL, 1, FIELD_POINTER, 82488},
+    {"volumeClaimTemplate", &schema_core_v1_PersistentVolumeClaimTemplate, NULL, NULL, 1, FIELD_POINTER, 82530},
 };
 static const uint16_t n_core_v1_EphemeralVolumeSource[] = {0, };
 static const uint16_t p_core_v1_EphemeralVolumeSource[] = {0};
-const Schema schema_core_v1_EphemeralVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EphemeralVolumeSource", .go_type = "v1.EphemeralVolumeSource", .fields = f_core_v1_EphemeralVolumeSource, .by_name = n_core_v1_EphemeralVolumeSource, .n_fields = 1, .by_number = p_core_v1_EphemeralVolumeSource, .n_by_number = 1, .description = 82678};
+const Schema schema_core_v1_EphemeralVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EphemeralVolumeSource", .go_type = "v1.EphemeralVolumeSource", .fields = f_core_v1_EphemeralVolumeSource, .by_name = n_core_v1_EphemeralVolumeSource, .n_fields = 1, .by_number = p_core_v1_EphemeralVolumeSource, .n_by_number = 1, .description = 82720};
 
-static const Schema l61 = {.type = SCHEMA_MICRO_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", .go_type = "v1.MicroTime", .format = "date-time", .description = 61729};
+static const Schema l61 = {.type = SCHEMA_MICRO_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", .go_type = "v1.MicroTime", .format = "date-time", .description = 61771};
 static const SchemaField f_core_v1_Event[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 3098},
-    {"involvedObject", &schema_core_v1_ObjectReference, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 82758},
-    {"reason", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 82880},
-    {"message", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 82971},
-    {"source", &schema_core_v1_EventSource, NULL, NULL, 5, FIELD_ZERO_DEFAULT, 83006},
-    {"firstTimestamp", &l48, NULL, NULL, 6, FIELD_WRITE_NULL, 83110},
-    {"lastTimestamp", &l48, NULL, NULL, 7, FIELD_WRITE_NULL, 83145},
-    {"count", &s1, NULL, NULL, 8, FIELD_OMIT_EMPTY, 83179},
-    {"type", &s0, NULL, NULL, 9, FIELD_OMIT_EMPTY, 83213},
-    {"eventTime", &l61, NULL, NULL, 10, FIELD_WRITE_NULL, 83253},
-    {"series", &schema_core_v1_EventSeries, NULL, NULL, 11, FIELD_POINTER, 83434},
-    {"action", &s0, NULL, NULL, 12, FIELD_OMIT_EMPTY, 83506},
-    {"related", &schema_core_v1_ObjectReference, NULL, NULL, 13, FIELD_POINTER, 83594},
-    {"reportingComponent", &s0, NULL, NULL, 14, FIELD_ZERO_DEFAULT, 83646},
-    {"reportingInstance", &s0, NULL, NULL, 15, FIELD_ZERO_DEFAULT, 83714},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 3121},
+    {"involvedObject", &schema_core_v1_ObjectReference, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 82800},
+    {"reason", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 82922},
+    {"message", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 83013},
+    {"source", &schema_core_v1_EventSource, NULL, NULL, 5, FIELD_ZERO_DEFAULT, 83048},
+    {"firstTimestamp", &l48, NULL, NULL, 6, FIELD_WRITE_NULL, 83152},
+    {"lastTimestamp", &l48, NULL, NULL, 7, FIELD_WRITE_NULL, 83187},
+    {"count", &s1, NULL, NULL, 8, FIELD_OMIT_EMPTY, 83221},
+    {"type", &s0, NULL, NULL, 9, FIELD_OMIT_EMPTY, 83255},
+    {"eventTime", &l61, NULL, NULL, 10, FIELD_WRITE_NULL, 83295},
+    {"series", &schema_core_v1_EventSeries, NULL, NULL, 11, FIELD_POINTER, 83476},
+    {"action", &s0, NULL, NULL, 12, FIELD_OMIT_EMPTY, 83548},
+    {"related", &schema_core_v1_ObjectReference, NULL, NULL, 13, FIELD_POINTER, 83636},
+    {"reportingComponent", &s0, NULL, NULL, 14, FIELD_ZERO_DEFAULT, 83688},
+    {"reportingInstance", &s0, NULL, NULL, 15, FIELD_ZERO_DEFAULT, 83756},
 };
 static const uint16_t n_core_v1_Event[] = {13, 1, 9, 11, 7, 3, 0, 8, 5, 2, 4, 14, 15, 16, 12, 6, 10, };
 static const SchemaInline e_core_v1_Event[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_Event[] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
-const Schema schema_core_v1_Event = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Event", .go_type = "v1.Event", .fields = f_core_v1_Event, .by_name = n_core_v1_Event, .n_fields = 17, .inlines = e_core_v1_Event, .n_inlines = 1, .by_number = p_core_v1_Event, .n_by_number = 15, .description = 83803};
+const Schema schema_core_v1_Event = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Event", .go_type = "v1.Event", .fields = f_core_v1_Event, .by_name = n_core_v1_Event, .n_fields = 17, .inlines = e_core_v1_Event, .n_inlines = 1, .by_number = p_core_v1_Event, .n_by_number = 15, .description = 83845};
 
 static const Schema a62 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Event, .go_type = "[]v1.Event", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_EventList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a62, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a62, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_EventList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_EventList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_EventList[] = {2, 3};
-const Schema schema_core_v1_EventList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EventList", .go_type = "v1.EventList", .fields = f_core_v1_EventList, .by_name = n_core_v1_EventList, .n_fields = 4, .inlines = e_core_v1_EventList, .n_inlines = 1, .by_number = p_core_v1_EventList, .n_by_number = 2, .description = 83973};
+const Schema schema_core_v1_EventList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EventList", .go_type = "v1.EventList", .fields = f_core_v1_EventList, .by_name = n_core_v1_EventList, .n_fields = 4, .inlines = e_core_v1_EventList, .n_inlines = 1, .by_number = p_core_v1_EventList, .n_by_number = 2, .description = 84015};
 
 static const SchemaField f_core_v1_EventSeries[] = {
-    {"count", &s1, NULL, NULL, 1, FIELD_OMIT_EMPTY, 83991},
-    {"lastObservedTime", &l61, NULL, NULL, 2, FIELD_WRITE_NULL, 84047},
+    {"count", &s1, NULL, NULL, 1, FIELD_OMIT_EMPTY, 84033},
+    {"lastObservedTime", &l61, NULL, NULL, 2, FIELD_WRITE_NULL, 84089},
 };
 static const uint16_t n_core_v1_EventSeries[] = {0, 1, };
 static const uint16_t p_core_v1_EventSeries[] = {0, 1};
-const Schema schema_core_v1_EventSeries = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EventSeries", .go_type = "v1.EventSeries", .fields = f_core_v1_EventSeries, .by_name = n_core_v1_EventSeries, .n_fields = 2, .by_number = p_core_v1_EventSeries, .n_by_number = 2, .description = 84090};
+const Schema schema_core_v1_EventSeries = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EventSeries", .go_type = "v1.EventSeries", .fields = f_core_v1_EventSeries, .by_name = n_core_v1_EventSeries, .n_fields = 2, .by_number = p_core_v1_EventSeries, .n_by_number = 2, .description = 84132};
 
 static const SchemaField f_core_v1_EventSource[] = {
-    {"component", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 84115},
-    {"host", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 84166},
+    {"component", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 84157},
+    {"host", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 84208},
 };
 static const uint16_t n_core_v1_EventSource[] = {0, 1, };
 static const uint16_t p_core_v1_EventSource[] = {0, 1};
-const Schema schema_core_v1_EventSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EventSource", .go_type = "v1.EventSource", .fields = f_core_v1_EventSource, .by_name = n_core_v1_EventSource, .n_fields = 2, .by_number = p_core_v1_EventSource, .n_by_number = 2, .description = 84200};
+const Schema schema_core_v1_EventSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.EventSource", .go_type = "v1.EventSource", .fields = f_core_v1_EventSource, .by_name = n_core_v1_EventSource, .n_fields = 2, .by_number = p_core_v1_EventSource, .n_by_number = 2, .description = 84242};
 
 static const SchemaField f_core_v1_ExecAction[] = {
-    {"command", &a13, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 84227},
+    {"command", &a13, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 84269},
 };
 static const uint16_t n_core_v1_ExecAction[] = {0, };
 static const uint16_t p_core_v1_ExecAction[] = {0};
-const Schema schema_core_v1_ExecAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ExecAction", .go_type = "v1.ExecAction", .fields = f_core_v1_ExecAction, .by_name = n_core_v1_ExecAction, .n_fields = 1, .by_number = p_core_v1_ExecAction, .n_by_number = 1, .description = 84348};
+const Schema schema_core_v1_ExecAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ExecAction", .go_type = "v1.ExecAction", .fields = f_core_v1_ExecAction, .by_name = n_core_v1_ExecAction, .n_fields = 1, .by_number = p_core_v1_ExecAction, .n_by_number = 1, .description = 84390};
 
 static const SchemaField f_core_v1_FCVolumeSource[] = {
-    {"targetWWNs", &a13, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 84381},
-    {"lun", &s1, NULL, NULL, 2, FIELD_POINTER, 84439},
-    {"fsType", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 62467},
-    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 62605},
-    {"wwids", &a13, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 84510},
+    {"targetWWNs", &a13, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 84423},
+    {"lun", &s1, NULL, NULL, 2, FIELD_POINTER, 84481},
+    {"fsType", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 62509},
+    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 62647},
+    {"wwids", &a13, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 84552},
 };
 static const uint16_t n_core_v1_FCVolumeSource[] = {2, 1, 3, 0, 4, };
 static const uint16_t p_core_v1_FCVolumeSource[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_FCVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FCVolumeSource", .go_type = "v1.FCVolumeSource", .fields = f_core_v1_FCVolumeSource, .by_name = n_core_v1_FCVolumeSource, .n_fields = 5, .by_number = p_core_v1_FCVolumeSource, .n_by_number = 5, .description = 84578};
+const Schema schema_core_v1_FCVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FCVolumeSource", .go_type = "v1.FCVolumeSource", .fields = f_core_v1_FCVolumeSource, .by_name = n_core_v1_FCVolumeSource, .n_fields = 5, .by_number = p_core_v1_FCVolumeSource, .n_by_number = 5, .description = 84620};
 
 static const SchemaField f_core_v1_FileKeySelector[] = {
-    {"volumeName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 84665},
-    {"path", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 84806},
-    {"key", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 84875},
-    {"optional", &s2, "false", NULL, 4, FIELD_POINTER, 84931},
+    {"volumeName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 84707},
+    {"path", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 84848},
+    {"key", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 84917},
+    {"optional", &s2, "false", NULL, 4, FIELD_POINTER, 84973},
 };
 static const uint16_t n_core_v1_FileKeySelector[] = {2, 3, 1, 0, };
 static const uint16_t p_core_v1_FileKeySelector[] = {0, 1, 2, 3};
-const Schema schema_core_v1_FileKeySelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FileKeySelector", .go_type = "v1.FileKeySelector", .fields = f_core_v1_FileKeySelector, .by_name = n_core_v1_FileKeySelector, .n_fields = 4, .by_number = p_core_v1_FileKeySelector, .n_by_number = 4, .has_defaults = true, .map_atomic = true, .description = 85052};
+const Schema schema_core_v1_FileKeySelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FileKeySelector", .go_type = "v1.FileKeySelector", .fields = f_core_v1_FileKeySelector, .by_name = n_core_v1_FileKeySelector, .n_fields = 4, .by_number = p_core_v1_FileKeySelector, .n_by_number = 4, .has_defaults = true, .map_atomic = true, .description = 85094};
 
 static const SchemaField f_core_v1_FlexPersistentVolumeSource[] = {
-    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 85115},
-    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 85156},
-    {"secretRef", &schema_core_v1_SecretReference, NULL, NULL, 3, FIELD_POINTER, 85230},
-    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 85278},
-    {"options", &m10, NULL, NULL, 5, FIELD_OMIT_EMPTY, 85354},
+    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 85157},
+    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 85198},
+    {"secretRef", &schema_core_v1_SecretReference, NULL, NULL, 3, FIELD_POINTER, 85272},
+    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 85320},
+    {"options", &m10, NULL, NULL, 5, FIELD_OMIT_EMPTY, 85396},
 };
 static const uint16_t n_core_v1_FlexPersistentVolumeSource[] = {0, 1, 4, 3, 2, };
 static const uint16_t p_core_v1_FlexPersistentVolumeSource[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_FlexPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FlexPersistentVolumeSource", .go_type = "v1.FlexPersistentVolumeSource", .fields = f_core_v1_FlexPersistentVolumeSource, .by_name = n_core_v1_FlexPersistentVolumeSource, .n_fields = 5, .by_number = p_core_v1_FlexPersistentVolumeSource, .n_by_number = 5, .description = 85401};
+const Schema schema_core_v1_FlexPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FlexPersistentVolumeSource", .go_type = "v1.FlexPersistentVolumeSource", .fields = f_core_v1_FlexPersistentVolumeSource, .by_name = n_core_v1_FlexPersistentVolumeSource, .n_fields = 5, .by_number = p_core_v1_FlexPersistentVolumeSource, .n_by_number = 5, .description = 85443};
 
 static const SchemaField f_core_v1_FlexVolumeSource[] = {
-    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 85115},
-    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 85156},
-    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 3, FIELD_POINTER, 85526},
-    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 85278},
-    {"options", &m10, NULL, NULL, 5, FIELD_OMIT_EMPTY, 85354},
+    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 85157},
+    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 85198},
+    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 3, FIELD_POINTER, 85568},
+    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 85320},
+    {"options", &m10, NULL, NULL, 5, FIELD_OMIT_EMPTY, 85396},
 };
 static const uint16_t n_core_v1_FlexVolumeSource[] = {0, 1, 4, 3, 2, };
 static const uint16_t p_core_v1_FlexVolumeSource[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_FlexVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FlexVolumeSource", .go_type = "v1.FlexVolumeSource", .fields = f_core_v1_FlexVolumeSource, .by_name = n_core_v1_FlexVolumeSource, .n_fields = 5, .by_number = p_core_v1_FlexVolumeSource, .n_by_number = 5, .description = 85597};
+const Schema schema_core_v1_FlexVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FlexVolumeSource", .go_type = "v1.FlexVolumeSource", .fields = f_core_v1_FlexVolumeSource, .by_name = n_core_v1_FlexVolumeSource, .n_fields = 5, .by_number = p_core_v1_FlexVolumeSource, .n_by_number = 5, .description = 85639};
 
 static const SchemaField f_core_v1_FlockerVolumeSource[] = {
-    {"datasetName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 85704},
-    {"datasetUUID", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 85762},
+    {"datasetName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 85746},
+    {"datasetUUID", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 85804},
 };
 static const uint16_t n_core_v1_FlockerVolumeSource[] = {0, 1, };
 static const uint16_t p_core_v1_FlockerVolumeSource[] = {0, 1};
-const Schema schema_core_v1_FlockerVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FlockerVolumeSource", .go_type = "v1.FlockerVolumeSource", .fields = f_core_v1_FlockerVolumeSource, .by_name = n_core_v1_FlockerVolumeSource, .n_fields = 2, .by_number = p_core_v1_FlockerVolumeSource, .n_by_number = 2, .description = 85783};
+const Schema schema_core_v1_FlockerVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.FlockerVolumeSource", .go_type = "v1.FlockerVolumeSource", .fields = f_core_v1_FlockerVolumeSource, .by_name = n_core_v1_FlockerVolumeSource, .n_fields = 2, .by_number = p_core_v1_FlockerVolumeSource, .n_by_number = 2, .description = 85825};
 
 static const SchemaField f_core_v1_GCEPersistentDiskVolumeSource[] = {
-    {"pdName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 85905},
-    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 62467},
-    {"partition", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY, 62533},
-    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 85999},
+    {"pdName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 85947},
+    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 62509},
+    {"partition", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY, 62575},
+    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 86041},
 };
 static const uint16_t n_core_v1_GCEPersistentDiskVolumeSource[] = {1, 2, 0, 3, };
 static const uint16_t p_core_v1_GCEPersistentDiskVolumeSource[] = {0, 1, 2, 3};
-const Schema schema_core_v1_GCEPersistentDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GCEPersistentDiskVolumeSource", .go_type = "v1.GCEPersistentDiskVolumeSource", .fields = f_core_v1_GCEPersistentDiskVolumeSource, .by_name = n_core_v1_GCEPersistentDiskVolumeSource, .n_fields = 4, .by_number = p_core_v1_GCEPersistentDiskVolumeSource, .n_by_number = 4, .description = 86122};
+const Schema schema_core_v1_GCEPersistentDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GCEPersistentDiskVolumeSource", .go_type = "v1.GCEPersistentDiskVolumeSource", .fields = f_core_v1_GCEPersistentDiskVolumeSource, .by_name = n_core_v1_GCEPersistentDiskVolumeSource, .n_fields = 4, .by_number = p_core_v1_GCEPersistentDiskVolumeSource, .n_by_number = 4, .description = 86164};
 
 static const SchemaField f_core_v1_GRPCAction[] = {
-    {"port", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 86273},
-    {"service", &s0, "\"\"", NULL, 2, FIELD_POINTER | FIELD_WRITE_NULL, 86316},
+    {"port", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 86315},
+    {"service", &s0, "\"\"", NULL, 2, FIELD_POINTER | FIELD_WRITE_NULL, 86358},
 };
 static const uint16_t n_core_v1_GRPCAction[] = {0, 1, };
 static const uint16_t p_core_v1_GRPCAction[] = {0, 1};
-const Schema schema_core_v1_GRPCAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GRPCAction", .go_type = "v1.GRPCAction", .fields = f_core_v1_GRPCAction, .by_name = n_core_v1_GRPCAction, .n_fields = 2, .by_number = p_core_v1_GRPCAction, .n_by_number = 2, .has_defaults = true, .description = 86410};
+const Schema schema_core_v1_GRPCAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GRPCAction", .go_type = "v1.GRPCAction", .fields = f_core_v1_GRPCAction, .by_name = n_core_v1_GRPCAction, .n_fields = 2, .by_number = p_core_v1_GRPCAction, .n_by_number = 2, .has_defaults = true, .description = 86452};
 
 static const SchemaField f_core_v1_GitRepoVolumeSource[] = {
-    {"repository", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 86454},
-    {"revision", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 86487},
-    {"directory", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 86508},
+    {"repository", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 86496},
+    {"revision", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 86529},
+    {"directory", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 86550},
 };
 static const uint16_t n_core_v1_GitRepoVolumeSource[] = {2, 0, 1, };
 static const uint16_t p_core_v1_GitRepoVolumeSource[] = {0, 1, 2};
-const Schema schema_core_v1_GitRepoVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GitRepoVolumeSource", .go_type = "v1.GitRepoVolumeSource", .fields = f_core_v1_GitRepoVolumeSource, .by_name = n_core_v1_GitRepoVolumeSource, .n_fields = 3, .by_number = p_core_v1_GitRepoVolumeSource, .n_by_number = 3, .description = 86649};
+const Schema schema_core_v1_GitRepoVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GitRepoVolumeSource", .go_type = "v1.GitRepoVolumeSource", .fields = f_core_v1_GitRepoVolumeSource, .by_name = n_core_v1_GitRepoVolumeSource, .n_fields = 3, .by_number = p_core_v1_GitRepoVolumeSource, .n_by_number = 3, .description = 86691};
 
 static const SchemaField f_core_v1_GlusterfsPersistentVolumeSource[] = {
-    {"endpoints", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 86790},
-    {"path", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 86864},
-    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 86904},
-    {"endpointsNamespace", &s0, NULL, NULL, 4, FIELD_POINTER, 86948},
+    {"endpoints", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 86832},
+    {"path", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 86906},
+    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 86946},
+    {"endpointsNamespace", &s0, NULL, NULL, 4, FIELD_POINTER, 86990},
 };
 static const uint16_t n_core_v1_GlusterfsPersistentVolumeSource[] = {0, 3, 1, 2, };
 static const uint16_t p_core_v1_GlusterfsPersistentVolumeSource[] = {0, 1, 2, 3};
-const Schema schema_core_v1_GlusterfsPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GlusterfsPersistentVolumeSource", .go_type = "v1.GlusterfsPersistentVolumeSource", .fields = f_core_v1_GlusterfsPersistentVolumeSource, .by_name = n_core_v1_GlusterfsPersistentVolumeSource, .n_fields = 4, .by_number = p_core_v1_GlusterfsPersistentVolumeSource, .n_by_number = 4, .description = 87014};
+const Schema schema_core_v1_GlusterfsPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GlusterfsPersistentVolumeSource", .go_type = "v1.GlusterfsPersistentVolumeSource", .fields = f_core_v1_GlusterfsPersistentVolumeSource, .by_name = n_core_v1_GlusterfsPersistentVolumeSource, .n_fields = 4, .by_number = p_core_v1_GlusterfsPersistentVolumeSource, .n_by_number = 4, .description = 87056};
 
 static const SchemaField f_core_v1_GlusterfsVolumeSource[] = {
-    {"endpoints", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 86790},
-    {"path", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 86864},
-    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 86904},
+    {"endpoints", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 86832},
+    {"path", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 86906},
+    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 86946},
 };
 static const uint16_t n_core_v1_GlusterfsVolumeSource[] = {0, 1, 2, };
 static const uint16_t p_core_v1_GlusterfsVolumeSource[] = {0, 1, 2};
-const Schema schema_core_v1_GlusterfsVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GlusterfsVolumeSource", .go_type = "v1.GlusterfsVolumeSource", .fields = f_core_v1_GlusterfsVolumeSource, .by_name = n_core_v1_GlusterfsVolumeSource, .n_fields = 3, .by_number = p_core_v1_GlusterfsVolumeSource, .n_by_number = 3, .description = 87118};
+const Schema schema_core_v1_GlusterfsVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.GlusterfsVolumeSource", .go_type = "v1.GlusterfsVolumeSource", .fields = f_core_v1_GlusterfsVolumeSource, .by_name = n_core_v1_GlusterfsVolumeSource, .n_fields = 3, .by_number = p_core_v1_GlusterfsVolumeSource, .n_by_number = 3, .description = 87160};
 
-static const Schema l63 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string", .description = 32544};
+static const Schema l63 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string", .description = 32586};
 static const char *const v64[] = {"HTTP", "HTTPS", NULL};
 static const Schema s65 = {.type = SCHEMA_STRING, .go_type = "v1.URIScheme", .enum_values = v64};
 static const Schema a66 = {.type = SCHEMA_LIST, .element = &schema_core_v1_HTTPHeader, .go_type = "[]v1.HTTPHeader", .element_zero_default = true};
 static const SchemaField f_core_v1_HTTPGetAction[] = {
-    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 87218},
-    {"port", &l63, NULL, NULL, 2, FIELD_IS_REQUIRED, 87246},
-    {"host", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 87330},
-    {"scheme", &s65, NULL, NULL, 4, FIELD_OMIT_EMPTY, 87431},
-    {"httpHeaders", &a66, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 87491},
+    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 87260},
+    {"port", &l63, NULL, NULL, 2, FIELD_IS_REQUIRED, 87288},
+    {"host", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 87372},
+    {"scheme", &s65, NULL, NULL, 4, FIELD_OMIT_EMPTY, 87473},
+    {"httpHeaders", &a66, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 87533},
 };
 static const uint16_t n_core_v1_HTTPGetAction[] = {2, 4, 0, 1, 3, };
 static const uint16_t p_core_v1_HTTPGetAction[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_HTTPGetAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HTTPGetAction", .go_type = "v1.HTTPGetAction", .fields = f_core_v1_HTTPGetAction, .by_name = n_core_v1_HTTPGetAction, .n_fields = 5, .by_number = p_core_v1_HTTPGetAction, .n_by_number = 5, .description = 87539};
+const Schema schema_core_v1_HTTPGetAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HTTPGetAction", .go_type = "v1.HTTPGetAction", .fields = f_core_v1_HTTPGetAction, .by_name = n_core_v1_HTTPGetAction, .n_fields = 5, .by_number = p_core_v1_HTTPGetAction, .n_by_number = 5, .description = 87581};
 
 static const SchemaField f_core_v1_HTTPHeader[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 87609},
-    {"value", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 87642},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 87651},
+    {"value", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 87684},
 };
 static const uint16_t n_core_v1_HTTPHeader[] = {0, 1, };
 static const uint16_t p_core_v1_HTTPHeader[] = {0, 1};
-const Schema schema_core_v1_HTTPHeader = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HTTPHeader", .go_type = "v1.HTTPHeader", .fields = f_core_v1_HTTPHeader, .by_name = n_core_v1_HTTPHeader, .n_fields = 2, .by_number = p_core_v1_HTTPHeader, .n_by_number = 2, .description = 87663};
+const Schema schema_core_v1_HTTPHeader = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HTTPHeader", .go_type = "v1.HTTPHeader", .fields = f_core_v1_HTTPHeader, .by_name = n_core_v1_HTTPHeader, .n_fields = 2, .by_number = p_core_v1_HTTPHeader, .n_by_number = 2, .description = 87705};
 
 static const SchemaField f_core_v1_HostAlias[] = {
-    {"ip", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 87692},
-    {"hostnames", &a13, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 87718},
+    {"ip", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 87734},
+    {"hostnames", &a13, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 87760},
 };
 static const uint16_t n_core_v1_HostAlias[] = {1, 0, };
 static const uint16_t p_core_v1_HostAlias[] = {0, 1};
-const Schema schema_core_v1_HostAlias = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HostAlias", .go_type = "v1.HostAlias", .fields = f_core_v1_HostAlias, .by_name = n_core_v1_HostAlias, .n_fields = 2, .by_number = p_core_v1_HostAlias, .n_by_number = 2, .description = 87741};
+const Schema schema_core_v1_HostAlias = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HostAlias", .go_type = "v1.HostAlias", .fields = f_core_v1_HostAlias, .by_name = n_core_v1_HostAlias, .n_fields = 2, .by_number = p_core_v1_HostAlias, .n_by_number = 2, .description = 87783};
 
 static const SchemaField f_core_v1_HostIP[] = {
-    {"ip", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 87776},
+    {"ip", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 87818},
 };
 static const uint16_t n_core_v1_HostIP[] = {0, };
 static const uint16_t p_core_v1_HostIP[] = {0};
-const Schema schema_core_v1_HostIP = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HostIP", .go_type = "v1.HostIP", .fields = f_core_v1_HostIP, .by_name = n_core_v1_HostIP, .n_fields = 1, .by_number = p_core_v1_HostIP, .n_by_number = 1, .description = 87792};
+const Schema schema_core_v1_HostIP = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HostIP", .go_type = "v1.HostIP", .fields = f_core_v1_HostIP, .by_name = n_core_v1_HostIP, .n_fields = 1, .by_number = p_core_v1_HostIP, .n_by_number = 1, .description = 87834};
 
 static const char *const v67[] = {"", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket", NULL};
 static const Schema s68 = {.type = SCHEMA_STRING, .go_type = "v1.HostPathType", .enum_values = v67};
 static const SchemaField f_core_v1_HostPathVolumeSource[] = {
-    {"path", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 87836},
-    {"type", &s68, NULL, NULL, 2, FIELD_POINTER, 87893},
+    {"path", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 87878},
+    {"type", &s68, NULL, NULL, 2, FIELD_POINTER, 87935},
 };
 static const uint16_t n_core_v1_HostPathVolumeSource[] = {0, 1, };
 static const uint16_t p_core_v1_HostPathVolumeSource[] = {0, 1};
-const Schema schema_core_v1_HostPathVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HostPathVolumeSource", .go_type = "v1.HostPathVolumeSource", .fields = f_core_v1_HostPathVolumeSource, .by_name = n_core_v1_HostPathVolumeSource, .n_fields = 2, .by_number = p_core_v1_HostPathVolumeSource, .n_by_number = 2, .description = 88092};
+const Schema schema_core_v1_HostPathVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.HostPathVolumeSource", .go_type = "v1.HostPathVolumeSource", .fields = f_core_v1_HostPathVolumeSource, .by_name = n_core_v1_HostPathVolumeSource, .n_fields = 2, .by_number = p_core_v1_HostPathVolumeSource, .n_by_number = 2, .description = 88134};
 
 static const SchemaField f_core_v1_ISCSIPersistentVolumeSource[] = {
-    {"targetPortal", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 88210},
-    {"iqn", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 88308},
-    {"lun", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 88380},
-    {"iscsiInterface", &s0, "\"default\"", NULL, 4, FIELD_OMIT_EMPTY, 88424},
-    {"fsType", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 62467},
-    {"readOnly", &s2, NULL, NULL, 6, FIELD_OMIT_EMPTY, 62605},
-    {"portals", &a13, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 88485},
-    {"chapAuthDiscovery", &s2, NULL, NULL, 8, FIELD_OMIT_EMPTY, 88571},
-    {"chapAuthSession", &s2, NULL, NULL, 11, FIELD_OMIT_EMPTY, 88627},
-    {"secretRef", &schema_core_v1_SecretReference, NULL, NULL, 10, FIELD_POINTER, 88671},
-    {"initiatorName", &s0, NULL, NULL, 12, FIELD_POINTER, 88713},
+    {"targetPortal", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 88252},
+    {"iqn", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 88350},
+    {"lun", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 88422},
+    {"iscsiInterface", &s0, "\"default\"", NULL, 4, FIELD_OMIT_EMPTY, 88466},
+    {"fsType", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 62509},
+    {"readOnly", &s2, NULL, NULL, 6, FIELD_OMIT_EMPTY, 62647},
+    {"portals", &a13, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 88527},
+    {"chapAuthDiscovery", &s2, NULL, NULL, 8, FIELD_OMIT_EMPTY, 88613},
+    {"chapAuthSession", &s2, NULL, NULL, 11, FIELD_OMIT_EMPTY, 88669},
+    {"secretRef", &schema_core_v1_SecretReference, NULL, NULL, 10, FIELD_POINTER, 88713},
+    {"initiatorName", &s0, NULL, NULL, 12, FIELD_POINTER, 88755},
 };
 static const uint16_t n_core_v1_ISCSIPersistentVolumeSource[] = {7, 8, 4, 10, 1, 3, 2, 6, 5, 9, 0, };
 static const uint16_t p_core_v1_ISCSIPersistentVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 9, 8, 10};
-const Schema schema_core_v1_ISCSIPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ISCSIPersistentVolumeSource", .go_type = "v1.ISCSIPersistentVolumeSource", .fields = f_core_v1_ISCSIPersistentVolumeSource, .by_name = n_core_v1_ISCSIPersistentVolumeSource, .n_fields = 11, .by_number = p_core_v1_ISCSIPersistentVolumeSource, .n_by_number = 11, .has_defaults = true, .description = 88830};
+const Schema schema_core_v1_ISCSIPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ISCSIPersistentVolumeSource", .go_type = "v1.ISCSIPersistentVolumeSource", .fields = f_core_v1_ISCSIPersistentVolumeSource, .by_name = n_core_v1_ISCSIPersistentVolumeSource, .n_fields = 11, .by_number = p_core_v1_ISCSIPersistentVolumeSource, .n_by_number = 11, .has_defaults = true, .description = 88872};
 
 static const SchemaField f_core_v1_ISCSIVolumeSource[] = {
-    {"targetPortal", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 88210},
-    {"iqn", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 88308},
-    {"lun", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 88380},
-    {"iscsiInterface", &s0, "\"default\"", NULL, 4, FIELD_OMIT_EMPTY, 88424},
-    {"fsType", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 62467},
-    {"readOnly", &s2, NULL, NULL, 6, FIELD_OMIT_EMPTY, 62605},
-    {"portals", &a13, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 88485},
-    {"chapAuthDiscovery", &s2, NULL, NULL, 8, FIELD_OMIT_EMPTY, 88571},
-    {"chapAuthSession", &s2, NULL, NULL, 11, FIELD_OMIT_EMPTY, 88627},
-    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 10, FIELD_POINTER, 88903},
-    {"initiatorName", &s0, NULL, NULL, 12, FIELD_POINTER, 88713},
+    {"targetPortal", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 88252},
+    {"iqn", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 88350},
+    {"lun", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 88422},
+    {"iscsiInterface", &s0, "\"default\"", NULL, 4, FIELD_OMIT_EMPTY, 88466},
+    {"fsType", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 62509},
+    {"readOnly", &s2, NULL, NULL, 6, FIELD_OMIT_EMPTY, 62647},
+    {"portals", &a13, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 88527},
+    {"chapAuthDiscovery", &s2, NULL, NULL, 8, FIELD_OMIT_EMPTY, 88613},
+    {"chapAuthSession", &s2, NULL, NULL, 11, FIELD_OMIT_EMPTY, 88669},
+    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 10, FIELD_POINTER, 88945},
+    {"initiatorName", &s0, NULL, NULL, 12, FIELD_POINTER, 88755},
 };
 static const uint16_t n_core_v1_ISCSIVolumeSource[] = {7, 8, 4, 10, 1, 3, 2, 6, 5, 9, 0, };
 static const uint16_t p_core_v1_ISCSIVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 9, 8, 10};
-const Schema schema_core_v1_ISCSIVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ISCSIVolumeSource", .go_type = "v1.ISCSIVolumeSource", .fields = f_core_v1_ISCSIVolumeSource, .by_name = n_core_v1_ISCSIVolumeSource, .n_fields = 11, .by_number = p_core_v1_ISCSIVolumeSource, .n_by_number = 11, .has_defaults = true, .description = 88968};
+const Schema schema_core_v1_ISCSIVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ISCSIVolumeSource", .go_type = "v1.ISCSIVolumeSource", .fields = f_core_v1_ISCSIVolumeSource, .by_name = n_core_v1_ISCSIVolumeSource, .n_fields = 11, .by_number = p_core_v1_ISCSIVolumeSource, .n_by_number = 11, .has_defaults = true, .description = 89010};
 
 static const SchemaField f_core_v1_ImageVolumeSource[] = {
-    {"reference", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 89037},
-    {"pullPolicy", &s39, NULL, NULL, 2, FIELD_OMIT_EMPTY, 89171},
+    {"reference", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 89079},
+    {"pullPolicy", &s39, NULL, NULL, 2, FIELD_OMIT_EMPTY, 89213},
 };
 static const uint16_t n_core_v1_ImageVolumeSource[] = {1, 0, };
 static const uint16_t p_core_v1_ImageVolumeSource[] = {0, 1};
-const Schema schema_core_v1_ImageVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ImageVolumeSource", .go_type = "v1.ImageVolumeSource", .fields = f_core_v1_ImageVolumeSource, .by_name = n_core_v1_ImageVolumeSource, .n_fields = 2, .by_number = p_core_v1_ImageVolumeSource, .n_by_number = 2, .description = 89299};
+const Schema schema_core_v1_ImageVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ImageVolumeSource", .go_type = "v1.ImageVolumeSource", .fields = f_core_v1_ImageVolumeSource, .by_name = n_core_v1_ImageVolumeSource, .n_fields = 2, .by_number = p_core_v1_ImageVolumeSource, .n_by_number = 2, .description = 89341};
 
 static const SchemaField f_core_v1_ImageVolumeStatus[] = {
-    {"imageRef", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 89392},
+    {"imageRef", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 89434},
 };
 static const uint16_t n_core_v1_ImageVolumeStatus[] = {0, };
 static const uint16_t p_core_v1_ImageVolumeStatus[] = {0};
-const Schema schema_core_v1_ImageVolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ImageVolumeStatus", .go_type = "v1.ImageVolumeStatus", .fields = f_core_v1_ImageVolumeStatus, .by_name = n_core_v1_ImageVolumeStatus, .n_fields = 1, .by_number = p_core_v1_ImageVolumeStatus, .n_by_number = 1, .description = 89471};
+const Schema schema_core_v1_ImageVolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ImageVolumeStatus", .go_type = "v1.ImageVolumeStatus", .fields = f_core_v1_ImageVolumeStatus, .by_name = n_core_v1_ImageVolumeStatus, .n_fields = 1, .by_number = p_core_v1_ImageVolumeStatus, .n_by_number = 1, .description = 89513};
 
 static const SchemaField f_core_v1_KeyToPath[] = {
-    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 89532},
-    {"path", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 84806},
-    {"mode", &s1, NULL, NULL, 3, FIELD_POINTER, 78232},
+    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 89574},
+    {"path", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 84848},
+    {"mode", &s1, NULL, NULL, 3, FIELD_POINTER, 78274},
 };
 static const uint16_t n_core_v1_KeyToPath[] = {0, 2, 1, };
 static const uint16_t p_core_v1_KeyToPath[] = {0, 1, 2};
-const Schema schema_core_v1_KeyToPath = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.KeyToPath", .go_type = "v1.KeyToPath", .fields = f_core_v1_KeyToPath, .by_name = n_core_v1_KeyToPath, .n_fields = 3, .by_number = p_core_v1_KeyToPath, .n_by_number = 3, .description = 89551};
+const Schema schema_core_v1_KeyToPath = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.KeyToPath", .go_type = "v1.KeyToPath", .fields = f_core_v1_KeyToPath, .by_name = n_core_v1_KeyToPath, .n_fields = 3, .by_number = p_core_v1_KeyToPath, .n_by_number = 3, .description = 89593};
 
 static const SchemaField f_core_v1_Lifecycle[] = {
-    {"postStart", &schema_core_v1_LifecycleHandler, NULL, NULL, 1, FIELD_POINTER, 89593},
-    {"preStop", &schema_core_v1_LifecycleHandler, NULL, NULL, 2, FIELD_POINTER, 89732},
-    {"stopSignal", &s54, NULL, NULL, 3, FIELD_POINTER, 89913},
+    {"postStart", &schema_core_v1_LifecycleHandler, NULL, NULL, 1, FIELD_POINTER, 89635},
+    {"preStop", &schema_core_v1_LifecycleHandler, NULL, NULL, 2, FIELD_POINTER, 89774},
+    {"stopSignal", &s54, NULL, NULL, 3, FIELD_POINTER, 89955},
 };
 static const uint16_t n_core_v1_Lifecycle[] = {0, 1, 2, };
 static const uint16_t p_core_v1_Lifecycle[] = {0, 1, 2};
-const Schema schema_core_v1_Lifecycle = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Lifecycle", .go_type = "v1.Lifecycle", .fields = f_core_v1_Lifecycle, .by_name = n_core_v1_Lifecycle, .n_fields = 3, .by_number = p_core_v1_Lifecycle, .n_by_number = 3, .description = 90104};
+const Schema schema_core_v1_Lifecycle = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Lifecycle", .go_type = "v1.Lifecycle", .fields = f_core_v1_Lifecycle, .by_name = n_core_v1_Lifecycle, .n_fields = 3, .by_number = p_core_v1_Lifecycle, .n_by_number = 3, .description = 90146};
 
 static const SchemaField f_core_v1_LifecycleHandler[] = {
-    {"exec", &schema_core_v1_ExecAction, NULL, NULL, 1, FIELD_POINTER, 90174},
-    {"httpGet", &schema_core_v1_HTTPGetAction, NULL, NULL, 2, FIELD_POINTER, 90207},
-    {"tcpSocket", &schema_core_v1_TCPSocketAction, NULL, NULL, 3, FIELD_POINTER, 90230},
-    {"sleep", &schema_core_v1_SleepAction, NULL, NULL, 4, FIELD_POINTER, 90305},
+    {"exec", &schema_core_v1_ExecAction, NULL, NULL, 1, FIELD_POINTER, 90216},
+    {"httpGet", &schema_core_v1_HTTPGetAction, NULL, NULL, 2, FIELD_POINTER, 90249},
+    {"tcpSocket", &schema_core_v1_TCPSocketAction, NULL, NULL, 3, FIELD_POINTER, 90272},
+    {"sleep", &schema_core_v1_SleepAction, NULL, NULL, 4, FIELD_POINTER, 90347},
 };
 static const uint16_t n_core_v1_LifecycleHandler[] = {0, 1, 3, 2, };
 static const uint16_t p_core_v1_LifecycleHandler[] = {0, 1, 2, 3};
-const Schema schema_core_v1_LifecycleHandler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LifecycleHandler", .go_type = "v1.LifecycleHandler", .fields = f_core_v1_LifecycleHandler, .by_name = n_core_v1_LifecycleHandler, .n_fields = 4, .by_number = p_core_v1_LifecycleHandler, .n_by_number = 4, .description = 90329};
+const Schema schema_core_v1_LifecycleHandler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LifecycleHandler", .go_type = "v1.LifecycleHandler", .fields = f_core_v1_LifecycleHandler, .by_name = n_core_v1_LifecycleHandler, .n_fields = 4, .by_number = p_core_v1_LifecycleHandler, .n_by_number = 4, .description = 90371};
 
 static const SchemaField f_core_v1_LimitRange[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_core_v1_LimitRangeSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 90428},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_core_v1_LimitRangeSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 90470},
 };
 static const uint16_t n_core_v1_LimitRange[] = {1, 0, 2, 3, };
 static const SchemaInline e_core_v1_LimitRange[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_LimitRange[] = {2, 3};
-const Schema schema_core_v1_LimitRange = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRange", .go_type = "v1.LimitRange", .fields = f_core_v1_LimitRange, .by_name = n_core_v1_LimitRange, .n_fields = 4, .inlines = e_core_v1_LimitRange, .n_inlines = 1, .by_number = p_core_v1_LimitRange, .n_by_number = 2, .description = 90440};
+const Schema schema_core_v1_LimitRange = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRange", .go_type = "v1.LimitRange", .fields = f_core_v1_LimitRange, .by_name = n_core_v1_LimitRange, .n_fields = 4, .inlines = e_core_v1_LimitRange, .n_inlines = 1, .by_number = p_core_v1_LimitRange, .n_by_number = 2, .description = 90482};
 
 static const Schema s69 = {.type = SCHEMA_STRING, .go_type = "v1.LimitType"};
 static const SchemaField f_core_v1_LimitRangeItem[] = {
-    {"type", &s69, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 90608},
-    {"max", &m50, NULL, NULL, 2, FIELD_OMIT_EMPTY, 90736},
-    {"min", &m50, NULL, NULL, 3, FIELD_OMIT_EMPTY, 90817},
-    {"default", &m50, NULL, NULL, 4, FIELD_OMIT_EMPTY, 90887},
-    {"defaultRequest", &m50, NULL, NULL, 5, FIELD_OMIT_EMPTY, 90965},
-    {"maxLimitRequestRatio", &m50, NULL, NULL, 6, FIELD_OMIT_EMPTY, 91075},
+    {"type", &s69, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 90650},
+    {"max", &m50, NULL, NULL, 2, FIELD_OMIT_EMPTY, 90778},
+    {"min", &m50, NULL, NULL, 3, FIELD_OMIT_EMPTY, 90859},
+    {"default", &m50, NULL, NULL, 4, FIELD_OMIT_EMPTY, 90929},
+    {"defaultRequest", &m50, NULL, NULL, 5, FIELD_OMIT_EMPTY, 91007},
+    {"maxLimitRequestRatio", &m50, NULL, NULL, 6, FIELD_OMIT_EMPTY, 91117},
 };
 static const uint16_t n_core_v1_LimitRangeItem[] = {3, 4, 1, 5, 2, 0, };
 static const uint16_t p_core_v1_LimitRangeItem[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_core_v1_LimitRangeItem = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRangeItem", .go_type = "v1.LimitRangeItem", .fields = f_core_v1_LimitRangeItem, .by_name = n_core_v1_LimitRangeItem, .n_fields = 6, .by_number = p_core_v1_LimitRangeItem, .n_by_number = 6, .description = 91174};
+const Schema schema_core_v1_LimitRangeItem = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRangeItem", .go_type = "v1.LimitRangeItem", .fields = f_core_v1_LimitRangeItem, .by_name = n_core_v1_LimitRangeItem, .n_fields = 6, .by_number = p_core_v1_LimitRangeItem, .n_by_number = 6, .description = 91216};
 
 static const Schema a70 = {.type = SCHEMA_LIST, .element = &schema_core_v1_LimitRange, .go_type = "[]v1.LimitRange", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_LimitRangeList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a70, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a70, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_LimitRangeList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_LimitRangeList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_LimitRangeList[] = {2, 3};
-const Schema schema_core_v1_LimitRangeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRangeList", .go_type = "v1.LimitRangeList", .fields = f_core_v1_LimitRangeList, .by_name = n_core_v1_LimitRangeList, .n_fields = 4, .inlines = e_core_v1_LimitRangeList, .n_inlines = 1, .by_number = p_core_v1_LimitRangeList, .n_by_number = 2, .description = 91263};
+const Schema schema_core_v1_LimitRangeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRangeList", .go_type = "v1.LimitRangeList", .fields = f_core_v1_LimitRangeList, .by_name = n_core_v1_LimitRangeList, .n_fields = 4, .inlines = e_core_v1_LimitRangeList, .n_inlines = 1, .by_number = p_core_v1_LimitRangeList, .n_by_number = 2, .description = 91305};
 
 static const Schema a71 = {.type = SCHEMA_LIST, .element = &schema_core_v1_LimitRangeItem, .go_type = "[]v1.LimitRangeItem", .element_zero_default = true};
 static const SchemaField f_core_v1_LimitRangeSpec[] = {
-    {"limits", &a71, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 91286},
+    {"limits", &a71, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 91328},
 };
 static const uint16_t n_core_v1_LimitRangeSpec[] = {0, };
 static const uint16_t p_core_v1_LimitRangeSpec[] = {0};
-const Schema schema_core_v1_LimitRangeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRangeSpec", .go_type = "v1.LimitRangeSpec", .fields = f_core_v1_LimitRangeSpec, .by_name = n_core_v1_LimitRangeSpec, .n_fields = 1, .by_number = p_core_v1_LimitRangeSpec, .n_by_number = 1, .description = 91332};
+const Schema schema_core_v1_LimitRangeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LimitRangeSpec", .go_type = "v1.LimitRangeSpec", .fields = f_core_v1_LimitRangeSpec, .by_name = n_core_v1_LimitRangeSpec, .n_fields = 1, .by_number = p_core_v1_LimitRangeSpec, .n_by_number = 1, .description = 91374};
 
 static const Schema a72 = {.type = SCHEMA_LIST, .element = &s40, .go_type = "[]int64", .element_zero_default = true};
 static const SchemaField f_core_v1_LinuxContainerUser[] = {
-    {"uid", &s40, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 91360},
-    {"gid", &s40, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 91380},
-    {"supplementalGroups", &a72, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 91409},
+    {"uid", &s40, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 91402},
+    {"gid", &s40, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 91422},
+    {"supplementalGroups", &a72, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 91451},
 };
 static const uint16_t n_core_v1_LinuxContainerUser[] = {1, 2, 0, };
 static const uint16_t p_core_v1_LinuxContainerUser[] = {0, 1, 2};
-const Schema schema_core_v1_LinuxContainerUser = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LinuxContainerUser", .go_type = "v1.LinuxContainerUser", .fields = f_core_v1_LinuxContainerUser, .by_name = n_core_v1_LinuxContainerUser, .n_fields = 3, .by_number = p_core_v1_LinuxContainerUser, .n_by_number = 3, .description = 91440};
+const Schema schema_core_v1_LinuxContainerUser = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LinuxContainerUser", .go_type = "v1.LinuxContainerUser", .fields = f_core_v1_LinuxContainerUser, .by_name = n_core_v1_LinuxContainerUser, .n_fields = 3, .by_number = p_core_v1_LinuxContainerUser, .n_by_number = 3, .description = 91482};
 
-static const Schema l73 = {.type = SCHEMA_RAW, .name = "io.k8s.apimachinery.pkg.runtime.RawExtension", .go_type = "runtime.RawExtension", .description = 14022};
+static const Schema l73 = {.type = SCHEMA_RAW, .name = "io.k8s.apimachinery.pkg.runtime.RawExtension", .go_type = "runtime.RawExtension", .description = 14064};
 static const Schema a74 = {.type = SCHEMA_LIST, .element = &l73, .go_type = "[]runtime.RawExtension", .list_unmarked = true};
 static const SchemaField f_core_v1_List[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a74, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a74, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_List[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_List[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_List[] = {2, 3};
-const Schema schema_core_v1_List = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.List", .go_type = "v1.List", .fields = f_core_v1_List, .by_name = n_core_v1_List, .n_fields = 4, .inlines = e_core_v1_List, .n_inlines = 1, .by_number = p_core_v1_List, .n_by_number = 2, .description = 91513};
+const Schema schema_core_v1_List = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.List", .go_type = "v1.List", .fields = f_core_v1_List, .by_name = n_core_v1_List, .n_fields = 4, .inlines = e_core_v1_List, .n_inlines = 1, .by_number = p_core_v1_List, .n_by_number = 2, .description = 91555};
 
 static const Schema s75 = {.type = SCHEMA_STRING, .go_type = "v1.LoadBalancerIPMode"};
 static const Schema a76 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PortStatus, .go_type = "[]v1.PortStatus", .element_zero_default = true};
 static const SchemaField f_core_v1_LoadBalancerIngress[] = {
-    {"ip", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 91563},
-    {"hostname", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 91619},
-    {"ipMode", &s75, NULL, NULL, 3, FIELD_POINTER, 91673},
-    {"ports", &a76, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 91837},
+    {"ip", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 91605},
+    {"hostname", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 91661},
+    {"ipMode", &s75, NULL, NULL, 3, FIELD_POINTER, 91715},
+    {"ports", &a76, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 91879},
 };
 static const uint16_t n_core_v1_LoadBalancerIngress[] = {1, 0, 2, 3, };
 static const uint16_t p_core_v1_LoadBalancerIngress[] = {0, 1, 2, 3};
-const Schema schema_core_v1_LoadBalancerIngress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LoadBalancerIngress", .go_type = "v1.LoadBalancerIngress", .fields = f_core_v1_LoadBalancerIngress, .by_name = n_core_v1_LoadBalancerIngress, .n_fields = 4, .by_number = p_core_v1_LoadBalancerIngress, .n_by_number = 4, .description = 91909};
+const Schema schema_core_v1_LoadBalancerIngress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LoadBalancerIngress", .go_type = "v1.LoadBalancerIngress", .fields = f_core_v1_LoadBalancerIngress, .by_name = n_core_v1_LoadBalancerIngress, .n_fields = 4, .by_number = p_core_v1_LoadBalancerIngress, .n_by_number = 4, .description = 91951};
 
 static const Schema a77 = {.type = SCHEMA_LIST, .element = &schema_core_v1_LoadBalancerIngress, .go_type = "[]v1.LoadBalancerIngress", .element_zero_default = true};
 static const SchemaField f_core_v1_LoadBalancerStatus[] = {
-    {"ingress", &a77, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 91974},
+    {"ingress", &a77, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 92016},
 };
 static const uint16_t n_core_v1_LoadBalancerStatus[] = {0, };
 static const uint16_t p_core_v1_LoadBalancerStatus[] = {0};
-const Schema schema_core_v1_LoadBalancerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LoadBalancerStatus", .go_type = "v1.LoadBalancerStatus", .fields = f_core_v1_LoadBalancerStatus, .by_name = n_core_v1_LoadBalancerStatus, .n_fields = 1, .by_number = p_core_v1_LoadBalancerStatus, .n_by_number = 1, .description = 92033};
+const Schema schema_core_v1_LoadBalancerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LoadBalancerStatus", .go_type = "v1.LoadBalancerStatus", .fields = f_core_v1_LoadBalancerStatus, .by_name = n_core_v1_LoadBalancerStatus, .n_fields = 1, .by_number = p_core_v1_LoadBalancerStatus, .n_by_number = 1, .description = 92075};
 
 static const SchemaField f_core_v1_LocalObjectReference[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ZERO_DEFAULT, 69314},
+    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ZERO_DEFAULT, 69356},
 };
 static const uint16_t n_core_v1_LocalObjectReference[] = {0, };
 static const uint16_t p_core_v1_LocalObjectReference[] = {0};
-const Schema schema_core_v1_LocalObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LocalObjectReference", .go_type = "v1.LocalObjectReference", .fields = f_core_v1_LocalObjectReference, .by_name = n_core_v1_LocalObjectReference, .n_fields = 1, .by_number = p_core_v1_LocalObjectReference, .n_by_number = 1, .map_atomic = true, .description = 92074};
+const Schema schema_core_v1_LocalObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LocalObjectReference", .go_type = "v1.LocalObjectReference", .fields = f_core_v1_LocalObjectReference, .by_name = n_core_v1_LocalObjectReference, .n_fields = 1, .by_number = p_core_v1_LocalObjectReference, .n_by_number = 1, .map_atomic = true, .description = 92116};
 
 static const SchemaField f_core_v1_LocalVolumeSource[] = {
-    {"path", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 92113},
-    {"fsType", &s0, NULL, NULL, 2, FIELD_POINTER, 92193},
+    {"path", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 92155},
+    {"fsType", &s0, NULL, NULL, 2, FIELD_POINTER, 92235},
 };
 static const uint16_t n_core_v1_LocalVolumeSource[] = {1, 0, };
 static const uint16_t p_core_v1_LocalVolumeSource[] = {0, 1};
-const Schema schema_core_v1_LocalVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LocalVolumeSource", .go_type = "v1.LocalVolumeSource", .fields = f_core_v1_LocalVolumeSource, .by_name = n_core_v1_LocalVolumeSource, .n_fields = 2, .by_number = p_core_v1_LocalVolumeSource, .n_by_number = 2, .description = 92298};
+const Schema schema_core_v1_LocalVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.LocalVolumeSource", .go_type = "v1.LocalVolumeSource", .fields = f_core_v1_LocalVolumeSource, .by_name = n_core_v1_LocalVolumeSource, .n_fields = 2, .by_number = p_core_v1_LocalVolumeSource, .n_by_number = 2, .description = 92340};
 
 static const char *const v78[] = {"InProgress", "Infeasible", "Pending", NULL};
 static const Schema s79 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumeClaimModifyVolumeStatus", .enum_values = v78};
 static const SchemaField f_core_v1_ModifyVolumeStatus[] = {
-    {"targetVolumeAttributesClassName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 92423},
-    {"status", &s79, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 92478},
+    {"targetVolumeAttributesClassName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 92465},
+    {"status", &s79, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 92520},
 };
 static const uint16_t n_core_v1_ModifyVolumeStatus[] = {1, 0, };
 static const uint16_t p_core_v1_ModifyVolumeStatus[] = {0, 1};
-const Schema schema_core_v1_ModifyVolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ModifyVolumeStatus", .go_type = "v1.ModifyVolumeStatus", .fields = f_core_v1_ModifyVolumeStatus, .by_name = n_core_v1_ModifyVolumeStatus, .n_fields = 2, .by_number = p_core_v1_ModifyVolumeStatus, .n_by_number = 2, .description = 92622};
+const Schema schema_core_v1_ModifyVolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ModifyVolumeStatus", .go_type = "v1.ModifyVolumeStatus", .fields = f_core_v1_ModifyVolumeStatus, .by_name = n_core_v1_ModifyVolumeStatus, .n_fields = 2, .by_number = p_core_v1_ModifyVolumeStatus, .n_by_number = 2, .description = 92664};
 
 static const SchemaField f_core_v1_NFSVolumeSource[] = {
-    {"server", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 92681},
-    {"path", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 92730},
-    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 92790},
+    {"server", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 92723},
+    {"path", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 92772},
+    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 92832},
 };
 static const uint16_t n_core_v1_NFSVolumeSource[] = {1, 2, 0, };
 static const uint16_t p_core_v1_NFSVolumeSource[] = {0, 1, 2};
-const Schema schema_core_v1_NFSVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NFSVolumeSource", .go_type = "v1.NFSVolumeSource", .fields = f_core_v1_NFSVolumeSource, .by_name = n_core_v1_NFSVolumeSource, .n_fields = 3, .by_number = p_core_v1_NFSVolumeSource, .n_by_number = 3, .description = 92837};
+const Schema schema_core_v1_NFSVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NFSVolumeSource", .go_type = "v1.NFSVolumeSource", .fields = f_core_v1_NFSVolumeSource, .by_name = n_core_v1_NFSVolumeSource, .n_fields = 3, .by_number = p_core_v1_NFSVolumeSource, .n_by_number = 3, .description = 92879};
 
 static const SchemaField f_core_v1_Namespace[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_core_v1_NamespaceSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 92921},
-    {"status", &schema_core_v1_NamespaceStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 92982},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_core_v1_NamespaceSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 92963},
+    {"status", &schema_core_v1_NamespaceStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 93024},
 };
 static const uint16_t n_core_v1_Namespace[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_core_v1_Namespace[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_Namespace[] = {2, 3, 4};
-const Schema schema_core_v1_Namespace = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Namespace", .go_type = "v1.Namespace", .fields = f_core_v1_Namespace, .by_name = n_core_v1_Namespace, .n_fields = 5, .inlines = e_core_v1_Namespace, .n_inlines = 1, .by_number = p_core_v1_Namespace, .n_by_number = 3, .description = 93032};
+const Schema schema_core_v1_Namespace = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Namespace", .go_type = "v1.Namespace", .fields = f_core_v1_Namespace, .by_name = n_core_v1_Namespace, .n_fields = 5, .inlines = e_core_v1_Namespace, .n_inlines = 1, .by_number = p_core_v1_Namespace, .n_by_number = 3, .description = 93074};
 
 static const Schema s80 = {.type = SCHEMA_STRING, .go_type = "v1.NamespaceConditionType"};
 static const SchemaField f_core_v1_NamespaceCondition[] = {
-    {"type", &s80, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 93128},
-    {"status", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15956},
-    {"lastTransitionTime", &l48, NULL, NULL, 4, FIELD_WRITE_NULL, 93327},
-    {"reason", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 93357},
-    {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 93394},
+    {"type", &s80, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 93170},
+    {"status", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15998},
+    {"lastTransitionTime", &l48, NULL, NULL, 4, FIELD_WRITE_NULL, 93369},
+    {"reason", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 93399},
+    {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 93436},
 };
 static const uint16_t n_core_v1_NamespaceCondition[] = {2, 4, 3, 1, 0, };
 static const uint16_t p_core_v1_NamespaceCondition[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_NamespaceCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceCondition", .go_type = "v1.NamespaceCondition", .fields = f_core_v1_NamespaceCondition, .by_name = n_core_v1_NamespaceCondition, .n_fields = 5, .by_number = p_core_v1_NamespaceCondition, .n_by_number = 5, .description = 93428};
+const Schema schema_core_v1_NamespaceCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceCondition", .go_type = "v1.NamespaceCondition", .fields = f_core_v1_NamespaceCondition, .by_name = n_core_v1_NamespaceCondition, .n_fields = 5, .by_number = p_core_v1_NamespaceCondition, .n_by_number = 5, .description = 93470};
 
 static const Schema a81 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Namespace, .go_type = "[]v1.Namespace", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_NamespaceList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a81, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a81, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_NamespaceList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_NamespaceList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_NamespaceList[] = {2, 3};
-const Schema schema_core_v1_NamespaceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceList", .go_type = "v1.NamespaceList", .fields = f_core_v1_NamespaceList, .by_name = n_core_v1_NamespaceList, .n_fields = 4, .inlines = e_core_v1_NamespaceList, .n_inlines = 1, .by_number = p_core_v1_NamespaceList, .n_by_number = 2, .description = 93473};
+const Schema schema_core_v1_NamespaceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceList", .go_type = "v1.NamespaceList", .fields = f_core_v1_NamespaceList, .by_name = n_core_v1_NamespaceList, .n_fields = 4, .inlines = e_core_v1_NamespaceList, .n_inlines = 1, .by_number = p_core_v1_NamespaceList, .n_by_number = 2, .description = 93515};
 
 static const Schema s82 = {.type = SCHEMA_STRING, .go_type = "v1.FinalizerName"};
 static const Schema a83 = {.type = SCHEMA_LIST, .element = &s82, .go_type = "[]v1.FinalizerName", .element_zero_default = true};
 static const SchemaField f_core_v1_NamespaceSpec[] = {
-    {"finalizers", &a83, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 93495},
+    {"finalizers", &a83, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 93537},
 };
 static const uint16_t n_core_v1_NamespaceSpec[] = {0, };
 static const uint16_t p_core_v1_NamespaceSpec[] = {0};
-const Schema schema_core_v1_NamespaceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceSpec", .go_type = "v1.NamespaceSpec", .fields = f_core_v1_NamespaceSpec, .by_name = n_core_v1_NamespaceSpec, .n_fields = 1, .by_number = p_core_v1_NamespaceSpec, .n_by_number = 1, .description = 93644};
+const Schema schema_core_v1_NamespaceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceSpec", .go_type = "v1.NamespaceSpec", .fields = f_core_v1_NamespaceSpec, .by_name = n_core_v1_NamespaceSpec, .n_fields = 1, .by_number = p_core_v1_NamespaceSpec, .n_by_number = 1, .description = 93686};
 
 static const char *const v84[] = {"Active", "Terminating", NULL};
 static const Schema s85 = {.type = SCHEMA_STRING, .go_type = "v1.NamespacePhase", .enum_values = v84};
 static const Schema a86 = {.type = SCHEMA_LIST, .element = &schema_core_v1_NamespaceCondition, .go_type = "[]v1.NamespaceCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k16};
 static const SchemaField f_core_v1_NamespaceStatus[] = {
-    {"phase", &s85, NULL, NULL, 1, FIELD_OMIT_EMPTY, 93684},
-    {"conditions", &a86, NULL, "type", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 93772},
+    {"phase", &s85, NULL, NULL, 1, FIELD_OMIT_EMPTY, 93726},
+    {"conditions", &a86, NULL, "type", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 93814},
 };
 static const uint16_t n_core_v1_NamespaceStatus[] = {1, 0, };
 static const uint16_t p_core_v1_NamespaceStatus[] = {0, 1};
-const Schema schema_core_v1_NamespaceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceStatus", .go_type = "v1.NamespaceStatus", .fields = f_core_v1_NamespaceStatus, .by_name = n_core_v1_NamespaceStatus, .n_fields = 2, .by_number = p_core_v1_NamespaceStatus, .n_by_number = 2, .description = 93812};
+const Schema schema_core_v1_NamespaceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NamespaceStatus", .go_type = "v1.NamespaceStatus", .fields = f_core_v1_NamespaceStatus, .by_name = n_core_v1_NamespaceStatus, .n_fields = 2, .by_number = p_core_v1_NamespaceStatus, .n_by_number = 2, .description = 93854};
 
 static const SchemaField f_core_v1_Node[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_core_v1_NodeSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 93834},
-    {"status", &schema_core_v1_NodeStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 93867},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_core_v1_NodeSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 93876},
+    {"status", &schema_core_v1_NodeStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 93909},
 };
 static const uint16_t n_core_v1_Node[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_core_v1_Node[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_Node[] = {2, 3, 4};
-const Schema schema_core_v1_Node = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Node", .go_type = "v1.Node", .fields = f_core_v1_Node, .by_name = n_core_v1_Node, .n_fields = 5, .inlines = e_core_v1_Node, .n_inlines = 1, .by_number = p_core_v1_Node, .n_by_number = 3, .description = 93938};
+const Schema schema_core_v1_Node = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Node", .go_type = "v1.Node", .fields = f_core_v1_Node, .by_name = n_core_v1_Node, .n_fields = 5, .inlines = e_core_v1_Node, .n_inlines = 1, .by_number = p_core_v1_Node, .n_by_number = 3, .description = 93980};
 
 static const Schema s87 = {.type = SCHEMA_STRING, .go_type = "v1.NodeAddressType"};
 static const SchemaField f_core_v1_NodeAddress[] = {
-    {"type", &s87, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 93964},
-    {"address", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 94058},
+    {"type", &s87, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 94006},
+    {"address", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 94100},
 };
 static const uint16_t n_core_v1_NodeAddress[] = {1, 0, };
 static const uint16_t p_core_v1_NodeAddress[] = {0, 1};
-const Schema schema_core_v1_NodeAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeAddress", .go_type = "v1.NodeAddress", .fields = f_core_v1_NodeAddress, .by_name = n_core_v1_NodeAddress, .n_fields = 2, .by_number = p_core_v1_NodeAddress, .n_by_number = 2, .description = 94071};
+const Schema schema_core_v1_NodeAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeAddress", .go_type = "v1.NodeAddress", .fields = f_core_v1_NodeAddress, .by_name = n_core_v1_NodeAddress, .n_fields = 2, .by_number = p_core_v1_NodeAddress, .n_by_number = 2, .description = 94113};
 
 static const Schema a88 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PreferredSchedulingTerm, .go_type = "[]v1.PreferredSchedulingTerm", .element_zero_default = true};
 static const SchemaField f_core_v1_NodeAffinity[] = {
-    {"requiredDuringSchedulingIgnoredDuringExecution", &schema_core_v1_NodeSelector, NULL, NULL, 1, FIELD_POINTER, 94093},
-    {"preferredDuringSchedulingIgnoredDuringExecution", &a88, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 94206},
+    {"requiredDuringSchedulingIgnoredDuringExecution", &schema_core_v1_NodeSelector, NULL, NULL, 1, FIELD_POINTER, 94135},
+    {"preferredDuringSchedulingIgnoredDuringExecution", &a88, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 94248},
 };
 static const uint16_t n_core_v1_NodeAffinity[] = {1, 0, };
 static const uint16_t p_core_v1_NodeAffinity[] = {0, 1};
-const Schema schema_core_v1_NodeAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeAffinity", .go_type = "v1.NodeAffinity", .fields = f_core_v1_NodeAffinity, .by_name = n_core_v1_NodeAffinity, .n_fields = 2, .by_number = p_core_v1_NodeAffinity, .n_by_number = 2, .description = 94358};
+const Schema schema_core_v1_NodeAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeAffinity", .go_type = "v1.NodeAffinity", .fields = f_core_v1_NodeAffinity, .by_name = n_core_v1_NodeAffinity, .n_fields = 2, .by_number = p_core_v1_NodeAffinity, .n_by_number = 2, .description = 94400};
 
 static const Schema a89 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true, .list_kind = LIST_SET};
 static const Schema m90 = {.type = SCHEMA_MAP, .element = &l49, .go_type = "map[v1.ResourceName]resource.Quantity"};
 static const SchemaField f_core_v1_NodeAllocatableResourceClaimStatus[] = {
-    {"resourceClaimName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 94414},
-    {"containers", &a89, NULL, NULL, 2, FIELD_OMIT_EMPTY, 94441},
-    {"resources", &m90, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 94491},
+    {"resourceClaimName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 94456},
+    {"containers", &a89, NULL, NULL, 2, FIELD_OMIT_EMPTY, 94483},
+    {"resources", &m90, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 94533},
 };
 static const uint16_t n_core_v1_NodeAllocatableResourceClaimStatus[] = {1, 0, 2, };
 static const uint16_t p_core_v1_NodeAllocatableResourceClaimStatus[] = {0, 1, 2};
-const Schema schema_core_v1_NodeAllocatableResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeAllocatableResourceClaimStatus", .go_type = "v1.NodeAllocatableResourceClaimStatus", .fields = f_core_v1_NodeAllocatableResourceClaimStatus, .by_name = n_core_v1_NodeAllocatableResourceClaimStatus, .n_fields = 3, .by_number = p_core_v1_NodeAllocatableResourceClaimStatus, .n_by_number = 3, .description = 94539};
+const Schema schema_core_v1_NodeAllocatableResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeAllocatableResourceClaimStatus", .go_type = "v1.NodeAllocatableResourceClaimStatus", .fields = f_core_v1_NodeAllocatableResourceClaimStatus, .by_name = n_core_v1_NodeAllocatableResourceClaimStatus, .n_fields = 3, .by_number = p_core_v1_NodeAllocatableResourceClaimStatus, .n_by_number = 3, .description = 94581};
 
 static const Schema s91 = {.type = SCHEMA_STRING, .go_type = "v1.NodeConditionType"};
 static const SchemaField f_core_v1_NodeCondition[] = {
-    {"type", &s91, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 94645},
-    {"status", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 94770},
-    {"lastHeartbeatTime", &l48, NULL, NULL, 3, FIELD_WRITE_NULL, 94849},
-    {"lastTransitionTime", &l48, NULL, NULL, 4, FIELD_WRITE_NULL, 93327},
-    {"reason", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 94885},
-    {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 93394},
+    {"type", &s91, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 94687},
+    {"status", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 94812},
+    {"lastHeartbeatTime", &l48, NULL, NULL, 3, FIELD_WRITE_NULL, 94891},
+    {"lastTransitionTime", &l48, NULL, NULL, 4, FIELD_WRITE_NULL, 93369},
+    {"reason", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 94927},
+    {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 93436},
 };
 static const uint16_t n_core_v1_NodeCondition[] = {2, 3, 5, 4, 1, 0, };
 static const uint16_t p_core_v1_NodeCondition[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_core_v1_NodeCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeCondition", .go_type = "v1.NodeCondition", .fields = f_core_v1_NodeCondition, .by_name = n_core_v1_NodeCondition, .n_fields = 6, .by_number = p_core_v1_NodeCondition, .n_by_number = 6, .description = 94912};
+const Schema schema_core_v1_NodeCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeCondition", .go_type = "v1.NodeCondition", .fields = f_core_v1_NodeCondition, .by_name = n_core_v1_NodeCondition, .n_fields = 6, .by_number = p_core_v1_NodeCondition, .n_by_number = 6, .description = 94954};
 
 static const SchemaField f_core_v1_NodeConfigSource[] = {
-    {"configMap", &schema_core_v1_ConfigMapNodeConfigSource, NULL, NULL, 2, FIELD_POINTER, 94949},
+    {"configMap", &schema_core_v1_ConfigMapNodeConfigSource, NULL, NULL, 2, FIELD_POINTER, 94991},
 };
 static const uint16_t n_core_v1_NodeConfigSource[] = {0, };
 static const uint16_t p_core_v1_NodeConfigSource[] = {0};
-const Schema schema_core_v1_NodeConfigSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeConfigSource", .go_type = "v1.NodeConfigSource", .fields = f_core_v1_NodeConfigSource, .by_name = n_core_v1_NodeConfigSource, .n_fields = 1, .by_number = p_core_v1_NodeConfigSource, .n_by_number = 1, .description = 94987};
+const Schema schema_core_v1_NodeConfigSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeConfigSource", .go_type = "v1.NodeConfigSource", .fields = f_core_v1_NodeConfigSource, .by_name = n_core_v1_NodeConfigSource, .n_fields = 1, .by_number = p_core_v1_NodeConfigSource, .n_by_number = 1, .description = 95029};
 
 static const SchemaField f_core_v1_NodeConfigStatus[] = {
-    {"assigned", &schema_core_v1_NodeConfigSource, NULL, NULL, 1, FIELD_POINTER, 95081},
-    {"active", &schema_core_v1_NodeConfigSource, NULL, NULL, 2, FIELD_POINTER, 95154},
-    {"lastKnownGood", &schema_core_v1_NodeConfigSource, NULL, NULL, 3, FIELD_POINTER, 95191},
-    {"error", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 95256},
+    {"assigned", &schema_core_v1_NodeConfigSource, NULL, NULL, 1, FIELD_POINTER, 95123},
+    {"active", &schema_core_v1_NodeConfigSource, NULL, NULL, 2, FIELD_POINTER, 95196},
+    {"lastKnownGood", &schema_core_v1_NodeConfigSource, NULL, NULL, 3, FIELD_POINTER, 95233},
+    {"error", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 95298},
 };
 static const uint16_t n_core_v1_NodeConfigStatus[] = {1, 0, 3, 2, };
 static const uint16_t p_core_v1_NodeConfigStatus[] = {0, 1, 2, 3};
-const Schema schema_core_v1_NodeConfigStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeConfigStatus", .go_type = "v1.NodeConfigStatus", .fields = f_core_v1_NodeConfigStatus, .by_name = n_core_v1_NodeConfigStatus, .n_fields = 4, .by_number = p_core_v1_NodeConfigStatus, .n_by_number = 4, .description = 95347};
+const Schema schema_core_v1_NodeConfigStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeConfigStatus", .go_type = "v1.NodeConfigStatus", .fields = f_core_v1_NodeConfigStatus, .by_name = n_core_v1_NodeConfigStatus, .n_fields = 4, .by_number = p_core_v1_NodeConfigStatus, .n_by_number = 4, .description = 95389};
 
 static const SchemaField f_core_v1_NodeDaemonEndpoints[] = {
-    {"kubeletEndpoint", &schema_core_v1_DaemonEndpoint, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 95438},
+    {"kubeletEndpoint", &schema_core_v1_DaemonEndpoint, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 95480},
 };
 static const uint16_t n_core_v1_NodeDaemonEndpoints[] = {0, };
 static const uint16_t p_core_v1_NodeDaemonEndpoints[] = {0};
-const Schema schema_core_v1_NodeDaemonEndpoints = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeDaemonEndpoints", .go_type = "v1.NodeDaemonEndpoints", .fields = f_core_v1_NodeDaemonEndpoints, .by_name = n_core_v1_NodeDaemonEndpoints, .n_fields = 1, .by_number = p_core_v1_NodeDaemonEndpoints, .n_by_number = 1, .description = 95459};
+const Schema schema_core_v1_NodeDaemonEndpoints = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeDaemonEndpoints", .go_type = "v1.NodeDaemonEndpoints", .fields = f_core_v1_NodeDaemonEndpoints, .by_name = n_core_v1_NodeDaemonEndpoints, .n_fields = 1, .by_number = p_core_v1_NodeDaemonEndpoints, .n_by_number = 1, .description = 95501};
 
 static const SchemaField f_core_v1_NodeFeatures[] = {
-    {"supplementalGroupsPolicy", &s2, NULL, NULL, 1, FIELD_POINTER, 95491},
+    {"supplementalGroupsPolicy", &s2, NULL, NULL, 1, FIELD_POINTER, 95533},
 };
 static const uint16_t n_core_v1_NodeFeatures[] = {0, };
 static const uint16_t p_core_v1_NodeFeatures[] = {0};
-const Schema schema_core_v1_NodeFeatures = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeFeatures", .go_type = "v1.NodeFeatures", .fields = f_core_v1_NodeFeatures, .by_name = n_core_v1_NodeFeatures, .n_fields = 1, .by_number = p_core_v1_NodeFeatures, .n_by_number = 1, .description = 95584};
+const Schema schema_core_v1_NodeFeatures = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeFeatures", .go_type = "v1.NodeFeatures", .fields = f_core_v1_NodeFeatures, .by_name = n_core_v1_NodeFeatures, .n_fields = 1, .by_number = p_core_v1_NodeFeatures, .n_by_number = 1, .description = 95626};
 
 static const Schema a92 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Node, .go_type = "[]v1.Node", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_NodeList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a92, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a92, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_NodeList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_NodeList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_NodeList[] = {2, 3};
-const Schema schema_core_v1_NodeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeList", .go_type = "v1.NodeList", .fields = f_core_v1_NodeList, .by_name = n_core_v1_NodeList, .n_fields = 4, .inlines = e_core_v1_NodeList, .n_inlines = 1, .by_number = p_core_v1_NodeList, .n_by_number = 2, .description = 95659};
+const Schema schema_core_v1_NodeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeList", .go_type = "v1.NodeList", .fields = f_core_v1_NodeList, .by_name = n_core_v1_NodeList, .n_fields = 4, .inlines = e_core_v1_NodeList, .n_inlines = 1, .by_number = p_core_v1_NodeList, .n_by_number = 2, .description = 95701};
 
 static const SchemaField f_core_v1_NodeProxyOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 95676},
+    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 95718},
 };
 static const uint16_t n_core_v1_NodeProxyOptions[] = {1, 0, 2, };
 static const SchemaInline e_core_v1_NodeProxyOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_NodeProxyOptions[] = {2};
-const Schema schema_core_v1_NodeProxyOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeProxyOptions", .go_type = "v1.NodeProxyOptions", .fields = f_core_v1_NodeProxyOptions, .by_name = n_core_v1_NodeProxyOptions, .n_fields = 3, .inlines = e_core_v1_NodeProxyOptions, .n_inlines = 1, .by_number = p_core_v1_NodeProxyOptions, .n_by_number = 1, .description = 95705};
+const Schema schema_core_v1_NodeProxyOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeProxyOptions", .go_type = "v1.NodeProxyOptions", .fields = f_core_v1_NodeProxyOptions, .by_name = n_core_v1_NodeProxyOptions, .n_fields = 3, .inlines = e_core_v1_NodeProxyOptions, .n_inlines = 1, .by_number = p_core_v1_NodeProxyOptions, .n_by_number = 1, .description = 95747};
 
 static const SchemaField f_core_v1_NodeRuntimeHandler[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 95769},
-    {"features", &schema_core_v1_NodeRuntimeHandlerFeatures, NULL, NULL, 2, FIELD_POINTER, 95817},
+    {"name", &s0, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 95811},
+    {"features", &schema_core_v1_NodeRuntimeHandlerFeatures, NULL, NULL, 2, FIELD_POINTER, 95859},
 };
 static const uint16_t n_core_v1_NodeRuntimeHandler[] = {1, 0, };
 static const uint16_t p_core_v1_NodeRuntimeHandler[] = {0, 1};
-const Schema schema_core_v1_NodeRuntimeHandler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeRuntimeHandler", .go_type = "v1.NodeRuntimeHandler", .fields = f_core_v1_NodeRuntimeHandler, .by_name = n_core_v1_NodeRuntimeHandler, .n_fields = 2, .by_number = p_core_v1_NodeRuntimeHandler, .n_by_number = 2, .description = 95842};
+const Schema schema_core_v1_NodeRuntimeHandler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeRuntimeHandler", .go_type = "v1.NodeRuntimeHandler", .fields = f_core_v1_NodeRuntimeHandler, .by_name = n_core_v1_NodeRuntimeHandler, .n_fields = 2, .by_number = p_core_v1_NodeRuntimeHandler, .n_by_number = 2, .description = 95884};
 
 static const SchemaField f_core_v1_NodeRuntimeHandlerFeatures[] = {
-    {"recursiveReadOnlyMounts", &s2, NULL, NULL, 1, FIELD_POINTER, 95915},
-    {"userNamespaces", &s2, NULL, NULL, 2, FIELD_POINTER, 95993},
+    {"recursiveReadOnlyMounts", &s2, NULL, NULL, 1, FIELD_POINTER, 95957},
+    {"userNamespaces", &s2, NULL, NULL, 2, FIELD_POINTER, 96035},
 };
 static const uint16_t n_core_v1_NodeRuntimeHandlerFeatures[] = {0, 1, };
 static const uint16_t p_core_v1_NodeRuntimeHandlerFeatures[] = {0, 1};
-const Schema schema_core_v1_NodeRuntimeHandlerFeatures = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeRuntimeHandlerFeatures", .go_type = "v1.NodeRuntimeHandlerFeatures", .fields = f_core_v1_NodeRuntimeHandlerFeatures, .by_name = n_core_v1_NodeRuntimeHandlerFeatures, .n_fields = 2, .by_number = p_core_v1_NodeRuntimeHandlerFeatures, .n_by_number = 2, .description = 96064};
+const Schema schema_core_v1_NodeRuntimeHandlerFeatures = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeRuntimeHandlerFeatures", .go_type = "v1.NodeRuntimeHandlerFeatures", .fields = f_core_v1_NodeRuntimeHandlerFeatures, .by_name = n_core_v1_NodeRuntimeHandlerFeatures, .n_fields = 2, .by_number = p_core_v1_NodeRuntimeHandlerFeatures, .n_by_number = 2, .description = 96106};
 
 static const Schema a93 = {.type = SCHEMA_LIST, .element = &schema_core_v1_NodeSelectorTerm, .go_type = "[]v1.NodeSelectorTerm", .element_zero_default = true};
 static const SchemaField f_core_v1_NodeSelector[] = {
-    {"nodeSelectorTerms", &a93, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 96095},
+    {"nodeSelectorTerms", &a93, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 96137},
 };
 static const uint16_t n_core_v1_NodeSelector[] = {0, };
 static const uint16_t p_core_v1_NodeSelector[] = {0};
-const Schema schema_core_v1_NodeSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSelector", .go_type = "v1.NodeSelector", .fields = f_core_v1_NodeSelector, .by_name = n_core_v1_NodeSelector, .n_fields = 1, .by_number = p_core_v1_NodeSelector, .n_by_number = 1, .map_atomic = true, .description = 96120};
+const Schema schema_core_v1_NodeSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSelector", .go_type = "v1.NodeSelector", .fields = f_core_v1_NodeSelector, .by_name = n_core_v1_NodeSelector, .n_fields = 1, .by_number = p_core_v1_NodeSelector, .n_by_number = 1, .map_atomic = true, .description = 96162};
 
 static const char *const v94[] = {"DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn", NULL};
 static const Schema s95 = {.type = SCHEMA_STRING, .go_type = "v1.NodeSelectorOperator", .enum_values = v94};
 static const SchemaField f_core_v1_NodeSelectorRequirement[] = {
-    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 96190},
-    {"operator", &s95, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 96240},
-    {"values", &a13, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 96324},
+    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 96232},
+    {"operator", &s95, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 96282},
+    {"values", &a13, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 96366},
 };
 static const uint16_t n_core_v1_NodeSelectorRequirement[] = {0, 1, 2, };
 static const uint16_t p_core_v1_NodeSelectorRequirement[] = {0, 1, 2};
-const Schema schema_core_v1_NodeSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSelectorRequirement", .go_type = "v1.NodeSelectorRequirement", .fields = f_core_v1_NodeSelectorRequirement, .by_name = n_core_v1_NodeSelectorRequirement, .n_fields = 3, .by_number = p_core_v1_NodeSelectorRequirement, .n_by_number = 3, .description = 96447};
+const Schema schema_core_v1_NodeSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSelectorRequirement", .go_type = "v1.NodeSelectorRequirement", .fields = f_core_v1_NodeSelectorRequirement, .by_name = n_core_v1_NodeSelectorRequirement, .n_fields = 3, .by_number = p_core_v1_NodeSelectorRequirement, .n_by_number = 3, .description = 96489};
 
 static const Schema a96 = {.type = SCHEMA_LIST, .element = &schema_core_v1_NodeSelectorRequirement, .go_type = "[]v1.NodeSelectorRequirement", .element_zero_default = true};
 static const SchemaField f_core_v1_NodeSelectorTerm[] = {
-    {"matchExpressions", &a96, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 96490},
-    {"matchFields", &a96, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 96528},
+    {"matchExpressions", &a96, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 96532},
+    {"matchFields", &a96, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 96570},
 };
 static const uint16_t n_core_v1_NodeSelectorTerm[] = {0, 1, };
 static const uint16_t p_core_v1_NodeSelectorTerm[] = {0, 1};
-const Schema schema_core_v1_NodeSelectorTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSelectorTerm", .go_type = "v1.NodeSelectorTerm", .fields = f_core_v1_NodeSelectorTerm, .by_name = n_core_v1_NodeSelectorTerm, .n_fields = 2, .by_number = p_core_v1_NodeSelectorTerm, .n_by_number = 2, .map_atomic = true, .description = 96593};
+const Schema schema_core_v1_NodeSelectorTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSelectorTerm", .go_type = "v1.NodeSelectorTerm", .fields = f_core_v1_NodeSelectorTerm, .by_name = n_core_v1_NodeSelectorTerm, .n_fields = 2, .by_number = p_core_v1_NodeSelectorTerm, .n_by_number = 2, .map_atomic = true, .description = 96635};
 
 static const Schema a97 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Taint, .go_type = "[]v1.Taint", .element_zero_default = true};
 static const SchemaField f_core_v1_NodeSpec[] = {
-    {"podCIDR", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 96675},
-    {"podCIDRs", &a89, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_MERGE, 96748},
-    {"providerID", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 96883},
-    {"unschedulable", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 96969},
-    {"taints", &a97, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 97048},
-    {"configSource", &schema_core_v1_NodeConfigSource, NULL, NULL, 6, FIELD_POINTER, 97118},
-    {"externalID", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 97217},
+    {"podCIDR", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 96717},
+    {"podCIDRs", &a89, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_MERGE, 96790},
+    {"providerID", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 96925},
+    {"unschedulable", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 97011},
+    {"taints", &a97, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 97090},
+    {"configSource", &schema_core_v1_NodeConfigSource, NULL, NULL, 6, FIELD_POINTER, 97160},
+    {"externalID", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 97259},
 };
 static const uint16_t n_core_v1_NodeSpec[] = {5, 6, 0, 1, 2, 4, 3, };
 static const uint16_t p_core_v1_NodeSpec[] = {0, 6, 2, 3, 4, 5, 1};
-const Schema schema_core_v1_NodeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSpec", .go_type = "v1.NodeSpec", .fields = f_core_v1_NodeSpec, .by_name = n_core_v1_NodeSpec, .n_fields = 7, .by_number = p_core_v1_NodeSpec, .n_by_number = 7, .description = 97267};
+const Schema schema_core_v1_NodeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSpec", .go_type = "v1.NodeSpec", .fields = f_core_v1_NodeSpec, .by_name = n_core_v1_NodeSpec, .n_fields = 7, .by_number = p_core_v1_NodeSpec, .n_by_number = 7, .description = 97309};
 
 static const char *const v98[] = {"Pending", "Running", "Terminated", NULL};
 static const Schema s99 = {.type = SCHEMA_STRING, .go_type = "v1.NodePhase", .enum_values = v98};
@@ -1315,118 +1315,118 @@ static const Schema a103 = {.type = SCHEMA_LIST, .element = &s5, .go_type = "[]v
 static const Schema a104 = {.type = SCHEMA_LIST, .element = &schema_core_v1_AttachedVolume, .go_type = "[]v1.AttachedVolume", .element_zero_default = true};
 static const Schema a105 = {.type = SCHEMA_LIST, .element = &schema_core_v1_NodeRuntimeHandler, .go_type = "[]v1.NodeRuntimeHandler", .element_zero_default = true};
 static const SchemaField f_core_v1_NodeStatus[] = {
-    {"capacity", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY, 97298},
-    {"allocatable", &m50, NULL, NULL, 2, FIELD_OMIT_EMPTY, 97325},
-    {"phase", &s99, NULL, NULL, 3, FIELD_OMIT_EMPTY, 97415},
-    {"conditions", &a100, NULL, "type", 4, FIELD_OMIT_EMPTY | FIELD_MERGE, 97457},
-    {"addresses", &a101, NULL, "type", 5, FIELD_OMIT_EMPTY | FIELD_MERGE, 97511},
-    {"daemonEndpoints", &schema_core_v1_NodeDaemonEndpoints, NULL, NULL, 6, FIELD_ZERO_DEFAULT, 97663},
-    {"nodeInfo", &schema_core_v1_NodeSystemInfo, NULL, NULL, 7, FIELD_ZERO_DEFAULT, 97697},
-    {"images", &a102, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 97746},
-    {"volumesInUse", &a103, NULL, NULL, 9, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 97828},
-    {"volumesAttached", &a104, NULL, NULL, 10, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 97926},
-    {"config", &schema_core_v1_NodeConfigStatus, NULL, NULL, 11, FIELD_POINTER, 97995},
-    {"runtimeHandlers", &a105, NULL, NULL, 12, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 98093},
-    {"features", &schema_core_v1_NodeFeatures, NULL, NULL, 13, FIELD_POINTER, 98155},
-    {"declaredFeatures", &a13, NULL, NULL, 14, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 98190},
+    {"capacity", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY, 97340},
+    {"allocatable", &m50, NULL, NULL, 2, FIELD_OMIT_EMPTY, 97367},
+    {"phase", &s99, NULL, NULL, 3, FIELD_OMIT_EMPTY, 97457},
+    {"conditions", &a100, NULL, "type", 4, FIELD_OMIT_EMPTY | FIELD_MERGE, 97499},
+    {"addresses", &a101, NULL, "type", 5, FIELD_OMIT_EMPTY | FIELD_MERGE, 97553},
+    {"daemonEndpoints", &schema_core_v1_NodeDaemonEndpoints, NULL, NULL, 6, FIELD_ZERO_DEFAULT, 97705},
+    {"nodeInfo", &schema_core_v1_NodeSystemInfo, NULL, NULL, 7, FIELD_ZERO_DEFAULT, 97739},
+    {"images", &a102, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 97788},
+    {"volumesInUse", &a103, NULL, NULL, 9, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 97870},
+    {"volumesAttached", &a104, NULL, NULL, 10, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 97968},
+    {"config", &schema_core_v1_NodeConfigStatus, NULL, NULL, 11, FIELD_POINTER, 98037},
+    {"runtimeHandlers", &a105, NULL, NULL, 12, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 98135},
+    {"features", &schema_core_v1_NodeFeatures, NULL, NULL, 13, FIELD_POINTER, 98197},
+    {"declaredFeatures", &a13, NULL, NULL, 14, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 98232},
 };
 static const uint16_t n_core_v1_NodeStatus[] = {4, 1, 0, 3, 10, 5, 13, 12, 7, 6, 2, 11, 9, 8, };
 static const uint16_t p_core_v1_NodeStatus[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
-const Schema schema_core_v1_NodeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeStatus", .go_type = "v1.NodeStatus", .fields = f_core_v1_NodeStatus, .by_name = n_core_v1_NodeStatus, .n_fields = 14, .by_number = p_core_v1_NodeStatus, .n_by_number = 14, .description = 98306};
+const Schema schema_core_v1_NodeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeStatus", .go_type = "v1.NodeStatus", .fields = f_core_v1_NodeStatus, .by_name = n_core_v1_NodeStatus, .n_fields = 14, .by_number = p_core_v1_NodeStatus, .n_by_number = 14, .description = 98348};
 
 static const SchemaField f_core_v1_NodeSwapStatus[] = {
-    {"capacity", &s40, NULL, NULL, 1, FIELD_POINTER, 98337},
+    {"capacity", &s40, NULL, NULL, 1, FIELD_POINTER, 98379},
 };
 static const uint16_t n_core_v1_NodeSwapStatus[] = {0, };
 static const uint16_t p_core_v1_NodeSwapStatus[] = {0};
-const Schema schema_core_v1_NodeSwapStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSwapStatus", .go_type = "v1.NodeSwapStatus", .fields = f_core_v1_NodeSwapStatus, .by_name = n_core_v1_NodeSwapStatus, .n_fields = 1, .by_number = p_core_v1_NodeSwapStatus, .n_by_number = 1, .description = 98370};
+const Schema schema_core_v1_NodeSwapStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSwapStatus", .go_type = "v1.NodeSwapStatus", .fields = f_core_v1_NodeSwapStatus, .by_name = n_core_v1_NodeSwapStatus, .n_fields = 1, .by_number = p_core_v1_NodeSwapStatus, .n_by_number = 1, .description = 98412};
 
 static const SchemaField f_core_v1_NodeSystemInfo[] = {
-    {"machineID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98392},
-    {"systemUUID", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98497},
-    {"bootID", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98592},
-    {"kernelVersion", &s0, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98621},
-    {"osImage", &s0, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98667},
-    {"containerRuntimeVersion", &s0, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98720},
-    {"kubeletVersion", &s0, NULL, NULL, 7, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98777},
-    {"kubeProxyVersion", &s0, NULL, NULL, 8, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98801},
-    {"operatingSystem", &s0, NULL, NULL, 9, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98859},
-    {"architecture", &s0, NULL, NULL, 10, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98895},
-    {"swap", &schema_core_v1_NodeSwapStatus, NULL, NULL, 11, FIELD_POINTER, 98943},
+    {"machineID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98434},
+    {"systemUUID", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98539},
+    {"bootID", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98634},
+    {"kernelVersion", &s0, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98663},
+    {"osImage", &s0, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98709},
+    {"containerRuntimeVersion", &s0, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98762},
+    {"kubeletVersion", &s0, NULL, NULL, 7, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98819},
+    {"kubeProxyVersion", &s0, NULL, NULL, 8, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98843},
+    {"operatingSystem", &s0, NULL, NULL, 9, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98901},
+    {"architecture", &s0, NULL, NULL, 10, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 98937},
+    {"swap", &schema_core_v1_NodeSwapStatus, NULL, NULL, 11, FIELD_POINTER, 98985},
 };
 static const uint16_t n_core_v1_NodeSystemInfo[] = {9, 2, 5, 3, 7, 6, 0, 8, 4, 10, 1, };
 static const uint16_t p_core_v1_NodeSystemInfo[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
-const Schema schema_core_v1_NodeSystemInfo = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSystemInfo", .go_type = "v1.NodeSystemInfo", .fields = f_core_v1_NodeSystemInfo, .by_name = n_core_v1_NodeSystemInfo, .n_fields = 11, .by_number = p_core_v1_NodeSystemInfo, .n_by_number = 11, .description = 98967};
+const Schema schema_core_v1_NodeSystemInfo = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.NodeSystemInfo", .go_type = "v1.NodeSystemInfo", .fields = f_core_v1_NodeSystemInfo, .by_name = n_core_v1_NodeSystemInfo, .n_fields = 11, .by_number = p_core_v1_NodeSystemInfo, .n_by_number = 11, .description = 99009};
 
 static const SchemaField f_core_v1_ObjectFieldSelector[] = {
-    {"apiVersion", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 99043},
-    {"fieldPath", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 99103},
+    {"apiVersion", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 99085},
+    {"fieldPath", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 99145},
 };
 static const uint16_t n_core_v1_ObjectFieldSelector[] = {0, 1, };
 static const uint16_t p_core_v1_ObjectFieldSelector[] = {0, 1};
-const Schema schema_core_v1_ObjectFieldSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ObjectFieldSelector", .go_type = "v1.ObjectFieldSelector", .fields = f_core_v1_ObjectFieldSelector, .by_name = n_core_v1_ObjectFieldSelector, .n_fields = 2, .by_number = p_core_v1_ObjectFieldSelector, .n_by_number = 2, .map_atomic = true, .description = 99155};
+const Schema schema_core_v1_ObjectFieldSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ObjectFieldSelector", .go_type = "v1.ObjectFieldSelector", .fields = f_core_v1_ObjectFieldSelector, .by_name = n_core_v1_ObjectFieldSelector, .n_fields = 2, .by_number = p_core_v1_ObjectFieldSelector, .n_by_number = 2, .map_atomic = true, .description = 99197};
 
 static const SchemaField f_core_v1_ObjectReference[] = {
-    {"kind", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 99177},
-    {"namespace", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 99197},
-    {"name", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 43415},
-    {"uid", &s22, NULL, NULL, 4, FIELD_OMIT_EMPTY, 99244},
-    {"apiVersion", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 99322},
-    {"resourceVersion", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 99376},
-    {"fieldPath", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY, 99434},
+    {"kind", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 99219},
+    {"namespace", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 99239},
+    {"name", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 43457},
+    {"uid", &s22, NULL, NULL, 4, FIELD_OMIT_EMPTY, 99286},
+    {"apiVersion", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 99364},
+    {"resourceVersion", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 99418},
+    {"fieldPath", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY, 99476},
 };
 static const uint16_t n_core_v1_ObjectReference[] = {4, 6, 0, 2, 1, 5, 3, };
 static const uint16_t p_core_v1_ObjectReference[] = {0, 1, 2, 3, 4, 5, 6};
-const Schema schema_core_v1_ObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ObjectReference", .go_type = "v1.ObjectReference", .fields = f_core_v1_ObjectReference, .by_name = n_core_v1_ObjectReference, .n_fields = 7, .by_number = p_core_v1_ObjectReference, .n_by_number = 7, .map_atomic = true, .description = 99557};
+const Schema schema_core_v1_ObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ObjectReference", .go_type = "v1.ObjectReference", .fields = f_core_v1_ObjectReference, .by_name = n_core_v1_ObjectReference, .n_fields = 7, .by_number = p_core_v1_ObjectReference, .n_by_number = 7, .map_atomic = true, .description = 99599};
 
 static const SchemaField f_core_v1_PersistentVolume[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_core_v1_PersistentVolumeSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 99644},
-    {"status", &schema_core_v1_PersistentVolumeStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 99688},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_core_v1_PersistentVolumeSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 99686},
+    {"status", &schema_core_v1_PersistentVolumeStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 99730},
 };
 static const uint16_t n_core_v1_PersistentVolume[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_core_v1_PersistentVolume[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_PersistentVolume[] = {2, 3, 4};
-const Schema schema_core_v1_PersistentVolume = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolume", .go_type = "v1.PersistentVolume", .fields = f_core_v1_PersistentVolume, .by_name = n_core_v1_PersistentVolume, .n_fields = 5, .inlines = e_core_v1_PersistentVolume, .n_inlines = 1, .by_number = p_core_v1_PersistentVolume, .n_by_number = 3, .has_defaults = true, .description = 99728};
+const Schema schema_core_v1_PersistentVolume = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolume", .go_type = "v1.PersistentVolume", .fields = f_core_v1_PersistentVolume, .by_name = n_core_v1_PersistentVolume, .n_fields = 5, .inlines = e_core_v1_PersistentVolume, .n_inlines = 1, .by_number = p_core_v1_PersistentVolume, .n_by_number = 3, .has_defaults = true, .description = 99770};
 
 static const SchemaField f_core_v1_PersistentVolumeClaim[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_core_v1_PersistentVolumeClaimSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 99863},
-    {"status", &schema_core_v1_PersistentVolumeClaimStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 100063},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_core_v1_PersistentVolumeClaimSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 99905},
+    {"status", &schema_core_v1_PersistentVolumeClaimStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 100105},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaim[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_core_v1_PersistentVolumeClaim[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_PersistentVolumeClaim[] = {2, 3, 4};
-const Schema schema_core_v1_PersistentVolumeClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaim", .go_type = "v1.PersistentVolumeClaim", .fields = f_core_v1_PersistentVolumeClaim, .by_name = n_core_v1_PersistentVolumeClaim, .n_fields = 5, .inlines = e_core_v1_PersistentVolumeClaim, .n_inlines = 1, .by_number = p_core_v1_PersistentVolumeClaim, .n_by_number = 3, .description = 100102};
+const Schema schema_core_v1_PersistentVolumeClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaim", .go_type = "v1.PersistentVolumeClaim", .fields = f_core_v1_PersistentVolumeClaim, .by_name = n_core_v1_PersistentVolumeClaim, .n_fields = 5, .inlines = e_core_v1_PersistentVolumeClaim, .n_inlines = 1, .by_number = p_core_v1_PersistentVolumeClaim, .n_by_number = 3, .description = 100144};
 
 static const Schema s106 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumeClaimConditionType"};
 static const SchemaField f_core_v1_PersistentVolumeClaimCondition[] = {
-    {"type", &s106, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 100165},
-    {"status", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15956},
-    {"lastProbeTime", &l48, NULL, NULL, 3, FIELD_WRITE_NULL, 100337},
-    {"lastTransitionTime", &l48, NULL, NULL, 4, FIELD_WRITE_NULL, 93327},
-    {"reason", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 94885},
-    {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 93394},
+    {"type", &s106, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 100207},
+    {"status", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 15998},
+    {"lastProbeTime", &l48, NULL, NULL, 3, FIELD_WRITE_NULL, 100379},
+    {"lastTransitionTime", &l48, NULL, NULL, 4, FIELD_WRITE_NULL, 93369},
+    {"reason", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 94927},
+    {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 93436},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaimCondition[] = {2, 3, 5, 4, 1, 0, };
 static const uint16_t p_core_v1_PersistentVolumeClaimCondition[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_core_v1_PersistentVolumeClaimCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimCondition", .go_type = "v1.PersistentVolumeClaimCondition", .fields = f_core_v1_PersistentVolumeClaimCondition, .by_name = n_core_v1_PersistentVolumeClaimCondition, .n_fields = 6, .by_number = p_core_v1_PersistentVolumeClaimCondition, .n_by_number = 6, .description = 100365};
+const Schema schema_core_v1_PersistentVolumeClaimCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimCondition", .go_type = "v1.PersistentVolumeClaimCondition", .fields = f_core_v1_PersistentVolumeClaimCondition, .by_name = n_core_v1_PersistentVolumeClaimCondition, .n_fields = 6, .by_number = p_core_v1_PersistentVolumeClaimCondition, .n_by_number = 6, .description = 100407};
 
 static const Schema a107 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PersistentVolumeClaim, .go_type = "[]v1.PersistentVolumeClaim", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_PersistentVolumeClaimList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a107, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a107, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaimList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_PersistentVolumeClaimList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_PersistentVolumeClaimList[] = {2, 3};
-const Schema schema_core_v1_PersistentVolumeClaimList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimList", .go_type = "v1.PersistentVolumeClaimList", .fields = f_core_v1_PersistentVolumeClaimList, .by_name = n_core_v1_PersistentVolumeClaimList, .n_fields = 4, .inlines = e_core_v1_PersistentVolumeClaimList, .n_inlines = 1, .by_number = p_core_v1_PersistentVolumeClaimList, .n_by_number = 2, .description = 100403};
+const Schema schema_core_v1_PersistentVolumeClaimList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimList", .go_type = "v1.PersistentVolumeClaimList", .fields = f_core_v1_PersistentVolumeClaimList, .by_name = n_core_v1_PersistentVolumeClaimList, .n_fields = 4, .inlines = e_core_v1_PersistentVolumeClaimList, .n_inlines = 1, .by_number = p_core_v1_PersistentVolumeClaimList, .n_by_number = 2, .description = 100445};
 
 static const char *const v108[] = {"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod", NULL};
 static const Schema s109 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumeAccessMode", .enum_values = v108};
@@ -1434,19 +1434,19 @@ static const Schema a110 = {.type = SCHEMA_LIST, .element = &s109, .go_type = "[
 static const char *const v111[] = {"Block", "Filesystem", NULL};
 static const Schema s112 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumeMode", .enum_values = v111};
 static const SchemaField f_core_v1_PersistentVolumeClaimSpec[] = {
-    {"accessModes", &a110, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 100437},
-    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 4, FIELD_POINTER, 100605},
-    {"resources", &schema_core_v1_VolumeResourceRequirements, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 100721},
-    {"volumeName", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 100890},
-    {"storageClassName", &s0, NULL, NULL, 5, FIELD_POINTER, 101044},
-    {"volumeMode", &s112, NULL, NULL, 6, FIELD_POINTER, 101183},
-    {"dataSource", &schema_core_v1_TypedLocalObjectReference, NULL, NULL, 7, FIELD_POINTER, 101272},
-    {"dataSourceRef", &schema_core_v1_TypedObjectReference, NULL, NULL, 8, FIELD_POINTER, 101400},
-    {"volumeAttributesClassName", &s0, NULL, NULL, 9, FIELD_POINTER, 101647},
+    {"accessModes", &a110, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 100479},
+    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 4, FIELD_POINTER, 100647},
+    {"resources", &schema_core_v1_VolumeResourceRequirements, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 100763},
+    {"volumeName", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 100932},
+    {"storageClassName", &s0, NULL, NULL, 5, FIELD_POINTER, 101086},
+    {"volumeMode", &s112, NULL, NULL, 6, FIELD_POINTER, 101225},
+    {"dataSource", &schema_core_v1_TypedLocalObjectReference, NULL, NULL, 7, FIELD_POINTER, 101314},
+    {"dataSourceRef", &schema_core_v1_TypedObjectReference, NULL, NULL, 8, FIELD_POINTER, 101442},
+    {"volumeAttributesClassName", &s0, NULL, NULL, 9, FIELD_POINTER, 101689},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaimSpec[] = {0, 6, 7, 2, 1, 4, 8, 5, 3, };
 static const uint16_t p_core_v1_PersistentVolumeClaimSpec[] = {0, 2, 3, 1, 4, 5, 6, 7, 8};
-const Schema schema_core_v1_PersistentVolumeClaimSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimSpec", .go_type = "v1.PersistentVolumeClaimSpec", .fields = f_core_v1_PersistentVolumeClaimSpec, .by_name = n_core_v1_PersistentVolumeClaimSpec, .n_fields = 9, .by_number = p_core_v1_PersistentVolumeClaimSpec, .n_by_number = 9, .description = 101853};
+const Schema schema_core_v1_PersistentVolumeClaimSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimSpec", .go_type = "v1.PersistentVolumeClaimSpec", .fields = f_core_v1_PersistentVolumeClaimSpec, .by_name = n_core_v1_PersistentVolumeClaimSpec, .n_fields = 9, .by_number = p_core_v1_PersistentVolumeClaimSpec, .n_by_number = 9, .description = 101895};
 
 static const char *const v113[] = {"Bound", "Lost", "Pending", NULL};
 static const Schema s114 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumeClaimPhase", .enum_values = v113};
@@ -1455,364 +1455,364 @@ static const char *const v116[] = {"ControllerResizeInProgress", "ControllerResi
 static const Schema s117 = {.type = SCHEMA_STRING, .go_type = "v1.ClaimResourceStatus", .enum_values = v116};
 static const Schema m118 = {.type = SCHEMA_MAP, .element = &s117, .go_type = "map[v1.ResourceName]v1.ClaimResourceStatus", .element_zero_default = true};
 static const SchemaField f_core_v1_PersistentVolumeClaimStatus[] = {
-    {"phase", &s114, NULL, NULL, 1, FIELD_OMIT_EMPTY, 101884},
-    {"accessModes", &a110, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 101961},
-    {"capacity", &m50, NULL, NULL, 3, FIELD_OMIT_EMPTY, 101989},
-    {"conditions", &a115, NULL, "type", 4, FIELD_OMIT_EMPTY | FIELD_MERGE, 102014},
-    {"allocatedResources", &m50, NULL, NULL, 5, FIELD_OMIT_EMPTY, 102074},
-    {"allocatedResourceStatuses", &m118, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_GRANULAR, 102222},
-    {"currentVolumeAttributesClassName", &s0, NULL, NULL, 8, FIELD_POINTER, 102408},
-    {"modifyVolumeStatus", &schema_core_v1_ModifyVolumeStatus, NULL, NULL, 9, FIELD_POINTER, 102479},
+    {"phase", &s114, NULL, NULL, 1, FIELD_OMIT_EMPTY, 101926},
+    {"accessModes", &a110, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 102003},
+    {"capacity", &m50, NULL, NULL, 3, FIELD_OMIT_EMPTY, 102031},
+    {"conditions", &a115, NULL, "type", 4, FIELD_OMIT_EMPTY | FIELD_MERGE, 102056},
+    {"allocatedResources", &m50, NULL, NULL, 5, FIELD_OMIT_EMPTY, 102116},
+    {"allocatedResourceStatuses", &m118, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_GRANULAR, 102264},
+    {"currentVolumeAttributesClassName", &s0, NULL, NULL, 8, FIELD_POINTER, 102450},
+    {"modifyVolumeStatus", &schema_core_v1_ModifyVolumeStatus, NULL, NULL, 9, FIELD_POINTER, 102521},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaimStatus[] = {1, 5, 4, 2, 3, 6, 7, 0, };
 static const uint16_t p_core_v1_PersistentVolumeClaimStatus[] = {0, 1, 2, 3, 4, 5, 6, 7};
-const Schema schema_core_v1_PersistentVolumeClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimStatus", .go_type = "v1.PersistentVolumeClaimStatus", .fields = f_core_v1_PersistentVolumeClaimStatus, .by_name = n_core_v1_PersistentVolumeClaimStatus, .n_fields = 8, .by_number = p_core_v1_PersistentVolumeClaimStatus, .n_by_number = 8, .description = 102556};
+const Schema schema_core_v1_PersistentVolumeClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimStatus", .go_type = "v1.PersistentVolumeClaimStatus", .fields = f_core_v1_PersistentVolumeClaimStatus, .by_name = n_core_v1_PersistentVolumeClaimStatus, .n_fields = 8, .by_number = p_core_v1_PersistentVolumeClaimStatus, .n_by_number = 8, .description = 102598};
 
 static const SchemaField f_core_v1_PersistentVolumeClaimTemplate[] = {
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_core_v1_PersistentVolumeClaimSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 102574},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_core_v1_PersistentVolumeClaimSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 102616},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaimTemplate[] = {0, 1, };
 static const uint16_t p_core_v1_PersistentVolumeClaimTemplate[] = {0, 1};
-const Schema schema_core_v1_PersistentVolumeClaimTemplate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimTemplate", .go_type = "v1.PersistentVolumeClaimTemplate", .fields = f_core_v1_PersistentVolumeClaimTemplate, .by_name = n_core_v1_PersistentVolumeClaimTemplate, .n_fields = 2, .by_number = p_core_v1_PersistentVolumeClaimTemplate, .n_by_number = 2, .description = 102691};
+const Schema schema_core_v1_PersistentVolumeClaimTemplate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimTemplate", .go_type = "v1.PersistentVolumeClaimTemplate", .fields = f_core_v1_PersistentVolumeClaimTemplate, .by_name = n_core_v1_PersistentVolumeClaimTemplate, .n_fields = 2, .by_number = p_core_v1_PersistentVolumeClaimTemplate, .n_by_number = 2, .description = 102733};
 
 static const SchemaField f_core_v1_PersistentVolumeClaimVolumeSource[] = {
-    {"claimName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 102764},
-    {"readOnly", &s2, NULL, NULL, 2, FIELD_OMIT_EMPTY, 102841},
+    {"claimName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 102806},
+    {"readOnly", &s2, NULL, NULL, 2, FIELD_OMIT_EMPTY, 102883},
 };
 static const uint16_t n_core_v1_PersistentVolumeClaimVolumeSource[] = {0, 1, };
 static const uint16_t p_core_v1_PersistentVolumeClaimVolumeSource[] = {0, 1};
-const Schema schema_core_v1_PersistentVolumeClaimVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimVolumeSource", .go_type = "v1.PersistentVolumeClaimVolumeSource", .fields = f_core_v1_PersistentVolumeClaimVolumeSource, .by_name = n_core_v1_PersistentVolumeClaimVolumeSource, .n_fields = 2, .by_number = p_core_v1_PersistentVolumeClaimVolumeSource, .n_by_number = 2, .description = 102908};
+const Schema schema_core_v1_PersistentVolumeClaimVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeClaimVolumeSource", .go_type = "v1.PersistentVolumeClaimVolumeSource", .fields = f_core_v1_PersistentVolumeClaimVolumeSource, .by_name = n_core_v1_PersistentVolumeClaimVolumeSource, .n_fields = 2, .by_number = p_core_v1_PersistentVolumeClaimVolumeSource, .n_by_number = 2, .description = 102950};
 
 static const Schema a119 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PersistentVolume, .go_type = "[]v1.PersistentVolume", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_PersistentVolumeList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a119, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a119, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_PersistentVolumeList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_PersistentVolumeList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_PersistentVolumeList[] = {2, 3};
-const Schema schema_core_v1_PersistentVolumeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeList", .go_type = "v1.PersistentVolumeList", .fields = f_core_v1_PersistentVolumeList, .by_name = n_core_v1_PersistentVolumeList, .n_fields = 4, .inlines = e_core_v1_PersistentVolumeList, .n_inlines = 1, .by_number = p_core_v1_PersistentVolumeList, .n_by_number = 2, .has_defaults = true, .description = 102979};
+const Schema schema_core_v1_PersistentVolumeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeList", .go_type = "v1.PersistentVolumeList", .fields = f_core_v1_PersistentVolumeList, .by_name = n_core_v1_PersistentVolumeList, .n_fields = 4, .inlines = e_core_v1_PersistentVolumeList, .n_inlines = 1, .by_number = p_core_v1_PersistentVolumeList, .n_by_number = 2, .has_defaults = true, .description = 103021};
 
 static const SchemaField f_core_v1_PersistentVolumeSource[] = {
-    {"gcePersistentDisk", &schema_core_v1_GCEPersistentDiskVolumeSource, NULL, NULL, 1, FIELD_POINTER, 103008},
-    {"awsElasticBlockStore", &schema_core_v1_AWSElasticBlockStoreVolumeSource, NULL, NULL, 2, FIELD_POINTER, 103145},
-    {"hostPath", &schema_core_v1_HostPathVolumeSource, NULL, NULL, 3, FIELD_POINTER, 103265},
-    {"glusterfs", &schema_core_v1_GlusterfsPersistentVolumeSource, NULL, NULL, 4, FIELD_POINTER, 103376},
-    {"nfs", &schema_core_v1_NFSVolumeSource, NULL, NULL, 5, FIELD_POINTER, 103475},
-    {"rbd", &schema_core_v1_RBDPersistentVolumeSource, NULL, NULL, 6, FIELD_POINTER, 103514},
-    {"iscsi", &schema_core_v1_ISCSIPersistentVolumeSource, NULL, NULL, 7, FIELD_POINTER, 103611},
-    {"cinder", &schema_core_v1_CinderPersistentVolumeSource, NULL, NULL, 8, FIELD_POINTER, 103677},
-    {"cephfs", &schema_core_v1_CephFSPersistentVolumeSource, NULL, NULL, 9, FIELD_POINTER, 103815},
-    {"fc", &schema_core_v1_FCVolumeSource, NULL, NULL, 10, FIELD_POINTER, 103916},
-    {"flocker", &schema_core_v1_FlockerVolumeSource, NULL, NULL, 11, FIELD_POINTER, 103990},
-    {"flexVolume", &schema_core_v1_FlexPersistentVolumeSource, NULL, NULL, 12, FIELD_POINTER, 104088},
-    {"azureFile", &schema_core_v1_AzureFilePersistentVolumeSource, NULL, NULL, 13, FIELD_POINTER, 104183},
-    {"vsphereVolume", &schema_core_v1_VsphereVirtualDiskVolumeSource, NULL, NULL, 14, FIELD_POINTER, 104309},
-    {"quobyte", &schema_core_v1_QuobyteVolumeSource, NULL, NULL, 15, FIELD_POINTER, 104441},
-    {"azureDisk", &schema_core_v1_AzureDiskVolumeSource, NULL, NULL, 16, FIELD_POINTER, 104538},
-    {"photonPersistentDisk", &schema_core_v1_PhotonPersistentDiskVolumeSource, NULL, NULL, 17, FIELD_POINTER, 104673},
-    {"portworxVolume", &schema_core_v1_PortworxVolumeSource, NULL, NULL, 18, FIELD_POINTER, 104778},
-    {"scaleIO", &schema_core_v1_ScaleIOPersistentVolumeSource, NULL, NULL, 19, FIELD_POINTER, 104899},
-    {"local", &schema_core_v1_LocalVolumeSource, NULL, NULL, 20, FIELD_POINTER, 104996},
-    {"storageos", &schema_core_v1_StorageOSPersistentVolumeSource, NULL, NULL, 21, FIELD_POINTER, 105087},
-    {"csi", &schema_core_v1_CSIPersistentVolumeSource, NULL, NULL, 22, FIELD_POINTER, 105186},
+    {"gcePersistentDisk", &schema_core_v1_GCEPersistentDiskVolumeSource, NULL, NULL, 1, FIELD_POINTER, 103050},
+    {"awsElasticBlockStore", &schema_core_v1_AWSElasticBlockStoreVolumeSource, NULL, NULL, 2, FIELD_POINTER, 103187},
+    {"hostPath", &schema_core_v1_HostPathVolumeSource, NULL, NULL, 3, FIELD_POINTER, 103307},
+    {"glusterfs", &schema_core_v1_GlusterfsPersistentVolumeSource, NULL, NULL, 4, FIELD_POINTER, 103418},
+    {"nfs", &schema_core_v1_NFSVolumeSource, NULL, NULL, 5, FIELD_POINTER, 103517},
+    {"rbd", &schema_core_v1_RBDPersistentVolumeSource, NULL, NULL, 6, FIELD_POINTER, 103556},
+    {"iscsi", &schema_core_v1_ISCSIPersistentVolumeSource, NULL, NULL, 7, FIELD_POINTER, 103653},
+    {"cinder", &schema_core_v1_CinderPersistentVolumeSource, NULL, NULL, 8, FIELD_POINTER, 103719},
+    {"cephfs", &schema_core_v1_CephFSPersistentVolumeSource, NULL, NULL, 9, FIELD_POINTER, 103857},
+    {"fc", &schema_core_v1_FCVolumeSource, NULL, NULL, 10, FIELD_POINTER, 103958},
+    {"flocker", &schema_core_v1_FlockerVolumeSource, NULL, NULL, 11, FIELD_POINTER, 104032},
+    {"flexVolume", &schema_core_v1_FlexPersistentVolumeSource, NULL, NULL, 12, FIELD_POINTER, 104130},
+    {"azureFile", &schema_core_v1_AzureFilePersistentVolumeSource, NULL, NULL, 13, FIELD_POINTER, 104225},
+    {"vsphereVolume", &schema_core_v1_VsphereVirtualDiskVolumeSource, NULL, NULL, 14, FIELD_POINTER, 104351},
+    {"quobyte", &schema_core_v1_QuobyteVolumeSource, NULL, NULL, 15, FIELD_POINTER, 104483},
+    {"azureDisk", &schema_core_v1_AzureDiskVolumeSource, NULL, NULL, 16, FIELD_POINTER, 104580},
+    {"photonPersistentDisk", &schema_core_v1_PhotonPersistentDiskVolumeSource, NULL, NULL, 17, FIELD_POINTER, 104715},
+    {"portworxVolume", &schema_core_v1_PortworxVolumeSource, NULL, NULL, 18, FIELD_POINTER, 104820},
+    {"scaleIO", &schema_core_v1_ScaleIOPersistentVolumeSource, NULL, NULL, 19, FIELD_POINTER, 104941},
+    {"local", &schema_core_v1_LocalVolumeSource, NULL, NULL, 20, FIELD_POINTER, 105038},
+    {"storageos", &schema_core_v1_StorageOSPersistentVolumeSource, NULL, NULL, 21, FIELD_POINTER, 105129},
+    {"csi", &schema_core_v1_CSIPersistentVolumeSource, NULL, NULL, 22, FIELD_POINTER, 105228},
 };
 static const uint16_t n_core_v1_PersistentVolumeSource[] = {1, 15, 12, 8, 7, 21, 9, 11, 10, 0, 3, 2, 6, 19, 4, 16, 17, 14, 5, 18, 20, 13, };
 static const uint16_t p_core_v1_PersistentVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21};
-const Schema schema_core_v1_PersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeSource", .go_type = "v1.PersistentVolumeSource", .fields = f_core_v1_PersistentVolumeSource, .by_name = n_core_v1_PersistentVolumeSource, .n_fields = 22, .by_number = p_core_v1_PersistentVolumeSource, .n_by_number = 22, .has_defaults = true, .description = 105220};
+const Schema schema_core_v1_PersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeSource", .go_type = "v1.PersistentVolumeSource", .fields = f_core_v1_PersistentVolumeSource, .by_name = n_core_v1_PersistentVolumeSource, .n_fields = 22, .by_number = p_core_v1_PersistentVolumeSource, .n_by_number = 22, .has_defaults = true, .description = 105262};
 
 static const char *const v120[] = {"Delete", "Recycle", "Retain", NULL};
 static const Schema s121 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumeReclaimPolicy", .enum_values = v120};
 static const SchemaField f_core_v1_PersistentVolumeSpec[] = {
-    {"capacity", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY, 105312},
-    {"gcePersistentDisk", &schema_core_v1_GCEPersistentDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103008},
-    {"awsElasticBlockStore", &schema_core_v1_AWSElasticBlockStoreVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103145},
-    {"hostPath", &schema_core_v1_HostPathVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103265},
-    {"glusterfs", &schema_core_v1_GlusterfsPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103376},
-    {"nfs", &schema_core_v1_NFSVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103475},
-    {"rbd", &schema_core_v1_RBDPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103514},
-    {"iscsi", &schema_core_v1_ISCSIPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103611},
-    {"cinder", &schema_core_v1_CinderPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103677},
-    {"cephfs", &schema_core_v1_CephFSPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103815},
-    {"fc", &schema_core_v1_FCVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103916},
-    {"flocker", &schema_core_v1_FlockerVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103990},
-    {"flexVolume", &schema_core_v1_FlexPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104088},
-    {"azureFile", &schema_core_v1_AzureFilePersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104183},
-    {"vsphereVolume", &schema_core_v1_VsphereVirtualDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104309},
-    {"quobyte", &schema_core_v1_QuobyteVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104441},
-    {"azureDisk", &schema_core_v1_AzureDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104538},
-    {"photonPersistentDisk", &schema_core_v1_PhotonPersistentDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104673},
-    {"portworxVolume", &schema_core_v1_PortworxVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104778},
-    {"scaleIO", &schema_core_v1_ScaleIOPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104899},
-    {"local", &schema_core_v1_LocalVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104996},
-    {"storageos", &schema_core_v1_StorageOSPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 105087},
-    {"csi", &schema_core_v1_CSIPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 105186},
-    {"accessModes", &a110, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 105367},
-    {"claimRef", &schema_core_v1_ObjectReference, NULL, NULL, 4, FIELD_POINTER | FIELD_GRANULAR, 105465},
-    {"persistentVolumeReclaimPolicy", &s121, NULL, NULL, 5, FIELD_OMIT_EMPTY, 105643},
-    {"storageClassName", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 105893},
-    {"mountOptions", &a13, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 106011},
-    {"volumeMode", &s112, NULL, NULL, 8, FIELD_POINTER, 106135},
-    {"nodeAffinity", &schema_core_v1_VolumeNodeAffinity, NULL, NULL, 9, FIELD_POINTER, 106260},
-    {"volumeAttributesClassName", &s0, NULL, NULL, 10, FIELD_POINTER, 106422},
+    {"capacity", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY, 105354},
+    {"gcePersistentDisk", &schema_core_v1_GCEPersistentDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103050},
+    {"awsElasticBlockStore", &schema_core_v1_AWSElasticBlockStoreVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103187},
+    {"hostPath", &schema_core_v1_HostPathVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103307},
+    {"glusterfs", &schema_core_v1_GlusterfsPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103418},
+    {"nfs", &schema_core_v1_NFSVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103517},
+    {"rbd", &schema_core_v1_RBDPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103556},
+    {"iscsi", &schema_core_v1_ISCSIPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103653},
+    {"cinder", &schema_core_v1_CinderPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103719},
+    {"cephfs", &schema_core_v1_CephFSPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103857},
+    {"fc", &schema_core_v1_FCVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103958},
+    {"flocker", &schema_core_v1_FlockerVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104032},
+    {"flexVolume", &schema_core_v1_FlexPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104130},
+    {"azureFile", &schema_core_v1_AzureFilePersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104225},
+    {"vsphereVolume", &schema_core_v1_VsphereVirtualDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104351},
+    {"quobyte", &schema_core_v1_QuobyteVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104483},
+    {"azureDisk", &schema_core_v1_AzureDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104580},
+    {"photonPersistentDisk", &schema_core_v1_PhotonPersistentDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104715},
+    {"portworxVolume", &schema_core_v1_PortworxVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104820},
+    {"scaleIO", &schema_core_v1_ScaleIOPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104941},
+    {"local", &schema_core_v1_LocalVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 105038},
+    {"storageos", &schema_core_v1_StorageOSPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 105129},
+    {"csi", &schema_core_v1_CSIPersistentVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 105228},
+    {"accessModes", &a110, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 105409},
+    {"claimRef", &schema_core_v1_ObjectReference, NULL, NULL, 4, FIELD_POINTER | FIELD_GRANULAR, 105507},
+    {"persistentVolumeReclaimPolicy", &s121, NULL, NULL, 5, FIELD_OMIT_EMPTY, 105685},
+    {"storageClassName", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 105935},
+    {"mountOptions", &a13, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 106053},
+    {"volumeMode", &s112, NULL, NULL, 8, FIELD_POINTER, 106177},
+    {"nodeAffinity", &schema_core_v1_VolumeNodeAffinity, NULL, NULL, 9, FIELD_POINTER, 106302},
+    {"volumeAttributesClassName", &s0, NULL, NULL, 10, FIELD_POINTER, 106464},
 };
 static const uint16_t n_core_v1_PersistentVolumeSpec[] = {23, 2, 16, 13, 0, 9, 8, 24, 22, 10, 12, 11, 1, 4, 3, 7, 20, 27, 5, 29, 25, 17, 18, 15, 6, 19, 26, 21, 30, 28, 14, };
 static const SchemaInline e_core_v1_PersistentVolumeSpec[] = {{&schema_core_v1_PersistentVolumeSource, "PersistentVolumeSource", 2, 1, 22}, };
 static const uint16_t p_core_v1_PersistentVolumeSpec[] = {0, 31, 23, 24, 25, 26, 27, 28, 29, 30};
-const Schema schema_core_v1_PersistentVolumeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeSpec", .go_type = "v1.PersistentVolumeSpec", .fields = f_core_v1_PersistentVolumeSpec, .by_name = n_core_v1_PersistentVolumeSpec, .n_fields = 31, .inlines = e_core_v1_PersistentVolumeSpec, .n_inlines = 1, .by_number = p_core_v1_PersistentVolumeSpec, .n_by_number = 10, .has_defaults = true, .description = 106646};
+const Schema schema_core_v1_PersistentVolumeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeSpec", .go_type = "v1.PersistentVolumeSpec", .fields = f_core_v1_PersistentVolumeSpec, .by_name = n_core_v1_PersistentVolumeSpec, .n_fields = 31, .inlines = e_core_v1_PersistentVolumeSpec, .n_inlines = 1, .by_number = p_core_v1_PersistentVolumeSpec, .n_by_number = 10, .has_defaults = true, .description = 106688};
 
 static const char *const v122[] = {"Available", "Bound", "Failed", "Pending", "Released", NULL};
 static const Schema s123 = {.type = SCHEMA_STRING, .go_type = "v1.PersistentVolumePhase", .enum_values = v122};
 static const SchemaField f_core_v1_PersistentVolumeStatus[] = {
-    {"phase", &s123, NULL, NULL, 1, FIELD_OMIT_EMPTY, 106749},
-    {"message", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 106886},
-    {"reason", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 106937},
-    {"lastPhaseTransitionTime", &l48, NULL, NULL, 4, FIELD_POINTER, 107005},
+    {"phase", &s123, NULL, NULL, 1, FIELD_OMIT_EMPTY, 106791},
+    {"message", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 106928},
+    {"reason", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 106979},
+    {"lastPhaseTransitionTime", &l48, NULL, NULL, 4, FIELD_POINTER, 107047},
 };
 static const uint16_t n_core_v1_PersistentVolumeStatus[] = {3, 1, 0, 2, };
 static const uint16_t p_core_v1_PersistentVolumeStatus[] = {0, 1, 2, 3};
-const Schema schema_core_v1_PersistentVolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeStatus", .go_type = "v1.PersistentVolumeStatus", .fields = f_core_v1_PersistentVolumeStatus, .by_name = n_core_v1_PersistentVolumeStatus, .n_fields = 4, .by_number = p_core_v1_PersistentVolumeStatus, .n_by_number = 4, .description = 107043};
+const Schema schema_core_v1_PersistentVolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PersistentVolumeStatus", .go_type = "v1.PersistentVolumeStatus", .fields = f_core_v1_PersistentVolumeStatus, .by_name = n_core_v1_PersistentVolumeStatus, .n_fields = 4, .by_number = p_core_v1_PersistentVolumeStatus, .n_by_number = 4, .description = 107085};
 
 static const SchemaField f_core_v1_PhotonPersistentDiskVolumeSource[] = {
-    {"pdID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 107110},
-    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 107159},
+    {"pdID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 107152},
+    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 107201},
 };
 static const uint16_t n_core_v1_PhotonPersistentDiskVolumeSource[] = {1, 0, };
 static const uint16_t p_core_v1_PhotonPersistentDiskVolumeSource[] = {0, 1};
-const Schema schema_core_v1_PhotonPersistentDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PhotonPersistentDiskVolumeSource", .go_type = "v1.PhotonPersistentDiskVolumeSource", .fields = f_core_v1_PhotonPersistentDiskVolumeSource, .by_name = n_core_v1_PhotonPersistentDiskVolumeSource, .n_fields = 2, .by_number = p_core_v1_PhotonPersistentDiskVolumeSource, .n_by_number = 2, .description = 107245};
+const Schema schema_core_v1_PhotonPersistentDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PhotonPersistentDiskVolumeSource", .go_type = "v1.PhotonPersistentDiskVolumeSource", .fields = f_core_v1_PhotonPersistentDiskVolumeSource, .by_name = n_core_v1_PhotonPersistentDiskVolumeSource, .n_fields = 2, .by_number = p_core_v1_PhotonPersistentDiskVolumeSource, .n_by_number = 2, .description = 107287};
 
 static const SchemaField f_core_v1_Pod[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_core_v1_PodSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 107311},
-    {"status", &schema_core_v1_PodStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 107390},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_core_v1_PodSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 107353},
+    {"status", &schema_core_v1_PodStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 107432},
 };
 static const uint16_t n_core_v1_Pod[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_core_v1_Pod[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_Pod[] = {2, 3, 4};
-const Schema schema_core_v1_Pod = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Pod", .go_type = "v1.Pod", .fields = f_core_v1_Pod, .by_name = n_core_v1_Pod, .n_fields = 5, .inlines = e_core_v1_Pod, .n_inlines = 1, .by_number = p_core_v1_Pod, .n_by_number = 3, .has_defaults = true, .description = 107491};
+const Schema schema_core_v1_Pod = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Pod", .go_type = "v1.Pod", .fields = f_core_v1_Pod, .by_name = n_core_v1_Pod, .n_fields = 5, .inlines = e_core_v1_Pod, .n_inlines = 1, .by_number = p_core_v1_Pod, .n_by_number = 3, .has_defaults = true, .description = 107533};
 
 static const Schema a124 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PodAffinityTerm, .go_type = "[]v1.PodAffinityTerm", .element_zero_default = true};
 static const Schema a125 = {.type = SCHEMA_LIST, .element = &schema_core_v1_WeightedPodAffinityTerm, .go_type = "[]v1.WeightedPodAffinityTerm", .element_zero_default = true};
 static const SchemaField f_core_v1_PodAffinity[] = {
-    {"requiredDuringSchedulingIgnoredDuringExecution", &a124, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 107585},
-    {"preferredDuringSchedulingIgnoredDuringExecution", &a125, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 107709},
+    {"requiredDuringSchedulingIgnoredDuringExecution", &a124, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 107627},
+    {"preferredDuringSchedulingIgnoredDuringExecution", &a125, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 107751},
 };
 static const uint16_t n_core_v1_PodAffinity[] = {1, 0, };
 static const uint16_t p_core_v1_PodAffinity[] = {0, 1};
-const Schema schema_core_v1_PodAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAffinity", .go_type = "v1.PodAffinity", .fields = f_core_v1_PodAffinity, .by_name = n_core_v1_PodAffinity, .n_fields = 2, .by_number = p_core_v1_PodAffinity, .n_by_number = 2, .description = 107839};
+const Schema schema_core_v1_PodAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAffinity", .go_type = "v1.PodAffinity", .fields = f_core_v1_PodAffinity, .by_name = n_core_v1_PodAffinity, .n_fields = 2, .by_number = p_core_v1_PodAffinity, .n_by_number = 2, .description = 107881};
 
 static const SchemaField f_core_v1_PodAffinityTerm[] = {
-    {"labelSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_POINTER, 107879},
-    {"namespaces", &a13, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 107943},
-    {"topologyKey", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 108080},
-    {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 4, FIELD_POINTER, 108249},
-    {"matchLabelKeys", &a13, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 108415},
-    {"mismatchLabelKeys", &a13, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 108593},
+    {"labelSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_POINTER, 107921},
+    {"namespaces", &a13, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 107985},
+    {"topologyKey", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 108122},
+    {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 4, FIELD_POINTER, 108291},
+    {"matchLabelKeys", &a13, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 108457},
+    {"mismatchLabelKeys", &a13, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 108635},
 };
 static const uint16_t n_core_v1_PodAffinityTerm[] = {0, 4, 5, 3, 1, 2, };
 static const uint16_t p_core_v1_PodAffinityTerm[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_core_v1_PodAffinityTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAffinityTerm", .go_type = "v1.PodAffinityTerm", .fields = f_core_v1_PodAffinityTerm, .by_name = n_core_v1_PodAffinityTerm, .n_fields = 6, .by_number = p_core_v1_PodAffinityTerm, .n_by_number = 6, .description = 108787};
+const Schema schema_core_v1_PodAffinityTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAffinityTerm", .go_type = "v1.PodAffinityTerm", .fields = f_core_v1_PodAffinityTerm, .by_name = n_core_v1_PodAffinityTerm, .n_fields = 6, .by_number = p_core_v1_PodAffinityTerm, .n_by_number = 6, .description = 108829};
 
 static const SchemaField f_core_v1_PodAntiAffinity[] = {
-    {"requiredDuringSchedulingIgnoredDuringExecution", &a124, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 108860},
-    {"preferredDuringSchedulingIgnoredDuringExecution", &a125, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 108981},
+    {"requiredDuringSchedulingIgnoredDuringExecution", &a124, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 108902},
+    {"preferredDuringSchedulingIgnoredDuringExecution", &a125, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 109023},
 };
 static const uint16_t n_core_v1_PodAntiAffinity[] = {1, 0, };
 static const uint16_t p_core_v1_PodAntiAffinity[] = {0, 1};
-const Schema schema_core_v1_PodAntiAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAntiAffinity", .go_type = "v1.PodAntiAffinity", .fields = f_core_v1_PodAntiAffinity, .by_name = n_core_v1_PodAntiAffinity, .n_fields = 2, .by_number = p_core_v1_PodAntiAffinity, .n_by_number = 2, .description = 109094};
+const Schema schema_core_v1_PodAntiAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAntiAffinity", .go_type = "v1.PodAntiAffinity", .fields = f_core_v1_PodAntiAffinity, .by_name = n_core_v1_PodAntiAffinity, .n_fields = 2, .by_number = p_core_v1_PodAntiAffinity, .n_by_number = 2, .description = 109136};
 
 static const SchemaField f_core_v1_PodAttachOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"stdin", &s2, NULL, NULL, 1, FIELD_OMIT_EMPTY, 109138},
-    {"stdout", &s2, NULL, NULL, 2, FIELD_OMIT_EMPTY, 109208},
-    {"stderr", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 109287},
-    {"tty", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 109365},
-    {"container", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 109425},
+    {"stdin", &s2, NULL, NULL, 1, FIELD_OMIT_EMPTY, 109180},
+    {"stdout", &s2, NULL, NULL, 2, FIELD_OMIT_EMPTY, 109250},
+    {"stderr", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 109329},
+    {"tty", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 109407},
+    {"container", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 109467},
 };
 static const uint16_t n_core_v1_PodAttachOptions[] = {1, 6, 0, 4, 2, 3, 5, };
 static const SchemaInline e_core_v1_PodAttachOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_PodAttachOptions[] = {2, 3, 4, 5, 6};
-const Schema schema_core_v1_PodAttachOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAttachOptions", .go_type = "v1.PodAttachOptions", .fields = f_core_v1_PodAttachOptions, .by_name = n_core_v1_PodAttachOptions, .n_fields = 7, .inlines = e_core_v1_PodAttachOptions, .n_inlines = 1, .by_number = p_core_v1_PodAttachOptions, .n_by_number = 5, .description = 109502};
+const Schema schema_core_v1_PodAttachOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodAttachOptions", .go_type = "v1.PodAttachOptions", .fields = f_core_v1_PodAttachOptions, .by_name = n_core_v1_PodAttachOptions, .n_fields = 7, .inlines = e_core_v1_PodAttachOptions, .n_inlines = 1, .by_number = p_core_v1_PodAttachOptions, .n_by_number = 5, .description = 109544};
 
 static const SchemaField f_core_v1_PodCertificateProjection[] = {
-    {"signerName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 109591},
-    {"keyType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 109667},
-    {"maxExpirationSeconds", &s1, NULL, NULL, 3, FIELD_POINTER, 109777},
-    {"credentialBundlePath", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 109973},
-    {"keyPath", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 110139},
-    {"certificateChainPath", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 110257},
-    {"userAnnotations", &m10, NULL, NULL, 7, FIELD_OMIT_EMPTY, 110373},
+    {"signerName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 109633},
+    {"keyType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 109709},
+    {"maxExpirationSeconds", &s1, NULL, NULL, 3, FIELD_POINTER, 109819},
+    {"credentialBundlePath", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 110015},
+    {"keyPath", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 110181},
+    {"certificateChainPath", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 110299},
+    {"userAnnotations", &m10, NULL, NULL, 7, FIELD_OMIT_EMPTY, 110415},
 };
 static const uint16_t n_core_v1_PodCertificateProjection[] = {5, 3, 4, 1, 2, 0, 6, };
 static const uint16_t p_core_v1_PodCertificateProjection[] = {0, 1, 2, 3, 4, 5, 6};
-const Schema schema_core_v1_PodCertificateProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodCertificateProjection", .go_type = "v1.PodCertificateProjection", .fields = f_core_v1_PodCertificateProjection, .by_name = n_core_v1_PodCertificateProjection, .n_fields = 7, .by_number = p_core_v1_PodCertificateProjection, .n_by_number = 7, .description = 110552};
+const Schema schema_core_v1_PodCertificateProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodCertificateProjection", .go_type = "v1.PodCertificateProjection", .fields = f_core_v1_PodCertificateProjection, .by_name = n_core_v1_PodCertificateProjection, .n_fields = 7, .by_number = p_core_v1_PodCertificateProjection, .n_by_number = 7, .description = 110594};
 
 static const Schema s126 = {.type = SCHEMA_STRING, .go_type = "v1.PodConditionType"};
 static const SchemaField f_core_v1_PodCondition[] = {
-    {"type", &s126, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 110683},
-    {"observedGeneration", &s40, NULL, NULL, 7, FIELD_OMIT_EMPTY, 110886},
-    {"status", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27682},
-    {"lastProbeTime", &l48, NULL, NULL, 3, FIELD_WRITE_NULL, 110959},
-    {"lastTransitionTime", &l48, NULL, NULL, 4, FIELD_WRITE_NULL, 111014},
-    {"reason", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 111049},
-    {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 111096},
+    {"type", &s126, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 110725},
+    {"observedGeneration", &s40, NULL, NULL, 7, FIELD_OMIT_EMPTY, 110928},
+    {"status", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27724},
+    {"lastProbeTime", &l48, NULL, NULL, 3, FIELD_WRITE_NULL, 111001},
+    {"lastTransitionTime", &l48, NULL, NULL, 4, FIELD_WRITE_NULL, 111056},
+    {"reason", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 111091},
+    {"message", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 111138},
 };
 static const uint16_t n_core_v1_PodCondition[] = {3, 4, 6, 1, 5, 2, 0, };
 static const uint16_t p_core_v1_PodCondition[] = {0, 2, 3, 4, 5, 6, 1};
-const Schema schema_core_v1_PodCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodCondition", .go_type = "v1.PodCondition", .fields = f_core_v1_PodCondition, .by_name = n_core_v1_PodCondition, .n_fields = 7, .by_number = p_core_v1_PodCondition, .n_by_number = 7, .description = 111132};
+const Schema schema_core_v1_PodCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodCondition", .go_type = "v1.PodCondition", .fields = f_core_v1_PodCondition, .by_name = n_core_v1_PodCondition, .n_fields = 7, .by_number = p_core_v1_PodCondition, .n_by_number = 7, .description = 111174};
 
 static const Schema a127 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PodDNSConfigOption, .go_type = "[]v1.PodDNSConfigOption", .element_zero_default = true};
 static const SchemaField f_core_v1_PodDNSConfig[] = {
-    {"nameservers", &a13, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 111161},
-    {"searches", &a13, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 111273},
-    {"options", &a127, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 111368},
+    {"nameservers", &a13, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 111203},
+    {"searches", &a13, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 111315},
+    {"options", &a127, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 111410},
 };
 static const uint16_t n_core_v1_PodDNSConfig[] = {0, 2, 1, };
 static const uint16_t p_core_v1_PodDNSConfig[] = {0, 1, 2};
-const Schema schema_core_v1_PodDNSConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodDNSConfig", .go_type = "v1.PodDNSConfig", .fields = f_core_v1_PodDNSConfig, .by_name = n_core_v1_PodDNSConfig, .n_fields = 3, .by_number = p_core_v1_PodDNSConfig, .n_by_number = 3, .description = 111452};
+const Schema schema_core_v1_PodDNSConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodDNSConfig", .go_type = "v1.PodDNSConfig", .fields = f_core_v1_PodDNSConfig, .by_name = n_core_v1_PodDNSConfig, .n_fields = 3, .by_number = p_core_v1_PodDNSConfig, .n_by_number = 3, .description = 111494};
 
 static const SchemaField f_core_v1_PodDNSConfigOption[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 111518},
-    {"value", &s0, NULL, NULL, 2, FIELD_POINTER, 111563},
+    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 111560},
+    {"value", &s0, NULL, NULL, 2, FIELD_POINTER, 111605},
 };
 static const uint16_t n_core_v1_PodDNSConfigOption[] = {0, 1, };
 static const uint16_t p_core_v1_PodDNSConfigOption[] = {0, 1};
-const Schema schema_core_v1_PodDNSConfigOption = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodDNSConfigOption", .go_type = "v1.PodDNSConfigOption", .fields = f_core_v1_PodDNSConfigOption, .by_name = n_core_v1_PodDNSConfigOption, .n_fields = 2, .by_number = p_core_v1_PodDNSConfigOption, .n_by_number = 2, .description = 111621};
+const Schema schema_core_v1_PodDNSConfigOption = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodDNSConfigOption", .go_type = "v1.PodDNSConfigOption", .fields = f_core_v1_PodDNSConfigOption, .by_name = n_core_v1_PodDNSConfigOption, .n_fields = 2, .by_number = p_core_v1_PodDNSConfigOption, .n_by_number = 2, .description = 111663};
 
 static const SchemaField f_core_v1_PodExecOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"stdin", &s2, NULL, NULL, 1, FIELD_OMIT_EMPTY, 111691},
-    {"stdout", &s2, NULL, NULL, 2, FIELD_OMIT_EMPTY, 111759},
-    {"stderr", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 111822},
-    {"tty", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 111884},
-    {"container", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 111936},
-    {"command", &a13, NULL, NULL, 6, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 112028},
+    {"stdin", &s2, NULL, NULL, 1, FIELD_OMIT_EMPTY, 111733},
+    {"stdout", &s2, NULL, NULL, 2, FIELD_OMIT_EMPTY, 111801},
+    {"stderr", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 111864},
+    {"tty", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 111926},
+    {"container", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 111978},
+    {"command", &a13, NULL, NULL, 6, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 112070},
 };
 static const uint16_t n_core_v1_PodExecOptions[] = {1, 7, 6, 0, 4, 2, 3, 5, };
 static const SchemaInline e_core_v1_PodExecOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_PodExecOptions[] = {2, 3, 4, 5, 6, 7};
-const Schema schema_core_v1_PodExecOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodExecOptions", .go_type = "v1.PodExecOptions", .fields = f_core_v1_PodExecOptions, .by_name = n_core_v1_PodExecOptions, .n_fields = 8, .inlines = e_core_v1_PodExecOptions, .n_inlines = 1, .by_number = p_core_v1_PodExecOptions, .n_by_number = 6, .description = 112115};
+const Schema schema_core_v1_PodExecOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodExecOptions", .go_type = "v1.PodExecOptions", .fields = f_core_v1_PodExecOptions, .by_name = n_core_v1_PodExecOptions, .n_fields = 8, .inlines = e_core_v1_PodExecOptions, .n_inlines = 1, .by_number = p_core_v1_PodExecOptions, .n_by_number = 6, .description = 112157};
 
 static const Schema a128 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ContainerExtendedResourceRequest, .go_type = "[]v1.ContainerExtendedResourceRequest", .element_zero_default = true};
 static const SchemaField f_core_v1_PodExtendedResourceClaimStatus[] = {
-    {"requestMappings", &a128, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 112241},
-    {"resourceClaimName", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 112319},
+    {"requestMappings", &a128, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 112283},
+    {"resourceClaimName", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 112361},
 };
 static const uint16_t n_core_v1_PodExtendedResourceClaimStatus[] = {0, 1, };
 static const uint16_t p_core_v1_PodExtendedResourceClaimStatus[] = {0, 1};
-const Schema schema_core_v1_PodExtendedResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodExtendedResourceClaimStatus", .go_type = "v1.PodExtendedResourceClaimStatus", .fields = f_core_v1_PodExtendedResourceClaimStatus, .by_name = n_core_v1_PodExtendedResourceClaimStatus, .n_fields = 2, .by_number = p_core_v1_PodExtendedResourceClaimStatus, .n_by_number = 2, .description = 112380};
+const Schema schema_core_v1_PodExtendedResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodExtendedResourceClaimStatus", .go_type = "v1.PodExtendedResourceClaimStatus", .fields = f_core_v1_PodExtendedResourceClaimStatus, .by_name = n_core_v1_PodExtendedResourceClaimStatus, .n_fields = 2, .by_number = p_core_v1_PodExtendedResourceClaimStatus, .n_by_number = 2, .description = 112422};
 
 static const SchemaField f_core_v1_PodIP[] = {
-    {"ip", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 112480},
+    {"ip", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 112522},
 };
 static const uint16_t n_core_v1_PodIP[] = {0, };
 static const uint16_t p_core_v1_PodIP[] = {0};
-const Schema schema_core_v1_PodIP = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodIP", .go_type = "v1.PodIP", .fields = f_core_v1_PodIP, .by_name = n_core_v1_PodIP, .n_fields = 1, .by_number = p_core_v1_PodIP, .n_by_number = 1, .description = 112507};
+const Schema schema_core_v1_PodIP = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodIP", .go_type = "v1.PodIP", .fields = f_core_v1_PodIP, .by_name = n_core_v1_PodIP, .n_fields = 1, .by_number = p_core_v1_PodIP, .n_by_number = 1, .description = 112549};
 
 static const Schema a129 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Pod, .go_type = "[]v1.Pod", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_PodList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a129, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a129, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_PodList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_PodList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_PodList[] = {2, 3};
-const Schema schema_core_v1_PodList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodList", .go_type = "v1.PodList", .fields = f_core_v1_PodList, .by_name = n_core_v1_PodList, .n_fields = 4, .inlines = e_core_v1_PodList, .n_inlines = 1, .by_number = p_core_v1_PodList, .n_by_number = 2, .has_defaults = true, .description = 112531};
+const Schema schema_core_v1_PodList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodList", .go_type = "v1.PodList", .fields = f_core_v1_PodList, .by_name = n_core_v1_PodList, .n_fields = 4, .inlines = e_core_v1_PodList, .n_inlines = 1, .by_number = p_core_v1_PodList, .n_by_number = 2, .has_defaults = true, .description = 112573};
 
 static const SchemaField f_core_v1_PodLogOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"container", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 112547},
-    {"follow", &s2, NULL, NULL, 2, FIELD_OMIT_EMPTY, 112629},
-    {"previous", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 112713},
-    {"sinceSeconds", &s40, NULL, NULL, 4, FIELD_POINTER, 112827},
-    {"sinceTime", &l48, NULL, NULL, 5, FIELD_POINTER, 112905},
-    {"timestamps", &s2, NULL, NULL, 6, FIELD_OMIT_EMPTY, 112976},
-    {"tailLines", &s40, NULL, NULL, 7, FIELD_POINTER, 113048},
-    {"limitBytes", &s40, NULL, NULL, 8, FIELD_POINTER, 113138},
-    {"insecureSkipTLSVerifyBackend", &s2, NULL, NULL, 9, FIELD_OMIT_EMPTY, 113242},
-    {"stream", &s0, NULL, NULL, 10, FIELD_POINTER, 113366},
+    {"container", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 112589},
+    {"follow", &s2, NULL, NULL, 2, FIELD_OMIT_EMPTY, 112671},
+    {"previous", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 112755},
+    {"sinceSeconds", &s40, NULL, NULL, 4, FIELD_POINTER, 112869},
+    {"sinceTime", &l48, NULL, NULL, 5, FIELD_POINTER, 112947},
+    {"timestamps", &s2, NULL, NULL, 6, FIELD_OMIT_EMPTY, 113018},
+    {"tailLines", &s40, NULL, NULL, 7, FIELD_POINTER, 113090},
+    {"limitBytes", &s40, NULL, NULL, 8, FIELD_POINTER, 113180},
+    {"insecureSkipTLSVerifyBackend", &s2, NULL, NULL, 9, FIELD_OMIT_EMPTY, 113284},
+    {"stream", &s0, NULL, NULL, 10, FIELD_POINTER, 113408},
 };
 static const uint16_t n_core_v1_PodLogOptions[] = {1, 2, 3, 10, 0, 9, 4, 5, 6, 11, 8, 7, };
 static const SchemaInline e_core_v1_PodLogOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_PodLogOptions[] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
-const Schema schema_core_v1_PodLogOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodLogOptions", .go_type = "v1.PodLogOptions", .fields = f_core_v1_PodLogOptions, .by_name = n_core_v1_PodLogOptions, .n_fields = 12, .inlines = e_core_v1_PodLogOptions, .n_inlines = 1, .by_number = p_core_v1_PodLogOptions, .n_by_number = 10, .description = 113507};
+const Schema schema_core_v1_PodLogOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodLogOptions", .go_type = "v1.PodLogOptions", .fields = f_core_v1_PodLogOptions, .by_name = n_core_v1_PodLogOptions, .n_fields = 12, .inlines = e_core_v1_PodLogOptions, .n_inlines = 1, .by_number = p_core_v1_PodLogOptions, .n_by_number = 10, .description = 113549};
 
 static const Schema s130 = {.type = SCHEMA_STRING, .go_type = "v1.OSName"};
 static const SchemaField f_core_v1_PodOS[] = {
-    {"name", &s130, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 113548},
+    {"name", &s130, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 113590},
 };
 static const uint16_t n_core_v1_PodOS[] = {0, };
 static const uint16_t p_core_v1_PodOS[] = {0};
-const Schema schema_core_v1_PodOS = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodOS", .go_type = "v1.PodOS", .fields = f_core_v1_PodOS, .by_name = n_core_v1_PodOS, .n_fields = 1, .by_number = p_core_v1_PodOS, .n_by_number = 1, .description = 113658};
+const Schema schema_core_v1_PodOS = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodOS", .go_type = "v1.PodOS", .fields = f_core_v1_PodOS, .by_name = n_core_v1_PodOS, .n_fields = 1, .by_number = p_core_v1_PodOS, .n_by_number = 1, .description = 113700};
 
 static const Schema a131 = {.type = SCHEMA_LIST, .element = &s1, .go_type = "[]int32", .element_zero_default = true};
 static const SchemaField f_core_v1_PodPortForwardOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"ports", &a131, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 113703},
+    {"ports", &a131, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 113745},
 };
 static const uint16_t n_core_v1_PodPortForwardOptions[] = {1, 0, 2, };
 static const SchemaInline e_core_v1_PodPortForwardOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_PodPortForwardOptions[] = {2};
-const Schema schema_core_v1_PodPortForwardOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodPortForwardOptions", .go_type = "v1.PodPortForwardOptions", .fields = f_core_v1_PodPortForwardOptions, .by_name = n_core_v1_PodPortForwardOptions, .n_fields = 3, .inlines = e_core_v1_PodPortForwardOptions, .n_inlines = 1, .by_number = p_core_v1_PodPortForwardOptions, .n_by_number = 1, .description = 113772};
+const Schema schema_core_v1_PodPortForwardOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodPortForwardOptions", .go_type = "v1.PodPortForwardOptions", .fields = f_core_v1_PodPortForwardOptions, .by_name = n_core_v1_PodPortForwardOptions, .n_fields = 3, .inlines = e_core_v1_PodPortForwardOptions, .n_inlines = 1, .by_number = p_core_v1_PodPortForwardOptions, .n_by_number = 1, .description = 113814};
 
 static const SchemaField f_core_v1_PodProxyOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 113821},
+    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 113863},
 };
 static const uint16_t n_core_v1_PodProxyOptions[] = {1, 0, 2, };
 static const SchemaInline e_core_v1_PodProxyOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_PodProxyOptions[] = {2};
-const Schema schema_core_v1_PodProxyOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodProxyOptions", .go_type = "v1.PodProxyOptions", .fields = f_core_v1_PodProxyOptions, .by_name = n_core_v1_PodProxyOptions, .n_fields = 3, .inlines = e_core_v1_PodProxyOptions, .n_inlines = 1, .by_number = p_core_v1_PodProxyOptions, .n_by_number = 1, .description = 113867};
+const Schema schema_core_v1_PodProxyOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodProxyOptions", .go_type = "v1.PodProxyOptions", .fields = f_core_v1_PodProxyOptions, .by_name = n_core_v1_PodProxyOptions, .n_fields = 3, .inlines = e_core_v1_PodProxyOptions, .n_inlines = 1, .by_number = p_core_v1_PodProxyOptions, .n_by_number = 1, .description = 113909};
 
 static const SchemaField f_core_v1_PodReadinessGate[] = {
-    {"conditionType", &s126, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 113914},
+    {"conditionType", &s126, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 113956},
 };
 static const uint16_t n_core_v1_PodReadinessGate[] = {0, };
 static const uint16_t p_core_v1_PodReadinessGate[] = {0};
-const Schema schema_core_v1_PodReadinessGate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodReadinessGate", .go_type = "v1.PodReadinessGate", .fields = f_core_v1_PodReadinessGate, .by_name = n_core_v1_PodReadinessGate, .n_fields = 1, .by_number = p_core_v1_PodReadinessGate, .n_by_number = 1, .description = 114002};
+const Schema schema_core_v1_PodReadinessGate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodReadinessGate", .go_type = "v1.PodReadinessGate", .fields = f_core_v1_PodReadinessGate, .by_name = n_core_v1_PodReadinessGate, .n_fields = 1, .by_number = p_core_v1_PodReadinessGate, .n_by_number = 1, .description = 114044};
 
 static const SchemaField f_core_v1_PodResourceClaim[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 114056},
-    {"resourceClaimName", &s0, NULL, NULL, 3, FIELD_POINTER, 114143},
-    {"resourceClaimTemplateName", &s0, NULL, NULL, 4, FIELD_POINTER, 114201},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 114098},
+    {"resourceClaimName", &s0, NULL, NULL, 3, FIELD_POINTER, 114185},
+    {"resourceClaimTemplateName", &s0, NULL, NULL, 4, FIELD_POINTER, 114243},
 };
 static const uint16_t n_core_v1_PodResourceClaim[] = {0, 1, 2, };
 static const uint16_t p_core_v1_PodResourceClaim[] = {0, 1, 2};
-const Schema schema_core_v1_PodResourceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodResourceClaim", .go_type = "v1.PodResourceClaim", .fields = f_core_v1_PodResourceClaim, .by_name = n_core_v1_PodResourceClaim, .n_fields = 3, .by_number = p_core_v1_PodResourceClaim, .n_by_number = 3, .description = 114388};
+const Schema schema_core_v1_PodResourceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodResourceClaim", .go_type = "v1.PodResourceClaim", .fields = f_core_v1_PodResourceClaim, .by_name = n_core_v1_PodResourceClaim, .n_fields = 3, .by_number = p_core_v1_PodResourceClaim, .n_by_number = 3, .description = 114430};
 
 static const SchemaField f_core_v1_PodResourceClaimStatus[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 114506},
-    {"resourceClaimName", &s0, NULL, NULL, 2, FIELD_POINTER, 114548},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 114548},
+    {"resourceClaimName", &s0, NULL, NULL, 2, FIELD_POINTER, 114590},
 };
 static const uint16_t n_core_v1_PodResourceClaimStatus[] = {0, 1, };
 static const uint16_t p_core_v1_PodResourceClaimStatus[] = {0, 1};
-const Schema schema_core_v1_PodResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodResourceClaimStatus", .go_type = "v1.PodResourceClaimStatus", .fields = f_core_v1_PodResourceClaimStatus, .by_name = n_core_v1_PodResourceClaimStatus, .n_fields = 2, .by_number = p_core_v1_PodResourceClaimStatus, .n_by_number = 2, .description = 114678};
+const Schema schema_core_v1_PodResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodResourceClaimStatus", .go_type = "v1.PodResourceClaimStatus", .fields = f_core_v1_PodResourceClaimStatus, .by_name = n_core_v1_PodResourceClaimStatus, .n_fields = 2, .by_number = p_core_v1_PodResourceClaimStatus, .n_by_number = 2, .description = 114720};
 
 static const SchemaField f_core_v1_PodSchedulingGate[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 114750},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 114792},
 };
 static const uint16_t n_core_v1_PodSchedulingGate[] = {0, };
 static const uint16_t p_core_v1_PodSchedulingGate[] = {0};
-const Schema schema_core_v1_PodSchedulingGate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSchedulingGate", .go_type = "v1.PodSchedulingGate", .fields = f_core_v1_PodSchedulingGate, .by_name = n_core_v1_PodSchedulingGate, .n_fields = 1, .by_number = p_core_v1_PodSchedulingGate, .n_by_number = 1, .description = 114787};
+const Schema schema_core_v1_PodSchedulingGate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSchedulingGate", .go_type = "v1.PodSchedulingGate", .fields = f_core_v1_PodSchedulingGate, .by_name = n_core_v1_PodSchedulingGate, .n_fields = 1, .by_number = p_core_v1_PodSchedulingGate, .n_by_number = 1, .description = 114829};
 
 static const SchemaField f_core_v1_PodSchedulingGroup[] = {
-    {"podGroupName", &s0, NULL, NULL, 1, FIELD_POINTER, 114856},
+    {"podGroupName", &s0, NULL, NULL, 1, FIELD_POINTER, 114898},
 };
 static const uint16_t n_core_v1_PodSchedulingGroup[] = {0, };
 static const uint16_t p_core_v1_PodSchedulingGroup[] = {0};
-const Schema schema_core_v1_PodSchedulingGroup = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSchedulingGroup", .go_type = "v1.PodSchedulingGroup", .fields = f_core_v1_PodSchedulingGroup, .by_name = n_core_v1_PodSchedulingGroup, .n_fields = 1, .by_number = p_core_v1_PodSchedulingGroup, .n_by_number = 1, .unions = "[{\"fields-to-discriminateBy\":{\"podGroupName\":\"PodGroupName\"}}]", .description = 114916};
+const Schema schema_core_v1_PodSchedulingGroup = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSchedulingGroup", .go_type = "v1.PodSchedulingGroup", .fields = f_core_v1_PodSchedulingGroup, .by_name = n_core_v1_PodSchedulingGroup, .n_fields = 1, .by_number = p_core_v1_PodSchedulingGroup, .n_by_number = 1, .unions = "[{\"fields-to-discriminateBy\":{\"podGroupName\":\"PodGroupName\"}}]", .description = 114958};
 
 static const char *const v132[] = {"Merge", "Strict", NULL};
 static const Schema s133 = {.type = SCHEMA_STRING, .go_type = "v1.SupplementalGroupsPolicy", .enum_values = v132};
@@ -1821,23 +1821,23 @@ static const char *const v135[] = {"Always", "OnRootMismatch", NULL};
 static const Schema s136 = {.type = SCHEMA_STRING, .go_type = "v1.PodFSGroupChangePolicy", .enum_values = v135};
 static const Schema s137 = {.type = SCHEMA_STRING, .go_type = "v1.PodSELinuxChangePolicy"};
 static const SchemaField f_core_v1_PodSecurityContext[] = {
-    {"seLinuxOptions", &schema_core_v1_SELinuxOptions, NULL, NULL, 1, FIELD_POINTER, 114965},
-    {"windowsOptions", &schema_core_v1_WindowsSecurityContextOptions, NULL, NULL, 8, FIELD_POINTER, 115078},
-    {"runAsUser", &s40, NULL, NULL, 2, FIELD_POINTER, 115129},
-    {"runAsGroup", &s40, NULL, NULL, 6, FIELD_POINTER, 115227},
-    {"runAsNonRoot", &s2, NULL, NULL, 3, FIELD_POINTER, 115326},
-    {"supplementalGroups", &a72, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 115424},
-    {"supplementalGroupsPolicy", &s133, NULL, NULL, 12, FIELD_POINTER, 115493},
-    {"fsGroup", &s40, NULL, NULL, 5, FIELD_POINTER, 115673},
-    {"sysctls", &a134, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 115888},
-    {"fsGroupChangePolicy", &s136, NULL, NULL, 9, FIELD_POINTER, 115985},
-    {"seccompProfile", &schema_core_v1_SeccompProfile, NULL, NULL, 10, FIELD_POINTER, 116175},
-    {"appArmorProfile", &schema_core_v1_AppArmorProfile, NULL, NULL, 11, FIELD_POINTER, 116233},
-    {"seLinuxChangePolicy", &s137, NULL, NULL, 13, FIELD_POINTER, 116292},
+    {"seLinuxOptions", &schema_core_v1_SELinuxOptions, NULL, NULL, 1, FIELD_POINTER, 115007},
+    {"windowsOptions", &schema_core_v1_WindowsSecurityContextOptions, NULL, NULL, 8, FIELD_POINTER, 115120},
+    {"runAsUser", &s40, NULL, NULL, 2, FIELD_POINTER, 115171},
+    {"runAsGroup", &s40, NULL, NULL, 6, FIELD_POINTER, 115269},
+    {"runAsNonRoot", &s2, NULL, NULL, 3, FIELD_POINTER, 115368},
+    {"supplementalGroups", &a72, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 115466},
+    {"supplementalGroupsPolicy", &s133, NULL, NULL, 12, FIELD_POINTER, 115535},
+    {"fsGroup", &s40, NULL, NULL, 5, FIELD_POINTER, 115715},
+    {"sysctls", &a134, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 115930},
+    {"fsGroupChangePolicy", &s136, NULL, NULL, 9, FIELD_POINTER, 116027},
+    {"seccompProfile", &schema_core_v1_SeccompProfile, NULL, NULL, 10, FIELD_POINTER, 116217},
+    {"appArmorProfile", &schema_core_v1_AppArmorProfile, NULL, NULL, 11, FIELD_POINTER, 116275},
+    {"seLinuxChangePolicy", &s137, NULL, NULL, 13, FIELD_POINTER, 116334},
 };
 static const uint16_t n_core_v1_PodSecurityContext[] = {11, 7, 9, 3, 4, 2, 12, 0, 10, 5, 6, 8, 1, };
 static const uint16_t p_core_v1_PodSecurityContext[] = {0, 2, 4, 5, 7, 3, 8, 1, 9, 10, 11, 6, 12};
-const Schema schema_core_v1_PodSecurityContext = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSecurityContext", .go_type = "v1.PodSecurityContext", .fields = f_core_v1_PodSecurityContext, .by_name = n_core_v1_PodSecurityContext, .n_fields = 13, .by_number = p_core_v1_PodSecurityContext, .n_by_number = 13, .description = 116650};
+const Schema schema_core_v1_PodSecurityContext = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSecurityContext", .go_type = "v1.PodSecurityContext", .fields = f_core_v1_PodSecurityContext, .by_name = n_core_v1_PodSecurityContext, .n_fields = 13, .by_number = p_core_v1_PodSecurityContext, .n_by_number = 13, .description = 116692};
 
 static const Schema a138 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Volume, .go_type = "[]v1.Volume", .has_defaults = true, .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k27};
 static const Schema a139 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Container, .go_type = "[]v1.Container", .has_defaults = true, .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k27};
@@ -1859,52 +1859,52 @@ static const Schema a154 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Topo
 static const Schema a155 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PodSchedulingGate, .go_type = "[]v1.PodSchedulingGate", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k27};
 static const Schema a156 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PodResourceClaim, .go_type = "[]v1.PodResourceClaim", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k27};
 static const SchemaField f_core_v1_PodSpec[] = {
-    {"volumes", &a138, NULL, "name", 1, FIELD_OMIT_EMPTY | FIELD_MERGE | FIELD_RETAIN_KEYS, 116763},
-    {"initContainers", &a139, NULL, "name", 20, FIELD_OMIT_EMPTY | FIELD_MERGE, 116808},
-    {"containers", &a139, NULL, "name", 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_MERGE, 117030},
-    {"ephemeralContainers", &a140, NULL, "name", 34, FIELD_OMIT_EMPTY | FIELD_MERGE, 117198},
-    {"restartPolicy", &s142, NULL, NULL, 3, FIELD_OMIT_EMPTY, 117358},
-    {"terminationGracePeriodSeconds", &s40, NULL, NULL, 4, FIELD_POINTER, 117572},
-    {"activeDeadlineSeconds", &s40, NULL, NULL, 5, FIELD_POINTER, 117724},
-    {"dnsPolicy", &s144, NULL, NULL, 6, FIELD_OMIT_EMPTY, 117883},
-    {"nodeSelector", &m145, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 118066},
-    {"serviceAccountName", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 118172},
-    {"serviceAccount", &s0, NULL, NULL, 9, FIELD_OMIT_EMPTY, 118266},
-    {"automountServiceAccountToken", &s2, NULL, NULL, 21, FIELD_POINTER, 118320},
-    {"nodeName", &s0, NULL, NULL, 10, FIELD_OMIT_EMPTY, 118442},
-    {"hostNetwork", &s2, NULL, NULL, 11, FIELD_OMIT_EMPTY, 118573},
-    {"hostPID", &s2, NULL, NULL, 12, FIELD_OMIT_EMPTY, 118722},
-    {"hostIPC", &s2, NULL, NULL, 13, FIELD_OMIT_EMPTY, 118780},
-    {"shareProcessNamespace", &s2, NULL, NULL, 27, FIELD_POINTER, 118842},
-    {"securityContext", &schema_core_v1_PodSecurityContext, NULL, NULL, 14, FIELD_POINTER, 118990},
-    {"imagePullSecrets", &a146, NULL, "name", 15, FIELD_OMIT_EMPTY | FIELD_MERGE, 119053},
-    {"hostname", &s0, NULL, NULL, 16, FIELD_OMIT_EMPTY, 119125},
-    {"subdomain", &s0, NULL, NULL, 17, FIELD_OMIT_EMPTY, 119202},
-    {"affinity", &schema_core_v1_Affinity, NULL, NULL, 18, FIELD_POINTER, 119325},
-    {"schedulerName", &s0, NULL, NULL, 19, FIELD_OMIT_EMPTY, 119413},
-    {"tolerations", &a147, NULL, NULL, 22, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 119483},
-    {"hostAliases", &a149, NULL, "ip", 23, FIELD_OMIT_EMPTY | FIELD_MERGE, 119571},
-    {"priorityClassName", &s0, NULL, NULL, 24, FIELD_OMIT_EMPTY, 119611},
-    {"priority", &s1, NULL, NULL, 25, FIELD_POINTER, 119809},
-    {"dnsConfig", &schema_core_v1_PodDNSConfig, NULL, NULL, 26, FIELD_POINTER, 119940},
-    {"readinessGates", &a150, NULL, NULL, 28, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 119984},
-    {"runtimeClassName", &s0, NULL, NULL, 29, FIELD_POINTER, 120094},
-    {"enableServiceLinks", &s2, NULL, NULL, 30, FIELD_POINTER, 120229},
-    {"preemptionPolicy", &s152, NULL, NULL, 31, FIELD_POINTER, 120347},
-    {"overhead", &m50, NULL, NULL, 32, FIELD_OMIT_EMPTY, 120448},
-    {"topologySpreadConstraints", &a154, NULL, "topologyKey", 33, FIELD_OMIT_EMPTY | FIELD_MERGE, 120604},
-    {"setHostnameAsFQDN", &s2, NULL, NULL, 35, FIELD_POINTER, 120694},
-    {"os", &schema_core_v1_PodOS, NULL, NULL, 36, FIELD_POINTER, 120840},
-    {"hostUsers", &s2, NULL, NULL, 37, FIELD_POINTER, 120929},
-    {"schedulingGates", &a155, NULL, "name", 38, FIELD_OMIT_EMPTY | FIELD_MERGE, 121109},
-    {"resourceClaims", &a156, NULL, "name", 39, FIELD_OMIT_EMPTY | FIELD_MERGE | FIELD_RETAIN_KEYS, 121226},
-    {"resources", &schema_core_v1_ResourceRequirements, NULL, NULL, 40, FIELD_POINTER, 121353},
-    {"hostnameOverride", &s0, NULL, NULL, 41, FIELD_POINTER, 121485},
-    {"schedulingGroup", &schema_core_v1_PodSchedulingGroup, NULL, NULL, 43, FIELD_POINTER, 121676},
+    {"volumes", &a138, NULL, "name", 1, FIELD_OMIT_EMPTY | FIELD_MERGE | FIELD_RETAIN_KEYS, 116805},
+    {"initContainers", &a139, NULL, "name", 20, FIELD_OMIT_EMPTY | FIELD_MERGE, 116850},
+    {"containers", &a139, NULL, "name", 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_MERGE, 117072},
+    {"ephemeralContainers", &a140, NULL, "name", 34, FIELD_OMIT_EMPTY | FIELD_MERGE, 117240},
+    {"restartPolicy", &s142, NULL, NULL, 3, FIELD_OMIT_EMPTY, 117400},
+    {"terminationGracePeriodSeconds", &s40, NULL, NULL, 4, FIELD_POINTER, 117614},
+    {"activeDeadlineSeconds", &s40, NULL, NULL, 5, FIELD_POINTER, 117766},
+    {"dnsPolicy", &s144, NULL, NULL, 6, FIELD_OMIT_EMPTY, 117925},
+    {"nodeSelector", &m145, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 118108},
+    {"serviceAccountName", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 118214},
+    {"serviceAccount", &s0, NULL, NULL, 9, FIELD_OMIT_EMPTY, 118308},
+    {"automountServiceAccountToken", &s2, NULL, NULL, 21, FIELD_POINTER, 118362},
+    {"nodeName", &s0, NULL, NULL, 10, FIELD_OMIT_EMPTY, 118484},
+    {"hostNetwork", &s2, NULL, NULL, 11, FIELD_OMIT_EMPTY, 118615},
+    {"hostPID", &s2, NULL, NULL, 12, FIELD_OMIT_EMPTY, 118764},
+    {"hostIPC", &s2, NULL, NULL, 13, FIELD_OMIT_EMPTY, 118822},
+    {"shareProcessNamespace", &s2, NULL, NULL, 27, FIELD_POINTER, 118884},
+    {"securityContext", &schema_core_v1_PodSecurityContext, NULL, NULL, 14, FIELD_POINTER, 119032},
+    {"imagePullSecrets", &a146, NULL, "name", 15, FIELD_OMIT_EMPTY | FIELD_MERGE, 119095},
+    {"hostname", &s0, NULL, NULL, 16, FIELD_OMIT_EMPTY, 119167},
+    {"subdomain", &s0, NULL, NULL, 17, FIELD_OMIT_EMPTY, 119244},
+    {"affinity", &schema_core_v1_Affinity, NULL, NULL, 18, FIELD_POINTER, 119367},
+    {"schedulerName", &s0, NULL, NULL, 19, FIELD_OMIT_EMPTY, 119455},
+    {"tolerations", &a147, NULL, NULL, 22, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 119525},
+    {"hostAliases", &a149, NULL, "ip", 23, FIELD_OMIT_EMPTY | FIELD_MERGE, 119613},
+    {"priorityClassName", &s0, NULL, NULL, 24, FIELD_OMIT_EMPTY, 119653},
+    {"priority", &s1, NULL, NULL, 25, FIELD_POINTER, 119851},
+    {"dnsConfig", &schema_core_v1_PodDNSConfig, NULL, NULL, 26, FIELD_POINTER, 119982},
+    {"readinessGates", &a150, NULL, NULL, 28, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 120026},
+    {"runtimeClassName", &s0, NULL, NULL, 29, FIELD_POINTER, 120136},
+    {"enableServiceLinks", &s2, NULL, NULL, 30, FIELD_POINTER, 120271},
+    {"preemptionPolicy", &s152, NULL, NULL, 31, FIELD_POINTER, 120389},
+    {"overhead", &m50, NULL, NULL, 32, FIELD_OMIT_EMPTY, 120490},
+    {"topologySpreadConstraints", &a154, NULL, "topologyKey", 33, FIELD_OMIT_EMPTY | FIELD_MERGE, 120646},
+    {"setHostnameAsFQDN", &s2, NULL, NULL, 35, FIELD_POINTER, 120736},
+    {"os", &schema_core_v1_PodOS, NULL, NULL, 36, FIELD_POINTER, 120882},
+    {"hostUsers", &s2, NULL, NULL, 37, FIELD_POINTER, 120971},
+    {"schedulingGates", &a155, NULL, "name", 38, FIELD_OMIT_EMPTY | FIELD_MERGE, 121151},
+    {"resourceClaims", &a156, NULL, "name", 39, FIELD_OMIT_EMPTY | FIELD_MERGE | FIELD_RETAIN_KEYS, 121268},
+    {"resources", &schema_core_v1_ResourceRequirements, NULL, NULL, 40, FIELD_POINTER, 121395},
+    {"hostnameOverride", &s0, NULL, NULL, 41, FIELD_POINTER, 121527},
+    {"schedulingGroup", &schema_core_v1_PodSchedulingGroup, NULL, NULL, 43, FIELD_POINTER, 121718},
 };
 static const uint16_t n_core_v1_PodSpec[] = {6, 21, 11, 2, 27, 7, 30, 3, 24, 15, 13, 14, 36, 19, 40, 18, 1, 12, 8, 35, 32, 31, 26, 25, 28, 38, 39, 4, 29, 22, 37, 41, 17, 10, 9, 34, 16, 20, 5, 23, 33, 0, };
 static const uint16_t p_core_v1_PodSpec[] = {0, 2, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 17, 18, 19, 20, 21, 22, 1, 11, 23, 24, 25, 26, 27, 16, 28, 29, 30, 31, 32, 33, 3, 34, 35, 36, 37, 38, 39, 40, 41};
-const Schema schema_core_v1_PodSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSpec", .go_type = "v1.PodSpec", .fields = f_core_v1_PodSpec, .by_name = n_core_v1_PodSpec, .n_fields = 42, .by_number = p_core_v1_PodSpec, .n_by_number = 42, .has_defaults = true, .description = 121820};
+const Schema schema_core_v1_PodSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodSpec", .go_type = "v1.PodSpec", .fields = f_core_v1_PodSpec, .by_name = n_core_v1_PodSpec, .n_fields = 42, .by_number = p_core_v1_PodSpec, .n_by_number = 42, .has_defaults = true, .description = 121862};
 
 static const char *const v157[] = {"Failed", "Pending", "Running", "Succeeded", "Unknown", NULL};
 static const Schema s158 = {.type = SCHEMA_STRING, .go_type = "v1.PodPhase", .enum_values = v157};
@@ -1918,594 +1918,594 @@ static const Schema s165 = {.type = SCHEMA_STRING, .go_type = "v1.PodResizeStatu
 static const Schema a166 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PodResourceClaimStatus, .go_type = "[]v1.PodResourceClaimStatus", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k27};
 static const Schema a167 = {.type = SCHEMA_LIST, .element = &schema_core_v1_NodeAllocatableResourceClaimStatus, .go_type = "[]v1.NodeAllocatableResourceClaimStatus", .element_zero_default = true};
 static const SchemaField f_core_v1_PodStatus[] = {
-    {"observedGeneration", &s40, NULL, NULL, 17, FIELD_OMIT_EMPTY, 121897},
-    {"phase", &s158, NULL, NULL, 1, FIELD_OMIT_EMPTY, 121955},
-    {"conditions", &a159, NULL, "type", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 122147},
-    {"message", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 122206},
-    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 122255},
-    {"nominatedNodeName", &s0, NULL, NULL, 11, FIELD_OMIT_EMPTY, 122324},
-    {"hostIP", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 122472},
-    {"hostIPs", &a160, NULL, "ip", 16, FIELD_OMIT_EMPTY | FIELD_MERGE | FIELD_ATOMIC, 122548},
-    {"podIP", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 122601},
-    {"podIPs", &a161, NULL, "ip", 12, FIELD_OMIT_EMPTY | FIELD_MERGE, 122678},
-    {"startTime", &l48, NULL, NULL, 7, FIELD_POINTER, 122754},
-    {"initContainerStatuses", &a162, NULL, NULL, 10, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 122826},
-    {"containerStatuses", &a162, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 122856},
-    {"qosClass", &s164, NULL, NULL, 9, FIELD_OMIT_EMPTY, 122881},
-    {"ephemeralContainerStatuses", &a162, NULL, NULL, 13, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 123034},
-    {"resize", &s165, NULL, NULL, 14, FIELD_OMIT_EMPTY, 123069},
-    {"resourceClaimStatuses", &a166, NULL, "name", 15, FIELD_OMIT_EMPTY | FIELD_MERGE | FIELD_RETAIN_KEYS, 123210},
-    {"extendedResourceClaimStatus", &schema_core_v1_PodExtendedResourceClaimStatus, NULL, NULL, 18, FIELD_POINTER, 123270},
-    {"allocatedResources", &m50, NULL, NULL, 19, FIELD_OMIT_EMPTY, 123374},
-    {"resources", &schema_core_v1_ResourceRequirements, NULL, NULL, 20, FIELD_POINTER, 123501},
-    {"nodeAllocatableResourceClaimStatuses", &a167, NULL, NULL, 21, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 123598},
+    {"observedGeneration", &s40, NULL, NULL, 17, FIELD_OMIT_EMPTY, 121939},
+    {"phase", &s158, NULL, NULL, 1, FIELD_OMIT_EMPTY, 121997},
+    {"conditions", &a159, NULL, "type", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 122189},
+    {"message", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 122248},
+    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 122297},
+    {"nominatedNodeName", &s0, NULL, NULL, 11, FIELD_OMIT_EMPTY, 122366},
+    {"hostIP", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 122514},
+    {"hostIPs", &a160, NULL, "ip", 16, FIELD_OMIT_EMPTY | FIELD_MERGE | FIELD_ATOMIC, 122590},
+    {"podIP", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 122643},
+    {"podIPs", &a161, NULL, "ip", 12, FIELD_OMIT_EMPTY | FIELD_MERGE, 122720},
+    {"startTime", &l48, NULL, NULL, 7, FIELD_POINTER, 122796},
+    {"initContainerStatuses", &a162, NULL, NULL, 10, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 122868},
+    {"containerStatuses", &a162, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 122898},
+    {"qosClass", &s164, NULL, NULL, 9, FIELD_OMIT_EMPTY, 122923},
+    {"ephemeralContainerStatuses", &a162, NULL, NULL, 13, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 123076},
+    {"resize", &s165, NULL, NULL, 14, FIELD_OMIT_EMPTY, 123111},
+    {"resourceClaimStatuses", &a166, NULL, "name", 15, FIELD_OMIT_EMPTY | FIELD_MERGE | FIELD_RETAIN_KEYS, 123252},
+    {"extendedResourceClaimStatus", &schema_core_v1_PodExtendedResourceClaimStatus, NULL, NULL, 18, FIELD_POINTER, 123312},
+    {"allocatedResources", &m50, NULL, NULL, 19, FIELD_OMIT_EMPTY, 123416},
+    {"resources", &schema_core_v1_ResourceRequirements, NULL, NULL, 20, FIELD_POINTER, 123543},
+    {"nodeAllocatableResourceClaimStatuses", &a167, NULL, NULL, 21, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 123640},
 };
 static const uint16_t n_core_v1_PodStatus[] = {18, 2, 12, 14, 17, 6, 7, 11, 3, 20, 5, 0, 1, 8, 9, 13, 4, 15, 16, 19, 10, };
 static const uint16_t p_core_v1_PodStatus[] = {1, 2, 3, 4, 6, 8, 10, 12, 13, 11, 5, 9, 14, 15, 16, 7, 0, 17, 18, 19, 20};
-const Schema schema_core_v1_PodStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodStatus", .go_type = "v1.PodStatus", .fields = f_core_v1_PodStatus, .by_name = n_core_v1_PodStatus, .n_fields = 21, .by_number = p_core_v1_PodStatus, .n_by_number = 21, .description = 123725};
+const Schema schema_core_v1_PodStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodStatus", .go_type = "v1.PodStatus", .fields = f_core_v1_PodStatus, .by_name = n_core_v1_PodStatus, .n_fields = 21, .by_number = p_core_v1_PodStatus, .n_by_number = 21, .description = 123767};
 
 static const SchemaField f_core_v1_PodStatusResult[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"status", &schema_core_v1_PodStatus, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 123806},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"status", &schema_core_v1_PodStatus, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 123848},
 };
 static const uint16_t n_core_v1_PodStatusResult[] = {1, 0, 2, 3, };
 static const SchemaInline e_core_v1_PodStatusResult[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_PodStatusResult[] = {2, 3};
-const Schema schema_core_v1_PodStatusResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodStatusResult", .go_type = "v1.PodStatusResult", .fields = f_core_v1_PodStatusResult, .by_name = n_core_v1_PodStatusResult, .n_fields = 4, .inlines = e_core_v1_PodStatusResult, .n_inlines = 1, .by_number = p_core_v1_PodStatusResult, .n_by_number = 2, .description = 123870};
+const Schema schema_core_v1_PodStatusResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodStatusResult", .go_type = "v1.PodStatusResult", .fields = f_core_v1_PodStatusResult, .by_name = n_core_v1_PodStatusResult, .n_fields = 4, .inlines = e_core_v1_PodStatusResult, .n_inlines = 1, .by_number = p_core_v1_PodStatusResult, .n_by_number = 2, .description = 123912};
 
 static const SchemaField f_core_v1_PodTemplate[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 123928},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 123970},
 };
 static const uint16_t n_core_v1_PodTemplate[] = {1, 0, 2, 3, };
 static const SchemaInline e_core_v1_PodTemplate[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_PodTemplate[] = {2, 3};
-const Schema schema_core_v1_PodTemplate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodTemplate", .go_type = "v1.PodTemplate", .fields = f_core_v1_PodTemplate, .by_name = n_core_v1_PodTemplate, .n_fields = 4, .inlines = e_core_v1_PodTemplate, .n_inlines = 1, .by_number = p_core_v1_PodTemplate, .n_by_number = 2, .has_defaults = true, .description = 123957};
+const Schema schema_core_v1_PodTemplate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodTemplate", .go_type = "v1.PodTemplate", .fields = f_core_v1_PodTemplate, .by_name = n_core_v1_PodTemplate, .n_fields = 4, .inlines = e_core_v1_PodTemplate, .n_inlines = 1, .by_number = p_core_v1_PodTemplate, .n_by_number = 2, .has_defaults = true, .description = 123999};
 
 static const Schema a168 = {.type = SCHEMA_LIST, .element = &schema_core_v1_PodTemplate, .go_type = "[]v1.PodTemplate", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_PodTemplateList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a168, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a168, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_PodTemplateList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_PodTemplateList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_PodTemplateList[] = {2, 3};
-const Schema schema_core_v1_PodTemplateList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodTemplateList", .go_type = "v1.PodTemplateList", .fields = f_core_v1_PodTemplateList, .by_name = n_core_v1_PodTemplateList, .n_fields = 4, .inlines = e_core_v1_PodTemplateList, .n_inlines = 1, .by_number = p_core_v1_PodTemplateList, .n_by_number = 2, .has_defaults = true, .description = 124007};
+const Schema schema_core_v1_PodTemplateList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodTemplateList", .go_type = "v1.PodTemplateList", .fields = f_core_v1_PodTemplateList, .by_name = n_core_v1_PodTemplateList, .n_fields = 4, .inlines = e_core_v1_PodTemplateList, .n_inlines = 1, .by_number = p_core_v1_PodTemplateList, .n_by_number = 2, .has_defaults = true, .description = 124049};
 
 static const SchemaField f_core_v1_PodTemplateSpec[] = {
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_core_v1_PodSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 124031},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_core_v1_PodSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 124073},
 };
 static const uint16_t n_core_v1_PodTemplateSpec[] = {0, 1, };
 static const uint16_t p_core_v1_PodTemplateSpec[] = {0, 1};
-const Schema schema_core_v1_PodTemplateSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodTemplateSpec", .go_type = "v1.PodTemplateSpec", .fields = f_core_v1_PodTemplateSpec, .by_name = n_core_v1_PodTemplateSpec, .n_fields = 2, .by_number = p_core_v1_PodTemplateSpec, .n_by_number = 2, .has_defaults = true, .description = 124056};
+const Schema schema_core_v1_PodTemplateSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PodTemplateSpec", .go_type = "v1.PodTemplateSpec", .fields = f_core_v1_PodTemplateSpec, .by_name = n_core_v1_PodTemplateSpec, .n_fields = 2, .by_number = p_core_v1_PodTemplateSpec, .n_by_number = 2, .has_defaults = true, .description = 124098};
 
 static const SchemaField f_core_v1_PortStatus[] = {
-    {"port", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 124106},
-    {"protocol", &s42, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 124136},
-    {"error", &s0, NULL, NULL, 3, FIELD_POINTER, 124154},
+    {"port", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 124148},
+    {"protocol", &s42, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 124178},
+    {"error", &s0, NULL, NULL, 3, FIELD_POINTER, 124196},
 };
 static const uint16_t n_core_v1_PortStatus[] = {2, 0, 1, };
 static const uint16_t p_core_v1_PortStatus[] = {0, 1, 2};
-const Schema schema_core_v1_PortStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PortStatus", .go_type = "v1.PortStatus", .fields = f_core_v1_PortStatus, .by_name = n_core_v1_PortStatus, .n_fields = 3, .by_number = p_core_v1_PortStatus, .n_by_number = 3, .description = 124255};
+const Schema schema_core_v1_PortStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PortStatus", .go_type = "v1.PortStatus", .fields = f_core_v1_PortStatus, .by_name = n_core_v1_PortStatus, .n_fields = 3, .by_number = p_core_v1_PortStatus, .n_by_number = 3, .description = 124297};
 
 static const SchemaField f_core_v1_PortworxVolumeSource[] = {
-    {"volumeID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 124297},
-    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 107159},
-    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 124335},
+    {"volumeID", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 124339},
+    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 107201},
+    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 124377},
 };
 static const uint16_t n_core_v1_PortworxVolumeSource[] = {1, 2, 0, };
 static const uint16_t p_core_v1_PortworxVolumeSource[] = {0, 1, 2};
-const Schema schema_core_v1_PortworxVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PortworxVolumeSource", .go_type = "v1.PortworxVolumeSource", .fields = f_core_v1_PortworxVolumeSource, .by_name = n_core_v1_PortworxVolumeSource, .n_fields = 3, .by_number = p_core_v1_PortworxVolumeSource, .n_by_number = 3, .description = 124397};
+const Schema schema_core_v1_PortworxVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PortworxVolumeSource", .go_type = "v1.PortworxVolumeSource", .fields = f_core_v1_PortworxVolumeSource, .by_name = n_core_v1_PortworxVolumeSource, .n_fields = 3, .by_number = p_core_v1_PortworxVolumeSource, .n_by_number = 3, .description = 124439};
 
 static const SchemaField f_core_v1_PreferredSchedulingTerm[] = {
-    {"weight", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 124416},
-    {"preference", &schema_core_v1_NodeSelectorTerm, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 124457},
+    {"weight", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 124458},
+    {"preference", &schema_core_v1_NodeSelectorTerm, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 124499},
 };
 static const uint16_t n_core_v1_PreferredSchedulingTerm[] = {1, 0, };
 static const uint16_t p_core_v1_PreferredSchedulingTerm[] = {0, 1};
-const Schema schema_core_v1_PreferredSchedulingTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PreferredSchedulingTerm", .go_type = "v1.PreferredSchedulingTerm", .fields = f_core_v1_PreferredSchedulingTerm, .by_name = n_core_v1_PreferredSchedulingTerm, .n_fields = 2, .by_number = p_core_v1_PreferredSchedulingTerm, .n_by_number = 2, .description = 124487};
+const Schema schema_core_v1_PreferredSchedulingTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.PreferredSchedulingTerm", .go_type = "v1.PreferredSchedulingTerm", .fields = f_core_v1_PreferredSchedulingTerm, .by_name = n_core_v1_PreferredSchedulingTerm, .n_fields = 2, .by_number = p_core_v1_PreferredSchedulingTerm, .n_by_number = 2, .description = 124529};
 
 static const SchemaField f_core_v1_Probe[] = {
-    {"exec", &schema_core_v1_ExecAction, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 124565},
-    {"httpGet", &schema_core_v1_HTTPGetAction, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 124617},
-    {"tcpSocket", &schema_core_v1_TCPSocketAction, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 124676},
-    {"grpc", &schema_core_v1_GRPCAction, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 124728},
-    {"initialDelaySeconds", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 124763},
-    {"timeoutSeconds", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY, 124834},
-    {"periodSeconds", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 124903},
-    {"successThreshold", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 124951},
-    {"failureThreshold", &s1, NULL, NULL, 6, FIELD_OMIT_EMPTY, 125102},
-    {"terminationGracePeriodSeconds", &s40, NULL, NULL, 7, FIELD_POINTER, 125178},
+    {"exec", &schema_core_v1_ExecAction, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 124607},
+    {"httpGet", &schema_core_v1_HTTPGetAction, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 124659},
+    {"tcpSocket", &schema_core_v1_TCPSocketAction, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 124718},
+    {"grpc", &schema_core_v1_GRPCAction, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 124770},
+    {"initialDelaySeconds", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 124805},
+    {"timeoutSeconds", &s1, NULL, NULL, 3, FIELD_OMIT_EMPTY, 124876},
+    {"periodSeconds", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 124945},
+    {"successThreshold", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 124993},
+    {"failureThreshold", &s1, NULL, NULL, 6, FIELD_OMIT_EMPTY, 125144},
+    {"terminationGracePeriodSeconds", &s40, NULL, NULL, 7, FIELD_POINTER, 125220},
 };
 static const uint16_t n_core_v1_Probe[] = {0, 8, 3, 1, 4, 6, 7, 2, 9, 5, };
 static const SchemaInline e_core_v1_Probe[] = {{&schema_core_v1_ProbeHandler, "ProbeHandler", 1, 0, 4}, };
 static const uint16_t p_core_v1_Probe[] = {10, 4, 5, 6, 7, 8, 9};
-const Schema schema_core_v1_Probe = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Probe", .go_type = "v1.Probe", .fields = f_core_v1_Probe, .by_name = n_core_v1_Probe, .n_fields = 10, .inlines = e_core_v1_Probe, .n_inlines = 1, .by_number = p_core_v1_Probe, .n_by_number = 7, .has_defaults = true, .description = 125326};
+const Schema schema_core_v1_Probe = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Probe", .go_type = "v1.Probe", .fields = f_core_v1_Probe, .by_name = n_core_v1_Probe, .n_fields = 10, .inlines = e_core_v1_Probe, .n_inlines = 1, .by_number = p_core_v1_Probe, .n_by_number = 7, .has_defaults = true, .description = 125368};
 
 static const SchemaField f_core_v1_ProbeHandler[] = {
-    {"exec", &schema_core_v1_ExecAction, NULL, NULL, 1, FIELD_POINTER, 124565},
-    {"httpGet", &schema_core_v1_HTTPGetAction, NULL, NULL, 2, FIELD_POINTER, 124617},
-    {"tcpSocket", &schema_core_v1_TCPSocketAction, NULL, NULL, 3, FIELD_POINTER, 124676},
-    {"grpc", &schema_core_v1_GRPCAction, NULL, NULL, 4, FIELD_POINTER, 124728},
+    {"exec", &schema_core_v1_ExecAction, NULL, NULL, 1, FIELD_POINTER, 124607},
+    {"httpGet", &schema_core_v1_HTTPGetAction, NULL, NULL, 2, FIELD_POINTER, 124659},
+    {"tcpSocket", &schema_core_v1_TCPSocketAction, NULL, NULL, 3, FIELD_POINTER, 124718},
+    {"grpc", &schema_core_v1_GRPCAction, NULL, NULL, 4, FIELD_POINTER, 124770},
 };
 static const uint16_t n_core_v1_ProbeHandler[] = {0, 3, 1, 2, };
 static const uint16_t p_core_v1_ProbeHandler[] = {0, 1, 2, 3};
-const Schema schema_core_v1_ProbeHandler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ProbeHandler", .go_type = "v1.ProbeHandler", .fields = f_core_v1_ProbeHandler, .by_name = n_core_v1_ProbeHandler, .n_fields = 4, .by_number = p_core_v1_ProbeHandler, .n_by_number = 4, .has_defaults = true, .description = 125385};
+const Schema schema_core_v1_ProbeHandler = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ProbeHandler", .go_type = "v1.ProbeHandler", .fields = f_core_v1_ProbeHandler, .by_name = n_core_v1_ProbeHandler, .n_fields = 4, .by_number = p_core_v1_ProbeHandler, .n_by_number = 4, .has_defaults = true, .description = 125427};
 
 static const Schema a169 = {.type = SCHEMA_LIST, .element = &schema_core_v1_VolumeProjection, .go_type = "[]v1.VolumeProjection", .element_zero_default = true};
 static const SchemaField f_core_v1_ProjectedVolumeSource[] = {
-    {"sources", &a169, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_ATOMIC, 125437},
-    {"defaultMode", &s1, NULL, NULL, 2, FIELD_POINTER, 125501},
+    {"sources", &a169, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_ATOMIC, 125479},
+    {"defaultMode", &s1, NULL, NULL, 2, FIELD_POINTER, 125543},
 };
 static const uint16_t n_core_v1_ProjectedVolumeSource[] = {1, 0, };
 static const uint16_t p_core_v1_ProjectedVolumeSource[] = {0, 1};
-const Schema schema_core_v1_ProjectedVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ProjectedVolumeSource", .go_type = "v1.ProjectedVolumeSource", .fields = f_core_v1_ProjectedVolumeSource, .by_name = n_core_v1_ProjectedVolumeSource, .n_fields = 2, .by_number = p_core_v1_ProjectedVolumeSource, .n_by_number = 2, .description = 125654};
+const Schema schema_core_v1_ProjectedVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ProjectedVolumeSource", .go_type = "v1.ProjectedVolumeSource", .fields = f_core_v1_ProjectedVolumeSource, .by_name = n_core_v1_ProjectedVolumeSource, .n_fields = 2, .by_number = p_core_v1_ProjectedVolumeSource, .n_by_number = 2, .description = 125696};
 
 static const SchemaField f_core_v1_QuobyteVolumeSource[] = {
-    {"registry", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 125702},
-    {"volume", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 125764},
-    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 125800},
-    {"user", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 125859},
-    {"group", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 125932},
-    {"tenant", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 125985},
+    {"registry", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 125744},
+    {"volume", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 125806},
+    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 125842},
+    {"user", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 125901},
+    {"group", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 125974},
+    {"tenant", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 126027},
 };
 static const uint16_t n_core_v1_QuobyteVolumeSource[] = {4, 2, 0, 5, 3, 1, };
 static const uint16_t p_core_v1_QuobyteVolumeSource[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_core_v1_QuobyteVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.QuobyteVolumeSource", .go_type = "v1.QuobyteVolumeSource", .fields = f_core_v1_QuobyteVolumeSource, .by_name = n_core_v1_QuobyteVolumeSource, .n_fields = 6, .by_number = p_core_v1_QuobyteVolumeSource, .n_by_number = 6, .description = 126065};
+const Schema schema_core_v1_QuobyteVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.QuobyteVolumeSource", .go_type = "v1.QuobyteVolumeSource", .fields = f_core_v1_QuobyteVolumeSource, .by_name = n_core_v1_QuobyteVolumeSource, .n_fields = 6, .by_number = p_core_v1_QuobyteVolumeSource, .n_by_number = 6, .description = 126107};
 
 static const SchemaField f_core_v1_RBDPersistentVolumeSource[] = {
-    {"monitors", &a13, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 126116},
-    {"image", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 126148},
-    {"fsType", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 107159},
-    {"pool", &s0, "\"rbd\"", NULL, 4, FIELD_OMIT_EMPTY, 126171},
-    {"user", &s0, "\"admin\"", NULL, 5, FIELD_OMIT_EMPTY, 126207},
-    {"keyring", &s0, "\"/etc/ceph/keyring\"", NULL, 6, FIELD_OMIT_EMPTY, 126245},
-    {"secretRef", &schema_core_v1_SecretReference, NULL, NULL, 7, FIELD_POINTER, 126313},
-    {"readOnly", &s2, NULL, NULL, 8, FIELD_OMIT_EMPTY, 124335},
+    {"monitors", &a13, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 126158},
+    {"image", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 126190},
+    {"fsType", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 107201},
+    {"pool", &s0, "\"rbd\"", NULL, 4, FIELD_OMIT_EMPTY, 126213},
+    {"user", &s0, "\"admin\"", NULL, 5, FIELD_OMIT_EMPTY, 126249},
+    {"keyring", &s0, "\"/etc/ceph/keyring\"", NULL, 6, FIELD_OMIT_EMPTY, 126287},
+    {"secretRef", &schema_core_v1_SecretReference, NULL, NULL, 7, FIELD_POINTER, 126355},
+    {"readOnly", &s2, NULL, NULL, 8, FIELD_OMIT_EMPTY, 124377},
 };
 static const uint16_t n_core_v1_RBDPersistentVolumeSource[] = {2, 1, 5, 0, 3, 7, 6, 4, };
 static const uint16_t p_core_v1_RBDPersistentVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7};
-const Schema schema_core_v1_RBDPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.RBDPersistentVolumeSource", .go_type = "v1.RBDPersistentVolumeSource", .fields = f_core_v1_RBDPersistentVolumeSource, .by_name = n_core_v1_RBDPersistentVolumeSource, .n_fields = 8, .by_number = p_core_v1_RBDPersistentVolumeSource, .n_by_number = 8, .has_defaults = true, .description = 126366};
+const Schema schema_core_v1_RBDPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.RBDPersistentVolumeSource", .go_type = "v1.RBDPersistentVolumeSource", .fields = f_core_v1_RBDPersistentVolumeSource, .by_name = n_core_v1_RBDPersistentVolumeSource, .n_fields = 8, .by_number = p_core_v1_RBDPersistentVolumeSource, .n_by_number = 8, .has_defaults = true, .description = 126408};
 
 static const SchemaField f_core_v1_RBDVolumeSource[] = {
-    {"monitors", &a13, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 126116},
-    {"image", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 126148},
-    {"fsType", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 107159},
-    {"pool", &s0, "\"rbd\"", NULL, 4, FIELD_OMIT_EMPTY, 126171},
-    {"user", &s0, "\"admin\"", NULL, 5, FIELD_OMIT_EMPTY, 126207},
-    {"keyring", &s0, "\"/etc/ceph/keyring\"", NULL, 6, FIELD_OMIT_EMPTY, 126245},
-    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 7, FIELD_POINTER, 126439},
-    {"readOnly", &s2, NULL, NULL, 8, FIELD_OMIT_EMPTY, 124335},
+    {"monitors", &a13, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 126158},
+    {"image", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 126190},
+    {"fsType", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 107201},
+    {"pool", &s0, "\"rbd\"", NULL, 4, FIELD_OMIT_EMPTY, 126213},
+    {"user", &s0, "\"admin\"", NULL, 5, FIELD_OMIT_EMPTY, 126249},
+    {"keyring", &s0, "\"/etc/ceph/keyring\"", NULL, 6, FIELD_OMIT_EMPTY, 126287},
+    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 7, FIELD_POINTER, 126481},
+    {"readOnly", &s2, NULL, NULL, 8, FIELD_OMIT_EMPTY, 124377},
 };
 static const uint16_t n_core_v1_RBDVolumeSource[] = {2, 1, 5, 0, 3, 7, 6, 4, };
 static const uint16_t p_core_v1_RBDVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7};
-const Schema schema_core_v1_RBDVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.RBDVolumeSource", .go_type = "v1.RBDVolumeSource", .fields = f_core_v1_RBDVolumeSource, .by_name = n_core_v1_RBDVolumeSource, .n_fields = 8, .by_number = p_core_v1_RBDVolumeSource, .n_by_number = 8, .has_defaults = true, .description = 126515};
+const Schema schema_core_v1_RBDVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.RBDVolumeSource", .go_type = "v1.RBDVolumeSource", .fields = f_core_v1_RBDVolumeSource, .by_name = n_core_v1_RBDVolumeSource, .n_fields = 8, .by_number = p_core_v1_RBDVolumeSource, .n_by_number = 8, .has_defaults = true, .description = 126557};
 
 static const SchemaField f_core_v1_RangeAllocation[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"range", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 126566},
-    {"data", &s19, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 126629},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"range", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 126608},
+    {"data", &s19, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 126671},
 };
 static const uint16_t n_core_v1_RangeAllocation[] = {1, 4, 0, 2, 3, };
 static const SchemaInline e_core_v1_RangeAllocation[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_RangeAllocation[] = {2, 3, 4};
-const Schema schema_core_v1_RangeAllocation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.RangeAllocation", .go_type = "v1.RangeAllocation", .fields = f_core_v1_RangeAllocation, .by_name = n_core_v1_RangeAllocation, .n_fields = 5, .inlines = e_core_v1_RangeAllocation, .n_inlines = 1, .by_number = p_core_v1_RangeAllocation, .n_by_number = 3, .description = 126698};
+const Schema schema_core_v1_RangeAllocation = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.RangeAllocation", .go_type = "v1.RangeAllocation", .fields = f_core_v1_RangeAllocation, .by_name = n_core_v1_RangeAllocation, .n_fields = 5, .inlines = e_core_v1_RangeAllocation, .n_inlines = 1, .by_number = p_core_v1_RangeAllocation, .n_by_number = 3, .description = 126740};
 
 static const SchemaField f_core_v1_ReplicationController[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_core_v1_ReplicationControllerSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 126785},
-    {"status", &schema_core_v1_ReplicationControllerStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 126830},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_core_v1_ReplicationControllerSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 126827},
+    {"status", &schema_core_v1_ReplicationControllerStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 126872},
 };
 static const uint16_t n_core_v1_ReplicationController[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_core_v1_ReplicationController[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_ReplicationController[] = {2, 3, 4};
-const Schema schema_core_v1_ReplicationController = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationController", .go_type = "v1.ReplicationController", .fields = f_core_v1_ReplicationController, .by_name = n_core_v1_ReplicationController, .n_fields = 5, .inlines = e_core_v1_ReplicationController, .n_inlines = 1, .by_number = p_core_v1_ReplicationController, .n_by_number = 3, .has_defaults = true, .description = 126878};
+const Schema schema_core_v1_ReplicationController = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationController", .go_type = "v1.ReplicationController", .fields = f_core_v1_ReplicationController, .by_name = n_core_v1_ReplicationController, .n_fields = 5, .inlines = e_core_v1_ReplicationController, .n_inlines = 1, .by_number = p_core_v1_ReplicationController, .n_by_number = 3, .has_defaults = true, .description = 126920};
 
 static const Schema s170 = {.type = SCHEMA_STRING, .go_type = "v1.ReplicationControllerConditionType"};
 static const SchemaField f_core_v1_ReplicationControllerCondition[] = {
-    {"type", &s170, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 126966},
-    {"status", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27682},
-    {"lastTransitionTime", &l48, NULL, NULL, 3, FIELD_WRITE_NULL, 111014},
-    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 111049},
-    {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 111096},
+    {"type", &s170, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 127008},
+    {"status", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27724},
+    {"lastTransitionTime", &l48, NULL, NULL, 3, FIELD_WRITE_NULL, 111056},
+    {"reason", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 111091},
+    {"message", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 111138},
 };
 static const uint16_t n_core_v1_ReplicationControllerCondition[] = {2, 4, 3, 1, 0, };
 static const uint16_t p_core_v1_ReplicationControllerCondition[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_ReplicationControllerCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerCondition", .go_type = "v1.ReplicationControllerCondition", .fields = f_core_v1_ReplicationControllerCondition, .by_name = n_core_v1_ReplicationControllerCondition, .n_fields = 5, .by_number = p_core_v1_ReplicationControllerCondition, .n_by_number = 5, .description = 127004};
+const Schema schema_core_v1_ReplicationControllerCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerCondition", .go_type = "v1.ReplicationControllerCondition", .fields = f_core_v1_ReplicationControllerCondition, .by_name = n_core_v1_ReplicationControllerCondition, .n_fields = 5, .by_number = p_core_v1_ReplicationControllerCondition, .n_by_number = 5, .description = 127046};
 
 static const Schema a171 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ReplicationController, .go_type = "[]v1.ReplicationController", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_ReplicationControllerList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a171, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a171, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_ReplicationControllerList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_ReplicationControllerList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_ReplicationControllerList[] = {2, 3};
-const Schema schema_core_v1_ReplicationControllerList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerList", .go_type = "v1.ReplicationControllerList", .fields = f_core_v1_ReplicationControllerList, .by_name = n_core_v1_ReplicationControllerList, .n_fields = 4, .inlines = e_core_v1_ReplicationControllerList, .n_inlines = 1, .by_number = p_core_v1_ReplicationControllerList, .n_by_number = 2, .has_defaults = true, .description = 127051};
+const Schema schema_core_v1_ReplicationControllerList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerList", .go_type = "v1.ReplicationControllerList", .fields = f_core_v1_ReplicationControllerList, .by_name = n_core_v1_ReplicationControllerList, .n_fields = 4, .inlines = e_core_v1_ReplicationControllerList, .n_inlines = 1, .by_number = p_core_v1_ReplicationControllerList, .n_by_number = 2, .has_defaults = true, .description = 127093};
 
 static const SchemaField f_core_v1_ReplicationControllerSpec[] = {
-    {"replicas", &s1, "1", NULL, 1, FIELD_POINTER, 127085},
-    {"minReadySeconds", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ZERO_DEFAULT, 127122},
-    {"selector", &m145, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 127209},
-    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 3, FIELD_POINTER, 127322},
+    {"replicas", &s1, "1", NULL, 1, FIELD_POINTER, 127127},
+    {"minReadySeconds", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ZERO_DEFAULT, 127164},
+    {"selector", &m145, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 127251},
+    {"template", &schema_core_v1_PodTemplateSpec, NULL, NULL, 3, FIELD_POINTER, 127364},
 };
 static const uint16_t n_core_v1_ReplicationControllerSpec[] = {1, 0, 2, 3, };
 static const uint16_t p_core_v1_ReplicationControllerSpec[] = {0, 2, 3, 1};
-const Schema schema_core_v1_ReplicationControllerSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerSpec", .go_type = "v1.ReplicationControllerSpec", .fields = f_core_v1_ReplicationControllerSpec, .by_name = n_core_v1_ReplicationControllerSpec, .n_fields = 4, .by_number = p_core_v1_ReplicationControllerSpec, .n_by_number = 4, .has_defaults = true, .description = 127402};
+const Schema schema_core_v1_ReplicationControllerSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerSpec", .go_type = "v1.ReplicationControllerSpec", .fields = f_core_v1_ReplicationControllerSpec, .by_name = n_core_v1_ReplicationControllerSpec, .n_fields = 4, .by_number = p_core_v1_ReplicationControllerSpec, .n_by_number = 4, .has_defaults = true, .description = 127444};
 
 static const Schema a172 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ReplicationControllerCondition, .go_type = "[]v1.ReplicationControllerCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k16};
 static const SchemaField f_core_v1_ReplicationControllerStatus[] = {
-    {"replicas", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 127466},
-    {"fullyLabeledReplicas", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 127482},
-    {"readyReplicas", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 127526},
-    {"availableReplicas", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 127547},
-    {"observedGeneration", &s40, NULL, NULL, 3, FIELD_OMIT_EMPTY, 127603},
-    {"conditions", &a172, NULL, "type", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 127668},
+    {"replicas", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 127508},
+    {"fullyLabeledReplicas", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 127524},
+    {"readyReplicas", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 127568},
+    {"availableReplicas", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 127589},
+    {"observedGeneration", &s40, NULL, NULL, 3, FIELD_OMIT_EMPTY, 127645},
+    {"conditions", &a172, NULL, "type", 6, FIELD_OMIT_EMPTY | FIELD_MERGE, 127710},
 };
 static const uint16_t n_core_v1_ReplicationControllerStatus[] = {3, 5, 1, 4, 2, 0, };
 static const uint16_t p_core_v1_ReplicationControllerStatus[] = {0, 1, 4, 2, 3, 5};
-const Schema schema_core_v1_ReplicationControllerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerStatus", .go_type = "v1.ReplicationControllerStatus", .fields = f_core_v1_ReplicationControllerStatus, .by_name = n_core_v1_ReplicationControllerStatus, .n_fields = 6, .by_number = p_core_v1_ReplicationControllerStatus, .n_by_number = 6, .description = 127727};
+const Schema schema_core_v1_ReplicationControllerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ReplicationControllerStatus", .go_type = "v1.ReplicationControllerStatus", .fields = f_core_v1_ReplicationControllerStatus, .by_name = n_core_v1_ReplicationControllerStatus, .n_fields = 6, .by_number = p_core_v1_ReplicationControllerStatus, .n_by_number = 6, .description = 127769};
 
 static const SchemaField f_core_v1_ResourceClaim[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 127771},
-    {"request", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 127822},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 127813},
+    {"request", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 127864},
 };
 static const uint16_t n_core_v1_ResourceClaim[] = {0, 1, };
 static const uint16_t p_core_v1_ResourceClaim[] = {0, 1};
-const Schema schema_core_v1_ResourceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceClaim", .go_type = "v1.ResourceClaim", .fields = f_core_v1_ResourceClaim, .by_name = n_core_v1_ResourceClaim, .n_fields = 2, .by_number = p_core_v1_ResourceClaim, .n_by_number = 2, .description = 127942};
+const Schema schema_core_v1_ResourceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceClaim", .go_type = "v1.ResourceClaim", .fields = f_core_v1_ResourceClaim, .by_name = n_core_v1_ResourceClaim, .n_fields = 2, .by_number = p_core_v1_ResourceClaim, .n_by_number = 2, .description = 127984};
 
 static const SchemaField f_core_v1_ResourceFieldSelector[] = {
-    {"containerName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 128001},
-    {"resource", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 128104},
-    {"divisor", &l49, NULL, NULL, 3, 0, 128215},
+    {"containerName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 128043},
+    {"resource", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 128146},
+    {"divisor", &l49, NULL, NULL, 3, 0, 128257},
 };
 static const uint16_t n_core_v1_ResourceFieldSelector[] = {0, 2, 1, };
 static const uint16_t p_core_v1_ResourceFieldSelector[] = {0, 1, 2};
-const Schema schema_core_v1_ResourceFieldSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceFieldSelector", .go_type = "v1.ResourceFieldSelector", .fields = f_core_v1_ResourceFieldSelector, .by_name = n_core_v1_ResourceFieldSelector, .n_fields = 3, .by_number = p_core_v1_ResourceFieldSelector, .n_by_number = 3, .map_atomic = true, .description = 128312};
+const Schema schema_core_v1_ResourceFieldSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceFieldSelector", .go_type = "v1.ResourceFieldSelector", .fields = f_core_v1_ResourceFieldSelector, .by_name = n_core_v1_ResourceFieldSelector, .n_fields = 3, .by_number = p_core_v1_ResourceFieldSelector, .n_by_number = 3, .map_atomic = true, .description = 128354};
 
 static const Schema s173 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceID"};
 static const Schema s174 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceHealthStatus"};
 static const SchemaField f_core_v1_ResourceHealth[] = {
-    {"resourceID", &s173, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 128388},
-    {"health", &s174, NULL, NULL, 2, FIELD_OMIT_EMPTY, 128494},
-    {"message", &s0, NULL, NULL, 6, FIELD_POINTER, 128583},
+    {"resourceID", &s173, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 128430},
+    {"health", &s174, NULL, NULL, 2, FIELD_OMIT_EMPTY, 128536},
+    {"message", &s0, NULL, NULL, 6, FIELD_POINTER, 128625},
 };
 static const uint16_t n_core_v1_ResourceHealth[] = {1, 2, 0, };
 static const uint16_t p_core_v1_ResourceHealth[] = {0, 1, 2};
-const Schema schema_core_v1_ResourceHealth = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceHealth", .go_type = "v1.ResourceHealth", .fields = f_core_v1_ResourceHealth, .by_name = n_core_v1_ResourceHealth, .n_fields = 3, .by_number = p_core_v1_ResourceHealth, .n_by_number = 3, .description = 128658};
+const Schema schema_core_v1_ResourceHealth = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceHealth", .go_type = "v1.ResourceHealth", .fields = f_core_v1_ResourceHealth, .by_name = n_core_v1_ResourceHealth, .n_fields = 3, .by_number = p_core_v1_ResourceHealth, .n_by_number = 3, .description = 128700};
 
 static const SchemaField f_core_v1_ResourceQuota[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_core_v1_ResourceQuotaSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 128706},
-    {"status", &schema_core_v1_ResourceQuotaStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 128746},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_core_v1_ResourceQuotaSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 128748},
+    {"status", &schema_core_v1_ResourceQuotaStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 128788},
 };
 static const uint16_t n_core_v1_ResourceQuota[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_core_v1_ResourceQuota[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_ResourceQuota[] = {2, 3, 4};
-const Schema schema_core_v1_ResourceQuota = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuota", .go_type = "v1.ResourceQuota", .fields = f_core_v1_ResourceQuota, .by_name = n_core_v1_ResourceQuota, .n_fields = 5, .inlines = e_core_v1_ResourceQuota, .n_inlines = 1, .by_number = p_core_v1_ResourceQuota, .n_by_number = 3, .description = 128807};
+const Schema schema_core_v1_ResourceQuota = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuota", .go_type = "v1.ResourceQuota", .fields = f_core_v1_ResourceQuota, .by_name = n_core_v1_ResourceQuota, .n_fields = 5, .inlines = e_core_v1_ResourceQuota, .n_inlines = 1, .by_number = p_core_v1_ResourceQuota, .n_by_number = 3, .description = 128849};
 
 static const Schema a175 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ResourceQuota, .go_type = "[]v1.ResourceQuota", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_ResourceQuotaList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a175, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a175, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_ResourceQuotaList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_ResourceQuotaList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_ResourceQuotaList[] = {2, 3};
-const Schema schema_core_v1_ResourceQuotaList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuotaList", .go_type = "v1.ResourceQuotaList", .fields = f_core_v1_ResourceQuotaList, .by_name = n_core_v1_ResourceQuotaList, .n_fields = 4, .inlines = e_core_v1_ResourceQuotaList, .n_inlines = 1, .by_number = p_core_v1_ResourceQuotaList, .n_by_number = 2, .description = 128850};
+const Schema schema_core_v1_ResourceQuotaList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuotaList", .go_type = "v1.ResourceQuotaList", .fields = f_core_v1_ResourceQuotaList, .by_name = n_core_v1_ResourceQuotaList, .n_fields = 4, .inlines = e_core_v1_ResourceQuotaList, .n_inlines = 1, .by_number = p_core_v1_ResourceQuotaList, .n_by_number = 2, .description = 128892};
 
 static const char *const v176[] = {"BestEffort", "CrossNamespacePodAffinity", "NotBestEffort", "NotTerminating", "PriorityClass", "Terminating", "VolumeAttributesClass", NULL};
 static const Schema s177 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceQuotaScope", .enum_values = v176};
 static const Schema a178 = {.type = SCHEMA_LIST, .element = &s177, .go_type = "[]v1.ResourceQuotaScope", .element_zero_default = true};
 static const SchemaField f_core_v1_ResourceQuotaSpec[] = {
-    {"hard", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY, 128876},
-    {"scopes", &a178, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 128974},
-    {"scopeSelector", &schema_core_v1_ScopeSelector, NULL, NULL, 3, FIELD_POINTER, 129179},
+    {"hard", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY, 128918},
+    {"scopes", &a178, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 129016},
+    {"scopeSelector", &schema_core_v1_ScopeSelector, NULL, NULL, 3, FIELD_POINTER, 129221},
 };
 static const uint16_t n_core_v1_ResourceQuotaSpec[] = {0, 2, 1, };
 static const uint16_t p_core_v1_ResourceQuotaSpec[] = {0, 1, 2};
-const Schema schema_core_v1_ResourceQuotaSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuotaSpec", .go_type = "v1.ResourceQuotaSpec", .fields = f_core_v1_ResourceQuotaSpec, .by_name = n_core_v1_ResourceQuotaSpec, .n_fields = 3, .by_number = p_core_v1_ResourceQuotaSpec, .n_by_number = 3, .description = 129268};
+const Schema schema_core_v1_ResourceQuotaSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuotaSpec", .go_type = "v1.ResourceQuotaSpec", .fields = f_core_v1_ResourceQuotaSpec, .by_name = n_core_v1_ResourceQuotaSpec, .n_fields = 3, .by_number = p_core_v1_ResourceQuotaSpec, .n_by_number = 3, .description = 129310};
 
 static const SchemaField f_core_v1_ResourceQuotaStatus[] = {
-    {"hard", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY, 129327},
-    {"used", &m50, NULL, NULL, 2, FIELD_OMIT_EMPTY, 129365},
+    {"hard", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY, 129369},
+    {"used", &m50, NULL, NULL, 2, FIELD_OMIT_EMPTY, 129407},
 };
 static const uint16_t n_core_v1_ResourceQuotaStatus[] = {0, 1, };
 static const uint16_t p_core_v1_ResourceQuotaStatus[] = {0, 1};
-const Schema schema_core_v1_ResourceQuotaStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuotaStatus", .go_type = "v1.ResourceQuotaStatus", .fields = f_core_v1_ResourceQuotaStatus, .by_name = n_core_v1_ResourceQuotaStatus, .n_fields = 2, .by_number = p_core_v1_ResourceQuotaStatus, .n_by_number = 2, .description = 129411};
+const Schema schema_core_v1_ResourceQuotaStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceQuotaStatus", .go_type = "v1.ResourceQuotaStatus", .fields = f_core_v1_ResourceQuotaStatus, .by_name = n_core_v1_ResourceQuotaStatus, .n_fields = 2, .by_number = p_core_v1_ResourceQuotaStatus, .n_by_number = 2, .description = 129453};
 
 static const Schema a179 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ResourceClaim, .go_type = "[]v1.ResourceClaim", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k27};
 static const SchemaField f_core_v1_ResourceRequirements[] = {
-    {"limits", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY, 129469},
-    {"requests", &m50, NULL, NULL, 2, FIELD_OMIT_EMPTY, 129513},
-    {"claims", &a179, NULL, NULL, 3, FIELD_OMIT_EMPTY, 129651},
+    {"limits", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY, 129511},
+    {"requests", &m50, NULL, NULL, 2, FIELD_OMIT_EMPTY, 129555},
+    {"claims", &a179, NULL, NULL, 3, FIELD_OMIT_EMPTY, 129693},
 };
 static const uint16_t n_core_v1_ResourceRequirements[] = {2, 0, 1, };
 static const uint16_t p_core_v1_ResourceRequirements[] = {0, 1, 2};
-const Schema schema_core_v1_ResourceRequirements = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceRequirements", .go_type = "v1.ResourceRequirements", .fields = f_core_v1_ResourceRequirements, .by_name = n_core_v1_ResourceRequirements, .n_fields = 3, .by_number = p_core_v1_ResourceRequirements, .n_by_number = 3, .description = 129752};
+const Schema schema_core_v1_ResourceRequirements = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceRequirements", .go_type = "v1.ResourceRequirements", .fields = f_core_v1_ResourceRequirements, .by_name = n_core_v1_ResourceRequirements, .n_fields = 3, .by_number = p_core_v1_ResourceRequirements, .n_by_number = 3, .description = 129794};
 
 static const char *const k180[] = {"resourceID", NULL};
 static const Schema a181 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ResourceHealth, .go_type = "[]v1.ResourceHealth", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k180};
 static const SchemaField f_core_v1_ResourceStatus[] = {
-    {"name", &s43, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 129827},
-    {"resources", &a181, NULL, NULL, 2, FIELD_OMIT_EMPTY, 129915},
+    {"name", &s43, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 129869},
+    {"resources", &a181, NULL, NULL, 2, FIELD_OMIT_EMPTY, 129957},
 };
 static const uint16_t n_core_v1_ResourceStatus[] = {0, 1, };
 static const uint16_t p_core_v1_ResourceStatus[] = {0, 1};
-const Schema schema_core_v1_ResourceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceStatus", .go_type = "v1.ResourceStatus", .fields = f_core_v1_ResourceStatus, .by_name = n_core_v1_ResourceStatus, .n_fields = 2, .by_number = p_core_v1_ResourceStatus, .n_by_number = 2, .description = 129951};
+const Schema schema_core_v1_ResourceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ResourceStatus", .go_type = "v1.ResourceStatus", .fields = f_core_v1_ResourceStatus, .by_name = n_core_v1_ResourceStatus, .n_fields = 2, .by_number = p_core_v1_ResourceStatus, .n_by_number = 2, .description = 129993};
 
 static const SchemaField f_core_v1_SELinuxOptions[] = {
-    {"user", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 130023},
-    {"role", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 130047},
-    {"type", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 130071},
-    {"level", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 130095},
+    {"user", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 130065},
+    {"role", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 130089},
+    {"type", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 130113},
+    {"level", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 130137},
 };
 static const uint16_t n_core_v1_SELinuxOptions[] = {3, 1, 2, 0, };
 static const uint16_t p_core_v1_SELinuxOptions[] = {0, 1, 2, 3};
-const Schema schema_core_v1_SELinuxOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SELinuxOptions", .go_type = "v1.SELinuxOptions", .fields = f_core_v1_SELinuxOptions, .by_name = n_core_v1_SELinuxOptions, .n_fields = 4, .by_number = p_core_v1_SELinuxOptions, .n_by_number = 4, .description = 130120};
+const Schema schema_core_v1_SELinuxOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SELinuxOptions", .go_type = "v1.SELinuxOptions", .fields = f_core_v1_SELinuxOptions, .by_name = n_core_v1_SELinuxOptions, .n_fields = 4, .by_number = p_core_v1_SELinuxOptions, .n_by_number = 4, .description = 130162};
 
 static const SchemaField f_core_v1_ScaleIOPersistentVolumeSource[] = {
-    {"gateway", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 130154},
-    {"system", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 130190},
-    {"secretRef", &schema_core_v1_SecretReference, NULL, NULL, 3, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 130229},
-    {"sslEnabled", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 130321},
-    {"protectionDomain", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 130373},
-    {"storagePool", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 130415},
-    {"storageMode", &s0, "\"ThinProvisioned\"", NULL, 7, FIELD_OMIT_EMPTY, 130466},
-    {"volumeName", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 130513},
-    {"fsType", &s0, "\"xfs\"", NULL, 9, FIELD_OMIT_EMPTY, 130549},
-    {"readOnly", &s2, NULL, NULL, 10, FIELD_OMIT_EMPTY, 124335},
+    {"gateway", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 130196},
+    {"system", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 130232},
+    {"secretRef", &schema_core_v1_SecretReference, NULL, NULL, 3, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 130271},
+    {"sslEnabled", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 130363},
+    {"protectionDomain", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 130415},
+    {"storagePool", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 130457},
+    {"storageMode", &s0, "\"ThinProvisioned\"", NULL, 7, FIELD_OMIT_EMPTY, 130508},
+    {"volumeName", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 130555},
+    {"fsType", &s0, "\"xfs\"", NULL, 9, FIELD_OMIT_EMPTY, 130591},
+    {"readOnly", &s2, NULL, NULL, 10, FIELD_OMIT_EMPTY, 124377},
 };
 static const uint16_t n_core_v1_ScaleIOPersistentVolumeSource[] = {8, 0, 4, 9, 2, 3, 6, 5, 1, 7, };
 static const uint16_t p_core_v1_ScaleIOPersistentVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-const Schema schema_core_v1_ScaleIOPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScaleIOPersistentVolumeSource", .go_type = "v1.ScaleIOPersistentVolumeSource", .fields = f_core_v1_ScaleIOPersistentVolumeSource, .by_name = n_core_v1_ScaleIOPersistentVolumeSource, .n_fields = 10, .by_number = p_core_v1_ScaleIOPersistentVolumeSource, .n_by_number = 10, .has_defaults = true, .description = 130630};
+const Schema schema_core_v1_ScaleIOPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScaleIOPersistentVolumeSource", .go_type = "v1.ScaleIOPersistentVolumeSource", .fields = f_core_v1_ScaleIOPersistentVolumeSource, .by_name = n_core_v1_ScaleIOPersistentVolumeSource, .n_fields = 10, .by_number = p_core_v1_ScaleIOPersistentVolumeSource, .n_by_number = 10, .has_defaults = true, .description = 130672};
 
 static const SchemaField f_core_v1_ScaleIOVolumeSource[] = {
-    {"gateway", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 130154},
-    {"system", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 130190},
-    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 3, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 130703},
-    {"sslEnabled", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 130321},
-    {"protectionDomain", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 130373},
-    {"storagePool", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 130415},
-    {"storageMode", &s0, "\"ThinProvisioned\"", NULL, 7, FIELD_OMIT_EMPTY, 130466},
-    {"volumeName", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 130513},
-    {"fsType", &s0, "\"xfs\"", NULL, 9, FIELD_OMIT_EMPTY, 130549},
-    {"readOnly", &s2, NULL, NULL, 10, FIELD_OMIT_EMPTY, 124335},
+    {"gateway", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 130196},
+    {"system", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 130232},
+    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 3, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 130745},
+    {"sslEnabled", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 130363},
+    {"protectionDomain", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 130415},
+    {"storagePool", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 130457},
+    {"storageMode", &s0, "\"ThinProvisioned\"", NULL, 7, FIELD_OMIT_EMPTY, 130508},
+    {"volumeName", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 130555},
+    {"fsType", &s0, "\"xfs\"", NULL, 9, FIELD_OMIT_EMPTY, 130591},
+    {"readOnly", &s2, NULL, NULL, 10, FIELD_OMIT_EMPTY, 124377},
 };
 static const uint16_t n_core_v1_ScaleIOVolumeSource[] = {8, 0, 4, 9, 2, 3, 6, 5, 1, 7, };
 static const uint16_t p_core_v1_ScaleIOVolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-const Schema schema_core_v1_ScaleIOVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScaleIOVolumeSource", .go_type = "v1.ScaleIOVolumeSource", .fields = f_core_v1_ScaleIOVolumeSource, .by_name = n_core_v1_ScaleIOVolumeSource, .n_fields = 10, .by_number = p_core_v1_ScaleIOVolumeSource, .n_by_number = 10, .has_defaults = true, .description = 130818};
+const Schema schema_core_v1_ScaleIOVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScaleIOVolumeSource", .go_type = "v1.ScaleIOVolumeSource", .fields = f_core_v1_ScaleIOVolumeSource, .by_name = n_core_v1_ScaleIOVolumeSource, .n_fields = 10, .by_number = p_core_v1_ScaleIOVolumeSource, .n_by_number = 10, .has_defaults = true, .description = 130860};
 
 static const Schema a182 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ScopedResourceSelectorRequirement, .go_type = "[]v1.ScopedResourceSelectorRequirement", .element_zero_default = true};
 static const SchemaField f_core_v1_ScopeSelector[] = {
-    {"matchExpressions", &a182, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 130869},
+    {"matchExpressions", &a182, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 130911},
 };
 static const uint16_t n_core_v1_ScopeSelector[] = {0, };
 static const uint16_t p_core_v1_ScopeSelector[] = {0};
-const Schema schema_core_v1_ScopeSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScopeSelector", .go_type = "v1.ScopeSelector", .fields = f_core_v1_ScopeSelector, .by_name = n_core_v1_ScopeSelector, .n_fields = 1, .by_number = p_core_v1_ScopeSelector, .n_by_number = 1, .map_atomic = true, .description = 130887};
+const Schema schema_core_v1_ScopeSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScopeSelector", .go_type = "v1.ScopeSelector", .fields = f_core_v1_ScopeSelector, .by_name = n_core_v1_ScopeSelector, .n_fields = 1, .by_number = p_core_v1_ScopeSelector, .n_by_number = 1, .map_atomic = true, .description = 130929};
 
 static const char *const v183[] = {"DoesNotExist", "Exists", "In", "NotIn", NULL};
 static const Schema s184 = {.type = SCHEMA_STRING, .go_type = "v1.ScopeSelectorOperator", .enum_values = v183};
 static const SchemaField f_core_v1_ScopedResourceSelectorRequirement[] = {
-    {"scopeName", &s177, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 130956},
-    {"operator", &s184, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 131012},
-    {"values", &a13, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 131123},
+    {"scopeName", &s177, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 130998},
+    {"operator", &s184, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 131054},
+    {"values", &a13, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 131165},
 };
 static const uint16_t n_core_v1_ScopedResourceSelectorRequirement[] = {1, 0, 2, };
 static const uint16_t p_core_v1_ScopedResourceSelectorRequirement[] = {0, 1, 2};
-const Schema schema_core_v1_ScopedResourceSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScopedResourceSelectorRequirement", .go_type = "v1.ScopedResourceSelectorRequirement", .fields = f_core_v1_ScopedResourceSelectorRequirement, .by_name = n_core_v1_ScopedResourceSelectorRequirement, .n_fields = 3, .by_number = p_core_v1_ScopedResourceSelectorRequirement, .n_by_number = 3, .description = 131201};
+const Schema schema_core_v1_ScopedResourceSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ScopedResourceSelectorRequirement", .go_type = "v1.ScopedResourceSelectorRequirement", .fields = f_core_v1_ScopedResourceSelectorRequirement, .by_name = n_core_v1_ScopedResourceSelectorRequirement, .n_fields = 3, .by_number = p_core_v1_ScopedResourceSelectorRequirement, .n_by_number = 3, .description = 131243};
 
 static const Schema s185 = {.type = SCHEMA_STRING, .go_type = "v1.SeccompProfileType", .enum_values = v3};
 static const SchemaField f_core_v1_SeccompProfile[] = {
-    {"type", &s185, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 131235},
-    {"localhostProfile", &s0, NULL, NULL, 2, FIELD_POINTER, 131333},
+    {"type", &s185, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 131277},
+    {"localhostProfile", &s0, NULL, NULL, 2, FIELD_POINTER, 131375},
 };
 static const uint16_t n_core_v1_SeccompProfile[] = {1, 0, };
 static const uint16_t p_core_v1_SeccompProfile[] = {0, 1};
-const Schema schema_core_v1_SeccompProfile = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SeccompProfile", .go_type = "v1.SeccompProfile", .fields = f_core_v1_SeccompProfile, .by_name = n_core_v1_SeccompProfile, .n_fields = 2, .by_number = p_core_v1_SeccompProfile, .n_by_number = 2, .unions = "[{\"discriminator\":\"type\",\"fields-to-discriminateBy\":{\"localhostProfile\":\"LocalhostProfile\"}}]", .description = 131484};
+const Schema schema_core_v1_SeccompProfile = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SeccompProfile", .go_type = "v1.SeccompProfile", .fields = f_core_v1_SeccompProfile, .by_name = n_core_v1_SeccompProfile, .n_fields = 2, .by_number = p_core_v1_SeccompProfile, .n_by_number = 2, .unions = "[{\"discriminator\":\"type\",\"fields-to-discriminateBy\":{\"localhostProfile\":\"LocalhostProfile\"}}]", .description = 131526};
 
 static const Schema s186 = {.type = SCHEMA_STRING, .go_type = "v1.SecretType"};
 static const SchemaField f_core_v1_Secret[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"immutable", &s2, NULL, NULL, 5, FIELD_POINTER, 131550},
-    {"data", &m20, NULL, NULL, 2, FIELD_OMIT_EMPTY, 131654},
-    {"stringData", &m10, NULL, NULL, 4, FIELD_OMIT_EMPTY, 131741},
-    {"type", &s186, NULL, NULL, 3, FIELD_OMIT_EMPTY, 131844},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"immutable", &s2, NULL, NULL, 5, FIELD_POINTER, 131592},
+    {"data", &m20, NULL, NULL, 2, FIELD_OMIT_EMPTY, 131696},
+    {"stringData", &m10, NULL, NULL, 4, FIELD_OMIT_EMPTY, 131783},
+    {"type", &s186, NULL, NULL, 3, FIELD_OMIT_EMPTY, 131886},
 };
 static const uint16_t n_core_v1_Secret[] = {1, 4, 3, 0, 2, 5, 6, };
 static const SchemaInline e_core_v1_Secret[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_Secret[] = {2, 4, 6, 5, 3};
-const Schema schema_core_v1_Secret = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Secret", .go_type = "v1.Secret", .fields = f_core_v1_Secret, .by_name = n_core_v1_Secret, .n_fields = 7, .inlines = e_core_v1_Secret, .n_inlines = 1, .by_number = p_core_v1_Secret, .n_by_number = 5, .description = 132033};
+const Schema schema_core_v1_Secret = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Secret", .go_type = "v1.Secret", .fields = f_core_v1_Secret, .by_name = n_core_v1_Secret, .n_fields = 7, .inlines = e_core_v1_Secret, .n_inlines = 1, .by_number = p_core_v1_Secret, .n_by_number = 5, .description = 132075};
 
 static const SchemaField f_core_v1_SecretEnvSource[] = {
-    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69314},
-    {"optional", &s2, NULL, NULL, 2, FIELD_POINTER, 132103},
+    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69356},
+    {"optional", &s2, NULL, NULL, 2, FIELD_POINTER, 132145},
 };
 static const uint16_t n_core_v1_SecretEnvSource[] = {0, 1, };
 static const SchemaInline e_core_v1_SecretEnvSource[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
 static const uint16_t p_core_v1_SecretEnvSource[] = {2, 1};
-const Schema schema_core_v1_SecretEnvSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretEnvSource", .go_type = "v1.SecretEnvSource", .fields = f_core_v1_SecretEnvSource, .by_name = n_core_v1_SecretEnvSource, .n_fields = 2, .inlines = e_core_v1_SecretEnvSource, .n_inlines = 1, .by_number = p_core_v1_SecretEnvSource, .n_by_number = 2, .description = 132153};
+const Schema schema_core_v1_SecretEnvSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretEnvSource", .go_type = "v1.SecretEnvSource", .fields = f_core_v1_SecretEnvSource, .by_name = n_core_v1_SecretEnvSource, .n_fields = 2, .inlines = e_core_v1_SecretEnvSource, .n_inlines = 1, .by_number = p_core_v1_SecretEnvSource, .n_by_number = 2, .description = 132195};
 
 static const SchemaField f_core_v1_SecretKeySelector[] = {
-    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69314},
-    {"key", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 132210},
-    {"optional", &s2, NULL, NULL, 3, FIELD_POINTER, 132250},
+    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69356},
+    {"key", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 132252},
+    {"optional", &s2, NULL, NULL, 3, FIELD_POINTER, 132292},
 };
 static const uint16_t n_core_v1_SecretKeySelector[] = {1, 0, 2, };
 static const SchemaInline e_core_v1_SecretKeySelector[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
 static const uint16_t p_core_v1_SecretKeySelector[] = {3, 1, 2};
-const Schema schema_core_v1_SecretKeySelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretKeySelector", .go_type = "v1.SecretKeySelector", .fields = f_core_v1_SecretKeySelector, .by_name = n_core_v1_SecretKeySelector, .n_fields = 3, .inlines = e_core_v1_SecretKeySelector, .n_inlines = 1, .by_number = p_core_v1_SecretKeySelector, .n_by_number = 3, .map_atomic = true, .description = 132311};
+const Schema schema_core_v1_SecretKeySelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretKeySelector", .go_type = "v1.SecretKeySelector", .fields = f_core_v1_SecretKeySelector, .by_name = n_core_v1_SecretKeySelector, .n_fields = 3, .inlines = e_core_v1_SecretKeySelector, .n_inlines = 1, .by_number = p_core_v1_SecretKeySelector, .n_by_number = 3, .map_atomic = true, .description = 132353};
 
 static const Schema a187 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Secret, .go_type = "[]v1.Secret", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_SecretList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a187, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a187, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_SecretList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_SecretList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_SecretList[] = {2, 3};
-const Schema schema_core_v1_SecretList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretList", .go_type = "v1.SecretList", .fields = f_core_v1_SecretList, .by_name = n_core_v1_SecretList, .n_fields = 4, .inlines = e_core_v1_SecretList, .n_inlines = 1, .by_number = p_core_v1_SecretList, .n_by_number = 2, .description = 132355};
+const Schema schema_core_v1_SecretList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretList", .go_type = "v1.SecretList", .fields = f_core_v1_SecretList, .by_name = n_core_v1_SecretList, .n_fields = 4, .inlines = e_core_v1_SecretList, .n_inlines = 1, .by_number = p_core_v1_SecretList, .n_by_number = 2, .description = 132397};
 
 static const SchemaField f_core_v1_SecretProjection[] = {
-    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69314},
-    {"items", &a23, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 132374},
-    {"optional", &s2, NULL, NULL, 4, FIELD_POINTER, 132526},
+    {"name", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE | FIELD_ZERO_DEFAULT, 69356},
+    {"items", &a23, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 132416},
+    {"optional", &s2, NULL, NULL, 4, FIELD_POINTER, 132568},
 };
 static const uint16_t n_core_v1_SecretProjection[] = {1, 0, 2, };
 static const SchemaInline e_core_v1_SecretProjection[] = {{&schema_core_v1_LocalObjectReference, "LocalObjectReference", 1, 0, 1}, };
 static const uint16_t p_core_v1_SecretProjection[] = {3, 1, 2};
-const Schema schema_core_v1_SecretProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretProjection", .go_type = "v1.SecretProjection", .fields = f_core_v1_SecretProjection, .by_name = n_core_v1_SecretProjection, .n_fields = 3, .inlines = e_core_v1_SecretProjection, .n_inlines = 1, .by_number = p_core_v1_SecretProjection, .n_by_number = 3, .description = 132588};
+const Schema schema_core_v1_SecretProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretProjection", .go_type = "v1.SecretProjection", .fields = f_core_v1_SecretProjection, .by_name = n_core_v1_SecretProjection, .n_fields = 3, .inlines = e_core_v1_SecretProjection, .n_inlines = 1, .by_number = p_core_v1_SecretProjection, .n_by_number = 3, .description = 132630};
 
 static const SchemaField f_core_v1_SecretReference[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 132636},
-    {"namespace", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 132656},
+    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 132678},
+    {"namespace", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 132698},
 };
 static const uint16_t n_core_v1_SecretReference[] = {0, 1, };
 static const uint16_t p_core_v1_SecretReference[] = {0, 1};
-const Schema schema_core_v1_SecretReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretReference", .go_type = "v1.SecretReference", .fields = f_core_v1_SecretReference, .by_name = n_core_v1_SecretReference, .n_fields = 2, .by_number = p_core_v1_SecretReference, .n_by_number = 2, .map_atomic = true, .description = 132681};
+const Schema schema_core_v1_SecretReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretReference", .go_type = "v1.SecretReference", .fields = f_core_v1_SecretReference, .by_name = n_core_v1_SecretReference, .n_fields = 2, .by_number = p_core_v1_SecretReference, .n_by_number = 2, .map_atomic = true, .description = 132723};
 
 static const SchemaField f_core_v1_SecretVolumeSource[] = {
-    {"secretName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 132708},
-    {"items", &a23, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 132374},
-    {"defaultMode", &s1, NULL, NULL, 3, FIELD_POINTER, 132752},
-    {"optional", &s2, NULL, NULL, 4, FIELD_POINTER, 132526},
+    {"secretName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 132750},
+    {"items", &a23, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 132416},
+    {"defaultMode", &s1, NULL, NULL, 3, FIELD_POINTER, 132794},
+    {"optional", &s2, NULL, NULL, 4, FIELD_POINTER, 132568},
 };
 static const uint16_t n_core_v1_SecretVolumeSource[] = {2, 1, 3, 0, };
 static const uint16_t p_core_v1_SecretVolumeSource[] = {0, 1, 2, 3};
-const Schema schema_core_v1_SecretVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretVolumeSource", .go_type = "v1.SecretVolumeSource", .fields = f_core_v1_SecretVolumeSource, .by_name = n_core_v1_SecretVolumeSource, .n_fields = 4, .by_number = p_core_v1_SecretVolumeSource, .n_by_number = 4, .description = 132899};
+const Schema schema_core_v1_SecretVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecretVolumeSource", .go_type = "v1.SecretVolumeSource", .fields = f_core_v1_SecretVolumeSource, .by_name = n_core_v1_SecretVolumeSource, .n_fields = 4, .by_number = p_core_v1_SecretVolumeSource, .n_by_number = 4, .description = 132941};
 
 static const char *const v188[] = {"Default", "Unmasked", NULL};
 static const Schema s189 = {.type = SCHEMA_STRING, .go_type = "v1.ProcMountType", .enum_values = v188};
 static const SchemaField f_core_v1_SecurityContext[] = {
-    {"capabilities", &schema_core_v1_Capabilities, NULL, NULL, 1, FIELD_POINTER, 132944},
-    {"privileged", &s2, NULL, NULL, 2, FIELD_POINTER, 133038},
-    {"seLinuxOptions", &schema_core_v1_SELinuxOptions, NULL, NULL, 3, FIELD_POINTER, 133135},
-    {"windowsOptions", &schema_core_v1_WindowsSecurityContextOptions, NULL, NULL, 10, FIELD_POINTER, 133246},
-    {"runAsUser", &s40, NULL, NULL, 4, FIELD_POINTER, 133326},
-    {"runAsGroup", &s40, NULL, NULL, 8, FIELD_POINTER, 133444},
-    {"runAsNonRoot", &s2, NULL, NULL, 5, FIELD_POINTER, 133563},
-    {"readOnlyRootFilesystem", &s2, NULL, NULL, 6, FIELD_POINTER, 133676},
-    {"allowPrivilegeEscalation", &s2, NULL, NULL, 7, FIELD_POINTER, 133768},
-    {"procMount", &s189, NULL, NULL, 9, FIELD_POINTER, 133980},
-    {"seccompProfile", &schema_core_v1_SeccompProfile, NULL, NULL, 11, FIELD_POINTER, 134135},
-    {"appArmorProfile", &schema_core_v1_AppArmorProfile, NULL, NULL, 12, FIELD_POINTER, 134208},
+    {"capabilities", &schema_core_v1_Capabilities, NULL, NULL, 1, FIELD_POINTER, 132986},
+    {"privileged", &s2, NULL, NULL, 2, FIELD_POINTER, 133080},
+    {"seLinuxOptions", &schema_core_v1_SELinuxOptions, NULL, NULL, 3, FIELD_POINTER, 133177},
+    {"windowsOptions", &schema_core_v1_WindowsSecurityContextOptions, NULL, NULL, 10, FIELD_POINTER, 133288},
+    {"runAsUser", &s40, NULL, NULL, 4, FIELD_POINTER, 133368},
+    {"runAsGroup", &s40, NULL, NULL, 8, FIELD_POINTER, 133486},
+    {"runAsNonRoot", &s2, NULL, NULL, 5, FIELD_POINTER, 133605},
+    {"readOnlyRootFilesystem", &s2, NULL, NULL, 6, FIELD_POINTER, 133718},
+    {"allowPrivilegeEscalation", &s2, NULL, NULL, 7, FIELD_POINTER, 133810},
+    {"procMount", &s189, NULL, NULL, 9, FIELD_POINTER, 134022},
+    {"seccompProfile", &schema_core_v1_SeccompProfile, NULL, NULL, 11, FIELD_POINTER, 134177},
+    {"appArmorProfile", &schema_core_v1_AppArmorProfile, NULL, NULL, 12, FIELD_POINTER, 134250},
 };
 static const uint16_t n_core_v1_SecurityContext[] = {8, 11, 0, 1, 9, 7, 5, 6, 4, 2, 10, 3, };
 static const uint16_t p_core_v1_SecurityContext[] = {0, 1, 2, 4, 6, 7, 8, 5, 9, 3, 10, 11};
-const Schema schema_core_v1_SecurityContext = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecurityContext", .go_type = "v1.SecurityContext", .fields = f_core_v1_SecurityContext, .by_name = n_core_v1_SecurityContext, .n_fields = 12, .by_number = p_core_v1_SecurityContext, .n_by_number = 12, .description = 134282};
+const Schema schema_core_v1_SecurityContext = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SecurityContext", .go_type = "v1.SecurityContext", .fields = f_core_v1_SecurityContext, .by_name = n_core_v1_SecurityContext, .n_fields = 12, .by_number = p_core_v1_SecurityContext, .n_by_number = 12, .description = 134324};
 
 static const SchemaField f_core_v1_SerializedReference[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"reference", &schema_core_v1_ObjectReference, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 134380},
+    {"reference", &schema_core_v1_ObjectReference, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 134422},
 };
 static const uint16_t n_core_v1_SerializedReference[] = {1, 0, 2, };
 static const SchemaInline e_core_v1_SerializedReference[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_SerializedReference[] = {2};
-const Schema schema_core_v1_SerializedReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SerializedReference", .go_type = "v1.SerializedReference", .fields = f_core_v1_SerializedReference, .by_name = n_core_v1_SerializedReference, .n_fields = 3, .inlines = e_core_v1_SerializedReference, .n_inlines = 1, .by_number = p_core_v1_SerializedReference, .n_by_number = 1, .description = 134392};
+const Schema schema_core_v1_SerializedReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SerializedReference", .go_type = "v1.SerializedReference", .fields = f_core_v1_SerializedReference, .by_name = n_core_v1_SerializedReference, .n_fields = 3, .inlines = e_core_v1_SerializedReference, .n_inlines = 1, .by_number = p_core_v1_SerializedReference, .n_by_number = 1, .description = 134434};
 
 static const SchemaField f_core_v1_Service[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_core_v1_ServiceSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 134455},
-    {"status", &schema_core_v1_ServiceStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 134482},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_core_v1_ServiceSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 134497},
+    {"status", &schema_core_v1_ServiceStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 134524},
 };
 static const uint16_t n_core_v1_Service[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_core_v1_Service[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_Service[] = {2, 3, 4};
-const Schema schema_core_v1_Service = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Service", .go_type = "v1.Service", .fields = f_core_v1_Service, .by_name = n_core_v1_Service, .n_fields = 5, .inlines = e_core_v1_Service, .n_inlines = 1, .by_number = p_core_v1_Service, .n_by_number = 3, .has_defaults = true, .description = 134573};
+const Schema schema_core_v1_Service = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Service", .go_type = "v1.Service", .fields = f_core_v1_Service, .by_name = n_core_v1_Service, .n_fields = 5, .inlines = e_core_v1_Service, .n_inlines = 1, .by_number = p_core_v1_Service, .n_by_number = 3, .has_defaults = true, .description = 134615};
 
 static const Schema a190 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ObjectReference, .go_type = "[]v1.ObjectReference", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k27};
 static const Schema a191 = {.type = SCHEMA_LIST, .element = &schema_core_v1_LocalObjectReference, .go_type = "[]v1.LocalObjectReference", .element_zero_default = true};
 static const SchemaField f_core_v1_ServiceAccount[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"secrets", &a190, NULL, "name", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 134647},
-    {"imagePullSecrets", &a191, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 134850},
-    {"automountServiceAccountToken", &s2, NULL, NULL, 4, FIELD_POINTER, 134958},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"secrets", &a190, NULL, "name", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 134689},
+    {"imagePullSecrets", &a191, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 134892},
+    {"automountServiceAccountToken", &s2, NULL, NULL, 4, FIELD_POINTER, 135000},
 };
 static const uint16_t n_core_v1_ServiceAccount[] = {1, 5, 4, 0, 2, 3, };
 static const SchemaInline e_core_v1_ServiceAccount[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_ServiceAccount[] = {2, 3, 4, 5};
-const Schema schema_core_v1_ServiceAccount = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceAccount", .go_type = "v1.ServiceAccount", .fields = f_core_v1_ServiceAccount, .by_name = n_core_v1_ServiceAccount, .n_fields = 6, .inlines = e_core_v1_ServiceAccount, .n_inlines = 1, .by_number = p_core_v1_ServiceAccount, .n_by_number = 4, .description = 135053};
+const Schema schema_core_v1_ServiceAccount = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceAccount", .go_type = "v1.ServiceAccount", .fields = f_core_v1_ServiceAccount, .by_name = n_core_v1_ServiceAccount, .n_fields = 6, .inlines = e_core_v1_ServiceAccount, .n_inlines = 1, .by_number = p_core_v1_ServiceAccount, .n_by_number = 4, .description = 135095};
 
 static const Schema a192 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ServiceAccount, .go_type = "[]v1.ServiceAccount", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_ServiceAccountList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a192, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a192, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_ServiceAccountList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_ServiceAccountList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_ServiceAccountList[] = {2, 3};
-const Schema schema_core_v1_ServiceAccountList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceAccountList", .go_type = "v1.ServiceAccountList", .fields = f_core_v1_ServiceAccountList, .by_name = n_core_v1_ServiceAccountList, .n_fields = 4, .inlines = e_core_v1_ServiceAccountList, .n_inlines = 1, .by_number = p_core_v1_ServiceAccountList, .n_by_number = 2, .description = 135092};
+const Schema schema_core_v1_ServiceAccountList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceAccountList", .go_type = "v1.ServiceAccountList", .fields = f_core_v1_ServiceAccountList, .by_name = n_core_v1_ServiceAccountList, .n_fields = 4, .inlines = e_core_v1_ServiceAccountList, .n_inlines = 1, .by_number = p_core_v1_ServiceAccountList, .n_by_number = 2, .description = 135134};
 
 static const SchemaField f_core_v1_ServiceAccountTokenProjection[] = {
-    {"audience", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 135119},
-    {"expirationSeconds", &s40, NULL, NULL, 2, FIELD_POINTER, 135226},
-    {"path", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 135367},
+    {"audience", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 135161},
+    {"expirationSeconds", &s40, NULL, NULL, 2, FIELD_POINTER, 135268},
+    {"path", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 135409},
 };
 static const uint16_t n_core_v1_ServiceAccountTokenProjection[] = {0, 1, 2, };
 static const uint16_t p_core_v1_ServiceAccountTokenProjection[] = {0, 1, 2};
-const Schema schema_core_v1_ServiceAccountTokenProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceAccountTokenProjection", .go_type = "v1.ServiceAccountTokenProjection", .fields = f_core_v1_ServiceAccountTokenProjection, .by_name = n_core_v1_ServiceAccountTokenProjection, .n_fields = 3, .by_number = p_core_v1_ServiceAccountTokenProjection, .n_by_number = 3, .description = 135409};
+const Schema schema_core_v1_ServiceAccountTokenProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceAccountTokenProjection", .go_type = "v1.ServiceAccountTokenProjection", .fields = f_core_v1_ServiceAccountTokenProjection, .by_name = n_core_v1_ServiceAccountTokenProjection, .n_fields = 3, .by_number = p_core_v1_ServiceAccountTokenProjection, .n_by_number = 3, .description = 135451};
 
 static const Schema a193 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Service, .go_type = "[]v1.Service", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_core_v1_ServiceList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a193, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a193, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_core_v1_ServiceList[] = {1, 3, 0, 2, };
 static const SchemaInline e_core_v1_ServiceList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_ServiceList[] = {2, 3};
-const Schema schema_core_v1_ServiceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceList", .go_type = "v1.ServiceList", .fields = f_core_v1_ServiceList, .by_name = n_core_v1_ServiceList, .n_fields = 4, .inlines = e_core_v1_ServiceList, .n_inlines = 1, .by_number = p_core_v1_ServiceList, .n_by_number = 2, .has_defaults = true, .description = 135496};
+const Schema schema_core_v1_ServiceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceList", .go_type = "v1.ServiceList", .fields = f_core_v1_ServiceList, .by_name = n_core_v1_ServiceList, .n_fields = 4, .inlines = e_core_v1_ServiceList, .n_inlines = 1, .by_number = p_core_v1_ServiceList, .n_by_number = 2, .has_defaults = true, .description = 135538};
 
 static const SchemaField f_core_v1_ServicePort[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 135516},
-    {"protocol", &s42, "\"TCP\"", NULL, 2, FIELD_OMIT_EMPTY, 135613},
-    {"appProtocol", &s0, NULL, NULL, 6, FIELD_POINTER, 135641},
-    {"port", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 135810},
-    {"targetPort", &l63, NULL, NULL, 4, 0, 135855},
-    {"nodePort", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 135996},
+    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 135558},
+    {"protocol", &s42, "\"TCP\"", NULL, 2, FIELD_OMIT_EMPTY, 135655},
+    {"appProtocol", &s0, NULL, NULL, 6, FIELD_POINTER, 135683},
+    {"port", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 135852},
+    {"targetPort", &l63, NULL, NULL, 4, 0, 135897},
+    {"nodePort", &s1, NULL, NULL, 5, FIELD_OMIT_EMPTY, 136038},
 };
 static const uint16_t n_core_v1_ServicePort[] = {2, 0, 5, 3, 1, 4, };
 static const uint16_t p_core_v1_ServicePort[] = {0, 1, 3, 4, 5, 2};
-const Schema schema_core_v1_ServicePort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServicePort", .go_type = "v1.ServicePort", .fields = f_core_v1_ServicePort, .by_name = n_core_v1_ServicePort, .n_fields = 6, .by_number = p_core_v1_ServicePort, .n_by_number = 6, .has_defaults = true, .description = 136157};
+const Schema schema_core_v1_ServicePort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServicePort", .go_type = "v1.ServicePort", .fields = f_core_v1_ServicePort, .by_name = n_core_v1_ServicePort, .n_fields = 6, .by_number = p_core_v1_ServicePort, .n_by_number = 6, .has_defaults = true, .description = 136199};
 
 static const SchemaField f_core_v1_ServiceProxyOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 136180},
+    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 136222},
 };
 static const uint16_t n_core_v1_ServiceProxyOptions[] = {1, 0, 2, };
 static const SchemaInline e_core_v1_ServiceProxyOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_core_v1_ServiceProxyOptions[] = {2};
-const Schema schema_core_v1_ServiceProxyOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceProxyOptions", .go_type = "v1.ServiceProxyOptions", .fields = f_core_v1_ServiceProxyOptions, .by_name = n_core_v1_ServiceProxyOptions, .n_fields = 3, .inlines = e_core_v1_ServiceProxyOptions, .n_inlines = 1, .by_number = p_core_v1_ServiceProxyOptions, .n_by_number = 1, .description = 136230};
+const Schema schema_core_v1_ServiceProxyOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceProxyOptions", .go_type = "v1.ServiceProxyOptions", .fields = f_core_v1_ServiceProxyOptions, .by_name = n_core_v1_ServiceProxyOptions, .n_fields = 3, .inlines = e_core_v1_ServiceProxyOptions, .n_inlines = 1, .by_number = p_core_v1_ServiceProxyOptions, .n_by_number = 1, .description = 136272};
 
 static const char *const k194[] = {"port", "protocol", NULL};
 static const Schema a195 = {.type = SCHEMA_LIST, .element = &schema_core_v1_ServicePort, .go_type = "[]v1.ServicePort", .has_defaults = true, .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k194};
@@ -2522,338 +2522,338 @@ static const char *const v205[] = {"PreferDualStack", "RequireDualStack", "Singl
 static const Schema s206 = {.type = SCHEMA_STRING, .go_type = "v1.IPFamilyPolicy", .enum_values = v205};
 static const Schema s207 = {.type = SCHEMA_STRING, .go_type = "v1.ServiceInternalTrafficPolicy", .enum_values = v200};
 static const SchemaField f_core_v1_ServiceSpec[] = {
-    {"ports", &a195, NULL, "port", 1, FIELD_OMIT_EMPTY | FIELD_MERGE, 136281},
-    {"selector", &m145, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 136382},
-    {"clusterIP", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 136522},
-    {"clusterIPs", &a13, NULL, NULL, 18, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 136744},
-    {"type", &s197, NULL, NULL, 4, FIELD_OMIT_EMPTY, 136849},
-    {"externalIPs", &a13, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 137037},
-    {"sessionAffinity", &s199, NULL, NULL, 7, FIELD_OMIT_EMPTY, 137201},
-    {"loadBalancerIP", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 137296},
-    {"loadBalancerSourceRanges", &a13, NULL, NULL, 9, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 137403},
-    {"externalName", &s0, NULL, NULL, 10, FIELD_OMIT_EMPTY, 137512},
-    {"externalTrafficPolicy", &s201, NULL, NULL, 11, FIELD_OMIT_EMPTY, 137604},
-    {"healthCheckNodePort", &s1, NULL, NULL, 12, FIELD_OMIT_EMPTY, 137790},
-    {"publishNotReadyAddresses", &s2, NULL, NULL, 13, FIELD_OMIT_EMPTY, 137973},
-    {"sessionAffinityConfig", &schema_core_v1_SessionAffinityConfig, NULL, NULL, 14, FIELD_POINTER, 138114},
-    {"ipFamilies", &a204, NULL, NULL, 19, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 138144},
-    {"ipFamilyPolicy", &s206, NULL, NULL, 17, FIELD_POINTER, 138307},
-    {"allocateLoadBalancerNodePorts", &s2, NULL, NULL, 20, FIELD_POINTER, 138435},
-    {"loadBalancerClass", &s0, NULL, NULL, 21, FIELD_POINTER, 138592},
-    {"internalTrafficPolicy", &s207, NULL, NULL, 22, FIELD_POINTER, 138776},
-    {"trafficDistribution", &s0, NULL, NULL, 23, FIELD_POINTER, 138938},
+    {"ports", &a195, NULL, "port", 1, FIELD_OMIT_EMPTY | FIELD_MERGE, 136323},
+    {"selector", &m145, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 136424},
+    {"clusterIP", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 136564},
+    {"clusterIPs", &a13, NULL, NULL, 18, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 136786},
+    {"type", &s197, NULL, NULL, 4, FIELD_OMIT_EMPTY, 136891},
+    {"externalIPs", &a13, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 137079},
+    {"sessionAffinity", &s199, NULL, NULL, 7, FIELD_OMIT_EMPTY, 137243},
+    {"loadBalancerIP", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 137338},
+    {"loadBalancerSourceRanges", &a13, NULL, NULL, 9, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 137445},
+    {"externalName", &s0, NULL, NULL, 10, FIELD_OMIT_EMPTY, 137554},
+    {"externalTrafficPolicy", &s201, NULL, NULL, 11, FIELD_OMIT_EMPTY, 137646},
+    {"healthCheckNodePort", &s1, NULL, NULL, 12, FIELD_OMIT_EMPTY, 137832},
+    {"publishNotReadyAddresses", &s2, NULL, NULL, 13, FIELD_OMIT_EMPTY, 138015},
+    {"sessionAffinityConfig", &schema_core_v1_SessionAffinityConfig, NULL, NULL, 14, FIELD_POINTER, 138156},
+    {"ipFamilies", &a204, NULL, NULL, 19, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 138186},
+    {"ipFamilyPolicy", &s206, NULL, NULL, 17, FIELD_POINTER, 138349},
+    {"allocateLoadBalancerNodePorts", &s2, NULL, NULL, 20, FIELD_POINTER, 138477},
+    {"loadBalancerClass", &s0, NULL, NULL, 21, FIELD_POINTER, 138634},
+    {"internalTrafficPolicy", &s207, NULL, NULL, 22, FIELD_POINTER, 138818},
+    {"trafficDistribution", &s0, NULL, NULL, 23, FIELD_POINTER, 138980},
 };
 static const uint16_t n_core_v1_ServiceSpec[] = {16, 2, 3, 5, 9, 10, 11, 18, 14, 15, 17, 7, 8, 0, 12, 1, 6, 13, 19, 4, };
 static const uint16_t p_core_v1_ServiceSpec[] = {0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 3, 14, 16, 17, 18, 19};
-const Schema schema_core_v1_ServiceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceSpec", .go_type = "v1.ServiceSpec", .fields = f_core_v1_ServiceSpec, .by_name = n_core_v1_ServiceSpec, .n_fields = 20, .by_number = p_core_v1_ServiceSpec, .n_by_number = 20, .has_defaults = true, .description = 139089};
+const Schema schema_core_v1_ServiceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceSpec", .go_type = "v1.ServiceSpec", .fields = f_core_v1_ServiceSpec, .by_name = n_core_v1_ServiceSpec, .n_fields = 20, .by_number = p_core_v1_ServiceSpec, .n_by_number = 20, .has_defaults = true, .description = 139131};
 
 static const Schema a208 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_Condition, .go_type = "[]v1.Condition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k16};
 static const SchemaField f_core_v1_ServiceStatus[] = {
-    {"loadBalancer", &schema_core_v1_LoadBalancerStatus, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 139183},
-    {"conditions", &a208, NULL, "type", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 139238},
+    {"loadBalancer", &schema_core_v1_LoadBalancerStatus, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 139225},
+    {"conditions", &a208, NULL, "type", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 139280},
 };
 static const uint16_t n_core_v1_ServiceStatus[] = {1, 0, };
 static const uint16_t p_core_v1_ServiceStatus[] = {0, 1};
-const Schema schema_core_v1_ServiceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceStatus", .go_type = "v1.ServiceStatus", .fields = f_core_v1_ServiceStatus, .by_name = n_core_v1_ServiceStatus, .n_fields = 2, .by_number = p_core_v1_ServiceStatus, .n_by_number = 2, .description = 139270};
+const Schema schema_core_v1_ServiceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.ServiceStatus", .go_type = "v1.ServiceStatus", .fields = f_core_v1_ServiceStatus, .by_name = n_core_v1_ServiceStatus, .n_fields = 2, .by_number = p_core_v1_ServiceStatus, .n_by_number = 2, .description = 139312};
 
 static const SchemaField f_core_v1_SessionAffinityConfig[] = {
-    {"clientIP", &schema_core_v1_ClientIPConfig, NULL, NULL, 1, FIELD_POINTER, 139309},
+    {"clientIP", &schema_core_v1_ClientIPConfig, NULL, NULL, 1, FIELD_POINTER, 139351},
 };
 static const uint16_t n_core_v1_SessionAffinityConfig[] = {0, };
 static const uint16_t p_core_v1_SessionAffinityConfig[] = {0};
-const Schema schema_core_v1_SessionAffinityConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SessionAffinityConfig", .go_type = "v1.SessionAffinityConfig", .fields = f_core_v1_SessionAffinityConfig, .by_name = n_core_v1_SessionAffinityConfig, .n_fields = 1, .by_number = p_core_v1_SessionAffinityConfig, .n_by_number = 1, .description = 139350};
+const Schema schema_core_v1_SessionAffinityConfig = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SessionAffinityConfig", .go_type = "v1.SessionAffinityConfig", .fields = f_core_v1_SessionAffinityConfig, .by_name = n_core_v1_SessionAffinityConfig, .n_fields = 1, .by_number = p_core_v1_SessionAffinityConfig, .n_by_number = 1, .description = 139392};
 
 static const SchemaField f_core_v1_SleepAction[] = {
-    {"seconds", &s40, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 139393},
+    {"seconds", &s40, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 139435},
 };
 static const uint16_t n_core_v1_SleepAction[] = {0, };
 static const uint16_t p_core_v1_SleepAction[] = {0};
-const Schema schema_core_v1_SleepAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SleepAction", .go_type = "v1.SleepAction", .fields = f_core_v1_SleepAction, .by_name = n_core_v1_SleepAction, .n_fields = 1, .by_number = p_core_v1_SleepAction, .n_by_number = 1, .description = 139419};
+const Schema schema_core_v1_SleepAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.SleepAction", .go_type = "v1.SleepAction", .fields = f_core_v1_SleepAction, .by_name = n_core_v1_SleepAction, .n_fields = 1, .by_number = p_core_v1_SleepAction, .n_by_number = 1, .description = 139461};
 
 static const SchemaField f_core_v1_StorageOSPersistentVolumeSource[] = {
-    {"volumeName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 139456},
-    {"volumeNamespace", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 139511},
-    {"fsType", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 107159},
-    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 124335},
-    {"secretRef", &schema_core_v1_ObjectReference, NULL, NULL, 5, FIELD_POINTER, 139582},
+    {"volumeName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 139498},
+    {"volumeNamespace", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 139553},
+    {"fsType", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 107201},
+    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 124377},
+    {"secretRef", &schema_core_v1_ObjectReference, NULL, NULL, 5, FIELD_POINTER, 139624},
 };
 static const uint16_t n_core_v1_StorageOSPersistentVolumeSource[] = {2, 3, 4, 0, 1, };
 static const uint16_t p_core_v1_StorageOSPersistentVolumeSource[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_StorageOSPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.StorageOSPersistentVolumeSource", .go_type = "v1.StorageOSPersistentVolumeSource", .fields = f_core_v1_StorageOSPersistentVolumeSource, .by_name = n_core_v1_StorageOSPersistentVolumeSource, .n_fields = 5, .by_number = p_core_v1_StorageOSPersistentVolumeSource, .n_by_number = 5, .description = 139670};
+const Schema schema_core_v1_StorageOSPersistentVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.StorageOSPersistentVolumeSource", .go_type = "v1.StorageOSPersistentVolumeSource", .fields = f_core_v1_StorageOSPersistentVolumeSource, .by_name = n_core_v1_StorageOSPersistentVolumeSource, .n_fields = 5, .by_number = p_core_v1_StorageOSPersistentVolumeSource, .n_by_number = 5, .description = 139712};
 
 static const SchemaField f_core_v1_StorageOSVolumeSource[] = {
-    {"volumeName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 139456},
-    {"volumeNamespace", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 139511},
-    {"fsType", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 107159},
-    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 124335},
-    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 5, FIELD_POINTER, 139745},
+    {"volumeName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 139498},
+    {"volumeNamespace", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 139553},
+    {"fsType", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 107201},
+    {"readOnly", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 124377},
+    {"secretRef", &schema_core_v1_LocalObjectReference, NULL, NULL, 5, FIELD_POINTER, 139787},
 };
 static const uint16_t n_core_v1_StorageOSVolumeSource[] = {2, 3, 4, 0, 1, };
 static const uint16_t p_core_v1_StorageOSVolumeSource[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_StorageOSVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.StorageOSVolumeSource", .go_type = "v1.StorageOSVolumeSource", .fields = f_core_v1_StorageOSVolumeSource, .by_name = n_core_v1_StorageOSVolumeSource, .n_fields = 5, .by_number = p_core_v1_StorageOSVolumeSource, .n_by_number = 5, .description = 139856};
+const Schema schema_core_v1_StorageOSVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.StorageOSVolumeSource", .go_type = "v1.StorageOSVolumeSource", .fields = f_core_v1_StorageOSVolumeSource, .by_name = n_core_v1_StorageOSVolumeSource, .n_fields = 5, .by_number = p_core_v1_StorageOSVolumeSource, .n_by_number = 5, .description = 139898};
 
 static const SchemaField f_core_v1_Sysctl[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 139909},
-    {"value", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 140032},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 139951},
+    {"value", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 140074},
 };
 static const uint16_t n_core_v1_Sysctl[] = {0, 1, };
 static const uint16_t p_core_v1_Sysctl[] = {0, 1};
-const Schema schema_core_v1_Sysctl = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Sysctl", .go_type = "v1.Sysctl", .fields = f_core_v1_Sysctl, .by_name = n_core_v1_Sysctl, .n_fields = 2, .by_number = p_core_v1_Sysctl, .n_by_number = 2, .description = 140046};
+const Schema schema_core_v1_Sysctl = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Sysctl", .go_type = "v1.Sysctl", .fields = f_core_v1_Sysctl, .by_name = n_core_v1_Sysctl, .n_fields = 2, .by_number = p_core_v1_Sysctl, .n_by_number = 2, .description = 140088};
 
 static const SchemaField f_core_v1_TCPSocketAction[] = {
-    {"port", &l63, NULL, NULL, 1, FIELD_IS_REQUIRED, 140066},
-    {"host", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 140145},
+    {"port", &l63, NULL, NULL, 1, FIELD_IS_REQUIRED, 140108},
+    {"host", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 140187},
 };
 static const uint16_t n_core_v1_TCPSocketAction[] = {1, 0, };
 static const uint16_t p_core_v1_TCPSocketAction[] = {0, 1};
-const Schema schema_core_v1_TCPSocketAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TCPSocketAction", .go_type = "v1.TCPSocketAction", .fields = f_core_v1_TCPSocketAction, .by_name = n_core_v1_TCPSocketAction, .n_fields = 2, .by_number = p_core_v1_TCPSocketAction, .n_by_number = 2, .description = 140196};
+const Schema schema_core_v1_TCPSocketAction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TCPSocketAction", .go_type = "v1.TCPSocketAction", .fields = f_core_v1_TCPSocketAction, .by_name = n_core_v1_TCPSocketAction, .n_fields = 2, .by_number = p_core_v1_TCPSocketAction, .n_by_number = 2, .description = 140238};
 
 static const char *const v209[] = {"NoExecute", "NoSchedule", "PreferNoSchedule", NULL};
 static const Schema s210 = {.type = SCHEMA_STRING, .go_type = "v1.TaintEffect", .enum_values = v209};
 static const SchemaField f_core_v1_Taint[] = {
-    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 140233},
-    {"value", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 140261},
-    {"effect", &s210, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 140305},
-    {"timeAdded", &l48, NULL, NULL, 4, FIELD_POINTER, 140456},
+    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 140275},
+    {"value", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 140303},
+    {"effect", &s210, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 140347},
+    {"timeAdded", &l48, NULL, NULL, 4, FIELD_POINTER, 140498},
 };
 static const uint16_t n_core_v1_Taint[] = {2, 0, 3, 1, };
 static const uint16_t p_core_v1_Taint[] = {0, 1, 2, 3};
-const Schema schema_core_v1_Taint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Taint", .go_type = "v1.Taint", .fields = f_core_v1_Taint, .by_name = n_core_v1_Taint, .n_fields = 4, .by_number = p_core_v1_Taint, .n_by_number = 4, .description = 140514};
+const Schema schema_core_v1_Taint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Taint", .go_type = "v1.Taint", .fields = f_core_v1_Taint, .by_name = n_core_v1_Taint, .n_fields = 4, .by_number = p_core_v1_Taint, .n_by_number = 4, .description = 140556};
 
 static const char *const v211[] = {"Equal", "Exists", "Gt", "Lt", NULL};
 static const Schema s212 = {.type = SCHEMA_STRING, .go_type = "v1.TolerationOperator", .enum_values = v211};
 static const SchemaField f_core_v1_Toleration[] = {
-    {"key", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 140580},
-    {"operator", &s212, NULL, NULL, 2, FIELD_OMIT_EMPTY, 140647},
-    {"value", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 140809},
-    {"effect", &s210, NULL, NULL, 4, FIELD_OMIT_EMPTY, 140865},
-    {"tolerationSeconds", &s40, NULL, NULL, 5, FIELD_POINTER, 140948},
+    {"key", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 140622},
+    {"operator", &s212, NULL, NULL, 2, FIELD_OMIT_EMPTY, 140689},
+    {"value", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 140851},
+    {"effect", &s210, NULL, NULL, 4, FIELD_OMIT_EMPTY, 140907},
+    {"tolerationSeconds", &s40, NULL, NULL, 5, FIELD_POINTER, 140990},
 };
 static const uint16_t n_core_v1_Toleration[] = {3, 0, 1, 4, 2, };
 static const uint16_t p_core_v1_Toleration[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_Toleration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Toleration", .go_type = "v1.Toleration", .fields = f_core_v1_Toleration, .by_name = n_core_v1_Toleration, .n_fields = 5, .by_number = p_core_v1_Toleration, .n_by_number = 5, .description = 141087};
+const Schema schema_core_v1_Toleration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Toleration", .go_type = "v1.Toleration", .fields = f_core_v1_Toleration, .by_name = n_core_v1_Toleration, .n_fields = 5, .by_number = p_core_v1_Toleration, .n_by_number = 5, .description = 141129};
 
 static const SchemaField f_core_v1_TopologySelectorLabelRequirement[] = {
-    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 141159},
-    {"values", &a13, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 141177},
+    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 141201},
+    {"values", &a13, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 141219},
 };
 static const uint16_t n_core_v1_TopologySelectorLabelRequirement[] = {0, 1, };
 static const uint16_t p_core_v1_TopologySelectorLabelRequirement[] = {0, 1};
-const Schema schema_core_v1_TopologySelectorLabelRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TopologySelectorLabelRequirement", .go_type = "v1.TopologySelectorLabelRequirement", .fields = f_core_v1_TopologySelectorLabelRequirement, .by_name = n_core_v1_TopologySelectorLabelRequirement, .n_fields = 2, .by_number = p_core_v1_TopologySelectorLabelRequirement, .n_by_number = 2, .description = 141218};
+const Schema schema_core_v1_TopologySelectorLabelRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TopologySelectorLabelRequirement", .go_type = "v1.TopologySelectorLabelRequirement", .fields = f_core_v1_TopologySelectorLabelRequirement, .by_name = n_core_v1_TopologySelectorLabelRequirement, .n_fields = 2, .by_number = p_core_v1_TopologySelectorLabelRequirement, .n_by_number = 2, .description = 141260};
 
 static const Schema a213 = {.type = SCHEMA_LIST, .element = &schema_core_v1_TopologySelectorLabelRequirement, .go_type = "[]v1.TopologySelectorLabelRequirement", .element_zero_default = true};
 static const SchemaField f_core_v1_TopologySelectorTerm[] = {
-    {"matchLabelExpressions", &a213, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 141262},
+    {"matchLabelExpressions", &a213, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 141304},
 };
 static const uint16_t n_core_v1_TopologySelectorTerm[] = {0, };
 static const uint16_t p_core_v1_TopologySelectorTerm[] = {0};
-const Schema schema_core_v1_TopologySelectorTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TopologySelectorTerm", .go_type = "v1.TopologySelectorTerm", .fields = f_core_v1_TopologySelectorTerm, .by_name = n_core_v1_TopologySelectorTerm, .n_fields = 1, .by_number = p_core_v1_TopologySelectorTerm, .n_by_number = 1, .map_atomic = true, .description = 141291};
+const Schema schema_core_v1_TopologySelectorTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TopologySelectorTerm", .go_type = "v1.TopologySelectorTerm", .fields = f_core_v1_TopologySelectorTerm, .by_name = n_core_v1_TopologySelectorTerm, .n_fields = 1, .by_number = p_core_v1_TopologySelectorTerm, .n_by_number = 1, .map_atomic = true, .description = 141333};
 
 static const char *const v214[] = {"DoNotSchedule", "ScheduleAnyway", NULL};
 static const Schema s215 = {.type = SCHEMA_STRING, .go_type = "v1.UnsatisfiableConstraintAction", .enum_values = v214};
 static const char *const v216[] = {"Honor", "Ignore", NULL};
 static const Schema s217 = {.type = SCHEMA_STRING, .go_type = "v1.NodeInclusionPolicy", .enum_values = v216};
 static const SchemaField f_core_v1_TopologySpreadConstraint[] = {
-    {"maxSkew", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 141362},
-    {"topologyKey", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 141508},
-    {"whenUnsatisfiable", &s215, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 141643},
-    {"labelSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 4, FIELD_POINTER, 141772},
-    {"minDomains", &s1, NULL, NULL, 5, FIELD_POINTER, 141831},
-    {"nodeAffinityPolicy", &s217, NULL, NULL, 6, FIELD_POINTER, 142010},
-    {"nodeTaintsPolicy", &s217, NULL, NULL, 7, FIELD_POINTER, 142114},
-    {"matchLabelKeys", &a13, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 142205},
+    {"maxSkew", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 141404},
+    {"topologyKey", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 141550},
+    {"whenUnsatisfiable", &s215, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 141685},
+    {"labelSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 4, FIELD_POINTER, 141814},
+    {"minDomains", &s1, NULL, NULL, 5, FIELD_POINTER, 141873},
+    {"nodeAffinityPolicy", &s217, NULL, NULL, 6, FIELD_POINTER, 142052},
+    {"nodeTaintsPolicy", &s217, NULL, NULL, 7, FIELD_POINTER, 142156},
+    {"matchLabelKeys", &a13, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 142247},
 };
 static const uint16_t n_core_v1_TopologySpreadConstraint[] = {3, 7, 0, 4, 5, 6, 1, 2, };
 static const uint16_t p_core_v1_TopologySpreadConstraint[] = {0, 1, 2, 3, 4, 5, 6, 7};
-const Schema schema_core_v1_TopologySpreadConstraint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TopologySpreadConstraint", .go_type = "v1.TopologySpreadConstraint", .fields = f_core_v1_TopologySpreadConstraint, .by_name = n_core_v1_TopologySpreadConstraint, .n_fields = 8, .by_number = p_core_v1_TopologySpreadConstraint, .n_by_number = 8, .description = 142380};
+const Schema schema_core_v1_TopologySpreadConstraint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TopologySpreadConstraint", .go_type = "v1.TopologySpreadConstraint", .fields = f_core_v1_TopologySpreadConstraint, .by_name = n_core_v1_TopologySpreadConstraint, .n_fields = 8, .by_number = p_core_v1_TopologySpreadConstraint, .n_by_number = 8, .description = 142422};
 
 static const SchemaField f_core_v1_TypedLocalObjectReference[] = {
-    {"apiGroup", &s0, NULL, NULL, 1, FIELD_POINTER | FIELD_WRITE_NULL, 142453},
-    {"kind", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 99177},
-    {"name", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43415},
+    {"apiGroup", &s0, NULL, NULL, 1, FIELD_POINTER | FIELD_WRITE_NULL, 142495},
+    {"kind", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 99219},
+    {"name", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43457},
 };
 static const uint16_t n_core_v1_TypedLocalObjectReference[] = {0, 1, 2, };
 static const uint16_t p_core_v1_TypedLocalObjectReference[] = {0, 1, 2};
-const Schema schema_core_v1_TypedLocalObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TypedLocalObjectReference", .go_type = "v1.TypedLocalObjectReference", .fields = f_core_v1_TypedLocalObjectReference, .by_name = n_core_v1_TypedLocalObjectReference, .n_fields = 3, .by_number = p_core_v1_TypedLocalObjectReference, .n_by_number = 3, .map_atomic = true, .description = 142506};
+const Schema schema_core_v1_TypedLocalObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TypedLocalObjectReference", .go_type = "v1.TypedLocalObjectReference", .fields = f_core_v1_TypedLocalObjectReference, .by_name = n_core_v1_TypedLocalObjectReference, .n_fields = 3, .by_number = p_core_v1_TypedLocalObjectReference, .n_by_number = 3, .map_atomic = true, .description = 142548};
 
 static const SchemaField f_core_v1_TypedObjectReference[] = {
-    {"apiGroup", &s0, NULL, NULL, 1, FIELD_POINTER | FIELD_WRITE_NULL, 142453},
-    {"kind", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 99177},
-    {"name", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43415},
-    {"namespace", &s0, NULL, NULL, 4, FIELD_POINTER, 142551},
+    {"apiGroup", &s0, NULL, NULL, 1, FIELD_POINTER | FIELD_WRITE_NULL, 142495},
+    {"kind", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 99219},
+    {"name", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 43457},
+    {"namespace", &s0, NULL, NULL, 4, FIELD_POINTER, 142593},
 };
 static const uint16_t n_core_v1_TypedObjectReference[] = {0, 1, 2, 3, };
 static const uint16_t p_core_v1_TypedObjectReference[] = {0, 1, 2, 3};
-const Schema schema_core_v1_TypedObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TypedObjectReference", .go_type = "v1.TypedObjectReference", .fields = f_core_v1_TypedObjectReference, .by_name = n_core_v1_TypedObjectReference, .n_fields = 4, .by_number = p_core_v1_TypedObjectReference, .n_by_number = 4, .description = 142692};
+const Schema schema_core_v1_TypedObjectReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.TypedObjectReference", .go_type = "v1.TypedObjectReference", .fields = f_core_v1_TypedObjectReference, .by_name = n_core_v1_TypedObjectReference, .n_fields = 4, .by_number = p_core_v1_TypedObjectReference, .n_by_number = 4, .description = 142734};
 
 static const SchemaField f_core_v1_Volume[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 142745},
-    {"hostPath", &schema_core_v1_HostPathVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 142820},
-    {"emptyDir", &schema_core_v1_EmptyDirVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 142910},
-    {"gcePersistentDisk", &schema_core_v1_GCEPersistentDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 142971},
-    {"awsElasticBlockStore", &schema_core_v1_AWSElasticBlockStoreVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143067},
-    {"gitRepo", &schema_core_v1_GitRepoVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143146},
-    {"secret", &schema_core_v1_SecretVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143274},
-    {"nfs", &schema_core_v1_NFSVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103475},
-    {"iscsi", &schema_core_v1_ISCSIVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103611},
-    {"glusterfs", &schema_core_v1_GlusterfsVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103376},
-    {"persistentVolumeClaim", &schema_core_v1_PersistentVolumeClaimVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143305},
-    {"rbd", &schema_core_v1_RBDVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103514},
-    {"flexVolume", &schema_core_v1_FlexVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104088},
-    {"cinder", &schema_core_v1_CinderVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143367},
-    {"cephfs", &schema_core_v1_CephFSVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103815},
-    {"flocker", &schema_core_v1_FlockerVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103990},
-    {"downwardAPI", &schema_core_v1_DownwardAPIVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143464},
-    {"fc", &schema_core_v1_FCVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103916},
-    {"azureFile", &schema_core_v1_AzureFileVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143499},
-    {"configMap", &schema_core_v1_ConfigMapVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143584},
-    {"vsphereVolume", &schema_core_v1_VsphereVirtualDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143618},
-    {"quobyte", &schema_core_v1_QuobyteVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104441},
-    {"azureDisk", &schema_core_v1_AzureDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143709},
-    {"photonPersistentDisk", &schema_core_v1_PhotonPersistentDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104673},
-    {"projected", &schema_core_v1_ProjectedVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143803},
-    {"portworxVolume", &schema_core_v1_PortworxVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143913},
-    {"scaleIO", &schema_core_v1_ScaleIOVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104899},
-    {"storageos", &schema_core_v1_StorageOSVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 105087},
-    {"csi", &schema_core_v1_CSIVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143993},
-    {"ephemeral", &schema_core_v1_EphemeralVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 144061},
-    {"image", &schema_core_v1_ImageVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 144146},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 142787},
+    {"hostPath", &schema_core_v1_HostPathVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 142862},
+    {"emptyDir", &schema_core_v1_EmptyDirVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 142952},
+    {"gcePersistentDisk", &schema_core_v1_GCEPersistentDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143013},
+    {"awsElasticBlockStore", &schema_core_v1_AWSElasticBlockStoreVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143109},
+    {"gitRepo", &schema_core_v1_GitRepoVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143188},
+    {"secret", &schema_core_v1_SecretVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143316},
+    {"nfs", &schema_core_v1_NFSVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103517},
+    {"iscsi", &schema_core_v1_ISCSIVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103653},
+    {"glusterfs", &schema_core_v1_GlusterfsVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103418},
+    {"persistentVolumeClaim", &schema_core_v1_PersistentVolumeClaimVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143347},
+    {"rbd", &schema_core_v1_RBDVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103556},
+    {"flexVolume", &schema_core_v1_FlexVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104130},
+    {"cinder", &schema_core_v1_CinderVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143409},
+    {"cephfs", &schema_core_v1_CephFSVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103857},
+    {"flocker", &schema_core_v1_FlockerVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104032},
+    {"downwardAPI", &schema_core_v1_DownwardAPIVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143506},
+    {"fc", &schema_core_v1_FCVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 103958},
+    {"azureFile", &schema_core_v1_AzureFileVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143541},
+    {"configMap", &schema_core_v1_ConfigMapVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143626},
+    {"vsphereVolume", &schema_core_v1_VsphereVirtualDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143660},
+    {"quobyte", &schema_core_v1_QuobyteVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104483},
+    {"azureDisk", &schema_core_v1_AzureDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143751},
+    {"photonPersistentDisk", &schema_core_v1_PhotonPersistentDiskVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104715},
+    {"projected", &schema_core_v1_ProjectedVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143845},
+    {"portworxVolume", &schema_core_v1_PortworxVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 143955},
+    {"scaleIO", &schema_core_v1_ScaleIOVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 104941},
+    {"storageos", &schema_core_v1_StorageOSVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 105129},
+    {"csi", &schema_core_v1_CSIVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 144035},
+    {"ephemeral", &schema_core_v1_EphemeralVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 144103},
+    {"image", &schema_core_v1_ImageVolumeSource, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 144188},
 };
 static const uint16_t n_core_v1_Volume[] = {4, 22, 18, 14, 13, 19, 28, 16, 2, 29, 17, 12, 15, 3, 5, 9, 1, 30, 8, 0, 7, 10, 23, 25, 24, 21, 11, 26, 6, 27, 20, };
 static const SchemaInline e_core_v1_Volume[] = {{&schema_core_v1_VolumeSource, "VolumeSource", 2, 1, 30}, };
 static const uint16_t p_core_v1_Volume[] = {0, 31};
-const Schema schema_core_v1_Volume = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Volume", .go_type = "v1.Volume", .fields = f_core_v1_Volume, .by_name = n_core_v1_Volume, .n_fields = 31, .inlines = e_core_v1_Volume, .n_inlines = 1, .by_number = p_core_v1_Volume, .n_by_number = 2, .has_defaults = true, .description = 144297};
+const Schema schema_core_v1_Volume = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.Volume", .go_type = "v1.Volume", .fields = f_core_v1_Volume, .by_name = n_core_v1_Volume, .n_fields = 31, .inlines = e_core_v1_Volume, .n_inlines = 1, .by_number = p_core_v1_Volume, .n_by_number = 2, .has_defaults = true, .description = 144339};
 
 static const SchemaField f_core_v1_VolumeDevice[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 144363},
-    {"devicePath", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 144447},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 144405},
+    {"devicePath", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 144489},
 };
 static const uint16_t n_core_v1_VolumeDevice[] = {1, 0, };
 static const uint16_t p_core_v1_VolumeDevice[] = {0, 1};
-const Schema schema_core_v1_VolumeDevice = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeDevice", .go_type = "v1.VolumeDevice", .fields = f_core_v1_VolumeDevice, .by_name = n_core_v1_VolumeDevice, .n_fields = 2, .by_number = p_core_v1_VolumeDevice, .n_by_number = 2, .description = 144498};
+const Schema schema_core_v1_VolumeDevice = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeDevice", .go_type = "v1.VolumeDevice", .fields = f_core_v1_VolumeDevice, .by_name = n_core_v1_VolumeDevice, .n_fields = 2, .by_number = p_core_v1_VolumeDevice, .n_by_number = 2, .description = 144540};
 
 static const Schema s218 = {.type = SCHEMA_STRING, .go_type = "v1.RecursiveReadOnlyMode"};
 static const char *const v219[] = {"Bidirectional", "HostToContainer", "None", NULL};
 static const Schema s220 = {.type = SCHEMA_STRING, .go_type = "v1.MountPropagationMode", .enum_values = v219};
 static const SchemaField f_core_v1_VolumeMount[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 144552},
-    {"readOnly", &s2, NULL, NULL, 2, FIELD_OMIT_EMPTY, 144586},
-    {"recursiveReadOnly", &s218, NULL, NULL, 7, FIELD_POINTER, 144651},
-    {"mountPath", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 144863},
-    {"subPath", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 144908},
-    {"mountPropagation", &s220, NULL, NULL, 5, FIELD_POINTER, 144983},
-    {"subPathExpr", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 145150},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 144594},
+    {"readOnly", &s2, NULL, NULL, 2, FIELD_OMIT_EMPTY, 144628},
+    {"recursiveReadOnly", &s218, NULL, NULL, 7, FIELD_POINTER, 144693},
+    {"mountPath", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 144905},
+    {"subPath", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 144950},
+    {"mountPropagation", &s220, NULL, NULL, 5, FIELD_POINTER, 145025},
+    {"subPathExpr", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 145192},
 };
 static const uint16_t n_core_v1_VolumeMount[] = {3, 5, 0, 1, 2, 4, 6, };
 static const uint16_t p_core_v1_VolumeMount[] = {0, 1, 3, 4, 5, 6, 2};
-const Schema schema_core_v1_VolumeMount = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeMount", .go_type = "v1.VolumeMount", .fields = f_core_v1_VolumeMount, .by_name = n_core_v1_VolumeMount, .n_fields = 7, .by_number = p_core_v1_VolumeMount, .n_by_number = 7, .description = 145255};
+const Schema schema_core_v1_VolumeMount = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeMount", .go_type = "v1.VolumeMount", .fields = f_core_v1_VolumeMount, .by_name = n_core_v1_VolumeMount, .n_fields = 7, .by_number = p_core_v1_VolumeMount, .n_by_number = 7, .description = 145297};
 
 static const SchemaField f_core_v1_VolumeMountStatus[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 145319},
-    {"mountPath", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 145375},
-    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 145418},
-    {"recursiveReadOnly", &s218, NULL, NULL, 4, FIELD_POINTER, 145470},
-    {"volumeStatus", &schema_core_v1_VolumeStatus, NULL, NULL, 5, FIELD_POINTER, 145606},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 145361},
+    {"mountPath", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 145417},
+    {"readOnly", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 145460},
+    {"recursiveReadOnly", &s218, NULL, NULL, 4, FIELD_POINTER, 145512},
+    {"volumeStatus", &schema_core_v1_VolumeStatus, NULL, NULL, 5, FIELD_POINTER, 145648},
 };
 static const uint16_t n_core_v1_VolumeMountStatus[] = {1, 0, 2, 3, 4, };
 static const uint16_t p_core_v1_VolumeMountStatus[] = {0, 1, 2, 3, 4};
-const Schema schema_core_v1_VolumeMountStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeMountStatus", .go_type = "v1.VolumeMountStatus", .fields = f_core_v1_VolumeMountStatus, .by_name = n_core_v1_VolumeMountStatus, .n_fields = 5, .by_number = p_core_v1_VolumeMountStatus, .n_by_number = 5, .description = 145652};
+const Schema schema_core_v1_VolumeMountStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeMountStatus", .go_type = "v1.VolumeMountStatus", .fields = f_core_v1_VolumeMountStatus, .by_name = n_core_v1_VolumeMountStatus, .n_fields = 5, .by_number = p_core_v1_VolumeMountStatus, .n_by_number = 5, .description = 145694};
 
 static const SchemaField f_core_v1_VolumeNodeAffinity[] = {
-    {"required", &schema_core_v1_NodeSelector, NULL, NULL, 1, FIELD_POINTER, 145700},
+    {"required", &schema_core_v1_NodeSelector, NULL, NULL, 1, FIELD_POINTER, 145742},
 };
 static const uint16_t n_core_v1_VolumeNodeAffinity[] = {0, };
 static const uint16_t p_core_v1_VolumeNodeAffinity[] = {0};
-const Schema schema_core_v1_VolumeNodeAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeNodeAffinity", .go_type = "v1.VolumeNodeAffinity", .fields = f_core_v1_VolumeNodeAffinity, .by_name = n_core_v1_VolumeNodeAffinity, .n_fields = 1, .by_number = p_core_v1_VolumeNodeAffinity, .n_by_number = 1, .description = 145743};
+const Schema schema_core_v1_VolumeNodeAffinity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeNodeAffinity", .go_type = "v1.VolumeNodeAffinity", .fields = f_core_v1_VolumeNodeAffinity, .by_name = n_core_v1_VolumeNodeAffinity, .n_fields = 1, .by_number = p_core_v1_VolumeNodeAffinity, .n_by_number = 1, .description = 145785};
 
 static const SchemaField f_core_v1_VolumeProjection[] = {
-    {"secret", &schema_core_v1_SecretProjection, NULL, NULL, 1, FIELD_POINTER, 145785},
-    {"downwardAPI", &schema_core_v1_DownwardAPIProjection, NULL, NULL, 2, FIELD_POINTER, 143464},
-    {"configMap", &schema_core_v1_ConfigMapProjection, NULL, NULL, 3, FIELD_POINTER, 145812},
-    {"serviceAccountToken", &schema_core_v1_ServiceAccountTokenProjection, NULL, NULL, 4, FIELD_POINTER, 145842},
-    {"clusterTrustBundle", &schema_core_v1_ClusterTrustBundleProjection, NULL, NULL, 5, FIELD_POINTER, 145880},
-    {"podCertificate", &schema_core_v1_PodCertificateProjection, NULL, NULL, 6, FIELD_POINTER, 146015},
+    {"secret", &schema_core_v1_SecretProjection, NULL, NULL, 1, FIELD_POINTER, 145827},
+    {"downwardAPI", &schema_core_v1_DownwardAPIProjection, NULL, NULL, 2, FIELD_POINTER, 143506},
+    {"configMap", &schema_core_v1_ConfigMapProjection, NULL, NULL, 3, FIELD_POINTER, 145854},
+    {"serviceAccountToken", &schema_core_v1_ServiceAccountTokenProjection, NULL, NULL, 4, FIELD_POINTER, 145884},
+    {"clusterTrustBundle", &schema_core_v1_ClusterTrustBundleProjection, NULL, NULL, 5, FIELD_POINTER, 145922},
+    {"podCertificate", &schema_core_v1_PodCertificateProjection, NULL, NULL, 6, FIELD_POINTER, 146057},
 };
 static const uint16_t n_core_v1_VolumeProjection[] = {4, 2, 1, 5, 0, 3, };
 static const uint16_t p_core_v1_VolumeProjection[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_core_v1_VolumeProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeProjection", .go_type = "v1.VolumeProjection", .fields = f_core_v1_VolumeProjection, .by_name = n_core_v1_VolumeProjection, .n_fields = 6, .by_number = p_core_v1_VolumeProjection, .n_by_number = 6, .description = 146154};
+const Schema schema_core_v1_VolumeProjection = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeProjection", .go_type = "v1.VolumeProjection", .fields = f_core_v1_VolumeProjection, .by_name = n_core_v1_VolumeProjection, .n_fields = 6, .by_number = p_core_v1_VolumeProjection, .n_by_number = 6, .description = 146196};
 
 static const SchemaField f_core_v1_VolumeResourceRequirements[] = {
-    {"limits", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY, 146214},
-    {"requests", &m50, NULL, NULL, 2, FIELD_OMIT_EMPTY, 146257},
+    {"limits", &m50, NULL, NULL, 1, FIELD_OMIT_EMPTY, 146256},
+    {"requests", &m50, NULL, NULL, 2, FIELD_OMIT_EMPTY, 146299},
 };
 static const uint16_t n_core_v1_VolumeResourceRequirements[] = {0, 1, };
 static const uint16_t p_core_v1_VolumeResourceRequirements[] = {0, 1};
-const Schema schema_core_v1_VolumeResourceRequirements = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeResourceRequirements", .go_type = "v1.VolumeResourceRequirements", .fields = f_core_v1_VolumeResourceRequirements, .by_name = n_core_v1_VolumeResourceRequirements, .n_fields = 2, .by_number = p_core_v1_VolumeResourceRequirements, .n_by_number = 2, .description = 146326};
+const Schema schema_core_v1_VolumeResourceRequirements = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeResourceRequirements", .go_type = "v1.VolumeResourceRequirements", .fields = f_core_v1_VolumeResourceRequirements, .by_name = n_core_v1_VolumeResourceRequirements, .n_fields = 2, .by_number = p_core_v1_VolumeResourceRequirements, .n_by_number = 2, .description = 146368};
 
 static const SchemaField f_core_v1_VolumeSource[] = {
-    {"hostPath", &schema_core_v1_HostPathVolumeSource, NULL, NULL, 1, FIELD_POINTER, 142820},
-    {"emptyDir", &schema_core_v1_EmptyDirVolumeSource, NULL, NULL, 2, FIELD_POINTER, 142910},
-    {"gcePersistentDisk", &schema_core_v1_GCEPersistentDiskVolumeSource, NULL, NULL, 3, FIELD_POINTER, 142971},
-    {"awsElasticBlockStore", &schema_core_v1_AWSElasticBlockStoreVolumeSource, NULL, NULL, 4, FIELD_POINTER, 143067},
-    {"gitRepo", &schema_core_v1_GitRepoVolumeSource, NULL, NULL, 5, FIELD_POINTER, 143146},
-    {"secret", &schema_core_v1_SecretVolumeSource, NULL, NULL, 6, FIELD_POINTER, 143274},
-    {"nfs", &schema_core_v1_NFSVolumeSource, NULL, NULL, 7, FIELD_POINTER, 103475},
-    {"iscsi", &schema_core_v1_ISCSIVolumeSource, NULL, NULL, 8, FIELD_POINTER, 103611},
-    {"glusterfs", &schema_core_v1_GlusterfsVolumeSource, NULL, NULL, 9, FIELD_POINTER, 103376},
-    {"persistentVolumeClaim", &schema_core_v1_PersistentVolumeClaimVolumeSource, NULL, NULL, 10, FIELD_POINTER, 143305},
-    {"rbd", &schema_core_v1_RBDVolumeSource, NULL, NULL, 11, FIELD_POINTER, 103514},
-    {"flexVolume", &schema_core_v1_FlexVolumeSource, NULL, NULL, 12, FIELD_POINTER, 104088},
-    {"cinder", &schema_core_v1_CinderVolumeSource, NULL, NULL, 13, FIELD_POINTER, 143367},
-    {"cephfs", &schema_core_v1_CephFSVolumeSource, NULL, NULL, 14, FIELD_POINTER, 103815},
-    {"flocker", &schema_core_v1_FlockerVolumeSource, NULL, NULL, 15, FIELD_POINTER, 103990},
-    {"downwardAPI", &schema_core_v1_DownwardAPIVolumeSource, NULL, NULL, 16, FIELD_POINTER, 143464},
-    {"fc", &schema_core_v1_FCVolumeSource, NULL, NULL, 17, FIELD_POINTER, 103916},
-    {"azureFile", &schema_core_v1_AzureFileVolumeSource, NULL, NULL, 18, FIELD_POINTER, 143499},
-    {"configMap", &schema_core_v1_ConfigMapVolumeSource, NULL, NULL, 19, FIELD_POINTER, 143584},
-    {"vsphereVolume", &schema_core_v1_VsphereVirtualDiskVolumeSource, NULL, NULL, 20, FIELD_POINTER, 143618},
-    {"quobyte", &schema_core_v1_QuobyteVolumeSource, NULL, NULL, 21, FIELD_POINTER, 104441},
-    {"azureDisk", &schema_core_v1_AzureDiskVolumeSource, NULL, NULL, 22, FIELD_POINTER, 143709},
-    {"photonPersistentDisk", &schema_core_v1_PhotonPersistentDiskVolumeSource, NULL, NULL, 23, FIELD_POINTER, 104673},
-    {"projected", &schema_core_v1_ProjectedVolumeSource, NULL, NULL, 26, FIELD_POINTER, 143803},
-    {"portworxVolume", &schema_core_v1_PortworxVolumeSource, NULL, NULL, 24, FIELD_POINTER, 143913},
-    {"scaleIO", &schema_core_v1_ScaleIOVolumeSource, NULL, NULL, 25, FIELD_POINTER, 104899},
-    {"storageos", &schema_core_v1_StorageOSVolumeSource, NULL, NULL, 27, FIELD_POINTER, 105087},
-    {"csi", &schema_core_v1_CSIVolumeSource, NULL, NULL, 28, FIELD_POINTER, 143993},
-    {"ephemeral", &schema_core_v1_EphemeralVolumeSource, NULL, NULL, 29, FIELD_POINTER, 144061},
-    {"image", &schema_core_v1_ImageVolumeSource, NULL, NULL, 30, FIELD_POINTER, 144146},
+    {"hostPath", &schema_core_v1_HostPathVolumeSource, NULL, NULL, 1, FIELD_POINTER, 142862},
+    {"emptyDir", &schema_core_v1_EmptyDirVolumeSource, NULL, NULL, 2, FIELD_POINTER, 142952},
+    {"gcePersistentDisk", &schema_core_v1_GCEPersistentDiskVolumeSource, NULL, NULL, 3, FIELD_POINTER, 143013},
+    {"awsElasticBlockStore", &schema_core_v1_AWSElasticBlockStoreVolumeSource, NULL, NULL, 4, FIELD_POINTER, 143109},
+    {"gitRepo", &schema_core_v1_GitRepoVolumeSource, NULL, NULL, 5, FIELD_POINTER, 143188},
+    {"secret", &schema_core_v1_SecretVolumeSource, NULL, NULL, 6, FIELD_POINTER, 143316},
+    {"nfs", &schema_core_v1_NFSVolumeSource, NULL, NULL, 7, FIELD_POINTER, 103517},
+    {"iscsi", &schema_core_v1_ISCSIVolumeSource, NULL, NULL, 8, FIELD_POINTER, 103653},
+    {"glusterfs", &schema_core_v1_GlusterfsVolumeSource, NULL, NULL, 9, FIELD_POINTER, 103418},
+    {"persistentVolumeClaim", &schema_core_v1_PersistentVolumeClaimVolumeSource, NULL, NULL, 10, FIELD_POINTER, 143347},
+    {"rbd", &schema_core_v1_RBDVolumeSource, NULL, NULL, 11, FIELD_POINTER, 103556},
+    {"flexVolume", &schema_core_v1_FlexVolumeSource, NULL, NULL, 12, FIELD_POINTER, 104130},
+    {"cinder", &schema_core_v1_CinderVolumeSource, NULL, NULL, 13, FIELD_POINTER, 143409},
+    {"cephfs", &schema_core_v1_CephFSVolumeSource, NULL, NULL, 14, FIELD_POINTER, 103857},
+    {"flocker", &schema_core_v1_FlockerVolumeSource, NULL, NULL, 15, FIELD_POINTER, 104032},
+    {"downwardAPI", &schema_core_v1_DownwardAPIVolumeSource, NULL, NULL, 16, FIELD_POINTER, 143506},
+    {"fc", &schema_core_v1_FCVolumeSource, NULL, NULL, 17, FIELD_POINTER, 103958},
+    {"azureFile", &schema_core_v1_AzureFileVolumeSource, NULL, NULL, 18, FIELD_POINTER, 143541},
+    {"configMap", &schema_core_v1_ConfigMapVolumeSource, NULL, NULL, 19, FIELD_POINTER, 143626},
+    {"vsphereVolume", &schema_core_v1_VsphereVirtualDiskVolumeSource, NULL, NULL, 20, FIELD_POINTER, 143660},
+    {"quobyte", &schema_core_v1_QuobyteVolumeSource, NULL, NULL, 21, FIELD_POINTER, 104483},
+    {"azureDisk", &schema_core_v1_AzureDiskVolumeSource, NULL, NULL, 22, FIELD_POINTER, 143751},
+    {"photonPersistentDisk", &schema_core_v1_PhotonPersistentDiskVolumeSource, NULL, NULL, 23, FIELD_POINTER, 104715},
+    {"projected", &schema_core_v1_ProjectedVolumeSource, NULL, NULL, 26, FIELD_POINTER, 143845},
+    {"portworxVolume", &schema_core_v1_PortworxVolumeSource, NULL, NULL, 24, FIELD_POINTER, 143955},
+    {"scaleIO", &schema_core_v1_ScaleIOVolumeSource, NULL, NULL, 25, FIELD_POINTER, 104941},
+    {"storageos", &schema_core_v1_StorageOSVolumeSource, NULL, NULL, 27, FIELD_POINTER, 105129},
+    {"csi", &schema_core_v1_CSIVolumeSource, NULL, NULL, 28, FIELD_POINTER, 144035},
+    {"ephemeral", &schema_core_v1_EphemeralVolumeSource, NULL, NULL, 29, FIELD_POINTER, 144103},
+    {"image", &schema_core_v1_ImageVolumeSource, NULL, NULL, 30, FIELD_POINTER, 144188},
 };
 static const uint16_t n_core_v1_VolumeSource[] = {3, 21, 17, 13, 12, 18, 27, 15, 1, 28, 16, 11, 14, 2, 4, 8, 0, 29, 7, 6, 9, 22, 24, 23, 20, 10, 25, 5, 26, 19, };
 static const uint16_t p_core_v1_VolumeSource[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 24, 25, 23, 26, 27, 28, 29};
-const Schema schema_core_v1_VolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeSource", .go_type = "v1.VolumeSource", .fields = f_core_v1_VolumeSource, .by_name = n_core_v1_VolumeSource, .n_fields = 30, .by_number = p_core_v1_VolumeSource, .n_by_number = 30, .has_defaults = true, .description = 146361};
+const Schema schema_core_v1_VolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeSource", .go_type = "v1.VolumeSource", .fields = f_core_v1_VolumeSource, .by_name = n_core_v1_VolumeSource, .n_fields = 30, .by_number = p_core_v1_VolumeSource, .n_by_number = 30, .has_defaults = true, .description = 146403};
 
 static const SchemaField f_core_v1_VolumeStatus[] = {
-    {"image", &schema_core_v1_ImageVolumeStatus, NULL, NULL, 1, FIELD_POINTER, 146460},
+    {"image", &schema_core_v1_ImageVolumeStatus, NULL, NULL, 1, FIELD_POINTER, 146502},
 };
 static const uint16_t n_core_v1_VolumeStatus[] = {0, };
 static const uint16_t p_core_v1_VolumeStatus[] = {0};
-const Schema schema_core_v1_VolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeStatus", .go_type = "v1.VolumeStatus", .fields = f_core_v1_VolumeStatus, .by_name = n_core_v1_VolumeStatus, .n_fields = 1, .by_number = p_core_v1_VolumeStatus, .n_by_number = 1, .description = 146533};
+const Schema schema_core_v1_VolumeStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VolumeStatus", .go_type = "v1.VolumeStatus", .fields = f_core_v1_VolumeStatus, .by_name = n_core_v1_VolumeStatus, .n_fields = 1, .by_number = p_core_v1_VolumeStatus, .n_by_number = 1, .description = 146575};
 
 static const SchemaField f_core_v1_VsphereVirtualDiskVolumeSource[] = {
-    {"volumePath", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 146585},
-    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 107159},
-    {"storagePolicyName", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 146615},
-    {"storagePolicyID", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 146651},
+    {"volumePath", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 146627},
+    {"fsType", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 107201},
+    {"storagePolicyName", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 146657},
+    {"storagePolicyID", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 146693},
 };
 static const uint16_t n_core_v1_VsphereVirtualDiskVolumeSource[] = {1, 3, 2, 0, };
 static const uint16_t p_core_v1_VsphereVirtualDiskVolumeSource[] = {0, 1, 2, 3};
-const Schema schema_core_v1_VsphereVirtualDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VsphereVirtualDiskVolumeSource", .go_type = "v1.VsphereVirtualDiskVolumeSource", .fields = f_core_v1_VsphereVirtualDiskVolumeSource, .by_name = n_core_v1_VsphereVirtualDiskVolumeSource, .n_fields = 4, .by_number = p_core_v1_VsphereVirtualDiskVolumeSource, .n_by_number = 4, .description = 146714};
+const Schema schema_core_v1_VsphereVirtualDiskVolumeSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.VsphereVirtualDiskVolumeSource", .go_type = "v1.VsphereVirtualDiskVolumeSource", .fields = f_core_v1_VsphereVirtualDiskVolumeSource, .by_name = n_core_v1_VsphereVirtualDiskVolumeSource, .n_fields = 4, .by_number = p_core_v1_VsphereVirtualDiskVolumeSource, .n_by_number = 4, .description = 146756};
 
 static const SchemaField f_core_v1_WeightedPodAffinityTerm[] = {
-    {"weight", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 146800},
-    {"podAffinityTerm", &schema_core_v1_PodAffinityTerm, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 146835},
+    {"weight", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 146842},
+    {"podAffinityTerm", &schema_core_v1_PodAffinityTerm, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 146877},
 };
 static const uint16_t n_core_v1_WeightedPodAffinityTerm[] = {1, 0, };
 static const uint16_t p_core_v1_WeightedPodAffinityTerm[] = {0, 1};
-const Schema schema_core_v1_WeightedPodAffinityTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.WeightedPodAffinityTerm", .go_type = "v1.WeightedPodAffinityTerm", .fields = f_core_v1_WeightedPodAffinityTerm, .by_name = n_core_v1_WeightedPodAffinityTerm, .n_fields = 2, .by_number = p_core_v1_WeightedPodAffinityTerm, .n_by_number = 2, .description = 146855};
+const Schema schema_core_v1_WeightedPodAffinityTerm = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.WeightedPodAffinityTerm", .go_type = "v1.WeightedPodAffinityTerm", .fields = f_core_v1_WeightedPodAffinityTerm, .by_name = n_core_v1_WeightedPodAffinityTerm, .n_fields = 2, .by_number = p_core_v1_WeightedPodAffinityTerm, .n_by_number = 2, .description = 146897};
 
 static const SchemaField f_core_v1_WindowsSecurityContextOptions[] = {
-    {"gmsaCredentialSpecName", &s0, NULL, NULL, 1, FIELD_POINTER, 146887},
-    {"gmsaCredentialSpec", &s0, NULL, NULL, 2, FIELD_POINTER, 146928},
-    {"runAsUserName", &s0, NULL, NULL, 3, FIELD_POINTER, 147025},
-    {"hostProcess", &s2, NULL, NULL, 4, FIELD_POINTER, 147140},
+    {"gmsaCredentialSpecName", &s0, NULL, NULL, 1, FIELD_POINTER, 146929},
+    {"gmsaCredentialSpec", &s0, NULL, NULL, 2, FIELD_POINTER, 146970},
+    {"runAsUserName", &s0, NULL, NULL, 3, FIELD_POINTER, 147067},
+    {"hostProcess", &s2, NULL, NULL, 4, FIELD_POINTER, 147182},
 };
 static const uint16_t n_core_v1_WindowsSecurityContextOptions[] = {1, 0, 3, 2, };
 static const uint16_t p_core_v1_WindowsSecurityContextOptions[] = {0, 1, 2, 3};
-const Schema schema_core_v1_WindowsSecurityContextOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.WindowsSecurityContextOptions", .go_type = "v1.WindowsSecurityContextOptions", .fields = f_core_v1_WindowsSecurityContextOptions, .by_name = n_core_v1_WindowsSecurityContextOptions, .n_fields = 4, .by_number = p_core_v1_WindowsSecurityContextOptions, .n_by_number = 4, .description = 147278};
+const Schema schema_core_v1_WindowsSecurityContextOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.core.v1.WindowsSecurityContextOptions", .go_type = "v1.WindowsSecurityContextOptions", .fields = f_core_v1_WindowsSecurityContextOptions, .by_name = n_core_v1_WindowsSecurityContextOptions, .n_fields = 4, .by_number = p_core_v1_WindowsSecurityContextOptions, .n_by_number = 4, .description = 147320};
 

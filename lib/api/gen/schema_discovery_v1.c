@@ -5,51 +5,51 @@ static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const Schema a1 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true, .list_kind = LIST_SET};
 static const Schema m2 = {.type = SCHEMA_MAP, .element = &s0, .go_type = "map[string]string", .element_zero_default = true};
 static const SchemaField f_discovery_v1_Endpoint[] = {
-    {"addresses", &a1, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 147323},
-    {"conditions", &schema_discovery_v1_EndpointConditions, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 147404},
-    {"hostname", &s0, NULL, NULL, 3, FIELD_POINTER, 147443},
-    {"targetRef", &schema_core_v1_ObjectReference, NULL, NULL, 4, FIELD_POINTER, 147540},
-    {"deprecatedTopology", &m2, NULL, NULL, 5, FIELD_OMIT_EMPTY, 147587},
-    {"nodeName", &s0, NULL, NULL, 6, FIELD_POINTER, 147675},
-    {"zone", &s0, NULL, NULL, 7, FIELD_POINTER, 147717},
-    {"hints", &schema_discovery_v1_EndpointHints, NULL, NULL, 8, FIELD_POINTER, 147759},
+    {"addresses", &a1, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 147365},
+    {"conditions", &schema_discovery_v1_EndpointConditions, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 147446},
+    {"hostname", &s0, NULL, NULL, 3, FIELD_POINTER, 147485},
+    {"targetRef", &schema_core_v1_ObjectReference, NULL, NULL, 4, FIELD_POINTER, 147582},
+    {"deprecatedTopology", &m2, NULL, NULL, 5, FIELD_OMIT_EMPTY, 147629},
+    {"nodeName", &s0, NULL, NULL, 6, FIELD_POINTER, 147717},
+    {"zone", &s0, NULL, NULL, 7, FIELD_POINTER, 147759},
+    {"hints", &schema_discovery_v1_EndpointHints, NULL, NULL, 8, FIELD_POINTER, 147801},
 };
 static const uint16_t n_discovery_v1_Endpoint[] = {0, 1, 4, 7, 2, 5, 3, 6, };
 static const uint16_t p_discovery_v1_Endpoint[] = {0, 1, 2, 3, 4, 5, 6, 7};
-const Schema schema_discovery_v1_Endpoint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.Endpoint", .go_type = "v1.Endpoint", .fields = f_discovery_v1_Endpoint, .by_name = n_discovery_v1_Endpoint, .n_fields = 8, .by_number = p_discovery_v1_Endpoint, .n_by_number = 8, .description = 147800};
+const Schema schema_discovery_v1_Endpoint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.Endpoint", .go_type = "v1.Endpoint", .fields = f_discovery_v1_Endpoint, .by_name = n_discovery_v1_Endpoint, .n_fields = 8, .by_number = p_discovery_v1_Endpoint, .n_by_number = 8, .description = 147842};
 
 static const Schema s3 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const SchemaField f_discovery_v1_EndpointConditions[] = {
-    {"ready", &s3, NULL, NULL, 1, FIELD_POINTER, 147841},
-    {"serving", &s3, NULL, NULL, 2, FIELD_POINTER, 147995},
-    {"terminating", &s3, NULL, NULL, 3, FIELD_POINTER, 148107},
+    {"ready", &s3, NULL, NULL, 1, FIELD_POINTER, 147883},
+    {"serving", &s3, NULL, NULL, 2, FIELD_POINTER, 148037},
+    {"terminating", &s3, NULL, NULL, 3, FIELD_POINTER, 148149},
 };
 static const uint16_t n_discovery_v1_EndpointConditions[] = {0, 1, 2, };
 static const uint16_t p_discovery_v1_EndpointConditions[] = {0, 1, 2};
-const Schema schema_discovery_v1_EndpointConditions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointConditions", .go_type = "v1.EndpointConditions", .fields = f_discovery_v1_EndpointConditions, .by_name = n_discovery_v1_EndpointConditions, .n_fields = 3, .by_number = p_discovery_v1_EndpointConditions, .n_by_number = 3, .description = 148157};
+const Schema schema_discovery_v1_EndpointConditions = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointConditions", .go_type = "v1.EndpointConditions", .fields = f_discovery_v1_EndpointConditions, .by_name = n_discovery_v1_EndpointConditions, .n_fields = 3, .by_number = p_discovery_v1_EndpointConditions, .n_by_number = 3, .description = 148199};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_discovery_v1_ForZone, .go_type = "[]v1.ForZone", .element_zero_default = true};
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_discovery_v1_ForNode, .go_type = "[]v1.ForNode", .element_zero_default = true};
 static const SchemaField f_discovery_v1_EndpointHints[] = {
-    {"forZones", &a4, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 148179},
-    {"forNodes", &a5, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 148235},
+    {"forZones", &a4, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 148221},
+    {"forNodes", &a5, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 148277},
 };
 static const uint16_t n_discovery_v1_EndpointHints[] = {1, 0, };
 static const uint16_t p_discovery_v1_EndpointHints[] = {0, 1};
-const Schema schema_discovery_v1_EndpointHints = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointHints", .go_type = "v1.EndpointHints", .fields = f_discovery_v1_EndpointHints, .by_name = n_discovery_v1_EndpointHints, .n_fields = 2, .by_number = p_discovery_v1_EndpointHints, .n_by_number = 2, .description = 148291};
+const Schema schema_discovery_v1_EndpointHints = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointHints", .go_type = "v1.EndpointHints", .fields = f_discovery_v1_EndpointHints, .by_name = n_discovery_v1_EndpointHints, .n_fields = 2, .by_number = p_discovery_v1_EndpointHints, .n_by_number = 2, .description = 148333};
 
 static const char *const v6[] = {"SCTP", "TCP", "UDP", NULL};
 static const Schema s7 = {.type = SCHEMA_STRING, .go_type = "v1.Protocol", .enum_values = v6};
 static const Schema s8 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_discovery_v1_EndpointPort[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_POINTER, 148341},
-    {"protocol", &s7, NULL, NULL, 2, FIELD_POINTER, 148477},
-    {"port", &s8, NULL, NULL, 3, FIELD_POINTER, 148509},
-    {"appProtocol", &s0, NULL, NULL, 4, FIELD_POINTER, 148569},
+    {"name", &s0, NULL, NULL, 1, FIELD_POINTER, 148383},
+    {"protocol", &s7, NULL, NULL, 2, FIELD_POINTER, 148519},
+    {"port", &s8, NULL, NULL, 3, FIELD_POINTER, 148551},
+    {"appProtocol", &s0, NULL, NULL, 4, FIELD_POINTER, 148611},
 };
 static const uint16_t n_discovery_v1_EndpointPort[] = {3, 0, 2, 1, };
 static const uint16_t p_discovery_v1_EndpointPort[] = {0, 1, 2, 3};
-const Schema schema_discovery_v1_EndpointPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointPort", .go_type = "v1.EndpointPort", .fields = f_discovery_v1_EndpointPort, .by_name = n_discovery_v1_EndpointPort, .n_fields = 4, .by_number = p_discovery_v1_EndpointPort, .n_by_number = 4, .map_atomic = true, .description = 148749};
+const Schema schema_discovery_v1_EndpointPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointPort", .go_type = "v1.EndpointPort", .fields = f_discovery_v1_EndpointPort, .by_name = n_discovery_v1_EndpointPort, .n_fields = 4, .by_number = p_discovery_v1_EndpointPort, .n_by_number = 4, .map_atomic = true, .description = 148791};
 
 static const char *const v9[] = {"FQDN", "IPv4", "IPv6", NULL};
 static const Schema s10 = {.type = SCHEMA_STRING, .go_type = "v1.AddressType", .enum_values = v9};
@@ -58,39 +58,39 @@ static const Schema a12 = {.type = SCHEMA_LIST, .element = &schema_discovery_v1_
 static const SchemaField f_discovery_v1_EndpointSlice[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"addressType", &s10, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 148785},
-    {"endpoints", &a11, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_ATOMIC, 148910},
-    {"ports", &a12, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_ATOMIC, 148939},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"addressType", &s10, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 148827},
+    {"endpoints", &a11, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_ATOMIC, 148952},
+    {"ports", &a12, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_ATOMIC, 148981},
 };
 static const uint16_t n_discovery_v1_EndpointSlice[] = {3, 1, 4, 0, 2, 5, };
 static const SchemaInline e_discovery_v1_EndpointSlice[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_discovery_v1_EndpointSlice[] = {2, 4, 5, 3};
-const Schema schema_discovery_v1_EndpointSlice = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointSlice", .go_type = "v1.EndpointSlice", .fields = f_discovery_v1_EndpointSlice, .by_name = n_discovery_v1_EndpointSlice, .n_fields = 6, .inlines = e_discovery_v1_EndpointSlice, .n_inlines = 1, .by_number = p_discovery_v1_EndpointSlice, .n_by_number = 4, .description = 149073};
+const Schema schema_discovery_v1_EndpointSlice = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointSlice", .go_type = "v1.EndpointSlice", .fields = f_discovery_v1_EndpointSlice, .by_name = n_discovery_v1_EndpointSlice, .n_fields = 6, .inlines = e_discovery_v1_EndpointSlice, .n_inlines = 1, .by_number = p_discovery_v1_EndpointSlice, .n_by_number = 4, .description = 149115};
 
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_discovery_v1_EndpointSlice, .go_type = "[]v1.EndpointSlice", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_discovery_v1_EndpointSliceList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a13, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a13, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_discovery_v1_EndpointSliceList[] = {1, 3, 0, 2, };
 static const SchemaInline e_discovery_v1_EndpointSliceList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_discovery_v1_EndpointSliceList[] = {2, 3};
-const Schema schema_discovery_v1_EndpointSliceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointSliceList", .go_type = "v1.EndpointSliceList", .fields = f_discovery_v1_EndpointSliceList, .by_name = n_discovery_v1_EndpointSliceList, .n_fields = 4, .inlines = e_discovery_v1_EndpointSliceList, .n_inlines = 1, .by_number = p_discovery_v1_EndpointSliceList, .n_by_number = 2, .description = 149249};
+const Schema schema_discovery_v1_EndpointSliceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.EndpointSliceList", .go_type = "v1.EndpointSliceList", .fields = f_discovery_v1_EndpointSliceList, .by_name = n_discovery_v1_EndpointSliceList, .n_fields = 4, .inlines = e_discovery_v1_EndpointSliceList, .n_inlines = 1, .by_number = p_discovery_v1_EndpointSliceList, .n_by_number = 2, .description = 149291};
 
 static const SchemaField f_discovery_v1_ForNode[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 149275},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 149317},
 };
 static const uint16_t n_discovery_v1_ForNode[] = {0, };
 static const uint16_t p_discovery_v1_ForNode[] = {0};
-const Schema schema_discovery_v1_ForNode = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.ForNode", .go_type = "v1.ForNode", .fields = f_discovery_v1_ForNode, .by_name = n_discovery_v1_ForNode, .n_fields = 1, .by_number = p_discovery_v1_ForNode, .n_by_number = 1, .description = 149293};
+const Schema schema_discovery_v1_ForNode = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.ForNode", .go_type = "v1.ForNode", .fields = f_discovery_v1_ForNode, .by_name = n_discovery_v1_ForNode, .n_fields = 1, .by_number = p_discovery_v1_ForNode, .n_by_number = 1, .description = 149335};
 
 static const SchemaField f_discovery_v1_ForZone[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 149329},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 149371},
 };
 static const uint16_t n_discovery_v1_ForZone[] = {0, };
 static const uint16_t p_discovery_v1_ForZone[] = {0};
-const Schema schema_discovery_v1_ForZone = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.ForZone", .go_type = "v1.ForZone", .fields = f_discovery_v1_ForZone, .by_name = n_discovery_v1_ForZone, .n_fields = 1, .by_number = p_discovery_v1_ForZone, .n_by_number = 1, .description = 149347};
+const Schema schema_discovery_v1_ForZone = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.discovery.v1.ForZone", .go_type = "v1.ForZone", .fields = f_discovery_v1_ForZone, .by_name = n_discovery_v1_ForZone, .n_fields = 1, .by_number = p_discovery_v1_ForZone, .n_by_number = 1, .description = 149389};
 

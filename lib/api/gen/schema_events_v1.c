@@ -2,50 +2,50 @@
 #include "api/gen/schemas.h"
 
 static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
-static const Schema l1 = {.type = SCHEMA_MICRO_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", .go_type = "v1.MicroTime", .format = "date-time", .description = 61729};
-static const Schema l2 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l1 = {.type = SCHEMA_MICRO_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", .go_type = "v1.MicroTime", .format = "date-time", .description = 61771};
+static const Schema l2 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const Schema s3 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_events_v1_Event[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"eventTime", &l1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 149383},
-    {"series", &schema_events_v1_EventSeries, NULL, NULL, 3, FIELD_POINTER, 149417},
-    {"reportingController", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 149489},
-    {"reportingInstance", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 149569},
-    {"action", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 149647},
-    {"reason", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY, 149733},
-    {"regarding", &schema_core_v1_ObjectReference, NULL, NULL, 8, FIELD_ZERO_DEFAULT, 149801},
-    {"related", &schema_core_v1_ObjectReference, NULL, NULL, 9, FIELD_POINTER, 149837},
-    {"note", &s0, NULL, NULL, 10, FIELD_OMIT_EMPTY, 149917},
-    {"type", &s0, NULL, NULL, 11, FIELD_OMIT_EMPTY, 149973},
-    {"deprecatedSource", &schema_core_v1_EventSource, NULL, NULL, 12, FIELD_ZERO_DEFAULT, 150002},
-    {"deprecatedFirstTimestamp", &l2, NULL, NULL, 13, FIELD_WRITE_NULL, 150147},
-    {"deprecatedLastTimestamp", &l2, NULL, NULL, 14, FIELD_WRITE_NULL, 150264},
-    {"deprecatedCount", &s3, NULL, NULL, 15, FIELD_OMIT_EMPTY, 150377},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"eventTime", &l1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 149425},
+    {"series", &schema_events_v1_EventSeries, NULL, NULL, 3, FIELD_POINTER, 149459},
+    {"reportingController", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 149531},
+    {"reportingInstance", &s0, NULL, NULL, 5, FIELD_OMIT_EMPTY, 149611},
+    {"action", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 149689},
+    {"reason", &s0, NULL, NULL, 7, FIELD_OMIT_EMPTY, 149775},
+    {"regarding", &schema_core_v1_ObjectReference, NULL, NULL, 8, FIELD_ZERO_DEFAULT, 149843},
+    {"related", &schema_core_v1_ObjectReference, NULL, NULL, 9, FIELD_POINTER, 149879},
+    {"note", &s0, NULL, NULL, 10, FIELD_OMIT_EMPTY, 149959},
+    {"type", &s0, NULL, NULL, 11, FIELD_OMIT_EMPTY, 150015},
+    {"deprecatedSource", &schema_core_v1_EventSource, NULL, NULL, 12, FIELD_ZERO_DEFAULT, 150044},
+    {"deprecatedFirstTimestamp", &l2, NULL, NULL, 13, FIELD_WRITE_NULL, 150189},
+    {"deprecatedLastTimestamp", &l2, NULL, NULL, 14, FIELD_WRITE_NULL, 150306},
+    {"deprecatedCount", &s3, NULL, NULL, 15, FIELD_OMIT_EMPTY, 150419},
 };
 static const uint16_t n_events_v1_Event[] = {7, 1, 16, 14, 15, 13, 3, 0, 2, 11, 8, 9, 10, 5, 6, 4, 12, };
 static const SchemaInline e_events_v1_Event[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_events_v1_Event[] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
-const Schema schema_events_v1_Event = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.events.v1.Event", .go_type = "v1.Event", .fields = f_events_v1_Event, .by_name = n_events_v1_Event, .n_fields = 17, .inlines = e_events_v1_Event, .n_inlines = 1, .by_number = p_events_v1_Event, .n_by_number = 15, .description = 150482};
+const Schema schema_events_v1_Event = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.events.v1.Event", .go_type = "v1.Event", .fields = f_events_v1_Event, .by_name = n_events_v1_Event, .n_fields = 17, .inlines = e_events_v1_Event, .n_inlines = 1, .by_number = p_events_v1_Event, .n_by_number = 15, .description = 150524};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_events_v1_Event, .go_type = "[]v1.Event", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_events_v1_EventList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_events_v1_EventList[] = {1, 3, 0, 2, };
 static const SchemaInline e_events_v1_EventList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_events_v1_EventList[] = {2, 3};
-const Schema schema_events_v1_EventList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.events.v1.EventList", .go_type = "v1.EventList", .fields = f_events_v1_EventList, .by_name = n_events_v1_EventList, .n_fields = 4, .inlines = e_events_v1_EventList, .n_inlines = 1, .by_number = p_events_v1_EventList, .n_by_number = 2, .description = 83973};
+const Schema schema_events_v1_EventList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.events.v1.EventList", .go_type = "v1.EventList", .fields = f_events_v1_EventList, .by_name = n_events_v1_EventList, .n_fields = 4, .inlines = e_events_v1_EventList, .n_inlines = 1, .by_number = p_events_v1_EventList, .n_by_number = 2, .description = 84015};
 
 static const SchemaField f_events_v1_EventSeries[] = {
-    {"count", &s3, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 150634},
-    {"lastObservedTime", &l1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 150680},
+    {"count", &s3, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 150676},
+    {"lastObservedTime", &l1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 150722},
 };
 static const uint16_t n_events_v1_EventSeries[] = {0, 1, };
 static const uint16_t p_events_v1_EventSeries[] = {0, 1};
-const Schema schema_events_v1_EventSeries = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.events.v1.EventSeries", .go_type = "v1.EventSeries", .fields = f_events_v1_EventSeries, .by_name = n_events_v1_EventSeries, .n_fields = 2, .by_number = p_events_v1_EventSeries, .n_by_number = 2, .description = 150736};
+const Schema schema_events_v1_EventSeries = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.events.v1.EventSeries", .go_type = "v1.EventSeries", .fields = f_events_v1_EventSeries, .by_name = n_events_v1_EventSeries, .n_fields = 2, .by_number = p_events_v1_EventSeries, .n_by_number = 2, .description = 150778};
 

@@ -3,232 +3,232 @@
 
 static const Schema s0 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_flowcontrol_v1_ExemptPriorityLevelConfiguration[] = {
-    {"nominalConcurrencyShares", &s0, NULL, NULL, 1, FIELD_POINTER, 150769},
-    {"lendablePercent", &s0, NULL, NULL, 2, FIELD_POINTER, 150908},
+    {"nominalConcurrencyShares", &s0, NULL, NULL, 1, FIELD_POINTER, 150811},
+    {"lendablePercent", &s0, NULL, NULL, 2, FIELD_POINTER, 150950},
 };
 static const uint16_t n_flowcontrol_v1_ExemptPriorityLevelConfiguration[] = {1, 0, };
 static const uint16_t p_flowcontrol_v1_ExemptPriorityLevelConfiguration[] = {0, 1};
-const Schema schema_flowcontrol_v1_ExemptPriorityLevelConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.ExemptPriorityLevelConfiguration", .go_type = "v1.ExemptPriorityLevelConfiguration", .fields = f_flowcontrol_v1_ExemptPriorityLevelConfiguration, .by_name = n_flowcontrol_v1_ExemptPriorityLevelConfiguration, .n_fields = 2, .by_number = p_flowcontrol_v1_ExemptPriorityLevelConfiguration, .n_by_number = 2, .description = 150991};
+const Schema schema_flowcontrol_v1_ExemptPriorityLevelConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.ExemptPriorityLevelConfiguration", .go_type = "v1.ExemptPriorityLevelConfiguration", .fields = f_flowcontrol_v1_ExemptPriorityLevelConfiguration, .by_name = n_flowcontrol_v1_ExemptPriorityLevelConfiguration, .n_fields = 2, .by_number = p_flowcontrol_v1_ExemptPriorityLevelConfiguration, .n_by_number = 2, .description = 151033};
 
 static const Schema s1 = {.type = SCHEMA_STRING, .go_type = "v1.FlowDistinguisherMethodType"};
 static const SchemaField f_flowcontrol_v1_FlowDistinguisherMethod[] = {
-    {"type", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 151056},
+    {"type", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 151098},
 };
 static const uint16_t n_flowcontrol_v1_FlowDistinguisherMethod[] = {0, };
 static const uint16_t p_flowcontrol_v1_FlowDistinguisherMethod[] = {0};
-const Schema schema_flowcontrol_v1_FlowDistinguisherMethod = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowDistinguisherMethod", .go_type = "v1.FlowDistinguisherMethod", .fields = f_flowcontrol_v1_FlowDistinguisherMethod, .by_name = n_flowcontrol_v1_FlowDistinguisherMethod, .n_fields = 1, .by_number = p_flowcontrol_v1_FlowDistinguisherMethod, .n_by_number = 1, .description = 151188};
+const Schema schema_flowcontrol_v1_FlowDistinguisherMethod = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowDistinguisherMethod", .go_type = "v1.FlowDistinguisherMethod", .fields = f_flowcontrol_v1_FlowDistinguisherMethod, .by_name = n_flowcontrol_v1_FlowDistinguisherMethod, .n_fields = 1, .by_number = p_flowcontrol_v1_FlowDistinguisherMethod, .n_by_number = 1, .description = 151230};
 
 static const Schema s2 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_flowcontrol_v1_FlowSchema[] = {
     {"kind", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_flowcontrol_v1_FlowSchemaSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 151245},
-    {"status", &schema_flowcontrol_v1_FlowSchemaStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 151302},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_flowcontrol_v1_FlowSchemaSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 151287},
+    {"status", &schema_flowcontrol_v1_FlowSchemaStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 151344},
 };
 static const uint16_t n_flowcontrol_v1_FlowSchema[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_flowcontrol_v1_FlowSchema[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_flowcontrol_v1_FlowSchema[] = {2, 3, 4};
-const Schema schema_flowcontrol_v1_FlowSchema = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchema", .go_type = "v1.FlowSchema", .fields = f_flowcontrol_v1_FlowSchema, .by_name = n_flowcontrol_v1_FlowSchema, .n_fields = 5, .inlines = e_flowcontrol_v1_FlowSchema, .n_inlines = 1, .by_number = p_flowcontrol_v1_FlowSchema, .n_by_number = 3, .description = 151355};
+const Schema schema_flowcontrol_v1_FlowSchema = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchema", .go_type = "v1.FlowSchema", .fields = f_flowcontrol_v1_FlowSchema, .by_name = n_flowcontrol_v1_FlowSchema, .n_fields = 5, .inlines = e_flowcontrol_v1_FlowSchema, .n_inlines = 1, .by_number = p_flowcontrol_v1_FlowSchema, .n_by_number = 3, .description = 151397};
 
 static const Schema s3 = {.type = SCHEMA_STRING, .go_type = "v1.FlowSchemaConditionType"};
 static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
-static const Schema l5 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l5 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const SchemaField f_flowcontrol_v1_FlowSchemaCondition[] = {
-    {"type", &s3, NULL, NULL, 1, FIELD_OMIT_EMPTY, 151476},
-    {"status", &s4, NULL, NULL, 2, FIELD_OMIT_EMPTY, 15956},
-    {"lastTransitionTime", &l5, NULL, NULL, 3, FIELD_WRITE_NULL, 93327},
-    {"reason", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 151563},
-    {"message", &s2, NULL, NULL, 5, FIELD_OMIT_EMPTY, 151607},
+    {"type", &s3, NULL, NULL, 1, FIELD_OMIT_EMPTY, 151518},
+    {"status", &s4, NULL, NULL, 2, FIELD_OMIT_EMPTY, 15998},
+    {"lastTransitionTime", &l5, NULL, NULL, 3, FIELD_WRITE_NULL, 93369},
+    {"reason", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 151605},
+    {"message", &s2, NULL, NULL, 5, FIELD_OMIT_EMPTY, 151649},
 };
 static const uint16_t n_flowcontrol_v1_FlowSchemaCondition[] = {2, 4, 3, 1, 0, };
 static const uint16_t p_flowcontrol_v1_FlowSchemaCondition[] = {0, 1, 2, 3, 4};
-const Schema schema_flowcontrol_v1_FlowSchemaCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaCondition", .go_type = "v1.FlowSchemaCondition", .fields = f_flowcontrol_v1_FlowSchemaCondition, .by_name = n_flowcontrol_v1_FlowSchemaCondition, .n_fields = 5, .by_number = p_flowcontrol_v1_FlowSchemaCondition, .n_by_number = 5, .description = 151649};
+const Schema schema_flowcontrol_v1_FlowSchemaCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaCondition", .go_type = "v1.FlowSchemaCondition", .fields = f_flowcontrol_v1_FlowSchemaCondition, .by_name = n_flowcontrol_v1_FlowSchemaCondition, .n_fields = 5, .by_number = p_flowcontrol_v1_FlowSchemaCondition, .n_by_number = 5, .description = 151691};
 
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_FlowSchema, .go_type = "[]v1.FlowSchema", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_flowcontrol_v1_FlowSchemaList[] = {
     {"kind", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a6, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a6, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_flowcontrol_v1_FlowSchemaList[] = {1, 3, 0, 2, };
 static const SchemaInline e_flowcontrol_v1_FlowSchemaList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_flowcontrol_v1_FlowSchemaList[] = {2, 3};
-const Schema schema_flowcontrol_v1_FlowSchemaList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaList", .go_type = "v1.FlowSchemaList", .fields = f_flowcontrol_v1_FlowSchemaList, .by_name = n_flowcontrol_v1_FlowSchemaList, .n_fields = 4, .inlines = e_flowcontrol_v1_FlowSchemaList, .n_inlines = 1, .by_number = p_flowcontrol_v1_FlowSchemaList, .n_by_number = 2, .description = 151681};
+const Schema schema_flowcontrol_v1_FlowSchemaList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaList", .go_type = "v1.FlowSchemaList", .fields = f_flowcontrol_v1_FlowSchemaList, .by_name = n_flowcontrol_v1_FlowSchemaList, .n_fields = 4, .inlines = e_flowcontrol_v1_FlowSchemaList, .n_inlines = 1, .by_number = p_flowcontrol_v1_FlowSchemaList, .n_by_number = 2, .description = 151723};
 
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_PolicyRulesWithSubjects, .go_type = "[]v1.PolicyRulesWithSubjects", .element_zero_default = true};
 static const SchemaField f_flowcontrol_v1_FlowSchemaSpec[] = {
-    {"priorityLevelConfiguration", &schema_flowcontrol_v1_PriorityLevelConfigurationReference, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 151704},
-    {"matchingPrecedence", &s0, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 151814},
-    {"distinguisherMethod", &schema_flowcontrol_v1_FlowDistinguisherMethod, NULL, NULL, 3, FIELD_POINTER, 151967},
-    {"rules", &a7, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 152041},
+    {"priorityLevelConfiguration", &schema_flowcontrol_v1_PriorityLevelConfigurationReference, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 151746},
+    {"matchingPrecedence", &s0, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 151856},
+    {"distinguisherMethod", &schema_flowcontrol_v1_FlowDistinguisherMethod, NULL, NULL, 3, FIELD_POINTER, 152009},
+    {"rules", &a7, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 152083},
 };
 static const uint16_t n_flowcontrol_v1_FlowSchemaSpec[] = {2, 1, 0, 3, };
 static const uint16_t p_flowcontrol_v1_FlowSchemaSpec[] = {0, 1, 2, 3};
-const Schema schema_flowcontrol_v1_FlowSchemaSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaSpec", .go_type = "v1.FlowSchemaSpec", .fields = f_flowcontrol_v1_FlowSchemaSpec, .by_name = n_flowcontrol_v1_FlowSchemaSpec, .n_fields = 4, .by_number = p_flowcontrol_v1_FlowSchemaSpec, .n_by_number = 4, .description = 152123};
+const Schema schema_flowcontrol_v1_FlowSchemaSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaSpec", .go_type = "v1.FlowSchemaSpec", .fields = f_flowcontrol_v1_FlowSchemaSpec, .by_name = n_flowcontrol_v1_FlowSchemaSpec, .n_fields = 4, .by_number = p_flowcontrol_v1_FlowSchemaSpec, .n_by_number = 4, .description = 152165};
 
 static const char *const k8[] = {"type", NULL};
 static const Schema a9 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_FlowSchemaCondition, .go_type = "[]v1.FlowSchemaCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k8};
 static const SchemaField f_flowcontrol_v1_FlowSchemaStatus[] = {
-    {"conditions", &a9, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE, 152186},
+    {"conditions", &a9, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE, 152228},
 };
 static const uint16_t n_flowcontrol_v1_FlowSchemaStatus[] = {0, };
 static const uint16_t p_flowcontrol_v1_FlowSchemaStatus[] = {0};
-const Schema schema_flowcontrol_v1_FlowSchemaStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaStatus", .go_type = "v1.FlowSchemaStatus", .fields = f_flowcontrol_v1_FlowSchemaStatus, .by_name = n_flowcontrol_v1_FlowSchemaStatus, .n_fields = 1, .by_number = p_flowcontrol_v1_FlowSchemaStatus, .n_by_number = 1, .description = 152230};
+const Schema schema_flowcontrol_v1_FlowSchemaStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.FlowSchemaStatus", .go_type = "v1.FlowSchemaStatus", .fields = f_flowcontrol_v1_FlowSchemaStatus, .by_name = n_flowcontrol_v1_FlowSchemaStatus, .n_fields = 1, .by_number = p_flowcontrol_v1_FlowSchemaStatus, .n_by_number = 1, .description = 152272};
 
 static const SchemaField f_flowcontrol_v1_GroupSubject[] = {
-    {"name", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 152262},
+    {"name", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 152304},
 };
 static const uint16_t n_flowcontrol_v1_GroupSubject[] = {0, };
 static const uint16_t p_flowcontrol_v1_GroupSubject[] = {0};
-const Schema schema_flowcontrol_v1_GroupSubject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.GroupSubject", .go_type = "v1.GroupSubject", .fields = f_flowcontrol_v1_GroupSubject, .by_name = n_flowcontrol_v1_GroupSubject, .n_fields = 1, .by_number = p_flowcontrol_v1_GroupSubject, .n_by_number = 1, .description = 152339};
+const Schema schema_flowcontrol_v1_GroupSubject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.GroupSubject", .go_type = "v1.GroupSubject", .fields = f_flowcontrol_v1_GroupSubject, .by_name = n_flowcontrol_v1_GroupSubject, .n_fields = 1, .by_number = p_flowcontrol_v1_GroupSubject, .n_by_number = 1, .description = 152381};
 
 static const Schema s10 = {.type = SCHEMA_STRING, .go_type = "v1.LimitResponseType"};
 static const SchemaField f_flowcontrol_v1_LimitResponse[] = {
-    {"type", &s10, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 152357},
-    {"queuing", &schema_flowcontrol_v1_QueuingConfiguration, NULL, NULL, 2, FIELD_POINTER, 152429},
+    {"type", &s10, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 152399},
+    {"queuing", &schema_flowcontrol_v1_QueuingConfiguration, NULL, NULL, 2, FIELD_POINTER, 152471},
 };
 static const uint16_t n_flowcontrol_v1_LimitResponse[] = {1, 0, };
 static const uint16_t p_flowcontrol_v1_LimitResponse[] = {0, 1};
-const Schema schema_flowcontrol_v1_LimitResponse = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.LimitResponse", .go_type = "v1.LimitResponse", .fields = f_flowcontrol_v1_LimitResponse, .by_name = n_flowcontrol_v1_LimitResponse, .n_fields = 2, .by_number = p_flowcontrol_v1_LimitResponse, .n_by_number = 2, .unions = "[{\"discriminator\":\"type\",\"fields-to-discriminateBy\":{\"queuing\":\"Queuing\"}}]", .description = 152478};
+const Schema schema_flowcontrol_v1_LimitResponse = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.LimitResponse", .go_type = "v1.LimitResponse", .fields = f_flowcontrol_v1_LimitResponse, .by_name = n_flowcontrol_v1_LimitResponse, .n_fields = 2, .by_number = p_flowcontrol_v1_LimitResponse, .n_by_number = 2, .unions = "[{\"discriminator\":\"type\",\"fields-to-discriminateBy\":{\"queuing\":\"Queuing\"}}]", .description = 152520};
 
 static const SchemaField f_flowcontrol_v1_LimitedPriorityLevelConfiguration[] = {
-    {"nominalConcurrencyShares", &s0, NULL, NULL, 1, FIELD_POINTER | FIELD_WRITE_NULL, 152528},
-    {"limitResponse", &schema_flowcontrol_v1_LimitResponse, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 152656},
-    {"lendablePercent", &s0, NULL, NULL, 3, FIELD_POINTER, 152705},
-    {"borrowingLimitPercent", &s0, NULL, NULL, 4, FIELD_POINTER, 152808},
+    {"nominalConcurrencyShares", &s0, NULL, NULL, 1, FIELD_POINTER | FIELD_WRITE_NULL, 152570},
+    {"limitResponse", &schema_flowcontrol_v1_LimitResponse, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 152698},
+    {"lendablePercent", &s0, NULL, NULL, 3, FIELD_POINTER, 152747},
+    {"borrowingLimitPercent", &s0, NULL, NULL, 4, FIELD_POINTER, 152850},
 };
 static const uint16_t n_flowcontrol_v1_LimitedPriorityLevelConfiguration[] = {3, 2, 1, 0, };
 static const uint16_t p_flowcontrol_v1_LimitedPriorityLevelConfiguration[] = {0, 1, 2, 3};
-const Schema schema_flowcontrol_v1_LimitedPriorityLevelConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.LimitedPriorityLevelConfiguration", .go_type = "v1.LimitedPriorityLevelConfiguration", .fields = f_flowcontrol_v1_LimitedPriorityLevelConfiguration, .by_name = n_flowcontrol_v1_LimitedPriorityLevelConfiguration, .n_fields = 4, .by_number = p_flowcontrol_v1_LimitedPriorityLevelConfiguration, .n_by_number = 4, .description = 152930};
+const Schema schema_flowcontrol_v1_LimitedPriorityLevelConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.LimitedPriorityLevelConfiguration", .go_type = "v1.LimitedPriorityLevelConfiguration", .fields = f_flowcontrol_v1_LimitedPriorityLevelConfiguration, .by_name = n_flowcontrol_v1_LimitedPriorityLevelConfiguration, .n_fields = 4, .by_number = p_flowcontrol_v1_LimitedPriorityLevelConfiguration, .n_by_number = 4, .description = 152972};
 
 static const Schema a11 = {.type = SCHEMA_LIST, .element = &s2, .go_type = "[]string", .element_zero_default = true, .list_kind = LIST_SET};
 static const SchemaField f_flowcontrol_v1_NonResourcePolicyRule[] = {
-    {"verbs", &a11, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 153010},
-    {"nonResourceURLs", &a11, NULL, NULL, 6, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 153100},
+    {"verbs", &a11, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 153052},
+    {"nonResourceURLs", &a11, NULL, NULL, 6, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 153142},
 };
 static const uint16_t n_flowcontrol_v1_NonResourcePolicyRule[] = {1, 0, };
 static const uint16_t p_flowcontrol_v1_NonResourcePolicyRule[] = {0, 1};
-const Schema schema_flowcontrol_v1_NonResourcePolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.NonResourcePolicyRule", .go_type = "v1.NonResourcePolicyRule", .fields = f_flowcontrol_v1_NonResourcePolicyRule, .by_name = n_flowcontrol_v1_NonResourcePolicyRule, .n_fields = 2, .by_number = p_flowcontrol_v1_NonResourcePolicyRule, .n_by_number = 2, .description = 153225};
+const Schema schema_flowcontrol_v1_NonResourcePolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.NonResourcePolicyRule", .go_type = "v1.NonResourcePolicyRule", .fields = f_flowcontrol_v1_NonResourcePolicyRule, .by_name = n_flowcontrol_v1_NonResourcePolicyRule, .n_fields = 2, .by_number = p_flowcontrol_v1_NonResourcePolicyRule, .n_by_number = 2, .description = 153267};
 
 static const Schema a12 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_Subject, .go_type = "[]v1.Subject", .element_zero_default = true};
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_ResourcePolicyRule, .go_type = "[]v1.ResourcePolicyRule", .element_zero_default = true};
 static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_NonResourcePolicyRule, .go_type = "[]v1.NonResourcePolicyRule", .element_zero_default = true};
 static const SchemaField f_flowcontrol_v1_PolicyRulesWithSubjects[] = {
-    {"subjects", &a12, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 153296},
-    {"resourceRules", &a13, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 153429},
-    {"nonResourceRules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 153520},
+    {"subjects", &a12, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 153338},
+    {"resourceRules", &a13, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 153471},
+    {"nonResourceRules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 153562},
 };
 static const uint16_t n_flowcontrol_v1_PolicyRulesWithSubjects[] = {2, 1, 0, };
 static const uint16_t p_flowcontrol_v1_PolicyRulesWithSubjects[] = {0, 1, 2};
-const Schema schema_flowcontrol_v1_PolicyRulesWithSubjects = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PolicyRulesWithSubjects", .go_type = "v1.PolicyRulesWithSubjects", .fields = f_flowcontrol_v1_PolicyRulesWithSubjects, .by_name = n_flowcontrol_v1_PolicyRulesWithSubjects, .n_fields = 3, .by_number = p_flowcontrol_v1_PolicyRulesWithSubjects, .n_by_number = 3, .description = 153574};
+const Schema schema_flowcontrol_v1_PolicyRulesWithSubjects = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PolicyRulesWithSubjects", .go_type = "v1.PolicyRulesWithSubjects", .fields = f_flowcontrol_v1_PolicyRulesWithSubjects, .by_name = n_flowcontrol_v1_PolicyRulesWithSubjects, .n_fields = 3, .by_number = p_flowcontrol_v1_PolicyRulesWithSubjects, .n_by_number = 3, .description = 153616};
 
 static const SchemaField f_flowcontrol_v1_PriorityLevelConfiguration[] = {
     {"kind", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_flowcontrol_v1_PriorityLevelConfigurationSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 153678},
-    {"status", &schema_flowcontrol_v1_PriorityLevelConfigurationStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 153712},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_flowcontrol_v1_PriorityLevelConfigurationSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 153720},
+    {"status", &schema_flowcontrol_v1_PriorityLevelConfigurationStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 153754},
 };
 static const uint16_t n_flowcontrol_v1_PriorityLevelConfiguration[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_flowcontrol_v1_PriorityLevelConfiguration[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_flowcontrol_v1_PriorityLevelConfiguration[] = {2, 3, 4};
-const Schema schema_flowcontrol_v1_PriorityLevelConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfiguration", .go_type = "v1.PriorityLevelConfiguration", .fields = f_flowcontrol_v1_PriorityLevelConfiguration, .by_name = n_flowcontrol_v1_PriorityLevelConfiguration, .n_fields = 5, .inlines = e_flowcontrol_v1_PriorityLevelConfiguration, .n_inlines = 1, .by_number = p_flowcontrol_v1_PriorityLevelConfiguration, .n_by_number = 3, .description = 153740};
+const Schema schema_flowcontrol_v1_PriorityLevelConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfiguration", .go_type = "v1.PriorityLevelConfiguration", .fields = f_flowcontrol_v1_PriorityLevelConfiguration, .by_name = n_flowcontrol_v1_PriorityLevelConfiguration, .n_fields = 5, .inlines = e_flowcontrol_v1_PriorityLevelConfiguration, .n_inlines = 1, .by_number = p_flowcontrol_v1_PriorityLevelConfiguration, .n_by_number = 3, .description = 153782};
 
 static const Schema s15 = {.type = SCHEMA_STRING, .go_type = "v1.PriorityLevelConfigurationConditionType"};
 static const SchemaField f_flowcontrol_v1_PriorityLevelConfigurationCondition[] = {
-    {"type", &s15, NULL, NULL, 1, FIELD_OMIT_EMPTY, 27659},
-    {"status", &s4, NULL, NULL, 2, FIELD_OMIT_EMPTY, 15956},
-    {"lastTransitionTime", &l5, NULL, NULL, 3, FIELD_WRITE_NULL, 93327},
-    {"reason", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 151563},
-    {"message", &s2, NULL, NULL, 5, FIELD_OMIT_EMPTY, 151607},
+    {"type", &s15, NULL, NULL, 1, FIELD_OMIT_EMPTY, 27701},
+    {"status", &s4, NULL, NULL, 2, FIELD_OMIT_EMPTY, 15998},
+    {"lastTransitionTime", &l5, NULL, NULL, 3, FIELD_WRITE_NULL, 93369},
+    {"reason", &s2, NULL, NULL, 4, FIELD_OMIT_EMPTY, 151605},
+    {"message", &s2, NULL, NULL, 5, FIELD_OMIT_EMPTY, 151649},
 };
 static const uint16_t n_flowcontrol_v1_PriorityLevelConfigurationCondition[] = {2, 4, 3, 1, 0, };
 static const uint16_t p_flowcontrol_v1_PriorityLevelConfigurationCondition[] = {0, 1, 2, 3, 4};
-const Schema schema_flowcontrol_v1_PriorityLevelConfigurationCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationCondition", .go_type = "v1.PriorityLevelConfigurationCondition", .fields = f_flowcontrol_v1_PriorityLevelConfigurationCondition, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationCondition, .n_fields = 5, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationCondition, .n_by_number = 5, .description = 153820};
+const Schema schema_flowcontrol_v1_PriorityLevelConfigurationCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationCondition", .go_type = "v1.PriorityLevelConfigurationCondition", .fields = f_flowcontrol_v1_PriorityLevelConfigurationCondition, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationCondition, .n_fields = 5, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationCondition, .n_by_number = 5, .description = 153862};
 
 static const Schema a16 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_PriorityLevelConfiguration, .go_type = "[]v1.PriorityLevelConfiguration", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_flowcontrol_v1_PriorityLevelConfigurationList[] = {
     {"kind", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s2, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a16, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a16, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_flowcontrol_v1_PriorityLevelConfigurationList[] = {1, 3, 0, 2, };
 static const SchemaInline e_flowcontrol_v1_PriorityLevelConfigurationList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_flowcontrol_v1_PriorityLevelConfigurationList[] = {2, 3};
-const Schema schema_flowcontrol_v1_PriorityLevelConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationList", .go_type = "v1.PriorityLevelConfigurationList", .fields = f_flowcontrol_v1_PriorityLevelConfigurationList, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationList, .n_fields = 4, .inlines = e_flowcontrol_v1_PriorityLevelConfigurationList, .n_inlines = 1, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationList, .n_by_number = 2, .description = 153855};
+const Schema schema_flowcontrol_v1_PriorityLevelConfigurationList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationList", .go_type = "v1.PriorityLevelConfigurationList", .fields = f_flowcontrol_v1_PriorityLevelConfigurationList, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationList, .n_fields = 4, .inlines = e_flowcontrol_v1_PriorityLevelConfigurationList, .n_inlines = 1, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationList, .n_by_number = 2, .description = 153897};
 
 static const SchemaField f_flowcontrol_v1_PriorityLevelConfigurationReference[] = {
-    {"name", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 153894},
+    {"name", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 153936},
 };
 static const uint16_t n_flowcontrol_v1_PriorityLevelConfigurationReference[] = {0, };
 static const uint16_t p_flowcontrol_v1_PriorityLevelConfigurationReference[] = {0};
-const Schema schema_flowcontrol_v1_PriorityLevelConfigurationReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationReference", .go_type = "v1.PriorityLevelConfigurationReference", .fields = f_flowcontrol_v1_PriorityLevelConfigurationReference, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationReference, .n_fields = 1, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationReference, .n_by_number = 1, .description = 153944};
+const Schema schema_flowcontrol_v1_PriorityLevelConfigurationReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationReference", .go_type = "v1.PriorityLevelConfigurationReference", .fields = f_flowcontrol_v1_PriorityLevelConfigurationReference, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationReference, .n_fields = 1, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationReference, .n_by_number = 1, .description = 153986};
 
 static const Schema s17 = {.type = SCHEMA_STRING, .go_type = "v1.PriorityLevelEnablement"};
 static const SchemaField f_flowcontrol_v1_PriorityLevelConfigurationSpec[] = {
-    {"type", &s17, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 153971},
-    {"limited", &schema_flowcontrol_v1_LimitedPriorityLevelConfiguration, NULL, NULL, 2, FIELD_POINTER, 154135},
-    {"exempt", &schema_flowcontrol_v1_ExemptPriorityLevelConfiguration, NULL, NULL, 3, FIELD_POINTER, 154213},
+    {"type", &s17, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 154013},
+    {"limited", &schema_flowcontrol_v1_LimitedPriorityLevelConfiguration, NULL, NULL, 2, FIELD_POINTER, 154177},
+    {"exempt", &schema_flowcontrol_v1_ExemptPriorityLevelConfiguration, NULL, NULL, 3, FIELD_POINTER, 154255},
 };
 static const uint16_t n_flowcontrol_v1_PriorityLevelConfigurationSpec[] = {2, 1, 0, };
 static const uint16_t p_flowcontrol_v1_PriorityLevelConfigurationSpec[] = {0, 1, 2};
-const Schema schema_flowcontrol_v1_PriorityLevelConfigurationSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec", .go_type = "v1.PriorityLevelConfigurationSpec", .fields = f_flowcontrol_v1_PriorityLevelConfigurationSpec, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationSpec, .n_fields = 3, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationSpec, .n_by_number = 3, .unions = "[{\"discriminator\":\"type\",\"fields-to-discriminateBy\":{\"exempt\":\"Exempt\",\"limited\":\"Limited\"}}]", .description = 154296};
+const Schema schema_flowcontrol_v1_PriorityLevelConfigurationSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec", .go_type = "v1.PriorityLevelConfigurationSpec", .fields = f_flowcontrol_v1_PriorityLevelConfigurationSpec, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationSpec, .n_fields = 3, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationSpec, .n_by_number = 3, .unions = "[{\"discriminator\":\"type\",\"fields-to-discriminateBy\":{\"exempt\":\"Exempt\",\"limited\":\"Limited\"}}]", .description = 154338};
 
 static const Schema a18 = {.type = SCHEMA_LIST, .element = &schema_flowcontrol_v1_PriorityLevelConfigurationCondition, .go_type = "[]v1.PriorityLevelConfigurationCondition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k8};
 static const SchemaField f_flowcontrol_v1_PriorityLevelConfigurationStatus[] = {
-    {"conditions", &a18, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE, 154335},
+    {"conditions", &a18, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE, 154377},
 };
 static const uint16_t n_flowcontrol_v1_PriorityLevelConfigurationStatus[] = {0, };
 static const uint16_t p_flowcontrol_v1_PriorityLevelConfigurationStatus[] = {0};
-const Schema schema_flowcontrol_v1_PriorityLevelConfigurationStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationStatus", .go_type = "v1.PriorityLevelConfigurationStatus", .fields = f_flowcontrol_v1_PriorityLevelConfigurationStatus, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationStatus, .n_fields = 1, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationStatus, .n_by_number = 1, .description = 154378};
+const Schema schema_flowcontrol_v1_PriorityLevelConfigurationStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationStatus", .go_type = "v1.PriorityLevelConfigurationStatus", .fields = f_flowcontrol_v1_PriorityLevelConfigurationStatus, .by_name = n_flowcontrol_v1_PriorityLevelConfigurationStatus, .n_fields = 1, .by_number = p_flowcontrol_v1_PriorityLevelConfigurationStatus, .n_by_number = 1, .description = 154420};
 
 static const SchemaField f_flowcontrol_v1_QueuingConfiguration[] = {
-    {"queues", &s0, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 154413},
-    {"handSize", &s0, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 154502},
-    {"queueLengthLimit", &s0, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 154687},
+    {"queues", &s0, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 154455},
+    {"handSize", &s0, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 154544},
+    {"queueLengthLimit", &s0, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 154729},
 };
 static const uint16_t n_flowcontrol_v1_QueuingConfiguration[] = {1, 2, 0, };
 static const uint16_t p_flowcontrol_v1_QueuingConfiguration[] = {0, 1, 2};
-const Schema schema_flowcontrol_v1_QueuingConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.QueuingConfiguration", .go_type = "v1.QueuingConfiguration", .fields = f_flowcontrol_v1_QueuingConfiguration, .by_name = n_flowcontrol_v1_QueuingConfiguration, .n_fields = 3, .by_number = p_flowcontrol_v1_QueuingConfiguration, .n_by_number = 3, .description = 154767};
+const Schema schema_flowcontrol_v1_QueuingConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.QueuingConfiguration", .go_type = "v1.QueuingConfiguration", .fields = f_flowcontrol_v1_QueuingConfiguration, .by_name = n_flowcontrol_v1_QueuingConfiguration, .n_fields = 3, .by_number = p_flowcontrol_v1_QueuingConfiguration, .n_by_number = 3, .description = 154809};
 
 static const Schema s19 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const SchemaField f_flowcontrol_v1_ResourcePolicyRule[] = {
-    {"verbs", &a11, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 154799},
-    {"apiGroups", &a11, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 154950},
-    {"resources", &a11, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 155064},
-    {"clusterScope", &s19, NULL, NULL, 4, FIELD_OMIT_EMPTY, 155197},
-    {"namespaces", &a11, NULL, NULL, 5, FIELD_WRITE_NULL, 155327},
+    {"verbs", &a11, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 154841},
+    {"apiGroups", &a11, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 154992},
+    {"resources", &a11, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 155106},
+    {"clusterScope", &s19, NULL, NULL, 4, FIELD_OMIT_EMPTY, 155239},
+    {"namespaces", &a11, NULL, NULL, 5, FIELD_WRITE_NULL, 155369},
 };
 static const uint16_t n_flowcontrol_v1_ResourcePolicyRule[] = {1, 3, 4, 2, 0, };
 static const uint16_t p_flowcontrol_v1_ResourcePolicyRule[] = {0, 1, 2, 3, 4};
-const Schema schema_flowcontrol_v1_ResourcePolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.ResourcePolicyRule", .go_type = "v1.ResourcePolicyRule", .fields = f_flowcontrol_v1_ResourcePolicyRule, .by_name = n_flowcontrol_v1_ResourcePolicyRule, .n_fields = 5, .by_number = p_flowcontrol_v1_ResourcePolicyRule, .n_by_number = 5, .description = 155455};
+const Schema schema_flowcontrol_v1_ResourcePolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.ResourcePolicyRule", .go_type = "v1.ResourcePolicyRule", .fields = f_flowcontrol_v1_ResourcePolicyRule, .by_name = n_flowcontrol_v1_ResourcePolicyRule, .n_fields = 5, .by_number = p_flowcontrol_v1_ResourcePolicyRule, .n_by_number = 5, .description = 155497};
 
 static const SchemaField f_flowcontrol_v1_ServiceAccountSubject[] = {
-    {"namespace", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 155551},
-    {"name", &s2, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 155595},
+    {"namespace", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 155593},
+    {"name", &s2, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 155637},
 };
 static const uint16_t n_flowcontrol_v1_ServiceAccountSubject[] = {1, 0, };
 static const uint16_t p_flowcontrol_v1_ServiceAccountSubject[] = {0, 1};
-const Schema schema_flowcontrol_v1_ServiceAccountSubject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.ServiceAccountSubject", .go_type = "v1.ServiceAccountSubject", .fields = f_flowcontrol_v1_ServiceAccountSubject, .by_name = n_flowcontrol_v1_ServiceAccountSubject, .n_fields = 2, .by_number = p_flowcontrol_v1_ServiceAccountSubject, .n_by_number = 2, .description = 155661};
+const Schema schema_flowcontrol_v1_ServiceAccountSubject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.ServiceAccountSubject", .go_type = "v1.ServiceAccountSubject", .fields = f_flowcontrol_v1_ServiceAccountSubject, .by_name = n_flowcontrol_v1_ServiceAccountSubject, .n_fields = 2, .by_number = p_flowcontrol_v1_ServiceAccountSubject, .n_by_number = 2, .description = 155703};
 
 static const Schema s20 = {.type = SCHEMA_STRING, .go_type = "v1.SubjectKind"};
 static const SchemaField f_flowcontrol_v1_Subject[] = {
-    {"kind", &s20, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 155703},
-    {"user", &schema_flowcontrol_v1_UserSubject, NULL, NULL, 2, FIELD_POINTER, 155774},
-    {"group", &schema_flowcontrol_v1_GroupSubject, NULL, NULL, 3, FIELD_POINTER, 155803},
-    {"serviceAccount", &schema_flowcontrol_v1_ServiceAccountSubject, NULL, NULL, 4, FIELD_POINTER, 155834},
+    {"kind", &s20, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 155745},
+    {"user", &schema_flowcontrol_v1_UserSubject, NULL, NULL, 2, FIELD_POINTER, 155816},
+    {"group", &schema_flowcontrol_v1_GroupSubject, NULL, NULL, 3, FIELD_POINTER, 155845},
+    {"serviceAccount", &schema_flowcontrol_v1_ServiceAccountSubject, NULL, NULL, 4, FIELD_POINTER, 155876},
 };
 static const uint16_t n_flowcontrol_v1_Subject[] = {2, 0, 3, 1, };
 static const uint16_t p_flowcontrol_v1_Subject[] = {0, 1, 2, 3};
-const Schema schema_flowcontrol_v1_Subject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.Subject", .go_type = "v1.Subject", .fields = f_flowcontrol_v1_Subject, .by_name = n_flowcontrol_v1_Subject, .n_fields = 4, .by_number = p_flowcontrol_v1_Subject, .n_by_number = 4, .unions = "[{\"discriminator\":\"kind\",\"fields-to-discriminateBy\":{\"group\":\"Group\",\"serviceAccount\":\"ServiceAccount\",\"user\":\"User\"}}]", .description = 155884};
+const Schema schema_flowcontrol_v1_Subject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.Subject", .go_type = "v1.Subject", .fields = f_flowcontrol_v1_Subject, .by_name = n_flowcontrol_v1_Subject, .n_fields = 4, .by_number = p_flowcontrol_v1_Subject, .n_by_number = 4, .unions = "[{\"discriminator\":\"kind\",\"fields-to-discriminateBy\":{\"group\":\"Group\",\"serviceAccount\":\"ServiceAccount\",\"user\":\"User\"}}]", .description = 155926};
 
 static const SchemaField f_flowcontrol_v1_UserSubject[] = {
-    {"name", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 155942},
+    {"name", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 155984},
 };
 static const uint16_t n_flowcontrol_v1_UserSubject[] = {0, };
 static const uint16_t p_flowcontrol_v1_UserSubject[] = {0};
-const Schema schema_flowcontrol_v1_UserSubject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.UserSubject", .go_type = "v1.UserSubject", .fields = f_flowcontrol_v1_UserSubject, .by_name = n_flowcontrol_v1_UserSubject, .n_fields = 1, .by_number = p_flowcontrol_v1_UserSubject, .n_by_number = 1, .description = 155987};
+const Schema schema_flowcontrol_v1_UserSubject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.flowcontrol.v1.UserSubject", .go_type = "v1.UserSubject", .fields = f_flowcontrol_v1_UserSubject, .by_name = n_flowcontrol_v1_UserSubject, .n_fields = 1, .by_number = p_flowcontrol_v1_UserSubject, .n_by_number = 1, .description = 156029};
 

@@ -7,228 +7,228 @@ static const Schema a2 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_Server
 static const SchemaField f_meta_v1_APIGroup[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 155995},
-    {"versions", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 156028},
-    {"preferredVersion", &schema_meta_v1_GroupVersionForDiscovery, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 156078},
-    {"serverAddressByClientCIDRs", &a2, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 156130},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 156037},
+    {"versions", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 156070},
+    {"preferredVersion", &schema_meta_v1_GroupVersionForDiscovery, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 156120},
+    {"serverAddressByClientCIDRs", &a2, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 156172},
 };
 static const uint16_t n_meta_v1_APIGroup[] = {1, 0, 2, 4, 5, 3, };
 static const SchemaInline e_meta_v1_APIGroup[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_APIGroup[] = {2, 3, 4, 5};
-const Schema schema_meta_v1_APIGroup = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroup", .go_type = "v1.APIGroup", .fields = f_meta_v1_APIGroup, .by_name = n_meta_v1_APIGroup, .n_fields = 6, .inlines = e_meta_v1_APIGroup, .n_inlines = 1, .by_number = p_meta_v1_APIGroup, .n_by_number = 4, .description = 156277};
+const Schema schema_meta_v1_APIGroup = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroup", .go_type = "v1.APIGroup", .fields = f_meta_v1_APIGroup, .by_name = n_meta_v1_APIGroup, .n_fields = 6, .inlines = e_meta_v1_APIGroup, .n_inlines = 1, .by_number = p_meta_v1_APIGroup, .n_by_number = 4, .description = 156319};
 
 static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_APIGroup, .go_type = "[]v1.APIGroup", .element_zero_default = true};
 static const SchemaField f_meta_v1_APIGroupList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"groups", &a3, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 156368},
+    {"groups", &a3, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 156410},
 };
 static const uint16_t n_meta_v1_APIGroupList[] = {1, 2, 0, };
 static const SchemaInline e_meta_v1_APIGroupList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_APIGroupList[] = {2};
-const Schema schema_meta_v1_APIGroupList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroupList", .go_type = "v1.APIGroupList", .fields = f_meta_v1_APIGroupList, .by_name = n_meta_v1_APIGroupList, .n_fields = 3, .inlines = e_meta_v1_APIGroupList, .n_inlines = 1, .by_number = p_meta_v1_APIGroupList, .n_by_number = 1, .description = 156449};
+const Schema schema_meta_v1_APIGroupList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroupList", .go_type = "v1.APIGroupList", .fields = f_meta_v1_APIGroupList, .by_name = n_meta_v1_APIGroupList, .n_fields = 3, .inlines = e_meta_v1_APIGroupList, .n_inlines = 1, .by_number = p_meta_v1_APIGroupList, .n_by_number = 1, .description = 156491};
 
 static const Schema s4 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "v1.Verbs", .list_wrapped = true, .element_zero_default = true, .list_unmarked = true};
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true};
 static const SchemaField f_meta_v1_APIResource[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 156498},
-    {"singularName", &s0, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 156604},
-    {"namespaced", &s4, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 156703},
-    {"group", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 156786},
-    {"version", &s0, NULL, NULL, 9, FIELD_OMIT_EMPTY, 156963},
-    {"kind", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 157061},
-    {"verbs", &a5, NULL, NULL, 4, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 157095},
-    {"shortNames", &a6, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 157209},
-    {"categories", &a6, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 157267},
-    {"storageVersionHash", &s0, NULL, NULL, 10, FIELD_OMIT_EMPTY, 157361},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 156540},
+    {"singularName", &s0, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 156646},
+    {"namespaced", &s4, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 156745},
+    {"group", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 156828},
+    {"version", &s0, NULL, NULL, 9, FIELD_OMIT_EMPTY, 157005},
+    {"kind", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 157103},
+    {"verbs", &a5, NULL, NULL, 4, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 157137},
+    {"shortNames", &a6, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 157251},
+    {"categories", &a6, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 157309},
+    {"storageVersionHash", &s0, NULL, NULL, 10, FIELD_OMIT_EMPTY, 157403},
 };
 static const uint16_t n_meta_v1_APIResource[] = {8, 3, 5, 0, 2, 7, 1, 9, 6, 4, };
 static const uint16_t p_meta_v1_APIResource[] = {0, 2, 5, 6, 7, 1, 8, 3, 4, 9};
-const Schema schema_meta_v1_APIResource = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIResource", .go_type = "v1.APIResource", .fields = f_meta_v1_APIResource, .by_name = n_meta_v1_APIResource, .n_fields = 10, .by_number = p_meta_v1_APIResource, .n_by_number = 10, .description = 157520};
+const Schema schema_meta_v1_APIResource = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIResource", .go_type = "v1.APIResource", .fields = f_meta_v1_APIResource, .by_name = n_meta_v1_APIResource, .n_fields = 10, .by_number = p_meta_v1_APIResource, .n_by_number = 10, .description = 157562};
 
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_APIResource, .go_type = "[]v1.APIResource", .element_zero_default = true};
 static const SchemaField f_meta_v1_APIResourceList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"groupVersion", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 157591},
-    {"resources", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 157663},
+    {"groupVersion", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 157633},
+    {"resources", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 157705},
 };
 static const uint16_t n_meta_v1_APIResourceList[] = {1, 2, 0, 3, };
 static const SchemaInline e_meta_v1_APIResourceList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_APIResourceList[] = {2, 3};
-const Schema schema_meta_v1_APIResourceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList", .go_type = "v1.APIResourceList", .fields = f_meta_v1_APIResourceList, .by_name = n_meta_v1_APIResourceList, .n_fields = 4, .inlines = e_meta_v1_APIResourceList, .n_inlines = 1, .by_number = p_meta_v1_APIResourceList, .n_by_number = 2, .description = 157708};
+const Schema schema_meta_v1_APIResourceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList", .go_type = "v1.APIResourceList", .fields = f_meta_v1_APIResourceList, .by_name = n_meta_v1_APIResourceList, .n_fields = 4, .inlines = e_meta_v1_APIResourceList, .n_inlines = 1, .by_number = p_meta_v1_APIResourceList, .n_by_number = 2, .description = 157750};
 
 static const SchemaField f_meta_v1_APIVersions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"versions", &a6, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 157744},
-    {"serverAddressByClientCIDRs", &a2, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 157783},
+    {"versions", &a6, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 157786},
+    {"serverAddressByClientCIDRs", &a2, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 157825},
 };
 static const uint16_t n_meta_v1_APIVersions[] = {1, 0, 3, 2, };
 static const SchemaInline e_meta_v1_APIVersions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_APIVersions[] = {2, 3};
-const Schema schema_meta_v1_APIVersions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIVersions", .go_type = "v1.APIVersions", .fields = f_meta_v1_APIVersions, .by_name = n_meta_v1_APIVersions, .n_fields = 4, .inlines = e_meta_v1_APIVersions, .n_inlines = 1, .by_number = p_meta_v1_APIVersions, .n_by_number = 2, .description = 157902};
+const Schema schema_meta_v1_APIVersions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.APIVersions", .go_type = "v1.APIVersions", .fields = f_meta_v1_APIVersions, .by_name = n_meta_v1_APIVersions, .n_fields = 4, .inlines = e_meta_v1_APIVersions, .n_inlines = 1, .by_number = p_meta_v1_APIVersions, .n_by_number = 2, .description = 157944};
 
 static const Schema s8 = {.type = SCHEMA_STRING, .go_type = "v1.ConditionStatus"};
 static const Schema s9 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
-static const Schema l10 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l10 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const SchemaField f_meta_v1_Condition[] = {
-    {"type", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 157952},
-    {"status", &s8, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27682},
-    {"observedGeneration", &s9, NULL, NULL, 3, FIELD_OMIT_EMPTY, 158062},
-    {"lastTransitionTime", &l10, NULL, NULL, 4, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 27735},
-    {"reason", &s0, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 158200},
-    {"message", &s0, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 158308},
+    {"type", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 157994},
+    {"status", &s8, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 27724},
+    {"observedGeneration", &s9, NULL, NULL, 3, FIELD_OMIT_EMPTY, 158104},
+    {"lastTransitionTime", &l10, NULL, NULL, 4, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 27777},
+    {"reason", &s0, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 158242},
+    {"message", &s0, NULL, NULL, 6, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 158350},
 };
 static const uint16_t n_meta_v1_Condition[] = {3, 5, 2, 4, 1, 0, };
 static const uint16_t p_meta_v1_Condition[] = {0, 1, 2, 3, 4, 5};
-const Schema schema_meta_v1_Condition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Condition", .go_type = "v1.Condition", .fields = f_meta_v1_Condition, .by_name = n_meta_v1_Condition, .n_fields = 6, .by_number = p_meta_v1_Condition, .n_by_number = 6, .description = 158372};
+const Schema schema_meta_v1_Condition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Condition", .go_type = "v1.Condition", .fields = f_meta_v1_Condition, .by_name = n_meta_v1_Condition, .n_fields = 6, .by_number = p_meta_v1_Condition, .n_by_number = 6, .description = 158414};
 
 static const SchemaField f_meta_v1_CreateOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"dryRun", &a6, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 158454},
-    {"fieldManager", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 158560},
-    {"fieldValidation", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 158721},
+    {"dryRun", &a6, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 158496},
+    {"fieldManager", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 158602},
+    {"fieldValidation", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 158763},
 };
 static const uint16_t n_meta_v1_CreateOptions[] = {1, 2, 3, 4, 0, };
 static const SchemaInline e_meta_v1_CreateOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_CreateOptions[] = {2, 3, 4};
-const Schema schema_meta_v1_CreateOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.CreateOptions", .go_type = "v1.CreateOptions", .fields = f_meta_v1_CreateOptions, .by_name = n_meta_v1_CreateOptions, .n_fields = 5, .inlines = e_meta_v1_CreateOptions, .n_inlines = 1, .by_number = p_meta_v1_CreateOptions, .n_by_number = 3, .description = 158884};
+const Schema schema_meta_v1_CreateOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.CreateOptions", .go_type = "v1.CreateOptions", .fields = f_meta_v1_CreateOptions, .by_name = n_meta_v1_CreateOptions, .n_fields = 5, .inlines = e_meta_v1_CreateOptions, .n_inlines = 1, .by_number = p_meta_v1_CreateOptions, .n_by_number = 3, .description = 158926};
 
 static const Schema s11 = {.type = SCHEMA_STRING, .go_type = "v1.DeletionPropagation"};
 static const SchemaField f_meta_v1_DeleteOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"gracePeriodSeconds", &s9, NULL, NULL, 1, FIELD_POINTER, 158940},
-    {"preconditions", &schema_meta_v1_Preconditions, NULL, NULL, 2, FIELD_POINTER, 159078},
-    {"orphanDependents", &s4, NULL, NULL, 3, FIELD_POINTER, 159183},
-    {"propagationPolicy", &s11, NULL, NULL, 4, FIELD_POINTER, 159310},
-    {"dryRun", &a6, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 159630},
-    {"ignoreStoreReadErrorWithClusterBreakingPotential", &s4, NULL, NULL, 6, FIELD_POINTER, 159737},
+    {"gracePeriodSeconds", &s9, NULL, NULL, 1, FIELD_POINTER, 158982},
+    {"preconditions", &schema_meta_v1_Preconditions, NULL, NULL, 2, FIELD_POINTER, 159120},
+    {"orphanDependents", &s4, NULL, NULL, 3, FIELD_POINTER, 159225},
+    {"propagationPolicy", &s11, NULL, NULL, 4, FIELD_POINTER, 159352},
+    {"dryRun", &a6, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 159672},
+    {"ignoreStoreReadErrorWithClusterBreakingPotential", &s4, NULL, NULL, 6, FIELD_POINTER, 159779},
 };
 static const uint16_t n_meta_v1_DeleteOptions[] = {1, 6, 2, 7, 0, 4, 3, 5, };
 static const SchemaInline e_meta_v1_DeleteOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_DeleteOptions[] = {2, 3, 4, 5, 6, 7};
-const Schema schema_meta_v1_DeleteOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", .go_type = "v1.DeleteOptions", .fields = f_meta_v1_DeleteOptions, .by_name = n_meta_v1_DeleteOptions, .n_fields = 8, .inlines = e_meta_v1_DeleteOptions, .n_inlines = 1, .by_number = p_meta_v1_DeleteOptions, .n_by_number = 6, .description = 160042};
+const Schema schema_meta_v1_DeleteOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", .go_type = "v1.DeleteOptions", .fields = f_meta_v1_DeleteOptions, .by_name = n_meta_v1_DeleteOptions, .n_fields = 8, .inlines = e_meta_v1_DeleteOptions, .n_inlines = 1, .by_number = p_meta_v1_DeleteOptions, .n_by_number = 6, .description = 160084};
 
 static const Schema s12 = {.type = SCHEMA_STRING, .go_type = "v1.FieldSelectorOperator"};
 static const SchemaField f_meta_v1_FieldSelectorRequirement[] = {
-    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160113},
-    {"operator", &s12, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160164},
-    {"values", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 160259},
+    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160155},
+    {"operator", &s12, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160206},
+    {"values", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 160301},
 };
 static const uint16_t n_meta_v1_FieldSelectorRequirement[] = {0, 1, 2, };
 static const uint16_t p_meta_v1_FieldSelectorRequirement[] = {0, 1, 2};
-const Schema schema_meta_v1_FieldSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldSelectorRequirement", .go_type = "v1.FieldSelectorRequirement", .fields = f_meta_v1_FieldSelectorRequirement, .by_name = n_meta_v1_FieldSelectorRequirement, .n_fields = 3, .by_number = p_meta_v1_FieldSelectorRequirement, .n_by_number = 3, .description = 160345};
+const Schema schema_meta_v1_FieldSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldSelectorRequirement", .go_type = "v1.FieldSelectorRequirement", .fields = f_meta_v1_FieldSelectorRequirement, .by_name = n_meta_v1_FieldSelectorRequirement, .n_fields = 3, .by_number = p_meta_v1_FieldSelectorRequirement, .n_by_number = 3, .description = 160387};
 
 static const SchemaField f_meta_v1_GetOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"resourceVersion", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 160432},
+    {"resourceVersion", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 160474},
 };
 static const uint16_t n_meta_v1_GetOptions[] = {1, 0, 2, };
 static const SchemaInline e_meta_v1_GetOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_GetOptions[] = {2};
-const Schema schema_meta_v1_GetOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.GetOptions", .go_type = "v1.GetOptions", .fields = f_meta_v1_GetOptions, .by_name = n_meta_v1_GetOptions, .n_fields = 3, .inlines = e_meta_v1_GetOptions, .n_inlines = 1, .by_number = p_meta_v1_GetOptions, .n_by_number = 1, .description = 160590};
+const Schema schema_meta_v1_GetOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.GetOptions", .go_type = "v1.GetOptions", .fields = f_meta_v1_GetOptions, .by_name = n_meta_v1_GetOptions, .n_fields = 3, .inlines = e_meta_v1_GetOptions, .n_inlines = 1, .by_number = p_meta_v1_GetOptions, .n_by_number = 1, .description = 160632};
 
 static const SchemaField f_meta_v1_GroupVersionForDiscovery[] = {
-    {"groupVersion", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160654},
-    {"version", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160697},
+    {"groupVersion", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160696},
+    {"version", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160739},
 };
 static const uint16_t n_meta_v1_GroupVersionForDiscovery[] = {0, 1, };
 static const uint16_t p_meta_v1_GroupVersionForDiscovery[] = {0, 1};
-const Schema schema_meta_v1_GroupVersionForDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.GroupVersionForDiscovery", .go_type = "v1.GroupVersionForDiscovery", .fields = f_meta_v1_GroupVersionForDiscovery, .by_name = n_meta_v1_GroupVersionForDiscovery, .n_fields = 2, .by_number = p_meta_v1_GroupVersionForDiscovery, .n_by_number = 2, .description = 160728};
+const Schema schema_meta_v1_GroupVersionForDiscovery = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.GroupVersionForDiscovery", .go_type = "v1.GroupVersionForDiscovery", .fields = f_meta_v1_GroupVersionForDiscovery, .by_name = n_meta_v1_GroupVersionForDiscovery, .n_fields = 2, .by_number = p_meta_v1_GroupVersionForDiscovery, .n_by_number = 2, .description = 160770};
 
 static const SchemaField f_meta_v1_GroupVersionKind[] = {
-    {"group", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160777},
-    {"version", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160818},
-    {"kind", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160856},
+    {"group", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160819},
+    {"version", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160860},
+    {"kind", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 160898},
 };
 static const uint16_t n_meta_v1_GroupVersionKind[] = {0, 2, 1, };
 static const uint16_t p_meta_v1_GroupVersionKind[] = {0, 1, 2};
-const Schema schema_meta_v1_GroupVersionKind = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.GroupVersionKind", .go_type = "v1.GroupVersionKind", .fields = f_meta_v1_GroupVersionKind, .by_name = n_meta_v1_GroupVersionKind, .n_fields = 3, .by_number = p_meta_v1_GroupVersionKind, .n_by_number = 3, .description = 160879};
+const Schema schema_meta_v1_GroupVersionKind = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.GroupVersionKind", .go_type = "v1.GroupVersionKind", .fields = f_meta_v1_GroupVersionKind, .by_name = n_meta_v1_GroupVersionKind, .n_fields = 3, .by_number = p_meta_v1_GroupVersionKind, .n_by_number = 3, .description = 160921};
 
 static const Schema m13 = {.type = SCHEMA_MAP, .element = &s0, .go_type = "map[string]string", .element_zero_default = true};
 static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_LabelSelectorRequirement, .go_type = "[]v1.LabelSelectorRequirement", .element_zero_default = true};
 static const SchemaField f_meta_v1_LabelSelector[] = {
-    {"matchLabels", &m13, NULL, NULL, 1, FIELD_OMIT_EMPTY, 160926},
-    {"matchExpressions", &a14, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 160985},
+    {"matchLabels", &m13, NULL, NULL, 1, FIELD_OMIT_EMPTY, 160968},
+    {"matchExpressions", &a14, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 161027},
 };
 static const uint16_t n_meta_v1_LabelSelector[] = {1, 0, };
 static const uint16_t p_meta_v1_LabelSelector[] = {0, 1};
-const Schema schema_meta_v1_LabelSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", .go_type = "v1.LabelSelector", .fields = f_meta_v1_LabelSelector, .by_name = n_meta_v1_LabelSelector, .n_fields = 2, .by_number = p_meta_v1_LabelSelector, .n_by_number = 2, .map_atomic = true, .description = 161039};
+const Schema schema_meta_v1_LabelSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", .go_type = "v1.LabelSelector", .fields = f_meta_v1_LabelSelector, .by_name = n_meta_v1_LabelSelector, .n_fields = 2, .by_number = p_meta_v1_LabelSelector, .n_by_number = 2, .map_atomic = true, .description = 161081};
 
 static const Schema s15 = {.type = SCHEMA_STRING, .go_type = "v1.LabelSelectorOperator"};
 static const SchemaField f_meta_v1_LabelSelectorRequirement[] = {
-    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 161228},
-    {"operator", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 161261},
-    {"values", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 160259},
+    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 161270},
+    {"operator", &s15, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 161303},
+    {"values", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 160301},
 };
 static const uint16_t n_meta_v1_LabelSelectorRequirement[] = {0, 1, 2, };
 static const uint16_t p_meta_v1_LabelSelectorRequirement[] = {0, 1, 2};
-const Schema schema_meta_v1_LabelSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", .go_type = "v1.LabelSelectorRequirement", .fields = f_meta_v1_LabelSelectorRequirement, .by_name = n_meta_v1_LabelSelectorRequirement, .n_fields = 3, .by_number = p_meta_v1_LabelSelectorRequirement, .n_by_number = 3, .description = 161431};
+const Schema schema_meta_v1_LabelSelectorRequirement = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", .go_type = "v1.LabelSelectorRequirement", .fields = f_meta_v1_LabelSelectorRequirement, .by_name = n_meta_v1_LabelSelectorRequirement, .n_fields = 3, .by_number = p_meta_v1_LabelSelectorRequirement, .n_by_number = 3, .description = 161473};
 
-static const Schema l16 = {.type = SCHEMA_RAW, .name = "io.k8s.apimachinery.pkg.runtime.RawExtension", .go_type = "runtime.RawExtension", .description = 14022};
+static const Schema l16 = {.type = SCHEMA_RAW, .name = "io.k8s.apimachinery.pkg.runtime.RawExtension", .go_type = "runtime.RawExtension", .description = 14064};
 static const Schema a17 = {.type = SCHEMA_LIST, .element = &l16, .go_type = "[]runtime.RawExtension", .list_unmarked = true};
 static const SchemaField f_meta_v1_List[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a17, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a17, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_meta_v1_List[] = {1, 3, 0, 2, };
 static const SchemaInline e_meta_v1_List[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_List[] = {2, 3};
-const Schema schema_meta_v1_List = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.List", .go_type = "v1.List", .fields = f_meta_v1_List, .by_name = n_meta_v1_List, .n_fields = 4, .inlines = e_meta_v1_List, .n_inlines = 1, .by_number = p_meta_v1_List, .n_by_number = 2, .description = 161503};
+const Schema schema_meta_v1_List = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.List", .go_type = "v1.List", .fields = f_meta_v1_List, .by_name = n_meta_v1_List, .n_fields = 4, .inlines = e_meta_v1_List, .n_inlines = 1, .by_number = p_meta_v1_List, .n_by_number = 2, .description = 161545};
 
 static const SchemaField f_meta_v1_ListMeta[] = {
-    {"selfLink", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 161535},
-    {"resourceVersion", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 161575},
-    {"continue", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 161709},
-    {"remainingItemCount", &s9, NULL, NULL, 4, FIELD_POINTER, 161858},
-    {"shardInfo", &schema_meta_v1_ShardInfo, NULL, NULL, 5, FIELD_POINTER, 161979},
+    {"selfLink", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 161577},
+    {"resourceVersion", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 161617},
+    {"continue", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 161751},
+    {"remainingItemCount", &s9, NULL, NULL, 4, FIELD_POINTER, 161900},
+    {"shardInfo", &schema_meta_v1_ShardInfo, NULL, NULL, 5, FIELD_POINTER, 162021},
 };
 static const uint16_t n_meta_v1_ListMeta[] = {2, 3, 1, 0, 4, };
 static const uint16_t p_meta_v1_ListMeta[] = {0, 1, 2, 3, 4};
-const Schema schema_meta_v1_ListMeta = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", .go_type = "v1.ListMeta", .fields = f_meta_v1_ListMeta, .by_name = n_meta_v1_ListMeta, .n_fields = 5, .by_number = p_meta_v1_ListMeta, .n_by_number = 5, .description = 162112};
+const Schema schema_meta_v1_ListMeta = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", .go_type = "v1.ListMeta", .fields = f_meta_v1_ListMeta, .by_name = n_meta_v1_ListMeta, .n_fields = 5, .by_number = p_meta_v1_ListMeta, .n_by_number = 5, .description = 162154};
 
 static const Schema s18 = {.type = SCHEMA_STRING, .go_type = "v1.ResourceVersionMatch"};
 static const SchemaField f_meta_v1_ListOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"labelSelector", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 162180},
-    {"fieldSelector", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 162270},
-    {"watch", &s4, NULL, NULL, 3, FIELD_OMIT_EMPTY, 162408},
-    {"allowWatchBookmarks", &s4, NULL, NULL, 9, FIELD_OMIT_EMPTY, 162500},
-    {"resourceVersion", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 162670},
-    {"resourceVersionMatch", &s18, NULL, NULL, 10, FIELD_OMIT_EMPTY, 162856},
-    {"timeoutSeconds", &s9, NULL, NULL, 5, FIELD_POINTER, 163071},
-    {"limit", &s9, NULL, NULL, 7, FIELD_OMIT_EMPTY, 163172},
-    {"continue", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 163406},
-    {"sendInitialEvents", &s4, NULL, NULL, 11, FIELD_POINTER, 163648},
-    {"shardSelector", &s0, NULL, NULL, 15, FIELD_OMIT_EMPTY, 163915},
+    {"labelSelector", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 162222},
+    {"fieldSelector", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 162312},
+    {"watch", &s4, NULL, NULL, 3, FIELD_OMIT_EMPTY, 162450},
+    {"allowWatchBookmarks", &s4, NULL, NULL, 9, FIELD_OMIT_EMPTY, 162542},
+    {"resourceVersion", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 162712},
+    {"resourceVersionMatch", &s18, NULL, NULL, 10, FIELD_OMIT_EMPTY, 162898},
+    {"timeoutSeconds", &s9, NULL, NULL, 5, FIELD_POINTER, 163113},
+    {"limit", &s9, NULL, NULL, 7, FIELD_OMIT_EMPTY, 163214},
+    {"continue", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 163448},
+    {"sendInitialEvents", &s4, NULL, NULL, 11, FIELD_POINTER, 163690},
+    {"shardSelector", &s0, NULL, NULL, 15, FIELD_OMIT_EMPTY, 163957},
 };
 static const uint16_t n_meta_v1_ListOptions[] = {5, 1, 10, 3, 0, 2, 9, 6, 7, 11, 12, 8, 4, };
 static const SchemaInline e_meta_v1_ListOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_ListOptions[] = {2, 3, 4, 6, 8, 9, 10, 5, 7, 11, 12};
-const Schema schema_meta_v1_ListOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ListOptions", .go_type = "v1.ListOptions", .fields = f_meta_v1_ListOptions, .by_name = n_meta_v1_ListOptions, .n_fields = 13, .inlines = e_meta_v1_ListOptions, .n_inlines = 1, .by_number = p_meta_v1_ListOptions, .n_by_number = 11, .description = 164191};
+const Schema schema_meta_v1_ListOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ListOptions", .go_type = "v1.ListOptions", .fields = f_meta_v1_ListOptions, .by_name = n_meta_v1_ListOptions, .n_fields = 13, .inlines = e_meta_v1_ListOptions, .n_inlines = 1, .by_number = p_meta_v1_ListOptions, .n_by_number = 11, .description = 164233};
 
 static const Schema s19 = {.type = SCHEMA_STRING, .go_type = "v1.ManagedFieldsOperationType"};
-static const Schema l20 = {.type = SCHEMA_FIELDS_V1, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1", .go_type = "v1.FieldsV1", .description = 164639};
+static const Schema l20 = {.type = SCHEMA_FIELDS_V1, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1", .go_type = "v1.FieldsV1", .description = 164681};
 static const SchemaField f_meta_v1_ManagedFieldsEntry[] = {
-    {"manager", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 164254},
-    {"operation", &s19, NULL, NULL, 2, FIELD_OMIT_EMPTY, 164331},
-    {"apiVersion", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 164413},
-    {"time", &l10, NULL, NULL, 4, FIELD_POINTER, 164477},
-    {"fieldsType", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 164594},
-    {"fieldsV1", &l20, NULL, NULL, 7, FIELD_POINTER, 164854},
-    {"subresource", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 164909},
+    {"manager", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 164296},
+    {"operation", &s19, NULL, NULL, 2, FIELD_OMIT_EMPTY, 164373},
+    {"apiVersion", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 164455},
+    {"time", &l10, NULL, NULL, 4, FIELD_POINTER, 164519},
+    {"fieldsType", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 164636},
+    {"fieldsV1", &l20, NULL, NULL, 7, FIELD_POINTER, 164896},
+    {"subresource", &s0, NULL, NULL, 8, FIELD_OMIT_EMPTY, 164951},
 };
 static const uint16_t n_meta_v1_ManagedFieldsEntry[] = {2, 4, 5, 0, 1, 6, 3, };
 static const uint16_t p_meta_v1_ManagedFieldsEntry[] = {0, 1, 2, 3, 4, 5, 6};
-const Schema schema_meta_v1_ManagedFieldsEntry = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry", .go_type = "v1.ManagedFieldsEntry", .fields = f_meta_v1_ManagedFieldsEntry, .by_name = n_meta_v1_ManagedFieldsEntry, .n_fields = 7, .by_number = p_meta_v1_ManagedFieldsEntry, .n_by_number = 7, .description = 165009};
+const Schema schema_meta_v1_ManagedFieldsEntry = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry", .go_type = "v1.ManagedFieldsEntry", .fields = f_meta_v1_ManagedFieldsEntry, .by_name = n_meta_v1_ManagedFieldsEntry, .n_fields = 7, .by_number = p_meta_v1_ManagedFieldsEntry, .n_by_number = 7, .description = 165051};
 
 static const Schema s21 = {.type = SCHEMA_STRING, .go_type = "types.UID"};
 static const char *const k22[] = {"uid", NULL};
@@ -236,190 +236,190 @@ static const Schema a23 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_Owner
 static const Schema a24 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true, .list_kind = LIST_SET};
 static const Schema a25 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_ManagedFieldsEntry, .go_type = "[]v1.ManagedFieldsEntry", .element_zero_default = true};
 static const SchemaField f_meta_v1_ObjectMeta[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 165062},
-    {"generateName", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 165228},
-    {"namespace", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 165382},
-    {"selfLink", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 161535},
-    {"uid", &s21, NULL, NULL, 5, FIELD_OMIT_EMPTY, 165564},
-    {"resourceVersion", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 165699},
-    {"generation", &s9, NULL, NULL, 7, FIELD_OMIT_EMPTY, 165867},
-    {"creationTimestamp", &l10, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_OMIT_ZERO, 165956},
-    {"deletionTimestamp", &l10, NULL, NULL, 9, FIELD_POINTER, 166019},
-    {"deletionGracePeriodSeconds", &s9, NULL, NULL, 10, FIELD_POINTER, 166226},
-    {"labels", &m13, NULL, NULL, 11, FIELD_OMIT_EMPTY, 166350},
-    {"annotations", &m13, NULL, NULL, 12, FIELD_OMIT_EMPTY, 166456},
-    {"ownerReferences", &a23, NULL, "uid", 13, FIELD_OMIT_EMPTY | FIELD_MERGE, 166571},
-    {"finalizers", &a24, NULL, NULL, 14, FIELD_OMIT_EMPTY | FIELD_MERGE, 166705},
-    {"managedFields", &a25, NULL, NULL, 17, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 166932},
+    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 165104},
+    {"generateName", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 165270},
+    {"namespace", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 165424},
+    {"selfLink", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 161577},
+    {"uid", &s21, NULL, NULL, 5, FIELD_OMIT_EMPTY, 165606},
+    {"resourceVersion", &s0, NULL, NULL, 6, FIELD_OMIT_EMPTY, 165741},
+    {"generation", &s9, NULL, NULL, 7, FIELD_OMIT_EMPTY, 165909},
+    {"creationTimestamp", &l10, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_OMIT_ZERO, 165998},
+    {"deletionTimestamp", &l10, NULL, NULL, 9, FIELD_POINTER, 166113},
+    {"deletionGracePeriodSeconds", &s9, NULL, NULL, 10, FIELD_POINTER, 166320},
+    {"labels", &m13, NULL, NULL, 11, FIELD_OMIT_EMPTY, 166444},
+    {"annotations", &m13, NULL, NULL, 12, FIELD_OMIT_EMPTY, 166550},
+    {"ownerReferences", &a23, NULL, "uid", 13, FIELD_OMIT_EMPTY | FIELD_MERGE, 166665},
+    {"finalizers", &a24, NULL, NULL, 14, FIELD_OMIT_EMPTY | FIELD_MERGE, 166799},
+    {"managedFields", &a25, NULL, NULL, 17, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 167026},
 };
 static const uint16_t n_meta_v1_ObjectMeta[] = {11, 7, 9, 8, 13, 1, 6, 10, 14, 0, 2, 12, 5, 3, 4, };
 static const uint16_t p_meta_v1_ObjectMeta[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
-const Schema schema_meta_v1_ObjectMeta = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", .go_type = "v1.ObjectMeta", .fields = f_meta_v1_ObjectMeta, .by_name = n_meta_v1_ObjectMeta, .n_fields = 15, .by_number = p_meta_v1_ObjectMeta, .n_by_number = 15, .description = 167056};
+const Schema schema_meta_v1_ObjectMeta = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", .go_type = "v1.ObjectMeta", .fields = f_meta_v1_ObjectMeta, .by_name = n_meta_v1_ObjectMeta, .n_fields = 15, .by_number = p_meta_v1_ObjectMeta, .n_by_number = 15, .description = 167150};
 
 static const SchemaField f_meta_v1_OwnerReference[] = {
-    {"apiVersion", &s0, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 167095},
-    {"kind", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 167138},
-    {"name", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 167157},
-    {"uid", &s21, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 167176},
-    {"controller", &s4, NULL, NULL, 6, FIELD_POINTER, 167266},
-    {"blockOwnerDeletion", &s4, NULL, NULL, 7, FIELD_POINTER, 167328},
+    {"apiVersion", &s0, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 167189},
+    {"kind", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 167232},
+    {"name", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 167251},
+    {"uid", &s21, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 167270},
+    {"controller", &s4, NULL, NULL, 6, FIELD_POINTER, 167360},
+    {"blockOwnerDeletion", &s4, NULL, NULL, 7, FIELD_POINTER, 167422},
 };
 static const uint16_t n_meta_v1_OwnerReference[] = {0, 5, 4, 1, 2, 3, };
 static const uint16_t p_meta_v1_OwnerReference[] = {1, 2, 3, 0, 4, 5};
-const Schema schema_meta_v1_OwnerReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", .go_type = "v1.OwnerReference", .fields = f_meta_v1_OwnerReference, .by_name = n_meta_v1_OwnerReference, .n_fields = 6, .by_number = p_meta_v1_OwnerReference, .n_by_number = 6, .map_atomic = true, .description = 167490};
+const Schema schema_meta_v1_OwnerReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", .go_type = "v1.OwnerReference", .fields = f_meta_v1_OwnerReference, .by_name = n_meta_v1_OwnerReference, .n_fields = 6, .by_number = p_meta_v1_OwnerReference, .n_by_number = 6, .map_atomic = true, .description = 167584};
 
 static const SchemaField f_meta_v1_PartialObjectMetadata[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
 };
 static const uint16_t n_meta_v1_PartialObjectMetadata[] = {1, 0, 2, };
 static const SchemaInline e_meta_v1_PartialObjectMetadata[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_PartialObjectMetadata[] = {2};
-const Schema schema_meta_v1_PartialObjectMetadata = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata", .go_type = "v1.PartialObjectMetadata", .fields = f_meta_v1_PartialObjectMetadata, .by_name = n_meta_v1_PartialObjectMetadata, .n_fields = 3, .inlines = e_meta_v1_PartialObjectMetadata, .n_inlines = 1, .by_number = p_meta_v1_PartialObjectMetadata, .n_by_number = 1, .description = 167576};
+const Schema schema_meta_v1_PartialObjectMetadata = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata", .go_type = "v1.PartialObjectMetadata", .fields = f_meta_v1_PartialObjectMetadata, .by_name = n_meta_v1_PartialObjectMetadata, .n_fields = 3, .inlines = e_meta_v1_PartialObjectMetadata, .n_inlines = 1, .by_number = p_meta_v1_PartialObjectMetadata, .n_by_number = 1, .description = 167670};
 
 static const Schema a26 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_PartialObjectMetadata, .go_type = "[]v1.PartialObjectMetadata", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_meta_v1_PartialObjectMetadataList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a26, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a26, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_meta_v1_PartialObjectMetadataList[] = {1, 3, 0, 2, };
 static const SchemaInline e_meta_v1_PartialObjectMetadataList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_PartialObjectMetadataList[] = {2, 3};
-const Schema schema_meta_v1_PartialObjectMetadataList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList", .go_type = "v1.PartialObjectMetadataList", .fields = f_meta_v1_PartialObjectMetadataList, .by_name = n_meta_v1_PartialObjectMetadataList, .n_fields = 4, .inlines = e_meta_v1_PartialObjectMetadataList, .n_inlines = 1, .by_number = p_meta_v1_PartialObjectMetadataList, .n_by_number = 2, .description = 167633};
+const Schema schema_meta_v1_PartialObjectMetadataList = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList", .go_type = "v1.PartialObjectMetadataList", .fields = f_meta_v1_PartialObjectMetadataList, .by_name = n_meta_v1_PartialObjectMetadataList, .n_fields = 4, .inlines = e_meta_v1_PartialObjectMetadataList, .n_inlines = 1, .by_number = p_meta_v1_PartialObjectMetadataList, .n_by_number = 2, .description = 167727};
 
 static const SchemaField f_meta_v1_PatchOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"dryRun", &a6, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 158454},
-    {"force", &s4, NULL, NULL, 2, FIELD_POINTER, 167688},
-    {"fieldManager", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 167821},
-    {"fieldValidation", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 158721},
+    {"dryRun", &a6, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 158496},
+    {"force", &s4, NULL, NULL, 2, FIELD_POINTER, 167782},
+    {"fieldManager", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 167915},
+    {"fieldValidation", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 158763},
 };
 static const uint16_t n_meta_v1_PatchOptions[] = {1, 2, 4, 5, 3, 0, };
 static const SchemaInline e_meta_v1_PatchOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_PatchOptions[] = {2, 3, 4, 5};
-const Schema schema_meta_v1_PatchOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.PatchOptions", .go_type = "v1.PatchOptions", .fields = f_meta_v1_PatchOptions, .by_name = n_meta_v1_PatchOptions, .n_fields = 6, .inlines = e_meta_v1_PatchOptions, .n_inlines = 1, .by_number = p_meta_v1_PatchOptions, .n_by_number = 4, .description = 168009};
+const Schema schema_meta_v1_PatchOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.PatchOptions", .go_type = "v1.PatchOptions", .fields = f_meta_v1_PatchOptions, .by_name = n_meta_v1_PatchOptions, .n_fields = 6, .inlines = e_meta_v1_PatchOptions, .n_inlines = 1, .by_number = p_meta_v1_PatchOptions, .n_by_number = 4, .description = 168103};
 
 static const SchemaField f_meta_v1_Preconditions[] = {
-    {"uid", &s21, NULL, NULL, 1, FIELD_POINTER, 168092},
-    {"resourceVersion", &s0, NULL, NULL, 2, FIELD_POINTER, 168127},
+    {"uid", &s21, NULL, NULL, 1, FIELD_POINTER, 168186},
+    {"resourceVersion", &s0, NULL, NULL, 2, FIELD_POINTER, 168221},
 };
 static const uint16_t n_meta_v1_Preconditions[] = {1, 0, };
 static const uint16_t p_meta_v1_Preconditions[] = {0, 1};
-const Schema schema_meta_v1_Preconditions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions", .go_type = "v1.Preconditions", .fields = f_meta_v1_Preconditions, .by_name = n_meta_v1_Preconditions, .n_fields = 2, .by_number = p_meta_v1_Preconditions, .n_by_number = 2, .description = 168174};
+const Schema schema_meta_v1_Preconditions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions", .go_type = "v1.Preconditions", .fields = f_meta_v1_Preconditions, .by_name = n_meta_v1_Preconditions, .n_fields = 2, .by_number = p_meta_v1_Preconditions, .n_by_number = 2, .description = 168268};
 
 static const SchemaField f_meta_v1_ServerAddressByClientCIDR[] = {
-    {"clientCIDR", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 168246},
-    {"serverAddress", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 168301},
+    {"clientCIDR", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 168340},
+    {"serverAddress", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 168395},
 };
 static const uint16_t n_meta_v1_ServerAddressByClientCIDR[] = {0, 1, };
 static const uint16_t p_meta_v1_ServerAddressByClientCIDR[] = {0, 1};
-const Schema schema_meta_v1_ServerAddressByClientCIDR = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ServerAddressByClientCIDR", .go_type = "v1.ServerAddressByClientCIDR", .fields = f_meta_v1_ServerAddressByClientCIDR, .by_name = n_meta_v1_ServerAddressByClientCIDR, .n_fields = 2, .by_number = p_meta_v1_ServerAddressByClientCIDR, .n_by_number = 2, .description = 168364};
+const Schema schema_meta_v1_ServerAddressByClientCIDR = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ServerAddressByClientCIDR", .go_type = "v1.ServerAddressByClientCIDR", .fields = f_meta_v1_ServerAddressByClientCIDR, .by_name = n_meta_v1_ServerAddressByClientCIDR, .n_fields = 2, .by_number = p_meta_v1_ServerAddressByClientCIDR, .n_by_number = 2, .description = 168458};
 
 static const SchemaField f_meta_v1_ShardInfo[] = {
-    {"selector", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 168426},
+    {"selector", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 168520},
 };
 static const uint16_t n_meta_v1_ShardInfo[] = {0, };
 static const uint16_t p_meta_v1_ShardInfo[] = {0};
-const Schema schema_meta_v1_ShardInfo = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo", .go_type = "v1.ShardInfo", .fields = f_meta_v1_ShardInfo, .by_name = n_meta_v1_ShardInfo, .n_fields = 1, .by_number = p_meta_v1_ShardInfo, .n_by_number = 1, .description = 168460};
+const Schema schema_meta_v1_ShardInfo = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo", .go_type = "v1.ShardInfo", .fields = f_meta_v1_ShardInfo, .by_name = n_meta_v1_ShardInfo, .n_fields = 1, .by_number = p_meta_v1_ShardInfo, .n_by_number = 1, .description = 168554};
 
 static const Schema s27 = {.type = SCHEMA_STRING, .go_type = "v1.StatusReason"};
 static const Schema s28 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_meta_v1_Status[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"status", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 168533},
-    {"message", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 27845},
-    {"reason", &s27, NULL, NULL, 4, FIELD_OMIT_EMPTY, 168553},
-    {"details", &schema_meta_v1_StatusDetails, NULL, NULL, 5, FIELD_POINTER, 168685},
-    {"code", &s28, NULL, NULL, 6, FIELD_OMIT_EMPTY, 168742},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"status", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 168627},
+    {"message", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 27887},
+    {"reason", &s27, NULL, NULL, 4, FIELD_OMIT_EMPTY, 168647},
+    {"details", &schema_meta_v1_StatusDetails, NULL, NULL, 5, FIELD_POINTER, 168779},
+    {"code", &s28, NULL, NULL, 6, FIELD_OMIT_EMPTY, 168836},
 };
 static const uint16_t n_meta_v1_Status[] = {1, 7, 6, 0, 4, 2, 5, 3, };
 static const SchemaInline e_meta_v1_Status[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_Status[] = {2, 3, 4, 5, 6, 7};
-const Schema schema_meta_v1_Status = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Status", .go_type = "v1.Status", .fields = f_meta_v1_Status, .by_name = n_meta_v1_Status, .n_fields = 8, .inlines = e_meta_v1_Status, .n_inlines = 1, .by_number = p_meta_v1_Status, .n_by_number = 6, .description = 168792};
+const Schema schema_meta_v1_Status = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Status", .go_type = "v1.Status", .fields = f_meta_v1_Status, .by_name = n_meta_v1_Status, .n_fields = 8, .inlines = e_meta_v1_Status, .n_inlines = 1, .by_number = p_meta_v1_Status, .n_by_number = 6, .description = 168886};
 
 static const Schema s29 = {.type = SCHEMA_STRING, .go_type = "v1.CauseType"};
 static const SchemaField f_meta_v1_StatusCause[] = {
-    {"reason", &s29, NULL, NULL, 1, FIELD_OMIT_EMPTY, 168878},
-    {"message", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 27845},
-    {"field", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 168972},
+    {"reason", &s29, NULL, NULL, 1, FIELD_OMIT_EMPTY, 168972},
+    {"message", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 27887},
+    {"field", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 169066},
 };
 static const uint16_t n_meta_v1_StatusCause[] = {2, 1, 0, };
 static const uint16_t p_meta_v1_StatusCause[] = {0, 1, 2};
-const Schema schema_meta_v1_StatusCause = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.StatusCause", .go_type = "v1.StatusCause", .fields = f_meta_v1_StatusCause, .by_name = n_meta_v1_StatusCause, .n_fields = 3, .by_number = p_meta_v1_StatusCause, .n_by_number = 3, .description = 169097};
+const Schema schema_meta_v1_StatusCause = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.StatusCause", .go_type = "v1.StatusCause", .fields = f_meta_v1_StatusCause, .by_name = n_meta_v1_StatusCause, .n_fields = 3, .by_number = p_meta_v1_StatusCause, .n_by_number = 3, .description = 169191};
 
 static const Schema a30 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_StatusCause, .go_type = "[]v1.StatusCause", .element_zero_default = true};
 static const SchemaField f_meta_v1_StatusDetails[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 169184},
-    {"group", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 169230},
-    {"kind", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 169256},
-    {"uid", &s21, NULL, NULL, 6, FIELD_OMIT_EMPTY, 169329},
-    {"causes", &a30, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 169397},
-    {"retryAfterSeconds", &s28, NULL, NULL, 5, FIELD_OMIT_EMPTY, 169458},
+    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 169278},
+    {"group", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 169324},
+    {"kind", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 169350},
+    {"uid", &s21, NULL, NULL, 6, FIELD_OMIT_EMPTY, 169423},
+    {"causes", &a30, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 169491},
+    {"retryAfterSeconds", &s28, NULL, NULL, 5, FIELD_OMIT_EMPTY, 169552},
 };
 static const uint16_t n_meta_v1_StatusDetails[] = {4, 1, 2, 0, 5, 3, };
 static const uint16_t p_meta_v1_StatusDetails[] = {0, 1, 2, 4, 5, 3};
-const Schema schema_meta_v1_StatusDetails = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.StatusDetails", .go_type = "v1.StatusDetails", .fields = f_meta_v1_StatusDetails, .by_name = n_meta_v1_StatusDetails, .n_fields = 6, .by_number = p_meta_v1_StatusDetails, .n_by_number = 6, .description = 169537};
+const Schema schema_meta_v1_StatusDetails = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.StatusDetails", .go_type = "v1.StatusDetails", .fields = f_meta_v1_StatusDetails, .by_name = n_meta_v1_StatusDetails, .n_fields = 6, .by_number = p_meta_v1_StatusDetails, .n_by_number = 6, .description = 169631};
 
 static const Schema a31 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_TableColumnDefinition, .go_type = "[]v1.TableColumnDefinition", .element_zero_default = true};
 static const Schema a32 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_TableRow, .go_type = "[]v1.TableRow", .element_zero_default = true};
 static const SchemaField f_meta_v1_Table[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 0, FIELD_ZERO_DEFAULT, 3472},
-    {"columnDefinitions", &a31, NULL, NULL, 0, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 169631},
-    {"rows", &a32, NULL, NULL, 0, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 169684},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 0, FIELD_ZERO_DEFAULT, 3514},
+    {"columnDefinitions", &a31, NULL, NULL, 0, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 169725},
+    {"rows", &a32, NULL, NULL, 0, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 169778},
 };
 static const uint16_t n_meta_v1_Table[] = {1, 3, 0, 2, 4, };
 static const SchemaInline e_meta_v1_Table[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
-const Schema schema_meta_v1_Table = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Table", .go_type = "v1.Table", .fields = f_meta_v1_Table, .by_name = n_meta_v1_Table, .n_fields = 5, .inlines = e_meta_v1_Table, .n_inlines = 1, .description = 169715};
+const Schema schema_meta_v1_Table = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Table", .go_type = "v1.Table", .fields = f_meta_v1_Table, .by_name = n_meta_v1_Table, .n_fields = 5, .inlines = e_meta_v1_Table, .n_inlines = 1, .description = 169809};
 
 static const SchemaField f_meta_v1_TableColumnDefinition[] = {
-    {"name", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 169819},
-    {"type", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 169842},
-    {"format", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 169920},
-    {"description", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 170031},
-    {"priority", &s28, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 170069},
+    {"name", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 169913},
+    {"type", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 169936},
+    {"format", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 170014},
+    {"description", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 170125},
+    {"priority", &s28, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 170163},
 };
 static const uint16_t n_meta_v1_TableColumnDefinition[] = {3, 2, 0, 4, 1, };
-const Schema schema_meta_v1_TableColumnDefinition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TableColumnDefinition", .go_type = "v1.TableColumnDefinition", .fields = f_meta_v1_TableColumnDefinition, .by_name = n_meta_v1_TableColumnDefinition, .n_fields = 5, .description = 170206};
+const Schema schema_meta_v1_TableColumnDefinition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TableColumnDefinition", .go_type = "v1.TableColumnDefinition", .fields = f_meta_v1_TableColumnDefinition, .by_name = n_meta_v1_TableColumnDefinition, .n_fields = 5, .description = 170300};
 
 static const Schema s33 = {.type = SCHEMA_STRING, .go_type = "v1.IncludeObjectPolicy"};
 static const SchemaField f_meta_v1_TableOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"includeObject", &s33, NULL, NULL, 1, FIELD_OMIT_EMPTY, 170239},
+    {"includeObject", &s33, NULL, NULL, 1, FIELD_OMIT_EMPTY, 170333},
 };
 static const uint16_t n_meta_v1_TableOptions[] = {1, 2, 0, };
 static const SchemaInline e_meta_v1_TableOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_TableOptions[] = {2};
-const Schema schema_meta_v1_TableOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TableOptions", .go_type = "v1.TableOptions", .fields = f_meta_v1_TableOptions, .by_name = n_meta_v1_TableOptions, .n_fields = 3, .inlines = e_meta_v1_TableOptions, .n_inlines = 1, .by_number = p_meta_v1_TableOptions, .n_by_number = 1, .description = 170356};
+const Schema schema_meta_v1_TableOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TableOptions", .go_type = "v1.TableOptions", .fields = f_meta_v1_TableOptions, .by_name = n_meta_v1_TableOptions, .n_fields = 3, .inlines = e_meta_v1_TableOptions, .n_inlines = 1, .by_number = p_meta_v1_TableOptions, .n_by_number = 1, .description = 170450};
 
 static const Schema l34 = {.type = SCHEMA_JSON, .go_type = "interface {}"};
 static const Schema a35 = {.type = SCHEMA_LIST, .element = &l34, .go_type = "[]interface {}"};
 static const Schema a36 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_TableRowCondition, .go_type = "[]v1.TableRowCondition", .element_zero_default = true};
 static const SchemaField f_meta_v1_TableRow[] = {
-    {"cells", &a35, NULL, NULL, 0, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 170417},
-    {"conditions", &a36, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 170539},
-    {"object", &l16, NULL, NULL, 0, FIELD_WRITE_NULL, 170614},
+    {"cells", &a35, NULL, NULL, 0, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 170511},
+    {"conditions", &a36, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 170633},
+    {"object", &l16, NULL, NULL, 0, FIELD_WRITE_NULL, 170708},
 };
 static const uint16_t n_meta_v1_TableRow[] = {0, 1, 2, };
-const Schema schema_meta_v1_TableRow = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TableRow", .go_type = "v1.TableRow", .fields = f_meta_v1_TableRow, .by_name = n_meta_v1_TableRow, .n_fields = 3, .description = 170710};
+const Schema schema_meta_v1_TableRow = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TableRow", .go_type = "v1.TableRow", .fields = f_meta_v1_TableRow, .by_name = n_meta_v1_TableRow, .n_fields = 3, .description = 170804};
 
 static const Schema s37 = {.type = SCHEMA_STRING, .go_type = "v1.RowConditionType"};
 static const SchemaField f_meta_v1_TableRowCondition[] = {
-    {"type", &s37, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 170730},
-    {"status", &s8, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 170829},
-    {"reason", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY, 170879},
-    {"message", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY, 27845},
+    {"type", &s37, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 170824},
+    {"status", &s8, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 170923},
+    {"reason", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY, 170973},
+    {"message", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY, 27887},
 };
 static const uint16_t n_meta_v1_TableRowCondition[] = {3, 2, 1, 0, };
-const Schema schema_meta_v1_TableRowCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TableRowCondition", .go_type = "v1.TableRowCondition", .fields = f_meta_v1_TableRowCondition, .by_name = n_meta_v1_TableRowCondition, .n_fields = 4, .description = 170916};
+const Schema schema_meta_v1_TableRowCondition = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TableRowCondition", .go_type = "v1.TableRowCondition", .fields = f_meta_v1_TableRowCondition, .by_name = n_meta_v1_TableRowCondition, .n_fields = 4, .description = 171010};
 
 static const SchemaField f_meta_v1_TypeMeta[] = {
     {"kind", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 2869},
@@ -427,25 +427,25 @@ static const SchemaField f_meta_v1_TypeMeta[] = {
 };
 static const uint16_t n_meta_v1_TypeMeta[] = {1, 0, };
 static const uint16_t p_meta_v1_TypeMeta[] = {0, 1};
-const Schema schema_meta_v1_TypeMeta = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TypeMeta", .go_type = "v1.TypeMeta", .fields = f_meta_v1_TypeMeta, .by_name = n_meta_v1_TypeMeta, .n_fields = 2, .by_number = p_meta_v1_TypeMeta, .n_by_number = 2, .description = 170944};
+const Schema schema_meta_v1_TypeMeta = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.TypeMeta", .go_type = "v1.TypeMeta", .fields = f_meta_v1_TypeMeta, .by_name = n_meta_v1_TypeMeta, .n_fields = 2, .by_number = p_meta_v1_TypeMeta, .n_by_number = 2, .description = 171038};
 
 static const SchemaField f_meta_v1_UpdateOptions[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"dryRun", &a6, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 158454},
-    {"fieldManager", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 158560},
-    {"fieldValidation", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 158721},
+    {"dryRun", &a6, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 158496},
+    {"fieldManager", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 158602},
+    {"fieldValidation", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 158763},
 };
 static const uint16_t n_meta_v1_UpdateOptions[] = {1, 2, 3, 4, 0, };
 static const SchemaInline e_meta_v1_UpdateOptions[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_meta_v1_UpdateOptions[] = {2, 3, 4};
-const Schema schema_meta_v1_UpdateOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.UpdateOptions", .go_type = "v1.UpdateOptions", .fields = f_meta_v1_UpdateOptions, .by_name = n_meta_v1_UpdateOptions, .n_fields = 5, .inlines = e_meta_v1_UpdateOptions, .n_inlines = 1, .by_number = p_meta_v1_UpdateOptions, .n_by_number = 3, .description = 171001};
+const Schema schema_meta_v1_UpdateOptions = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.UpdateOptions", .go_type = "v1.UpdateOptions", .fields = f_meta_v1_UpdateOptions, .by_name = n_meta_v1_UpdateOptions, .n_fields = 5, .inlines = e_meta_v1_UpdateOptions, .n_inlines = 1, .by_number = p_meta_v1_UpdateOptions, .n_by_number = 3, .description = 171095};
 
 static const SchemaField f_meta_v1_WatchEvent[] = {
-    {"type", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 171058},
-    {"object", &l16, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 171118},
+    {"type", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 171152},
+    {"object", &l16, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 171212},
 };
 static const uint16_t n_meta_v1_WatchEvent[] = {1, 0, };
 static const uint16_t p_meta_v1_WatchEvent[] = {0, 1};
-const Schema schema_meta_v1_WatchEvent = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent", .go_type = "v1.WatchEvent", .fields = f_meta_v1_WatchEvent, .by_name = n_meta_v1_WatchEvent, .n_fields = 2, .by_number = p_meta_v1_WatchEvent, .n_by_number = 2, .description = 171278};
+const Schema schema_meta_v1_WatchEvent = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent", .go_type = "v1.WatchEvent", .fields = f_meta_v1_WatchEvent, .by_name = n_meta_v1_WatchEvent, .n_fields = 2, .by_number = p_meta_v1_WatchEvent, .n_by_number = 2, .description = 171372};
 

@@ -5,275 +5,275 @@ static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const char *const v1[] = {"Exact", "ImplementationSpecific", "Prefix", NULL};
 static const Schema s2 = {.type = SCHEMA_STRING, .go_type = "v1.PathType", .enum_values = v1};
 static const SchemaField f_networking_v1_HTTPIngressPath[] = {
-    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 171300},
-    {"pathType", &s2, NULL, NULL, 3, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 171398},
-    {"backend", &schema_networking_v1_IngressBackend, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 171615},
+    {"path", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 171394},
+    {"pathType", &s2, NULL, NULL, 3, FIELD_POINTER | FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 171492},
+    {"backend", &schema_networking_v1_IngressBackend, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 171709},
 };
 static const uint16_t n_networking_v1_HTTPIngressPath[] = {2, 0, 1, };
 static const uint16_t p_networking_v1_HTTPIngressPath[] = {0, 2, 1};
-const Schema schema_networking_v1_HTTPIngressPath = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.HTTPIngressPath", .go_type = "v1.HTTPIngressPath", .fields = f_networking_v1_HTTPIngressPath, .by_name = n_networking_v1_HTTPIngressPath, .n_fields = 3, .by_number = p_networking_v1_HTTPIngressPath, .n_by_number = 3, .description = 171649};
+const Schema schema_networking_v1_HTTPIngressPath = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.HTTPIngressPath", .go_type = "v1.HTTPIngressPath", .fields = f_networking_v1_HTTPIngressPath, .by_name = n_networking_v1_HTTPIngressPath, .n_fields = 3, .by_number = p_networking_v1_HTTPIngressPath, .n_by_number = 3, .description = 171743};
 
 static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_HTTPIngressPath, .go_type = "[]v1.HTTPIngressPath", .element_zero_default = true};
 static const SchemaField f_networking_v1_HTTPIngressRuleValue[] = {
-    {"paths", &a3, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 171724},
+    {"paths", &a3, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 171818},
 };
 static const uint16_t n_networking_v1_HTTPIngressRuleValue[] = {0, };
 static const uint16_t p_networking_v1_HTTPIngressRuleValue[] = {0};
-const Schema schema_networking_v1_HTTPIngressRuleValue = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.HTTPIngressRuleValue", .go_type = "v1.HTTPIngressRuleValue", .fields = f_networking_v1_HTTPIngressRuleValue, .by_name = n_networking_v1_HTTPIngressRuleValue, .n_fields = 1, .by_number = p_networking_v1_HTTPIngressRuleValue, .n_by_number = 1, .description = 171795};
+const Schema schema_networking_v1_HTTPIngressRuleValue = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.HTTPIngressRuleValue", .go_type = "v1.HTTPIngressRuleValue", .fields = f_networking_v1_HTTPIngressRuleValue, .by_name = n_networking_v1_HTTPIngressRuleValue, .n_fields = 1, .by_number = p_networking_v1_HTTPIngressRuleValue, .n_by_number = 1, .description = 171889};
 
 static const SchemaField f_networking_v1_IPAddress[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_networking_v1_IPAddressSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 171838},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_networking_v1_IPAddressSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 171932},
 };
 static const uint16_t n_networking_v1_IPAddress[] = {1, 0, 2, 3, };
 static const SchemaInline e_networking_v1_IPAddress[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_IPAddress[] = {2, 3};
-const Schema schema_networking_v1_IPAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddress", .go_type = "v1.IPAddress", .fields = f_networking_v1_IPAddress, .by_name = n_networking_v1_IPAddress, .n_fields = 4, .inlines = e_networking_v1_IPAddress, .n_inlines = 1, .by_number = p_networking_v1_IPAddress, .n_by_number = 2, .description = 171868};
+const Schema schema_networking_v1_IPAddress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddress", .go_type = "v1.IPAddress", .fields = f_networking_v1_IPAddress, .by_name = n_networking_v1_IPAddress, .n_fields = 4, .inlines = e_networking_v1_IPAddress, .n_inlines = 1, .by_number = p_networking_v1_IPAddress, .n_by_number = 2, .description = 171962};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IPAddress, .go_type = "[]v1.IPAddress", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_networking_v1_IPAddressList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_networking_v1_IPAddressList[] = {1, 3, 0, 2, };
 static const SchemaInline e_networking_v1_IPAddressList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_IPAddressList[] = {2, 3};
-const Schema schema_networking_v1_IPAddressList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddressList", .go_type = "v1.IPAddressList", .fields = f_networking_v1_IPAddressList, .by_name = n_networking_v1_IPAddressList, .n_fields = 4, .inlines = e_networking_v1_IPAddressList, .n_inlines = 1, .by_number = p_networking_v1_IPAddressList, .n_by_number = 2, .description = 171982};
+const Schema schema_networking_v1_IPAddressList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddressList", .go_type = "v1.IPAddressList", .fields = f_networking_v1_IPAddressList, .by_name = n_networking_v1_IPAddressList, .n_fields = 4, .inlines = e_networking_v1_IPAddressList, .n_inlines = 1, .by_number = p_networking_v1_IPAddressList, .n_by_number = 2, .description = 172076};
 
 static const SchemaField f_networking_v1_IPAddressSpec[] = {
-    {"parentRef", &schema_networking_v1_ParentReference, NULL, NULL, 1, FIELD_POINTER | FIELD_IS_REQUIRED, 172005},
+    {"parentRef", &schema_networking_v1_ParentReference, NULL, NULL, 1, FIELD_POINTER | FIELD_IS_REQUIRED, 172099},
 };
 static const uint16_t n_networking_v1_IPAddressSpec[] = {0, };
 static const uint16_t p_networking_v1_IPAddressSpec[] = {0};
-const Schema schema_networking_v1_IPAddressSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddressSpec", .go_type = "v1.IPAddressSpec", .fields = f_networking_v1_IPAddressSpec, .by_name = n_networking_v1_IPAddressSpec, .n_fields = 1, .by_number = p_networking_v1_IPAddressSpec, .n_by_number = 1, .description = 172088};
+const Schema schema_networking_v1_IPAddressSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPAddressSpec", .go_type = "v1.IPAddressSpec", .fields = f_networking_v1_IPAddressSpec, .by_name = n_networking_v1_IPAddressSpec, .n_fields = 1, .by_number = p_networking_v1_IPAddressSpec, .n_by_number = 1, .description = 172182};
 
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true};
 static const SchemaField f_networking_v1_IPBlock[] = {
-    {"cidr", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 172119},
-    {"except", &a5, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 172184},
+    {"cidr", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 172213},
+    {"except", &a5, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 172278},
 };
 static const uint16_t n_networking_v1_IPBlock[] = {0, 1, };
 static const uint16_t p_networking_v1_IPBlock[] = {0, 1};
-const Schema schema_networking_v1_IPBlock = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPBlock", .go_type = "v1.IPBlock", .fields = f_networking_v1_IPBlock, .by_name = n_networking_v1_IPBlock, .n_fields = 2, .by_number = p_networking_v1_IPBlock, .n_by_number = 2, .description = 172269};
+const Schema schema_networking_v1_IPBlock = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IPBlock", .go_type = "v1.IPBlock", .fields = f_networking_v1_IPBlock, .by_name = n_networking_v1_IPBlock, .n_fields = 2, .by_number = p_networking_v1_IPBlock, .n_by_number = 2, .description = 172363};
 
 static const SchemaField f_networking_v1_Ingress[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_networking_v1_IngressSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 172317},
-    {"status", &schema_networking_v1_IngressStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 172335},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_networking_v1_IngressSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 172411},
+    {"status", &schema_networking_v1_IngressStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 172429},
 };
 static const uint16_t n_networking_v1_Ingress[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_networking_v1_Ingress[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_Ingress[] = {2, 3, 4};
-const Schema schema_networking_v1_Ingress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.Ingress", .go_type = "v1.Ingress", .fields = f_networking_v1_Ingress, .by_name = n_networking_v1_Ingress, .n_fields = 5, .inlines = e_networking_v1_Ingress, .n_inlines = 1, .by_number = p_networking_v1_Ingress, .n_by_number = 3, .description = 172396};
+const Schema schema_networking_v1_Ingress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.Ingress", .go_type = "v1.Ingress", .fields = f_networking_v1_Ingress, .by_name = n_networking_v1_Ingress, .n_fields = 5, .inlines = e_networking_v1_Ingress, .n_inlines = 1, .by_number = p_networking_v1_Ingress, .n_by_number = 3, .description = 172490};
 
 static const SchemaField f_networking_v1_IngressBackend[] = {
-    {"service", &schema_networking_v1_IngressServiceBackend, NULL, NULL, 4, FIELD_POINTER, 172528},
-    {"resource", &schema_core_v1_TypedLocalObjectReference, NULL, NULL, 3, FIELD_POINTER, 172568},
+    {"service", &schema_networking_v1_IngressServiceBackend, NULL, NULL, 4, FIELD_POINTER, 172622},
+    {"resource", &schema_core_v1_TypedLocalObjectReference, NULL, NULL, 3, FIELD_POINTER, 172662},
 };
 static const uint16_t n_networking_v1_IngressBackend[] = {1, 0, };
 static const uint16_t p_networking_v1_IngressBackend[] = {1, 0};
-const Schema schema_networking_v1_IngressBackend = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressBackend", .go_type = "v1.IngressBackend", .fields = f_networking_v1_IngressBackend, .by_name = n_networking_v1_IngressBackend, .n_fields = 2, .by_number = p_networking_v1_IngressBackend, .n_by_number = 2, .description = 172671};
+const Schema schema_networking_v1_IngressBackend = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressBackend", .go_type = "v1.IngressBackend", .fields = f_networking_v1_IngressBackend, .by_name = n_networking_v1_IngressBackend, .n_fields = 2, .by_number = p_networking_v1_IngressBackend, .n_by_number = 2, .description = 172765};
 
 static const SchemaField f_networking_v1_IngressClass[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_networking_v1_IngressClassSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 172757},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_networking_v1_IngressClassSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 172851},
 };
 static const uint16_t n_networking_v1_IngressClass[] = {1, 0, 2, 3, };
 static const SchemaInline e_networking_v1_IngressClass[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_IngressClass[] = {2, 3};
-const Schema schema_networking_v1_IngressClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClass", .go_type = "v1.IngressClass", .fields = f_networking_v1_IngressClass, .by_name = n_networking_v1_IngressClass, .n_fields = 4, .inlines = e_networking_v1_IngressClass, .n_inlines = 1, .by_number = p_networking_v1_IngressClass, .n_by_number = 2, .description = 172792};
+const Schema schema_networking_v1_IngressClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClass", .go_type = "v1.IngressClass", .fields = f_networking_v1_IngressClass, .by_name = n_networking_v1_IngressClass, .n_fields = 4, .inlines = e_networking_v1_IngressClass, .n_inlines = 1, .by_number = p_networking_v1_IngressClass, .n_by_number = 2, .description = 172886};
 
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressClass, .go_type = "[]v1.IngressClass", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_networking_v1_IngressClassList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a6, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a6, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_networking_v1_IngressClassList[] = {1, 3, 0, 2, };
 static const SchemaInline e_networking_v1_IngressClassList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_IngressClassList[] = {2, 3};
-const Schema schema_networking_v1_IngressClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassList", .go_type = "v1.IngressClassList", .fields = f_networking_v1_IngressClassList, .by_name = n_networking_v1_IngressClassList, .n_fields = 4, .inlines = e_networking_v1_IngressClassList, .n_inlines = 1, .by_number = p_networking_v1_IngressClassList, .n_by_number = 2, .description = 172975};
+const Schema schema_networking_v1_IngressClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassList", .go_type = "v1.IngressClassList", .fields = f_networking_v1_IngressClassList, .by_name = n_networking_v1_IngressClassList, .n_fields = 4, .inlines = e_networking_v1_IngressClassList, .n_inlines = 1, .by_number = p_networking_v1_IngressClassList, .n_by_number = 2, .description = 173069};
 
 static const SchemaField f_networking_v1_IngressClassParametersReference[] = {
-    {"apiGroup", &s0, NULL, NULL, 1, FIELD_POINTER, 142453},
-    {"kind", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 173001},
-    {"name", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 173031},
-    {"scope", &s0, NULL, NULL, 4, FIELD_POINTER | FIELD_WRITE_NULL, 173061},
-    {"namespace", &s0, NULL, NULL, 5, FIELD_POINTER, 173144},
+    {"apiGroup", &s0, NULL, NULL, 1, FIELD_POINTER, 142495},
+    {"kind", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 173095},
+    {"name", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 173125},
+    {"scope", &s0, NULL, NULL, 4, FIELD_POINTER | FIELD_WRITE_NULL, 173155},
+    {"namespace", &s0, NULL, NULL, 5, FIELD_POINTER, 173238},
 };
 static const uint16_t n_networking_v1_IngressClassParametersReference[] = {0, 1, 2, 4, 3, };
 static const uint16_t p_networking_v1_IngressClassParametersReference[] = {0, 1, 2, 3, 4};
-const Schema schema_networking_v1_IngressClassParametersReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassParametersReference", .go_type = "v1.IngressClassParametersReference", .fields = f_networking_v1_IngressClassParametersReference, .by_name = n_networking_v1_IngressClassParametersReference, .n_fields = 5, .by_number = p_networking_v1_IngressClassParametersReference, .n_by_number = 5, .description = 173228};
+const Schema schema_networking_v1_IngressClassParametersReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassParametersReference", .go_type = "v1.IngressClassParametersReference", .fields = f_networking_v1_IngressClassParametersReference, .by_name = n_networking_v1_IngressClassParametersReference, .n_fields = 5, .by_number = p_networking_v1_IngressClassParametersReference, .n_by_number = 5, .description = 173322};
 
 static const SchemaField f_networking_v1_IngressClassSpec[] = {
-    {"controller", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 173274},
-    {"parameters", &schema_networking_v1_IngressClassParametersReference, NULL, NULL, 2, FIELD_POINTER, 173427},
+    {"controller", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 173368},
+    {"parameters", &schema_networking_v1_IngressClassParametersReference, NULL, NULL, 2, FIELD_POINTER, 173521},
 };
 static const uint16_t n_networking_v1_IngressClassSpec[] = {0, 1, };
 static const uint16_t p_networking_v1_IngressClassSpec[] = {0, 1};
-const Schema schema_networking_v1_IngressClassSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassSpec", .go_type = "v1.IngressClassSpec", .fields = f_networking_v1_IngressClassSpec, .by_name = n_networking_v1_IngressClassSpec, .n_fields = 2, .by_number = p_networking_v1_IngressClassSpec, .n_by_number = 2, .description = 173519};
+const Schema schema_networking_v1_IngressClassSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressClassSpec", .go_type = "v1.IngressClassSpec", .fields = f_networking_v1_IngressClassSpec, .by_name = n_networking_v1_IngressClassSpec, .n_fields = 2, .by_number = p_networking_v1_IngressClassSpec, .n_by_number = 2, .description = 173613};
 
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_Ingress, .go_type = "[]v1.Ingress", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_networking_v1_IngressList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_networking_v1_IngressList[] = {1, 3, 0, 2, };
 static const SchemaInline e_networking_v1_IngressList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_IngressList[] = {2, 3};
-const Schema schema_networking_v1_IngressList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressList", .go_type = "v1.IngressList", .fields = f_networking_v1_IngressList, .by_name = n_networking_v1_IngressList, .n_fields = 4, .inlines = e_networking_v1_IngressList, .n_inlines = 1, .by_number = p_networking_v1_IngressList, .n_by_number = 2, .description = 173566};
+const Schema schema_networking_v1_IngressList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressList", .go_type = "v1.IngressList", .fields = f_networking_v1_IngressList, .by_name = n_networking_v1_IngressList, .n_fields = 4, .inlines = e_networking_v1_IngressList, .n_inlines = 1, .by_number = p_networking_v1_IngressList, .n_by_number = 2, .description = 173660};
 
 static const Schema a8 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressPortStatus, .go_type = "[]v1.IngressPortStatus", .element_zero_default = true};
 static const SchemaField f_networking_v1_IngressLoadBalancerIngress[] = {
-    {"ip", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 173587},
-    {"hostname", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 173627},
-    {"ports", &a8, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 173676},
+    {"ip", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 173681},
+    {"hostname", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 173721},
+    {"ports", &a8, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 173770},
 };
 static const uint16_t n_networking_v1_IngressLoadBalancerIngress[] = {1, 0, 2, };
 static const uint16_t p_networking_v1_IngressLoadBalancerIngress[] = {0, 1, 2};
-const Schema schema_networking_v1_IngressLoadBalancerIngress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressLoadBalancerIngress", .go_type = "v1.IngressLoadBalancerIngress", .fields = f_networking_v1_IngressLoadBalancerIngress, .by_name = n_networking_v1_IngressLoadBalancerIngress, .n_fields = 3, .by_number = p_networking_v1_IngressLoadBalancerIngress, .n_by_number = 3, .description = 173737};
+const Schema schema_networking_v1_IngressLoadBalancerIngress = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressLoadBalancerIngress", .go_type = "v1.IngressLoadBalancerIngress", .fields = f_networking_v1_IngressLoadBalancerIngress, .by_name = n_networking_v1_IngressLoadBalancerIngress, .n_fields = 3, .by_number = p_networking_v1_IngressLoadBalancerIngress, .n_by_number = 3, .description = 173831};
 
 static const Schema a9 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressLoadBalancerIngress, .go_type = "[]v1.IngressLoadBalancerIngress", .element_zero_default = true};
 static const SchemaField f_networking_v1_IngressLoadBalancerStatus[] = {
-    {"ingress", &a9, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 173783},
+    {"ingress", &a9, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 173877},
 };
 static const uint16_t n_networking_v1_IngressLoadBalancerStatus[] = {0, };
 static const uint16_t p_networking_v1_IngressLoadBalancerStatus[] = {0};
-const Schema schema_networking_v1_IngressLoadBalancerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressLoadBalancerStatus", .go_type = "v1.IngressLoadBalancerStatus", .fields = f_networking_v1_IngressLoadBalancerStatus, .by_name = n_networking_v1_IngressLoadBalancerStatus, .n_fields = 1, .by_number = p_networking_v1_IngressLoadBalancerStatus, .n_by_number = 1, .description = 173795};
+const Schema schema_networking_v1_IngressLoadBalancerStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressLoadBalancerStatus", .go_type = "v1.IngressLoadBalancerStatus", .fields = f_networking_v1_IngressLoadBalancerStatus, .by_name = n_networking_v1_IngressLoadBalancerStatus, .n_fields = 1, .by_number = p_networking_v1_IngressLoadBalancerStatus, .n_by_number = 1, .description = 173889};
 
 static const Schema s10 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const char *const v11[] = {"SCTP", "TCP", "UDP", NULL};
 static const Schema s12 = {.type = SCHEMA_STRING, .go_type = "v1.Protocol", .enum_values = v11};
 static const SchemaField f_networking_v1_IngressPortStatus[] = {
-    {"port", &s10, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 173842},
-    {"protocol", &s12, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 173855},
-    {"error", &s0, NULL, NULL, 3, FIELD_POINTER, 173895},
+    {"port", &s10, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 173936},
+    {"protocol", &s12, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 173949},
+    {"error", &s0, NULL, NULL, 3, FIELD_POINTER, 173989},
 };
 static const uint16_t n_networking_v1_IngressPortStatus[] = {2, 0, 1, };
 static const uint16_t p_networking_v1_IngressPortStatus[] = {0, 1, 2};
-const Schema schema_networking_v1_IngressPortStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressPortStatus", .go_type = "v1.IngressPortStatus", .fields = f_networking_v1_IngressPortStatus, .by_name = n_networking_v1_IngressPortStatus, .n_fields = 3, .by_number = p_networking_v1_IngressPortStatus, .n_by_number = 3, .description = 174036};
+const Schema schema_networking_v1_IngressPortStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressPortStatus", .go_type = "v1.IngressPortStatus", .fields = f_networking_v1_IngressPortStatus, .by_name = n_networking_v1_IngressPortStatus, .n_fields = 3, .by_number = p_networking_v1_IngressPortStatus, .n_by_number = 3, .description = 174130};
 
 static const SchemaField f_networking_v1_IngressRule[] = {
-    {"host", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 174075},
-    {"http", &schema_networking_v1_HTTPIngressRuleValue, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 174249},
+    {"host", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 174169},
+    {"http", &schema_networking_v1_HTTPIngressRuleValue, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 174343},
 };
 static const uint16_t n_networking_v1_IngressRule[] = {0, 1, };
 static const SchemaInline e_networking_v1_IngressRule[] = {{&schema_networking_v1_IngressRuleValue, "IngressRuleValue", 2, 1, 1}, };
 static const uint16_t p_networking_v1_IngressRule[] = {0, 2};
-const Schema schema_networking_v1_IngressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressRule", .go_type = "v1.IngressRule", .fields = f_networking_v1_IngressRule, .by_name = n_networking_v1_IngressRule, .n_fields = 2, .inlines = e_networking_v1_IngressRule, .n_inlines = 1, .by_number = p_networking_v1_IngressRule, .n_by_number = 2, .description = 174367};
+const Schema schema_networking_v1_IngressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressRule", .go_type = "v1.IngressRule", .fields = f_networking_v1_IngressRule, .by_name = n_networking_v1_IngressRule, .n_fields = 2, .inlines = e_networking_v1_IngressRule, .n_inlines = 1, .by_number = p_networking_v1_IngressRule, .n_by_number = 2, .description = 174461};
 
 static const SchemaField f_networking_v1_IngressRuleValue[] = {
-    {"http", &schema_networking_v1_HTTPIngressRuleValue, NULL, NULL, 1, FIELD_POINTER, 174249},
+    {"http", &schema_networking_v1_HTTPIngressRuleValue, NULL, NULL, 1, FIELD_POINTER, 174343},
 };
 static const uint16_t n_networking_v1_IngressRuleValue[] = {0, };
 static const uint16_t p_networking_v1_IngressRuleValue[] = {0};
-const Schema schema_networking_v1_IngressRuleValue = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressRuleValue", .go_type = "v1.IngressRuleValue", .fields = f_networking_v1_IngressRuleValue, .by_name = n_networking_v1_IngressRuleValue, .n_fields = 1, .by_number = p_networking_v1_IngressRuleValue, .n_by_number = 1, .description = 174410};
+const Schema schema_networking_v1_IngressRuleValue = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressRuleValue", .go_type = "v1.IngressRuleValue", .fields = f_networking_v1_IngressRuleValue, .by_name = n_networking_v1_IngressRuleValue, .n_fields = 1, .by_number = p_networking_v1_IngressRuleValue, .n_by_number = 1, .description = 174504};
 
 static const SchemaField f_networking_v1_IngressServiceBackend[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 174448},
-    {"port", &schema_networking_v1_ServiceBackendPort, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 174499},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 174542},
+    {"port", &schema_networking_v1_ServiceBackendPort, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 174593},
 };
 static const uint16_t n_networking_v1_IngressServiceBackend[] = {0, 1, };
 static const uint16_t p_networking_v1_IngressServiceBackend[] = {0, 1};
-const Schema schema_networking_v1_IngressServiceBackend = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressServiceBackend", .go_type = "v1.IngressServiceBackend", .fields = f_networking_v1_IngressServiceBackend, .by_name = n_networking_v1_IngressServiceBackend, .n_fields = 2, .by_number = p_networking_v1_IngressServiceBackend, .n_by_number = 2, .description = 174541};
+const Schema schema_networking_v1_IngressServiceBackend = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressServiceBackend", .go_type = "v1.IngressServiceBackend", .fields = f_networking_v1_IngressServiceBackend, .by_name = n_networking_v1_IngressServiceBackend, .n_fields = 2, .by_number = p_networking_v1_IngressServiceBackend, .n_by_number = 2, .description = 174635};
 
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressTLS, .go_type = "[]v1.IngressTLS", .element_zero_default = true};
 static const Schema a14 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_IngressRule, .go_type = "[]v1.IngressRule", .element_zero_default = true};
 static const SchemaField f_networking_v1_IngressSpec[] = {
-    {"ingressClassName", &s0, NULL, NULL, 4, FIELD_POINTER, 174588},
-    {"defaultBackend", &schema_networking_v1_IngressBackend, NULL, NULL, 1, FIELD_POINTER, 174786},
-    {"tls", &a13, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 174906},
-    {"rules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175011},
+    {"ingressClassName", &s0, NULL, NULL, 4, FIELD_POINTER, 174682},
+    {"defaultBackend", &schema_networking_v1_IngressBackend, NULL, NULL, 1, FIELD_POINTER, 174880},
+    {"tls", &a13, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175000},
+    {"rules", &a14, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175105},
 };
 static const uint16_t n_networking_v1_IngressSpec[] = {1, 0, 3, 2, };
 static const uint16_t p_networking_v1_IngressSpec[] = {1, 2, 3, 0};
-const Schema schema_networking_v1_IngressSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressSpec", .go_type = "v1.IngressSpec", .fields = f_networking_v1_IngressSpec, .by_name = n_networking_v1_IngressSpec, .n_fields = 4, .by_number = p_networking_v1_IngressSpec, .n_by_number = 4, .description = 175085};
+const Schema schema_networking_v1_IngressSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressSpec", .go_type = "v1.IngressSpec", .fields = f_networking_v1_IngressSpec, .by_name = n_networking_v1_IngressSpec, .n_fields = 4, .by_number = p_networking_v1_IngressSpec, .n_by_number = 4, .description = 175179};
 
 static const SchemaField f_networking_v1_IngressStatus[] = {
-    {"loadBalancer", &schema_networking_v1_IngressLoadBalancerStatus, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 175147},
+    {"loadBalancer", &schema_networking_v1_IngressLoadBalancerStatus, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 175241},
 };
 static const uint16_t n_networking_v1_IngressStatus[] = {0, };
 static const uint16_t p_networking_v1_IngressStatus[] = {0};
-const Schema schema_networking_v1_IngressStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressStatus", .go_type = "v1.IngressStatus", .fields = f_networking_v1_IngressStatus, .by_name = n_networking_v1_IngressStatus, .n_fields = 1, .by_number = p_networking_v1_IngressStatus, .n_by_number = 1, .description = 175201};
+const Schema schema_networking_v1_IngressStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressStatus", .go_type = "v1.IngressStatus", .fields = f_networking_v1_IngressStatus, .by_name = n_networking_v1_IngressStatus, .n_fields = 1, .by_number = p_networking_v1_IngressStatus, .n_by_number = 1, .description = 175295};
 
 static const SchemaField f_networking_v1_IngressTLS[] = {
-    {"hosts", &a5, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175230},
-    {"secretName", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 175317},
+    {"hosts", &a5, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175324},
+    {"secretName", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 175411},
 };
 static const uint16_t n_networking_v1_IngressTLS[] = {0, 1, };
 static const uint16_t p_networking_v1_IngressTLS[] = {0, 1};
-const Schema schema_networking_v1_IngressTLS = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressTLS", .go_type = "v1.IngressTLS", .fields = f_networking_v1_IngressTLS, .by_name = n_networking_v1_IngressTLS, .n_fields = 2, .by_number = p_networking_v1_IngressTLS, .n_by_number = 2, .description = 175453};
+const Schema schema_networking_v1_IngressTLS = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.IngressTLS", .go_type = "v1.IngressTLS", .fields = f_networking_v1_IngressTLS, .by_name = n_networking_v1_IngressTLS, .n_fields = 2, .by_number = p_networking_v1_IngressTLS, .n_by_number = 2, .description = 175547};
 
 static const SchemaField f_networking_v1_NetworkPolicy[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_networking_v1_NetworkPolicySpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 175492},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_networking_v1_NetworkPolicySpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 175586},
 };
 static const uint16_t n_networking_v1_NetworkPolicy[] = {1, 0, 2, 3, };
 static const SchemaInline e_networking_v1_NetworkPolicy[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_NetworkPolicy[] = {2, 3};
-const Schema schema_networking_v1_NetworkPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicy", .go_type = "v1.NetworkPolicy", .fields = f_networking_v1_NetworkPolicy, .by_name = n_networking_v1_NetworkPolicy, .n_fields = 4, .inlines = e_networking_v1_NetworkPolicy, .n_inlines = 1, .by_number = p_networking_v1_NetworkPolicy, .n_by_number = 2, .description = 175535};
+const Schema schema_networking_v1_NetworkPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicy", .go_type = "v1.NetworkPolicy", .fields = f_networking_v1_NetworkPolicy, .by_name = n_networking_v1_NetworkPolicy, .n_fields = 4, .inlines = e_networking_v1_NetworkPolicy, .n_inlines = 1, .by_number = p_networking_v1_NetworkPolicy, .n_by_number = 2, .description = 175629};
 
 static const Schema a15 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyPort, .go_type = "[]v1.NetworkPolicyPort", .element_zero_default = true};
 static const Schema a16 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyPeer, .go_type = "[]v1.NetworkPolicyPeer", .element_zero_default = true};
 static const SchemaField f_networking_v1_NetworkPolicyEgressRule[] = {
-    {"ports", &a15, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175701},
-    {"to", &a16, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175760},
+    {"ports", &a15, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175795},
+    {"to", &a16, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175854},
 };
 static const uint16_t n_networking_v1_NetworkPolicyEgressRule[] = {0, 1, };
 static const uint16_t p_networking_v1_NetworkPolicyEgressRule[] = {0, 1};
-const Schema schema_networking_v1_NetworkPolicyEgressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyEgressRule", .go_type = "v1.NetworkPolicyEgressRule", .fields = f_networking_v1_NetworkPolicyEgressRule, .by_name = n_networking_v1_NetworkPolicyEgressRule, .n_fields = 2, .by_number = p_networking_v1_NetworkPolicyEgressRule, .n_by_number = 2, .description = 175821};
+const Schema schema_networking_v1_NetworkPolicyEgressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyEgressRule", .go_type = "v1.NetworkPolicyEgressRule", .fields = f_networking_v1_NetworkPolicyEgressRule, .by_name = n_networking_v1_NetworkPolicyEgressRule, .n_fields = 2, .by_number = p_networking_v1_NetworkPolicyEgressRule, .n_by_number = 2, .description = 175915};
 
 static const SchemaField f_networking_v1_NetworkPolicyIngressRule[] = {
-    {"ports", &a15, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175908},
-    {"from", &a16, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 175979},
+    {"ports", &a15, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 176002},
+    {"from", &a16, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 176073},
 };
 static const uint16_t n_networking_v1_NetworkPolicyIngressRule[] = {1, 0, };
 static const uint16_t p_networking_v1_NetworkPolicyIngressRule[] = {0, 1};
-const Schema schema_networking_v1_NetworkPolicyIngressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyIngressRule", .go_type = "v1.NetworkPolicyIngressRule", .fields = f_networking_v1_NetworkPolicyIngressRule, .by_name = n_networking_v1_NetworkPolicyIngressRule, .n_fields = 2, .by_number = p_networking_v1_NetworkPolicyIngressRule, .n_by_number = 2, .description = 176030};
+const Schema schema_networking_v1_NetworkPolicyIngressRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyIngressRule", .go_type = "v1.NetworkPolicyIngressRule", .fields = f_networking_v1_NetworkPolicyIngressRule, .by_name = n_networking_v1_NetworkPolicyIngressRule, .n_fields = 2, .by_number = p_networking_v1_NetworkPolicyIngressRule, .n_by_number = 2, .description = 176124};
 
 static const Schema a17 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicy, .go_type = "[]v1.NetworkPolicy", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_networking_v1_NetworkPolicyList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a17, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a17, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_networking_v1_NetworkPolicyList[] = {1, 3, 0, 2, };
 static const SchemaInline e_networking_v1_NetworkPolicyList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_NetworkPolicyList[] = {2, 3};
-const Schema schema_networking_v1_NetworkPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyList", .go_type = "v1.NetworkPolicyList", .fields = f_networking_v1_NetworkPolicyList, .by_name = n_networking_v1_NetworkPolicyList, .n_fields = 4, .inlines = e_networking_v1_NetworkPolicyList, .n_inlines = 1, .by_number = p_networking_v1_NetworkPolicyList, .n_by_number = 2, .description = 176117};
+const Schema schema_networking_v1_NetworkPolicyList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyList", .go_type = "v1.NetworkPolicyList", .fields = f_networking_v1_NetworkPolicyList, .by_name = n_networking_v1_NetworkPolicyList, .n_fields = 4, .inlines = e_networking_v1_NetworkPolicyList, .n_inlines = 1, .by_number = p_networking_v1_NetworkPolicyList, .n_by_number = 2, .description = 176211};
 
 static const SchemaField f_networking_v1_NetworkPolicyPeer[] = {
-    {"podSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_POINTER, 176144},
-    {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER, 176287},
-    {"ipBlock", &schema_networking_v1_IPBlock, NULL, NULL, 3, FIELD_POINTER, 176380},
+    {"podSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_POINTER, 176238},
+    {"namespaceSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER, 176381},
+    {"ipBlock", &schema_networking_v1_IPBlock, NULL, NULL, 3, FIELD_POINTER, 176474},
 };
 static const uint16_t n_networking_v1_NetworkPolicyPeer[] = {2, 1, 0, };
 static const uint16_t p_networking_v1_NetworkPolicyPeer[] = {0, 1, 2};
-const Schema schema_networking_v1_NetworkPolicyPeer = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyPeer", .go_type = "v1.NetworkPolicyPeer", .fields = f_networking_v1_NetworkPolicyPeer, .by_name = n_networking_v1_NetworkPolicyPeer, .n_fields = 3, .by_number = p_networking_v1_NetworkPolicyPeer, .n_by_number = 3, .description = 176433};
+const Schema schema_networking_v1_NetworkPolicyPeer = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyPeer", .go_type = "v1.NetworkPolicyPeer", .fields = f_networking_v1_NetworkPolicyPeer, .by_name = n_networking_v1_NetworkPolicyPeer, .n_fields = 3, .by_number = p_networking_v1_NetworkPolicyPeer, .n_by_number = 3, .description = 176527};
 
-static const Schema l18 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string", .description = 32544};
+static const Schema l18 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string", .description = 32586};
 static const SchemaField f_networking_v1_NetworkPolicyPort[] = {
-    {"protocol", &s12, NULL, NULL, 1, FIELD_POINTER, 148477},
-    {"port", &l18, NULL, NULL, 2, FIELD_POINTER, 176545},
-    {"endPort", &s10, NULL, NULL, 3, FIELD_POINTER, 176628},
+    {"protocol", &s12, NULL, NULL, 1, FIELD_POINTER, 148519},
+    {"port", &l18, NULL, NULL, 2, FIELD_POINTER, 176639},
+    {"endPort", &s10, NULL, NULL, 3, FIELD_POINTER, 176722},
 };
 static const uint16_t n_networking_v1_NetworkPolicyPort[] = {2, 1, 0, };
 static const uint16_t p_networking_v1_NetworkPolicyPort[] = {0, 1, 2};
-const Schema schema_networking_v1_NetworkPolicyPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyPort", .go_type = "v1.NetworkPolicyPort", .fields = f_networking_v1_NetworkPolicyPort, .by_name = n_networking_v1_NetworkPolicyPort, .n_fields = 3, .by_number = p_networking_v1_NetworkPolicyPort, .n_by_number = 3, .description = 176711};
+const Schema schema_networking_v1_NetworkPolicyPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicyPort", .go_type = "v1.NetworkPolicyPort", .fields = f_networking_v1_NetworkPolicyPort, .by_name = n_networking_v1_NetworkPolicyPort, .n_fields = 3, .by_number = p_networking_v1_NetworkPolicyPort, .n_by_number = 3, .description = 176805};
 
 static const Schema a19 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyIngressRule, .go_type = "[]v1.NetworkPolicyIngressRule", .element_zero_default = true};
 static const Schema a20 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_NetworkPolicyEgressRule, .go_type = "[]v1.NetworkPolicyEgressRule", .element_zero_default = true};
@@ -281,70 +281,70 @@ static const char *const v21[] = {"Egress", "Ingress", NULL};
 static const Schema s22 = {.type = SCHEMA_STRING, .go_type = "v1.PolicyType", .enum_values = v21};
 static const Schema a23 = {.type = SCHEMA_LIST, .element = &s22, .go_type = "[]v1.PolicyType", .element_zero_default = true};
 static const SchemaField f_networking_v1_NetworkPolicySpec[] = {
-    {"podSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 176739},
-    {"ingress", &a19, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 176894},
-    {"egress", &a20, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 176983},
-    {"policyTypes", &a23, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 177071},
+    {"podSelector", &schema_meta_v1_LabelSelector, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 176833},
+    {"ingress", &a19, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 176988},
+    {"egress", &a20, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 177077},
+    {"policyTypes", &a23, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 177165},
 };
 static const uint16_t n_networking_v1_NetworkPolicySpec[] = {2, 1, 0, 3, };
 static const uint16_t p_networking_v1_NetworkPolicySpec[] = {0, 1, 2, 3};
-const Schema schema_networking_v1_NetworkPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicySpec", .go_type = "v1.NetworkPolicySpec", .fields = f_networking_v1_NetworkPolicySpec, .by_name = n_networking_v1_NetworkPolicySpec, .n_fields = 4, .by_number = p_networking_v1_NetworkPolicySpec, .n_by_number = 4, .description = 177245};
+const Schema schema_networking_v1_NetworkPolicySpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.NetworkPolicySpec", .go_type = "v1.NetworkPolicySpec", .fields = f_networking_v1_NetworkPolicySpec, .by_name = n_networking_v1_NetworkPolicySpec, .n_fields = 4, .by_number = p_networking_v1_NetworkPolicySpec, .n_by_number = 4, .description = 177339};
 
 static const SchemaField f_networking_v1_ParentReference[] = {
-    {"group", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 142453},
-    {"resource", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 177308},
-    {"namespace", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 177365},
-    {"name", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 173031},
+    {"group", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 142495},
+    {"resource", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 177402},
+    {"namespace", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 177459},
+    {"name", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 173125},
 };
 static const uint16_t n_networking_v1_ParentReference[] = {0, 3, 2, 1, };
 static const uint16_t p_networking_v1_ParentReference[] = {0, 1, 2, 3};
-const Schema schema_networking_v1_ParentReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ParentReference", .go_type = "v1.ParentReference", .fields = f_networking_v1_ParentReference, .by_name = n_networking_v1_ParentReference, .n_fields = 4, .by_number = p_networking_v1_ParentReference, .n_by_number = 4, .description = 177405};
+const Schema schema_networking_v1_ParentReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ParentReference", .go_type = "v1.ParentReference", .fields = f_networking_v1_ParentReference, .by_name = n_networking_v1_ParentReference, .n_fields = 4, .by_number = p_networking_v1_ParentReference, .n_by_number = 4, .description = 177499};
 
 static const SchemaField f_networking_v1_ServiceBackendPort[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 177454},
-    {"number", &s10, NULL, NULL, 2, FIELD_OMIT_EMPTY, 177489},
+    {"name", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 177548},
+    {"number", &s10, NULL, NULL, 2, FIELD_OMIT_EMPTY, 177583},
 };
 static const uint16_t n_networking_v1_ServiceBackendPort[] = {0, 1, };
 static const uint16_t p_networking_v1_ServiceBackendPort[] = {0, 1};
-const Schema schema_networking_v1_ServiceBackendPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceBackendPort", .go_type = "v1.ServiceBackendPort", .fields = f_networking_v1_ServiceBackendPort, .by_name = n_networking_v1_ServiceBackendPort, .n_fields = 2, .by_number = p_networking_v1_ServiceBackendPort, .n_by_number = 2, .map_atomic = true, .description = 177524};
+const Schema schema_networking_v1_ServiceBackendPort = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceBackendPort", .go_type = "v1.ServiceBackendPort", .fields = f_networking_v1_ServiceBackendPort, .by_name = n_networking_v1_ServiceBackendPort, .n_fields = 2, .by_number = p_networking_v1_ServiceBackendPort, .n_by_number = 2, .map_atomic = true, .description = 177618};
 
 static const SchemaField f_networking_v1_ServiceCIDR[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_networking_v1_ServiceCIDRSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 177581},
-    {"status", &schema_networking_v1_ServiceCIDRStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 177593},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_networking_v1_ServiceCIDRSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 177675},
+    {"status", &schema_networking_v1_ServiceCIDRStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 177687},
 };
 static const uint16_t n_networking_v1_ServiceCIDR[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_networking_v1_ServiceCIDR[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_ServiceCIDR[] = {2, 3, 4};
-const Schema schema_networking_v1_ServiceCIDR = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDR", .go_type = "v1.ServiceCIDR", .fields = f_networking_v1_ServiceCIDR, .by_name = n_networking_v1_ServiceCIDR, .n_fields = 5, .inlines = e_networking_v1_ServiceCIDR, .n_inlines = 1, .by_number = p_networking_v1_ServiceCIDR, .n_by_number = 3, .description = 177624};
+const Schema schema_networking_v1_ServiceCIDR = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDR", .go_type = "v1.ServiceCIDR", .fields = f_networking_v1_ServiceCIDR, .by_name = n_networking_v1_ServiceCIDR, .n_fields = 5, .inlines = e_networking_v1_ServiceCIDR, .n_inlines = 1, .by_number = p_networking_v1_ServiceCIDR, .n_by_number = 3, .description = 177718};
 
 static const Schema a24 = {.type = SCHEMA_LIST, .element = &schema_networking_v1_ServiceCIDR, .go_type = "[]v1.ServiceCIDR", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_networking_v1_ServiceCIDRList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a24, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a24, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_networking_v1_ServiceCIDRList[] = {1, 3, 0, 2, };
 static const SchemaInline e_networking_v1_ServiceCIDRList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_networking_v1_ServiceCIDRList[] = {2, 3};
-const Schema schema_networking_v1_ServiceCIDRList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRList", .go_type = "v1.ServiceCIDRList", .fields = f_networking_v1_ServiceCIDRList, .by_name = n_networking_v1_ServiceCIDRList, .n_fields = 4, .inlines = e_networking_v1_ServiceCIDRList, .n_inlines = 1, .by_number = p_networking_v1_ServiceCIDRList, .n_by_number = 2, .description = 177675};
+const Schema schema_networking_v1_ServiceCIDRList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRList", .go_type = "v1.ServiceCIDRList", .fields = f_networking_v1_ServiceCIDRList, .by_name = n_networking_v1_ServiceCIDRList, .n_fields = 4, .inlines = e_networking_v1_ServiceCIDRList, .n_inlines = 1, .by_number = p_networking_v1_ServiceCIDRList, .n_by_number = 2, .description = 177769};
 
 static const SchemaField f_networking_v1_ServiceCIDRSpec[] = {
-    {"cidrs", &a5, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 177699},
+    {"cidrs", &a5, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 177793},
 };
 static const uint16_t n_networking_v1_ServiceCIDRSpec[] = {0, };
 static const uint16_t p_networking_v1_ServiceCIDRSpec[] = {0};
-const Schema schema_networking_v1_ServiceCIDRSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRSpec", .go_type = "v1.ServiceCIDRSpec", .fields = f_networking_v1_ServiceCIDRSpec, .by_name = n_networking_v1_ServiceCIDRSpec, .n_fields = 1, .by_number = p_networking_v1_ServiceCIDRSpec, .n_by_number = 1, .description = 177858};
+const Schema schema_networking_v1_ServiceCIDRSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRSpec", .go_type = "v1.ServiceCIDRSpec", .fields = f_networking_v1_ServiceCIDRSpec, .by_name = n_networking_v1_ServiceCIDRSpec, .n_fields = 1, .by_number = p_networking_v1_ServiceCIDRSpec, .n_by_number = 1, .description = 177952};
 
 static const char *const k25[] = {"type", NULL};
 static const Schema a26 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_Condition, .go_type = "[]v1.Condition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k25};
 static const SchemaField f_networking_v1_ServiceCIDRStatus[] = {
-    {"conditions", &a26, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE, 177887},
+    {"conditions", &a26, NULL, "type", 1, FIELD_OMIT_EMPTY | FIELD_MERGE, 177981},
 };
 static const uint16_t n_networking_v1_ServiceCIDRStatus[] = {0, };
 static const uint16_t p_networking_v1_ServiceCIDRStatus[] = {0};
-const Schema schema_networking_v1_ServiceCIDRStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRStatus", .go_type = "v1.ServiceCIDRStatus", .fields = f_networking_v1_ServiceCIDRStatus, .by_name = n_networking_v1_ServiceCIDRStatus, .n_fields = 1, .by_number = p_networking_v1_ServiceCIDRStatus, .n_by_number = 1, .description = 178016};
+const Schema schema_networking_v1_ServiceCIDRStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.networking.v1.ServiceCIDRStatus", .go_type = "v1.ServiceCIDRStatus", .fields = f_networking_v1_ServiceCIDRStatus, .by_name = n_networking_v1_ServiceCIDRStatus, .n_fields = 1, .by_number = p_networking_v1_ServiceCIDRStatus, .n_by_number = 1, .description = 178110};
 

@@ -5,67 +5,67 @@ static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_policy_v1_Eviction[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"deleteOptions", &schema_meta_v1_DeleteOptions, NULL, NULL, 2, FIELD_POINTER, 178857},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"deleteOptions", &schema_meta_v1_DeleteOptions, NULL, NULL, 2, FIELD_POINTER, 178951},
 };
 static const uint16_t n_policy_v1_Eviction[] = {1, 3, 0, 2, };
 static const SchemaInline e_policy_v1_Eviction[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_policy_v1_Eviction[] = {2, 3};
-const Schema schema_policy_v1_Eviction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.Eviction", .go_type = "v1.Eviction", .fields = f_policy_v1_Eviction, .by_name = n_policy_v1_Eviction, .n_fields = 4, .inlines = e_policy_v1_Eviction, .n_inlines = 1, .by_number = p_policy_v1_Eviction, .n_by_number = 2, .description = 178927};
+const Schema schema_policy_v1_Eviction = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.Eviction", .go_type = "v1.Eviction", .fields = f_policy_v1_Eviction, .by_name = n_policy_v1_Eviction, .n_fields = 4, .inlines = e_policy_v1_Eviction, .n_inlines = 1, .by_number = p_policy_v1_Eviction, .n_by_number = 2, .description = 179021};
 
 static const SchemaField f_policy_v1_PodDisruptionBudget[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_policy_v1_PodDisruptionBudgetSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 179060},
-    {"status", &schema_policy_v1_PodDisruptionBudgetStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 179106},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_policy_v1_PodDisruptionBudgetSpec, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 179154},
+    {"status", &schema_policy_v1_PodDisruptionBudgetStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 179200},
 };
 static const uint16_t n_policy_v1_PodDisruptionBudget[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_policy_v1_PodDisruptionBudget[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_policy_v1_PodDisruptionBudget[] = {2, 3, 4};
-const Schema schema_policy_v1_PodDisruptionBudget = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudget", .go_type = "v1.PodDisruptionBudget", .fields = f_policy_v1_PodDisruptionBudget, .by_name = n_policy_v1_PodDisruptionBudget, .n_fields = 5, .inlines = e_policy_v1_PodDisruptionBudget, .n_inlines = 1, .by_number = p_policy_v1_PodDisruptionBudget, .n_by_number = 3, .description = 179173};
+const Schema schema_policy_v1_PodDisruptionBudget = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudget", .go_type = "v1.PodDisruptionBudget", .fields = f_policy_v1_PodDisruptionBudget, .by_name = n_policy_v1_PodDisruptionBudget, .n_fields = 5, .inlines = e_policy_v1_PodDisruptionBudget, .n_inlines = 1, .by_number = p_policy_v1_PodDisruptionBudget, .n_by_number = 3, .description = 179267};
 
 static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_policy_v1_PodDisruptionBudget, .go_type = "[]v1.PodDisruptionBudget", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_policy_v1_PodDisruptionBudgetList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_policy_v1_PodDisruptionBudgetList[] = {1, 3, 0, 2, };
 static const SchemaInline e_policy_v1_PodDisruptionBudgetList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_policy_v1_PodDisruptionBudgetList[] = {2, 3};
-const Schema schema_policy_v1_PodDisruptionBudgetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudgetList", .go_type = "v1.PodDisruptionBudgetList", .fields = f_policy_v1_PodDisruptionBudgetList, .by_name = n_policy_v1_PodDisruptionBudgetList, .n_fields = 4, .inlines = e_policy_v1_PodDisruptionBudgetList, .n_inlines = 1, .by_number = p_policy_v1_PodDisruptionBudgetList, .n_by_number = 2, .description = 179297};
+const Schema schema_policy_v1_PodDisruptionBudgetList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudgetList", .go_type = "v1.PodDisruptionBudgetList", .fields = f_policy_v1_PodDisruptionBudgetList, .by_name = n_policy_v1_PodDisruptionBudgetList, .n_fields = 4, .inlines = e_policy_v1_PodDisruptionBudgetList, .n_inlines = 1, .by_number = p_policy_v1_PodDisruptionBudgetList, .n_by_number = 2, .description = 179391};
 
-static const Schema l2 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string", .description = 32544};
+static const Schema l2 = {.type = SCHEMA_INT_OR_STRING, .name = "io.k8s.apimachinery.pkg.util.intstr.IntOrString", .go_type = "intstr.IntOrString", .format = "int-or-string", .description = 32586};
 static const char *const v3[] = {"AlwaysAllow", "IfHealthyBudget", NULL};
 static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v1.UnhealthyPodEvictionPolicyType", .enum_values = v3};
 static const SchemaField f_policy_v1_PodDisruptionBudgetSpec[] = {
-    {"minAvailable", &l2, NULL, NULL, 1, FIELD_POINTER, 179329},
-    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER | FIELD_REPLACE, 179487},
-    {"maxUnavailable", &l2, NULL, NULL, 3, FIELD_POINTER, 179575},
-    {"unhealthyPodEvictionPolicy", &s4, NULL, NULL, 4, FIELD_POINTER, 179723},
+    {"minAvailable", &l2, NULL, NULL, 1, FIELD_POINTER, 179423},
+    {"selector", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER | FIELD_REPLACE, 179581},
+    {"maxUnavailable", &l2, NULL, NULL, 3, FIELD_POINTER, 179669},
+    {"unhealthyPodEvictionPolicy", &s4, NULL, NULL, 4, FIELD_POINTER, 179817},
 };
 static const uint16_t n_policy_v1_PodDisruptionBudgetSpec[] = {2, 0, 1, 3, };
 static const uint16_t p_policy_v1_PodDisruptionBudgetSpec[] = {0, 1, 2, 3};
-const Schema schema_policy_v1_PodDisruptionBudgetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudgetSpec", .go_type = "v1.PodDisruptionBudgetSpec", .fields = f_policy_v1_PodDisruptionBudgetSpec, .by_name = n_policy_v1_PodDisruptionBudgetSpec, .n_fields = 4, .by_number = p_policy_v1_PodDisruptionBudgetSpec, .n_by_number = 4, .description = 179868};
+const Schema schema_policy_v1_PodDisruptionBudgetSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudgetSpec", .go_type = "v1.PodDisruptionBudgetSpec", .fields = f_policy_v1_PodDisruptionBudgetSpec, .by_name = n_policy_v1_PodDisruptionBudgetSpec, .n_fields = 4, .by_number = p_policy_v1_PodDisruptionBudgetSpec, .n_by_number = 4, .description = 179962};
 
 static const Schema s5 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
-static const Schema l6 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l6 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const Schema m7 = {.type = SCHEMA_MAP, .element = &l6, .go_type = "map[string]v1.Time"};
 static const Schema s8 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const char *const k9[] = {"type", NULL};
 static const Schema a10 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_Condition, .go_type = "[]v1.Condition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k9};
 static const SchemaField f_policy_v1_PodDisruptionBudgetStatus[] = {
-    {"observedGeneration", &s5, NULL, NULL, 1, FIELD_OMIT_EMPTY, 179907},
-    {"disruptedPods", &m7, NULL, NULL, 2, FIELD_OMIT_EMPTY, 180029},
-    {"disruptionsAllowed", &s8, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 180223},
-    {"currentHealthy", &s8, NULL, NULL, 4, FIELD_ZERO_DEFAULT, 180257},
-    {"desiredHealthy", &s8, NULL, NULL, 5, FIELD_ZERO_DEFAULT, 180295},
-    {"expectedPods", &s8, NULL, NULL, 6, FIELD_ZERO_DEFAULT, 180330},
-    {"conditions", &a10, NULL, "type", 7, FIELD_OMIT_EMPTY | FIELD_MERGE, 180370},
+    {"observedGeneration", &s5, NULL, NULL, 1, FIELD_OMIT_EMPTY, 180001},
+    {"disruptedPods", &m7, NULL, NULL, 2, FIELD_OMIT_EMPTY, 180123},
+    {"disruptionsAllowed", &s8, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 180317},
+    {"currentHealthy", &s8, NULL, NULL, 4, FIELD_ZERO_DEFAULT, 180351},
+    {"desiredHealthy", &s8, NULL, NULL, 5, FIELD_ZERO_DEFAULT, 180389},
+    {"expectedPods", &s8, NULL, NULL, 6, FIELD_ZERO_DEFAULT, 180424},
+    {"conditions", &a10, NULL, "type", 7, FIELD_OMIT_EMPTY | FIELD_MERGE, 180464},
 };
 static const uint16_t n_policy_v1_PodDisruptionBudgetStatus[] = {6, 3, 4, 1, 2, 5, 0, };
 static const uint16_t p_policy_v1_PodDisruptionBudgetStatus[] = {0, 1, 2, 3, 4, 5, 6};
-const Schema schema_policy_v1_PodDisruptionBudgetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudgetStatus", .go_type = "v1.PodDisruptionBudgetStatus", .fields = f_policy_v1_PodDisruptionBudgetStatus, .by_name = n_policy_v1_PodDisruptionBudgetStatus, .n_fields = 7, .by_number = p_policy_v1_PodDisruptionBudgetStatus, .n_by_number = 7, .description = 180542};
+const Schema schema_policy_v1_PodDisruptionBudgetStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.policy.v1.PodDisruptionBudgetStatus", .go_type = "v1.PodDisruptionBudgetStatus", .fields = f_policy_v1_PodDisruptionBudgetStatus, .by_name = n_policy_v1_PodDisruptionBudgetStatus, .n_fields = 7, .by_number = p_policy_v1_PodDisruptionBudgetStatus, .n_by_number = 7, .description = 180636};
 

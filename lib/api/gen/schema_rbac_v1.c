@@ -3,138 +3,138 @@
 
 static const Schema a0 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_LabelSelector, .go_type = "[]v1.LabelSelector", .element_zero_default = true};
 static const SchemaField f_rbac_v1_AggregationRule[] = {
-    {"clusterRoleSelectors", &a0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 180593},
+    {"clusterRoleSelectors", &a0, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 180687},
 };
 static const uint16_t n_rbac_v1_AggregationRule[] = {0, };
 static const uint16_t p_rbac_v1_AggregationRule[] = {0};
-const Schema schema_rbac_v1_AggregationRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.AggregationRule", .go_type = "v1.AggregationRule", .fields = f_rbac_v1_AggregationRule, .by_name = n_rbac_v1_AggregationRule, .n_fields = 1, .by_number = p_rbac_v1_AggregationRule, .n_by_number = 1, .description = 180695};
+const Schema schema_rbac_v1_AggregationRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.AggregationRule", .go_type = "v1.AggregationRule", .fields = f_rbac_v1_AggregationRule, .by_name = n_rbac_v1_AggregationRule, .n_fields = 1, .by_number = p_rbac_v1_AggregationRule, .n_by_number = 1, .description = 180789};
 
 static const Schema s1 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const Schema a2 = {.type = SCHEMA_LIST, .element = &schema_rbac_v1_PolicyRule, .go_type = "[]v1.PolicyRule", .element_zero_default = true};
 static const SchemaField f_rbac_v1_ClusterRole[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"rules", &a2, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_ATOMIC, 180756},
-    {"aggregationRule", &schema_rbac_v1_AggregationRule, NULL, NULL, 3, FIELD_POINTER, 180853},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"rules", &a2, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_ATOMIC, 180850},
+    {"aggregationRule", &schema_rbac_v1_AggregationRule, NULL, NULL, 3, FIELD_POINTER, 180947},
 };
 static const uint16_t n_rbac_v1_ClusterRole[] = {4, 1, 0, 2, 3, };
 static const SchemaInline e_rbac_v1_ClusterRole[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_rbac_v1_ClusterRole[] = {2, 3, 4};
-const Schema schema_rbac_v1_ClusterRole = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRole", .go_type = "v1.ClusterRole", .fields = f_rbac_v1_ClusterRole, .by_name = n_rbac_v1_ClusterRole, .n_fields = 5, .inlines = e_rbac_v1_ClusterRole, .n_inlines = 1, .by_number = p_rbac_v1_ClusterRole, .n_by_number = 3, .description = 180913};
+const Schema schema_rbac_v1_ClusterRole = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRole", .go_type = "v1.ClusterRole", .fields = f_rbac_v1_ClusterRole, .by_name = n_rbac_v1_ClusterRole, .n_fields = 5, .inlines = e_rbac_v1_ClusterRole, .n_inlines = 1, .by_number = p_rbac_v1_ClusterRole, .n_by_number = 3, .description = 181007};
 
 static const Schema a3 = {.type = SCHEMA_LIST, .element = &schema_rbac_v1_Subject, .go_type = "[]v1.Subject", .element_zero_default = true};
 static const SchemaField f_rbac_v1_ClusterRoleBinding[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"subjects", &a3, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 181058},
-    {"roleRef", &schema_rbac_v1_RoleRef, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 181084},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"subjects", &a3, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 181152},
+    {"roleRef", &schema_rbac_v1_RoleRef, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 181178},
 };
 static const uint16_t n_rbac_v1_ClusterRoleBinding[] = {1, 0, 2, 4, 3, };
 static const SchemaInline e_rbac_v1_ClusterRoleBinding[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_rbac_v1_ClusterRoleBinding[] = {2, 3, 4};
-const Schema schema_rbac_v1_ClusterRoleBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRoleBinding", .go_type = "v1.ClusterRoleBinding", .fields = f_rbac_v1_ClusterRoleBinding, .by_name = n_rbac_v1_ClusterRoleBinding, .n_fields = 5, .inlines = e_rbac_v1_ClusterRoleBinding, .n_inlines = 1, .by_number = p_rbac_v1_ClusterRoleBinding, .n_by_number = 3, .description = 181215};
+const Schema schema_rbac_v1_ClusterRoleBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRoleBinding", .go_type = "v1.ClusterRoleBinding", .fields = f_rbac_v1_ClusterRoleBinding, .by_name = n_rbac_v1_ClusterRoleBinding, .n_fields = 5, .inlines = e_rbac_v1_ClusterRoleBinding, .n_inlines = 1, .by_number = p_rbac_v1_ClusterRoleBinding, .n_by_number = 3, .description = 181309};
 
 static const Schema a4 = {.type = SCHEMA_LIST, .element = &schema_rbac_v1_ClusterRoleBinding, .go_type = "[]v1.ClusterRoleBinding", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_rbac_v1_ClusterRoleBindingList[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a4, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_rbac_v1_ClusterRoleBindingList[] = {1, 3, 0, 2, };
 static const SchemaInline e_rbac_v1_ClusterRoleBindingList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_rbac_v1_ClusterRoleBindingList[] = {2, 3};
-const Schema schema_rbac_v1_ClusterRoleBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRoleBindingList", .go_type = "v1.ClusterRoleBindingList", .fields = f_rbac_v1_ClusterRoleBindingList, .by_name = n_rbac_v1_ClusterRoleBindingList, .n_fields = 4, .inlines = e_rbac_v1_ClusterRoleBindingList, .n_inlines = 1, .by_number = p_rbac_v1_ClusterRoleBindingList, .n_by_number = 2, .description = 181330};
+const Schema schema_rbac_v1_ClusterRoleBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRoleBindingList", .go_type = "v1.ClusterRoleBindingList", .fields = f_rbac_v1_ClusterRoleBindingList, .by_name = n_rbac_v1_ClusterRoleBindingList, .n_fields = 4, .inlines = e_rbac_v1_ClusterRoleBindingList, .n_inlines = 1, .by_number = p_rbac_v1_ClusterRoleBindingList, .n_by_number = 2, .description = 181424};
 
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_rbac_v1_ClusterRole, .go_type = "[]v1.ClusterRole", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_rbac_v1_ClusterRoleList[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a5, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a5, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_rbac_v1_ClusterRoleList[] = {1, 3, 0, 2, };
 static const SchemaInline e_rbac_v1_ClusterRoleList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_rbac_v1_ClusterRoleList[] = {2, 3};
-const Schema schema_rbac_v1_ClusterRoleList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRoleList", .go_type = "v1.ClusterRoleList", .fields = f_rbac_v1_ClusterRoleList, .by_name = n_rbac_v1_ClusterRoleList, .n_fields = 4, .inlines = e_rbac_v1_ClusterRoleList, .n_inlines = 1, .by_number = p_rbac_v1_ClusterRoleList, .n_by_number = 2, .description = 181361};
+const Schema schema_rbac_v1_ClusterRoleList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.ClusterRoleList", .go_type = "v1.ClusterRoleList", .fields = f_rbac_v1_ClusterRoleList, .by_name = n_rbac_v1_ClusterRoleList, .n_fields = 4, .inlines = e_rbac_v1_ClusterRoleList, .n_inlines = 1, .by_number = p_rbac_v1_ClusterRoleList, .n_by_number = 2, .description = 181455};
 
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &s1, .go_type = "[]string", .element_zero_default = true};
 static const SchemaField f_rbac_v1_PolicyRule[] = {
-    {"verbs", &a6, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 181385},
-    {"apiGroups", &a6, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 181494},
-    {"resources", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 181611},
-    {"resourceNames", &a6, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 181757},
-    {"nonResourceURLs", &a6, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 181900},
+    {"verbs", &a6, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_ATOMIC, 181479},
+    {"apiGroups", &a6, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 181588},
+    {"resources", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 181705},
+    {"resourceNames", &a6, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 181851},
+    {"nonResourceURLs", &a6, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 181994},
 };
 static const uint16_t n_rbac_v1_PolicyRule[] = {1, 4, 3, 2, 0, };
 static const uint16_t p_rbac_v1_PolicyRule[] = {0, 1, 2, 3, 4};
-const Schema schema_rbac_v1_PolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.PolicyRule", .go_type = "v1.PolicyRule", .fields = f_rbac_v1_PolicyRule, .by_name = n_rbac_v1_PolicyRule, .n_fields = 5, .by_number = p_rbac_v1_PolicyRule, .n_by_number = 5, .description = 182106};
+const Schema schema_rbac_v1_PolicyRule = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.PolicyRule", .go_type = "v1.PolicyRule", .fields = f_rbac_v1_PolicyRule, .by_name = n_rbac_v1_PolicyRule, .n_fields = 5, .by_number = p_rbac_v1_PolicyRule, .n_by_number = 5, .description = 182200};
 
 static const SchemaField f_rbac_v1_Role[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"rules", &a2, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_ATOMIC, 182171},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"rules", &a2, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_ATOMIC, 182265},
 };
 static const uint16_t n_rbac_v1_Role[] = {1, 0, 2, 3, };
 static const SchemaInline e_rbac_v1_Role[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_rbac_v1_Role[] = {2, 3};
-const Schema schema_rbac_v1_Role = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.Role", .go_type = "v1.Role", .fields = f_rbac_v1_Role, .by_name = n_rbac_v1_Role, .n_fields = 4, .inlines = e_rbac_v1_Role, .n_inlines = 1, .by_number = p_rbac_v1_Role, .n_by_number = 2, .description = 182188};
+const Schema schema_rbac_v1_Role = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.Role", .go_type = "v1.Role", .fields = f_rbac_v1_Role, .by_name = n_rbac_v1_Role, .n_fields = 4, .inlines = e_rbac_v1_Role, .n_inlines = 1, .by_number = p_rbac_v1_Role, .n_by_number = 2, .description = 182282};
 
 static const SchemaField f_rbac_v1_RoleBinding[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"subjects", &a3, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 181058},
-    {"roleRef", &schema_rbac_v1_RoleRef, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 182282},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"subjects", &a3, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 181152},
+    {"roleRef", &schema_rbac_v1_RoleRef, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 182376},
 };
 static const uint16_t n_rbac_v1_RoleBinding[] = {1, 0, 2, 4, 3, };
 static const SchemaInline e_rbac_v1_RoleBinding[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_rbac_v1_RoleBinding[] = {2, 3, 4};
-const Schema schema_rbac_v1_RoleBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleBinding", .go_type = "v1.RoleBinding", .fields = f_rbac_v1_RoleBinding, .by_name = n_rbac_v1_RoleBinding, .n_fields = 5, .inlines = e_rbac_v1_RoleBinding, .n_inlines = 1, .by_number = p_rbac_v1_RoleBinding, .n_by_number = 3, .description = 182443};
+const Schema schema_rbac_v1_RoleBinding = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleBinding", .go_type = "v1.RoleBinding", .fields = f_rbac_v1_RoleBinding, .by_name = n_rbac_v1_RoleBinding, .n_fields = 5, .inlines = e_rbac_v1_RoleBinding, .n_inlines = 1, .by_number = p_rbac_v1_RoleBinding, .n_by_number = 3, .description = 182537};
 
 static const Schema a7 = {.type = SCHEMA_LIST, .element = &schema_rbac_v1_RoleBinding, .go_type = "[]v1.RoleBinding", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_rbac_v1_RoleBindingList[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a7, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_rbac_v1_RoleBindingList[] = {1, 3, 0, 2, };
 static const SchemaInline e_rbac_v1_RoleBindingList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_rbac_v1_RoleBindingList[] = {2, 3};
-const Schema schema_rbac_v1_RoleBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleBindingList", .go_type = "v1.RoleBindingList", .fields = f_rbac_v1_RoleBindingList, .by_name = n_rbac_v1_RoleBindingList, .n_fields = 4, .inlines = e_rbac_v1_RoleBindingList, .n_inlines = 1, .by_number = p_rbac_v1_RoleBindingList, .n_by_number = 2, .description = 182566};
+const Schema schema_rbac_v1_RoleBindingList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleBindingList", .go_type = "v1.RoleBindingList", .fields = f_rbac_v1_RoleBindingList, .by_name = n_rbac_v1_RoleBindingList, .n_fields = 4, .inlines = e_rbac_v1_RoleBindingList, .n_inlines = 1, .by_number = p_rbac_v1_RoleBindingList, .n_by_number = 2, .description = 182660};
 
 static const Schema a8 = {.type = SCHEMA_LIST, .element = &schema_rbac_v1_Role, .go_type = "[]v1.Role", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_rbac_v1_RoleList[] = {
     {"kind", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s1, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a8, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a8, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_rbac_v1_RoleList[] = {1, 3, 0, 2, };
 static const SchemaInline e_rbac_v1_RoleList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_rbac_v1_RoleList[] = {2, 3};
-const Schema schema_rbac_v1_RoleList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleList", .go_type = "v1.RoleList", .fields = f_rbac_v1_RoleList, .by_name = n_rbac_v1_RoleList, .n_fields = 4, .inlines = e_rbac_v1_RoleList, .n_inlines = 1, .by_number = p_rbac_v1_RoleList, .n_by_number = 2, .description = 182590};
+const Schema schema_rbac_v1_RoleList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleList", .go_type = "v1.RoleList", .fields = f_rbac_v1_RoleList, .by_name = n_rbac_v1_RoleList, .n_fields = 4, .inlines = e_rbac_v1_RoleList, .n_inlines = 1, .by_number = p_rbac_v1_RoleList, .n_by_number = 2, .description = 182684};
 
 static const SchemaField f_rbac_v1_RoleRef[] = {
-    {"apiGroup", &s1, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 182607},
-    {"kind", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 182681},
-    {"name", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 182737},
+    {"apiGroup", &s1, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 182701},
+    {"kind", &s1, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 182775},
+    {"name", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 182831},
 };
 static const uint16_t n_rbac_v1_RoleRef[] = {0, 1, 2, };
 static const uint16_t p_rbac_v1_RoleRef[] = {0, 1, 2};
-const Schema schema_rbac_v1_RoleRef = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleRef", .go_type = "v1.RoleRef", .fields = f_rbac_v1_RoleRef, .by_name = n_rbac_v1_RoleRef, .n_fields = 3, .by_number = p_rbac_v1_RoleRef, .n_by_number = 3, .map_atomic = true, .description = 182755};
+const Schema schema_rbac_v1_RoleRef = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.RoleRef", .go_type = "v1.RoleRef", .fields = f_rbac_v1_RoleRef, .by_name = n_rbac_v1_RoleRef, .n_fields = 3, .by_number = p_rbac_v1_RoleRef, .n_by_number = 3, .map_atomic = true, .description = 182849};
 
 static const SchemaField f_rbac_v1_Subject[] = {
-    {"kind", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 182786},
-    {"apiGroup", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 182817},
-    {"name", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 182914},
-    {"namespace", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 182958},
+    {"kind", &s1, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 182880},
+    {"apiGroup", &s1, NULL, NULL, 2, FIELD_OMIT_EMPTY, 182911},
+    {"name", &s1, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 183008},
+    {"namespace", &s1, NULL, NULL, 4, FIELD_OMIT_EMPTY, 183052},
 };
 static const uint16_t n_rbac_v1_Subject[] = {1, 0, 2, 3, };
 static const uint16_t p_rbac_v1_Subject[] = {0, 1, 2, 3};
-const Schema schema_rbac_v1_Subject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.Subject", .go_type = "v1.Subject", .fields = f_rbac_v1_Subject, .by_name = n_rbac_v1_Subject, .n_fields = 4, .by_number = p_rbac_v1_Subject, .n_by_number = 4, .map_atomic = true, .description = 183098};
+const Schema schema_rbac_v1_Subject = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.rbac.v1.Subject", .go_type = "v1.Subject", .fields = f_rbac_v1_Subject, .by_name = n_rbac_v1_Subject, .n_fields = 4, .by_number = p_rbac_v1_Subject, .n_by_number = 4, .map_atomic = true, .description = 183192};
 

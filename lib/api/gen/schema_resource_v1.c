@@ -4,80 +4,80 @@
 static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const char *const k1[] = {"type", NULL};
 static const Schema a2 = {.type = SCHEMA_LIST, .element = &schema_meta_v1_Condition, .go_type = "[]v1.Condition", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k1};
-static const Schema l3 = {.type = SCHEMA_RAW, .name = "io.k8s.apimachinery.pkg.runtime.RawExtension", .go_type = "runtime.RawExtension", .description = 14022};
+static const Schema l3 = {.type = SCHEMA_RAW, .name = "io.k8s.apimachinery.pkg.runtime.RawExtension", .go_type = "runtime.RawExtension", .description = 14064};
 static const SchemaField f_resource_v1_AllocatedDeviceStatus[] = {
-    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 183172},
-    {"pool", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 183263},
-    {"device", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 183312},
-    {"shareID", &s0, NULL, NULL, 7, FIELD_POINTER, 183361},
-    {"conditions", &a2, NULL, NULL, 4, FIELD_WRITE_NULL, 183465},
-    {"data", &l3, NULL, NULL, 5, FIELD_POINTER, 183594},
-    {"networkData", &schema_resource_v1_NetworkDeviceData, NULL, NULL, 6, FIELD_POINTER, 183653},
+    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 183266},
+    {"pool", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 183357},
+    {"device", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 183406},
+    {"shareID", &s0, NULL, NULL, 7, FIELD_POINTER, 183455},
+    {"conditions", &a2, NULL, NULL, 4, FIELD_WRITE_NULL, 183559},
+    {"data", &l3, NULL, NULL, 5, FIELD_POINTER, 183688},
+    {"networkData", &schema_resource_v1_NetworkDeviceData, NULL, NULL, 6, FIELD_POINTER, 183747},
 };
 static const uint16_t n_resource_v1_AllocatedDeviceStatus[] = {4, 5, 2, 0, 6, 1, 3, };
 static const uint16_t p_resource_v1_AllocatedDeviceStatus[] = {0, 1, 2, 4, 5, 6, 3};
-const Schema schema_resource_v1_AllocatedDeviceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.AllocatedDeviceStatus", .go_type = "v1.AllocatedDeviceStatus", .fields = f_resource_v1_AllocatedDeviceStatus, .by_name = n_resource_v1_AllocatedDeviceStatus, .n_fields = 7, .by_number = p_resource_v1_AllocatedDeviceStatus, .n_by_number = 7, .description = 183725};
+const Schema schema_resource_v1_AllocatedDeviceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.AllocatedDeviceStatus", .go_type = "v1.AllocatedDeviceStatus", .fields = f_resource_v1_AllocatedDeviceStatus, .by_name = n_resource_v1_AllocatedDeviceStatus, .n_fields = 7, .by_number = p_resource_v1_AllocatedDeviceStatus, .n_by_number = 7, .description = 183819};
 
-static const Schema l4 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l4 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const SchemaField f_resource_v1_AllocationResult[] = {
-    {"devices", &schema_resource_v1_DeviceAllocationResult, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 183870},
-    {"nodeSelector", &schema_core_v1_NodeSelector, NULL, NULL, 3, FIELD_POINTER, 183935},
-    {"allocationTimestamp", &l4, NULL, NULL, 5, FIELD_POINTER, 184016},
+    {"devices", &schema_resource_v1_DeviceAllocationResult, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 183964},
+    {"nodeSelector", &schema_core_v1_NodeSelector, NULL, NULL, 3, FIELD_POINTER, 184029},
+    {"allocationTimestamp", &l4, NULL, NULL, 5, FIELD_POINTER, 184110},
 };
 static const uint16_t n_resource_v1_AllocationResult[] = {2, 0, 1, };
 static const uint16_t p_resource_v1_AllocationResult[] = {0, 1, 2};
-const Schema schema_resource_v1_AllocationResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.AllocationResult", .go_type = "v1.AllocationResult", .fields = f_resource_v1_AllocationResult, .by_name = n_resource_v1_AllocationResult, .n_fields = 3, .by_number = p_resource_v1_AllocationResult, .n_by_number = 3, .has_defaults = true, .description = 184166};
+const Schema schema_resource_v1_AllocationResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.AllocationResult", .go_type = "v1.AllocationResult", .fields = f_resource_v1_AllocationResult, .by_name = n_resource_v1_AllocationResult, .n_fields = 3, .by_number = p_resource_v1_AllocationResult, .n_by_number = 3, .has_defaults = true, .description = 184260};
 
 static const SchemaField f_resource_v1_CELDeviceSelector[] = {
-    {"expression", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 184233},
+    {"expression", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 184327},
 };
 static const uint16_t n_resource_v1_CELDeviceSelector[] = {0, };
 static const uint16_t p_resource_v1_CELDeviceSelector[] = {0};
-const Schema schema_resource_v1_CELDeviceSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CELDeviceSelector", .go_type = "v1.CELDeviceSelector", .fields = f_resource_v1_CELDeviceSelector, .by_name = n_resource_v1_CELDeviceSelector, .n_fields = 1, .by_number = p_resource_v1_CELDeviceSelector, .n_by_number = 1, .description = 184588};
+const Schema schema_resource_v1_CELDeviceSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CELDeviceSelector", .go_type = "v1.CELDeviceSelector", .fields = f_resource_v1_CELDeviceSelector, .by_name = n_resource_v1_CELDeviceSelector, .n_fields = 1, .by_number = p_resource_v1_CELDeviceSelector, .n_by_number = 1, .description = 184682};
 
-static const Schema l5 = {.type = SCHEMA_QUANTITY, .name = "io.k8s.apimachinery.pkg.api.resource.Quantity", .go_type = "resource.Quantity", .description = 46841};
+static const Schema l5 = {.type = SCHEMA_QUANTITY, .name = "io.k8s.apimachinery.pkg.api.resource.Quantity", .go_type = "resource.Quantity", .description = 46883};
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &l5, .go_type = "[]resource.Quantity"};
 static const SchemaField f_resource_v1_CapacityRequestPolicy[] = {
-    {"default", &l5, NULL, NULL, 1, FIELD_POINTER | FIELD_WRITE_NULL, 184646},
-    {"validValues", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 184796},
-    {"validRange", &schema_resource_v1_CapacityRequestPolicyRange, NULL, NULL, 4, FIELD_POINTER, 184954},
+    {"default", &l5, NULL, NULL, 1, FIELD_POINTER | FIELD_WRITE_NULL, 184740},
+    {"validValues", &a6, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 184890},
+    {"validRange", &schema_resource_v1_CapacityRequestPolicyRange, NULL, NULL, 4, FIELD_POINTER, 185048},
 };
 static const uint16_t n_resource_v1_CapacityRequestPolicy[] = {0, 2, 1, };
 static const uint16_t p_resource_v1_CapacityRequestPolicy[] = {0, 1, 2};
-const Schema schema_resource_v1_CapacityRequestPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CapacityRequestPolicy", .go_type = "v1.CapacityRequestPolicy", .fields = f_resource_v1_CapacityRequestPolicy, .by_name = n_resource_v1_CapacityRequestPolicy, .n_fields = 3, .by_number = p_resource_v1_CapacityRequestPolicy, .n_by_number = 3, .description = 185063};
+const Schema schema_resource_v1_CapacityRequestPolicy = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CapacityRequestPolicy", .go_type = "v1.CapacityRequestPolicy", .fields = f_resource_v1_CapacityRequestPolicy, .by_name = n_resource_v1_CapacityRequestPolicy, .n_fields = 3, .by_number = p_resource_v1_CapacityRequestPolicy, .n_by_number = 3, .description = 185157};
 
 static const SchemaField f_resource_v1_CapacityRequestPolicyRange[] = {
-    {"min", &l5, NULL, NULL, 1, FIELD_POINTER | FIELD_IS_REQUIRED, 185172},
-    {"max", &l5, NULL, NULL, 2, FIELD_POINTER, 185287},
-    {"step", &l5, NULL, NULL, 3, FIELD_POINTER, 185383},
+    {"min", &l5, NULL, NULL, 1, FIELD_POINTER | FIELD_IS_REQUIRED, 185266},
+    {"max", &l5, NULL, NULL, 2, FIELD_POINTER, 185381},
+    {"step", &l5, NULL, NULL, 3, FIELD_POINTER, 185477},
 };
 static const uint16_t n_resource_v1_CapacityRequestPolicyRange[] = {1, 0, 2, };
 static const uint16_t p_resource_v1_CapacityRequestPolicyRange[] = {0, 1, 2};
-const Schema schema_resource_v1_CapacityRequestPolicyRange = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CapacityRequestPolicyRange", .go_type = "v1.CapacityRequestPolicyRange", .fields = f_resource_v1_CapacityRequestPolicyRange, .by_name = n_resource_v1_CapacityRequestPolicyRange, .n_fields = 3, .by_number = p_resource_v1_CapacityRequestPolicyRange, .n_by_number = 3, .description = 185549};
+const Schema schema_resource_v1_CapacityRequestPolicyRange = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CapacityRequestPolicyRange", .go_type = "v1.CapacityRequestPolicyRange", .fields = f_resource_v1_CapacityRequestPolicyRange, .by_name = n_resource_v1_CapacityRequestPolicyRange, .n_fields = 3, .by_number = p_resource_v1_CapacityRequestPolicyRange, .n_by_number = 3, .description = 185643};
 
 static const Schema m7 = {.type = SCHEMA_MAP, .element = &l5, .go_type = "map[v1.QualifiedName]resource.Quantity"};
 static const SchemaField f_resource_v1_CapacityRequirements[] = {
-    {"requests", &m7, NULL, NULL, 1, FIELD_OMIT_EMPTY, 185647},
+    {"requests", &m7, NULL, NULL, 1, FIELD_OMIT_EMPTY, 185741},
 };
 static const uint16_t n_resource_v1_CapacityRequirements[] = {0, };
 static const uint16_t p_resource_v1_CapacityRequirements[] = {0};
-const Schema schema_resource_v1_CapacityRequirements = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CapacityRequirements", .go_type = "v1.CapacityRequirements", .fields = f_resource_v1_CapacityRequirements, .by_name = n_resource_v1_CapacityRequirements, .n_fields = 1, .by_number = p_resource_v1_CapacityRequirements, .n_by_number = 1, .description = 185857};
+const Schema schema_resource_v1_CapacityRequirements = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CapacityRequirements", .go_type = "v1.CapacityRequirements", .fields = f_resource_v1_CapacityRequirements, .by_name = n_resource_v1_CapacityRequirements, .n_fields = 1, .by_number = p_resource_v1_CapacityRequirements, .n_by_number = 1, .description = 185951};
 
 static const SchemaField f_resource_v1_Counter[] = {
-    {"value", &l5, NULL, NULL, 1, FIELD_IS_REQUIRED, 185908},
+    {"value", &l5, NULL, NULL, 1, FIELD_IS_REQUIRED, 186002},
 };
 static const uint16_t n_resource_v1_Counter[] = {0, };
 static const uint16_t p_resource_v1_Counter[] = {0};
-const Schema schema_resource_v1_Counter = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.Counter", .go_type = "v1.Counter", .fields = f_resource_v1_Counter, .by_name = n_resource_v1_Counter, .n_fields = 1, .by_number = p_resource_v1_Counter, .n_by_number = 1, .description = 186013};
+const Schema schema_resource_v1_Counter = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.Counter", .go_type = "v1.Counter", .fields = f_resource_v1_Counter, .by_name = n_resource_v1_Counter, .n_fields = 1, .by_number = p_resource_v1_Counter, .n_by_number = 1, .description = 186107};
 
 static const Schema m8 = {.type = SCHEMA_MAP, .element = &schema_resource_v1_Counter, .go_type = "map[string]v1.Counter", .element_zero_default = true};
 static const SchemaField f_resource_v1_CounterSet[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 186039},
-    {"counters", &m8, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 186089},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 186133},
+    {"counters", &m8, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 186183},
 };
 static const uint16_t n_resource_v1_CounterSet[] = {1, 0, };
 static const uint16_t p_resource_v1_CounterSet[] = {0, 1};
-const Schema schema_resource_v1_CounterSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CounterSet", .go_type = "v1.CounterSet", .fields = f_resource_v1_CounterSet, .by_name = n_resource_v1_CounterSet, .n_fields = 2, .by_number = p_resource_v1_CounterSet, .n_by_number = 2, .description = 186145};
+const Schema schema_resource_v1_CounterSet = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.CounterSet", .go_type = "v1.CounterSet", .fields = f_resource_v1_CounterSet, .by_name = n_resource_v1_CounterSet, .n_fields = 2, .by_number = p_resource_v1_CounterSet, .n_by_number = 2, .description = 186239};
 
 static const Schema m9 = {.type = SCHEMA_MAP, .element = &schema_resource_v1_DeviceAttribute, .go_type = "map[v1.QualifiedName]v1.DeviceAttribute", .element_zero_default = true};
 static const Schema m10 = {.type = SCHEMA_MAP, .element = &schema_resource_v1_DeviceCapacity, .go_type = "map[v1.QualifiedName]v1.DeviceCapacity", .element_zero_default = true};
@@ -87,403 +87,403 @@ static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_D
 static const Schema a14 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true};
 static const Schema m15 = {.type = SCHEMA_MAP, .element = &schema_resource_v1_NodeAllocatableResourceMapping, .go_type = "map[v1.ResourceName]v1.NodeAllocatableResourceMapping", .element_zero_default = true};
 static const SchemaField f_resource_v1_Device[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 186245},
-    {"attributes", &m9, NULL, NULL, 2, FIELD_OMIT_EMPTY, 186307},
-    {"capacity", &m10, NULL, NULL, 3, FIELD_OMIT_EMPTY, 186475},
-    {"consumesCounters", &a11, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 186569},
-    {"nodeName", &s0, NULL, NULL, 5, FIELD_POINTER, 186723},
-    {"nodeSelector", &schema_core_v1_NodeSelector, NULL, NULL, 6, FIELD_POINTER, 186887},
-    {"allNodes", &s12, NULL, NULL, 7, FIELD_POINTER, 187024},
-    {"taints", &a13, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 187169},
-    {"bindsToNode", &s12, NULL, NULL, 9, FIELD_POINTER, 187281},
-    {"bindingConditions", &a14, NULL, NULL, 10, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 187474},
-    {"bindingFailureConditions", &a14, NULL, NULL, 11, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 187662},
-    {"allowMultipleAllocations", &s12, NULL, NULL, 12, FIELD_POINTER, 187885},
-    {"nodeAllocatableResourceMappings", &m15, NULL, NULL, 13, FIELD_OMIT_EMPTY, 188045},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 186339},
+    {"attributes", &m9, NULL, NULL, 2, FIELD_OMIT_EMPTY, 186401},
+    {"capacity", &m10, NULL, NULL, 3, FIELD_OMIT_EMPTY, 186569},
+    {"consumesCounters", &a11, NULL, NULL, 4, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 186663},
+    {"nodeName", &s0, NULL, NULL, 5, FIELD_POINTER, 186817},
+    {"nodeSelector", &schema_core_v1_NodeSelector, NULL, NULL, 6, FIELD_POINTER, 186981},
+    {"allNodes", &s12, NULL, NULL, 7, FIELD_POINTER, 187118},
+    {"taints", &a13, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 187263},
+    {"bindsToNode", &s12, NULL, NULL, 9, FIELD_POINTER, 187375},
+    {"bindingConditions", &a14, NULL, NULL, 10, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 187568},
+    {"bindingFailureConditions", &a14, NULL, NULL, 11, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 187756},
+    {"allowMultipleAllocations", &s12, NULL, NULL, 12, FIELD_POINTER, 187979},
+    {"nodeAllocatableResourceMappings", &m15, NULL, NULL, 13, FIELD_OMIT_EMPTY, 188139},
 };
 static const uint16_t n_resource_v1_Device[] = {6, 11, 1, 9, 10, 8, 2, 3, 0, 12, 4, 5, 7, };
 static const uint16_t p_resource_v1_Device[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-const Schema schema_resource_v1_Device = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.Device", .go_type = "v1.Device", .fields = f_resource_v1_Device, .by_name = n_resource_v1_Device, .n_fields = 13, .by_number = p_resource_v1_Device, .n_by_number = 13, .description = 188250};
+const Schema schema_resource_v1_Device = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.Device", .go_type = "v1.Device", .fields = f_resource_v1_Device, .by_name = n_resource_v1_Device, .n_fields = 13, .by_number = p_resource_v1_Device, .n_by_number = 13, .description = 188344};
 
 static const char *const v16[] = {"FromClaim", "FromClass", NULL};
 static const Schema s17 = {.type = SCHEMA_STRING, .go_type = "v1.AllocationConfigSource", .enum_values = v16};
 static const SchemaField f_resource_v1_DeviceAllocationConfiguration[] = {
-    {"source", &s17, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 188300},
-    {"requests", &a14, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 188392},
-    {"opaque", &schema_resource_v1_OpaqueDeviceConfiguration, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 188484},
+    {"source", &s17, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 188394},
+    {"requests", &a14, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 188486},
+    {"opaque", &schema_resource_v1_OpaqueDeviceConfiguration, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 188578},
 };
 static const uint16_t n_resource_v1_DeviceAllocationConfiguration[] = {2, 1, 0, };
 static const SchemaInline e_resource_v1_DeviceAllocationConfiguration[] = {{&schema_resource_v1_DeviceConfiguration, "DeviceConfiguration", 3, 2, 1}, };
 static const uint16_t p_resource_v1_DeviceAllocationConfiguration[] = {0, 1, 3};
-const Schema schema_resource_v1_DeviceAllocationConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceAllocationConfiguration", .go_type = "v1.DeviceAllocationConfiguration", .fields = f_resource_v1_DeviceAllocationConfiguration, .by_name = n_resource_v1_DeviceAllocationConfiguration, .n_fields = 3, .inlines = e_resource_v1_DeviceAllocationConfiguration, .n_inlines = 1, .by_number = p_resource_v1_DeviceAllocationConfiguration, .n_by_number = 3, .description = 188535};
+const Schema schema_resource_v1_DeviceAllocationConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceAllocationConfiguration", .go_type = "v1.DeviceAllocationConfiguration", .fields = f_resource_v1_DeviceAllocationConfiguration, .by_name = n_resource_v1_DeviceAllocationConfiguration, .n_fields = 3, .inlines = e_resource_v1_DeviceAllocationConfiguration, .n_inlines = 1, .by_number = p_resource_v1_DeviceAllocationConfiguration, .n_by_number = 3, .description = 188629};
 
 static const Schema a18 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceRequestAllocationResult, .go_type = "[]v1.DeviceRequestAllocationResult", .has_defaults = true, .element_zero_default = true};
 static const Schema a19 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceAllocationConfiguration, .go_type = "[]v1.DeviceAllocationConfiguration", .element_zero_default = true};
 static const SchemaField f_resource_v1_DeviceAllocationResult[] = {
-    {"results", &a18, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 188612},
-    {"config", &a19, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 188672},
+    {"results", &a18, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 188706},
+    {"config", &a19, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 188766},
 };
 static const uint16_t n_resource_v1_DeviceAllocationResult[] = {1, 0, };
 static const uint16_t p_resource_v1_DeviceAllocationResult[] = {0, 1};
-const Schema schema_resource_v1_DeviceAllocationResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceAllocationResult", .go_type = "v1.DeviceAllocationResult", .fields = f_resource_v1_DeviceAllocationResult, .by_name = n_resource_v1_DeviceAllocationResult, .n_fields = 2, .by_number = p_resource_v1_DeviceAllocationResult, .n_by_number = 2, .has_defaults = true, .description = 188804};
+const Schema schema_resource_v1_DeviceAllocationResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceAllocationResult", .go_type = "v1.DeviceAllocationResult", .fields = f_resource_v1_DeviceAllocationResult, .by_name = n_resource_v1_DeviceAllocationResult, .n_fields = 2, .by_number = p_resource_v1_DeviceAllocationResult, .n_by_number = 2, .has_defaults = true, .description = 188898};
 
 static const Schema s20 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const Schema a21 = {.type = SCHEMA_LIST, .element = &s20, .go_type = "[]int64", .element_zero_default = true};
 static const Schema a22 = {.type = SCHEMA_LIST, .element = &s12, .go_type = "[]bool", .element_zero_default = true};
 static const SchemaField f_resource_v1_DeviceAttribute[] = {
-    {"int", &s20, NULL, NULL, 2, FIELD_POINTER, 188852},
-    {"bool", &s12, NULL, NULL, 3, FIELD_POINTER, 188868},
-    {"string", &s0, NULL, NULL, 4, FIELD_POINTER, 188883},
-    {"version", &s0, NULL, NULL, 5, FIELD_POINTER, 188916},
-    {"ints", &a21, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 188977},
-    {"bools", &a22, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 189061},
-    {"strings", &a14, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 189140},
-    {"versions", &a14, NULL, NULL, 9, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 189246},
+    {"int", &s20, NULL, NULL, 2, FIELD_POINTER, 188946},
+    {"bool", &s12, NULL, NULL, 3, FIELD_POINTER, 188962},
+    {"string", &s0, NULL, NULL, 4, FIELD_POINTER, 188977},
+    {"version", &s0, NULL, NULL, 5, FIELD_POINTER, 189010},
+    {"ints", &a21, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 189071},
+    {"bools", &a22, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 189155},
+    {"strings", &a14, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 189234},
+    {"versions", &a14, NULL, NULL, 9, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 189340},
 };
 static const uint16_t n_resource_v1_DeviceAttribute[] = {1, 5, 0, 4, 2, 6, 3, 7, };
 static const uint16_t p_resource_v1_DeviceAttribute[] = {0, 1, 2, 3, 4, 5, 6, 7};
-const Schema schema_resource_v1_DeviceAttribute = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceAttribute", .go_type = "v1.DeviceAttribute", .fields = f_resource_v1_DeviceAttribute, .by_name = n_resource_v1_DeviceAttribute, .n_fields = 8, .by_number = p_resource_v1_DeviceAttribute, .n_by_number = 8, .description = 189362};
+const Schema schema_resource_v1_DeviceAttribute = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceAttribute", .go_type = "v1.DeviceAttribute", .fields = f_resource_v1_DeviceAttribute, .by_name = n_resource_v1_DeviceAttribute, .n_fields = 8, .by_number = p_resource_v1_DeviceAttribute, .n_by_number = 8, .description = 189456};
 
 static const SchemaField f_resource_v1_DeviceCapacity[] = {
-    {"value", &l5, NULL, NULL, 1, FIELD_IS_REQUIRED, 189432},
-    {"requestPolicy", &schema_resource_v1_CapacityRequestPolicy, NULL, NULL, 2, FIELD_POINTER, 189533},
+    {"value", &l5, NULL, NULL, 1, FIELD_IS_REQUIRED, 189526},
+    {"requestPolicy", &schema_resource_v1_CapacityRequestPolicy, NULL, NULL, 2, FIELD_POINTER, 189627},
 };
 static const uint16_t n_resource_v1_DeviceCapacity[] = {1, 0, };
 static const uint16_t p_resource_v1_DeviceCapacity[] = {0, 1};
-const Schema schema_resource_v1_DeviceCapacity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceCapacity", .go_type = "v1.DeviceCapacity", .fields = f_resource_v1_DeviceCapacity, .by_name = n_resource_v1_DeviceCapacity, .n_fields = 2, .by_number = p_resource_v1_DeviceCapacity, .n_by_number = 2, .description = 189711};
+const Schema schema_resource_v1_DeviceCapacity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceCapacity", .go_type = "v1.DeviceCapacity", .fields = f_resource_v1_DeviceCapacity, .by_name = n_resource_v1_DeviceCapacity, .n_fields = 2, .by_number = p_resource_v1_DeviceCapacity, .n_by_number = 2, .description = 189805};
 
 static const Schema a23 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceRequest, .go_type = "[]v1.DeviceRequest", .has_defaults = true, .element_zero_default = true};
 static const Schema a24 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceConstraint, .go_type = "[]v1.DeviceConstraint", .element_zero_default = true};
 static const Schema a25 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceClaimConfiguration, .go_type = "[]v1.DeviceClaimConfiguration", .element_zero_default = true};
 static const SchemaField f_resource_v1_DeviceClaim[] = {
-    {"requests", &a23, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_ATOMIC, 189770},
-    {"constraints", &a24, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 189874},
-    {"config", &a25, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 189927},
+    {"requests", &a23, NULL, NULL, 1, FIELD_WRITE_NULL | FIELD_ATOMIC, 189864},
+    {"constraints", &a24, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 189968},
+    {"config", &a25, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 190021},
 };
 static const uint16_t n_resource_v1_DeviceClaim[] = {2, 1, 0, };
 static const uint16_t p_resource_v1_DeviceClaim[] = {0, 1, 2};
-const Schema schema_resource_v1_DeviceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClaim", .go_type = "v1.DeviceClaim", .fields = f_resource_v1_DeviceClaim, .by_name = n_resource_v1_DeviceClaim, .n_fields = 3, .by_number = p_resource_v1_DeviceClaim, .n_by_number = 3, .has_defaults = true, .description = 190032};
+const Schema schema_resource_v1_DeviceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClaim", .go_type = "v1.DeviceClaim", .fields = f_resource_v1_DeviceClaim, .by_name = n_resource_v1_DeviceClaim, .n_fields = 3, .by_number = p_resource_v1_DeviceClaim, .n_by_number = 3, .has_defaults = true, .description = 190126};
 
 static const SchemaField f_resource_v1_DeviceClaimConfiguration[] = {
-    {"requests", &a14, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 190118},
-    {"opaque", &schema_resource_v1_OpaqueDeviceConfiguration, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 188484},
+    {"requests", &a14, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 190212},
+    {"opaque", &schema_resource_v1_OpaqueDeviceConfiguration, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 188578},
 };
 static const uint16_t n_resource_v1_DeviceClaimConfiguration[] = {1, 0, };
 static const SchemaInline e_resource_v1_DeviceClaimConfiguration[] = {{&schema_resource_v1_DeviceConfiguration, "DeviceConfiguration", 2, 1, 1}, };
 static const uint16_t p_resource_v1_DeviceClaimConfiguration[] = {0, 2};
-const Schema schema_resource_v1_DeviceClaimConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClaimConfiguration", .go_type = "v1.DeviceClaimConfiguration", .fields = f_resource_v1_DeviceClaimConfiguration, .by_name = n_resource_v1_DeviceClaimConfiguration, .n_fields = 2, .inlines = e_resource_v1_DeviceClaimConfiguration, .n_inlines = 1, .by_number = p_resource_v1_DeviceClaimConfiguration, .n_by_number = 2, .description = 190229};
+const Schema schema_resource_v1_DeviceClaimConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClaimConfiguration", .go_type = "v1.DeviceClaimConfiguration", .fields = f_resource_v1_DeviceClaimConfiguration, .by_name = n_resource_v1_DeviceClaimConfiguration, .n_fields = 2, .inlines = e_resource_v1_DeviceClaimConfiguration, .n_inlines = 1, .by_number = p_resource_v1_DeviceClaimConfiguration, .n_by_number = 2, .description = 190323};
 
 static const SchemaField f_resource_v1_DeviceClass[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_resource_v1_DeviceClassSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 190295},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_resource_v1_DeviceClassSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 190389},
 };
 static const uint16_t n_resource_v1_DeviceClass[] = {1, 0, 2, 3, };
 static const SchemaInline e_resource_v1_DeviceClass[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_resource_v1_DeviceClass[] = {2, 3};
-const Schema schema_resource_v1_DeviceClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClass", .go_type = "v1.DeviceClass", .fields = f_resource_v1_DeviceClass, .by_name = n_resource_v1_DeviceClass, .n_fields = 4, .inlines = e_resource_v1_DeviceClass, .n_inlines = 1, .by_number = p_resource_v1_DeviceClass, .n_by_number = 2, .description = 190399};
+const Schema schema_resource_v1_DeviceClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClass", .go_type = "v1.DeviceClass", .fields = f_resource_v1_DeviceClass, .by_name = n_resource_v1_DeviceClass, .n_fields = 4, .inlines = e_resource_v1_DeviceClass, .n_inlines = 1, .by_number = p_resource_v1_DeviceClass, .n_by_number = 2, .description = 190493};
 
 static const SchemaField f_resource_v1_DeviceClassConfiguration[] = {
-    {"opaque", &schema_resource_v1_OpaqueDeviceConfiguration, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 188484},
+    {"opaque", &schema_resource_v1_OpaqueDeviceConfiguration, NULL, NULL, 0, FIELD_POINTER | FIELD_INLINE, 188578},
 };
 static const uint16_t n_resource_v1_DeviceClassConfiguration[] = {0, };
 static const SchemaInline e_resource_v1_DeviceClassConfiguration[] = {{&schema_resource_v1_DeviceConfiguration, "DeviceConfiguration", 1, 0, 1}, };
 static const uint16_t p_resource_v1_DeviceClassConfiguration[] = {1};
-const Schema schema_resource_v1_DeviceClassConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClassConfiguration", .go_type = "v1.DeviceClassConfiguration", .fields = f_resource_v1_DeviceClassConfiguration, .by_name = n_resource_v1_DeviceClassConfiguration, .n_fields = 1, .inlines = e_resource_v1_DeviceClassConfiguration, .n_inlines = 1, .by_number = p_resource_v1_DeviceClassConfiguration, .n_by_number = 1, .description = 190524};
+const Schema schema_resource_v1_DeviceClassConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClassConfiguration", .go_type = "v1.DeviceClassConfiguration", .fields = f_resource_v1_DeviceClassConfiguration, .by_name = n_resource_v1_DeviceClassConfiguration, .n_fields = 1, .inlines = e_resource_v1_DeviceClassConfiguration, .n_inlines = 1, .by_number = p_resource_v1_DeviceClassConfiguration, .n_by_number = 1, .description = 190618};
 
 static const Schema a26 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceClass, .go_type = "[]v1.DeviceClass", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_resource_v1_DeviceClassList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a26, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a26, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_resource_v1_DeviceClassList[] = {1, 3, 0, 2, };
 static const SchemaInline e_resource_v1_DeviceClassList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_resource_v1_DeviceClassList[] = {2, 3};
-const Schema schema_resource_v1_DeviceClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClassList", .go_type = "v1.DeviceClassList", .fields = f_resource_v1_DeviceClassList, .by_name = n_resource_v1_DeviceClassList, .n_fields = 4, .inlines = e_resource_v1_DeviceClassList, .n_inlines = 1, .by_number = p_resource_v1_DeviceClassList, .n_by_number = 2, .description = 190598};
+const Schema schema_resource_v1_DeviceClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClassList", .go_type = "v1.DeviceClassList", .fields = f_resource_v1_DeviceClassList, .by_name = n_resource_v1_DeviceClassList, .n_fields = 4, .inlines = e_resource_v1_DeviceClassList, .n_inlines = 1, .by_number = p_resource_v1_DeviceClassList, .n_by_number = 2, .description = 190692};
 
 static const Schema a27 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceSelector, .go_type = "[]v1.DeviceSelector", .element_zero_default = true};
 static const Schema a28 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceClassConfiguration, .go_type = "[]v1.DeviceClassConfiguration", .element_zero_default = true};
 static const SchemaField f_resource_v1_DeviceClassSpec[] = {
-    {"selectors", &a27, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 190623},
-    {"config", &a28, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 190735},
-    {"extendedResourceName", &s0, NULL, NULL, 4, FIELD_POINTER, 190860},
+    {"selectors", &a27, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 190717},
+    {"config", &a28, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 190829},
+    {"extendedResourceName", &s0, NULL, NULL, 4, FIELD_POINTER, 190954},
 };
 static const uint16_t n_resource_v1_DeviceClassSpec[] = {1, 2, 0, };
 static const uint16_t p_resource_v1_DeviceClassSpec[] = {0, 1, 2};
-const Schema schema_resource_v1_DeviceClassSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClassSpec", .go_type = "v1.DeviceClassSpec", .fields = f_resource_v1_DeviceClassSpec, .by_name = n_resource_v1_DeviceClassSpec, .n_fields = 3, .by_number = p_resource_v1_DeviceClassSpec, .n_by_number = 3, .description = 191142};
+const Schema schema_resource_v1_DeviceClassSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceClassSpec", .go_type = "v1.DeviceClassSpec", .fields = f_resource_v1_DeviceClassSpec, .by_name = n_resource_v1_DeviceClassSpec, .n_fields = 3, .by_number = p_resource_v1_DeviceClassSpec, .n_by_number = 3, .description = 191236};
 
 static const SchemaField f_resource_v1_DeviceConfiguration[] = {
-    {"opaque", &schema_resource_v1_OpaqueDeviceConfiguration, NULL, NULL, 1, FIELD_POINTER, 188484},
+    {"opaque", &schema_resource_v1_OpaqueDeviceConfiguration, NULL, NULL, 1, FIELD_POINTER, 188578},
 };
 static const uint16_t n_resource_v1_DeviceConfiguration[] = {0, };
 static const uint16_t p_resource_v1_DeviceConfiguration[] = {0};
-const Schema schema_resource_v1_DeviceConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceConfiguration", .go_type = "v1.DeviceConfiguration", .fields = f_resource_v1_DeviceConfiguration, .by_name = n_resource_v1_DeviceConfiguration, .n_fields = 1, .by_number = p_resource_v1_DeviceConfiguration, .n_by_number = 1, .description = 191203};
+const Schema schema_resource_v1_DeviceConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceConfiguration", .go_type = "v1.DeviceConfiguration", .fields = f_resource_v1_DeviceConfiguration, .by_name = n_resource_v1_DeviceConfiguration, .n_fields = 1, .by_number = p_resource_v1_DeviceConfiguration, .n_by_number = 1, .description = 191297};
 
 static const Schema s29 = {.type = SCHEMA_STRING, .go_type = "v1.FullyQualifiedName"};
 static const SchemaField f_resource_v1_DeviceConstraint[] = {
-    {"requests", &a14, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 191257},
-    {"matchAttribute", &s29, NULL, NULL, 2, FIELD_POINTER, 191363},
-    {"distinctAttribute", &s29, NULL, NULL, 3, FIELD_POINTER, 191497},
+    {"requests", &a14, NULL, NULL, 1, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 191351},
+    {"matchAttribute", &s29, NULL, NULL, 2, FIELD_POINTER, 191457},
+    {"distinctAttribute", &s29, NULL, NULL, 3, FIELD_POINTER, 191591},
 };
 static const uint16_t n_resource_v1_DeviceConstraint[] = {2, 1, 0, };
 static const uint16_t p_resource_v1_DeviceConstraint[] = {0, 1, 2};
-const Schema schema_resource_v1_DeviceConstraint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceConstraint", .go_type = "v1.DeviceConstraint", .fields = f_resource_v1_DeviceConstraint, .by_name = n_resource_v1_DeviceConstraint, .n_fields = 3, .by_number = p_resource_v1_DeviceConstraint, .n_by_number = 3, .description = 191658};
+const Schema schema_resource_v1_DeviceConstraint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceConstraint", .go_type = "v1.DeviceConstraint", .fields = f_resource_v1_DeviceConstraint, .by_name = n_resource_v1_DeviceConstraint, .n_fields = 3, .by_number = p_resource_v1_DeviceConstraint, .n_by_number = 3, .description = 191752};
 
 static const SchemaField f_resource_v1_DeviceCounterConsumption[] = {
-    {"counterSet", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 191766},
-    {"counters", &m8, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 191808},
+    {"counterSet", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 191860},
+    {"counters", &m8, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_IS_REQUIRED, 191902},
 };
 static const uint16_t n_resource_v1_DeviceCounterConsumption[] = {0, 1, };
 static const uint16_t p_resource_v1_DeviceCounterConsumption[] = {0, 1};
-const Schema schema_resource_v1_DeviceCounterConsumption = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceCounterConsumption", .go_type = "v1.DeviceCounterConsumption", .fields = f_resource_v1_DeviceCounterConsumption, .by_name = n_resource_v1_DeviceCounterConsumption, .n_fields = 2, .by_number = p_resource_v1_DeviceCounterConsumption, .n_by_number = 2, .description = 191856};
+const Schema schema_resource_v1_DeviceCounterConsumption = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceCounterConsumption", .go_type = "v1.DeviceCounterConsumption", .fields = f_resource_v1_DeviceCounterConsumption, .by_name = n_resource_v1_DeviceCounterConsumption, .n_fields = 2, .by_number = p_resource_v1_DeviceCounterConsumption, .n_by_number = 2, .description = 191950};
 
 static const Schema a30 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceSubRequest, .go_type = "[]v1.DeviceSubRequest", .has_defaults = true, .element_zero_default = true};
 static const SchemaField f_resource_v1_DeviceRequest[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 191898},
-    {"exactly", &schema_resource_v1_ExactDeviceRequest, NULL, NULL, 2, FIELD_POINTER, 192007},
-    {"firstAvailable", &a30, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 192089},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 191992},
+    {"exactly", &schema_resource_v1_ExactDeviceRequest, NULL, NULL, 2, FIELD_POINTER, 192101},
+    {"firstAvailable", &a30, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 192183},
 };
 static const uint16_t n_resource_v1_DeviceRequest[] = {1, 2, 0, };
 static const uint16_t p_resource_v1_DeviceRequest[] = {0, 1, 2};
-const Schema schema_resource_v1_DeviceRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceRequest", .go_type = "v1.DeviceRequest", .fields = f_resource_v1_DeviceRequest, .by_name = n_resource_v1_DeviceRequest, .n_fields = 3, .by_number = p_resource_v1_DeviceRequest, .n_by_number = 3, .has_defaults = true, .description = 192184};
+const Schema schema_resource_v1_DeviceRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceRequest", .go_type = "v1.DeviceRequest", .fields = f_resource_v1_DeviceRequest, .by_name = n_resource_v1_DeviceRequest, .n_fields = 3, .by_number = p_resource_v1_DeviceRequest, .n_by_number = 3, .has_defaults = true, .description = 192278};
 
 static const Schema a31 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_DeviceToleration, .go_type = "[]v1.DeviceToleration", .has_defaults = true, .element_zero_default = true};
 static const Schema s32 = {.type = SCHEMA_STRING, .go_type = "types.UID"};
 static const SchemaField f_resource_v1_DeviceRequestAllocationResult[] = {
-    {"request", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 192255},
-    {"driver", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 192342},
-    {"pool", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 183263},
-    {"device", &s0, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 192419},
-    {"adminAccess", &s12, NULL, NULL, 5, FIELD_POINTER, 192464},
-    {"tolerations", &a31, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 192560},
-    {"bindingConditions", &a14, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 192651},
-    {"bindingFailureConditions", &a14, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 192754},
-    {"shareID", &s32, NULL, NULL, 9, FIELD_POINTER, 192864},
-    {"consumedCapacity", &m7, NULL, NULL, 10, FIELD_OMIT_EMPTY, 193017},
+    {"request", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 192349},
+    {"driver", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 192436},
+    {"pool", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 183357},
+    {"device", &s0, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 192513},
+    {"adminAccess", &s12, NULL, NULL, 5, FIELD_POINTER, 192558},
+    {"tolerations", &a31, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 192654},
+    {"bindingConditions", &a14, NULL, NULL, 7, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 192745},
+    {"bindingFailureConditions", &a14, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 192848},
+    {"shareID", &s32, NULL, NULL, 9, FIELD_POINTER, 192958},
+    {"consumedCapacity", &m7, NULL, NULL, 10, FIELD_OMIT_EMPTY, 193111},
 };
 static const uint16_t n_resource_v1_DeviceRequestAllocationResult[] = {4, 6, 7, 9, 3, 1, 2, 0, 8, 5, };
 static const uint16_t p_resource_v1_DeviceRequestAllocationResult[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-const Schema schema_resource_v1_DeviceRequestAllocationResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceRequestAllocationResult", .go_type = "v1.DeviceRequestAllocationResult", .fields = f_resource_v1_DeviceRequestAllocationResult, .by_name = n_resource_v1_DeviceRequestAllocationResult, .n_fields = 10, .by_number = p_resource_v1_DeviceRequestAllocationResult, .n_by_number = 10, .has_defaults = true, .description = 193140};
+const Schema schema_resource_v1_DeviceRequestAllocationResult = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceRequestAllocationResult", .go_type = "v1.DeviceRequestAllocationResult", .fields = f_resource_v1_DeviceRequestAllocationResult, .by_name = n_resource_v1_DeviceRequestAllocationResult, .n_fields = 10, .by_number = p_resource_v1_DeviceRequestAllocationResult, .n_by_number = 10, .has_defaults = true, .description = 193234};
 
 static const SchemaField f_resource_v1_DeviceSelector[] = {
-    {"cel", &schema_resource_v1_CELDeviceSelector, NULL, NULL, 1, FIELD_POINTER, 193185},
+    {"cel", &schema_resource_v1_CELDeviceSelector, NULL, NULL, 1, FIELD_POINTER, 193279},
 };
 static const uint16_t n_resource_v1_DeviceSelector[] = {0, };
 static const uint16_t p_resource_v1_DeviceSelector[] = {0};
-const Schema schema_resource_v1_DeviceSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceSelector", .go_type = "v1.DeviceSelector", .fields = f_resource_v1_DeviceSelector, .by_name = n_resource_v1_DeviceSelector, .n_fields = 1, .by_number = p_resource_v1_DeviceSelector, .n_by_number = 1, .description = 193215};
+const Schema schema_resource_v1_DeviceSelector = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceSelector", .go_type = "v1.DeviceSelector", .fields = f_resource_v1_DeviceSelector, .by_name = n_resource_v1_DeviceSelector, .n_fields = 1, .by_number = p_resource_v1_DeviceSelector, .n_by_number = 1, .description = 193309};
 
 static const char *const v33[] = {"All", "ExactCount", NULL};
 static const Schema s34 = {.type = SCHEMA_STRING, .go_type = "v1.DeviceAllocationMode", .enum_values = v33};
 static const SchemaField f_resource_v1_DeviceSubRequest[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 193273},
-    {"deviceClassName", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 193352},
-    {"selectors", &a27, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 193402},
-    {"allocationMode", &s34, NULL, NULL, 4, FIELD_OMIT_EMPTY, 193493},
-    {"count", &s20, NULL, NULL, 5, FIELD_OMIT_EMPTY, 193625},
-    {"tolerations", &a31, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 193710},
-    {"capacity", &schema_resource_v1_CapacityRequirements, NULL, NULL, 7, FIELD_POINTER, 193791},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 193367},
+    {"deviceClassName", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 193446},
+    {"selectors", &a27, NULL, NULL, 3, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 193496},
+    {"allocationMode", &s34, NULL, NULL, 4, FIELD_OMIT_EMPTY, 193587},
+    {"count", &s20, NULL, NULL, 5, FIELD_OMIT_EMPTY, 193719},
+    {"tolerations", &a31, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 193804},
+    {"capacity", &schema_resource_v1_CapacityRequirements, NULL, NULL, 7, FIELD_POINTER, 193885},
 };
 static const uint16_t n_resource_v1_DeviceSubRequest[] = {3, 6, 4, 1, 0, 2, 5, };
 static const uint16_t p_resource_v1_DeviceSubRequest[] = {0, 1, 2, 3, 4, 5, 6};
-const Schema schema_resource_v1_DeviceSubRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceSubRequest", .go_type = "v1.DeviceSubRequest", .fields = f_resource_v1_DeviceSubRequest, .by_name = n_resource_v1_DeviceSubRequest, .n_fields = 7, .by_number = p_resource_v1_DeviceSubRequest, .n_by_number = 7, .has_defaults = true, .description = 193887};
+const Schema schema_resource_v1_DeviceSubRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceSubRequest", .go_type = "v1.DeviceSubRequest", .fields = f_resource_v1_DeviceSubRequest, .by_name = n_resource_v1_DeviceSubRequest, .n_fields = 7, .by_number = p_resource_v1_DeviceSubRequest, .n_by_number = 7, .has_defaults = true, .description = 193981};
 
 static const char *const v35[] = {"NoExecute", "NoSchedule", "None", NULL};
 static const Schema s36 = {.type = SCHEMA_STRING, .go_type = "v1.DeviceTaintEffect", .enum_values = v35};
 static const SchemaField f_resource_v1_DeviceTaint[] = {
-    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 193939},
-    {"value", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 193986},
-    {"effect", &s36, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 194050},
-    {"timeAdded", &l4, NULL, NULL, 4, FIELD_POINTER, 194197},
+    {"key", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 194033},
+    {"value", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 194080},
+    {"effect", &s36, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 194144},
+    {"timeAdded", &l4, NULL, NULL, 4, FIELD_POINTER, 194291},
 };
 static const uint16_t n_resource_v1_DeviceTaint[] = {2, 0, 3, 1, };
 static const uint16_t p_resource_v1_DeviceTaint[] = {0, 1, 2, 3};
-const Schema schema_resource_v1_DeviceTaint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceTaint", .go_type = "v1.DeviceTaint", .fields = f_resource_v1_DeviceTaint, .by_name = n_resource_v1_DeviceTaint, .n_fields = 4, .by_number = p_resource_v1_DeviceTaint, .n_by_number = 4, .description = 194260};
+const Schema schema_resource_v1_DeviceTaint = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceTaint", .go_type = "v1.DeviceTaint", .fields = f_resource_v1_DeviceTaint, .by_name = n_resource_v1_DeviceTaint, .n_fields = 4, .by_number = p_resource_v1_DeviceTaint, .n_by_number = 4, .description = 194354};
 
 static const char *const v37[] = {"Equal", "Exists", NULL};
 static const Schema s38 = {.type = SCHEMA_STRING, .go_type = "v1.DeviceTolerationOperator", .enum_values = v37};
 static const SchemaField f_resource_v1_DeviceToleration[] = {
-    {"key", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 194352},
-    {"operator", &s38, "\"Equal\"", NULL, 2, FIELD_OMIT_EMPTY, 194440},
-    {"value", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 194506},
-    {"effect", &s36, NULL, NULL, 4, FIELD_OMIT_EMPTY, 194565},
-    {"tolerationSeconds", &s20, NULL, NULL, 5, FIELD_POINTER, 194636},
+    {"key", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 194446},
+    {"operator", &s38, "\"Equal\"", NULL, 2, FIELD_OMIT_EMPTY, 194534},
+    {"value", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 194600},
+    {"effect", &s36, NULL, NULL, 4, FIELD_OMIT_EMPTY, 194659},
+    {"tolerationSeconds", &s20, NULL, NULL, 5, FIELD_POINTER, 194730},
 };
 static const uint16_t n_resource_v1_DeviceToleration[] = {3, 0, 1, 4, 2, };
 static const uint16_t p_resource_v1_DeviceToleration[] = {0, 1, 2, 3, 4};
-const Schema schema_resource_v1_DeviceToleration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceToleration", .go_type = "v1.DeviceToleration", .fields = f_resource_v1_DeviceToleration, .by_name = n_resource_v1_DeviceToleration, .n_fields = 5, .by_number = p_resource_v1_DeviceToleration, .n_by_number = 5, .has_defaults = true, .description = 194817};
+const Schema schema_resource_v1_DeviceToleration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.DeviceToleration", .go_type = "v1.DeviceToleration", .fields = f_resource_v1_DeviceToleration, .by_name = n_resource_v1_DeviceToleration, .n_fields = 5, .by_number = p_resource_v1_DeviceToleration, .n_by_number = 5, .has_defaults = true, .description = 194911};
 
 static const SchemaField f_resource_v1_ExactDeviceRequest[] = {
-    {"deviceClassName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 193352},
-    {"selectors", &a27, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 193402},
-    {"allocationMode", &s34, NULL, NULL, 3, FIELD_OMIT_EMPTY, 194859},
-    {"count", &s20, NULL, NULL, 4, FIELD_OMIT_EMPTY, 193625},
-    {"adminAccess", &s12, NULL, NULL, 5, FIELD_POINTER, 195038},
-    {"tolerations", &a31, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 195210},
-    {"capacity", &schema_resource_v1_CapacityRequirements, NULL, NULL, 7, FIELD_POINTER, 195370},
+    {"deviceClassName", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 193446},
+    {"selectors", &a27, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 193496},
+    {"allocationMode", &s34, NULL, NULL, 3, FIELD_OMIT_EMPTY, 194953},
+    {"count", &s20, NULL, NULL, 4, FIELD_OMIT_EMPTY, 193719},
+    {"adminAccess", &s12, NULL, NULL, 5, FIELD_POINTER, 195132},
+    {"tolerations", &a31, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 195304},
+    {"capacity", &schema_resource_v1_CapacityRequirements, NULL, NULL, 7, FIELD_POINTER, 195464},
 };
 static const uint16_t n_resource_v1_ExactDeviceRequest[] = {4, 2, 6, 3, 0, 1, 5, };
 static const uint16_t p_resource_v1_ExactDeviceRequest[] = {0, 1, 2, 3, 4, 5, 6};
-const Schema schema_resource_v1_ExactDeviceRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ExactDeviceRequest", .go_type = "v1.ExactDeviceRequest", .fields = f_resource_v1_ExactDeviceRequest, .by_name = n_resource_v1_ExactDeviceRequest, .n_fields = 7, .by_number = p_resource_v1_ExactDeviceRequest, .n_by_number = 7, .has_defaults = true, .description = 195527};
+const Schema schema_resource_v1_ExactDeviceRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ExactDeviceRequest", .go_type = "v1.ExactDeviceRequest", .fields = f_resource_v1_ExactDeviceRequest, .by_name = n_resource_v1_ExactDeviceRequest, .n_fields = 7, .by_number = p_resource_v1_ExactDeviceRequest, .n_by_number = 7, .has_defaults = true, .description = 195621};
 
 static const SchemaField f_resource_v1_NetworkDeviceData[] = {
-    {"interfaceName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 195575},
-    {"ips", &a14, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 195657},
-    {"hardwareAddress", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 195759},
+    {"interfaceName", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 195669},
+    {"ips", &a14, NULL, NULL, 2, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 195751},
+    {"hardwareAddress", &s0, NULL, NULL, 3, FIELD_OMIT_EMPTY, 195853},
 };
 static const uint16_t n_resource_v1_NetworkDeviceData[] = {2, 0, 1, };
 static const uint16_t p_resource_v1_NetworkDeviceData[] = {0, 1, 2};
-const Schema schema_resource_v1_NetworkDeviceData = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.NetworkDeviceData", .go_type = "v1.NetworkDeviceData", .fields = f_resource_v1_NetworkDeviceData, .by_name = n_resource_v1_NetworkDeviceData, .n_fields = 3, .by_number = p_resource_v1_NetworkDeviceData, .n_by_number = 3, .description = 195838};
+const Schema schema_resource_v1_NetworkDeviceData = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.NetworkDeviceData", .go_type = "v1.NetworkDeviceData", .fields = f_resource_v1_NetworkDeviceData, .by_name = n_resource_v1_NetworkDeviceData, .n_fields = 3, .by_number = p_resource_v1_NetworkDeviceData, .n_by_number = 3, .description = 195932};
 
 static const Schema s39 = {.type = SCHEMA_STRING, .go_type = "v1.QualifiedName"};
 static const SchemaField f_resource_v1_NodeAllocatableResourceMapping[] = {
-    {"capacityKey", &s39, NULL, NULL, 1, FIELD_POINTER, 195884},
-    {"allocationMultiplier", &l5, NULL, NULL, 2, FIELD_POINTER, 196023},
+    {"capacityKey", &s39, NULL, NULL, 1, FIELD_POINTER, 195978},
+    {"allocationMultiplier", &l5, NULL, NULL, 2, FIELD_POINTER, 196117},
 };
 static const uint16_t n_resource_v1_NodeAllocatableResourceMapping[] = {1, 0, };
 static const uint16_t p_resource_v1_NodeAllocatableResourceMapping[] = {0, 1};
-const Schema schema_resource_v1_NodeAllocatableResourceMapping = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.NodeAllocatableResourceMapping", .go_type = "v1.NodeAllocatableResourceMapping", .fields = f_resource_v1_NodeAllocatableResourceMapping, .by_name = n_resource_v1_NodeAllocatableResourceMapping, .n_fields = 2, .by_number = p_resource_v1_NodeAllocatableResourceMapping, .n_by_number = 2, .description = 196075};
+const Schema schema_resource_v1_NodeAllocatableResourceMapping = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.NodeAllocatableResourceMapping", .go_type = "v1.NodeAllocatableResourceMapping", .fields = f_resource_v1_NodeAllocatableResourceMapping, .by_name = n_resource_v1_NodeAllocatableResourceMapping, .n_fields = 2, .by_number = p_resource_v1_NodeAllocatableResourceMapping, .n_by_number = 2, .description = 196169};
 
 static const SchemaField f_resource_v1_OpaqueDeviceConfiguration[] = {
-    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 196144},
-    {"parameters", &l3, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 196218},
+    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 196238},
+    {"parameters", &l3, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 196312},
 };
 static const uint16_t n_resource_v1_OpaqueDeviceConfiguration[] = {0, 1, };
 static const uint16_t p_resource_v1_OpaqueDeviceConfiguration[] = {0, 1};
-const Schema schema_resource_v1_OpaqueDeviceConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.OpaqueDeviceConfiguration", .go_type = "v1.OpaqueDeviceConfiguration", .fields = f_resource_v1_OpaqueDeviceConfiguration, .by_name = n_resource_v1_OpaqueDeviceConfiguration, .n_fields = 2, .by_number = p_resource_v1_OpaqueDeviceConfiguration, .n_by_number = 2, .description = 196322};
+const Schema schema_resource_v1_OpaqueDeviceConfiguration = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.OpaqueDeviceConfiguration", .go_type = "v1.OpaqueDeviceConfiguration", .fields = f_resource_v1_OpaqueDeviceConfiguration, .by_name = n_resource_v1_OpaqueDeviceConfiguration, .n_fields = 2, .by_number = p_resource_v1_OpaqueDeviceConfiguration, .n_by_number = 2, .description = 196416};
 
 static const SchemaField f_resource_v1_ResourceClaim[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_resource_v1_ResourceClaimSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 196366},
-    {"status", &schema_resource_v1_ResourceClaimStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 196419},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_resource_v1_ResourceClaimSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 196460},
+    {"status", &schema_resource_v1_ResourceClaimStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 196513},
 };
 static const uint16_t n_resource_v1_ResourceClaim[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_resource_v1_ResourceClaim[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_resource_v1_ResourceClaim[] = {2, 3, 4};
-const Schema schema_resource_v1_ResourceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaim", .go_type = "v1.ResourceClaim", .fields = f_resource_v1_ResourceClaim, .by_name = n_resource_v1_ResourceClaim, .n_fields = 5, .inlines = e_resource_v1_ResourceClaim, .n_inlines = 1, .by_number = p_resource_v1_ResourceClaim, .n_by_number = 3, .has_defaults = true, .description = 196538};
+const Schema schema_resource_v1_ResourceClaim = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaim", .go_type = "v1.ResourceClaim", .fields = f_resource_v1_ResourceClaim, .by_name = n_resource_v1_ResourceClaim, .n_fields = 5, .inlines = e_resource_v1_ResourceClaim, .n_inlines = 1, .by_number = p_resource_v1_ResourceClaim, .n_by_number = 3, .has_defaults = true, .description = 196632};
 
 static const SchemaField f_resource_v1_ResourceClaimConsumerReference[] = {
-    {"apiGroup", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 196628},
-    {"resource", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 196681},
-    {"name", &s0, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 196740},
-    {"uid", &s32, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 196762},
+    {"apiGroup", &s0, NULL, NULL, 1, FIELD_OMIT_EMPTY, 196722},
+    {"resource", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 196775},
+    {"name", &s0, NULL, NULL, 4, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 196834},
+    {"uid", &s32, NULL, NULL, 5, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 196856},
 };
 static const uint16_t n_resource_v1_ResourceClaimConsumerReference[] = {0, 2, 1, 3, };
 static const uint16_t p_resource_v1_ResourceClaimConsumerReference[] = {0, 1, 2, 3};
-const Schema schema_resource_v1_ResourceClaimConsumerReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimConsumerReference", .go_type = "v1.ResourceClaimConsumerReference", .fields = f_resource_v1_ResourceClaimConsumerReference, .by_name = n_resource_v1_ResourceClaimConsumerReference, .n_fields = 4, .by_number = p_resource_v1_ResourceClaimConsumerReference, .n_by_number = 4, .description = 196844};
+const Schema schema_resource_v1_ResourceClaimConsumerReference = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimConsumerReference", .go_type = "v1.ResourceClaimConsumerReference", .fields = f_resource_v1_ResourceClaimConsumerReference, .by_name = n_resource_v1_ResourceClaimConsumerReference, .n_fields = 4, .by_number = p_resource_v1_ResourceClaimConsumerReference, .n_by_number = 4, .description = 196938};
 
 static const Schema a40 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_ResourceClaim, .go_type = "[]v1.ResourceClaim", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_resource_v1_ResourceClaimList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a40, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a40, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_resource_v1_ResourceClaimList[] = {1, 3, 0, 2, };
 static const SchemaInline e_resource_v1_ResourceClaimList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_resource_v1_ResourceClaimList[] = {2, 3};
-const Schema schema_resource_v1_ResourceClaimList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimList", .go_type = "v1.ResourceClaimList", .fields = f_resource_v1_ResourceClaimList, .by_name = n_resource_v1_ResourceClaimList, .n_fields = 4, .inlines = e_resource_v1_ResourceClaimList, .n_inlines = 1, .by_number = p_resource_v1_ResourceClaimList, .n_by_number = 2, .has_defaults = true, .description = 196921};
+const Schema schema_resource_v1_ResourceClaimList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimList", .go_type = "v1.ResourceClaimList", .fields = f_resource_v1_ResourceClaimList, .by_name = n_resource_v1_ResourceClaimList, .n_fields = 4, .inlines = e_resource_v1_ResourceClaimList, .n_inlines = 1, .by_number = p_resource_v1_ResourceClaimList, .n_by_number = 2, .has_defaults = true, .description = 197015};
 
 static const SchemaField f_resource_v1_ResourceClaimSpec[] = {
-    {"devices", &schema_resource_v1_DeviceClaim, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 196947},
+    {"devices", &schema_resource_v1_DeviceClaim, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 197041},
 };
 static const uint16_t n_resource_v1_ResourceClaimSpec[] = {0, };
 static const uint16_t p_resource_v1_ResourceClaimSpec[] = {0};
-const Schema schema_resource_v1_ResourceClaimSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimSpec", .go_type = "v1.ResourceClaimSpec", .fields = f_resource_v1_ResourceClaimSpec, .by_name = n_resource_v1_ResourceClaimSpec, .n_fields = 1, .by_number = p_resource_v1_ResourceClaimSpec, .n_by_number = 1, .has_defaults = true, .description = 196970};
+const Schema schema_resource_v1_ResourceClaimSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimSpec", .go_type = "v1.ResourceClaimSpec", .fields = f_resource_v1_ResourceClaimSpec, .by_name = n_resource_v1_ResourceClaimSpec, .n_fields = 1, .by_number = p_resource_v1_ResourceClaimSpec, .n_by_number = 1, .has_defaults = true, .description = 197064};
 
 static const char *const k41[] = {"uid", NULL};
 static const Schema a42 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_ResourceClaimConsumerReference, .go_type = "[]v1.ResourceClaimConsumerReference", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k41};
 static const char *const k43[] = {"driver", "device", "pool", "shareID", NULL};
 static const Schema a44 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_AllocatedDeviceStatus, .go_type = "[]v1.AllocatedDeviceStatus", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k43};
 static const SchemaField f_resource_v1_ResourceClaimStatus[] = {
-    {"allocation", &schema_resource_v1_AllocationResult, NULL, NULL, 1, FIELD_POINTER, 196993},
-    {"reservedFor", &a42, NULL, "uid", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 197094},
-    {"devices", &a44, NULL, NULL, 4, FIELD_OMIT_EMPTY, 197244},
+    {"allocation", &schema_resource_v1_AllocationResult, NULL, NULL, 1, FIELD_POINTER, 197087},
+    {"reservedFor", &a42, NULL, "uid", 2, FIELD_OMIT_EMPTY | FIELD_MERGE, 197188},
+    {"devices", &a44, NULL, NULL, 4, FIELD_OMIT_EMPTY, 197338},
 };
 static const uint16_t n_resource_v1_ResourceClaimStatus[] = {0, 2, 1, };
 static const uint16_t p_resource_v1_ResourceClaimStatus[] = {0, 1, 2};
-const Schema schema_resource_v1_ResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimStatus", .go_type = "v1.ResourceClaimStatus", .fields = f_resource_v1_ResourceClaimStatus, .by_name = n_resource_v1_ResourceClaimStatus, .n_fields = 3, .by_number = p_resource_v1_ResourceClaimStatus, .n_by_number = 3, .has_defaults = true, .description = 197310};
+const Schema schema_resource_v1_ResourceClaimStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimStatus", .go_type = "v1.ResourceClaimStatus", .fields = f_resource_v1_ResourceClaimStatus, .by_name = n_resource_v1_ResourceClaimStatus, .n_fields = 3, .by_number = p_resource_v1_ResourceClaimStatus, .n_by_number = 3, .has_defaults = true, .description = 197404};
 
 static const SchemaField f_resource_v1_ResourceClaimTemplate[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_resource_v1_ResourceClaimTemplateSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 197336},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_resource_v1_ResourceClaimTemplateSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 197430},
 };
 static const uint16_t n_resource_v1_ResourceClaimTemplate[] = {1, 0, 2, 3, };
 static const SchemaInline e_resource_v1_ResourceClaimTemplate[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_resource_v1_ResourceClaimTemplate[] = {2, 3};
-const Schema schema_resource_v1_ResourceClaimTemplate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimTemplate", .go_type = "v1.ResourceClaimTemplate", .fields = f_resource_v1_ResourceClaimTemplate, .by_name = n_resource_v1_ResourceClaimTemplate, .n_fields = 4, .inlines = e_resource_v1_ResourceClaimTemplate, .n_inlines = 1, .by_number = p_resource_v1_ResourceClaimTemplate, .n_by_number = 2, .has_defaults = true, .description = 197392};
+const Schema schema_resource_v1_ResourceClaimTemplate = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimTemplate", .go_type = "v1.ResourceClaimTemplate", .fields = f_resource_v1_ResourceClaimTemplate, .by_name = n_resource_v1_ResourceClaimTemplate, .n_fields = 4, .inlines = e_resource_v1_ResourceClaimTemplate, .n_inlines = 1, .by_number = p_resource_v1_ResourceClaimTemplate, .n_by_number = 2, .has_defaults = true, .description = 197486};
 
 static const Schema a45 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_ResourceClaimTemplate, .go_type = "[]v1.ResourceClaimTemplate", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_resource_v1_ResourceClaimTemplateList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a45, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a45, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_resource_v1_ResourceClaimTemplateList[] = {1, 3, 0, 2, };
 static const SchemaInline e_resource_v1_ResourceClaimTemplateList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_resource_v1_ResourceClaimTemplateList[] = {2, 3};
-const Schema schema_resource_v1_ResourceClaimTemplateList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimTemplateList", .go_type = "v1.ResourceClaimTemplateList", .fields = f_resource_v1_ResourceClaimTemplateList, .by_name = n_resource_v1_ResourceClaimTemplateList, .n_fields = 4, .inlines = e_resource_v1_ResourceClaimTemplateList, .n_inlines = 1, .by_number = p_resource_v1_ResourceClaimTemplateList, .n_by_number = 2, .has_defaults = true, .description = 197469};
+const Schema schema_resource_v1_ResourceClaimTemplateList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimTemplateList", .go_type = "v1.ResourceClaimTemplateList", .fields = f_resource_v1_ResourceClaimTemplateList, .by_name = n_resource_v1_ResourceClaimTemplateList, .n_fields = 4, .inlines = e_resource_v1_ResourceClaimTemplateList, .n_inlines = 1, .by_number = p_resource_v1_ResourceClaimTemplateList, .n_by_number = 2, .has_defaults = true, .description = 197563};
 
 static const SchemaField f_resource_v1_ResourceClaimTemplateSpec[] = {
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_resource_v1_ResourceClaimSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 197503},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_resource_v1_ResourceClaimSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 197597},
 };
 static const uint16_t n_resource_v1_ResourceClaimTemplateSpec[] = {0, 1, };
 static const uint16_t p_resource_v1_ResourceClaimTemplateSpec[] = {0, 1};
-const Schema schema_resource_v1_ResourceClaimTemplateSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimTemplateSpec", .go_type = "v1.ResourceClaimTemplateSpec", .fields = f_resource_v1_ResourceClaimTemplateSpec, .by_name = n_resource_v1_ResourceClaimTemplateSpec, .n_fields = 2, .by_number = p_resource_v1_ResourceClaimTemplateSpec, .n_by_number = 2, .has_defaults = true, .description = 197540};
+const Schema schema_resource_v1_ResourceClaimTemplateSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceClaimTemplateSpec", .go_type = "v1.ResourceClaimTemplateSpec", .fields = f_resource_v1_ResourceClaimTemplateSpec, .by_name = n_resource_v1_ResourceClaimTemplateSpec, .n_fields = 2, .by_number = p_resource_v1_ResourceClaimTemplateSpec, .n_by_number = 2, .has_defaults = true, .description = 197634};
 
 static const SchemaField f_resource_v1_ResourcePool[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 197594},
-    {"generation", &s20, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 197716},
-    {"resourceSliceCount", &s20, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 197872},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 197688},
+    {"generation", &s20, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 197810},
+    {"resourceSliceCount", &s20, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 197966},
 };
 static const uint16_t n_resource_v1_ResourcePool[] = {1, 0, 2, };
 static const uint16_t p_resource_v1_ResourcePool[] = {0, 1, 2};
-const Schema schema_resource_v1_ResourcePool = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourcePool", .go_type = "v1.ResourcePool", .fields = f_resource_v1_ResourcePool, .by_name = n_resource_v1_ResourcePool, .n_fields = 3, .by_number = p_resource_v1_ResourcePool, .n_by_number = 3, .description = 197989};
+const Schema schema_resource_v1_ResourcePool = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourcePool", .go_type = "v1.ResourcePool", .fields = f_resource_v1_ResourcePool, .by_name = n_resource_v1_ResourcePool, .n_fields = 3, .by_number = p_resource_v1_ResourcePool, .n_by_number = 3, .description = 198083};
 
 static const SchemaField f_resource_v1_ResourceSlice[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_resource_v1_ResourceSliceSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 198079},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_resource_v1_ResourceSliceSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 198173},
 };
 static const uint16_t n_resource_v1_ResourceSlice[] = {1, 0, 2, 3, };
 static const SchemaInline e_resource_v1_ResourceSlice[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_resource_v1_ResourceSlice[] = {2, 3};
-const Schema schema_resource_v1_ResourceSlice = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceSlice", .go_type = "v1.ResourceSlice", .fields = f_resource_v1_ResourceSlice, .by_name = n_resource_v1_ResourceSlice, .n_fields = 4, .inlines = e_resource_v1_ResourceSlice, .n_inlines = 1, .by_number = p_resource_v1_ResourceSlice, .n_by_number = 2, .description = 198137};
+const Schema schema_resource_v1_ResourceSlice = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceSlice", .go_type = "v1.ResourceSlice", .fields = f_resource_v1_ResourceSlice, .by_name = n_resource_v1_ResourceSlice, .n_fields = 4, .inlines = e_resource_v1_ResourceSlice, .n_inlines = 1, .by_number = p_resource_v1_ResourceSlice, .n_by_number = 2, .description = 198231};
 
 static const Schema a46 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_ResourceSlice, .go_type = "[]v1.ResourceSlice", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_resource_v1_ResourceSliceList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a46, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a46, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_resource_v1_ResourceSliceList[] = {1, 3, 0, 2, };
 static const SchemaInline e_resource_v1_ResourceSliceList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_resource_v1_ResourceSliceList[] = {2, 3};
-const Schema schema_resource_v1_ResourceSliceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceSliceList", .go_type = "v1.ResourceSliceList", .fields = f_resource_v1_ResourceSliceList, .by_name = n_resource_v1_ResourceSliceList, .n_fields = 4, .inlines = e_resource_v1_ResourceSliceList, .n_inlines = 1, .by_number = p_resource_v1_ResourceSliceList, .n_by_number = 2, .description = 198221};
+const Schema schema_resource_v1_ResourceSliceList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceSliceList", .go_type = "v1.ResourceSliceList", .fields = f_resource_v1_ResourceSliceList, .by_name = n_resource_v1_ResourceSliceList, .n_fields = 4, .inlines = e_resource_v1_ResourceSliceList, .n_inlines = 1, .by_number = p_resource_v1_ResourceSliceList, .n_by_number = 2, .description = 198315};
 
 static const Schema a47 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_Device, .go_type = "[]v1.Device", .element_zero_default = true};
 static const Schema a48 = {.type = SCHEMA_LIST, .element = &schema_resource_v1_CounterSet, .go_type = "[]v1.CounterSet", .element_zero_default = true};
 static const SchemaField f_resource_v1_ResourceSliceSpec[] = {
-    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 198247},
-    {"pool", &schema_resource_v1_ResourcePool, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 198378},
-    {"nodeName", &s0, NULL, NULL, 3, FIELD_POINTER, 198414},
-    {"nodeSelector", &schema_core_v1_NodeSelector, NULL, NULL, 4, FIELD_POINTER, 198582},
-    {"allNodes", &s12, NULL, NULL, 5, FIELD_POINTER, 198697},
-    {"devices", &a47, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 198820},
-    {"perDeviceNodeSelection", &s12, NULL, NULL, 7, FIELD_POINTER, 198960},
-    {"sharedCounters", &a48, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 199121},
+    {"driver", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 198341},
+    {"pool", &schema_resource_v1_ResourcePool, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 198472},
+    {"nodeName", &s0, NULL, NULL, 3, FIELD_POINTER, 198508},
+    {"nodeSelector", &schema_core_v1_NodeSelector, NULL, NULL, 4, FIELD_POINTER, 198676},
+    {"allNodes", &s12, NULL, NULL, 5, FIELD_POINTER, 198791},
+    {"devices", &a47, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 198914},
+    {"perDeviceNodeSelection", &s12, NULL, NULL, 7, FIELD_POINTER, 199054},
+    {"sharedCounters", &a48, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 199215},
 };
 static const uint16_t n_resource_v1_ResourceSliceSpec[] = {4, 5, 0, 2, 3, 6, 1, 7, };
 static const uint16_t p_resource_v1_ResourceSliceSpec[] = {0, 1, 2, 3, 4, 5, 6, 7};
-const Schema schema_resource_v1_ResourceSliceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceSliceSpec", .go_type = "v1.ResourceSliceSpec", .fields = f_resource_v1_ResourceSliceSpec, .by_name = n_resource_v1_ResourceSliceSpec, .n_fields = 8, .by_number = p_resource_v1_ResourceSliceSpec, .n_by_number = 8, .description = 199260};
+const Schema schema_resource_v1_ResourceSliceSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.resource.v1.ResourceSliceSpec", .go_type = "v1.ResourceSliceSpec", .fields = f_resource_v1_ResourceSliceSpec, .by_name = n_resource_v1_ResourceSliceSpec, .n_fields = 8, .by_number = p_resource_v1_ResourceSliceSpec, .n_by_number = 8, .description = 199354};
 

@@ -9,26 +9,26 @@ static const Schema s4 = {.type = SCHEMA_STRING, .go_type = "v1.PreemptionPolicy
 static const SchemaField f_scheduling_v1_PriorityClass[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"value", &s1, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 199373},
-    {"globalDefault", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 199492},
-    {"description", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 199612},
-    {"preemptionPolicy", &s4, NULL, NULL, 5, FIELD_POINTER, 199656},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"value", &s1, NULL, NULL, 2, FIELD_ZERO_DEFAULT, 199467},
+    {"globalDefault", &s2, NULL, NULL, 3, FIELD_OMIT_EMPTY, 199586},
+    {"description", &s0, NULL, NULL, 4, FIELD_OMIT_EMPTY, 199706},
+    {"preemptionPolicy", &s4, NULL, NULL, 5, FIELD_POINTER, 199750},
 };
 static const uint16_t n_scheduling_v1_PriorityClass[] = {1, 5, 4, 0, 2, 6, 3, };
 static const SchemaInline e_scheduling_v1_PriorityClass[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_scheduling_v1_PriorityClass[] = {2, 3, 4, 5, 6};
-const Schema schema_scheduling_v1_PriorityClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.scheduling.v1.PriorityClass", .go_type = "v1.PriorityClass", .fields = f_scheduling_v1_PriorityClass, .by_name = n_scheduling_v1_PriorityClass, .n_fields = 7, .inlines = e_scheduling_v1_PriorityClass, .n_inlines = 1, .by_number = p_scheduling_v1_PriorityClass, .n_by_number = 5, .description = 199821};
+const Schema schema_scheduling_v1_PriorityClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.scheduling.v1.PriorityClass", .go_type = "v1.PriorityClass", .fields = f_scheduling_v1_PriorityClass, .by_name = n_scheduling_v1_PriorityClass, .n_fields = 7, .inlines = e_scheduling_v1_PriorityClass, .n_inlines = 1, .by_number = p_scheduling_v1_PriorityClass, .n_by_number = 5, .description = 199915};
 
 static const Schema a5 = {.type = SCHEMA_LIST, .element = &schema_scheduling_v1_PriorityClass, .go_type = "[]v1.PriorityClass", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_scheduling_v1_PriorityClassList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a5, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a5, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_scheduling_v1_PriorityClassList[] = {1, 3, 0, 2, };
 static const SchemaInline e_scheduling_v1_PriorityClassList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_scheduling_v1_PriorityClassList[] = {2, 3};
-const Schema schema_scheduling_v1_PriorityClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.scheduling.v1.PriorityClassList", .go_type = "v1.PriorityClassList", .fields = f_scheduling_v1_PriorityClassList, .by_name = n_scheduling_v1_PriorityClassList, .n_fields = 4, .inlines = e_scheduling_v1_PriorityClassList, .n_inlines = 1, .by_number = p_scheduling_v1_PriorityClassList, .n_by_number = 2, .description = 199921};
+const Schema schema_scheduling_v1_PriorityClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.scheduling.v1.PriorityClassList", .go_type = "v1.PriorityClassList", .fields = f_scheduling_v1_PriorityClassList, .by_name = n_scheduling_v1_PriorityClassList, .n_fields = 4, .inlines = e_scheduling_v1_PriorityClassList, .n_inlines = 1, .by_number = p_scheduling_v1_PriorityClassList, .n_by_number = 2, .description = 200015};
 

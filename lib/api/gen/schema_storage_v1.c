@@ -5,25 +5,25 @@ static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_storage_v1_CSIDriver[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_storage_v1_CSIDriverSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 199948},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_storage_v1_CSIDriverSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 200042},
 };
 static const uint16_t n_storage_v1_CSIDriver[] = {1, 0, 2, 3, };
 static const SchemaInline e_storage_v1_CSIDriver[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_storage_v1_CSIDriver[] = {2, 3};
-const Schema schema_storage_v1_CSIDriver = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIDriver", .go_type = "v1.CSIDriver", .fields = f_storage_v1_CSIDriver, .by_name = n_storage_v1_CSIDriver, .n_fields = 4, .inlines = e_storage_v1_CSIDriver, .n_inlines = 1, .by_number = p_storage_v1_CSIDriver, .n_by_number = 2, .description = 199974};
+const Schema schema_storage_v1_CSIDriver = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIDriver", .go_type = "v1.CSIDriver", .fields = f_storage_v1_CSIDriver, .by_name = n_storage_v1_CSIDriver, .n_fields = 4, .inlines = e_storage_v1_CSIDriver, .n_inlines = 1, .by_number = p_storage_v1_CSIDriver, .n_by_number = 2, .description = 200068};
 
 static const Schema a1 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_CSIDriver, .go_type = "[]v1.CSIDriver", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_storage_v1_CSIDriverList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a1, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_storage_v1_CSIDriverList[] = {1, 3, 0, 2, };
 static const SchemaInline e_storage_v1_CSIDriverList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_storage_v1_CSIDriverList[] = {2, 3};
-const Schema schema_storage_v1_CSIDriverList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIDriverList", .go_type = "v1.CSIDriverList", .fields = f_storage_v1_CSIDriverList, .by_name = n_storage_v1_CSIDriverList, .n_fields = 4, .inlines = e_storage_v1_CSIDriverList, .n_inlines = 1, .by_number = p_storage_v1_CSIDriverList, .n_by_number = 2, .description = 200097};
+const Schema schema_storage_v1_CSIDriverList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIDriverList", .go_type = "v1.CSIDriverList", .fields = f_storage_v1_CSIDriverList, .by_name = n_storage_v1_CSIDriverList, .n_fields = 4, .inlines = e_storage_v1_CSIDriverList, .n_inlines = 1, .by_number = p_storage_v1_CSIDriverList, .n_by_number = 2, .description = 200191};
 
 static const Schema s2 = {.type = SCHEMA_BOOL, .go_type = "bool"};
 static const Schema s3 = {.type = SCHEMA_STRING, .go_type = "v1.VolumeLifecycleMode"};
@@ -32,91 +32,91 @@ static const Schema s5 = {.type = SCHEMA_STRING, .go_type = "v1.FSGroupPolicy"};
 static const Schema a6 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_TokenRequest, .go_type = "[]v1.TokenRequest", .element_zero_default = true};
 static const Schema s7 = {.type = SCHEMA_INT64, .go_type = "int64", .format = "int64"};
 static const SchemaField f_storage_v1_CSIDriverSpec[] = {
-    {"attachRequired", &s2, NULL, NULL, 1, FIELD_POINTER, 200119},
-    {"podInfoOnMount", &s2, NULL, NULL, 2, FIELD_POINTER, 200254},
-    {"volumeLifecycleModes", &a4, NULL, NULL, 3, FIELD_OMIT_EMPTY, 200443},
-    {"storageCapacity", &s2, NULL, NULL, 4, FIELD_POINTER, 200597},
-    {"fsGroupPolicy", &s5, NULL, NULL, 5, FIELD_POINTER, 200833},
-    {"tokenRequests", &a6, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 201049},
-    {"requiresRepublish", &s2, NULL, NULL, 7, FIELD_POINTER, 201230},
-    {"seLinuxMount", &s2, NULL, NULL, 8, FIELD_POINTER, 201371},
-    {"nodeAllocatableUpdatePeriodSeconds", &s7, NULL, NULL, 9, FIELD_POINTER, 201526},
-    {"serviceAccountTokenInSecrets", &s2, NULL, NULL, 10, FIELD_POINTER, 201712},
-    {"preventPodSchedulingIfMissing", &s2, NULL, NULL, 11, FIELD_POINTER, 201905},
+    {"attachRequired", &s2, NULL, NULL, 1, FIELD_POINTER, 200213},
+    {"podInfoOnMount", &s2, NULL, NULL, 2, FIELD_POINTER, 200348},
+    {"volumeLifecycleModes", &a4, NULL, NULL, 3, FIELD_OMIT_EMPTY, 200537},
+    {"storageCapacity", &s2, NULL, NULL, 4, FIELD_POINTER, 200691},
+    {"fsGroupPolicy", &s5, NULL, NULL, 5, FIELD_POINTER, 200927},
+    {"tokenRequests", &a6, NULL, NULL, 6, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 201143},
+    {"requiresRepublish", &s2, NULL, NULL, 7, FIELD_POINTER, 201324},
+    {"seLinuxMount", &s2, NULL, NULL, 8, FIELD_POINTER, 201465},
+    {"nodeAllocatableUpdatePeriodSeconds", &s7, NULL, NULL, 9, FIELD_POINTER, 201620},
+    {"serviceAccountTokenInSecrets", &s2, NULL, NULL, 10, FIELD_POINTER, 201806},
+    {"preventPodSchedulingIfMissing", &s2, NULL, NULL, 11, FIELD_POINTER, 201999},
 };
 static const uint16_t n_storage_v1_CSIDriverSpec[] = {0, 4, 8, 1, 10, 6, 7, 9, 3, 5, 2, };
 static const uint16_t p_storage_v1_CSIDriverSpec[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
-const Schema schema_storage_v1_CSIDriverSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIDriverSpec", .go_type = "v1.CSIDriverSpec", .fields = f_storage_v1_CSIDriverSpec, .by_name = n_storage_v1_CSIDriverSpec, .n_fields = 11, .by_number = p_storage_v1_CSIDriverSpec, .n_by_number = 11, .description = 202068};
+const Schema schema_storage_v1_CSIDriverSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIDriverSpec", .go_type = "v1.CSIDriverSpec", .fields = f_storage_v1_CSIDriverSpec, .by_name = n_storage_v1_CSIDriverSpec, .n_fields = 11, .by_number = p_storage_v1_CSIDriverSpec, .n_by_number = 11, .description = 202162};
 
 static const SchemaField f_storage_v1_CSINode[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_storage_v1_CSINodeSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 202112},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_storage_v1_CSINodeSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 202206},
 };
 static const uint16_t n_storage_v1_CSINode[] = {1, 0, 2, 3, };
 static const SchemaInline e_storage_v1_CSINode[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_storage_v1_CSINode[] = {2, 3};
-const Schema schema_storage_v1_CSINode = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINode", .go_type = "v1.CSINode", .fields = f_storage_v1_CSINode, .by_name = n_storage_v1_CSINode, .n_fields = 4, .inlines = e_storage_v1_CSINode, .n_inlines = 1, .by_number = p_storage_v1_CSINode, .n_by_number = 2, .description = 202125};
+const Schema schema_storage_v1_CSINode = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINode", .go_type = "v1.CSINode", .fields = f_storage_v1_CSINode, .by_name = n_storage_v1_CSINode, .n_fields = 4, .inlines = e_storage_v1_CSINode, .n_inlines = 1, .by_number = p_storage_v1_CSINode, .n_by_number = 2, .description = 202219};
 
 static const Schema a8 = {.type = SCHEMA_LIST, .element = &s0, .go_type = "[]string", .element_zero_default = true};
 static const SchemaField f_storage_v1_CSINodeDriver[] = {
-    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 202212},
-    {"nodeID", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 202267},
-    {"topologyKeys", &a8, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_ATOMIC, 202355},
-    {"allocatable", &schema_storage_v1_VolumeNodeResources, NULL, NULL, 4, FIELD_POINTER, 202481},
+    {"name", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 202306},
+    {"nodeID", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 202361},
+    {"topologyKeys", &a8, NULL, NULL, 3, FIELD_WRITE_NULL | FIELD_ATOMIC, 202449},
+    {"allocatable", &schema_storage_v1_VolumeNodeResources, NULL, NULL, 4, FIELD_POINTER, 202575},
 };
 static const uint16_t n_storage_v1_CSINodeDriver[] = {3, 0, 1, 2, };
 static const uint16_t p_storage_v1_CSINodeDriver[] = {0, 1, 2, 3};
-const Schema schema_storage_v1_CSINodeDriver = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINodeDriver", .go_type = "v1.CSINodeDriver", .fields = f_storage_v1_CSINodeDriver, .by_name = n_storage_v1_CSINodeDriver, .n_fields = 4, .by_number = p_storage_v1_CSINodeDriver, .n_by_number = 4, .description = 202531};
+const Schema schema_storage_v1_CSINodeDriver = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINodeDriver", .go_type = "v1.CSINodeDriver", .fields = f_storage_v1_CSINodeDriver, .by_name = n_storage_v1_CSINodeDriver, .n_fields = 4, .by_number = p_storage_v1_CSINodeDriver, .n_by_number = 4, .description = 202625};
 
 static const Schema a9 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_CSINode, .go_type = "[]v1.CSINode", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_storage_v1_CSINodeList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a9, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a9, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_storage_v1_CSINodeList[] = {1, 3, 0, 2, };
 static const SchemaInline e_storage_v1_CSINodeList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_storage_v1_CSINodeList[] = {2, 3};
-const Schema schema_storage_v1_CSINodeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINodeList", .go_type = "v1.CSINodeList", .fields = f_storage_v1_CSINodeList, .by_name = n_storage_v1_CSINodeList, .n_fields = 4, .inlines = e_storage_v1_CSINodeList, .n_inlines = 1, .by_number = p_storage_v1_CSINodeList, .n_by_number = 2, .description = 202557};
+const Schema schema_storage_v1_CSINodeList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINodeList", .go_type = "v1.CSINodeList", .fields = f_storage_v1_CSINodeList, .by_name = n_storage_v1_CSINodeList, .n_fields = 4, .inlines = e_storage_v1_CSINodeList, .n_inlines = 1, .by_number = p_storage_v1_CSINodeList, .n_by_number = 2, .description = 202651};
 
 static const char *const k10[] = {"name", NULL};
 static const Schema a11 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_CSINodeDriver, .go_type = "[]v1.CSINodeDriver", .element_zero_default = true, .list_kind = LIST_MAP, .list_map_keys = k10};
 static const SchemaField f_storage_v1_CSINodeSpec[] = {
-    {"drivers", &a11, NULL, "name", 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_MERGE, 202577},
+    {"drivers", &a11, NULL, "name", 1, FIELD_WRITE_NULL | FIELD_IS_REQUIRED | FIELD_MERGE, 202671},
 };
 static const uint16_t n_storage_v1_CSINodeSpec[] = {0, };
 static const uint16_t p_storage_v1_CSINodeSpec[] = {0};
-const Schema schema_storage_v1_CSINodeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINodeSpec", .go_type = "v1.CSINodeSpec", .fields = f_storage_v1_CSINodeSpec, .by_name = n_storage_v1_CSINodeSpec, .n_fields = 1, .by_number = p_storage_v1_CSINodeSpec, .n_by_number = 1, .description = 202639};
+const Schema schema_storage_v1_CSINodeSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSINodeSpec", .go_type = "v1.CSINodeSpec", .fields = f_storage_v1_CSINodeSpec, .by_name = n_storage_v1_CSINodeSpec, .n_fields = 1, .by_number = p_storage_v1_CSINodeSpec, .n_by_number = 1, .description = 202733};
 
-static const Schema l12 = {.type = SCHEMA_QUANTITY, .name = "io.k8s.apimachinery.pkg.api.resource.Quantity", .go_type = "resource.Quantity", .description = 46841};
+static const Schema l12 = {.type = SCHEMA_QUANTITY, .name = "io.k8s.apimachinery.pkg.api.resource.Quantity", .go_type = "resource.Quantity", .description = 46883};
 static const SchemaField f_storage_v1_CSIStorageCapacity[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"nodeTopology", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER, 202662},
-    {"storageClassName", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 202772},
-    {"capacity", &l12, NULL, NULL, 4, FIELD_POINTER, 202837},
-    {"maximumVolumeSize", &l12, NULL, NULL, 5, FIELD_POINTER, 202935},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"nodeTopology", &schema_meta_v1_LabelSelector, NULL, NULL, 2, FIELD_POINTER, 202756},
+    {"storageClassName", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 202866},
+    {"capacity", &l12, NULL, NULL, 4, FIELD_POINTER, 202931},
+    {"maximumVolumeSize", &l12, NULL, NULL, 5, FIELD_POINTER, 203029},
 };
 static const uint16_t n_storage_v1_CSIStorageCapacity[] = {1, 5, 0, 6, 2, 3, 4, };
 static const SchemaInline e_storage_v1_CSIStorageCapacity[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_storage_v1_CSIStorageCapacity[] = {2, 3, 4, 5, 6};
-const Schema schema_storage_v1_CSIStorageCapacity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIStorageCapacity", .go_type = "v1.CSIStorageCapacity", .fields = f_storage_v1_CSIStorageCapacity, .by_name = n_storage_v1_CSIStorageCapacity, .n_fields = 7, .inlines = e_storage_v1_CSIStorageCapacity, .n_inlines = 1, .by_number = p_storage_v1_CSIStorageCapacity, .n_by_number = 5, .description = 203065};
+const Schema schema_storage_v1_CSIStorageCapacity = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIStorageCapacity", .go_type = "v1.CSIStorageCapacity", .fields = f_storage_v1_CSIStorageCapacity, .by_name = n_storage_v1_CSIStorageCapacity, .n_fields = 7, .inlines = e_storage_v1_CSIStorageCapacity, .n_inlines = 1, .by_number = p_storage_v1_CSIStorageCapacity, .n_by_number = 5, .description = 203159};
 
 static const Schema a13 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_CSIStorageCapacity, .go_type = "[]v1.CSIStorageCapacity", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_storage_v1_CSIStorageCapacityList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a13, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a13, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_storage_v1_CSIStorageCapacityList[] = {1, 3, 0, 2, };
 static const SchemaInline e_storage_v1_CSIStorageCapacityList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_storage_v1_CSIStorageCapacityList[] = {2, 3};
-const Schema schema_storage_v1_CSIStorageCapacityList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIStorageCapacityList", .go_type = "v1.CSIStorageCapacityList", .fields = f_storage_v1_CSIStorageCapacityList, .by_name = n_storage_v1_CSIStorageCapacityList, .n_fields = 4, .inlines = e_storage_v1_CSIStorageCapacityList, .n_inlines = 1, .by_number = p_storage_v1_CSIStorageCapacityList, .n_by_number = 2, .description = 203222};
+const Schema schema_storage_v1_CSIStorageCapacityList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.CSIStorageCapacityList", .go_type = "v1.CSIStorageCapacityList", .fields = f_storage_v1_CSIStorageCapacityList, .by_name = n_storage_v1_CSIStorageCapacityList, .n_fields = 4, .inlines = e_storage_v1_CSIStorageCapacityList, .n_inlines = 1, .by_number = p_storage_v1_CSIStorageCapacityList, .n_by_number = 2, .description = 203316};
 
 static const Schema m14 = {.type = SCHEMA_MAP, .element = &s0, .go_type = "map[string]string", .element_zero_default = true};
 static const char *const v15[] = {"Delete", "Recycle", "Retain", NULL};
@@ -127,130 +127,130 @@ static const Schema a19 = {.type = SCHEMA_LIST, .element = &schema_core_v1_Topol
 static const SchemaField f_storage_v1_StorageClass[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"provisioner", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 203254},
-    {"parameters", &m14, NULL, NULL, 3, FIELD_OMIT_EMPTY, 203357},
-    {"reclaimPolicy", &s16, NULL, NULL, 4, FIELD_POINTER, 203473},
-    {"mountOptions", &a8, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 203586},
-    {"allowVolumeExpansion", &s2, NULL, NULL, 6, FIELD_POINTER, 203679},
-    {"volumeBindingMode", &s18, NULL, NULL, 7, FIELD_POINTER, 203758},
-    {"allowedTopologies", &a19, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 203901},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"provisioner", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 203348},
+    {"parameters", &m14, NULL, NULL, 3, FIELD_OMIT_EMPTY, 203451},
+    {"reclaimPolicy", &s16, NULL, NULL, 4, FIELD_POINTER, 203567},
+    {"mountOptions", &a8, NULL, NULL, 5, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 203680},
+    {"allowVolumeExpansion", &s2, NULL, NULL, 6, FIELD_POINTER, 203773},
+    {"volumeBindingMode", &s18, NULL, NULL, 7, FIELD_POINTER, 203852},
+    {"allowedTopologies", &a19, NULL, NULL, 8, FIELD_OMIT_EMPTY | FIELD_ATOMIC, 203995},
 };
 static const uint16_t n_storage_v1_StorageClass[] = {7, 9, 1, 0, 2, 6, 4, 3, 5, 8, };
 static const SchemaInline e_storage_v1_StorageClass[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_storage_v1_StorageClass[] = {2, 3, 4, 5, 6, 7, 8, 9};
-const Schema schema_storage_v1_StorageClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.StorageClass", .go_type = "v1.StorageClass", .fields = f_storage_v1_StorageClass, .by_name = n_storage_v1_StorageClass, .n_fields = 10, .inlines = e_storage_v1_StorageClass, .n_inlines = 1, .by_number = p_storage_v1_StorageClass, .n_by_number = 8, .description = 203990};
+const Schema schema_storage_v1_StorageClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.StorageClass", .go_type = "v1.StorageClass", .fields = f_storage_v1_StorageClass, .by_name = n_storage_v1_StorageClass, .n_fields = 10, .inlines = e_storage_v1_StorageClass, .n_inlines = 1, .by_number = p_storage_v1_StorageClass, .n_by_number = 8, .description = 204084};
 
 static const Schema a20 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_StorageClass, .go_type = "[]v1.StorageClass", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_storage_v1_StorageClassList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a20, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a20, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_storage_v1_StorageClassList[] = {1, 3, 0, 2, };
 static const SchemaInline e_storage_v1_StorageClassList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_storage_v1_StorageClassList[] = {2, 3};
-const Schema schema_storage_v1_StorageClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.StorageClassList", .go_type = "v1.StorageClassList", .fields = f_storage_v1_StorageClassList, .by_name = n_storage_v1_StorageClassList, .n_fields = 4, .inlines = e_storage_v1_StorageClassList, .n_inlines = 1, .by_number = p_storage_v1_StorageClassList, .n_by_number = 2, .description = 204103};
+const Schema schema_storage_v1_StorageClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.StorageClassList", .go_type = "v1.StorageClassList", .fields = f_storage_v1_StorageClassList, .by_name = n_storage_v1_StorageClassList, .n_fields = 4, .inlines = e_storage_v1_StorageClassList, .n_inlines = 1, .by_number = p_storage_v1_StorageClassList, .n_by_number = 2, .description = 204197};
 
 static const SchemaField f_storage_v1_TokenRequest[] = {
-    {"audience", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 204129},
-    {"expirationSeconds", &s7, NULL, NULL, 2, FIELD_POINTER, 204207},
+    {"audience", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 204223},
+    {"expirationSeconds", &s7, NULL, NULL, 2, FIELD_POINTER, 204301},
 };
 static const uint16_t n_storage_v1_TokenRequest[] = {0, 1, };
 static const uint16_t p_storage_v1_TokenRequest[] = {0, 1};
-const Schema schema_storage_v1_TokenRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.TokenRequest", .go_type = "v1.TokenRequest", .fields = f_storage_v1_TokenRequest, .by_name = n_storage_v1_TokenRequest, .n_fields = 2, .by_number = p_storage_v1_TokenRequest, .n_by_number = 2, .description = 204276};
+const Schema schema_storage_v1_TokenRequest = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.TokenRequest", .go_type = "v1.TokenRequest", .fields = f_storage_v1_TokenRequest, .by_name = n_storage_v1_TokenRequest, .n_fields = 2, .by_number = p_storage_v1_TokenRequest, .n_by_number = 2, .description = 204370};
 
 static const SchemaField f_storage_v1_VolumeAttachment[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"spec", &schema_storage_v1_VolumeAttachmentSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 204337},
-    {"status", &schema_storage_v1_VolumeAttachmentStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 204389},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"spec", &schema_storage_v1_VolumeAttachmentSpec, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 204431},
+    {"status", &schema_storage_v1_VolumeAttachmentStatus, NULL, NULL, 3, FIELD_ZERO_DEFAULT, 204483},
 };
 static const uint16_t n_storage_v1_VolumeAttachment[] = {1, 0, 2, 3, 4, };
 static const SchemaInline e_storage_v1_VolumeAttachment[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_storage_v1_VolumeAttachment[] = {2, 3, 4};
-const Schema schema_storage_v1_VolumeAttachment = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachment", .go_type = "v1.VolumeAttachment", .fields = f_storage_v1_VolumeAttachment, .by_name = n_storage_v1_VolumeAttachment, .n_fields = 5, .inlines = e_storage_v1_VolumeAttachment, .n_inlines = 1, .by_number = p_storage_v1_VolumeAttachment, .n_by_number = 3, .has_defaults = true, .description = 204455};
+const Schema schema_storage_v1_VolumeAttachment = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachment", .go_type = "v1.VolumeAttachment", .fields = f_storage_v1_VolumeAttachment, .by_name = n_storage_v1_VolumeAttachment, .n_fields = 5, .inlines = e_storage_v1_VolumeAttachment, .n_inlines = 1, .by_number = p_storage_v1_VolumeAttachment, .n_by_number = 3, .has_defaults = true, .description = 204549};
 
 static const Schema a21 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_VolumeAttachment, .go_type = "[]v1.VolumeAttachment", .has_defaults = true, .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_storage_v1_VolumeAttachmentList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a21, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a21, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_storage_v1_VolumeAttachmentList[] = {1, 3, 0, 2, };
 static const SchemaInline e_storage_v1_VolumeAttachmentList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_storage_v1_VolumeAttachmentList[] = {2, 3};
-const Schema schema_storage_v1_VolumeAttachmentList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentList", .go_type = "v1.VolumeAttachmentList", .fields = f_storage_v1_VolumeAttachmentList, .by_name = n_storage_v1_VolumeAttachmentList, .n_fields = 4, .inlines = e_storage_v1_VolumeAttachmentList, .n_inlines = 1, .by_number = p_storage_v1_VolumeAttachmentList, .n_by_number = 2, .has_defaults = true, .description = 204613};
+const Schema schema_storage_v1_VolumeAttachmentList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentList", .go_type = "v1.VolumeAttachmentList", .fields = f_storage_v1_VolumeAttachmentList, .by_name = n_storage_v1_VolumeAttachmentList, .n_fields = 4, .inlines = e_storage_v1_VolumeAttachmentList, .n_inlines = 1, .by_number = p_storage_v1_VolumeAttachmentList, .n_by_number = 2, .has_defaults = true, .description = 204707};
 
 static const SchemaField f_storage_v1_VolumeAttachmentSource[] = {
-    {"persistentVolumeName", &s0, NULL, NULL, 1, FIELD_POINTER, 204642},
-    {"inlineVolumeSpec", &schema_core_v1_PersistentVolumeSpec, NULL, NULL, 2, FIELD_POINTER, 204682},
+    {"persistentVolumeName", &s0, NULL, NULL, 1, FIELD_POINTER, 204736},
+    {"inlineVolumeSpec", &schema_core_v1_PersistentVolumeSpec, NULL, NULL, 2, FIELD_POINTER, 204776},
 };
 static const uint16_t n_storage_v1_VolumeAttachmentSource[] = {1, 0, };
 static const uint16_t p_storage_v1_VolumeAttachmentSource[] = {0, 1};
-const Schema schema_storage_v1_VolumeAttachmentSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentSource", .go_type = "v1.VolumeAttachmentSource", .fields = f_storage_v1_VolumeAttachmentSource, .by_name = n_storage_v1_VolumeAttachmentSource, .n_fields = 2, .by_number = p_storage_v1_VolumeAttachmentSource, .n_by_number = 2, .has_defaults = true, .description = 204822};
+const Schema schema_storage_v1_VolumeAttachmentSource = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentSource", .go_type = "v1.VolumeAttachmentSource", .fields = f_storage_v1_VolumeAttachmentSource, .by_name = n_storage_v1_VolumeAttachmentSource, .n_fields = 2, .by_number = p_storage_v1_VolumeAttachmentSource, .n_by_number = 2, .has_defaults = true, .description = 204916};
 
 static const SchemaField f_storage_v1_VolumeAttachmentSpec[] = {
-    {"attacher", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 204870},
-    {"source", &schema_storage_v1_VolumeAttachmentSource, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 204915},
-    {"nodeName", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 149275},
+    {"attacher", &s0, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 204964},
+    {"source", &schema_storage_v1_VolumeAttachmentSource, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 205009},
+    {"nodeName", &s0, NULL, NULL, 3, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 149317},
 };
 static const uint16_t n_storage_v1_VolumeAttachmentSpec[] = {0, 2, 1, };
 static const uint16_t p_storage_v1_VolumeAttachmentSpec[] = {0, 1, 2};
-const Schema schema_storage_v1_VolumeAttachmentSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentSpec", .go_type = "v1.VolumeAttachmentSpec", .fields = f_storage_v1_VolumeAttachmentSpec, .by_name = n_storage_v1_VolumeAttachmentSpec, .n_fields = 3, .by_number = p_storage_v1_VolumeAttachmentSpec, .n_by_number = 3, .has_defaults = true, .description = 204927};
+const Schema schema_storage_v1_VolumeAttachmentSpec = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentSpec", .go_type = "v1.VolumeAttachmentSpec", .fields = f_storage_v1_VolumeAttachmentSpec, .by_name = n_storage_v1_VolumeAttachmentSpec, .n_fields = 3, .by_number = p_storage_v1_VolumeAttachmentSpec, .n_by_number = 3, .has_defaults = true, .description = 205021};
 
 static const SchemaField f_storage_v1_VolumeAttachmentStatus[] = {
-    {"attached", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 204986},
-    {"attachmentMetadata", &m14, NULL, NULL, 2, FIELD_OMIT_EMPTY, 205046},
-    {"attachError", &schema_storage_v1_VolumeError, NULL, NULL, 3, FIELD_POINTER, 205156},
-    {"detachError", &schema_storage_v1_VolumeError, NULL, NULL, 4, FIELD_POINTER, 205222},
+    {"attached", &s2, NULL, NULL, 1, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 205080},
+    {"attachmentMetadata", &m14, NULL, NULL, 2, FIELD_OMIT_EMPTY, 205140},
+    {"attachError", &schema_storage_v1_VolumeError, NULL, NULL, 3, FIELD_POINTER, 205250},
+    {"detachError", &schema_storage_v1_VolumeError, NULL, NULL, 4, FIELD_POINTER, 205316},
 };
 static const uint16_t n_storage_v1_VolumeAttachmentStatus[] = {2, 0, 1, 3, };
 static const uint16_t p_storage_v1_VolumeAttachmentStatus[] = {0, 1, 2, 3};
-const Schema schema_storage_v1_VolumeAttachmentStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentStatus", .go_type = "v1.VolumeAttachmentStatus", .fields = f_storage_v1_VolumeAttachmentStatus, .by_name = n_storage_v1_VolumeAttachmentStatus, .n_fields = 4, .by_number = p_storage_v1_VolumeAttachmentStatus, .n_by_number = 4, .description = 205288};
+const Schema schema_storage_v1_VolumeAttachmentStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttachmentStatus", .go_type = "v1.VolumeAttachmentStatus", .fields = f_storage_v1_VolumeAttachmentStatus, .by_name = n_storage_v1_VolumeAttachmentStatus, .n_fields = 4, .by_number = p_storage_v1_VolumeAttachmentStatus, .n_by_number = 4, .description = 205382};
 
 static const SchemaField f_storage_v1_VolumeAttributesClass[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3098},
-    {"driverName", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 205322},
-    {"parameters", &m14, NULL, NULL, 3, FIELD_OMIT_EMPTY, 205365},
+    {"metadata", &schema_meta_v1_ObjectMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3121},
+    {"driverName", &s0, NULL, NULL, 2, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 205416},
+    {"parameters", &m14, NULL, NULL, 3, FIELD_OMIT_EMPTY, 205459},
 };
 static const uint16_t n_storage_v1_VolumeAttributesClass[] = {1, 3, 0, 2, 4, };
 static const SchemaInline e_storage_v1_VolumeAttributesClass[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_storage_v1_VolumeAttributesClass[] = {2, 3, 4};
-const Schema schema_storage_v1_VolumeAttributesClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttributesClass", .go_type = "v1.VolumeAttributesClass", .fields = f_storage_v1_VolumeAttributesClass, .by_name = n_storage_v1_VolumeAttributesClass, .n_fields = 5, .inlines = e_storage_v1_VolumeAttributesClass, .n_inlines = 1, .by_number = p_storage_v1_VolumeAttributesClass, .n_by_number = 3, .description = 205526};
+const Schema schema_storage_v1_VolumeAttributesClass = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttributesClass", .go_type = "v1.VolumeAttributesClass", .fields = f_storage_v1_VolumeAttributesClass, .by_name = n_storage_v1_VolumeAttributesClass, .n_fields = 5, .inlines = e_storage_v1_VolumeAttributesClass, .n_inlines = 1, .by_number = p_storage_v1_VolumeAttributesClass, .n_by_number = 3, .description = 205620};
 
 static const Schema a22 = {.type = SCHEMA_LIST, .element = &schema_storage_v1_VolumeAttributesClass, .go_type = "[]v1.VolumeAttributesClass", .element_zero_default = true, .list_unmarked = true};
 static const SchemaField f_storage_v1_VolumeAttributesClassList[] = {
     {"kind", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 2869},
     {"apiVersion", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY | FIELD_INLINE, 3005},
-    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3472},
-    {"items", &a22, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3573},
+    {"metadata", &schema_meta_v1_ListMeta, NULL, NULL, 1, FIELD_ZERO_DEFAULT, 3514},
+    {"items", &a22, NULL, NULL, 2, FIELD_WRITE_NULL | FIELD_IS_REQUIRED, 3615},
 };
 static const uint16_t n_storage_v1_VolumeAttributesClassList[] = {1, 3, 0, 2, };
 static const SchemaInline e_storage_v1_VolumeAttributesClassList[] = {{&schema_meta_v1_TypeMeta, "TypeMeta", 0, 0, 2}, };
 static const uint16_t p_storage_v1_VolumeAttributesClassList[] = {2, 3};
-const Schema schema_storage_v1_VolumeAttributesClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttributesClassList", .go_type = "v1.VolumeAttributesClassList", .fields = f_storage_v1_VolumeAttributesClassList, .by_name = n_storage_v1_VolumeAttributesClassList, .n_fields = 4, .inlines = e_storage_v1_VolumeAttributesClassList, .n_inlines = 1, .by_number = p_storage_v1_VolumeAttributesClassList, .n_by_number = 2, .description = 205654};
+const Schema schema_storage_v1_VolumeAttributesClassList = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeAttributesClassList", .go_type = "v1.VolumeAttributesClassList", .fields = f_storage_v1_VolumeAttributesClassList, .by_name = n_storage_v1_VolumeAttributesClassList, .n_fields = 4, .inlines = e_storage_v1_VolumeAttributesClassList, .n_inlines = 1, .by_number = p_storage_v1_VolumeAttributesClassList, .n_by_number = 2, .description = 205748};
 
-static const Schema l23 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 15980};
+static const Schema l23 = {.type = SCHEMA_TIME, .name = "io.k8s.apimachinery.pkg.apis.meta.v1.Time", .go_type = "v1.Time", .format = "date-time", .description = 16022};
 static const Schema s24 = {.type = SCHEMA_INT32, .go_type = "int32", .format = "int32"};
 static const SchemaField f_storage_v1_VolumeError[] = {
-    {"time", &l23, NULL, NULL, 1, FIELD_WRITE_NULL, 205689},
-    {"message", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 205714},
-    {"errorCode", &s24, NULL, NULL, 3, FIELD_POINTER, 205799},
+    {"time", &l23, NULL, NULL, 1, FIELD_WRITE_NULL, 205783},
+    {"message", &s0, NULL, NULL, 2, FIELD_OMIT_EMPTY, 205808},
+    {"errorCode", &s24, NULL, NULL, 3, FIELD_POINTER, 205893},
 };
 static const uint16_t n_storage_v1_VolumeError[] = {2, 1, 0, };
 static const uint16_t p_storage_v1_VolumeError[] = {0, 1, 2};
-const Schema schema_storage_v1_VolumeError = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeError", .go_type = "v1.VolumeError", .fields = f_storage_v1_VolumeError, .by_name = n_storage_v1_VolumeError, .n_fields = 3, .by_number = p_storage_v1_VolumeError, .n_by_number = 3, .description = 205858};
+const Schema schema_storage_v1_VolumeError = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeError", .go_type = "v1.VolumeError", .fields = f_storage_v1_VolumeError, .by_name = n_storage_v1_VolumeError, .n_fields = 3, .by_number = p_storage_v1_VolumeError, .n_by_number = 3, .description = 205952};
 
 static const SchemaField f_storage_v1_VolumeNodeResources[] = {
-    {"count", &s24, NULL, NULL, 1, FIELD_POINTER, 205890},
+    {"count", &s24, NULL, NULL, 1, FIELD_POINTER, 205984},
 };
 static const uint16_t n_storage_v1_VolumeNodeResources[] = {0, };
 static const uint16_t p_storage_v1_VolumeNodeResources[] = {0};
-const Schema schema_storage_v1_VolumeNodeResources = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeNodeResources", .go_type = "v1.VolumeNodeResources", .fields = f_storage_v1_VolumeNodeResources, .by_name = n_storage_v1_VolumeNodeResources, .n_fields = 1, .by_number = p_storage_v1_VolumeNodeResources, .n_by_number = 1, .description = 206023};
+const Schema schema_storage_v1_VolumeNodeResources = {.type = SCHEMA_STRUCT, .name = "io.k8s.api.storage.v1.VolumeNodeResources", .go_type = "v1.VolumeNodeResources", .fields = f_storage_v1_VolumeNodeResources, .by_name = n_storage_v1_VolumeNodeResources, .n_fields = 1, .by_number = p_storage_v1_VolumeNodeResources, .n_by_number = 1, .description = 206117};
 

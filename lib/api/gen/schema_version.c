@@ -3,20 +3,20 @@
 
 static const Schema s0 = {.type = SCHEMA_STRING, .go_type = "string"};
 static const SchemaField f_version_Info[] = {
-    {"major", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206053},
-    {"minor", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206082},
-    {"emulationMajor", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY, 206111},
-    {"emulationMinor", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY, 206153},
-    {"minCompatibilityMajor", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY, 206195},
-    {"minCompatibilityMinor", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY, 206268},
-    {"gitVersion", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206341},
-    {"gitCommit", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206386},
-    {"gitTreeState", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206425},
-    {"buildDate", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206494},
-    {"goVersion", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206521},
-    {"compiler", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206575},
-    {"platform", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206616},
+    {"major", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206147},
+    {"minor", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206176},
+    {"emulationMajor", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY, 206205},
+    {"emulationMinor", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY, 206247},
+    {"minCompatibilityMajor", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY, 206289},
+    {"minCompatibilityMinor", &s0, NULL, NULL, 0, FIELD_OMIT_EMPTY, 206362},
+    {"gitVersion", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206435},
+    {"gitCommit", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206480},
+    {"gitTreeState", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206519},
+    {"buildDate", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206588},
+    {"goVersion", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206615},
+    {"compiler", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206669},
+    {"platform", &s0, NULL, NULL, 0, FIELD_IS_REQUIRED | FIELD_ZERO_DEFAULT, 206710},
 };
 static const uint16_t n_version_Info[] = {9, 11, 2, 3, 7, 8, 6, 10, 0, 4, 5, 1, 12, };
-const Schema schema_version_Info = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.version.Info", .go_type = "version.Info", .fields = f_version_Info, .by_name = n_version_Info, .n_fields = 13, .description = 206702};
+const Schema schema_version_Info = {.type = SCHEMA_STRUCT, .name = "io.k8s.apimachinery.pkg.version.Info", .go_type = "version.Info", .fields = f_version_Info, .by_name = n_version_Info, .n_fields = 13, .description = 206796};
 
