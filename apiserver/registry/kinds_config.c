@@ -1,5 +1,6 @@
 /* ConfigMaps, secrets and service accounts. */
 #include "api/json.h"
+#include "api/member_index.h"
 #include "apiserver/registry/checks.h"
 #include "apiserver/registry/key_pair.h"
 #include "apiserver/registry/kinds.h"
@@ -18,10 +19,11 @@ static size_t decoded_size(const Value *text) {
 }
 
 static void check_keys(FieldErrors *errors, const Value *data, const Value *other, const FieldPath *path) {
+    _cleanup_member_index_ MemberIndex others = member_index_new(other);
     VALUE_FOREACH_MEMBER (m, data) {
         FieldPath at = FIELD_KEY(path, m->name);
         field_check_name(errors, &at, m->name, name_config_key);
-        if (value_get(other, m->name))
+        if (member_index_find(&others, m->name))
             field_invalid_str(errors, &at, m->name, "duplicate of key present in binaryData");
     }
 }
@@ -66,12 +68,18 @@ static void secret_set_defaults(Arena *arena, Value *secret) {
     const Value *plain = value_get(secret, "stringData");
     if (value_len(plain)) {
         Value *data = value_ensure_object(arena, secret, "data");
+        _cleanup_member_index_ MemberIndex present = member_index_new(data);
         VALUE_FOREACH_MEMBER (m, plain) {
             _cleanup_buf_ Buf encoded = BUF_INIT(BUF_NO_LIMIT);
             if (!value_str(m->value))
                 continue;
             base64_encode(&encoded, m->value->string, m->value->len);
-            value_set(arena, data, m->name, value_string_n(arena, encoded.data ? encoded.data : "", encoded.len));
+            Value *text = value_string_n(arena, encoded.data ? encoded.data : "", encoded.len);
+            Member *there = member_index_find(&present, m->name);
+            if (there)
+                there->value = text;
+            else
+                value_add(arena, data, m->name, text);
         }
     }
     value_remove(secret, "stringData");

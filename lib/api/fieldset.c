@@ -2,6 +2,7 @@
 #include "api/json.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -110,6 +111,24 @@ static FieldNode combine_node(Arena *arena, const FieldNode *a, const FieldNode 
     return node;
 }
 
+/* An intersection or a difference of a small set and a large one: what the small one has is looked up, so that many
+ * small sets against one change do not take the product of their sizes. */
+static FieldSet *combine_few(Arena *arena, FieldSet *few, FieldSet *many, bool few_first, SetOperation operation) {
+    FieldSet *out = ARENA_NEW0(arena, FieldSet);
+    for (size_t i = 0; i < few->n; i++) {
+        const FieldNode *one = &few->nodes[i], *other = fieldset_find(many, one->kind, one->text);
+        if (!other && operation == SET_INTERSECTION)
+            continue;
+        FieldNode node =
+            other ? combine_node(arena, few_first ? one : other, few_first ? other : one, operation) : *one;
+        if (!other || node.member || node.children)
+            fieldset_add(arena, out, node);
+    }
+    return out->n ? out : NULL;
+}
+
+#define FEW_OF 16
+
 static FieldSet *combine(Arena *arena, FieldSet *a, FieldSet *b, SetOperation operation) {
     if (a == b && operation <= SET_INTERSECTION)
         return a;
@@ -117,6 +136,10 @@ static FieldSet *combine(Arena *arena, FieldSet *a, FieldSet *b, SetOperation op
         return operation == SET_UNION && !fieldset_empty(b) ? b : NULL;
     if (fieldset_empty(b))
         return operation == SET_INTERSECTION ? NULL : a;
+    if (operation != SET_UNION && a->n < b->n / FEW_OF)
+        return combine_few(arena, a, b, true, operation);
+    if (operation == SET_INTERSECTION && b->n < a->n / FEW_OF)
+        return combine_few(arena, b, a, false, operation);
     FieldSet *out = ARENA_NEW0(arena, FieldSet);
     size_t i = 0, j = 0;
     while (i < a->n || j < b->n) {
@@ -142,6 +165,13 @@ FieldSet *fieldset_union(Arena *arena, FieldSet *a, FieldSet *b) {
     return combine(arena, a, b, SET_UNION);
 }
 
+FieldSet *fieldset_union_all(Arena *arena, FieldSet *const *sets, size_t n) {
+    if (n <= 1)
+        return n ? sets[0] : NULL;
+    return fieldset_union(arena, fieldset_union_all(arena, sets, n / 2),
+                          fieldset_union_all(arena, sets + n / 2, n - n / 2));
+}
+
 FieldSet *fieldset_intersection(Arena *arena, FieldSet *a, FieldSet *b) {
     return combine(arena, a, b, SET_INTERSECTION);
 }
@@ -155,7 +185,7 @@ FieldSet *fieldset_difference_deep(Arena *arena, FieldSet *a, FieldSet *b) {
 }
 
 static int compare_member_names(const void *pa, const void *pb) {
-    return strcmp((*(const Member *const *)pa)->name, (*(const Member *const *)pb)->name);
+    return strcmp(((const Member *)pa)->name, ((const Member *)pb)->name);
 }
 
 /* The canonical text of a key or value element, as fieldsets keep it: keys in order of their names. */
@@ -166,16 +196,8 @@ static int element_text(Arena *arena, ElementKind kind, const char *json, const 
         return r < 0 ? r : -EBADMSG;
     if (kind == ELEMENT_INDEX && !value_is(v, VALUE_INT))
         return -EBADMSG;
-    if (kind == ELEMENT_KEY)
-        for (size_t i = 1; i < v->len; i++)
-            for (size_t j = i; j > 0; j--) {
-                const Member *pair[2] = {&v->members[j - 1], &v->members[j]};
-                if (compare_member_names(&pair[0], &pair[1]) <= 0)
-                    break;
-                Member swap = v->members[j];
-                v->members[j] = v->members[j - 1];
-                v->members[j - 1] = swap;
-            }
+    if (kind == ELEMENT_KEY && v->len)
+        qsort(v->members, v->len, sizeof(Member), compare_member_names);
     _cleanup_buf_ Buf buf = BUF_INIT(BUF_NO_LIMIT);
     value_write_json(&buf, v);
     *ret = arena_strndup(arena, buf.data, buf.len);
@@ -198,6 +220,24 @@ static int read_node(Arena *arena, const Member *m, FieldNode *ret, bool *ret_kn
     return r < 0 ? r : read_set(arena, m->value, &ret->children, &ret->member);
 }
 
+static FieldNode union_of_nodes(Arena *arena, const FieldNode *nodes, size_t n) {
+    if (n == 1)
+        return *nodes;
+    FieldNode left = union_of_nodes(arena, nodes, n / 2), right = union_of_nodes(arena, nodes + n / 2, n - n / 2);
+    return combine_node(arena, &left, &right, SET_UNION);
+}
+
+/* Elements given in several spellings become one. */
+static void unite_equal(Arena *arena, FieldSet *set) {
+    uint32_t kept = 0;
+    for (size_t i = 0, end; i < set->n; i = end) {
+        for (end = i + 1; end < set->n && compare_nodes(&set->nodes[i], &set->nodes[end]) == 0;)
+            end++;
+        set->nodes[kept++] = union_of_nodes(arena, &set->nodes[i], end - i);
+    }
+    set->n = kept;
+}
+
 static int read_set(Arena *arena, const Value *v, FieldSet **ret, bool *ret_member) {
     *ret = NULL;
     *ret_member = false;
@@ -218,13 +258,7 @@ static int read_set(Arena *arena, const Value *v, FieldSet **ret, bool *ret_memb
             fieldset_add(arena, set, node);
     }
     fieldset_sort(set);
-    for (size_t i = 1; i < set->n; i++) /* two spellings of one key */
-        if (compare_nodes(&set->nodes[i - 1], &set->nodes[i]) == 0) {
-            set->nodes[i - 1] = combine_node(arena, &set->nodes[i - 1], &set->nodes[i], SET_UNION);
-            memmove(&set->nodes[i], &set->nodes[i + 1], (set->n - i - 1) * sizeof(FieldNode));
-            set->n--;
-            i--;
-        }
+    unite_equal(arena, set);
     if (set->n)
         *ret = set;
     else

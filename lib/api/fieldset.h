@@ -39,6 +39,8 @@ bool fieldset_equal(const FieldSet *a, const FieldSet *b);
 const FieldNode *fieldset_find(const FieldSet *set, ElementKind kind, const char *text);
 
 FieldSet *fieldset_union(Arena *arena, FieldSet *a, FieldSet *b);
+/* Of many, in halves: adding one after the other would copy the whole for each. */
+FieldSet *fieldset_union_all(Arena *arena, FieldSet *const *sets, size_t n);
 FieldSet *fieldset_intersection(Arena *arena, FieldSet *a, FieldSet *b);
 /* Elements of `a` that `b` has not; children of what `b` has stay. */
 FieldSet *fieldset_difference(Arena *arena, FieldSet *a, FieldSet *b);

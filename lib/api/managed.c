@@ -1,16 +1,20 @@
 #include "api/managed.h"
 #include "api/json.h"
 #include "api/managed_forms.h"
+#include "api/member_index.h"
 #include "api/typed.h"
 #include "api/utf8.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "base/strmap.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 #define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
 #define ANNOTATIONS_MAX (256 * 1024)
+#define FEW_ENTRIES 16
+#define ANCIENT "ancient-changes"
 
 /* One entry. Who it is: manager, operation and subresource, of an Update also the version. */
 typedef struct Entry {
@@ -79,19 +83,31 @@ static const char *entry_decode(Arena *arena, const Value *v, size_t index, Entr
     return NULL;
 }
 
-/* NULL, or why the list is not valid. */
+/* The same for entries that same_manager. */
+static const char *manager_key(Arena *arena, const Entry *entry) {
+    return arena_printf(arena, "%c%zu:%s%zu:%s%s", entry->applied ? 'A' : 'U', strlen(entry->manager), entry->manager,
+                        strlen(entry->subresource), entry->subresource, entry->applied ? "" : entry->api_version);
+}
+
+/* NULL, or why the list is not valid. A client may send any number of entries, so they are looked up in a table. */
 static const char *managed_decode(Arena *arena, const Value *list, Managed *ret) {
+    _cleanup_(strmap_freep) StrMap *places = value_len(list) > FEW_ENTRIES ? strmap_new(NULL) : NULL; /* place + 1 */
     *ret = (Managed){0};
     for (size_t i = 0; i < value_len(list); i++) {
         Entry entry;
         const char *wrong = entry_decode(arena, value_at(list, i), i, &entry);
         if (wrong)
             return wrong;
-        Entry *before = managed_find(ret, &entry); /* the last of one name counts */
-        if (before)
+        const char *key = places ? manager_key(arena, &entry) : NULL;
+        uintptr_t place = places ? (uintptr_t)strmap_get(places, key) : 0;
+        Entry *before = !places ? managed_find(ret, &entry) : place ? &ret->entries[place - 1] : NULL;
+        if (before) { /* the last of one name counts */
             *before = entry;
-        else
-            managed_add(arena, ret, entry);
+            continue;
+        }
+        managed_add(arena, ret, entry);
+        if (places)
+            strmap_put(places, key, (void *)(uintptr_t)ret->n);
     }
     return NULL;
 }
@@ -298,10 +314,10 @@ static Value *without_managed(Arena *arena, const Value *object) {
             Value *metadata = value_object(arena);
             VALUE_FOREACH_MEMBER (inner, v)
                 if (!streq(inner->name, "managedFields"))
-                    value_set_interned(arena, metadata, inner->name, inner->value);
+                    value_add(arena, metadata, inner->name, inner->value);
             v = metadata;
         }
-        value_set_interned(arena, copy, m->name, v);
+        value_add(arena, copy, m->name, v);
     }
     return copy;
 }
@@ -314,38 +330,72 @@ static int compare_age(const void *pa, const void *pb) {
     return at != bt ? (at < bt ? -1 : 1) : strcmp(a->manager, b->manager);
 }
 
+/* What the oldest updaters of one version are folded into. */
+typedef struct Bucket {
+    Entry *first, *into; /* the oldest of the version; the bucket, once there is one */
+    FieldSet **sets;     /* folded, and not yet in into->set */
+    size_t n, cap;
+} Bucket;
+
+static Bucket *bucket_of(Arena *arena, StrMap *buckets, const char *api_version) {
+    Bucket *bucket = strmap_get(buckets, api_version);
+    if (!bucket) {
+        bucket = ARENA_NEW0(arena, Bucket);
+        strmap_put(buckets, api_version, bucket);
+    }
+    return bucket;
+}
+
+static void bucket_add(Arena *arena, Bucket *bucket, Entry *updater) {
+    if (bucket->n == bucket->cap) {
+        size_t cap = bucket->cap ? bucket->cap * 2 : 8;
+        FieldSet **sets = arena_alloc(arena, cap * sizeof(FieldSet *));
+        if (bucket->n)
+            memcpy(sets, bucket->sets, bucket->n * sizeof(FieldSet *));
+        bucket->sets = sets;
+        bucket->cap = cap;
+    }
+    bucket->sets[bucket->n++] = updater->set;
+    bucket->into->time = updater->time;
+    updater->set = NULL;
+}
+
 /* Folds the oldest updaters of each version into one bucket until MANAGED_UPDATERS_MAX are left. */
 static void cap_updaters(Arena *arena, Managed *managed) {
     Entry **updaters = arena_alloc(arena, managed->n * sizeof(Entry *));
-    size_t n = 0, left;
+    size_t n = 0;
     for (size_t i = 0; i < managed->n; i++)
         if (!managed->entries[i].applied)
             updaters[n++] = &managed->entries[i];
     if (n <= MANAGED_UPDATERS_MAX)
         return;
     qsort(updaters, n, sizeof(Entry *), compare_age);
-    left = n;
-    for (size_t i = 0; i < n && left > MANAGED_UPDATERS_MAX; i++) {
-        Entry *first = NULL;
-        for (size_t j = 0; j < i && !first; j++)
-            if (updaters[j]->set && streq(updaters[j]->api_version, updaters[i]->api_version))
-                first = updaters[j];
-        if (!first)
-            continue; /* the first of its version makes room for the others */
-        Entry bucket = {.manager = "ancient-changes", .api_version = first->api_version, .subresource = ""};
-        Entry *into = managed_find(managed, &bucket);
-        if (!into || !into->set) {
-            first->manager = bucket.manager;
-            first->subresource = "";
-            into = first;
-        }
-        if (into == updaters[i])
+    _cleanup_(strmap_freep) StrMap *buckets = strmap_new(NULL);
+    for (size_t i = 0; i < n; i++)
+        if (streq(updaters[i]->manager, ANCIENT) && !*updaters[i]->subresource)
+            bucket_of(arena, buckets, updaters[i]->api_version)->into = updaters[i];
+    for (size_t i = 0, left = n; i < n && left > MANAGED_UPDATERS_MAX; i++) {
+        Bucket *bucket = bucket_of(arena, buckets, updaters[i]->api_version);
+        if (!bucket->first) { /* the first of its version makes room for the others */
+            bucket->first = updaters[i];
             continue;
-        into->set = fieldset_union(arena, updaters[i]->set, into->set);
-        into->time = updaters[i]->time;
-        updaters[i]->set = NULL;
+        }
+        if (!bucket->into) {
+            bucket->into = bucket->first;
+            bucket->into->manager = ANCIENT;
+            bucket->into->subresource = "";
+        }
+        if (bucket->into == updaters[i])
+            continue;
+        bucket_add(arena, bucket, updaters[i]);
         left--;
     }
+    const char *version;
+    Bucket *bucket;
+    STRMAP_FOREACH (buckets, version, bucket)
+        if (bucket->n)
+            bucket->into->set =
+                fieldset_union(arena, fieldset_union_all(arena, bucket->sets, bucket->n), bucket->into->set);
     drop_empty(managed);
 }
 
@@ -408,8 +458,8 @@ void managed_update(Arena *arena, const ManagedInput *input, const Value *live, 
         ManagedForms forms = {.arena = arena, .input = input};
         _cleanup_api_error_ ApiError err = {0};
         /* Types of custom resources are checked later, or never where a status is to be ignored. */
-        bool fits = !input->custom ||
-                    (typed_fits(arena, input->schema, object) && typed_fits(arena, input->schema, before));
+        bool fits =
+            !input->custom || (typed_fits(arena, input->schema, object) && typed_fits(arena, input->schema, before));
         if (!fits || update_owners(&forms, before, object, &managed, self, &err) < 0)
             managed.n = 0;
         cap_updaters(arena, &managed);
@@ -465,12 +515,14 @@ static int pruning_convert(Apply *apply, Pruning *p, const char *to, ApiError *e
 /* Puts back into `pruned` what entries of one version own of `merged`. */
 static int add_back(Apply *apply, Pruning *p, const char *version, ApiError *err) {
     Arena *arena = apply->arena;
-    FieldSet *owned = NULL;
+    FieldSet **sets = arena_alloc(arena, apply->managed.n * sizeof(FieldSet *));
+    size_t n = 0;
     for (size_t i = 0; i < apply->managed.n; i++) {
         const Entry *entry = &apply->managed.entries[i];
         if (managed_same_form(apply->input, entry->api_version, version))
-            owned = fieldset_union(arena, owned, entry->set);
+            sets[n++] = entry->set;
     }
+    FieldSet *owned = fieldset_union_all(arena, sets, n);
     int r = pruning_convert(apply, p, version, err);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
@@ -546,8 +598,9 @@ static int take_fields(Apply *apply, const Entry *self, bool force, ApiError *er
         r = change_at(&change, entry->api_version, &c, err);
         if (r < 0)
             return r;
-        FieldSet *conflict =
-            c ? fieldset_intersection(arena, entry->set, fieldset_union(arena, c->modified, c->added)) : NULL;
+        FieldSet *conflict = c ? fieldset_union(arena, fieldset_intersection(arena, entry->set, c->modified),
+                                                fieldset_intersection(arena, entry->set, c->added))
+                               : NULL;
         if (conflict)
             apply->conflicts[apply->n_conflicts++] = (Conflict){.entry = entry, .set = conflict};
     }
@@ -820,8 +873,9 @@ int managed_apply(Arena *arena, const ManagedInput *input, const Value *live, co
 static bool equal_but(const Value *a, const Value *b, const char *const *but) {
     for (int way = 0; way < 2; way++) {
         const Value *from = way ? b : a, *to = way ? a : b;
+        _cleanup_member_index_ MemberIndex others = member_index_new(to);
         VALUE_FOREACH_MEMBER (m, from)
-            if (!str_in(m->name, but) && !value_equal(m->value, value_get(to, m->name)))
+            if (!str_in(m->name, but) && !value_equal(m->value, member_index_get(&others, m->name)))
                 return false;
     }
     return true;

@@ -446,19 +446,19 @@ static bool check_order(Merge *m, const Value *patch, const Value *order, const 
 
 /* Lists */
 
-static void delete_matching(Merge *m, Value *list, const char *key, const Value *value) {
-    if (!all_maps(m, list))
-        return;
+/* `gone`: scalars. */
+static void delete_matching(Value *list, const char *key, const Value *gone) {
+    _cleanup_index_ Index index = index_new(gone, NULL);
     uint32_t kept = 0;
-    for (size_t i = 0; i < list->len; i++)
-        if (!same_scalar(value_get(list->items[i], key), value))
+    for (size_t i = 0; gone->len && i < list->len; i++)
+        if (index_find(&index, value_get(list->items[i], key)) < 0)
             list->items[kept++] = list->items[i];
-    list->len = kept;
+    list->len = gone->len ? kept : list->len;
 }
 
 /* Takes the elements with directives out of the patch and does what they say. */
 static bool apply_special_elements(Merge *m, Value **original, Value **patch, const char *key) {
-    Value *plain = value_array(m->arena), *item;
+    Value *plain = value_array(m->arena), *gone = value_array(m->arena), *item;
     bool replace = false;
     VALUE_FOREACH (item, *patch) {
         const Value *directive = value_get(item, DIRECTIVE);
@@ -469,8 +469,8 @@ static bool apply_special_elements(Merge *m, Value **original, Value **patch, co
             const Value *value = value_get(item, key);
             if (!value)
                 no_merge_key(m, item, key);
-            else
-                delete_matching(m, *original, key, value);
+            else if ((gone->len || all_maps(m, *original)) && value->type < VALUE_ARRAY)
+                value_append(m->arena, gone, (Value *)value);
         } else if (text && streq(text, "replace"))
             replace = true;
         else if (text && streq(text, "merge"))
@@ -480,6 +480,7 @@ static bool apply_special_elements(Merge *m, Value **original, Value **patch, co
         if (m->result)
             return false;
     }
+    delete_matching(*original, key, gone);
     *original = replace ? plain : *original;
     *patch = replace ? value_array(m->arena) : plain;
     return true;

@@ -1,13 +1,14 @@
 #include "api/value.h"
+#include "api/member_index.h"
 #include "base/str.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 const char *value_json_kind(const Value *v) {
-    static const char *const names[] = {[VALUE_NULL] = "null",     [VALUE_BOOL] = "bool",     [VALUE_INT] = "number",
-                                        [VALUE_DOUBLE] = "number", [VALUE_STRING] = "string", [VALUE_ARRAY] = "array",
-                                        [VALUE_OBJECT] = "object"};
+    static const char *const names[] = {
+        [VALUE_NULL] = "null",     [VALUE_BOOL] = "bool",   [VALUE_INT] = "number",   [VALUE_DOUBLE] = "number",
+        [VALUE_STRING] = "string", [VALUE_ARRAY] = "array", [VALUE_OBJECT] = "object"};
     return names[v ? v->type : VALUE_NULL];
 }
 
@@ -153,6 +154,7 @@ static size_t set_members(const Value *object) {
 }
 
 static bool objects_equal(const Value *a, const Value *b) {
+    _cleanup_member_index_ MemberIndex of_b = {0};
     size_t n = 0;
     for (size_t i = 0; i < a->len; i++) {
         const Member *m = &a->members[i];
@@ -160,7 +162,9 @@ static bool objects_equal(const Value *a, const Value *b) {
             continue;
         /* The same order is by far the most frequent case. */
         bool same_place = i < b->len && strcmp(b->members[i].name, m->name) == 0;
-        if (!value_equal(m->value, same_place ? b->members[i].value : value_get(b, m->name)))
+        if (!same_place && !of_b.object)
+            of_b = member_index_new(b);
+        if (!value_equal(m->value, same_place ? b->members[i].value : member_index_get(&of_b, m->name)))
             return false;
         n++;
     }

@@ -5,6 +5,7 @@
 #include "api/json.h"
 #include "api/managed.h"
 #include "api/typed.h"
+#include "base/clock.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -200,6 +201,97 @@ static void old_updaters_are_folded(void **state _unused_) {
     assert_non_null(value_path(value_at(owners, 0), "fieldsV1", "f:data", "f:k03", NULL));
     assert_non_null(value_path(value_at(owners, 0), "fieldsV1", "f:data", "f:k00", NULL));
     assert_string_equal(value_get_str(value_at(owners, 9), "manager"), "manager-13");
+}
+
+/* A client may send thousands of owners. */
+static void many_owners_are_folded_in_no_time(void **state _unused_) {
+    enum { COUNT = 12000 };
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *live = parse(arena, CONFIG("")), *object = parse(arena, CONFIG("")), *data = value_get(object, "data");
+    Value *sent = value_ensure_array(arena, value_get(object, "metadata"), "managedFields");
+    for (int i = 0; i < COUNT; i++) {
+        value_add(arena, data, arena_printf(arena, "k%05d", i), value_string(arena, "x"));
+        value_append(arena, sent,
+                     parse(arena, arena_printf(arena,
+                                               "{\"manager\":\"m%05d\",\"operation\":\"Update\","
+                                               "\"apiVersion\":\"v1\",\"fieldsType\":\"FieldsV1\","
+                                               "\"fieldsV1\":{\"f:data\":{\"f:k%05d\":{}}}}",
+                                               i, i)));
+    }
+    *value_ensure_object(arena, live, "data") = *value_copy(arena, data);
+    value_set_str(arena, data, "k00000", "changed");
+    ManagedInput input = config_map_input("self");
+    uint64_t start = now_monotonic_ns();
+    managed_update(arena, &input, live, object);
+    assert_true(now_monotonic_ns() - start < 5 * NS_PER_SEC);
+    const Value *owners = value_path(object, "metadata", "managedFields", NULL), *owner;
+    size_t owned = 0;
+    assert_int_equal(value_len(owners), MANAGED_UPDATERS_MAX);
+    VALUE_FOREACH (owner, owners) {
+        const Value *keys = value_path(owner, "fieldsV1", "f:data", NULL);
+        owned += value_len(keys);
+        assert_true((value_get(keys, "f:k00000") != NULL) == streq(value_get_str(owner, "manager"), "self"));
+    }
+    assert_int_equal(owned, COUNT); /* nothing is lost, nothing has two owners */
+    assert_string_equal(value_get_str(value_at(owners, 0), "manager"), "ancient-changes");
+    assert_int_equal(value_len(value_path(value_at(owners, 0), "fieldsV1", "f:data", NULL)),
+                     COUNT - MANAGED_UPDATERS_MAX + 1);
+}
+
+/* One key in many spellings is one element, with all that was below any of them. */
+static void spellings_of_a_key_are_united(void **state _unused_) {
+    enum { COUNT = 8192 };
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *fields = value_object(arena), *want = value_object(arena);
+    for (int i = 0; i < COUNT; i++) {
+        char spaces[14] = "";
+        for (size_t bit = 0; bit < 13; bit++)
+            spaces[bit] = i >> bit & 1 ? ' ' : '\t';
+        Value *below = value_object(arena);
+        value_add(arena, below, arena_printf(arena, "f:x%04d", i), value_object(arena));
+        value_add(arena, want, arena_printf(arena, "f:x%04d", i), value_object(arena));
+        value_add(arena, fields, arena_printf(arena, "k:{%s\"b\":1,\"a\":2}", spaces), below);
+    }
+    FieldSet *set;
+    uint64_t start = now_monotonic_ns();
+    assert_int_equal(fieldset_from_value(arena, fields, &set), 0);
+    assert_true(now_monotonic_ns() - start < 5 * NS_PER_SEC);
+    Value *got = fieldset_to_value(arena, set);
+    assert_int_equal(value_len(got), 1);
+    assert_true(value_equal(value_get(got, "k:{\"a\":2,\"b\":1}"), want));
+}
+
+static FieldSet *set_of(Arena *arena, int from, int to, int step) {
+    Value *v = value_object(arena);
+    for (int i = from; i < to; i += step)
+        value_add(arena, v, arena_printf(arena, "f:%03d", i),
+                  parse(arena, i % 2 ? "{}" : "{\".\":{},\"f:a\":{},\"f:b\":{}}"));
+    FieldSet *set;
+    assert_int_equal(fieldset_from_value(arena, v, &set), 0);
+    return set;
+}
+
+/* Of sets of any two sizes: what is in both and what is in one make up that one. */
+static void few_against_many(void **state _unused_) {
+    static const int steps[] = {1, 3, 50, 333};
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    for (size_t i = 0; i < ELEMENTSOF(steps); i++)
+        for (size_t j = 0; j < ELEMENTSOF(steps); j++) {
+            FieldSet *a = set_of(arena, 0, 999, steps[i]), *b = set_of(arena, 100, 700, steps[j]);
+            FieldSet *both = fieldset_intersection(arena, a, b), *only = fieldset_difference(arena, a, b);
+            FieldSet *deep = fieldset_difference_deep(arena, a, b);
+            assert_true(fieldset_equal(fieldset_union(arena, both, only), a));
+            assert_true(fieldset_equal(both, fieldset_intersection(arena, b, a)));
+            assert_true(fieldset_equal(only, deep));
+            assert_null(fieldset_intersection(arena, only, b));
+            for (int k = 0; k < 999; k++) {
+                char name[16];
+                snprintf(name, sizeof(name), "%03d", k);
+                bool in_a = k % steps[i] == 0, in_b = k >= 100 && k < 700 && (k - 100) % steps[j] == 0;
+                assert_true((fieldset_find(both, ELEMENT_FIELD, name) != NULL) == (in_a && in_b));
+                assert_true((fieldset_find(only, ELEMENT_FIELD, name) != NULL) == (in_a && !in_b));
+            }
+        }
 }
 
 static void writes_that_change_nothing(void **state _unused_) {
@@ -431,6 +523,9 @@ int main(void) {
         cmocka_unit_test(a_change_moves_the_field),
         cmocka_unit_test(clients_may_reset_owners),
         cmocka_unit_test(old_updaters_are_folded),
+        cmocka_unit_test(many_owners_are_folded_in_no_time),
+        cmocka_unit_test(spellings_of_a_key_are_united),
+        cmocka_unit_test(few_against_many),
         cmocka_unit_test(writes_that_change_nothing),
         cmocka_unit_test(names_of_managers),
         cmocka_unit_test(client_side_apply_migrates),

@@ -9,6 +9,7 @@
 
 #include "api/codec.h"
 #include "api/json.h"
+#include "base/clock.h"
 #include "base/str.h"
 
 static Value *parse(Arena *arena, const char *text) {
@@ -127,11 +128,38 @@ static void long_lists_and_maps_take_no_time(void **state) {
     assert_int_equal(value_len(value_path(result, "metadata", "labels", NULL)), COUNT / 2);
 }
 
+/* Each item that the patch deletes is looked up, not walked to. */
+static void many_items_are_deleted_in_no_time(void **state) {
+    (void)state;
+    enum { COUNT = 40000 };
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *original = value_object(arena), *patch = value_object(arena), *result;
+    Value *owners = value_ensure_array(arena, value_ensure_object(arena, original, "metadata"), "ownerReferences");
+    Value *changes = value_ensure_array(arena, value_ensure_object(arena, patch, "metadata"), "ownerReferences");
+    for (int i = 0; i < COUNT; i++) {
+        Value *owner = value_object(arena), *change = value_object(arena);
+        value_set_str(arena, owner, "uid", arena_printf(arena, "u%d", i));
+        value_append(arena, owners, owner);
+        value_set_str(arena, change, "$patch", "delete");
+        value_set_str(arena, change, "uid", arena_printf(arena, "u%d", COUNT - i)); /* all but u0 */
+        value_append(arena, changes, change);
+    }
+    _cleanup_api_error_ ApiError err = {0};
+    uint64_t start = now_monotonic_ns();
+    assert_int_equal(
+        strategic_merge_apply(arena, schema_by_name("io.k8s.api.core.v1.Pod"), original, patch, &result, &err), 0);
+    assert_true(now_monotonic_ns() - start < 5 * NS_PER_SEC);
+    const Value *left = value_path(result, "metadata", "ownerReferences", NULL);
+    assert_int_equal(value_len(left), 1);
+    assert_string_equal(value_get_str(value_at(left, 0), "uid"), "u0");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patches_give_what_the_reference_gives),
         cmocka_unit_test(errors_have_the_codes_of_the_server),
         cmocka_unit_test(long_lists_and_maps_take_no_time),
+        cmocka_unit_test(many_items_are_deleted_in_no_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,6 @@
+#include "api/member_index.h"
 #include "api/value.h"
+#include "base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -98,11 +100,53 @@ static void unset_is_as_absent(void **state _unused_) {
     assert_false(value_equal(a, b));
 }
 
+/* An index answers as value_get does, whatever the size, and of two members of one name gives the first. */
+static void indexes_find_what_a_walk_finds(void **state _unused_) {
+    static const int sizes[] = {0, 1, 32, 33, 64, 1000};
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    for (size_t s = 0; s < ELEMENTSOF(sizes); s++) {
+        Value *v = value_object(arena);
+        for (int i = 0; i < sizes[s]; i++)
+            value_add(arena, v, arena_printf(arena, "k%d", i % 900), value_int(arena, i));
+        _cleanup_member_index_ MemberIndex index = member_index_new(v);
+        for (int i = 0; i <= sizes[s]; i++) {
+            char *name = arena_printf(arena, "k%d", i);
+            assert_ptr_equal(member_index_get(&index, name), value_get(v, name));
+        }
+        value_add(arena, v, "new", value_null(arena)); /* moves the members */
+        assert_null(member_index_get(&index, "new"));
+        if (sizes[s])
+            assert_ptr_equal(member_index_find(&index, "k0"), &v->members[0]);
+    }
+    _cleanup_member_index_ MemberIndex none = member_index_new(NULL), list = member_index_new(value_array(arena));
+    assert_null(member_index_get(&none, "a"));
+    assert_null(member_index_get(&list, "a"));
+}
+
+static void many_members_are_compared_in_no_time(void **state _unused_) {
+    enum { COUNT = 60000 };
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *a = value_object(arena), *b = value_object(arena);
+    for (int i = 0; i < COUNT; i++) {
+        value_add(arena, a, arena_printf(arena, "k%d", i), value_int(arena, i));
+        value_add(arena, b, arena_printf(arena, "k%d", COUNT - 1 - i), value_int(arena, COUNT - 1 - i));
+    }
+    uint64_t start = now_monotonic_ns();
+    assert_true(value_equal(a, b));
+    b->members[0].value = value_int(arena, -1);
+    assert_false(value_equal(a, b));
+    assert_true(now_monotonic_ns() - start < 5 * NS_PER_SEC);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reading_accepts_absence), cmocka_unit_test(members_keep_their_order),
-        cmocka_unit_test(arrays_change),           cmocka_unit_test(equality_is_deep),
+        cmocka_unit_test(reading_accepts_absence),
+        cmocka_unit_test(members_keep_their_order),
+        cmocka_unit_test(arrays_change),
+        cmocka_unit_test(equality_is_deep),
         cmocka_unit_test(unset_is_as_absent),
+        cmocka_unit_test(indexes_find_what_a_walk_finds),
+        cmocka_unit_test(many_members_are_compared_in_no_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
