@@ -284,31 +284,47 @@ static bool has_twice(const Value *list) {
     return false;
 }
 
-static bool same_keys(const Value *keys, const Value *a, const Value *b) {
+static void keys_text(Buf *out, const Value *keys, const Value *item) {
     const Value *key;
     VALUE_FOREACH (key, keys) {
-        const Value *x = value_get(a, str_or(value_str(key), "")), *y = value_get(b, str_or(value_str(key), ""));
-        if (!(x ? y && typed_equal(x, y) : !y))
-            return false;
+        const Value *v = value_get(item, str_or(value_str(key), ""));
+        if (v)
+            value_write_json(out, v);
+        buf_putc(out, '\n'); /* which no JSON has */
     }
-    return value_len(keys) > 0;
 }
 
-/* The item of a keyed list as it was. */
-static const Value *old_item(const Value *schema, const Value *old, const Value *item) {
-    const Value *keys = value_get(schema, "x-kubernetes-list-map-keys"), *candidate;
-    VALUE_FOREACH (candidate, old)
-        if (same_keys(keys, candidate, item))
-            return candidate;
-    return NULL;
+/* The items of a keyed list by the text of their keys: looking each up in turn would take the square of a long list. */
+static StrMap *by_keys(const Value *schema, const Value *list) {
+    const Value *keys = value_get(schema, "x-kubernetes-list-map-keys"), *item;
+    if (!value_is(list, VALUE_ARRAY) || !value_len(keys))
+        return NULL;
+    StrMap *items = strmap_new(NULL);
+    VALUE_FOREACH (item, list) {
+        _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+        keys_text(&text, keys, item);
+        if (!strmap_get(items, text.data))
+            strmap_put(items, text.data, (void *)(uintptr_t)item);
+    }
+    return items;
+}
+
+/* An item as it was before; NULL: it is new. */
+static const Value *item_before(const Value *schema, const StrMap *before, const Value *item) {
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    if (!before)
+        return NULL;
+    keys_text(&text, value_get(schema, "x-kubernetes-list-map-keys"), item);
+    return strmap_get(before, text.data);
 }
 
 static void check_list(Check *check, const Value *schema, const char *path, const Value *v, const Value *old) {
     const Value *items = value_get(schema, "items");
+    _cleanup_(strmap_freep) StrMap *before = by_keys(schema, old);
     int64_t limit;
     for (size_t i = 0; value_is(items, VALUE_OBJECT) && i < v->len; i++)
         validate(check, items, arena_printf(check->arena, "%s[%zu]", path, i), v->items[i],
-                 old_item(schema, old, v->items[i]));
+                 item_before(schema, before, v->items[i]));
     if (limit_of(schema, "minItems", &limit) && (int64_t)v->len < limit)
         invalid(check, path, value_int(check->arena, v->len),
                 arena_printf(check->arena, "should have at least %" PRId64 " items", limit));

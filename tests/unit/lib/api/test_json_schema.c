@@ -87,6 +87,14 @@ static void test_ratcheting(void **state) {
     assert_string_equal(messages(arena, "{\"spec\":{\"size\":20,\"name\":\"a\"}}", old), "");
     assert_string_equal(messages(arena, "{\"spec\":{\"size\":30,\"name\":\"A\"}}", old),
                         "spec.size: Invalid value: 30: spec.size in body should be less than or equal to 10");
+    /* items of a keyed list are those of the same key, wherever they stand */
+    const char *list = "{\"spec\":{\"size\":1,\"list\":[{\"k\":\"a\",\"v\":1},{\"k\":\"b\",\"v\":\"x\"}]}}";
+    assert_string_equal(
+        messages(arena, "{\"spec\":{\"size\":1,\"list\":[{\"k\":\"b\",\"v\":\"y\"},{\"k\":\"a\",\"v\":1}]}}", list),
+        "");
+    assert_string_equal(messages(arena, "{\"spec\":{\"size\":1,\"list\":[{\"k\":\"c\",\"v\":1}]}}", list),
+                        "spec.list[0].v: Invalid value: \"integer\": spec.list[0].v in body must be of type string: "
+                        "\"integer\"");
     arena_free(arena);
 }
 
