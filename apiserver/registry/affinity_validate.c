@@ -2,6 +2,7 @@
 #include "apiserver/registry/pod_validate.h"
 
 #include "apiserver/registry/validate_util.h"
+#include "base/strmap.h"
 
 static const char REQUIRED[] = "requiredDuringSchedulingIgnoredDuringExecution";
 static const char PREFERRED[] = "preferredDuringSchedulingIgnoredDuringExecution";
@@ -115,7 +116,7 @@ static void check_merged_keys(FieldErrors *errors, const Value *keys, const Valu
             FieldPath at = FIELD_INDEX(path, k - 1);
             if (!streq(item_text(keys, k - 1), key))
                 continue;
-            if (value_get(value_get(selector, "matchLabels"), key) || seen_before(expressions, i, "key", key))
+            if (value_get(value_get(selector, "matchLabels"), key) || seen_before(errors, expressions, i, "key", key))
                 field_invalid_str(errors, &at, key, "exists in both matchLabelKeys and labelSelector");
             break;
         }
@@ -131,7 +132,7 @@ static void check_key_lists(FieldErrors *errors, const Value *term, const FieldP
     check_merged_keys(errors, match, selector, path);
     for (size_t i = 0; i < value_len(match); i++) {
         FieldPath at = FIELD_INDEX(&match_at, i);
-        if (list_has_text(mismatch, value_len(mismatch), item_text(match, i)))
+        if (seen_before(errors, mismatch, value_len(mismatch), NULL, item_text(match, i)))
             field_invalid(errors, &at, value_at(match, i), "exists in both matchLabelKeys and mismatchLabelKeys");
     }
 }
@@ -179,11 +180,11 @@ static void check_positive(FieldErrors *errors, const Value *object, const char 
         field_invalid(errors, &at, value_int(errors->arena, i), "must be greater than zero");
 }
 
-static void check_spread(FieldErrors *errors, const Value *list, size_t i, const FieldPath *path) {
+static void check_spread(FieldErrors *errors, const Value *constraint, bool comes_again, const FieldPath *path) {
     static const char *const ACTIONS[] = {"DoNotSchedule", "ScheduleAnyway", NULL}, *const POLICIES[] = {
                                                                                         "Honor", "Ignore", NULL};
     static const char *const INCLUSION[] = {"nodeAffinityPolicy", "nodeTaintsPolicy"};
-    const Value *constraint = value_at(list, i), *selector = value_get(constraint, "labelSelector");
+    const Value *selector = value_get(constraint, "labelSelector");
     const char *key = text_of(constraint, "topologyKey"), *action = text_of(constraint, "whenUnsatisfiable");
     FieldPath key_at = FIELD(path, "topologyKey"), action_at = FIELD(path, "whenUnsatisfiable"),
               pair_at = FIELD(path, "{topologyKey, whenUnsatisfiable}");
@@ -193,12 +194,8 @@ static void check_spread(FieldErrors *errors, const Value *list, size_t i, const
         field_required(errors, &key_at, "can not be empty");
     if (!str_in(action, ACTIONS))
         field_not_supported(errors, &action_at, value_string(errors->arena, action), ACTIONS);
-    for (size_t j = i + 1; j < value_len(list); j++)
-        if (streq(key, text_of(value_at(list, j), "topologyKey")) &&
-            streq(action, text_of(value_at(list, j), "whenUnsatisfiable"))) {
-            field_duplicate(errors, &pair_at, value_printf(errors->arena, "{%s, %s}", key, action));
-            break;
-        }
+    if (comes_again)
+        field_duplicate(errors, &pair_at, value_printf(errors->arena, "{%s, %s}", key, action));
     if (value_get(constraint, "minDomains")) {
         check_positive(errors, constraint, "minDomains", path);
         if (!streq(action, "DoNotSchedule"))
@@ -216,8 +213,17 @@ static void check_spread(FieldErrors *errors, const Value *list, size_t i, const
 }
 
 void pod_spread_validate(FieldErrors *errors, const Value *constraints, const FieldPath *path) {
-    for (size_t i = 0; i < value_len(constraints); i++) {
+    _cleanup_(strmap_freep) StrMap *last = strmap_new(NULL); /* of each pair of key and action */
+    size_t n = value_len(constraints);
+    char **pairs = arena_alloc(errors->arena, (n + 1) * sizeof *pairs);
+    for (size_t i = 0; i < n; i++) {
+        const Value *constraint = value_at(constraints, i);
+        pairs[i] = arena_printf(errors->arena, "%s\n%s", text_of(constraint, "topologyKey"),
+                                text_of(constraint, "whenUnsatisfiable"));
+        strmap_put(last, pairs[i], (void *)(uintptr_t)constraint);
+    }
+    for (size_t i = 0; i < n; i++) {
         FieldPath at = FIELD_INDEX(path, i);
-        check_spread(errors, constraints, i, &at);
+        check_spread(errors, value_at(constraints, i), strmap_get(last, pairs[i]) != value_at(constraints, i), &at);
     }
 }

@@ -19,7 +19,7 @@ void pod_claims_validate(const PodValidation *v, const FieldPath *spec) {
             continue;
         }
         member_required(errors, claim, "name", &at);
-        if (*name && seen_before(claims, i, "name", name))
+        if (*name && seen_before(errors, claims, i, "name", name))
             field_duplicate(errors, &name_at, value_string(errors->arena, name));
         else
             member_name_if_set(errors, claim, "name", name_dns_label, &at);
@@ -41,24 +41,24 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static char *claim_names(Arena *arena, const Value *claims) {
-    const char **names = arena_alloc(arena, (value_len(claims) + 1) * sizeof *names);
+static char *claim_names(FieldErrors *errors, const Value *claims) {
+    const char **names = arena_alloc(errors->arena, (value_len(claims) + 1) * sizeof *names);
     size_t n = 0;
-    char *text = arena_strdup(arena, "");
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
     for (size_t i = 0; i < value_len(claims); i++)
         if (*text_of(value_at(claims, i), "name") &&
-            !seen_before(claims, i, "name", text_of(value_at(claims, i), "name")))
+            !seen_before(errors, claims, i, "name", text_of(value_at(claims, i), "name")))
             names[n++] = text_of(value_at(claims, i), "name");
     qsort(names, n, sizeof *names, by_text);
     for (size_t i = 0; i < n; i++)
-        text = arena_printf(arena, "%s%s%s", text, i ? ", " : "", names[i]);
-    return text;
+        buf_printf(&text, "%s%s", i ? ", " : "", names[i]);
+    return arena_strndup(errors->arena, str_or(text.data, ""), text.len);
 }
 
 static void claim_not_found(const PodValidation *v, const Value *claim, const FieldPath *at) {
     Arena *arena = v->errors->arena;
     size_t n = v->errors->n;
-    char *names = claim_names(arena, value_get(v->spec, "resourceClaims"));
+    char *names = claim_names(v->errors, value_get(v->spec, "resourceClaims"));
     const char *why = *names ? arena_printf(arena, ": %s", names) : " which is empty";
     field_not_found(v->errors, at, value_get(claim, "name"));
     if (v->errors->n > n && n < FIELD_ERRORS_MAX)
@@ -106,7 +106,7 @@ void container_claims_validate(const PodValidation *v, const Value *resources, c
             continue;
         }
         check_repeated(v->errors, claims, i, &at);
-        if (!seen_before(known, value_len(known), "name", name))
+        if (!seen_before(v->errors, known, value_len(known), "name", name))
             claim_not_found(v, value_at(claims, i), &at);
     }
 }

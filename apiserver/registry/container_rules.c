@@ -51,7 +51,7 @@ void container_resize_policy_validate(const PodValidation *v, const Value *conta
         const char *resource = text_of(value_at(list, i), "resourceName"),
                    *policy = text_of(value_at(list, i), "restartPolicy");
         FieldPath at = FIELD_INDEX(&list_at, i);
-        if (seen_before(list, i, "resourceName", resource))
+        if (seen_before(v->errors, list, i, "resourceName", resource))
             field_duplicate(v->errors, &at, value_string(v->errors->arena, resource));
         check_word(v->errors, resource, RESOURCES, &list_at);
         check_word(v->errors, policy, POLICIES, &list_at);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "apiserver/registry/validate_util.h"
+#include "base/strmap.h"
 
 static void validate_ports(FieldErrors *errors, const Value *ports, const FieldPath *path) {
     static const char *const PROTOCOLS[] = {"SCTP", "TCP", "UDP", NULL};
@@ -14,7 +15,7 @@ static void validate_ports(FieldErrors *errors, const Value *ports, const FieldP
                   host_at = FIELD(&at, "hostPort");
         if (*name && !name_is_valid(name, name_port))
             field_check_name(errors, &name_at, name, name_port);
-        else if (*name && seen_before(ports, i, "name", name))
+        else if (*name && seen_before(errors, ports, i, "name", name))
             field_duplicate(errors, &name_at, value_string(errors->arena, name));
         if (number == 0)
             field_required(errors, &number_at, "");
@@ -176,9 +177,9 @@ static void validate_mounts(const PodValidation *v, const Value *container, cons
         if (!pod_volume(v, name))
             field_not_found(errors, &name_at, value_string(errors->arena, name));
         member_required(errors, mount, "mountPath", &at);
-        if (seen_before(mounts, i, "mountPath", target))
+        if (seen_before(errors, mounts, i, "mountPath", target))
             field_invalid_str(errors, &target_at, target, "must be unique");
-        if (seen_before(devices, value_len(devices), "name", name))
+        if (seen_before(errors, devices, value_len(devices), "name", name))
             field_invalid_str(errors, &name_at, name, "must not already exist in volumeDevices");
         if (is_device_path(devices, target))
             field_invalid_str(errors, &target_at, target, "must not already exist as a path in volumeDevices");
@@ -203,7 +204,7 @@ static void validate_devices(const PodValidation *v, const Value *container, con
         const Value *volume = pod_volume(v, name);
         FieldPath at = FIELD_INDEX(&list, i), name_at = FIELD(&at, "name"), target_at = FIELD(&at, "devicePath");
         member_required(v->errors, device, "name", &at);
-        if (seen_before(devices, i, "name", name))
+        if (seen_before(v->errors, devices, i, "name", name))
             field_invalid_str(v->errors, &name_at, name, "must be unique");
         if (volume && !value_get(volume, "persistentVolumeClaim") && !value_get(volume, "ephemeral"))
             field_invalid_str(v->errors, &name_at, name,
@@ -211,13 +212,13 @@ static void validate_devices(const PodValidation *v, const Value *container, con
         if (!volume)
             field_not_found(v->errors, &name_at, value_string(v->errors->arena, name));
         member_required(v->errors, device, "devicePath", &at);
-        if (seen_before(devices, i, "devicePath", target))
+        if (seen_before(v->errors, devices, i, "devicePath", target))
             field_invalid_str(v->errors, &target_at, target, "must be unique");
         if (strstr(target, ".."))
             field_invalid_str(v->errors, &target_at, target, "can not contain backsteps ('..')");
-        if (seen_before(mounts, value_len(mounts), "name", name))
+        if (seen_before(v->errors, mounts, value_len(mounts), "name", name))
             field_invalid_str(v->errors, &name_at, name, "must not already exist in volumeMounts");
-        if (seen_before(mounts, value_len(mounts), "mountPath", target))
+        if (seen_before(v->errors, mounts, value_len(mounts), "mountPath", target))
             field_invalid_str(v->errors, &target_at, target, "must not already exist as a path in volumeMounts");
     }
 }
@@ -247,14 +248,14 @@ static void duplicate_name(FieldErrors *errors, const Value *list, size_t i, con
                            const FieldPath *path) {
     const char *name = text_of(value_at(list, i), "name");
     FieldPath at = FIELD(path, "name");
-    if (seen_before(list, i, "name", name) || seen_before(others, value_len(others), "name", name))
+    if (seen_before(errors, list, i, "name", name) || seen_before(errors, others, value_len(others), "name", name))
         field_duplicate(errors, &at, value_string(errors->arena, name));
 }
 
 /* Host ports that two of these containers (from, to] claim. */
 static void host_port_conflicts(FieldErrors *errors, const Value *containers, size_t from, size_t to,
                                 const FieldPath *path) {
-    char *seen = arena_strdup(errors->arena, "\n");
+    _cleanup_(strmap_freep) StrMap *seen = strmap_new(NULL);
     for (size_t c = from; c < to; c++) {
         const Value *ports = value_get(value_at(containers, c), "ports");
         FieldPath container = FIELD_INDEX(path, c - from), list = FIELD(&container, "ports");
@@ -266,10 +267,8 @@ static void host_port_conflicts(FieldErrors *errors, const Value *containers, si
                 continue;
             char *key =
                 arena_printf(errors->arena, "%s/%s/%" PRId64, text_of(port, "protocol"), text_of(port, "hostIP"), host);
-            if (strstr(seen, arena_printf(errors->arena, "\n%s\n", key)))
+            if (!strmap_put(seen, key, (void *)(uintptr_t)port))
                 field_duplicate(errors, &host_at, value_string(errors->arena, key));
-            else
-                seen = arena_printf(errors->arena, "%s%s\n", seen, key);
         }
     }
 }
@@ -332,10 +331,10 @@ static void validate_ephemeral_containers(const PodValidation *v, const FieldPat
         FieldPath at = FIELD_INDEX(&path, i), target_at = FIELD(&at, "targetContainerName");
         validate_common(v, container, &at);
         duplicate_name(v->errors, list, i,
-                       seen_before(regular, value_len(regular), "name", text_of(container, "name")) ? regular : init,
+                       seen_before(v->errors, regular, value_len(regular), "name", text_of(container, "name")) ? regular : init,
                        &at);
-        if (*target && !seen_before(regular, value_len(regular), "name", target) &&
-            !seen_before(init, value_len(init), "name", target))
+        if (*target && !seen_before(v->errors, regular, value_len(regular), "name", target) &&
+            !seen_before(v->errors, init, value_len(init), "name", target))
             field_not_found(v->errors, &target_at, value_string(v->errors->arena, target));
         validate_ephemeral_only(v->errors, container, &at);
     }

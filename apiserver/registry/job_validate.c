@@ -46,8 +46,8 @@ static void check_exit_codes(FieldErrors *errors, const Value *requirement, cons
                        arena_printf(errors->arena, "valid values: %s", go_quoted_list(errors->arena, OPERATORS)));
     else
         member_one_of_if_set(errors, requirement, "operator", OPERATORS, path);
-    if (name && !seen_before(regular, value_len(regular), "name", name) &&
-        !seen_before(init, value_len(init), "name", name))
+    if (name && !seen_before(errors, regular, value_len(regular), "name", name) &&
+        !seen_before(errors, init, value_len(init), "name", name))
         field_invalid_str(errors, &name_at, name,
                           "must be one of the container or initContainer names in the pod template");
     if (!value_len(values))

@@ -3,6 +3,7 @@
 #include "apiserver/registry/checks.h"
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/resource_names.h"
+#include "apiserver/registry/validate_util.h"
 #include "base/random.h"
 #include "base/str.h"
 
@@ -105,11 +106,8 @@ static void check_limit(FieldErrors *errors, const Value *limits, size_t i, cons
     FieldPath type_at = FIELD(path, "type"), limits_at = FIELD(path, "limits");
     Value *names = value_array(errors->arena);
     check_limit_type(errors, type, &type_at);
-    for (size_t j = 0; j < i; j++)
-        if (text_is(value_at(limits, j), "type", type)) {
-            field_duplicate(errors, &type_at, value_string(errors->arena, type));
-            break;
-        }
+    if (seen_before(errors, limits, i, "type", type))
+        field_duplicate(errors, &type_at, value_string(errors->arena, type));
     check_names(errors, limit, "max", names, path);
     check_names(errors, limit, "min", names, path);
     static const char *const DEFAULTS[] = {"default", "defaultRequest"};

@@ -165,7 +165,7 @@ static void check_health(FieldErrors *errors, const Value *resources, const Fiel
             field_required(errors, &message_at, "must be non-empty if specified");
         else if (message && strlen(message) > HEALTH_MESSAGE_MAX)
             field_too_long(errors, &message_at, HEALTH_MESSAGE_MAX);
-        if (seen_before(resources, i, "resourceID", id))
+        if (seen_before(errors, resources, i, "resourceID", id))
             field_duplicate(errors, &id_at, value_string(errors->arena, id));
     }
 }
@@ -207,7 +207,7 @@ static void check_claims(FieldErrors *errors, const Value *status, const Value *
         FieldPath at = FIELD_INDEX(&list, i), name_at = FIELD(&at, "name");
         if (!by_name(claims, name))
             field_invalid_str(errors, &name_at, name, "must match the name of an entry in `spec.resourceClaims`");
-        if (seen_before(statuses, i, "name", name))
+        if (seen_before(errors, statuses, i, "name", name))
             field_duplicate(errors, &name_at, value_string(errors->arena, name));
         member_name_if_set(errors, value_at(statuses, i), "resourceClaimName", name_dns_subdomain, &at);
     }

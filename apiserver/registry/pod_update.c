@@ -4,6 +4,7 @@
 
 #include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/validate_util.h"
+#include "base/strmap.h"
 
 #define MIRROR "kubernetes.io/config.mirror"
 #define APPARMOR "container.apparmor.security.beta.kubernetes.io/"
@@ -126,25 +127,34 @@ static bool check_deadline(FieldErrors *errors, const Value *spec, const Value *
     return errors->n == n;
 }
 
-static bool has_toleration(Arena *arena, const Value *list, const Value *old) {
-    const Value *toleration;
-    VALUE_FOREACH (toleration, list) {
-        Value *clone = value_copy(arena, old);
-        value_set(arena, clone, "tolerationSeconds", value_copy(arena, value_get(toleration, "tolerationSeconds")));
-        if (value_equal(clone, toleration))
-            return true;
-    }
-    return false;
+/* A toleration but for its seconds, as text. */
+static void toleration_text(Buf *out, const Value *toleration) {
+    buf_clear(out);
+    VALUE_FOREACH_MEMBER (m, toleration)
+        if (!streq(m->name, "tolerationSeconds")) {
+            buf_printf(out, "%s=", m->name);
+            value_write_json(out, m->value);
+            buf_putc(out, '\n');
+        }
+    buf_putc(out, '\n');
 }
 
 static void check_tolerations(FieldErrors *errors, const Value *spec, const Value *old, const FieldPath *path) {
     const Value *toleration, *list = value_get(spec, "tolerations");
+    _cleanup_(strmap_freep) StrMap *kept = strmap_new(NULL);
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
     FieldPath at = FIELD(path, "tolerations");
-    VALUE_FOREACH (toleration, value_get(old, "tolerations"))
-        if (!has_toleration(errors->arena, list, toleration)) {
+    VALUE_FOREACH (toleration, list) {
+        toleration_text(&text, toleration);
+        strmap_put(kept, text.data, (void *)(uintptr_t)toleration);
+    }
+    VALUE_FOREACH (toleration, value_get(old, "tolerations")) {
+        toleration_text(&text, toleration);
+        if (!strmap_get(kept, text.data)) {
             field_forbidden(errors, &at, "existing toleration can not be modified except its tolerationSeconds");
             return;
         }
+    }
     tolerations_validate(errors, list, &at);
 }
 
@@ -154,7 +164,7 @@ static void check_gates(FieldErrors *errors, const Value *spec, const Value *old
     for (size_t i = 0; i < value_len(gates); i++) {
         const char *name = text_of(value_at(gates, i), "name");
         FieldPath at = FIELD_INDEX(&list, i), name_at = FIELD(&at, "name");
-        if (!seen_before(was, value_len(was), "name", name))
+        if (!seen_before(errors, was, value_len(was), "name", name))
             field_forbidden(errors, &name_at, "only deletion is allowed, but found new scheduling gate '%s'", name);
     }
 }

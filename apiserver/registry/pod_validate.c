@@ -239,7 +239,7 @@ void pod_spec_validate(const PodValidation *validation, const FieldPath *path) {
     FieldPath spread = FIELD(path, "topologySpreadConstraints");
     FieldErrors *errors = validation->errors;
     PodValidation with_volumes = *validation, *v = &with_volumes;
-    v->volumes = arena_alloc0(errors->arena, (value_len(value_get(v->spec, "volumes")) + 1) * sizeof *v->volumes);
+    v->volumes = value_array(errors->arena);
     pod_volumes_validate(v, &volumes);
     pod_claims_validate(v, path);
     pod_containers_validate(v, path);

@@ -9,8 +9,8 @@ typedef struct PodValidation {
     const Value *spec;
     const Value *metadata; /* of the pod or the template; may be NULL */
     bool is_template;
-    /* The volumes that are as they should be, up to a NULL: of pod_spec_validate. Nothing finds others. NULL: all. */
-    const Value **volumes;
+    /* The volumes that are as they should be, a list: of pod_spec_validate. Nothing finds others. NULL: all. */
+    Value *volumes;
 } PodValidation;
 
 void pod_spec_validate(const PodValidation *v, const FieldPath *path);

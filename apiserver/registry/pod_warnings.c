@@ -5,6 +5,7 @@
 #include "api/quantity.h"
 #include "apiserver/registry/ip.h"
 #include "apiserver/registry/validate_util.h"
+#include "base/strmap.h"
 
 static const char REQUIRED[] = "requiredDuringSchedulingIgnoredDuringExecution";
 static const char PREFERRED[] = "preferredDuringSchedulingIgnoredDuringExecution";
@@ -15,6 +16,7 @@ typedef struct Warner {
     const Value *spec, *annotations;
     const FieldPath *root; /* NULL: a pod, not a template */
     FieldPath path;        /* of spec */
+    ListIndexes *lists;
 } Warner;
 
 static const char *at_text(const Warner *w, const FieldPath *path) {
@@ -274,13 +276,18 @@ static void warn_overlaps(const Warner *w) {
 
 /* ---- lists of the spec ---- */
 
+static bool is_before(const Warner *w, const Value *list, size_t end, const char *member, const char *text) {
+    size_t at = list_index_find(w->lists, list, member, text);
+    return at != LIST_INDEX_NONE && at < end;
+}
+
 static void warn_duplicates(const Warner *w, const char *list_name, const char *member) {
     const Value *list = value_get(w->spec, list_name);
     FieldPath list_at = FIELD(&w->path, list_name);
     for (size_t i = 1; i < value_len(list); i++) {
         const char *text = text_of(value_at(list, i), member);
         FieldPath at = FIELD_INDEX(&list_at, i), member_at = FIELD(&at, member);
-        if (seen_before(list, i, member, text))
+        if (is_before(w, list, i, member, text))
             strategy_warn(w->context, "%s: duplicate %s %s", at_text(w, &member_at), member,
                           go_quoted(w->context->arena, text));
     }
@@ -328,7 +335,7 @@ static void warn_env(const Warner *w, const Value *container, const FieldPath *p
         char *ref = arena_printf(w->context->arena, "$(%s)", name);
         FieldPath at = FIELD_INDEX(&list, i);
         /* A variable may build on an earlier one of its name: $(PATH):/more. */
-        if (seen_before(env, i, "name", name) &&
+        if (is_before(w, env, i, "name", name) &&
             (value_get(variable, "valueFrom") || streq(value, ref) || !strstr(value, ref)))
             strategy_warn(w->context, "%s: hides previous definition of %s, which may be dropped when using apply",
                           at_text(w, &at), go_quoted(w->context->arena, name));
@@ -364,6 +371,7 @@ static void each_container(const Warner *w, void (*visit)(const Warner *, const 
 typedef struct Port {
     const Value *port;
     const char *at;
+    struct Port *next; /* with the same number and protocol, further on */
 } Port;
 
 static void warn_port_pair(const Warner *w, const Port *port, const Port *other) {
@@ -375,11 +383,6 @@ static void warn_port_pair(const Warner *w, const Port *port, const Port *other)
         strategy_warn(w->context, "%s: overlapping port definition with %s", port->at, other->at);
     else if (host == other_host && !*ip != !*other_ip)
         strategy_warn(w->context, "%s: dangerously ambiguous port definition with %s", port->at, other->at);
-}
-
-static bool same_port(const Value *a, const Value *b) {
-    return value_get_int(a, "containerPort", 0) == value_get_int(b, "containerPort", 0) &&
-           streq(text_of(a, "protocol"), text_of(b, "protocol"));
 }
 
 static Port *collect_ports(const Warner *w, size_t *ret_n) {
@@ -397,7 +400,7 @@ static Port *collect_ports(const Warner *w, size_t *ret_n) {
             FieldPath container_at = FIELD_INDEX(&list_at, c), ports_at = FIELD(&container_at, "ports");
             for (size_t i = 0; i < value_len(own); i++) {
                 FieldPath at = FIELD_INDEX(&ports_at, i);
-                ports[n++] = (Port){value_at(own, i), at_text(w, &at)};
+                ports[n++] = (Port){.port = value_at(own, i), .at = at_text(w, &at)};
             }
         }
     }
@@ -405,31 +408,46 @@ static Port *collect_ports(const Warner *w, size_t *ret_n) {
     return ports;
 }
 
-static void warn_ports(const Warner *w) {
-    size_t n;
-    Port *ports = collect_ports(w, &n);
-    Arena *arena = w->context->arena;
-    for (size_t i = 0; i < n; i++) {
+/* Each with those before it that have its number and protocol, which stand in chains. */
+static void warn_port_pairs(const Warner *w, Port *ports, size_t n) {
+    _cleanup_(strmap_freep) StrMap *firsts = strmap_new(NULL), *lasts = strmap_new(NULL);
+    for (size_t i = 0; i < n && !strategy_is_full(w->context); i++) {
         const Value *port = ports[i].port;
+        char *key = arena_printf(w->context->arena, "%" PRId64 "/%s", value_get_int(port, "containerPort", 0),
+                                 text_of(port, "protocol"));
+        Port *first = strmap_get(firsts, key), *last = strmap_get(lasts, key);
         if (*text_of(port, "hostIP") && !value_get_int(port, "hostPort", 0))
             strategy_warn(w->context,
                           "%s: hostIP set without hostPort: {Name:%s HostPort:0 ContainerPort:%" PRId64
                           " Protocol:%s HostIP:%s}",
                           ports[i].at, text_of(port, "name"), value_get_int(port, "containerPort", 0),
                           text_of(port, "protocol"), text_of(port, "hostIP"));
-        for (size_t j = 0; j < i; j++)
-            if (same_port(port, ports[j].port))
-                warn_port_pair(w, &ports[i], &ports[j]);
+        for (const Port *other = first; other && !strategy_is_full(w->context); other = other->next)
+            warn_port_pair(w, &ports[i], other);
+        if (last)
+            last->next = &ports[i];
+        else
+            strmap_put(firsts, key, &ports[i]);
+        strmap_put(lasts, key, &ports[i]);
     }
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; *text_of(ports[i].port, "name") && j < i; j++)
-            if (streq(text_of(ports[i].port, "name"), text_of(ports[j].port, "name"))) {
-                strategy_warn(
-                    w->context,
-                    "%s: duplicate port name %s with %s, services and probes that select ports by name will use %s",
-                    ports[i].at, go_quoted(arena, text_of(ports[i].port, "name")), ports[j].at, ports[j].at);
-                break;
-            }
+}
+
+static void warn_ports(const Warner *w) {
+    _cleanup_(strmap_freep) StrMap *named = strmap_new(NULL);
+    size_t n;
+    Port *ports = collect_ports(w, &n);
+    warn_port_pairs(w, ports, n);
+    for (size_t i = 0; i < n; i++) {
+        const char *name = text_of(ports[i].port, "name");
+        const Port *first = strmap_get(named, name);
+        if (first)
+            strategy_warn(
+                w->context,
+                "%s: duplicate port name %s with %s, services and probes that select ports by name will use %s",
+                ports[i].at, go_quoted(w->context->arena, name), first->at, first->at);
+        else if (*name)
+            strmap_put(named, name, &ports[i]);
+    }
 }
 
 /* ---- the rest ---- */
@@ -480,8 +498,10 @@ static void warn_pod_profile(const Warner *w) {
 }
 
 static void warn_all(StrategyContext *context, const Value *object, const FieldPath *root) {
+    ListIndexes lists = {.arena = context->arena};
     Warner w = {
         .context = context,
+        .lists = &lists,
         .spec = value_get(object, "spec"),
         .annotations = value_path(object, "metadata", "annotations", NULL),
         .root = root,

@@ -119,7 +119,7 @@ static void check_sysctls(const PodValidation *v, const Value *sysctls, const Fi
         else if (!is_sysctl_name(name))
             field_invalid_str(errors, &name_at, name, "must have at most %d characters and match regex %s",
                               SYSCTL_NAME_MAX, SYSCTL_RE);
-        else if (seen_before(sysctls, i, "name", name))
+        else if (seen_before(errors, sysctls, i, "name", name))
             field_duplicate(errors, &name_at, value_string(errors->arena, name));
         check_host_sysctl(v, name, &name_at);
     }

@@ -1,8 +1,11 @@
 #include "apiserver/registry/pod_validate.h"
 #include "apiserver/registry/services.h"
+#include "apiserver/registry/validate_util.h"
 #include "base/str.h"
+#include "base/strmap.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 
 #define AFFINITY_SECONDS_MAX 86400
 #define TOPOLOGY_HINTS "service.kubernetes.io/topology-aware-hints"
@@ -122,11 +125,8 @@ static void validate_port(FieldErrors *errors, const Value *ports, size_t i, con
               target_at = FIELD(path, "targetPort"), app_at = FIELD(path, "appProtocol");
     if (*name) {
         field_check_name(errors, &name_at, name, name_dns_label);
-        for (size_t j = 0; j < i; j++)
-            if (text_is(value_at(ports, j), "name", name)) {
-                field_duplicate(errors, &name_at, value_get(port, "name"));
-                break;
-            }
+        if (seen_before(errors, ports, i, "name", name))
+            field_duplicate(errors, &name_at, value_get(port, "name"));
     } else if (value_len(ports) > 1)
         field_required(errors, &name_at, "");
     field_check_port(errors, &port_at, value_get_int(port, "port", 0));
@@ -177,15 +177,10 @@ static void validate_external_ips(FieldErrors *errors, const Value *spec, const 
     }
 }
 
-static bool same_two(const Value *a, const Value *b, const char *number) {
-    return text_is(a, "protocol", text_at(b, "protocol")) && value_get_int(a, number, 0) == value_get_int(b, number, 0);
-}
-
-static bool comes_before(const Value *ports, size_t i, const char *number) {
-    for (size_t j = 0; j < i; j++)
-        if (same_two(value_at(ports, j), value_at(ports, i), number))
-            return true;
-    return false;
+/* Whether a port of the same protocol had this number before; from now on it does. */
+static bool had(StrMap *before, Arena *arena, const Value *port, const char *number) {
+    char *key = arena_printf(arena, "%s/%" PRId64, text_at(port, "protocol"), value_get_int(port, number, 0));
+    return !strmap_put(before, key, (void *)(uintptr_t)port);
 }
 
 /* A duplicate is named by the Go struct of its key. */
@@ -203,6 +198,7 @@ static Value *port_key(Arena *arena, const Value *port) {
 static void validate_port_numbers(FieldErrors *errors, const Value *spec, const FieldPath *spec_at) {
     const Value *ports = value_get(spec, "ports");
     FieldPath ports_at = FIELD(spec_at, "ports");
+    _cleanup_(strmap_freep) StrMap *node_ports = strmap_new(NULL), *numbers = strmap_new(NULL);
     for (size_t i = 0; service_has_type(spec, "ClusterIP") && i < value_len(ports); i++) {
         FieldPath at = FIELD_INDEX(&ports_at, i), node_at = FIELD(&at, "nodePort");
         if (value_get_int(value_at(ports, i), "nodePort", 0))
@@ -210,12 +206,13 @@ static void validate_port_numbers(FieldErrors *errors, const Value *spec, const 
     }
     for (size_t i = 0; i < value_len(ports); i++) {
         FieldPath at = FIELD_INDEX(&ports_at, i), node_at = FIELD(&at, "nodePort");
-        if (value_get_int(value_at(ports, i), "nodePort", 0) && comes_before(ports, i, "nodePort"))
+        if (value_get_int(value_at(ports, i), "nodePort", 0) &&
+            had(node_ports, errors->arena, value_at(ports, i), "nodePort"))
             field_duplicate(errors, &node_at, value_get(value_at(ports, i), "nodePort"));
     }
     for (size_t i = 0; i < value_len(ports); i++) {
         FieldPath at = FIELD_INDEX(&ports_at, i);
-        if (comes_before(ports, i, "port"))
+        if (had(numbers, errors->arena, value_at(ports, i), "port"))
             field_duplicate(errors, &at, port_key(errors->arena, value_at(ports, i)));
     }
 }

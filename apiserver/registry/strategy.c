@@ -4,8 +4,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+bool strategy_is_full(const StrategyContext *context) {
+    return context->n_warnings >= STRATEGY_WARNINGS_MAX;
+}
+
 void strategy_warn(StrategyContext *context, const char *format, ...) {
     va_list ap, again;
+    if (strategy_is_full(context))
+        return;
     va_start(ap, format);
     va_copy(again, ap);
     size_t size = (size_t)MAX(vsnprintf(NULL, 0, format, ap), 0) + 1;
@@ -13,12 +19,14 @@ void strategy_warn(StrategyContext *context, const char *format, ...) {
     vsnprintf(text, size, format, again);
     va_end(again);
     va_end(ap);
-    char **warnings = arena_alloc(context->arena, (context->n_warnings + 1) * sizeof *warnings);
-    if (context->n_warnings)
-        memcpy(warnings, context->warnings, context->n_warnings * sizeof *warnings);
-    warnings[context->n_warnings] = text;
-    context->warnings = warnings;
-    context->n_warnings++;
+    size_t n = context->n_warnings++;
+    if ((n & (n - 1)) == 0) { /* grows at powers of two; the old arrays stay in the arena */
+        char **warnings = arena_alloc(context->arena, MAX(2 * n, (size_t)4) * sizeof *warnings);
+        if (n)
+            memcpy(warnings, context->warnings, n * sizeof *warnings);
+        context->warnings = warnings;
+    }
+    context->warnings[n] = text;
 }
 
 void strategy_annotate(StrategyContext *context, const char *key, const char *value) {

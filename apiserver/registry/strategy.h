@@ -38,6 +38,9 @@ typedef struct StrategyContext {
     size_t n_annotations;
 } StrategyContext;
 
+/* Warnings kept: headers hold 4,096 characters of them in all, so more could never be sent. */
+#define STRATEGY_WARNINGS_MAX 8192
+bool strategy_is_full(const StrategyContext *context);
 /* Adds a Warning header to the answer. */
 void strategy_warn(StrategyContext *context, const char *format, ...) _printf_(2, 3);
 /* Keeps an annotation for the request's audit event. */

@@ -7,18 +7,9 @@
 
 #define ANNOTATIONS_MAX (256 << 10)
 
-bool seen_before(const Value *list, size_t end, const char *name, const char *text) {
-    for (size_t i = 0; i < end; i++)
-        if (streq(text_of(value_at(list, i), name), text))
-            return true;
-    return false;
-}
-
-bool list_has_text(const Value *list, size_t end, const char *text) {
-    for (size_t i = 0; i < end; i++)
-        if (streq(item_text(list, i), text))
-            return true;
-    return false;
+bool seen_before(FieldErrors *errors, const Value *list, size_t end, const char *name, const char *text) {
+    size_t at = list_index_find(&errors->lists, list, name, text);
+    return at != LIST_INDEX_NONE && at < end;
 }
 
 void member_required(FieldErrors *errors, const Value *object, const char *name, const FieldPath *path) {

@@ -14,9 +14,9 @@ static inline const char *text_of(const Value *object, const char *name) {
 static inline const char *item_text(const Value *list, size_t i) {
     return str_or(value_str(value_at(list, i)), "");
 }
-/* Is `text` the member `name` of an item of `list` before `end`? */
-bool seen_before(const Value *list, size_t end, const char *name, const char *text);
-bool list_has_text(const Value *list, size_t end, const char *text); /* of a list of strings */
+/* Is `text` the member `name` of an item of `list` before `end`? `name` NULL: is it one of a list of texts? The list is
+ * indexed in *errors when it is long, and must not change as long as that is in use. */
+bool seen_before(FieldErrors *errors, const Value *list, size_t end, const char *name, const char *text);
 
 void member_required(FieldErrors *errors, const Value *object, const char *name, const FieldPath *path); /* not empty */
 /* One of `values`; empty is "required". */

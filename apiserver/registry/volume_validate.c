@@ -3,6 +3,7 @@
 
 #include "api/quantity.h"
 #include "apiserver/registry/validate_util.h"
+#include "base/strmap.h"
 
 #define MODE_MESSAGE "must be a number between 0 and 0777 (octal), both inclusive"
 #define TOKEN_MIN_SECONDS 600
@@ -274,16 +275,9 @@ static void validate_source(const PodValidation *v, const Value *volume, const F
 }
 
 const Value *pod_volume(const PodValidation *v, const char *name) {
-    const Value *volume;
-    for (size_t i = 0; v->volumes && v->volumes[i]; i++)
-        if (streq(text_of(v->volumes[i], "name"), name))
-            return v->volumes[i];
-    if (v->volumes)
-        return NULL;
-    VALUE_FOREACH (volume, value_get(v->spec, "volumes"))
-        if (streq(text_of(volume, "name"), name))
-            return volume;
-    return NULL;
+    const Value *volumes = v->volumes ? v->volumes : value_get(v->spec, "volumes");
+    size_t at = list_index_find(&v->errors->lists, volumes, "name", name);
+    return at == LIST_INDEX_NONE ? NULL : value_at(volumes, at);
 }
 
 /* The claim that the pod makes for a volume has a name of both. */
@@ -317,7 +311,7 @@ static void check_created_claim(const PodValidation *v, const Value *volume, con
 
 void pod_volumes_validate(const PodValidation *v, const FieldPath *path) {
     const Value *volumes = value_get(v->spec, "volumes");
-    size_t n_valid = 0;
+    _cleanup_(strmap_freep) StrMap *valid = strmap_new(NULL);
     for (size_t i = 0; i < value_len(volumes); i++) {
         const Value *volume = value_at(volumes, i);
         const char *name = text_of(volume, "name");
@@ -329,13 +323,12 @@ void pod_volumes_validate(const PodValidation *v, const FieldPath *path) {
             field_required(v->errors, &name_at, "");
         else
             field_check_name(v->errors, &name_at, name, name_dns_label);
-        for (size_t j = 0; j < n_valid; j++)
-            if (streq(name, text_of(v->volumes[j], "name"))) {
-                field_duplicate(v->errors, &name_at, value_string(v->errors->arena, name));
-                break;
-            }
-        if (v->errors->n == before)
-            v->volumes[n_valid++] = volume;
+        if (strmap_get(valid, name))
+            field_duplicate(v->errors, &name_at, value_string(v->errors->arena, name));
+        if (v->errors->n == before) {
+            strmap_put(valid, name, (void *)(uintptr_t)volume);
+            value_append(v->errors->arena, v->volumes, (Value *)(uintptr_t)volume);
+        }
         check_created_claim(v, volume, &at);
     }
 }

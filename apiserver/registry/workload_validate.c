@@ -4,6 +4,7 @@
 #include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/pod_validate.h"
 #include "apiserver/registry/validate_util.h"
+#include "base/strmap.h"
 
 static const char *const ALWAYS[] = {"Always", NULL};
 
@@ -283,18 +284,18 @@ static const Value *stateful_template(Arena *arena, const Value *spec) {
     if (!value_len(claims))
         return template;
     Value *volumes = value_array(arena);
+    _cleanup_(strmap_freep) StrMap *names = strmap_new(NULL);
     VALUE_FOREACH (claim, claims) {
         Value *made = value_object(arena), *source = value_object(arena);
         const char *name = text_of(value_get(claim, "metadata"), "name");
         value_set_str(arena, source, "claimName", name);
         value_set_str(arena, made, "name", name);
         value_set(arena, made, "persistentVolumeClaim", source);
-        if (!seen_before(volumes, value_len(volumes), "name", name))
+        if (strmap_put(names, name, made))
             value_append(arena, volumes, made);
     }
-    size_t n = value_len(volumes);
     VALUE_FOREACH (volume, value_get(pod, "volumes"))
-        if (!seen_before(volumes, n, "name", text_of(volume, "name")))
+        if (!strmap_get(names, text_of(volume, "name")))
             value_append(arena, volumes, value_copy(arena, volume));
     value_set(arena, pod, "volumes", volumes);
     return template;

@@ -3,6 +3,7 @@
  * Reasons, codes and messages follow k8s.io/apimachinery/pkg/api/errors. */
 #pragma once
 
+#include "api/list_index.h"
 #include "api/value.h"
 
 typedef struct ApiCause {
@@ -83,8 +84,9 @@ typedef struct FieldErrors { /* all strings in the arena */
         char *field, *detail, *message; /* message as field.Error.ErrorBody */
     } * items;
     size_t n;
+    ListIndexes lists; /* of what is validated */
 } FieldErrors;
-#define FIELD_ERRORS_INIT(a) ((FieldErrors){.arena = (a)})
+#define FIELD_ERRORS_INIT(a) ((FieldErrors){.arena = (a), .lists = {.arena = (a)}})
 #define FIELD_ERRORS_MAX 1000 /* past it further errors are counted in n, not kept */
 /* How many of them are kept: items[0..]. */
 static inline size_t field_errors_kept(const FieldErrors *errors) {
