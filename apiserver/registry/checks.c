@@ -2,6 +2,7 @@
 
 #include "api/quantity.h"
 #include "base/str.h"
+#include "apiserver/registry/validate_util.h"
 
 #include <ctype.h>
 
@@ -124,11 +125,8 @@ void check_status_conditions(FieldErrors *errors, const Value *conditions, const
     for (size_t i = 0; i < value_len(conditions); i++) {
         const Value *condition = value_at(conditions, i);
         FieldPath at = FIELD_INDEX(path, i), type_at = FIELD(&at, "type");
-        for (size_t j = 0; j < i; j++)
-            if (text_is(value_at(conditions, j), "type", text_at(condition, "type"))) {
-                field_duplicate(errors, &type_at, value_string(errors->arena, text_at(condition, "type")));
-                break;
-            }
+        if (seen_before(errors, conditions, i, "type", text_at(condition, "type")))
+            field_duplicate(errors, &type_at, value_string(errors->arena, text_at(condition, "type")));
         check_condition(errors, condition, &at);
     }
 }

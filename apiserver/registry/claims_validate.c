@@ -2,6 +2,7 @@
 #include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/pod_validate.h"
 #include "apiserver/registry/validate_util.h"
+#include "base/strmap.h"
 
 void pod_claims_validate(const PodValidation *v, const FieldPath *spec) {
     static const char *const KINDS[] = {"resourceClaimName", "resourceClaimTemplateName"};
@@ -58,6 +59,8 @@ static char *claim_names(FieldErrors *errors, const Value *claims) {
 static void claim_not_found(const PodValidation *v, const Value *claim, const FieldPath *at) {
     Arena *arena = v->errors->arena;
     size_t n = v->errors->n;
+    if (n >= FIELD_ERRORS_MAX)
+        return;
     char *names = claim_names(v->errors, value_get(v->spec, "resourceClaims"));
     const char *why = *names ? arena_printf(arena, ": %s", names) : " which is empty";
     field_not_found(v->errors, at, value_get(claim, "name"));
@@ -72,16 +75,18 @@ static char *claim_key(Arena *arena, const Value *claim) {
     return arena_printf(arena, "%s%s%s", text_of(claim, "name"), *request ? "/" : "", request);
 }
 
-static void check_repeated(FieldErrors *errors, const Value *claims, size_t i, const FieldPath *at) {
-    const Value *claim = value_at(claims, i);
+/* The claims before one: by their keys, and how many there are of each name. */
+typedef struct Earlier {
+    StrMap *keys, *names;
+} Earlier;
+
+static void check_repeated(FieldErrors *errors, const Value *claim, const Earlier *earlier, const FieldPath *at) {
     const char *name = text_of(claim, "name"), *key = claim_key(errors->arena, claim);
     FieldPath request = FIELD(at, "request");
-    bool whole = false, same = false;
-    for (size_t j = 0; j < i; j++) {
-        const char *other = claim_key(errors->arena, value_at(claims, j));
-        whole |= streq(other, name);
-        same |= streq(other, key);
-    }
+    bool whole = strmap_get(earlier->keys, name), same = strmap_get(earlier->keys, key);
+    size_t named = (uintptr_t)strmap_get(earlier->names, name);
+    strmap_put(earlier->keys, key, (void *)(uintptr_t)claim);
+    strmap_put(earlier->names, name, (void *)(uintptr_t)(named + 1));
     if (whole) {
         field_duplicate(errors, at, value_string(errors->arena, name));
         return;
@@ -90,14 +95,15 @@ static void check_repeated(FieldErrors *errors, const Value *claims, size_t i, c
         field_check_name(errors, &request, text_of(claim, "request"), name_dns_label);
     if (same)
         field_duplicate(errors, at, value_string(errors->arena, key));
-    for (size_t j = 0; !same && !*text_of(claim, "request") && j < i; j++)
-        if (streq(text_of(value_at(claims, j), "name"), name))
-            field_duplicate(errors, at, value_string(errors->arena, name));
+    for (size_t j = 0; !same && !*text_of(claim, "request") && j < named && errors->n < FIELD_ERRORS_MAX; j++)
+        field_duplicate(errors, at, value_string(errors->arena, name));
 }
 
 void container_claims_validate(const PodValidation *v, const Value *resources, const FieldPath *path) {
     const Value *claims = value_get(resources, "claims"), *known = value_get(v->spec, "resourceClaims");
     FieldPath list = FIELD(path, "claims");
+    _cleanup_(strmap_freep) StrMap *keys = strmap_new(NULL), *names = strmap_new(NULL);
+    const Earlier earlier = {keys, names};
     for (size_t i = 0; i < value_len(claims); i++) {
         const char *name = text_of(value_at(claims, i), "name");
         FieldPath at = FIELD_INDEX(&list, i);
@@ -105,7 +111,7 @@ void container_claims_validate(const PodValidation *v, const Value *resources, c
             field_required(v->errors, &at, "");
             continue;
         }
-        check_repeated(v->errors, claims, i, &at);
+        check_repeated(v->errors, value_at(claims, i), &earlier, &at);
         if (!seen_before(v->errors, known, value_len(known), "name", name))
             claim_not_found(v, value_at(claims, i), &at);
     }

@@ -330,9 +330,8 @@ static void validate_ephemeral_containers(const PodValidation *v, const FieldPat
         const char *target = text_of(container, "targetContainerName");
         FieldPath at = FIELD_INDEX(&path, i), target_at = FIELD(&at, "targetContainerName");
         validate_common(v, container, &at);
-        duplicate_name(v->errors, list, i,
-                       seen_before(v->errors, regular, value_len(regular), "name", text_of(container, "name")) ? regular : init,
-                       &at);
+        bool is_regular = seen_before(v->errors, regular, value_len(regular), "name", text_of(container, "name"));
+        duplicate_name(v->errors, list, i, is_regular ? regular : init, &at);
         if (*target && !seen_before(v->errors, regular, value_len(regular), "name", target) &&
             !seen_before(v->errors, init, value_len(init), "name", target))
             field_not_found(v->errors, &target_at, value_string(v->errors->arena, target));

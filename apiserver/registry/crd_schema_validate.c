@@ -383,9 +383,7 @@ static void check_keys(const Value *v, const Value *items, FieldErrors *errors, 
         const char *key = str_or(value_str(value_at(keys, i)), "");
         const Value *property = value_get(value_get(items, "properties"), key);
         FieldPath at = FIELD_KEY(&properties, key), type = FIELD(&at, "type");
-        bool twice = false;
-        for (size_t k = 0; k < i; k++)
-            twice = twice || streq_null(value_str(value_at(keys, k)), key);
+        bool twice = seen_before(errors, keys, i, NULL, key);
         if (!property)
             field_invalid(errors, &keys_path, keys, "entries must all be names of item properties");
         else if (streq(text(property, "type"), "array") || streq(text(property, "type"), "object"))

@@ -145,14 +145,6 @@ bool ip_is_v6_text(const char *text) {
     return ip_parse(text, &ip) && ip.v6;
 }
 
-static bool listed(const Value *list, const char *text) {
-    const Value *item;
-    VALUE_FOREACH (item, list)
-        if (streq_null(value_str(item), text))
-            return true;
-    return false;
-}
-
 /* An octet of IPv4 that begins with a zero and goes on. */
 static bool has_leading_zeros(const char *text) {
     if (strchr(text, ':'))
@@ -176,7 +168,7 @@ static bool parse_strictly(FieldErrors *errors, const FieldPath *path, const cha
 
 void ip_legacy_validate(FieldErrors *errors, const FieldPath *path, const char *text, const Value *was) {
     Ip ip;
-    if (!listed(was, text))
+    if (list_index_find(&errors->lists, was, NULL, text) == LIST_INDEX_NONE)
         parse_strictly(errors, path, text, &ip);
 }
 
@@ -207,7 +199,7 @@ static bool parse_range_strictly(FieldErrors *errors, const FieldPath *path, con
 
 void ip_range_legacy_validate(FieldErrors *errors, const FieldPath *path, const char *text, const Value *was) {
     IpRange range;
-    if (!listed(was, text))
+    if (list_index_find(&errors->lists, was, NULL, text) == LIST_INDEX_NONE)
         parse_range_strictly(errors, path, text, &range);
 }
 

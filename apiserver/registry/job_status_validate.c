@@ -57,7 +57,8 @@ static void check_uncounted(const JobStatus *s) {
             const char *uid = item_text(list, i);
             if (!*uid)
                 field_invalid_str(s->errors, &at, "", "must not be empty");
-            else if (seen_before(s->errors, list, i, NULL, uid) || (l && seen_before(s->errors, first, value_len(first), NULL, uid)))
+            else if (seen_before(s->errors, list, i, NULL, uid) ||
+                     (l && seen_before(s->errors, first, value_len(first), NULL, uid)))
                 field_duplicate(s->errors, &at, value_at(list, i));
         }
     }

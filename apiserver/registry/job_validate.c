@@ -7,6 +7,7 @@
 #include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/pod_validate.h"
 #include "apiserver/registry/validate_util.h"
+#include "base/strmap.h"
 
 #define INDEXED_PARALLELISM_MAX 100000
 #define INDEXED_FAILED_MAX 100000
@@ -40,6 +41,7 @@ static void check_exit_codes(FieldErrors *errors, const Value *requirement, cons
     const Value *regular = value_get(pod, "containers"), *init = value_get(pod, "initContainers");
     FieldPath op_at = FIELD(path, "operator"), name_at = FIELD(path, "containerName"),
               values_at = FIELD(path, "values");
+    _cleanup_(strmap_freep) StrMap *codes = strmap_new(NULL);
     bool ordered = true;
     if (!*op)
         field_required(errors, &op_at,
@@ -59,11 +61,8 @@ static void check_exit_codes(FieldErrors *errors, const Value *requirement, cons
         FieldPath at = FIELD_INDEX(&values_at, i);
         if (streq(op, "In") && code->integer == 0)
             field_invalid(errors, &at, code, "must not be 0 for the In operator");
-        for (size_t j = 0; j < i; j++)
-            if (value_at(values, j)->integer == code->integer) {
-                field_duplicate(errors, &at, code);
-                break;
-            }
+        if (!strmap_put(codes, arena_printf(errors->arena, "%" PRId64, code->integer), (void *)(uintptr_t)code))
+            field_duplicate(errors, &at, code);
         ordered &= i == 0 || value_at(values, i - 1)->integer <= code->integer;
     }
     if (!ordered)

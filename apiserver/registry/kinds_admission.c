@@ -4,6 +4,7 @@
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/webhook_validate.h"
 #include "base/str.h"
+#include "base/strmap.h"
 
 #include <ctype.h>
 
@@ -36,23 +37,10 @@ static void check_wildcard_list(FieldErrors *errors, const Value *rule, const ch
         field_invalid(errors, &at, list, "if '*' is present, must not specify other %s", what);
 }
 
-static bool earlier_wildcard(const Value *list, size_t i, const char *resource, const char *sub) {
-    for (size_t j = 0; j < i; j++) {
-        const char *text = item_text(list, j), *slash = strchr(text, '/');
-        if (!slash)
-            continue;
-        if (resource && streq(slash + 1, "*") && strlen(resource) == (size_t)(slash - text) &&
-            str_has_prefix(text, resource))
-            return true;
-        if (sub && slash == text + 1 && *text == '*' && streq(slash + 1, sub))
-            return true;
-    }
-    return false;
-}
-
 static void check_resources(FieldErrors *errors, const Value *rule, const FieldPath *path) {
     const Value *list = value_get(rule, "resources");
     FieldPath list_at = FIELD(path, "resources");
+    _cleanup_(strmap_freep) StrMap *wildcards = strmap_new(NULL); /* earlier ones, as "pods/" and "/status" */
     bool plain = false;
     if (!value_len(list))
         field_required(errors, &list_at, "");
@@ -68,10 +56,15 @@ static void check_resources(FieldErrors *errors, const Value *rule, const FieldP
             continue;
         }
         const char *resource = arena_strndup(errors->arena, text, (size_t)(slash - text));
-        if (earlier_wildcard(list, i, resource, NULL))
+        const char *all_of_it = arena_printf(errors->arena, "%s/", resource);
+        if (strmap_get(wildcards, all_of_it))
             field_invalid_str(errors, &at, text, "if '%s/*' is present, must not specify %s", resource, text);
-        if (earlier_wildcard(list, i, NULL, slash + 1))
+        if (strmap_get(wildcards, slash))
             field_invalid_str(errors, &at, text, "if '*/%s' is present, must not specify %s", slash + 1, text);
+        if (streq(slash + 1, "*"))
+            strmap_put(wildcards, all_of_it, value_at(list, i));
+        if (streq(resource, "*"))
+            strmap_put(wildcards, slash, value_at(list, i));
     }
     if (value_len(list) > 1 && list_has(list, "*/*"))
         field_invalid(errors, &list_at, list, "if '*/*' is present, must not specify other resources");

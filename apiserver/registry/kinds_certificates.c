@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "client/api.h"
+#include "apiserver/registry/validate_util.h"
 
 #include <openssl/pem.h>
 
@@ -134,11 +135,8 @@ static void check_conditions(FieldErrors *errors, const Value *conditions) {
         denied |= streq(type, "Denied");
         if (approved && denied && (streq(type, "Approved") || streq(type, "Denied")))
             field_invalid_str(errors, &list_at, type, "Approved and Denied conditions are mutually exclusive");
-        for (size_t j = 0; j < i; j++)
-            if (text_is(value_at(conditions, j), "type", type)) {
-                field_duplicate(errors, &type_at, value_string(errors->arena, type));
-                break;
-            }
+        if (seen_before(errors, conditions, i, "type", type))
+            field_duplicate(errors, &type_at, value_string(errors->arena, type));
     }
 }
 

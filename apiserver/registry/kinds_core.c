@@ -5,6 +5,7 @@
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/resource_names.h"
 #include "base/str.h"
+#include "base/strmap.h"
 
 #define POD_RANGES_CHANGED "node updates may not change podCIDR except from \"\" to valid"
 
@@ -81,6 +82,7 @@ static void duplicate_taint(FieldErrors *errors, const Value *taint, const Field
 
 static void check_taints(FieldErrors *errors, const Value *taints, const FieldPath *path) {
     static const char *const EFFECTS[] = {"NoSchedule", "PreferNoSchedule", "NoExecute", NULL};
+    _cleanup_(strmap_freep) StrMap *seen = strmap_new(NULL);
     for (size_t i = 0; i < value_len(taints); i++) {
         const Value *taint = value_at(taints, i);
         const char *value = text_at(taint, "value"), *effect = text_at(taint, "effect");
@@ -95,12 +97,9 @@ static void check_taints(FieldErrors *errors, const Value *taints, const FieldPa
             field_required(errors, &effect_at, "");
         else
             check_one_of(errors, &effect_at, effect, EFFECTS);
-        for (size_t j = 0; j < i; j++)
-            if (text_is(value_at(taints, j), "effect", effect) &&
-                text_is(value_at(taints, j), "key", text_at(taint, "key"))) {
-                duplicate_taint(errors, taint, &at);
-                break;
-            }
+        char *pair = arena_printf(errors->arena, "%s\n%s", effect, text_at(taint, "key"));
+        if (!strmap_put(seen, pair, (void *)(uintptr_t)taint))
+            duplicate_taint(errors, taint, &at);
     }
 }
 
@@ -153,14 +152,13 @@ static void node_validate_change(_unused_ StrategyContext *context, const Value 
               status_at = FIELD(NULL, "status"), addresses_at = FIELD(&status_at, "addresses");
     check_node_amounts(errors, node, "capacity");
     check_node_amounts(errors, node, "allocatable");
+    _cleanup_(strmap_freep) StrMap *seen = strmap_new(NULL);
     for (size_t i = 0; i < value_len(addresses); i++) {
         FieldPath at = FIELD_INDEX(&addresses_at, i);
-        for (size_t j = 0; j < i; j++)
-            if (value_equal(value_at(addresses, i), value_at(addresses, j))) {
-                field_duplicate(errors, &at,
-                                internal_value(errors->arena, "NodeAddress", value_at(addresses, i), NULL));
-                break;
-            }
+        char *key = arena_printf(errors->arena, "%s\n%s", text_at(value_at(addresses, i), "type"),
+                                 text_at(value_at(addresses, i), "address"));
+        if (!strmap_put(seen, key, value_at(addresses, i)))
+            field_duplicate(errors, &at, internal_value(errors->arena, "NodeAddress", value_at(addresses, i), NULL));
     }
     if (value_len(ranges) && !value_equal(ranges, value_get(spec, "podCIDRs")))
         field_forbidden(errors, &ranges_at, POD_RANGES_CHANGED);

@@ -8,6 +8,7 @@
 #include "apiserver/registry/webhook_validate.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "apiserver/registry/validate_util.h"
 
 #define CLEANUP_FINALIZER "customresourcecleanup.apiextensions.k8s.io"
 #define SELECTABLE_FIELDS_MAX 8
@@ -205,8 +206,7 @@ static void check_version_list(const Value *versions, FieldErrors *errors, const
     for (size_t i = 0; i < value_len(versions); i++) {
         const Value *version = value_at(versions, i);
         stored += value_get_bool(version, "storage", false);
-        for (size_t j = 0; j < i; j++)
-            twice = twice || streq(text(value_at(versions, j), "name"), text(version, "name"));
+        twice = twice || seen_before(errors, versions, i, "name", text(version, "name"));
     }
     if (twice)
         field_invalid(errors, path, versions, "must contain unique version names");

@@ -2,6 +2,7 @@
 #include "apiserver/registry/checks.h"
 #include "apiserver/registry/kinds.h"
 #include "base/str.h"
+#include "apiserver/registry/validate_util.h"
 
 #include <math.h>
 
@@ -10,10 +11,6 @@
 #define QUEUES_MAX 10000000
 #define HASH_BITS 60 /* of what deals the queues of a flow */
 #define EXEMPT "exempt"
-
-static const char *item_text(const Value *list, size_t i) {
-    return str_or(value_str(value_at(list, i)), "");
-}
 
 static const char *name_of(const Value *object) {
     return text_at(value_get(object, "metadata"), "name");
@@ -291,11 +288,8 @@ static void validate_status(_unused_ StrategyContext *context, const Value *obje
     for (size_t i = 0; i < value_len(conditions); i++) {
         const char *type = text_at(value_at(conditions, i), "type");
         FieldPath at = FIELD_INDEX(&list_at, i), type_at = FIELD(&at, "type");
-        for (size_t j = 0; j < i; j++)
-            if (text_is(value_at(conditions, j), "type", type)) {
-                field_duplicate(errors, &type_at, value_string(errors->arena, type));
-                break;
-            }
+        if (seen_before(errors, conditions, i, "type", type))
+            field_duplicate(errors, &type_at, value_string(errors->arena, type));
         if (!*type)
             field_required(errors, &type_at, "");
     }

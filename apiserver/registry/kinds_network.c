@@ -448,11 +448,8 @@ static void check_hints(FieldErrors *errors, const Value *hints, const char *mem
     for (size_t i = 0; i < value_len(list); i++) {
         const char *name = text_at(value_at(list, i), "name");
         FieldPath at = FIELD_INDEX(&list_at, i), name_at = FIELD(&at, "name");
-        for (size_t j = 0; j < i; j++)
-            if (text_is(value_at(list, j), "name", name)) {
-                field_duplicate(errors, &name_at, value_string(errors->arena, name));
-                break;
-            }
+        if (seen_before(errors, list, i, "name", name))
+            field_duplicate(errors, &name_at, value_string(errors->arena, name));
         field_check_name(errors, &name_at, name, check);
     }
 }
@@ -484,11 +481,8 @@ static void check_slice_ports(FieldErrors *errors, const Value *ports) {
         const Value *port = value_at(ports, i);
         FieldPath at = FIELD_INDEX(&ports_at, i), name_at = FIELD(&at, "name"), protocol_at = FIELD(&at, "protocol");
         check_name_member(errors, port, "name", name_dns_label, &at);
-        for (size_t j = 0; j < i; j++)
-            if (text_is(value_at(ports, j), "name", text_at(port, "name"))) {
-                field_duplicate(errors, &name_at, value_string(errors->arena, text_at(port, "name")));
-                break;
-            }
+        if (seen_before(errors, ports, i, "name", text_at(port, "name")))
+            field_duplicate(errors, &name_at, value_string(errors->arena, text_at(port, "name")));
         if (!value_get_str(port, "protocol"))
             field_required(errors, &protocol_at, "");
         check_member_one_of(errors, port, "protocol", PROTOCOLS, &at);

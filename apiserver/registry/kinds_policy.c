@@ -4,6 +4,7 @@
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/pod_validate.h"
 #include "base/str.h"
+#include "base/strmap.h"
 
 #include <stdlib.h>
 
@@ -102,23 +103,20 @@ static void priority_validate_update(_unused_ StrategyContext *context, const Va
     check_immutable(errors, class, old, "preemptionPolicy", NULL);
 }
 
-static bool same_toleration(const Value *a, const Value *b) {
-    static const char *const KEYS[] = {"key", "operator", "value", "effect"};
-    for (size_t i = 0; i < ELEMENTSOF(KEYS); i++)
-        if (!text_is(a, KEYS[i], text_at(b, KEYS[i])))
-            return false;
-    return true;
+static char *toleration_key(Arena *arena, const Value *toleration) {
+    return arena_printf(arena, "%s\n%s\n%s\n%s", text_at(toleration, "key"), text_at(toleration, "operator"),
+                        text_at(toleration, "value"), text_at(toleration, "effect"));
 }
 
 static void check_runtime_tolerations(FieldErrors *errors, const Value *list, const FieldPath *path) {
+    _cleanup_(strmap_freep) StrMap *seen = strmap_new(NULL);
     tolerations_validate(errors, list, path);
-    for (size_t i = 0; i < value_len(list); i++)
-        for (size_t j = 0; j < i; j++)
-            if (same_toleration(value_at(list, i), value_at(list, j))) {
-                FieldPath at = FIELD_INDEX(path, i);
-                field_duplicate(errors, &at, internal_value(errors->arena, "Toleration", value_at(list, i), NULL));
-                break;
-            }
+    for (size_t i = 0; i < value_len(list); i++) {
+        const Value *toleration = value_at(list, i);
+        FieldPath at = FIELD_INDEX(path, i);
+        if (!strmap_put(seen, toleration_key(errors->arena, toleration), (void *)(uintptr_t)toleration))
+            field_duplicate(errors, &at, internal_value(errors->arena, "Toleration", toleration, NULL));
+    }
 }
 
 static void runtime_validate(_unused_ StrategyContext *context, const Value *class, FieldErrors *errors) {

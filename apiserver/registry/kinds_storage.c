@@ -58,21 +58,18 @@ static void check_topology(FieldErrors *errors, const Value *terms, size_t i, co
             field_required(errors, &values_at, "");
         for (size_t j = 0; j < value_len(values); j++) {
             FieldPath value_path = FIELD_INDEX(&values_at, j);
-            if (value_index_of(values, str_or(value_str(value_at(values, j)), "")) < j)
+            if (seen_before(errors, values, j, NULL, str_or(value_str(value_at(values, j)), "")))
                 field_duplicate(errors, &value_path, value_at(values, j));
         }
         field_check_name(errors, &key_at, text_at(expression, "key"), name_qualified);
-        for (size_t j = 0; j < k; j++)
-            if (text_is(value_at(expressions, j), "key", text_at(expression, "key"))) {
-                field_duplicate(errors, &key_at, value_get(expression, "key"));
-                break;
-            }
+        if (seen_before(errors, expressions, k, "key", text_at(expression, "key")))
+            field_duplicate(errors, &key_at, value_get(expression, "key"));
     }
     /* The reference compares with as many empty terms as there are, besides the earlier ones. */
     size_t alike = value_len(expressions) ? 0 : value_len(terms);
-    for (size_t j = 0; j < i; j++)
+    for (size_t j = 0; j < i && errors->n < FIELD_ERRORS_MAX; j++)
         alike += value_equal(value_at(terms, i), value_at(terms, j));
-    while (alike--)
+    while (alike-- && errors->n < FIELD_ERRORS_MAX)
         field_duplicate(errors, &list_at, value_string(errors->arena, ""));
 }
 
@@ -185,11 +182,8 @@ static void check_node_driver(FieldErrors *errors, const Value *drivers, size_t 
     if (strlen(id) > NODE_ID_MAX)
         field_invalid_str(errors, &id_at, id, "must be %d characters or less", NODE_ID_MAX);
     check_not_negative(errors, value_get(driver, "allocatable"), "count", &allocatable_at);
-    for (size_t j = 0; j < i; j++)
-        if (text_is(value_at(drivers, j), "name", text_at(driver, "name"))) {
-            field_duplicate(errors, &name_at, value_get(driver, "name"));
-            break;
-        }
+    if (seen_before(errors, drivers, i, "name", text_at(driver, "name")))
+        field_duplicate(errors, &name_at, value_get(driver, "name"));
     for (size_t k = 0; k < value_len(keys); k++) {
         const char *key = str_or(value_str(value_at(keys, k)), "");
         if (!*key)
@@ -231,10 +225,7 @@ static void check_token_requests(FieldErrors *errors, const Value *requests, con
         const Value *request = value_at(requests, i), *seconds = value_get(request, "expirationSeconds");
         FieldPath at = FIELD_INDEX(path, i), audience_at = FIELD(&at, "audience"),
                   seconds_at = FIELD(&at, "expirationSeconds");
-        bool again = false;
-        for (size_t j = 0; j < i; j++)
-            again |= text_is(value_at(requests, j), "audience", text_at(request, "audience"));
-        if (again) {
+        if (seen_before(errors, requests, i, "audience", text_at(request, "audience"))) {
             field_duplicate(errors, &audience_at, value_string(errors->arena, text_at(request, "audience")));
             continue;
         }

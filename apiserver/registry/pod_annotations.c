@@ -34,7 +34,8 @@ static void check_apparmor(FieldErrors *errors, const Value *spec, const Member 
     FieldPath at = FIELD_KEY(path, annotation->name);
     bool known = false;
     for (size_t i = 0; i < ELEMENTSOF(LISTS); i++)
-        known |= seen_before(errors, value_get(spec, LISTS[i]), value_len(value_get(spec, LISTS[i])), "name", container);
+        known |=
+            seen_before(errors, value_get(spec, LISTS[i]), value_len(value_get(spec, LISTS[i])), "name", container);
     if (!known)
         field_invalid_str(errors, &at, container, "container not found");
     if (*profile && !streq(profile, "runtime/default") && !streq(profile, "unconfined") &&

@@ -138,11 +138,8 @@ static void validate_gates(const PodValidation *v, const FieldPath *path) {
         const char *name = text_of(value_at(scheduling, i), "name");
         FieldPath at = FIELD_INDEX(&scheduling_at, i);
         field_check_name(v->errors, &at, name, name_qualified);
-        for (size_t j = 0; j < i; j++)
-            if (streq(name, text_of(value_at(scheduling, j), "name"))) {
-                field_duplicate(v->errors, &at, value_string(v->errors->arena, name));
-                break;
-            }
+        if (seen_before(v->errors, scheduling, i, "name", name))
+            field_duplicate(v->errors, &at, value_string(v->errors->arena, name));
     }
 }
 

@@ -1,5 +1,6 @@
-/* Looking through long lists again and again in time that does not grow with their square: the first items of each text,
- * sorted, made when a long list is first asked about. Lists must not change while they are indexed. Not thread-safe. */
+/* Looking through long lists again and again in time that does not grow with their square: the first items of each
+ * text, sorted, made when a long list is first asked about. Lists must not change while they are indexed. Not
+ * thread-safe. */
 #pragma once
 
 #include "api/value.h"
