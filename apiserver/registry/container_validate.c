@@ -149,17 +149,17 @@ static void validate_recursive_read_only(FieldErrors *errors, const Value *mount
         field_forbidden(errors, &at, "may only be specified when mountPropagation is None or not specified");
 }
 
-/* Does a device take this path? Of several devices with one name, which is an error of its own, the last counts. */
-static bool is_device_path(const Value *devices, const char *path) {
-    for (size_t i = 0; i < value_len(devices); i++) {
-        const Value *device = value_at(devices, i);
-        bool last = true;
-        for (size_t j = i + 1; j < value_len(devices); j++)
-            last &= !streq(text_of(value_at(devices, j), "name"), text_of(device, "name"));
-        if (last && streq(text_of(device, "devicePath"), path))
-            return true;
-    }
-    return false;
+/* The paths that devices take. Of several devices with one name, which is an error of its own, the last counts. */
+static StrMap *device_paths(const Value *devices) {
+    _cleanup_(strmap_freep) StrMap *last = strmap_new(NULL);
+    StrMap *paths = strmap_new(NULL);
+    const Value *device;
+    VALUE_FOREACH (device, devices)
+        strmap_put(last, text_of(device, "name"), (void *)(uintptr_t)device);
+    VALUE_FOREACH (device, devices)
+        if (strmap_get(last, text_of(device, "name")) == device)
+            strmap_put(paths, text_of(device, "devicePath"), (void *)(uintptr_t)device);
+    return paths;
 }
 
 static void validate_mounts(const PodValidation *v, const Value *container, const FieldPath *path) {
@@ -167,6 +167,7 @@ static void validate_mounts(const PodValidation *v, const Value *container, cons
     FieldPath list = FIELD(path, "volumeMounts"), sub_path = FIELD(&list, "subPath"),
               sub_expr = FIELD(&list, "subPathExpr");
     FieldErrors *errors = v->errors;
+    _cleanup_(strmap_freep) StrMap *taken = device_paths(devices);
     for (size_t i = 0; i < value_len(mounts); i++) {
         const Value *mount = value_at(mounts, i);
         const char *name = text_of(mount, "name"), *target = text_of(mount, "mountPath"),
@@ -181,7 +182,7 @@ static void validate_mounts(const PodValidation *v, const Value *container, cons
             field_invalid_str(errors, &target_at, target, "must be unique");
         if (seen_before(errors, devices, value_len(devices), "name", name))
             field_invalid_str(errors, &name_at, name, "must not already exist in volumeDevices");
-        if (is_device_path(devices, target))
+        if (strmap_get(taken, target))
             field_invalid_str(errors, &target_at, target, "must not already exist as a path in volumeDevices");
         if (*text_of(mount, "subPath"))
             relative_path_validate(errors, text_of(mount, "subPath"), &sub_path);

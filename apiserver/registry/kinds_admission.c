@@ -4,6 +4,7 @@
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/webhook_validate.h"
 #include "base/str.h"
+#include "apiserver/registry/validate_util.h"
 #include "base/strmap.h"
 
 #include <ctype.h>
@@ -20,10 +21,6 @@ static bool is_blank(const char *text) {
     while (isspace((unsigned char)*text))
         text++;
     return !*text;
-}
-
-static const char *item_text(const Value *list, size_t i) {
-    return str_or(value_str(value_at(list, i)), "");
 }
 
 /* A list that must not be empty, and holds "*" alone. */
@@ -146,7 +143,7 @@ static void check_review_versions(FieldErrors *errors, const Value *hook, const 
     for (size_t i = 0; i < value_len(versions); i++) {
         const char *version = item_text(versions, i);
         FieldPath at = FIELD_INDEX(&list_at, i);
-        if (value_index_of(versions, version) < i)
+        if (seen_before(errors, versions, i, NULL, version))
             field_invalid_str(errors, &at, version, "duplicate version");
         else
             field_check_name(errors, &at, version, name_dns1035_label);
@@ -233,7 +230,7 @@ static void check_named_rules(FieldErrors *errors, const Value *match, const cha
         for (size_t k = 0; k < value_len(names); k++) {
             FieldPath name_at = FIELD_INDEX(&names_at, k);
             field_check_name(errors, &name_at, item_text(names, k), name_path_segment);
-            if (value_index_of(names, item_text(names, k)) < k)
+            if (seen_before(errors, names, k, NULL, item_text(names, k)))
                 field_duplicate(errors, &name_at, value_at(names, k));
         }
         check_rule(errors, value_at(rules, i), &at);
@@ -451,7 +448,7 @@ static void check_actions(FieldErrors *errors, const Value *actions, const Field
     for (size_t i = 0; i < value_len(actions); i++) {
         FieldPath at = FIELD_INDEX(path, i);
         check_one_of(errors, &at, item_text(actions, i), ACTIONS);
-        if (value_index_of(actions, item_text(actions, i)) < i)
+        if (seen_before(errors, actions, i, NULL, item_text(actions, i)))
             field_duplicate(errors, &at, value_at(actions, i));
     }
     if (list_has(actions, "Deny") && list_has(actions, "Warn"))

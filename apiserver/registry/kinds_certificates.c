@@ -76,7 +76,7 @@ static void check_usages(FieldErrors *errors, const Value *spec, const FieldPath
     }
     for (size_t i = 0; i < value_len(usages); i++) {
         FieldPath at = FIELD_INDEX(&list_at, i);
-        if (value_index_of(usages, str_or(value_str(value_at(usages, i)), "")) < i)
+        if (seen_before(errors, usages, i, NULL, str_or(value_str(value_at(usages, i)), "")))
             field_duplicate(errors, &at, value_at(usages, i));
     }
 }

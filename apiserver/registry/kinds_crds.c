@@ -320,7 +320,7 @@ static void check_review_versions(const Value *versions, FieldErrors *errors, co
     for (size_t i = 0; i < value_len(versions); i++) {
         const char *version = str_or(value_str(value_at(versions, i)), "");
         FieldPath at = FIELD_INDEX(path, i);
-        if (value_index_of(versions, version) < i)
+        if (seen_before(errors, versions, i, NULL, version))
             field_invalid_str(errors, &at, version, "duplicate version");
         else
             field_check_name(errors, &at, version, name_dns1035_label);

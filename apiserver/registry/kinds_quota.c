@@ -6,6 +6,7 @@
 #include "apiserver/registry/validate_util.h"
 #include "base/random.h"
 #include "base/str.h"
+#include "base/strmap.h"
 
 #define MAX_MILLI (INT64_MAX / 1000) /* the largest whole number that thousandths hold */
 
@@ -20,7 +21,7 @@ static const Value *read_quantity(const Value *limit, const char *member, const 
     return value_str(text) && quantity_parse(value_str(text), ret) == 0 ? text : NULL;
 }
 
-static void check_names(FieldErrors *errors, const Value *limit, const char *member, Value *names,
+static void check_names(FieldErrors *errors, const Value *limit, const char *member, StrMap *known, Value *names,
                         const FieldPath *path) {
     bool container = text_is(limit, "type", "Pod") || text_is(limit, "type", "Container");
     FieldPath map = FIELD(path, member);
@@ -30,7 +31,7 @@ static void check_names(FieldErrors *errors, const Value *limit, const char *mem
             resource_name_validate_for_container(errors, &at, m->name);
         else
             resource_name_validate(errors, &at, m->name);
-        if (!list_has(names, m->name))
+        if (strmap_put(known, m->name, m->value))
             value_append(errors->arena, names, value_string(errors->arena, m->name));
     }
 }
@@ -105,16 +106,17 @@ static void check_limit(FieldErrors *errors, const Value *limits, size_t i, cons
     const char *type = text_at(limit, "type");
     FieldPath type_at = FIELD(path, "type"), limits_at = FIELD(path, "limits");
     Value *names = value_array(errors->arena);
+    _cleanup_(strmap_freep) StrMap *known = strmap_new(NULL);
     check_limit_type(errors, type, &type_at);
     if (seen_before(errors, limits, i, "type", type))
         field_duplicate(errors, &type_at, value_string(errors->arena, type));
-    check_names(errors, limit, "max", names, path);
-    check_names(errors, limit, "min", names, path);
+    check_names(errors, limit, "max", known, names, path);
+    check_names(errors, limit, "min", known, names, path);
     static const char *const DEFAULTS[] = {"default", "defaultRequest"};
     for (size_t k = 0; k < ELEMENTSOF(DEFAULTS); k++) {
         FieldPath at = FIELD(path, DEFAULTS[k]);
         if (!streq(type, "Pod"))
-            check_names(errors, limit, DEFAULTS[k], names, path);
+            check_names(errors, limit, DEFAULTS[k], known, names, path);
         else if (value_len(value_get(limit, DEFAULTS[k])))
             field_forbidden(errors, &at, "may not be specified when `type` is 'Pod'");
     }
@@ -122,7 +124,7 @@ static void check_limit(FieldErrors *errors, const Value *limits, size_t i, cons
         !value_path(limit, "max", "storage", NULL))
         field_required(errors, &limits_at,
                        "either minimum or maximum storage value is required, but neither was provided");
-    check_names(errors, limit, "maxLimitRequestRatio", names, path);
+    check_names(errors, limit, "maxLimitRequestRatio", known, names, path);
     VALUE_FOREACH (name, names)
         check_quantities(errors, limit, value_str(name), path);
 }

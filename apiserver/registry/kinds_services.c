@@ -9,13 +9,15 @@ static bool same_member(const Value *a, const Value *b, const char *name) {
 }
 
 static bool adds_node_ports(const Value *spec, const Value *old) {
-    const Value *port, *was;
+    const Value *port;
+    uint64_t had[(UINT16_MAX + 1) / 64] = {1}; /* 0: none is asked for */
+    VALUE_FOREACH (port, value_get(old, "ports")) {
+        uint16_t number = (uint16_t)value_get_int(port, "nodePort", 0);
+        had[number / 64] |= 1ull << number % 64;
+    }
     VALUE_FOREACH (port, value_get(spec, "ports")) {
         int64_t number = value_get_int(port, "nodePort", 0);
-        bool had = number == 0;
-        VALUE_FOREACH (was, value_get(old, "ports"))
-            had |= value_get_int(was, "nodePort", 0) == number;
-        if (!had)
+        if (number < 0 || number > UINT16_MAX || !(had[number / 64] >> number % 64 & 1))
             return true;
     }
     return false;

@@ -188,7 +188,7 @@ static void check_node_driver(FieldErrors *errors, const Value *drivers, size_t 
         const char *key = str_or(value_str(value_at(keys, k)), "");
         if (!*key)
             field_required(errors, path, "");
-        if (value_index_of(keys, key) < k)
+        if (seen_before(errors, keys, k, NULL, key))
             field_duplicate(errors, path, value_at(keys, k));
         field_check_name(errors, path, key, name_qualified);
     }
@@ -206,18 +206,18 @@ static void node_validate(_unused_ StrategyContext *context, const Value *node, 
 /* A driver that is there keeps all but what it can hold. */
 static void node_validate_update(_unused_ StrategyContext *context, const Value *node, const Value *old,
                                  FieldErrors *errors) {
-    const Value *now, *was;
+    const Value *was, *drivers = value_path(node, "spec", "drivers", NULL);
     FieldPath spec_at = FIELD(NULL, "spec"), at = FIELD(&spec_at, "drivers");
-    VALUE_FOREACH (was, value_path(old, "spec", "drivers", NULL))
-        VALUE_FOREACH (now, value_path(node, "spec", "drivers", NULL)) {
-            Value *a = value_copy(errors->arena, now), *b = value_copy(errors->arena, was);
-            if (!text_is(now, "name", text_at(was, "name")))
-                continue;
-            value_remove(a, "allocatable");
-            value_remove(b, "allocatable");
-            check_immutable_values(errors, &at, internal_value(errors->arena, "CSINodeDriver", a, NULL),
-                                   internal_value(errors->arena, "CSINodeDriver", b, NULL));
-        }
+    VALUE_FOREACH (was, value_path(old, "spec", "drivers", NULL)) {
+        size_t i = list_index_find(&errors->lists, drivers, "name", text_at(was, "name"));
+        if (i == LIST_INDEX_NONE)
+            continue;
+        Value *a = value_copy(errors->arena, value_at(drivers, i)), *b = value_copy(errors->arena, was);
+        value_remove(a, "allocatable");
+        value_remove(b, "allocatable");
+        check_immutable_values(errors, &at, internal_value(errors->arena, "CSINodeDriver", a, NULL),
+                               internal_value(errors->arena, "CSINodeDriver", b, NULL));
+    }
 }
 
 static void check_token_requests(FieldErrors *errors, const Value *requests, const FieldPath *path) {

@@ -203,7 +203,7 @@ static void no_new_finalizers(const Value *now, const Value *old, FieldErrors *e
     _cleanup_buf_ Buf extra = BUF_INIT(64 * 1024);
     const Value *item;
     VALUE_FOREACH (item, now)
-        if (!list_has(old, value_str(item)))
+        if (list_index_find(&errors->lists, old, NULL, str_or(value_str(item), "")) == LIST_INDEX_NONE)
             buf_printf(&extra, "%s\"%s\"", extra.len ? ", " : "", str_or(value_str(item), ""));
     if (extra.len)
         field_forbidden(

@@ -24,7 +24,7 @@ static void validate_given_families(FieldErrors *errors, const Value *spec, cons
         const char *family = str_or(value_str(value_at(families, i)), "");
         FieldPath at = FIELD_INDEX(&families_at, i);
         check_one_of(errors, &at, family, FAMILIES);
-        if (value_index_of(families, family) < i)
+        if (seen_before(errors, families, i, NULL, family))
             field_duplicate(errors, &at, value_at(families, i));
     }
     check_member_one_of(errors, spec, "ipFamilyPolicy", POLICIES, spec_at);
