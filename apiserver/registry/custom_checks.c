@@ -2,6 +2,7 @@
 #include "api/codec.h"
 #include "api/gen/schemas.h"
 #include "api/go_text.h"
+#include "api/member_index.h"
 #include "api/names.h"
 #include "apiserver/registry/registry.h"
 #include "base/str.h"
@@ -18,8 +19,9 @@ static void walk(Visit visit, const Value *schema, const Value *v, const FieldPa
     if (!value_is(schema, VALUE_OBJECT) || depth > DEPTH_MAX)
         return;
     visit(schema, v, path, errors);
+    _cleanup_member_index_ MemberIndex by_name = member_index_for(properties, value_len(v));
     VALUE_FOREACH_MEMBER (m, v) {
-        const Value *property = value_get(properties, m->name);
+        const Value *property = member_index_get(&by_name, m->name);
         FieldPath at = property ? FIELD(path, m->name) : FIELD_KEY(path, m->name);
         walk(visit, property ? property : more, m->value, &at, errors, depth + 1);
     }

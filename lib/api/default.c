@@ -2,6 +2,7 @@
  * so there zero is defaulted too, as the reference's generated functions do. */
 #include "api/codec.h"
 #include "api/json.h"
+#include "api/member_index.h"
 
 static bool is_unset(const SchemaField *field, const Value *v) {
     if (!v || v->type == VALUE_NULL)
@@ -39,18 +40,21 @@ static void put_in_order(Arena *arena, const Schema *schema, Value *object, cons
 }
 
 static void default_struct(Arena *arena, const Schema *schema, Value *v) {
+    _cleanup_member_index_ MemberIndex by_name = member_index_for(v, schema->n_fields);
+    bool indexed = true; /* until a member goes between others */
     for (size_t i = 0; i < schema->n_fields; i++) {
         const SchemaField *field = &schema->fields[i];
         SchemaType type = field->schema->type;
         bool deeper = type == SCHEMA_STRUCT || type == SCHEMA_LIST || type == SCHEMA_MAP;
         if (!field->default_json && !deeper)
             continue;
-        Value *member = value_get(v, field->name);
+        Value *member = indexed ? member_index_get(&by_name, field->name) : value_get(v, field->name);
         if (field->default_json && is_unset(field, member)) {
             Value *made;
             if (json_parse(arena, field->default_json, strlen(field->default_json), &made, NULL, NULL) < 0)
                 continue;
             put_in_order(arena, schema, v, field, made);
+            indexed = false;
             member = made;
         }
         if (deeper && member)

@@ -1,5 +1,6 @@
 #include "api/json_schema.h"
 #include "api/go_regexp.h"
+#include "api/member_index.h"
 #include "api/typed.h"
 #include "base/clock.h"
 #include "base/str.h"
@@ -346,17 +347,20 @@ static void check_object(Check *check, const Value *schema, const char *path, co
                 arena_printf(check->arena, "should have at least %" PRId64 " properties", limit));
     if (limit_of(schema, "maxProperties", &limit) && (int64_t)v->len > limit)
         field_too_many(check->errors, REPORT_PATH(check, path), v->len, limit);
+    _cleanup_member_index_ MemberIndex by_name = member_index_for(properties, v->len),
+                                       before = member_index_for(old, v->len),
+                                       present = member_index_for(v, value_len(value_get(schema, "required")));
     VALUE_FOREACH_MEMBER (m, v) {
-        const Value *inner = value_get(properties, m->name);
+        const Value *inner = member_index_get(&by_name, m->name);
         if (!inner && value_is(more, VALUE_BOOL) && !more->boolean)
             field_invalid_str(check->errors, REPORT_PATH(check, path), m->name, "%s.%s in body is a forbidden property",
                               path, m->name);
         inner = inner ? inner : more;
         if (value_is(inner, VALUE_OBJECT))
-            validate(check, inner, below(check, path, m->name), m->value, value_get(old, m->name));
+            validate(check, inner, below(check, path, m->name), m->value, member_index_get(&before, m->name));
     }
     VALUE_FOREACH (name, value_get(schema, "required"))
-        if (value_str(name) && !value_get(v, value_str(name))) {
+        if (value_str(name) && !member_index_get(&present, value_str(name))) {
             FieldPath at = at_path(check, below(check, path, value_str(name)));
             field_required(check->errors, &at, "");
         }

@@ -3,6 +3,7 @@
 #include "base/strmap.h"
 
 #define LINEAR_MEMBERS_MAX 32
+#define LINEAR_LOOKUPS_MAX 8
 
 /* The slot of `name`, or the free one where it belongs. */
 static uint32_t *slot_of(const MemberIndex *index, const char *name) {
@@ -12,10 +13,10 @@ static uint32_t *slot_of(const MemberIndex *index, const char *name) {
     return &index->slots[at];
 }
 
-MemberIndex member_index_new(const Value *object) {
+MemberIndex member_index_for(const Value *object, size_t lookups) {
     MemberIndex index = {.object = value_is(object, VALUE_OBJECT) ? object : NULL};
     size_t n = index.n = value_len(index.object), size = 2 * LINEAR_MEMBERS_MAX;
-    if (n <= LINEAR_MEMBERS_MAX)
+    if (n <= LINEAR_MEMBERS_MAX || lookups <= LINEAR_LOOKUPS_MAX)
         return index;
     while (size < n * 2)
         size *= 2;
@@ -27,6 +28,10 @@ MemberIndex member_index_new(const Value *object) {
             *slot = (uint32_t)i + 1;
     }
     return index;
+}
+
+MemberIndex member_index_new(const Value *object) {
+    return member_index_for(object, SIZE_MAX);
 }
 
 Member *member_index_find(const MemberIndex *index, const char *name) {

@@ -12,7 +12,9 @@ typedef struct MemberIndex {
     size_t n; /* members when it was made */
 } MemberIndex;
 
-MemberIndex member_index_new(const Value *object);                     /* NULL and what is no object: has no members */
+MemberIndex member_index_new(const Value *object); /* NULL and what is no object: has no members */
+/* The same for that many lookups: no table where these are too few to pay for one. */
+MemberIndex member_index_for(const Value *object, size_t lookups);
 Member *member_index_find(const MemberIndex *index, const char *name); /* NULL when absent; valid until one is added */
 Value *member_index_get(const MemberIndex *index, const char *name);   /* as value_get */
 void member_index_done(MemberIndex *index);

@@ -1,6 +1,7 @@
 /* Label and field selectors. A parsed selector is one array of requirements sorted by key; values of a requirement are
  * sorted and distinct, as the reference keeps them. */
 #include "api/selector.h"
+#include "api/member_index.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -32,8 +33,13 @@ struct Selector {
 
 /* ---- making ---- */
 
+/* Room for one more; grows at powers of two. */
+static void *grow(void *items, size_t n, size_t size) {
+    return (n & (n - 1)) == 0 ? xreallocn(items, n ? n * 2 : 1, size) : items;
+}
+
 static Requirement *selector_add(Selector *selector, const char *key, Operator op) {
-    selector->items = xreallocn(selector->items, selector->n + 1, sizeof(Requirement));
+    selector->items = grow(selector->items, selector->n, sizeof(Requirement));
     Requirement *requirement = &selector->items[selector->n++];
     *requirement = (Requirement){.key = xstrdup(key), .op = op};
     return requirement;
@@ -51,7 +57,7 @@ static void requirement_add(Requirement *requirement, const char *value) {
         else
             at = middle + 1;
     }
-    requirement->values = xreallocn(requirement->values, requirement->n_values + 1, sizeof(char *));
+    requirement->values = grow(requirement->values, requirement->n_values, sizeof(char *));
     memmove(requirement->values + at + 1, requirement->values + at, (requirement->n_values - at) * sizeof(char *));
     requirement->values[at] = xstrdup(value);
     requirement->n_values++;
@@ -467,6 +473,10 @@ Selector *label_selector_from_map(const Value *map) {
     return selector;
 }
 
+static int compare_texts(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 static int add_expression(Selector *selector, const Value *expression) {
     static const struct {
         const char *name;
@@ -485,8 +495,12 @@ static int add_expression(Selector *selector, const Value *expression) {
     if (set_based != (value_len(values) > 0))
         return -EINVAL;
     Requirement *requirement = selector_add(selector, key, table[i].op);
+    _cleanup_free_ const char **texts = NEWN0(const char *, value_len(values) + 1);
     VALUE_FOREACH (value, values)
-        requirement_add(requirement, str_or(value_str(value), ""));
+        texts[_i_value] = str_or(value_str(value), "");
+    qsort(texts, value_len(values), sizeof *texts, compare_texts); /* else each would be put in its place by moving */
+    for (i = 0; i < value_len(values); i++)
+        requirement_add(requirement, texts[i]);
     return 0;
 }
 
@@ -534,10 +548,6 @@ static char *unescape_field(Arena *arena, char *s) {
     return NULL;
 }
 
-static int compare_terms(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static char **split_terms(Arena *arena, const char *text, size_t *ret_n) {
     size_t n = 1;
     for (const char *p = text; *p; p++)
@@ -557,7 +567,7 @@ static char **split_terms(Arena *arena, const char *text, size_t *ret_n) {
         if (!*p)
             break;
     }
-    qsort(terms, n, sizeof(char *), compare_terms);
+    qsort(terms, n, sizeof(char *), compare_texts);
     *ret_n = n;
     return terms;
 }
@@ -642,8 +652,9 @@ bool label_selector_matches(const Selector *selector, const Object *object) {
 bool label_selector_matches_value(const Selector *selector, const Value *labels) {
     if (!selector)
         return true;
+    _cleanup_member_index_ MemberIndex by_name = member_index_for(labels, selector->n);
     for (size_t i = 0; i < selector->n; i++)
-        if (!requirement_matches(&selector->items[i], value_get_str(labels, selector->items[i].key)))
+        if (!requirement_matches(&selector->items[i], value_str(member_index_get(&by_name, selector->items[i].key))))
             return false;
     return !selector->nothing;
 }

@@ -1,6 +1,7 @@
 #include "api/structural.h"
 
 #include "api/gen/schemas.h"
+#include "api/member_index.h"
 #include "base/str.h"
 
 static const Schema any = {.type = SCHEMA_JSON};
@@ -144,9 +145,10 @@ static void settle_nulls(Arena *arena, const Value *schema, Value *v, int depth)
     uint32_t kept = 0;
     if (depth > STRUCTURAL_DEPTH_MAX || !value_is(schema, VALUE_OBJECT))
         return;
+    _cleanup_member_index_ MemberIndex by_name = member_index_for(properties, value_is(v, VALUE_OBJECT) ? v->len : 0);
     for (uint32_t i = 0; value_is(v, VALUE_OBJECT) && i < v->len; i++) {
         Member m = v->members[i];
-        const Value *inner = value_get(properties, m.name);
+        const Value *inner = member_index_get(&by_name, m.name);
         inner = inner ? inner : more;
         bool stray = is_stray_null(inner, m.value), has_default = stray && default_value(inner);
         if (stray && !arena && !has_default)

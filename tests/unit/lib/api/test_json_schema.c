@@ -8,6 +8,7 @@
 #include "api/codec.h"
 #include "api/json.h"
 #include "api/json_schema.h"
+#include "base/clock.h"
 #include "api/schema_format.h"
 #include "api/structural.h"
 #include "base/str.h"
@@ -152,12 +153,45 @@ static void test_formats(void **state) {
     assert_true(schema_format_fits("made-up", "anything"));
 }
 
+/* Items of keyed lists are found among the old ones wherever they stand, and members in large schemas and objects:
+ * what was wrong before may stay, what becomes wrong is told. */
+static void test_many_items_and_members(void **state) {
+    (void)state;
+    enum { COUNT = 30000 };
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *root = parse(arena, "{\"type\":\"object\",\"required\":[],\"properties\":{\"list\":{\"type\":\"array\","
+                               "\"x-kubernetes-list-map-keys\":[\"k\"],\"items\":{\"type\":\"object\",\"properties\":"
+                               "{\"v\":{\"type\":\"integer\",\"maximum\":1}}}}}}");
+    Value *object = value_object(arena), *old = value_object(arena), *properties = value_get(root, "properties");
+    Value *list = value_ensure_array(arena, object, "list"), *was = value_ensure_array(arena, old, "list");
+    for (int i = 0; i < COUNT; i++) {
+        Value *name = value_printf(arena, "p%d", i);
+        value_add(arena, properties, name->string, parse(arena, "{\"type\":\"string\"}"));
+        value_append(arena, value_get(root, "required"), name);
+        value_add(arena, object, arena_printf(arena, "p%d", COUNT - 1 - i), value_string(arena, "x"));
+        value_append(arena, was, parse(arena, arena_printf(arena, "{\"k\":%d,\"v\":%d}", i, 5)));
+        value_append(arena, list,
+                     parse(arena, arena_printf(arena, "{\"k\":%d.0,\"v\":%d,\"n\":1}", COUNT - 1 - i, i == 7 ? 9 : 5)));
+    }
+    JsonSchema *schema;
+    const char *pattern;
+    FieldErrors errors = FIELD_ERRORS_INIT(arena);
+    assert_int_equal(json_schema_new(root, &schema, &pattern), 0);
+    uint64_t start = now_monotonic_ns();
+    json_schema_validate(schema, NULL, NULL, object, old, &errors);
+    assert_true(now_monotonic_ns() - start < 5 * NS_PER_SEC);
+    assert_int_equal(errors.n, 1);
+    assert_string_equal(errors.items[0].field, "list[7].v");
+    json_schema_free(schema);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_ratcheting),
         cmocka_unit_test(test_structural),
         cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_many_items_and_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

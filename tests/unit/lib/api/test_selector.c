@@ -1,5 +1,6 @@
 #include "api/json.h"
 #include "api/selector.h"
+#include "base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -140,11 +141,36 @@ static void fields_have_other_names(void **state _unused_) {
     assert_string_equal(selector_exact(selector, "reason"), "r");
 }
 
+static void many_labels_are_matched_in_no_time(void **state _unused_) {
+    enum { COUNT = 60000 };
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *in_object = value_object(arena), *labels = value_object(arena);
+    Value *match = value_ensure_object(arena, in_object, "matchLabels"), *expression = value_object(arena);
+    value_append(arena, value_ensure_array(arena, in_object, "matchExpressions"), expression);
+    value_set_str(arena, expression, "key", "k7");
+    value_set_str(arena, expression, "operator", "In");
+    Value *values = value_ensure_array(arena, expression, "values");
+    for (int i = 0; i < COUNT; i++) {
+        value_add(arena, match, arena_printf(arena, "k%d", i), value_printf(arena, "v%d", i));
+        value_add(arena, labels, arena_printf(arena, "k%d", COUNT - 1 - i), value_printf(arena, "v%d", COUNT - 1 - i));
+        value_append(arena, values, value_printf(arena, "v%d", COUNT - 1 - i / 2)); /* each twice */
+    }
+    value_append(arena, values, value_string(arena, "v7"));
+    Selector *selector;
+    uint64_t start = now_monotonic_ns();
+    assert_int_equal(label_selector_from_value(in_object, &selector), 0);
+    assert_true(label_selector_matches_value(selector, labels));
+    labels->members[COUNT - 8].value = value_string(arena, "v8"); /* k7 */
+    assert_false(label_selector_matches_value(selector, labels));
+    assert_true(now_monotonic_ns() - start < 5 * NS_PER_SEC);
+    selector_free(selector);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(label_selectors),         cmocka_unit_test(matching),
         cmocka_unit_test(selectors_in_objects),    cmocka_unit_test(field_selectors),
-        cmocka_unit_test(fields_have_other_names),
+        cmocka_unit_test(fields_have_other_names), cmocka_unit_test(many_labels_are_matched_in_no_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
