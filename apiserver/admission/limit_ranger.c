@@ -152,22 +152,23 @@ static void check_range(Arena *arena, const Value *range, const Value *object, b
 
 /* Adds what is missing; the names added, sorted, joined by ", "; NULL when none. */
 static char *fill(Arena *arena, Value *resources, const char *kind, const ResourceList *defaults) {
-    char *names = NULL, text[QUANTITY_TEXT_MAX];
+    _cleanup_buf_ Buf names = BUF_INIT(BUF_NO_LIMIT);
+    char text[QUANTITY_TEXT_MAX];
     for (size_t i = 0; i < defaults->n; i++) {
         const char *name = defaults->items[i].name;
         if (value_get(value_get(resources, kind), name))
             continue;
         value_set_str(arena, value_ensure_object(arena, resources, kind), name,
                       quantity_format(&defaults->items[i].quantity, text));
-        names = names ? arena_printf(arena, "%s, %s", names, name) : arena_strdup(arena, name);
+        buf_printf(&names, "%s%s", names.len ? ", " : "", name);
     }
-    return names;
+    return names.data ? arena_strdup(arena, names.data) : NULL;
 }
 
 static void set_defaults(Arena *arena, const Value *range, Value *pod) {
     ResourceList requests = RESOURCE_LIST_INIT(arena), limits = requests;
     const Value *item;
-    char *said = NULL;
+    _cleanup_buf_ Buf said = BUF_INIT(BUF_NO_LIMIT);
     VALUE_FOREACH (item, value_path(range, "spec", "limits", NULL)) {
         if (!streq_null(value_get_str(item, "type"), "Container"))
             continue;
@@ -186,16 +187,16 @@ static void set_defaults(Arena *arena, const Value *range, Value *pod) {
             char *set_limits = fill(arena, resources, "limits", &limits),
                  *set_requests = fill(arena, resources, "requests", &requests);
             if (set_requests)
-                said = arena_printf(arena, "%s%s%s request for %s %s", said ? said : "", said ? "; " : "", set_requests,
-                                    container_lists[i][1], name);
+                buf_printf(&said, "%s%s request for %s %s", said.len ? "; " : "", set_requests, container_lists[i][1],
+                           name);
             if (set_limits)
-                said = arena_printf(arena, "%s%s%s limit for %s %s", said ? said : "", said ? "; " : "", set_limits,
-                                    container_lists[i][1], name);
+                buf_printf(&said, "%s%s limit for %s %s", said.len ? "; " : "", set_limits, container_lists[i][1],
+                           name);
         }
     }
-    if (said)
+    if (said.len)
         value_set(arena, value_ensure_object(arena, meta_ensure(arena, pod), "annotations"), ANNOTATION,
-                  value_printf(arena, "LimitRanger plugin set: %s", said));
+                  value_printf(arena, "LimitRanger plugin set: %s", said.data));
 }
 
 static bool applies(const AdmissionRequest *request, bool *ret_pod) {

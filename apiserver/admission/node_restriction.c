@@ -179,14 +179,14 @@ static char *forbidden_labels(const AdmissionRequest *request) {
     collect(was, now, found, arena);
     size_t n = value_len(found);
     const char **names = arena_alloc(arena, (n + 1) * sizeof *names);
-    char *text = NULL;
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
     n = 0;
     VALUE_FOREACH_MEMBER (m, found)
         names[n++] = m->name;
     qsort(names, n, sizeof *names, by_text);
     for (size_t i = 0; i < n; i++)
-        text = arena_printf(arena, "%s%s%s", text ? text : "", text ? ", " : "", names[i]);
-    return text;
+        buf_printf(&text, "%s%s", i ? ", " : "", names[i]);
+    return n ? arena_strdup(arena, str_or(text.data, "")) : NULL;
 }
 
 static int admit_node(AdmissionRequest *request, const char *node, ApiError *err) {

@@ -42,10 +42,10 @@ static void names_add_sorted(Names *names, const char *name) {
 }
 
 static char *names_join(const Names *names, const char *separator) {
-    char *text = arena_strdup(names->arena, "");
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
     for (size_t i = 0; i < names->n; i++)
-        text = arena_printf(names->arena, "%s%s%s", text, i ? separator : "", names->items[i]);
-    return text;
+        buf_printf(&text, "%s%s", i ? separator : "", names->items[i]);
+    return arena_strdup(names->arena, str_or(text.data, ""));
 }
 
 static char *quoted(const Names *names) {

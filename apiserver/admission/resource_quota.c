@@ -48,10 +48,10 @@ static ResourceList usage_of(const Charge *charge, const Value *object) {
 }
 
 static char *names_text(const ResourceList *list) {
-    char *text = arena_strdup(list->arena, "");
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
     for (size_t i = 0; i < list->n; i++)
-        text = arena_printf(list->arena, "%s%s%s", text, i ? "," : "", list->items[i].name);
-    return text;
+        buf_printf(&text, "%s%s", i ? "," : "", list->items[i].name);
+    return arena_strdup(list->arena, str_or(text.data, ""));
 }
 
 /* Whether the quota can be judged at all. */

@@ -43,14 +43,14 @@ static const char *ingress_hosts(Arena *arena, const Value *rules) {
 static void print_ingress(Arena *arena, const Value *o, int64_t now_ns, Value *cells) {
     const Value *spec = value_get(o, "spec"), *ingress = value_path(o, "status", "loadBalancer", "ingress", NULL),
                 *item;
-    char *address = arena_strdup(arena, "");
+    _cleanup_buf_ Buf address = BUF_INIT(BUF_NO_LIMIT);
     VALUE_FOREACH (item, ingress)
-        address = arena_printf(arena, "%s%s%s", address, *address ? "," : "",
-                               str_or(str_or(str_at(item, "ip"), str_at(item, "hostname")), ""));
+        buf_printf(&address, "%s%s", address.len ? "," : "",
+                   str_or(str_or(str_at(item, "ip"), str_at(item, "hostname")), ""));
     cell_name(arena, cells, o);
     cell_or(arena, cells, str_at(spec, "ingressClassName"), "<none>");
     cell_str(arena, cells, ingress_hosts(arena, value_get(spec, "rules")));
-    cell_str(arena, cells, address);
+    cell_str(arena, cells, str_or(address.data, ""));
     cell_str(arena, cells, value_len(value_get(spec, "tls")) ? "80, 443" : "80");
     cell_age(arena, cells, o, now_ns);
 }
@@ -100,7 +100,7 @@ static void print_pdb(Arena *arena, const Value *o, int64_t now_ns, Value *cells
 }
 
 static char *subjects(Arena *arena, const Value *o, const char *kind) {
-    char *text = arena_strdup(arena, "");
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
     const Value *subject;
     VALUE_FOREACH (subject, value_get(o, "subjects")) {
         const char *name = str_or(str_at(subject, "name"), "");
@@ -108,9 +108,9 @@ static char *subjects(Arena *arena, const Value *o, const char *kind) {
             continue;
         if (streq(kind, "ServiceAccount"))
             name = arena_printf(arena, "%s/%s", str_or(str_at(subject, "namespace"), ""), name);
-        text = arena_printf(arena, "%s%s%s", text, *text ? ", " : "", name);
+        buf_printf(&text, "%s%s", text.len ? ", " : "", name);
     }
-    return text;
+    return arena_strdup(arena, str_or(text.data, ""));
 }
 
 static void print_binding(Arena *arena, const Value *o, int64_t now_ns, Value *cells) {

@@ -202,10 +202,10 @@ static char *silent_containers(Arena *arena, const Value *pod, const char *name)
             if (!resource_list_get(&said, name))
                 add_sorted(names, &n, str_or(value_get_str(container, "name"), ""));
         }
-    char *text = NULL;
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
     for (size_t i = 0; i < n; i++)
-        text = text ? arena_printf(arena, "%s,%s", text, names[i]) : arena_strdup(arena, names[i]);
-    return text;
+        buf_printf(&text, "%s%s", i ? "," : "", names[i]);
+    return n ? arena_strdup(arena, str_or(text.data, "")) : NULL;
 }
 
 static char *pod_missing(Arena *arena, const Value *pod, const ResourceList *names) {

@@ -133,9 +133,10 @@ bool resource_list_equal(const ResourceList *a, const ResourceList *b) {
 }
 
 char *resource_list_text(const ResourceList *list) {
-    char *text = arena_strdup(list->arena, ""), amount[QUANTITY_TEXT_MAX];
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    char amount[QUANTITY_TEXT_MAX];
     for (size_t i = 0; i < list->n; i++)
-        text = arena_printf(list->arena, "%s%s%s=%s", text, i ? "," : "", list->items[i].name,
-                            quantity_format(&list->items[i].quantity, amount));
-    return text;
+        buf_printf(&text, "%s%s=%s", i ? "," : "", list->items[i].name,
+                   quantity_format(&list->items[i].quantity, amount));
+    return arena_strdup(list->arena, str_or(text.data, ""));
 }
