@@ -82,6 +82,36 @@ static void test_other_lists(void **state) {
     send_long(*state, "POST", "/api/v1/namespaces/default/limitranges", JSON, limits);
 }
 
+#define CONFIG_MAPS "/api/v1/namespaces/default/configmaps"
+
+/* Large maps: keys that are held against others, and one whose members come in another order. */
+static void test_maps(void **state) {
+    _cleanup_free_ char *texts = with_list("{\"metadata\":{\"name\":\"s\"},\"stringData\":{", "\"k#\":\"\"", "}}");
+    _cleanup_free_ char *first = with_list("{\"metadata\":{\"name\":\"m\"},\"data\":{", "\"k#\":\"\"", "},");
+    _cleanup_free_ char *second = with_list("\"binaryData\":{", "\"b#\":\"\"", "}}");
+    _cleanup_free_ char *both = xasprintf("%s%s", first, second);
+    _cleanup_free_ char *other = with_list("{\"data\":{", "\"k#\":null,\"a#\":\"\"", "}}");
+    send_long(*state, "POST", "/api/v1/namespaces/default/secrets", JSON, texts);
+    send_long(*state, "POST", CONFIG_MAPS, JSON, both);
+    send_long(*state, "PATCH", CONFIG_MAPS "/m", STRATEGIC, other);
+}
+
+#define RBAC "rbac.authorization.k8s.io"
+#define BINDINGS "/apis/" RBAC "/v1/namespaces/default/rolebindings"
+
+/* A cell that holds many names. */
+static void test_tables(void **state) {
+    _cleanup_free_ char *binding =
+        with_list("{\"metadata\":{\"name\":\"b\"},\"roleRef\":{\"apiGroup\":\"" RBAC "\",\"kind\":\"Role\","
+                  "\"name\":\"r\"},\"subjects\":[",
+                  "{\"kind\":\"Group\",\"name\":\"g#\"}", "]}");
+    _cleanup_http_answer_ HttpAnswer answer = {0};
+    send_long(*state, "POST", BINDINGS, JSON, binding);
+    const Case list = {.method = "GET", .target = BINDINGS, .accept = JSON ";as=Table;v=v1;g=meta.k8s.io"};
+    assert_int_equal(call(*state, &list, &answer), 0);
+    assert_non_null(memmem(answer.body.data, answer.body.len, "g1, g2, g3", strlen("g1, g2, g3")));
+}
+
 static void test_memory(void **state) {
     struct rusage usage;
     (void)state;
@@ -91,9 +121,8 @@ static void test_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lists_of_pods),
-        cmocka_unit_test(test_other_lists),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_lists_of_pods), cmocka_unit_test(test_other_lists), cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_tables),        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
