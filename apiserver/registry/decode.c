@@ -162,9 +162,10 @@ static int strictness(RegistryCall *call, const DecodeInput *input, const Unknow
     size_t duplicates = input->duplicates ? input->duplicates->n : 0;
     if (how == FIELD_VALIDATION_IGNORE || duplicates + unknown->n == 0)
         return 0;
-    char **messages = duplicates ? input->duplicates->messages : NULL;
+    char **messages = duplicates ? input->duplicates->messages : NULL, *all;
     if (duplicates && how == FIELD_VALIDATION_STRICT && input->duplicates->yaml_message) {
-        messages = (char *[]){input->duplicates->yaml_message};
+        all = input->duplicates->yaml_message;
+        messages = &all;
         duplicates = 1;
     }
     _cleanup_buf_ Buf text = BUF_INIT(256 * 1024);

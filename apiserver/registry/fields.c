@@ -30,7 +30,8 @@ static const Reset RESETS[] = {
 };
 
 static const char *const *reset_fields(const RegistryCall *call) {
-    static const char *const status[] = {"status", NULL}, *const spec[] = {"spec", NULL};
+    static const char *const status[] = {"status", NULL}, *const spec[] = {"spec", NULL},
+                             *const custom[] = {"metadata", "spec", NULL};
     const Resource *resource = call->resource;
     const char *subresource = str_or(call->request->subresource, "");
     for (size_t i = 0; i < ELEMENTSOF(RESETS); i++)
@@ -38,7 +39,7 @@ static const char *const *reset_fields(const RegistryCall *call) {
             streq(RESETS[i].subresource, subresource))
             return RESETS[i].paths;
     if (streq(subresource, "status"))
-        return spec;
+        return resource->custom ? custom : spec;
     return !*subresource && resource_subresource(resource, "status") ? status : NULL;
 }
 

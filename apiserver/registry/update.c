@@ -281,9 +281,10 @@ static int attempt(UpdateState *state, RegistryResult *ret, ApiError *err) {
 
 int registry_update(RegistryCall *call, const RegistryUpdate *update, RegistryResult *ret, ApiError *err) {
     UpdateState state = {.call = call, .update = update};
+    size_t warned = call->context.n_warnings; /* of the body, before there was an update */
     int r = 0;
     for (int i = 0; i < UPDATE_RETRIES; i++) {
-        call->context.n_warnings = 0;
+        call->context.n_warnings = warned;
         r = attempt(&state, ret, err);
         /* -ESTALE without a Status is the store's: somebody wrote in between. */
         if (r != -ESTALE || err->code)
