@@ -80,6 +80,9 @@ static int scale_transform(void *userdata, const Value *old, Value **ret, ApiErr
     if (r < 0)
         return r;
     Value *object = value_copy(arena, old);
+    /* Who scales comes to own the replicas, of a custom resource only if somebody did: the Scale that the reference
+     * makes of it has no managed fields otherwise, and none are then begun. */
+    scaling->call->keep_managed_fields = request->resource->custom && !scale_view_owned(arena, request->resource, old);
     scale_view_apply(arena, request->resource, scale, object);
     value_set_str(arena, meta_ensure(arena, object), "resourceVersion", str_or(meta_get(scale, "resourceVersion"), ""));
     if (!str_empty(meta_get(scale, "uid")))
@@ -92,8 +95,6 @@ int scale_update(ApiCore *core, const ApiRequest *request, const ApiInput *input
     RegistryCall call;
     _cleanup_registry_result_ RegistryResult result = {0};
     registry_call_init(&call, api_core_registry(core), request);
-    /* Nobody comes to own a custom resource's replicas by scaling it: the reference cannot type its Scale. */
-    call.keep_managed_fields = call.resource->custom != NULL;
     Scaling scaling = {.call = &call, .input = input};
     RegistryUpdate update = {.transform = scale_transform, .userdata = &scaling, .check_uid = true};
     int r = registry_update(&call, &update, &result, err);

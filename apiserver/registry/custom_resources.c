@@ -497,10 +497,14 @@ void custom_resource_default(Arena *arena, const Resource *resource, Value *obje
 }
 
 void custom_resource_read(Arena *arena, const Resource *resource, Value *object) {
+    bool stored = resource == resource->storage;
+    if (!stored && !custom_resources_converts(resource))
+        custom_resource_default(arena, resource->storage, object);
     value_set(arena, object, "apiVersion", value_printf(arena, "%s/%s", resource->group, resource->version));
     schema_normalize(arena, resource->schema, object, NULL, NULL);
     structural_drop_nulls(custom_version(resource)->schema, object);
-    custom_resource_default(arena, resource, object);
+    if (stored)
+        custom_resource_default(arena, resource, object);
 }
 
 /* One step of a path: ".name", "['name']" or "[3]". *ret_index -1: a name. */

@@ -70,8 +70,8 @@ int custom_resources_list(Store *store, const Resource *resource, const ListQuer
 /* Figures of conversion webhooks. */
 void custom_resources_metrics_write(CustomResources *set, Buf *out);
 
-/* An object, converted where a webhook does that, to the form of `resource`: its version, pruned and defaulted by its
- * schema. In place. */
+/* An object, converted where a webhook does that, to the form of `resource`: its version, pruned by its schema. What is
+ * read gets the defaults of the version that is stored, never those of another. In place. */
 void custom_resource_read(Arena *arena, const Resource *resource, Value *object);
 void custom_resource_default(Arena *arena, const Resource *resource, Value *object);
 /* What is at a simple JSON path (".spec.list[0].name", ".metadata.labels['a.b/c']"); NULL: nothing. */

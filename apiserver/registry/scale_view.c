@@ -60,10 +60,29 @@ int scale_view(Arena *arena, const Resource *resource, const Value *object, Valu
     return 0;
 }
 
-/* ".spec.replicas": members on the way are made. */
+static const char *replicas_path(const Resource *resource) {
+    const char *path = resource->custom ? custom_version(resource)->spec_replicas : ".spec.replicas";
+    return path + (*path == '.');
+}
+
+bool scale_view_owned(Arena *arena, const Resource *resource, const Value *object) {
+    const Value *entries = value_path(object, "metadata", "managedFields", NULL);
+    size_t count = 0;
+    char **names = str_split(arena, replicas_path(resource), '.', &count);
+    for (size_t i = 0; i < value_len(entries); i++) {
+        const Value *at = value_get(value_at(entries, i), "fieldsV1");
+        for (size_t n = 0; n < count && at; n++)
+            at = value_get(at, arena_printf(arena, "f:%s", names[n]));
+        if (count && at)
+            return true;
+    }
+    return false;
+}
+
+/* "spec.replicas": members on the way are made. */
 static void set_at(Arena *arena, Value *object, const char *path, int64_t n) {
     size_t count = 0;
-    char **names = str_split(arena, path + (*path == '.'), '.', &count);
+    char **names = str_split(arena, path, '.', &count);
     for (size_t i = 0; i + 1 < count; i++)
         object = value_ensure_object(arena, object, names[i]);
     if (count)
@@ -71,6 +90,5 @@ static void set_at(Arena *arena, Value *object, const char *path, int64_t n) {
 }
 
 void scale_view_apply(Arena *arena, const Resource *resource, const Value *scale, Value *object) {
-    const char *path = resource->custom ? custom_version(resource)->spec_replicas : ".spec.replicas";
-    set_at(arena, object, path, value_get_int(value_get(scale, "spec"), "replicas", 0));
+    set_at(arena, object, replicas_path(resource), value_get_int(value_get(scale, "spec"), "replicas", 0));
 }

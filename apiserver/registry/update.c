@@ -238,15 +238,15 @@ static int update_existing(UpdateState *state, RegistryResult *ret, ApiError *er
 
 static int create_absent(UpdateState *state, RegistryResult *ret, ApiError *err) {
     RegistryCall *call = state->call;
-    const char *uid = meta_get(state->object, "uid"), *revision = meta_get(state->object, "resourceVersion");
+    const char *uid = meta_get(state->object, "uid");
     const Resource *resource = call->request->resource;
     if (!str_empty(uid))
         return api_error_conflict(
             err, resource->group, resource->plural, call->request->name,
             arena_printf(call->context.arena,
                          "uid mismatch: the provided object specified uid %s, and no existing object was found", uid));
-    if (!str_empty(revision) && !streq(revision, "0"))
-        return registry_store_error(call, call->request->name, -ESTALE, err);
+    /* Whatever version it was taken from. */
+    value_set(call->context.arena, value_get(state->object, "metadata"), "resourceVersion", NULL);
     return registry_create(call, state->object, ret, err);
 }
 

@@ -3,8 +3,15 @@
 #include "api/codec.h"
 #include "api/member_index.h"
 
-/* The patch as it stands where the original has nothing: nulls inside objects go. */
+/* The patch as it stands where the original has nothing: nulls inside objects go, those of lists too; items that are null
+ * stay. */
 static Value *without_nulls(Arena *arena, const Value *patch) {
+    if (value_is(patch, VALUE_ARRAY)) {
+        Value *list = value_array(arena);
+        for (size_t i = 0; i < patch->len; i++)
+            value_append(arena, list, without_nulls(arena, patch->items[i]));
+        return list;
+    }
     if (!value_is(patch, VALUE_OBJECT))
         return value_copy(arena, patch);
     Value *out = value_object(arena);
@@ -15,8 +22,10 @@ static Value *without_nulls(Arena *arena, const Value *patch) {
 }
 
 static Value *merge(Arena *arena, const Value *original, const Value *patch) {
-    if (!value_is(patch, VALUE_OBJECT) || !value_is(original, VALUE_OBJECT))
+    if (!value_is(original, VALUE_OBJECT))
         return without_nulls(arena, patch);
+    if (!value_is(patch, VALUE_OBJECT))
+        return value_copy(arena, patch);
     Value *out = value_object(arena);
     _cleanup_member_index_ MemberIndex changes = member_index_new(patch), present = member_index_new(original);
     VALUE_FOREACH_MEMBER (m, original) {

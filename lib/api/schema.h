@@ -90,6 +90,7 @@ struct Schema {
     const char *const *list_map_keys; /* LIST_MAP; NULL-terminated */
     bool map_atomic;                  /* struct or map with x-kubernetes-map-type: atomic */
     bool preserve_unknown;            /* unknown members are kept (custom resources) */
+    bool free_form;                   /* unknown members may be applied, and are then dropped unless they are kept */
     const char *const *enum_values;   /* NULL: any; NULL-terminated */
     const char *format;               /* OpenAPI format; NULL: none */
     const char *unions;               /* x-kubernetes-unions as JSON; NULL: none */

@@ -7,7 +7,18 @@
 static const Schema any = {.type = SCHEMA_JSON};
 static const Schema string = {.type = SCHEMA_STRING};
 
-static const Schema *node(Arena *arena, const Value *schema, bool resource, int depth);
+/* Where a schema stands in the definition's. */
+typedef struct Place {
+    int depth;
+    bool resource;  /* an object with metadata */
+    bool free_form; /* something above preserves unknown fields */
+} Place;
+
+static const Schema *node(Arena *arena, const Value *schema, Place place);
+
+static Place below(Place place) {
+    return (Place){.depth = place.depth + 1, .free_form = place.free_form};
+}
 
 static bool flag(const Value *schema, const char *name) {
     return value_get_bool(schema, name, false);
@@ -28,29 +39,28 @@ static int compare_fields(const void *a, const void *b) {
 
 static const char *const of_every_resource[] = {"apiVersion", "kind", "metadata", NULL};
 
-static void add_properties(Arena *arena, const Value *properties, bool resource, int depth, SchemaField *fields,
-                           uint16_t *n) {
+static void add_properties(Arena *arena, const Value *properties, Place place, SchemaField *fields, uint16_t *n) {
     VALUE_FOREACH_MEMBER (m, properties) {
-        if ((resource && str_in(m->name, of_every_resource)) || *n == UINT16_MAX)
+        if ((place.resource && str_in(m->name, of_every_resource)) || *n == UINT16_MAX)
             continue;
         fields[(*n)++] = (SchemaField){
             .name = m->name,
-            .schema = node(arena, m->value, false, depth + 1),
+            .schema = node(arena, m->value, below(place)),
             .default_json = default_of(arena, m->value),
         };
     }
 }
 
-static void fill_struct(Arena *arena, const Value *schema, bool resource, int depth, Schema *out) {
+static void fill_struct(Arena *arena, const Value *schema, Place place, Schema *out) {
     const Value *properties = value_get(schema, "properties");
     SchemaField *fields = arena_alloc0(arena, (value_len(properties) + 3) * sizeof *fields);
     uint16_t n = 0;
-    if (resource) {
+    if (place.resource) {
         fields[n++] = (SchemaField){.name = "apiVersion", .schema = &string};
         fields[n++] = (SchemaField){.name = "kind", .schema = &string};
         fields[n++] = (SchemaField){.name = "metadata", .schema = &schema_meta_v1_ObjectMeta};
     }
-    add_properties(arena, properties, resource, depth, fields, &n);
+    add_properties(arena, properties, place, fields, &n);
     qsort(fields, n, sizeof *fields, compare_fields);
     uint16_t *by_name = arena_alloc(arena, (n + 1u) * sizeof *by_name);
     for (uint16_t i = 0; i < n; i++)
@@ -59,14 +69,15 @@ static void fill_struct(Arena *arena, const Value *schema, bool resource, int de
     out->fields = fields;
     out->by_name = by_name;
     out->n_fields = n;
+    out->free_form = place.free_form || !value_len(properties);
     out->map_atomic = streq_null(value_get_str(schema, "x-kubernetes-map-type"), "atomic");
 }
 
-static void fill_list(Arena *arena, const Value *schema, int depth, Schema *out) {
+static void fill_list(Arena *arena, const Value *schema, Place place, Schema *out) {
     const char *kind = value_get_str(schema, "x-kubernetes-list-type");
     const Value *keys = value_get(schema, "x-kubernetes-list-map-keys");
     out->type = SCHEMA_LIST;
-    out->element = node(arena, value_get(schema, "items"), false, depth + 1);
+    out->element = node(arena, value_get(schema, "items"), below(place));
     out->element_pointer = true;
     out->list_kind = streq_null(kind, "set") ? LIST_SET : streq_null(kind, "map") ? LIST_MAP : LIST_ATOMIC;
     if (out->list_kind != LIST_MAP)
@@ -77,34 +88,37 @@ static void fill_list(Arena *arena, const Value *schema, int depth, Schema *out)
     out->list_map_keys = names;
 }
 
-static void fill_object(Arena *arena, const Value *schema, bool resource, int depth, Schema *out) {
+static void fill_object(Arena *arena, const Value *schema, Place place, Schema *out) {
     const Value *more = value_get(schema, "additionalProperties");
     bool map = value_is(more, VALUE_OBJECT) || (value_is(more, VALUE_BOOL) && more->boolean);
-    if (!map || resource) {
-        fill_struct(arena, schema, resource, depth, out);
+    if (!map || place.resource) {
+        fill_struct(arena, schema, place, out);
         return;
     }
     out->type = SCHEMA_MAP;
-    out->element = value_is(more, VALUE_OBJECT) ? node(arena, more, false, depth + 1) : &any;
+    out->element = value_is(more, VALUE_OBJECT) ? node(arena, more, below(place)) : &any;
     out->element_pointer = true;
     out->map_atomic = streq_null(value_get_str(schema, "x-kubernetes-map-type"), "atomic");
 }
 
-static const Schema *node(Arena *arena, const Value *schema, bool resource, int depth) {
+static const Schema *node(Arena *arena, const Value *schema, Place place) {
     static const struct {
         const char *type;
         SchemaType schema;
     } scalars[] = {
         {"string", SCHEMA_STRING}, {"boolean", SCHEMA_BOOL}, {"integer", SCHEMA_INT64}, {"number", SCHEMA_DOUBLE}};
     const char *type = str_or(value_get_str(schema, "type"), "");
-    if (depth > STRUCTURAL_DEPTH_MAX)
+    if (place.depth > STRUCTURAL_DEPTH_MAX)
         return &any;
+    bool preserve = flag(schema, "x-kubernetes-preserve-unknown-fields");
+    place.free_form |= preserve;
     Schema *out = ARENA_NEW0(arena, Schema);
     out->type = SCHEMA_JSON;
-    if (resource || streq(type, "object"))
-        fill_object(arena, schema, resource || flag(schema, "x-kubernetes-embedded-resource"), depth, out);
+    place.resource |= streq(type, "object") && flag(schema, "x-kubernetes-embedded-resource");
+    if (place.resource || streq(type, "object"))
+        fill_object(arena, schema, place, out);
     else if (streq(type, "array"))
-        fill_list(arena, schema, depth, out);
+        fill_list(arena, schema, place, out);
     else if (flag(schema, "x-kubernetes-int-or-string"))
         out->type = SCHEMA_INT_OR_STRING;
     for (size_t i = 0; i < ELEMENTSOF(scalars); i++)
@@ -114,16 +128,16 @@ static const Schema *node(Arena *arena, const Value *schema, bool resource, int 
     const char *format = str_or(value_get_str(schema, "format"), "");
     if (out->type == SCHEMA_STRING && *format && !streq(format, "byte"))
         out->type = SCHEMA_TIME;
-    out->preserve_unknown = flag(schema, "x-kubernetes-preserve-unknown-fields");
+    out->preserve_unknown = preserve;
     return out;
 }
 
 const Schema *structural_part(Arena *arena, const Value *schema) {
-    return node(arena, schema, false, 0);
+    return node(arena, schema, (Place){0});
 }
 
 const Schema *structural_schema(Arena *arena, const Value *schema) {
-    const Schema *root = node(arena, schema, true, 0);
+    const Schema *root = node(arena, schema, (Place){.resource = true});
     if (!schema)
         ((Schema *)(uintptr_t)root)->preserve_unknown = true;
     return root;

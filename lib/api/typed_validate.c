@@ -63,7 +63,7 @@ static void validate_members(Validator *validator, const Schema *schema, const V
         if (schema->type == SCHEMA_STRUCT) {
             const SchemaField *field = schema_field(schema, m->name, strlen(m->name));
             inner = field ? field->schema : NULL;
-            if (!field && !schema->preserve_unknown) {
+            if (!field && !schema->preserve_unknown && !schema->free_form) {
                 size_t before = validator->path.len;
                 element_write(&validator->path, ELEMENT_FIELD, m->name);
                 report(validator, "field not declared in schema");
@@ -90,7 +90,7 @@ static void validate_items(Validator *validator, const Schema *schema, const Val
             const char *why = list_item_name(validator->arena, schema, v->items[i], &item.kind, &item.text);
             if (why) {
                 report(validator, arena_printf(validator->arena, "element %zu: %s", i, why));
-                continue;
+                return; /* as for members */
             }
             seen.items[seen.n++] = item;
         }

@@ -366,7 +366,6 @@ static int mapping_members(Reader *reader, Mapping *mapping) {
             return 0;
         char *name = NULL;
         bool merge = false;
-        size_t line = reader->event.start_mark.line;
         if ((r = key_of_event(reader, &name, &merge)) < 0)
             return r;
         if (merge) {
@@ -375,7 +374,10 @@ static int mapping_members(Reader *reader, Mapping *mapping) {
             continue;
         }
         Value *v;
-        if ((r = event_next(reader)) < 0 || (r = node_value(reader, &v)) < 0)
+        if ((r = event_next(reader)) < 0)
+            return r;
+        size_t line = reader->event.start_mark.line; /* where the value begins is what the reference tells */
+        if ((r = node_value(reader, &v)) < 0)
             return r;
         if (mapping_find(mapping, name))
             report_duplicate(reader, name, line);

@@ -359,7 +359,6 @@ static void test_dangling_flow_schemas(void **state) {
     wait_for_dangling(*state, FLOW "/flowschemas/s", "True", "NotFound", missing);
 }
 
-
 /* Any patch may have the owners forgotten; a patch that says nothing of them, or null, keeps them. */
 static void test_ownership_forgotten(void **state) {
     static const char apply[] = "application/apply-patch+yaml", merge[] = "application/merge-patch+json",
@@ -532,6 +531,31 @@ static void test_names_of_events(void **state) {
                           NULL, NULL});
 }
 
+/* A strict decoder of YAML names every key that is there twice, by the line of its value. */
+static void test_keys_twice(void **state) {
+#define TWICE "yaml: unmarshal errors:\n  line 6: key \"data\" already set in map"
+    static const char map[] =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: twice}\ndata:\ndata:\n  a: b\nimmutable: false\n";
+    const Case cases[] = {
+        {"POST", MAPS "?fieldValidation=Strict", NULL, "application/yaml", map, 400, NULL,
+         "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: " TWICE},
+        {"PATCH", MAPS "/twice?fieldManager=m&fieldValidation=Strict", NULL, "application/apply-patch+yaml", map, 400,
+         NULL, "error strict decoding YAML: error converting YAML to JSON: " TWICE},
+        {"POST", MAPS, NULL, "application/yaml", map, 201, NULL, NULL},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+}
+
+/* What is applied may come from another cluster, with a version of its own. */
+static void test_apply_creates_whatever_version(void **state) {
+    expect_text(*state,
+                &(Case){"PATCH", MAPS "/elsewhere?fieldManager=m", NULL, "application/apply-patch+yaml",
+                        "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"elsewhere\","
+                        "\"resourceVersion\":\"99999999\"},\"data\":{\"a\":\"b\"}}",
+                        201, NULL, NULL},
+                "99999999", false);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accept),
@@ -546,6 +570,8 @@ int main(void) {
         cmocka_unit_test(test_ownership_in_other_versions),
         cmocka_unit_test(test_ownership_by_endpoint),
         cmocka_unit_test(test_names_of_events),
+        cmocka_unit_test(test_keys_twice),
+        cmocka_unit_test(test_apply_creates_whatever_version),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -150,6 +150,7 @@ static void test_status(void **state) {
     expect_text(*state, &(Case){"PATCH", THINGS "/s/status", NULL, MERGE, patch, 200, NULL, NULL},
                 "\"labels\":{\"a\":\"1\"}", true);
     expect_text(*state, &(Case){"GET", THINGS "/s", NULL, NULL, NULL, 200, NULL, NULL}, "sneaked in", false);
+    expect_text(*state, &(Case){"GET", THINGS "/s", NULL, NULL, NULL, 200, NULL, NULL}, "f:metadata", false);
     check(*state, &(Case){"PATCH", THINGS "/s/status", NULL, MERGE, "{\"status\":{\"replicas\":-1}}", 422, NULL,
                           "Thing.example.com \"s\" is invalid: .status.replicas: Invalid value: -1: should be a "
                           "non-negative integer"});
@@ -167,6 +168,52 @@ static void test_owners_of_any_value(void **state) {
                         "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\",\"spec\":{\"any\":{\"k\":\"text\"}}}",
                         200, NULL, NULL},
                 "\"f:spec\":{\".\":{},\"f:any\":{},\"f:filled\":{}}", true);
+}
+
+/* What is stored in one version is pruned by the schema of another it is read in, and has none of its defaults. */
+static void test_reading_in_another_version(void **state) {
+    check(
+        *state,
+        &(Case){
+            "POST", DEFINITIONS, NULL, JSON,
+            "{\"metadata\":{\"name\":\"parts.example.org\"},\"spec\":{\"group\":\"example.org\",\"names\":{\"plural\":"
+            "\"parts\",\"kind\":\"Part\"},\"scope\":\"Cluster\",\"versions\":[{\"name\":\"v1\",\"served\":true,"
+            "\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"properties\":{\"spec\":{\"type\":"
+            "\"object\",\"properties\":{\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"string\",\"default\":\"stored\"}}"
+            "}}}}},"
+            "{\"name\":\"v1beta1\",\"served\":true,\"storage\":false,\"schema\":{\"openAPIV3Schema\":{\"type\":"
+            "\"object\",\"properties\":{\"spec\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"},"
+            "\"b\":{\"type\":\"string\"},\"old\":{\"type\":\"integer\",\"default\":15}}}}}}}]}}",
+            201, NULL, NULL});
+    await(*state, "/apis/example.org/v1beta1/parts", "PartList");
+    const Case make = {"POST",
+                       "/apis/example.org/v1beta1/parts",
+                       NULL,
+                       JSON,
+                       "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"a\":\"x\"}}",
+                       201,
+                       NULL,
+                       NULL};
+    expect_text(*state, &make, "\"spec\":{\"a\":\"x\",\"b\":\"stored\"}", true);
+    const Case read = {"GET", "/apis/example.org/v1beta1/parts/p", NULL, NULL, NULL, 200, NULL, NULL};
+    expect_text(*state, &read, "\"spec\":{\"a\":\"x\",\"b\":\"stored\"}", true);
+}
+
+/* Who scales what somebody owned is told to whoever applies another number. */
+static void test_owner_by_scaling(void **state) {
+#define SCALED "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\",\"spec\":{\"replicas\":1}}"
+    const Case cases[] = {
+        {"PATCH", THINGS "/scaled?fieldManager=q", NULL, APPLY, SCALED, 201, NULL, NULL},
+        {"PATCH", THINGS "/scaled/scale?fieldManager=s", NULL, MERGE, "{\"spec\":{\"replicas\":3}}", 200, NULL, NULL},
+        {"PATCH", THINGS "/scaled?fieldManager=q", NULL, APPLY, SCALED, 409, NULL,
+         "Apply failed with 1 conflict: conflict with \"s\" with subresource \"scale\" using example.com/v1: "
+         ".spec.replicas"},
+        {"POST", THINGS, NULL, JSON, "{\"metadata\":{\"name\":\"unscaled\"}}", 201, NULL, NULL},
+        {"PATCH", THINGS "/unscaled/scale?fieldManager=s", NULL, MERGE, "{\"spec\":{\"replicas\":3}}", 200, NULL, NULL},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+    expect_text(*state, &(Case){"GET", THINGS "/unscaled", NULL, NULL, NULL, 200, NULL, NULL}, "\"manager\":\"s\"",
+                false);
 }
 
 static void test_approval(void **state) {
@@ -187,9 +234,10 @@ static int set_up_things(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_nulls),
-        cmocka_unit_test(test_status),   cmocka_unit_test(test_owners_of_any_value),
-        cmocka_unit_test(test_approval),
+        cmocka_unit_test(test_refusals),         cmocka_unit_test(test_nulls),
+        cmocka_unit_test(test_status),           cmocka_unit_test(test_owners_of_any_value),
+        cmocka_unit_test(test_approval),         cmocka_unit_test(test_reading_in_another_version),
+        cmocka_unit_test(test_owner_by_scaling),
     };
     return cmocka_run_group_tests(tests, set_up_things, tear_down);
 }
