@@ -3,8 +3,8 @@
 #include "api/codec.h"
 #include "api/member_index.h"
 
-/* The patch as it stands where the original has nothing: nulls inside objects go, those of lists too; items that are null
- * stay. */
+/* The patch as it stands where the original has nothing: nulls inside objects go, those of lists too; items that are
+ * null stay. */
 static Value *without_nulls(Arena *arena, const Value *patch) {
     if (value_is(patch, VALUE_ARRAY)) {
         Value *list = value_array(arena);
