@@ -287,9 +287,14 @@ static Value *kind_mark(Writer *w, const Resource *r, const char *kind) {
     return list;
 }
 
-static Value *reference_to(Writer *w, const char *name) {
-    Value *v = value_object(w->arena), *ref = value_object(w->arena), *all = value_array(w->arena);
+static Value *bare_reference(Writer *w, const char *name) {
+    Value *ref = value_object(w->arena);
     value_set(w->arena, ref, "$ref", value_printf(w->arena, "%s%s", openapi_ref_root(w), name));
+    return ref;
+}
+
+static Value *reference_to(Writer *w, const char *name) {
+    Value *v = value_object(w->arena), *ref = bare_reference(w, name), *all = value_array(w->arena);
     if (!w->v3)
         return ref;
     value_append(w->arena, all, ref);
@@ -384,7 +389,7 @@ static void write_custom_list(Writer *w, const Resource *r, const char *name) {
     const Schema *like = &schema_meta_v1_PartialObjectMetadataList;
     Value *list = value_object(w->arena), *items = value_object(w->arena), *required = value_array(w->arena);
     value_set_str(w->arena, items, "type", "array");
-    value_set(w->arena, items, "items", reference_to(w, name));
+    value_set(w->arena, items, "items", bare_reference(w, name));
     add_property(w, custom_properties(w, list, like), like, "items", items);
     value_append(w->arena, required, value_string(w->arena, "items"));
     value_set_str(w->arena, list, "description", arena_printf(w->arena, "A list of objects: %s.", r->kind));
