@@ -17,15 +17,12 @@ bool text_is(const Value *object, const char *name, const char *text) {
     return streq(text_at(object, name), text);
 }
 
-size_t value_index_of(const Value *list, const char *text) {
-    for (size_t i = 0; i < value_len(list); i++)
-        if (streq_null(value_str(value_at(list, i)), text))
-            return i;
-    return SIZE_MAX;
-}
-
 bool list_has(const Value *list, const char *text) {
-    return value_is(list, VALUE_ARRAY) && value_index_of(list, text) != SIZE_MAX;
+    const Value *item;
+    VALUE_FOREACH (item, list)
+        if (streq_null(value_str(item), text))
+            return true;
+    return false;
 }
 
 bool same_value(const Value *a, const Value *b) {

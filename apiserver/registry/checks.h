@@ -11,7 +11,6 @@ bool text_is(const Value *object, const char *name, const char *text);
 bool list_has(const Value *list, const char *text);
 /* Absent, null and empty are alike. */
 bool same_value(const Value *a, const Value *b);
-size_t value_index_of(const Value *list, const char *text); /* SIZE_MAX: not there */
 
 void check_required(FieldErrors *errors, const Value *object, const char *name, const FieldPath *path);
 /* NotSupported unless `text` is one of `values`. */

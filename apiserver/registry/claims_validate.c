@@ -85,7 +85,7 @@ static void check_repeated(FieldErrors *errors, const Value *claim, const Earlie
     FieldPath request = FIELD(at, "request");
     bool whole = strmap_get(earlier->keys, name), same = strmap_get(earlier->keys, key);
     size_t named = (uintptr_t)strmap_get(earlier->names, name);
-    strmap_put(earlier->keys, key, (void *)(uintptr_t)claim);
+    strmap_add(earlier->keys, key);
     strmap_put(earlier->names, name, (void *)(uintptr_t)(named + 1));
     if (whole) {
         field_duplicate(errors, at, value_string(errors->arena, name));

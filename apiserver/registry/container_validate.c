@@ -158,7 +158,7 @@ static StrMap *device_paths(const Value *devices) {
         strmap_put(last, text_of(device, "name"), (void *)(uintptr_t)device);
     VALUE_FOREACH (device, devices)
         if (strmap_get(last, text_of(device, "name")) == device)
-            strmap_put(paths, text_of(device, "devicePath"), (void *)(uintptr_t)device);
+            strmap_add(paths, text_of(device, "devicePath"));
     return paths;
 }
 
@@ -268,7 +268,7 @@ static void host_port_conflicts(FieldErrors *errors, const Value *containers, si
                 continue;
             char *key =
                 arena_printf(errors->arena, "%s/%s/%" PRId64, text_of(port, "protocol"), text_of(port, "hostIP"), host);
-            if (!strmap_put(seen, key, (void *)(uintptr_t)port))
+            if (!strmap_add(seen, key))
                 field_duplicate(errors, &host_at, value_string(errors->arena, key));
         }
     }

@@ -1,6 +1,7 @@
 #include "apiserver/registry/custom_strategy.h"
 #include "api/names.h"
 #include "api/typed.h"
+#include "apiserver/registry/checks.h"
 #include "apiserver/registry/custom_checks.h"
 #include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/registry.h"
@@ -71,7 +72,8 @@ static void check(StrategyContext *context, const Value *object, const Value *ol
     json_schema_validate(version->validator, NULL, NULL, object, old, errors);
     custom_check_replicas(object, version->spec_replicas, errors);
     check_scale_status(version, object, errors);
-    custom_check_embedded(version->schema, object, errors);
+    if (json_schema_has_embedded(version->validator))
+        custom_check_embedded(version->schema, object, errors);
     check_lists(version, object, old, errors);
     note_rules(version, errors, from);
 }
@@ -96,21 +98,13 @@ static void validate_status_update(StrategyContext *context, const Value *object
     note_rules(version, errors, from);
 }
 
-static bool has(const Value *list, const char *name) {
-    const Value *item;
-    VALUE_FOREACH (item, list)
-        if (streq_null(value_str(item), name))
-            return true;
-    return false;
-}
-
 static void warn_finalizers(StrategyContext *context, const Value *object, const Value *old) {
     static const char *const standard[] = {"orphan", "foregroundDeletion", "kubernetes", NULL};
     const Value *was = value_get(value_get(old, "metadata"), "finalizers"), *item;
     VALUE_FOREACH (item, value_get(value_get(object, "metadata"), "finalizers")) {
         const char *name = str_or(value_str(item), "");
         NameMessages messages = {.arena = context->arena};
-        if (has(was, name))
+        if (list_has(was, name))
             continue;
         name_qualified(name, &messages);
         for (size_t i = 0; i < messages.n; i++)

@@ -205,9 +205,9 @@ int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **r
     DecodeInput pristine = *input;
     if (input->patched_from)
         pristine.body = value_copy(arena, input->body);
-    bool custom = input->resource->custom && input->schema == input->resource->schema;
-    const char *why =
-        custom ? custom_refuse_embedded(arena, custom_version(input->resource)->schema, input->body) : NULL;
+    const CustomVersion *custom = input->schema == input->resource->schema ? custom_version(input->resource) : NULL;
+    bool embedded = custom && json_schema_has_embedded(custom->validator);
+    const char *why = embedded ? custom_refuse_embedded(arena, custom->schema, input->body) : NULL;
     if (why)
         return decode_error(call, &pristine, input->kind, why, err);
     r = (unstructured ? schema_from_unstructured : schema_decode)(arena, input->schema, input->body, &unknown, &inner);
@@ -221,7 +221,7 @@ int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **r
         value_set_str(arena, input->body, "kind", input->kind);
     }
     if (custom)
-        structural_drop_nulls(custom_version(input->resource)->schema, input->body);
+        structural_drop_nulls(custom->schema, input->body);
     if (input->resource->custom && unknown.n)
         qsort(unknown.messages, unknown.n, sizeof *unknown.messages, compare_texts);
     r = strictness(call, &pristine, &unknown, err);

@@ -61,7 +61,7 @@ static void check_exit_codes(FieldErrors *errors, const Value *requirement, cons
         FieldPath at = FIELD_INDEX(&values_at, i);
         if (streq(op, "In") && code->integer == 0)
             field_invalid(errors, &at, code, "must not be 0 for the In operator");
-        if (!strmap_put(codes, arena_printf(errors->arena, "%" PRId64, code->integer), (void *)(uintptr_t)code))
+        if (!strmap_add(codes, arena_printf(errors->arena, "%" PRId64, code->integer)))
             field_duplicate(errors, &at, code);
         ordered &= i == 0 || value_at(values, i - 1)->integer <= code->integer;
     }

@@ -59,9 +59,9 @@ static void check_resources(FieldErrors *errors, const Value *rule, const FieldP
         if (strmap_get(wildcards, slash))
             field_invalid_str(errors, &at, text, "if '*/%s' is present, must not specify %s", slash + 1, text);
         if (streq(slash + 1, "*"))
-            strmap_put(wildcards, all_of_it, value_at(list, i));
+            strmap_add(wildcards, all_of_it);
         if (streq(resource, "*"))
-            strmap_put(wildcards, slash, value_at(list, i));
+            strmap_add(wildcards, slash);
     }
     if (value_len(list) > 1 && list_has(list, "*/*"))
         field_invalid(errors, &list_at, list, "if '*/*' is present, must not specify other resources");

@@ -98,7 +98,7 @@ static void check_taints(FieldErrors *errors, const Value *taints, const FieldPa
         else
             check_one_of(errors, &effect_at, effect, EFFECTS);
         char *pair = arena_printf(errors->arena, "%s\n%s", effect, text_at(taint, "key"));
-        if (!strmap_put(seen, pair, (void *)(uintptr_t)taint))
+        if (!strmap_add(seen, pair))
             duplicate_taint(errors, taint, &at);
     }
 }
@@ -157,7 +157,7 @@ static void node_validate_change(_unused_ StrategyContext *context, const Value 
         FieldPath at = FIELD_INDEX(&addresses_at, i);
         char *key = arena_printf(errors->arena, "%s\n%s", text_at(value_at(addresses, i), "type"),
                                  text_at(value_at(addresses, i), "address"));
-        if (!strmap_put(seen, key, value_at(addresses, i)))
+        if (!strmap_add(seen, key))
             field_duplicate(errors, &at, internal_value(errors->arena, "NodeAddress", value_at(addresses, i), NULL));
     }
     if (value_len(ranges) && !value_equal(ranges, value_get(spec, "podCIDRs")))

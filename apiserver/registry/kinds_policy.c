@@ -114,7 +114,7 @@ static void check_runtime_tolerations(FieldErrors *errors, const Value *list, co
     for (size_t i = 0; i < value_len(list); i++) {
         const Value *toleration = value_at(list, i);
         FieldPath at = FIELD_INDEX(path, i);
-        if (!strmap_put(seen, toleration_key(errors->arena, toleration), (void *)(uintptr_t)toleration))
+        if (!strmap_add(seen, toleration_key(errors->arena, toleration)))
             field_duplicate(errors, &at, internal_value(errors->arena, "Toleration", toleration, NULL));
     }
 }

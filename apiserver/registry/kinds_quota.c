@@ -31,7 +31,7 @@ static void check_names(FieldErrors *errors, const Value *limit, const char *mem
             resource_name_validate_for_container(errors, &at, m->name);
         else
             resource_name_validate(errors, &at, m->name);
-        if (strmap_put(known, m->name, m->value))
+        if (strmap_add(known, m->name))
             value_append(errors->arena, names, value_string(errors->arena, m->name));
     }
 }

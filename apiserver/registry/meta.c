@@ -1,5 +1,6 @@
 /* ObjectMeta: k8s.io/apimachinery/pkg/api/validation/objectmeta.go. */
 #include "api/names.h"
+#include "apiserver/registry/checks.h"
 #include "apiserver/registry/registry.h"
 #include "base/str.h"
 
@@ -108,14 +109,6 @@ static void validate_owners(const Value *owners, FieldErrors *errors, const Fiel
         else
             first = who;
     }
-}
-
-static bool list_has(const Value *list, const char *s) {
-    const Value *item;
-    VALUE_FOREACH (item, list)
-        if (streq_null(value_str(item), s))
-            return true;
-    return false;
 }
 
 static void validate_finalizers(const Value *finalizers, FieldErrors *errors, const FieldPath *path) {

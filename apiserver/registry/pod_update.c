@@ -146,7 +146,7 @@ static void check_tolerations(FieldErrors *errors, const Value *spec, const Valu
     FieldPath at = FIELD(path, "tolerations");
     VALUE_FOREACH (toleration, list) {
         toleration_text(&text, toleration);
-        strmap_put(kept, text.data, (void *)(uintptr_t)toleration);
+        strmap_add(kept, text.data);
     }
     VALUE_FOREACH (toleration, value_get(old, "tolerations")) {
         toleration_text(&text, toleration);

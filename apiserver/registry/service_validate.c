@@ -180,7 +180,7 @@ static void validate_external_ips(FieldErrors *errors, const Value *spec, const 
 /* Whether a port of the same protocol had this number before; from now on it does. */
 static bool had(StrMap *before, Arena *arena, const Value *port, const char *number) {
     char *key = arena_printf(arena, "%s/%" PRId64, text_at(port, "protocol"), value_get_int(port, number, 0));
-    return !strmap_put(before, key, (void *)(uintptr_t)port);
+    return !strmap_add(before, key);
 }
 
 /* A duplicate is named by the Go struct of its key. */

@@ -326,7 +326,7 @@ void pod_volumes_validate(const PodValidation *v, const FieldPath *path) {
         if (strmap_get(valid, name))
             field_duplicate(v->errors, &name_at, value_string(v->errors->arena, name));
         if (v->errors->n == before) {
-            strmap_put(valid, name, (void *)(uintptr_t)volume);
+            strmap_add(valid, name);
             value_append(v->errors->arena, v->volumes, (Value *)(uintptr_t)volume);
         }
         check_created_claim(v, volume, &at);

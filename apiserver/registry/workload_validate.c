@@ -291,7 +291,7 @@ static const Value *stateful_template(Arena *arena, const Value *spec) {
         value_set_str(arena, source, "claimName", name);
         value_set_str(arena, made, "name", name);
         value_set(arena, made, "persistentVolumeClaim", source);
-        if (strmap_put(names, name, made))
+        if (strmap_add(names, name))
             value_append(arena, volumes, made);
     }
     VALUE_FOREACH (volume, value_get(pod, "volumes"))

@@ -16,7 +16,7 @@
 struct JsonSchema {
     const Value *root;
     StrMap *patterns; /* pattern to GoRegexp */
-    bool has_rules;
+    bool has_rules, has_embedded;
 };
 
 typedef struct Check {
@@ -59,6 +59,8 @@ static int visit(JsonSchema *schema, const Value *node, int depth, const char **
         return 0;
     if (value_len(value_get(node, "x-kubernetes-validations")))
         schema->has_rules = true;
+    if (value_get_bool(node, "x-kubernetes-embedded-resource", false))
+        schema->has_embedded = true;
     if (!str_empty(pattern) && !strmap_get(schema->patterns, pattern)) {
         GoRegexp *regexp = NULL;
         r = go_regexp_compile(pattern, &regexp, NULL);
@@ -95,6 +97,10 @@ void json_schema_free(JsonSchema *schema) {
 
 bool json_schema_has_rules(const JsonSchema *schema) {
     return schema->has_rules;
+}
+
+bool json_schema_has_embedded(const JsonSchema *schema) {
+    return schema->has_embedded;
 }
 
 /* ---- errors ---- */

@@ -21,3 +21,5 @@ void json_schema_validate(const JsonSchema *schema, const char *property, const 
                           const Value *old, FieldErrors *errors);
 /* Whether x-kubernetes-validations (CEL) appear in it; they are not evaluated. */
 bool json_schema_has_rules(const JsonSchema *schema);
+/* Whether x-kubernetes-embedded-resource appears in it: elsewhere nobody need look for such resources in objects. */
+bool json_schema_has_embedded(const JsonSchema *schema);

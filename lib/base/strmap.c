@@ -13,7 +13,7 @@ struct Entry {
 
 struct StrMap {
     Entry **buckets;
-    size_t n_buckets, size; /* n_buckets is a power of two */
+    size_t n_buckets, size; /* n_buckets is a power of two; 0 until something is put */
     strmap_free_fn free_value;
 };
 
@@ -46,8 +46,6 @@ uint64_t hash_bytes(const void *p, size_t n) {
 
 StrMap *strmap_new(strmap_free_fn free_value) {
     StrMap *map = NEW0(StrMap);
-    map->n_buckets = 8;
-    map->buckets = NEWN0(Entry *, map->n_buckets);
     map->free_value = free_value;
     return map;
 }
@@ -77,6 +75,7 @@ size_t strmap_size(const StrMap *map) {
     return map->size;
 }
 
+/* Only of a map that has buckets. */
 static Entry **find(const StrMap *map, const char *key, uint64_t hash) {
     Entry **at = &map->buckets[hash & (map->n_buckets - 1)];
     while (*at && ((*at)->hash != hash || strcmp((*at)->key, key) != 0))
@@ -85,12 +84,12 @@ static Entry **find(const StrMap *map, const char *key, uint64_t hash) {
 }
 
 void *strmap_get(const StrMap *map, const char *key) {
-    Entry *e = *find(map, key, hash_bytes(key, strlen(key)));
+    Entry *e = map->size ? *find(map, key, hash_bytes(key, strlen(key))) : NULL;
     return e ? e->value : NULL;
 }
 
 static void grow(StrMap *map) {
-    size_t n = map->n_buckets * 2;
+    size_t n = MAX(map->n_buckets * 2, (size_t)8);
     Entry **buckets = NEWN0(Entry *, n);
     for (size_t i = 0; i < map->n_buckets; i++)
         for (Entry *e = map->buckets[i], *next; e; e = next) {
@@ -106,16 +105,14 @@ static void grow(StrMap *map) {
 bool strmap_put(StrMap *map, const char *key, void *value) {
     size_t n = strlen(key);
     uint64_t hash = hash_bytes(key, n);
+    if (map->size >= map->n_buckets)
+        grow(map);
     Entry **at = find(map, key, hash);
     if (*at) {
         if (map->free_value && (*at)->value != value)
             map->free_value((*at)->value);
         (*at)->value = value;
         return false;
-    }
-    if (map->size >= map->n_buckets) {
-        grow(map);
-        at = find(map, key, hash);
     }
     Entry *e = xmalloc(sizeof(Entry) + n + 1);
     *e = (Entry){.next = NULL, .hash = hash, .value = value};
@@ -125,7 +122,13 @@ bool strmap_put(StrMap *map, const char *key, void *value) {
     return true;
 }
 
+bool strmap_add(StrMap *set, const char *key) {
+    return strmap_put(set, key, set);
+}
+
 void *strmap_take(StrMap *map, const char *key) {
+    if (!map->size)
+        return NULL;
     Entry **at = find(map, key, hash_bytes(key, strlen(key)));
     Entry *e = *at;
     if (!e)

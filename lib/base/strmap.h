@@ -14,6 +14,8 @@ size_t strmap_size(const StrMap *map);
 void *strmap_get(const StrMap *map, const char *key); /* NULL when absent */
 /* Replaces (and destroys) an older value. Returns true when the key is new. */
 bool strmap_put(StrMap *map, const char *key, void *value);
+/* Of a set of texts: a map without destructor whose values only say that the key is there. True when it is new. */
+bool strmap_add(StrMap *set, const char *key);
 /* Removes without destroying; returns the value or NULL. */
 void *strmap_take(StrMap *map, const char *key);
 void strmap_remove(StrMap *map, const char *key); /* removes and destroys */
