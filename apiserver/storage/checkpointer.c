@@ -17,10 +17,11 @@
 struct Checkpointer {
     sqlite3 *db;
     pthread_t thread;
-    pthread_mutex_t lock;
+    pthread_mutex_t transaction; /* held while one is open, and while the log is made to start over */
+    pthread_mutex_t lock;        /* of what follows; taken within the other */
     pthread_cond_t wake;
-    int pages;  /* of the log, as last told; 0: nothing to do */
-    int copied; /* of these, by the last checkpoint */
+    int pages;  /* of the log, as last told */
+    int copied; /* of these: when it is fewer, the log does have more */
     bool truncate, stop;
     bool failing; /* the thread's own: said once */
 };
@@ -32,17 +33,32 @@ static void report(Checkpointer *checkpointer, int code) {
     checkpointer->failing = failed;
 }
 
-/* The pages of the log that are copied now. */
-static int checkpoint(Checkpointer *checkpointer, bool truncate) {
-    int in_log = 0, copied = 0;
-    int code = sqlite3_wal_checkpoint_v2(checkpointer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &copied);
-    if (code == SQLITE_OK && (truncate || in_log >= RESTART_PAGES)) {
-        int mode = truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART;
-        code = sqlite3_wal_checkpoint_v2(checkpointer->db, NULL, mode, NULL, NULL);
-        copied = code == SQLITE_OK ? 0 : copied;
-    }
+/* Copies what the log has while others write on. Returns the pages of the log. */
+static int copy(Checkpointer *checkpointer) {
+    int pages = 0, copied = 0;
+    int code = sqlite3_wal_checkpoint_v2(checkpointer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &copied);
     report(checkpointer, code);
-    return copied;
+    pthread_mutex_lock(&checkpointer->lock);
+    if (code == SQLITE_OK) {
+        checkpointer->copied = copied;
+        checkpointer->pages = MAX(checkpointer->pages, copied); /* the commit that was copied may not have been told */
+    } else
+        checkpointer->copied = checkpointer->pages; /* the next try is when it has grown by as much again */
+    pthread_mutex_unlock(&checkpointer->lock);
+    return code == SQLITE_OK ? pages : 0;
+}
+
+/* Copies what is left and has the log start over. */
+static void start_over(Checkpointer *checkpointer, int mode) {
+    pthread_mutex_lock(&checkpointer->transaction);
+    int code = sqlite3_wal_checkpoint_v2(checkpointer->db, NULL, mode, NULL, NULL);
+    report(checkpointer, code);
+    if (code == SQLITE_OK) {
+        pthread_mutex_lock(&checkpointer->lock);
+        checkpointer->pages = checkpointer->copied = 0;
+        pthread_mutex_unlock(&checkpointer->lock);
+    }
+    pthread_mutex_unlock(&checkpointer->transaction);
 }
 
 static void *checkpointer_run(void *userdata) {
@@ -50,24 +66,34 @@ static void *checkpointer_run(void *userdata) {
     pthread_setname_np(pthread_self(), "store-checkpt");
     pthread_mutex_lock(&checkpointer->lock);
     while (!checkpointer->stop) {
-        if (checkpointer->pages == 0 && !checkpointer->truncate) {
+        bool truncate = checkpointer->truncate;
+        int left = checkpointer->pages - checkpointer->copied;
+        if (!truncate && left < CHECKPOINT_PAGES) {
             pthread_cond_wait(&checkpointer->wake, &checkpointer->lock);
             continue;
         }
-        bool truncate = checkpointer->truncate;
-        checkpointer->pages = 0;
         checkpointer->truncate = false;
         pthread_mutex_unlock(&checkpointer->lock);
-        int copied = checkpoint(checkpointer, truncate);
+        int pages = left > 0 ? copy(checkpointer) : 0;
+        if (truncate || pages >= RESTART_PAGES)
+            start_over(checkpointer, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART);
         pthread_mutex_lock(&checkpointer->lock);
-        checkpointer->copied = copied;
     }
     pthread_mutex_unlock(&checkpointer->lock);
     return NULL;
 }
 
+static void checkpointer_destroy(Checkpointer *checkpointer) {
+    sqlite3_close(checkpointer->db);
+    pthread_mutex_destroy(&checkpointer->transaction);
+    pthread_mutex_destroy(&checkpointer->lock);
+    pthread_cond_destroy(&checkpointer->wake);
+    free(checkpointer);
+}
+
 int checkpointer_new(const char *path, Checkpointer **ret) {
     Checkpointer *checkpointer = NEW0(Checkpointer);
+    pthread_mutex_init(&checkpointer->transaction, NULL);
     pthread_mutex_init(&checkpointer->lock, NULL);
     pthread_cond_init(&checkpointer->wake, NULL);
     int r = 0;
@@ -82,10 +108,7 @@ int checkpointer_new(const char *path, Checkpointer **ret) {
     if (r == 0)
         r = -pthread_create(&checkpointer->thread, NULL, checkpointer_run, checkpointer);
     if (r < 0) {
-        sqlite3_close(checkpointer->db);
-        pthread_mutex_destroy(&checkpointer->lock);
-        pthread_cond_destroy(&checkpointer->wake);
-        free(checkpointer);
+        checkpointer_destroy(checkpointer);
         return r;
     }
     *ret = checkpointer;
@@ -100,20 +123,23 @@ void checkpointer_free(Checkpointer *checkpointer) {
     pthread_cond_signal(&checkpointer->wake);
     pthread_mutex_unlock(&checkpointer->lock);
     pthread_join(checkpointer->thread, NULL);
-    sqlite3_close(checkpointer->db);
-    pthread_mutex_destroy(&checkpointer->lock);
-    pthread_cond_destroy(&checkpointer->wake);
-    free(checkpointer);
+    checkpointer_destroy(checkpointer);
+}
+
+void checkpointer_transaction_begins(Checkpointer *checkpointer) {
+    pthread_mutex_lock(&checkpointer->transaction);
+}
+
+void checkpointer_transaction_ended(Checkpointer *checkpointer) {
+    pthread_mutex_unlock(&checkpointer->transaction);
 }
 
 void checkpointer_log_grew(Checkpointer *checkpointer, int pages) {
-    if (pages < CHECKPOINT_PAGES)
-        return;
     pthread_mutex_lock(&checkpointer->lock);
-    int copied = pages < checkpointer->copied ? 0 : checkpointer->copied; /* else the log has started over */
-    bool wanted = pages - copied >= CHECKPOINT_PAGES;
-    if (wanted)
-        checkpointer->pages = pages;
+    if (pages < checkpointer->copied) /* the log has started over */
+        checkpointer->copied = 0;
+    checkpointer->pages = pages;
+    bool wanted = pages - checkpointer->copied >= CHECKPOINT_PAGES;
     pthread_mutex_unlock(&checkpointer->lock);
     if (wanted)
         pthread_cond_signal(&checkpointer->wake);

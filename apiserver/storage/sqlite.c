@@ -136,10 +136,7 @@ static int run_transaction(SqliteDriver *driver, const StorePut *puts, size_t n)
     return code == SQLITE_OK ? run(driver, QUERY_COMMIT) : code;
 }
 
-static int sqlite_commit(StoreDriver *base, const StorePut *puts, size_t n) {
-    SqliteDriver *driver = (SqliteDriver *)base;
-    if (n == 0)
-        return 0;
+static int commit_or_make_room(SqliteDriver *driver, const StorePut *puts, size_t n) {
     int r = 0;
     for (int attempt = 0; attempt < 2; attempt++) {
         int code = run_transaction(driver, puts, n);
@@ -154,6 +151,16 @@ static int sqlite_commit(StoreDriver *base, const StorePut *puts, size_t n) {
             sqlite3_wal_checkpoint_v2(driver->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
             break;
     }
+    return r;
+}
+
+static int sqlite_commit(StoreDriver *base, const StorePut *puts, size_t n) {
+    SqliteDriver *driver = (SqliteDriver *)base;
+    if (n == 0)
+        return 0;
+    checkpointer_transaction_begins(driver->checkpointer);
+    int r = commit_or_make_room(driver, puts, n);
+    checkpointer_transaction_ended(driver->checkpointer);
     return r;
 }
 
