@@ -359,8 +359,10 @@ static int shrink_olds(Rollout *rollout, bool *ret_scaled) {
     if (r < 0)
         return r;
     int64_t available = deployment_sum_available(rollout);
+    /* A set that was asked for fewer just now still reports those it will delete as available: they are not taken twice
+     * (the reference takes them, and falls below what must stay available until its next look). */
     if (available > least)
-        r = shrink_old(rollout, available - least, false, &scaled);
+        r = shrink_old(rollout, MIN(available - least, most - cleaned), false, &scaled);
     *ret_scaled = cleaned + scaled > 0;
     return r;
 }

@@ -8,7 +8,7 @@
 
 #define TEMPLATE(image)                                                                                                \
     "{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"" image "\"}]" \
-                                                                                                                "}}"
+    "}}"
 
 static void put_replicaset(Cluster *cluster, int replicas) {
     char json[1024];
@@ -241,6 +241,58 @@ static void test_deployment_rolls(void **state) {
                         "2");
 }
 
+/* The set that was made as the n-th, from 0; NULL: not yet. */
+static const char *nth_set(Cluster *cluster, size_t n) {
+    for (size_t i = 0; i < cluster->api->n_events; i++) {
+        const FakeEvent *event = &cluster->api->events[i];
+        if (streq(event->type, "ADDED") && streq(object_resource(event->object)->plural, "replicasets") && n-- == 0)
+            return object_name(event->object);
+    }
+    return NULL;
+}
+
+static bool set_has(Cluster *cluster, size_t n, int64_t replicas) {
+    const char *name = nth_set(cluster, n);
+    return name && fake_number(cluster, "apps", "replicasets", name, "spec", "replicas") == replicas;
+}
+static bool first_has_4(void *u) {
+    return set_has(u, 0, 4);
+}
+static bool second_has_2(void *u) {
+    return set_has(u, 1, 2);
+}
+static bool second_has_4(void *u) {
+    return set_has(u, 1, 4);
+}
+
+static void set_reports(Cluster *cluster, size_t n, int available) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    char json[128];
+    Value *patch = NULL;
+    snprintf(json, sizeof json, "{\"status\":{\"replicas\":%d,\"readyReplicas\":%d,\"availableReplicas\":%d}}",
+             available, available, available);
+    assert_int_equal(json_parse(arena, json, strlen(json), &patch, NULL, NULL), 0);
+    assert_int_equal(client_patch(cluster->client, fake_resource("apps", "replicasets"), "default", nth_set(cluster, n),
+                                  "status", PATCH_MERGE, patch, NULL, NULL),
+                     0);
+}
+
+/* No controller of ReplicaSets runs: the first set goes on reporting four available pods, whatever is asked of it. */
+static void test_deployment_does_not_take_twice(void **state) {
+    Cluster *cluster = *state;
+    cluster_start(cluster, "deployment-controller", NULL);
+    put_deployment(cluster, 4, ROLLING("\"25%\"", "\"25%\""));
+    assert_true(fake_eventually(first_has_4, cluster, 10));
+    set_reports(cluster, 0, 4);
+    fake_merge(cluster, "apps", "deployments", "web",
+               "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"two\"}]}}}}");
+    assert_true(fake_eventually(second_has_2, cluster, 10));
+    assert_true(set_has(cluster, 0, 3));
+    set_reports(cluster, 1, 2);
+    assert_true(fake_eventually(second_has_4, cluster, 10));
+    assert_true(set_has(cluster, 0, 1)); /* with the two of the second: what must stay available */
+}
+
 static bool history_is_two(void *u) {
     return deployment_done(u) && fake_count(((Cluster *)u)->client, "apps", "replicasets", "default") == 2;
 }
@@ -304,6 +356,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_replicaset_slow_start_and_failure_condition, cluster_setup,
                                         cluster_teardown),
         cmocka_unit_test_setup_teardown(test_deployment_rolls, cluster_setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(test_deployment_does_not_take_twice, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_deployment_keeps_history_limit, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_deployment_recreates, cluster_setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(test_paused_deployment_waits, cluster_setup, cluster_teardown),
