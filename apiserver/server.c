@@ -24,6 +24,7 @@
 #include "apiserver/storage/driver.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/host_address.h"
 #include "base/log.h"
 #include "base/str.h"
 
@@ -77,7 +78,6 @@ static void exchange_done(Exchange *exchange, int code, void *userdata) {
 static bool header_at(const void *request, size_t index, const char **ret_name, const char **ret_value) {
     return http_header_at(request, index, ret_name, ret_value);
 }
-
 
 /* Connections are authorized by their method, as if they were requests for the object. "": no verb has it. */
 static const char *connect_verb(const char *method) {
@@ -476,7 +476,8 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     const char *bind = str_or(config->bind, "127.0.0.1");
     server->data_dir = xstrdup(config->data_dir);
     server->advertise = xstrdup(config->advertise ? config->advertise : is_wildcard(bind) ? "127.0.0.1" : bind);
-    server->cluster_address = xstrdup(str_or(config->cluster_address, server->advertise));
+    bool everywhere = is_wildcard(bind) && !config->advertise && !config->cluster_address; /* then pods know one too */
+    server->cluster_address = everywhere ? host_address() : xstrdup(str_or(config->cluster_address, server->advertise));
     server->service_range = xstrdup(str_or(config->service_cluster_ip_range, APISERVER_SERVICE_RANGE));
     int r = service_range_address(server->service_range, 1, server->service_ip);
     if (r < 0) {

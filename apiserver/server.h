@@ -42,11 +42,12 @@ typedef struct ApiServerConfig {
     const char *cluster_pki_dir;
     ApiServerEtcd etcd;
     const TokenIssuerOptions *tokens; /* NULL: TOKEN_ISSUER_DEFAULTS */
-    const char *bind;      /* NULL: 127.0.0.1 */
-    uint16_t port;         /* 0: any free one */
-    const char *advertise; /* address others reach us at; NULL: bind, or 127.0.0.1 for a wildcard */
+    const char *bind;                 /* NULL: 127.0.0.1 */
+    uint16_t port;                    /* 0: any free one */
+    const char *advertise;            /* address others reach us at; NULL: bind, or 127.0.0.1 for a wildcard */
     /* A further address to listen at, where nodes and pods reach us when they cannot reach `advertise`: it is the
-     * endpoint of default/kubernetes and the server of the nodes' kubeconfigs. NULL: none. */
+     * endpoint of default/kubernetes and the server of the nodes' kubeconfigs. NULL: none; these are then at
+     * `advertise`, or, for a wildcard without one, at the machine's own address (base/host_address.h). */
     const char *cluster_address;
     const char *const
         *extra_names; /* more addresses and names for the server's certificate; NULL-terminated; NULL: none */

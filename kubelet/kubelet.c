@@ -1,13 +1,11 @@
 #include "kubelet/server_auth.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/host_address.h"
 #include "base/str.h"
 
 static void *run_loop(void *userdata) {
@@ -25,20 +23,6 @@ static void on_runtime_event(_unused_ RuntimeEventType type, const char *sandbox
     pthread_mutex_unlock(&k->lock);
     if (uid)
         workqueue_add(k->pod_queue, uid);
-}
-
-static char *first_address(void) {
-    struct ifaddrs *all = NULL;
-    char text[INET_ADDRSTRLEN] = "127.0.0.1";
-    if (getifaddrs(&all) == 0)
-        for (struct ifaddrs *a = all; a; a = a->ifa_next)
-            if (a->ifa_addr && a->ifa_addr->sa_family == AF_INET && !(a->ifa_flags & IFF_LOOPBACK) &&
-                a->ifa_flags & IFF_UP) {
-                inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)a->ifa_addr)->sin_addr, text, sizeof text);
-                break;
-            }
-    freeifaddrs(all);
-    return xstrdup(text);
 }
 
 static const char *const *copy_list(const char *const *list) {
@@ -86,7 +70,7 @@ static void copy_config(Kubelet *k, const KubeletConfig *from) {
     c->cert_file = xstrdup(from->cert_file);
     c->key_file = xstrdup(from->key_file);
     c->client_ca_file = xstrdup(from->client_ca_file);
-    k->node_ip = from->node_ip ? xstrdup(from->node_ip) : first_address();
+    k->node_ip = from->node_ip ? xstrdup(from->node_ip) : host_address();
 }
 
 static void free_config(Kubelet *k) {

@@ -53,8 +53,8 @@ int media_negotiate_page(Arena *arena, const HttpRequest *request, const char *k
 int media_choose(const HttpRequest *request, const char *const *types);
 
 /* Decodes a body by its Content-Type (application/json when there is none). `kind_schema` finds the schema of a
- * protobuf body from its own kind. 400, 415 in the reference's words. An
- * empty body is one too: of no JSON, or YAML's null. */
+ * protobuf body from its own kind. Members that came in YAML are sorted. 400, 415 in the reference's words. An empty
+ * body is one too: of no JSON, or YAML's null. */
 int body_decode(Arena *arena, const HttpRequest *request, MediaForm *ret_form, Value **ret, DuplicateFields *duplicates,
                 ApiError *err);
 int patch_type_read(const HttpRequest *request, const Resource *resource, PatchType *ret, ApiError *err);

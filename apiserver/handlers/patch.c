@@ -1,4 +1,5 @@
 #include "apiserver/handlers/verbs.h"
+#include "api/gen/schemas.h"
 #include "apiserver/registry/convert.h"
 #include "base/str.h"
 
@@ -119,13 +120,28 @@ static int check_applied(Patch *patch, const Value *applied, ApiError *err) {
     return 0;
 }
 
+/* As the reference reads the metadata of custom resources: what is nothing for its member is as if it were not there.
+ */
+static void drop_malformed_meta(Arena *arena, Value *object) {
+    Value *meta = value_get(object, "metadata");
+    for (size_t i = value_is(meta, VALUE_OBJECT) ? meta->len : 0; i-- > 0;) {
+        const char *name = meta->members[i].name;
+        Value *alone = value_object(arena);
+        value_set(arena, alone, name, value_copy(arena, meta->members[i].value));
+        if (schema_normalize(arena, &schema_meta_v1_ObjectMeta, alone, NULL, NULL) < 0)
+            value_remove(meta, name);
+    }
+}
+
 /* What fits the schema may still be no value of its Go type: a quantity, a time, base64. */
 static int normalize_applied(RegistryCall *call, const Resource *resource, const Value *applied, Value *merged,
                              ApiError *err) {
     Arena *arena = call->context.arena;
     ApiError inner = {0};
-    if (resource->custom)
-        return schema_normalize(arena, resource->schema, merged, NULL, NULL);
+    if (resource->custom) {
+        drop_malformed_meta(arena, merged);
+        return schema_normalize(arena, resource->schema, merged, NULL, err);
+    }
     if (schema_from_unstructured(arena, resource->schema, merged, NULL, &inner) == 0)
         return 0;
     const char *version = resource_api_version(arena, resource);

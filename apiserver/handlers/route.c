@@ -90,7 +90,7 @@ static bool is_method_ok(const char *method, const Route *route) {
     const Resource *resource = route->resource;
     if (route->subresource && streq(route->subresource, "proxy") && streq(method, "OPTIONS"))
         return true; /* what the other side allows; discovery has no verb for it */
-    if (!method_bit(method))
+    if (!method_bit(method) || (route->verb == API_WATCH && method_bit(method) != VERB_GET))
         return false;
     if (route->subresource) {
         const Subresource *sub = resource_subresource(resource, route->subresource);
@@ -107,10 +107,23 @@ static bool is_method_ok(const char *method, const Route *route) {
     return (resource->verbs & verb_bit(route->verb)) != 0;
 }
 
+/* Whether the reference's router knows a path of this form, for whatever method: what is not kept (bindings, reviews)
+ * has no path of one object, and what is not listed none over all namespaces. */
+static bool has_path(const Route *route) {
+    const uint16_t of_one = VERB_GET | VERB_UPDATE | VERB_PATCH | VERB_DELETE, of_all = VERB_LIST | VERB_WATCH;
+    const Resource *resource = route->resource;
+    if (route->subresource)
+        return resource_subresource(resource, route->subresource);
+    if (route->name)
+        return resource->verbs & of_one;
+    if (route->verb == API_WATCH || (resource->namespaced && !route->ns))
+        return resource->verbs & of_all;
+    return true;
+}
+
 void route_resolve(Route *ret, const char *method, const Resource *resource) {
     ret->resource = resource;
-    if (!ret->resource || (ret->resource->namespaced ? ret->name && !ret->ns : ret->ns != NULL) ||
-        (ret->subresource && !resource_subresource(ret->resource, ret->subresource)) ||
+    if (!ret->resource || (ret->resource->namespaced ? ret->name && !ret->ns : ret->ns != NULL) || !has_path(ret) ||
         (*ret->rest && ret->subresource && !streq(ret->subresource, "proxy"))) {
         ret->resource = NULL;
         return;
@@ -139,7 +152,6 @@ void route_parse(Arena *arena, const char *method, const char *path, bool query_
         return;
     ret->kind = ROUTE_RESOURCE;
     ret->resource = resource_find(ret->group, ret->version, ret->plural);
-    ret->verb =
-        verb_of(method, ret, (watch || (query_watch && !ret->name)) && (streq(method, "GET") || streq(method, "HEAD")));
+    ret->verb = watch ? API_WATCH : verb_of(method, ret, query_watch && !ret->name);
     route_resolve(ret, method, ret->resource);
 }

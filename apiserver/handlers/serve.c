@@ -9,6 +9,8 @@
 #include "apiserver/registry/custom_resources.h"
 #include "base/str.h"
 
+#include <errno.h>
+
 static ApiCore *core_of(const Exchange *exchange) {
     return api_http_config(exchange->api)->core;
 }
@@ -102,6 +104,12 @@ static void respond(Exchange *exchange, int r, ApiResponse *response, ApiError *
         exchange_finish(exchange, code);
 }
 
+/* What is refused before it is done. Where the request came to a handler, with the warning of its version. */
+static void refuse(Exchange *exchange, ApiError *err) {
+    ApiResponse response = {0};
+    respond(exchange, -EINVAL, &response, err);
+}
+
 static void execute(Exchange *exchange) {
     ApiError err = {0};
     ApiResponse response = {0};
@@ -154,9 +162,28 @@ static void not_found(Exchange *exchange) {
     exchange_fail(exchange, &err);
 }
 
+/* All methods of custom resources come to one handler of theirs. */
+static void not_allowed_of_custom(Exchange *exchange) {
+    static const char *const names[] = {
+        [API_GET] = "get",       [API_LIST] = "list",       [API_WATCH] = "watch",
+        [API_CREATE] = "create", [API_UPDATE] = "update",   [API_PATCH] = "patch",
+        [API_DELETE] = "delete", [API_CONNECT] = "connect", [API_DELETE_COLLECTION] = "deletecollection",
+    };
+    const Route *route = &exchange->route;
+    ApiError err = {0};
+    if (!route->name && (route->verb == API_UPDATE || route->verb == API_PATCH))
+        api_error_bad_request(&err, "name must be provided");
+    else
+        api_error_method_not_supported(&err, route->group, route->plural, names[route->verb]);
+    exchange->request.resource = route->resource;
+    refuse(exchange, &err);
+}
+
 static void not_allowed(Exchange *exchange) {
     ApiError err = {0};
     const Route *route = &exchange->route;
+    if (route->resource->custom && !(route->verb == API_CREATE && route->name && !route->subresource))
+        return not_allowed_of_custom(exchange);
     if (route->verb == API_WATCH && (route->resource->verbs & VERB_LIST) && !route->subresource) {
         api_error_method_not_supported(&err, route->group, route->plural, "watch");
         return exchange_fail(exchange, &err);
@@ -220,13 +247,13 @@ void exchange_serve(Exchange *exchange) {
     request->subresource = route->subresource;
     request->arena = exchange->arena;
     request->user_agent = http_header(exchange->http, "user-agent");
-    if (negotiate(exchange, &err) < 0)
-        return exchange_fail(exchange, &err);
+    if (negotiate(exchange, &err) < 0) /* of a built-in kind the router does it, not a handler */
+        return route->resource->custom ? refuse(exchange, &err) : exchange_fail(exchange, &err);
     if (route->verb == API_CONNECT)
         return connect_is_admitted(route) ? run_on_pool(exchange, admit_connection) : connect_serve(exchange);
     bool stream = route->verb == API_WATCH;
     if (options_read(exchange->arena, &exchange->query, route->verb, &request->options, &err) < 0)
-        return exchange_fail(exchange, &err);
+        return refuse(exchange, &err);
     request->options.patch_type = exchange->patch_type;
     bool waits = api_must_catch_up(core_of(exchange), request);
     if (stream && waits && str_empty(request->options.resource_version))

@@ -98,8 +98,6 @@ int engine_before_create(RegistryCall *call, Value *object, ApiError *err) {
         return r;
     if (strategy->has_generation)
         value_set_int(call->context.arena, meta, "generation", 1);
-    else
-        value_remove(meta, "generation");
     if (strategy->prepare_for_create)
         strategy->prepare_for_create(&call->context, object);
     r = validate_create(call, object, err);

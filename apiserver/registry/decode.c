@@ -186,8 +186,12 @@ static int strictness(RegistryCall *call, const DecodeInput *input, const Unknow
     return decode_error(call, input, input->kind, why, err);
 }
 
-static int compare_texts(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+/* Of custom resources, whose metadata is looked at first. */
+static int compare_unknown(const void *a, const void *b) {
+    static const char META[] = "unknown field \"metadata.";
+    const char *x = *(char *const *)a, *y = *(char *const *)b;
+    int meta = str_has_prefix(y, META) - str_has_prefix(x, META);
+    return meta ? meta : strcmp(x, y);
 }
 
 int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **ret, ApiError *err) {
@@ -223,7 +227,7 @@ int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **r
     if (custom)
         structural_drop_nulls(custom->schema, input->body);
     if (input->resource->custom && unknown.n)
-        qsort(unknown.messages, unknown.n, sizeof *unknown.messages, compare_texts);
+        qsort(unknown.messages, unknown.n, sizeof *unknown.messages, compare_unknown);
     r = strictness(call, &pristine, &unknown, err);
     if (r == 0)
         *ret = input->body;

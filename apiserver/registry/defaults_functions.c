@@ -410,9 +410,10 @@ void default_job(Arena *arena, Value *job) {
         value_set_int(arena, spec, "completions", 1);
     if_absent_int(arena, spec, "parallelism", 1);
     if_absent_int(arena, spec, "backoffLimit", absent(spec, "backoffLimitPerIndex") ? 6 : INT32_MAX);
-    const Value *labels = value_path(spec, "template", "metadata", "labels", NULL);
-    if (value_len(labels) && !value_len(value_get(metadata, "labels")))
-        value_set(arena, metadata, "labels", value_copy(arena, labels));
+    Value *labels = value_path(spec, "template", "metadata", "labels", NULL);
+    if (labels && !value_len(value_get(metadata, "labels")))
+        value_set(arena, metadata, "labels",
+                  labels); /* the same map, as in the reference: what is added shows in both */
     if (absent(spec, "completionMode"))
         value_set_str(arena, spec, "completionMode", "NonIndexed");
     if_absent_bool(arena, spec, "suspend", false);

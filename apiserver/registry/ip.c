@@ -265,3 +265,13 @@ void ip_range_warn(StrategyContext *context, const FieldPath *path, const char *
         strategy_warn(context, "%s: IPv6 CIDR value %s should be in RFC 5952 canonical format (\"%s\")", at, quoted,
                       canonical);
 }
+
+void ip_warn_balancer(StrategyContext *context, const Value *object) {
+    const Value *list = value_path(object, "status", "loadBalancer", "ingress", NULL);
+    FieldPath status_at = FIELD(NULL, "status"), balancer_at = FIELD(&status_at, "loadBalancer"),
+              list_at = FIELD(&balancer_at, "ingress");
+    for (size_t i = 0; i < value_len(list); i++) {
+        FieldPath at = FIELD_INDEX(&list_at, i);
+        ip_warn(context, &at, str_or(value_get_str(value_at(list, i), "ip"), ""));
+    }
+}

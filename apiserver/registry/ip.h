@@ -39,3 +39,5 @@ void ip_range_validate(FieldErrors *errors, const FieldPath *path, const char *t
 void ip_endpoint_validate(FieldErrors *errors, const FieldPath *path, const char *text);
 void ip_warn(StrategyContext *context, const FieldPath *path, const char *text);
 void ip_range_warn(StrategyContext *context, const FieldPath *path, const char *text);
+/* Of a status.loadBalancer: the addresses of its ingress. For Strategy.warn_status_update. */
+void ip_warn_balancer(StrategyContext *context, const Value *object);

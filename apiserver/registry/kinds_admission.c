@@ -473,8 +473,25 @@ static void binding_validate(StrategyContext *context, const Value *binding, Fie
         check_mutating_operations(errors, value_get(spec, "matchResources"), "matchResources", &spec_at);
 }
 
+/* Files of a server's may bring such objects too; their names end so. */
+#define STATIC_SUFFIX ".static.k8s.io"
+
+static void warn_reserved(StrategyContext *context, const Value *object) {
+    if (str_has_suffix(text_at(value_get(object, "metadata"), "name"), STATIC_SUFFIX))
+        strategy_warn(context, "metadata.name: names ending with \"" STATIC_SUFFIX
+                               "\" are reserved for static manifest-based configurations and cannot be managed via "
+                               "the API");
+}
+
+static void warn_reserved_update(StrategyContext *context, const Value *object, _unused_ const Value *old) {
+    warn_reserved(context, object);
+}
+
 #define ROW(name, check)                                                                                               \
-    { .group = GROUP, .plural = (name), .has_generation = true, .validate = (check) }
+    {                                                                                                                  \
+        .group = GROUP, .plural = (name), .has_generation = true, .validate = (check), .warn_create = warn_reserved,   \
+        .warn_update = warn_reserved_update                                                                            \
+    }
 static const Strategy ROWS[] = {
     ROW("validatingwebhookconfigurations", webhooks_validate),
     ROW("mutatingwebhookconfigurations", webhooks_validate),
@@ -484,6 +501,8 @@ static const Strategy ROWS[] = {
         .has_generation = true,
         .prepare_for_create = kinds_reset_status,
         .validate = validating_validate,
+        .warn_create = warn_reserved,
+        .warn_update = warn_reserved_update,
     },
     ROW("mutatingadmissionpolicies", mutating_validate),
     ROW("validatingadmissionpolicybindings", binding_validate),

@@ -79,6 +79,17 @@ static void slice_validate_update(_unused_ StrategyContext *context, const Value
     device_slice_validate(errors, slice, old);
 }
 
+static void slice_warn(StrategyContext *context, const Value *slice) {
+    const char *driver = str_or(value_get_str(value_get(slice, "spec"), "driver"), "");
+    if (!streq(driver, str_lower(context->arena, driver)))
+        strategy_warn(context, "spec.driver: driver names should be lowercase; %s contains uppercase characters",
+                      go_quoted(context->arena, driver));
+}
+
+static void slice_warn_update(StrategyContext *context, const Value *slice, _unused_ const Value *old) {
+    slice_warn(context, slice);
+}
+
 static const Strategy ROWS[] = {
     {
         .group = GROUP,
@@ -122,6 +133,8 @@ static const Strategy ROWS[] = {
         .validates_update_alone = true,
         .validate = slice_validate,
         .validate_update = slice_validate_update,
+        .warn_create = slice_warn,
+        .warn_update = slice_warn_update,
         .return_deleted_object = true,
     },
 };

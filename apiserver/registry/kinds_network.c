@@ -628,6 +628,7 @@ static const Strategy ROWS[] = {
         .validate_update = ingress_validate_update,
         .validate_status_update = ingress_validate_status,
         .warn_create = ingress_warn,
+        .warn_status_update = ip_warn_balancer,
     },
     {
         .group = GROUP,

@@ -291,6 +291,7 @@ static const Strategy ROWS[] = {
         .validate_status_update = pod_validate_status,
         .warn_create = pod_warn,
         .warn_update = pod_warn_update,
+        .warn_status_update = pod_warn_status,
         .graceful = true,
         .grace_seconds = pod_grace_seconds,
         .return_deleted_object = true,

@@ -1,5 +1,6 @@
 /* What decides how pods run and may be disturbed: disruption budgets, priority and runtime classes; and leases. */
 #include "apiserver/registry/checks.h"
+#include "apiserver/registry/node_label_warnings.h"
 #include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/pod_validate.h"
@@ -177,6 +178,16 @@ static void lease_validate(_unused_ StrategyContext *context, const Value *lease
         field_forbidden(errors, &holder_at, "may only be specified if `strategy` is defined");
 }
 
+static void runtime_warn(StrategyContext *context, const Value *runtime) {
+    VALUE_FOREACH_MEMBER (m, value_path(runtime, "scheduling", "nodeSelector", NULL))
+        if (node_label_deprecation(m->name))
+            strategy_warn(context, "scheduling.nodeSelector: %s", node_label_deprecation(m->name));
+}
+
+static void runtime_warn_update(StrategyContext *context, const Value *runtime, _unused_ const Value *old) {
+    runtime_warn(context, runtime);
+}
+
 static const Strategy ROWS[] = {
     {
         .group = "policy",
@@ -204,6 +215,8 @@ static const Strategy ROWS[] = {
         .allow_create_on_update = true,
         .validate = runtime_validate,
         .validate_update = runtime_validate_update,
+        .warn_create = runtime_warn,
+        .warn_update = runtime_warn_update,
     },
     {
         .group = "coordination.k8s.io",

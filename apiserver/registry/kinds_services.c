@@ -164,6 +164,7 @@ static const Strategy ROWS[] = {
         .validate_status_update = service_validate_status_update,
         .warn_create = warn_create,
         .warn_update = warn_update,
+        .warn_status_update = ip_warn_balancer,
         .begin_create = service_allocate_for_create,
         .begin_update = service_allocate_for_update,
         .rollback = rollback,

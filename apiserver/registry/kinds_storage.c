@@ -1,5 +1,6 @@
 /* storage.k8s.io. */
 #include "apiserver/registry/checks.h"
+#include "apiserver/registry/node_label_warnings.h"
 #include "apiserver/registry/internal_print.h"
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/validate_util.h"
@@ -308,6 +309,34 @@ static void driver_warn_create(StrategyContext *context, const Value *driver) {
     driver_warn_update(context, driver, NULL);
 }
 
+static void class_warn(StrategyContext *context, const Value *class) {
+    const Value *topologies = value_get(class, "allowedTopologies");
+    FieldPath list_at = FIELD(NULL, "allowedTopologies");
+    for (size_t i = 0; i < value_len(topologies); i++) {
+        const Value *expressions = value_get(value_at(topologies, i), "matchLabelExpressions");
+        FieldPath at = FIELD_INDEX(&list_at, i), expressions_at = FIELD(&at, "matchLabelExpressions");
+        for (size_t j = 0; j < value_len(expressions); j++) {
+            const char *why = node_label_deprecation(text_of(value_at(expressions, j), "key"));
+            FieldPath expression_at = FIELD_INDEX(&expressions_at, j), key_at = FIELD(&expression_at, "key");
+            if (why)
+                strategy_warn(context, "%s: %s", field_path_text(context->arena, &key_at), why);
+        }
+    }
+}
+
+static void class_warn_update(StrategyContext *context, const Value *class, _unused_ const Value *old) {
+    class_warn(context, class);
+}
+
+static void capacity_warn(StrategyContext *context, const Value *capacity) {
+    FieldPath at = FIELD(NULL, "nodeTopology");
+    node_selector_warn(context, value_get(capacity, "nodeTopology"), &at);
+}
+
+static void capacity_warn_update(StrategyContext *context, const Value *capacity, _unused_ const Value *old) {
+    capacity_warn(context, capacity);
+}
+
 static const Strategy ROWS[] = {
     {
         .group = GROUP,
@@ -316,6 +345,8 @@ static const Strategy ROWS[] = {
         .allow_unconditional_update = true,
         .validate = class_validate,
         .validate_update = class_validate_update,
+        .warn_create = class_warn,
+        .warn_update = class_warn_update,
         .return_deleted_object = true,
     },
     {
@@ -359,6 +390,8 @@ static const Strategy ROWS[] = {
         .revalidates_meta = true,
         .validate = capacity_validate,
         .validate_update = capacity_validate_update,
+        .warn_create = capacity_warn,
+        .warn_update = capacity_warn_update,
     },
 };
 const StrategyTable strategies_storage = {ROWS, ELEMENTSOF(ROWS)};

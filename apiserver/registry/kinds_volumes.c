@@ -5,6 +5,7 @@
 #include "apiserver/registry/kinds.h"
 #include "apiserver/registry/pod_validate.h"
 #include "apiserver/registry/resource_names.h"
+#include "apiserver/registry/volume_warnings.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -516,6 +517,8 @@ static const Strategy ROWS[] = {
         .prepare_for_status_update = volume_prepare_for_status_update,
         .validate = volume_validate,
         .validate_update = volume_validate_update,
+        .warn_create = volume_warn,
+        .warn_update = volume_warn_update,
         .return_deleted_object = true,
     },
     {
@@ -529,6 +532,8 @@ static const Strategy ROWS[] = {
         .validate = claim_validate,
         .validate_update = claim_validate_update,
         .validate_status_update = claim_validate_status_update,
+        .warn_create = claim_warn,
+        .warn_update = claim_warn_update,
         .return_deleted_object = true,
     },
 };

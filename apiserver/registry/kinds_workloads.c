@@ -257,8 +257,10 @@ static void job_prepare_for_create(StrategyContext *context, Value *job) {
         value_get_bool(spec, "manualSelector", false))
         return;
     Value *labels = value_ensure_object(arena, value_ensure_object(arena, template, "metadata"), "labels");
-    /* A job without labels of its own has its pods' (defaults.c), with what is added to them here. */
-    bool shared = !value_len(value_get(metadata, "labels")) || value_equal(value_get(metadata, "labels"), labels);
+    /* A job without labels of its own has its pods' (default_job), with what is added to them here; one whose template
+     * has none either gets them when it is read back. */
+    const Value *own = value_get(metadata, "labels");
+    bool shared = own == labels || !value_len(own);
     for (size_t i = 0; i < ELEMENTSOF(NAME_LABELS); i++)
         if (!value_get(labels, NAME_LABELS[i]))
             value_set_str(arena, labels, NAME_LABELS[i], name);

@@ -4,6 +4,7 @@
 
 #include "api/quantity.h"
 #include "apiserver/registry/ip.h"
+#include "apiserver/registry/node_label_warnings.h"
 #include "apiserver/registry/validate_util.h"
 #include "base/strmap.h"
 
@@ -25,46 +26,6 @@ static const char *at_text(const Warner *w, const FieldPath *path) {
 
 /* ---- node labels ---- */
 
-static const char *deprecated_label(const char *key) {
-    static const char *const LABELS[][2] = {
-        {"beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead"},
-        {"beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"},
-        {"failure-domain.beta.kubernetes.io/region",
-         "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead"},
-        {"failure-domain.beta.kubernetes.io/zone",
-         "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"},
-        {"beta.kubernetes.io/instance-type",
-         "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"},
-        {"app.kubernetes.io/created-by", "deprecated since v1.9"},
-        {"scheduler.alpha.kubernetes.io/preferAvoidPods", "deprecated since v1.22; use Taints and Tolerations instead"},
-        {"node-role.kubernetes.io/master", "use \"node-role.kubernetes.io/control-plane\" instead"},
-    };
-    for (size_t i = 0; i < ELEMENTSOF(LABELS); i++)
-        if (streq(key, LABELS[i][0]))
-            return LABELS[i][1];
-    return NULL;
-}
-
-static void warn_term(const Warner *w, const Value *term, bool check_values, const FieldPath *path) {
-    const Value *expressions = value_get(term, "matchExpressions");
-    FieldPath list = FIELD(path, "matchExpressions");
-    for (size_t i = 0; i < value_len(expressions); i++) {
-        const Value *expression = value_at(expressions, i), *values = value_get(expression, "values");
-        const char *key = text_of(expression, "key"), *why = deprecated_label(key);
-        FieldPath at = FIELD_INDEX(&list, i), key_at = FIELD(&at, "key"), values_at = FIELD(&at, "values");
-        if (why)
-            strategy_warn(w->context, "%s: %s is %s", at_text(w, &key_at), key, why);
-        for (size_t j = 0; check_values && j < value_len(values); j++) {
-            FieldPath value_at_j = FIELD_INDEX(&values_at, j);
-            NameMessages messages = {.arena = w->context->arena};
-            name_label_value(item_text(values, j), &messages);
-            for (size_t k = 0; k < messages.n; k++)
-                strategy_warn(w->context, "%s: %s is invalid, %s", at_text(w, &value_at_j), item_text(values, j),
-                              messages.items[k]);
-        }
-    }
-}
-
 static void warn_nodes(const Warner *w) {
     const Value *affinity = value_path(w->spec, "affinity", "nodeAffinity", NULL);
     const Value *terms = value_path(affinity, REQUIRED, "nodeSelectorTerms", NULL),
@@ -74,16 +35,16 @@ static void warn_nodes(const Warner *w) {
               terms_at = FIELD(&required_at, "nodeSelectorTerms"), preferred_at = FIELD(&node, PREFERRED);
     VALUE_FOREACH_MEMBER (member, value_get(w->spec, "nodeSelector")) {
         FieldPath at = FIELD_KEY(&selector, member->name);
-        if (deprecated_label(member->name))
-            strategy_warn(w->context, "%s: %s", at_text(w, &at), deprecated_label(member->name));
+        if (node_label_deprecation(member->name))
+            strategy_warn(w->context, "%s: %s", at_text(w, &at), node_label_deprecation(member->name));
     }
     for (size_t i = 0; i < value_len(terms); i++) {
         FieldPath at = FIELD_INDEX(&terms_at, i);
-        warn_term(w, value_at(terms, i), false, &at);
+        node_term_warn(w->context, value_at(terms, i), false, &at);
     }
     for (size_t i = 0; i < value_len(preferred); i++) {
         FieldPath at = FIELD_INDEX(&preferred_at, i), preference = FIELD(&at, "preference");
-        warn_term(w, value_get(value_at(preferred, i), "preference"), true, &preference);
+        node_term_warn(w->context, value_get(value_at(preferred, i), "preference"), true, &preference);
     }
 }
 
@@ -91,7 +52,7 @@ static void warn_spread(const Warner *w) {
     const Value *list = value_get(w->spec, "topologySpreadConstraints");
     FieldPath list_at = FIELD(&w->path, "topologySpreadConstraints");
     for (size_t i = 0; i < value_len(list); i++) {
-        const char *key = text_of(value_at(list, i), "topologyKey"), *why = deprecated_label(key);
+        const char *key = text_of(value_at(list, i), "topologyKey"), *why = node_label_deprecation(key);
         FieldPath at = FIELD_INDEX(&list_at, i), key_at = FIELD(&at, "topologyKey"),
                   selector = FIELD(&at, "labelSelector");
         if (why)
@@ -537,6 +498,19 @@ void pod_warn(StrategyContext *context, const Value *pod) {
             "is recommended: [%s]",
             list);
     warn_all(context, pod, NULL);
+}
+
+void pod_warn_status(StrategyContext *context, const Value *pod) {
+    static const char *const LISTS[] = {"podIPs", "hostIPs"};
+    FieldPath status_at = FIELD(NULL, "status");
+    for (size_t l = 0; l < ELEMENTSOF(LISTS); l++) {
+        const Value *list = value_get(value_get(pod, "status"), LISTS[l]);
+        FieldPath list_at = FIELD(&status_at, LISTS[l]);
+        for (size_t i = 0; i < value_len(list); i++) {
+            FieldPath at = FIELD_INDEX(&list_at, i), ip_at = FIELD(&at, "ip");
+            ip_warn(context, &ip_at, text_of(value_at(list, i), "ip"));
+        }
+    }
 }
 
 void claim_spec_warn(StrategyContext *context, const Value *spec, const FieldPath *path) {

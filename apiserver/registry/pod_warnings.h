@@ -5,6 +5,7 @@
 #include "apiserver/registry/strategy.h"
 
 void pod_warn(StrategyContext *context, const Value *pod);
+void pod_warn_status(StrategyContext *context, const Value *pod);
 /* A PodTemplateSpec at `path`; NULL: nothing. */
 void pod_template_warn(StrategyContext *context, const Value *template, const FieldPath *path);
 /* A PersistentVolumeClaimSpec at `path`. */

@@ -225,6 +225,17 @@ static Ip address_at(const IpRange *range, uint64_t offset) {
     return ip;
 }
 
+/* Real allocators are looked for by the address; a dry run asks any of its family, which names its own range. */
+static ReservationError out_of_range(StrategyContext *context, const ServiceRanges *ranges, const Ip *ip) {
+    char name[IP_TEXT_MAX];
+    for (size_t i = 0; context->dry_run && i < ranges->n; i++)
+        if (ranges->items[i].v6 == ip->v6)
+            return arena_printf(context->arena,
+                                "the provided IP (%s) is not in the valid range. The range of valid IPs is %s",
+                                ip_format(ip, name), ip_range_text(context->arena, &ranges->items[i]));
+    return WRONG_NETWORK;
+}
+
 ReservationError ip_reserve(StrategyContext *context, const Holder *holder, const char *text) {
     ServiceRanges ranges = service_ranges(context);
     const IpRange *range = NULL;
@@ -236,11 +247,11 @@ ReservationError ip_reserve(StrategyContext *context, const Holder *holder, cons
         if (ip_range_contains(&ranges.items[i], &ip))
             range = &ranges.items[i];
     if (!range || range_size(range) == 0)
-        return WRONG_NETWORK;
+        return out_of_range(context, &ranges, &ip);
     Ip first = address_at(range, 0), last = address_at(range, range_size(range) - 1);
     ip_format(&ip, name);
     if (ip_compare(&ip, &first) < 0 || ip_compare(&ip, &last) > 0)
-        return WRONG_NETWORK;
+        return out_of_range(context, &ranges, &ip);
     if (context->dry_run)
         return NULL;
     return failure(context, reserve(context, ip_row(), ip_object(context, holder, name, ip.v6), true),

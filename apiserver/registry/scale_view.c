@@ -65,20 +65,6 @@ static const char *replicas_path(const Resource *resource) {
     return path + (*path == '.');
 }
 
-bool scale_view_owned(Arena *arena, const Resource *resource, const Value *object) {
-    const Value *entries = value_path(object, "metadata", "managedFields", NULL);
-    size_t count = 0;
-    char **names = str_split(arena, replicas_path(resource), '.', &count);
-    for (size_t i = 0; i < value_len(entries); i++) {
-        const Value *at = value_get(value_at(entries, i), "fieldsV1");
-        for (size_t n = 0; n < count && at; n++)
-            at = value_get(at, arena_printf(arena, "f:%s", names[n]));
-        if (count && at)
-            return true;
-    }
-    return false;
-}
-
 /* "spec.replicas": members on the way are made. */
 static void set_at(Arena *arena, Value *object, const char *path, int64_t n) {
     size_t count = 0;

@@ -6,7 +6,5 @@
 
 /* Of an object in the form of `resource`. *ret is given even when the object has no replicas, with the error (500). */
 int scale_view(Arena *arena, const Resource *resource, const Value *object, Value **ret, ApiError *err);
-/* Whether a manager owns the object's replicas. */
-bool scale_view_owned(Arena *arena, const Resource *resource, const Value *object);
 /* Puts the replicas of a Scale into the object. */
 void scale_view_apply(Arena *arena, const Resource *resource, const Value *scale, Value *object);

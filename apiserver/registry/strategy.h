@@ -70,6 +70,7 @@ typedef struct Strategy {
     void (*validate_name)(const char *name, bool prefix, FieldErrors *errors, const FieldPath *path);
     void (*warn_create)(StrategyContext *context, const Value *object);
     void (*warn_update)(StrategyContext *context, const Value *object, const Value *old);
+    void (*warn_status_update)(StrategyContext *context, const Value *object);
     /* Work against other objects just before the write (cluster IPs, node ports). May change the object. rollback
      * undoes it when the write fails. */
     int (*begin_create)(StrategyContext *context, Value *object, ApiError *err);

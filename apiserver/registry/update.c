@@ -51,16 +51,21 @@ static int check_revision(UpdateState *state, ApiError *err) {
     return 0;
 }
 
+/* `have`: the uid of what is stored; "": nothing is. */
+static int uid_conflict(RegistryCall *call, const char *wanted, const char *have, ApiError *err) {
+    const Resource *resource = call->request->resource;
+    const char *ns = call->resource->namespaced ? str_or(call->request->ns, "") : "", *name = call->request->name;
+    char *why = arena_printf(call->context.arena,
+                             "StorageError: invalid object, Code: 4, Key: /registry/%s/%s%s%s, ResourceVersion: 0, "
+                             "AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in object meta: %s",
+                             call->resource->storage_prefix, ns, *ns ? "/" : "", name, wanted, have);
+    return api_error_conflict(err, resource->group, resource->plural, name, why);
+}
+
 static int check_identity(UpdateState *state, ApiError *err) {
     const char *uid = meta_get(state->object, "uid");
-    if (!str_empty(uid) && state->old && !streq(uid, object_uid(state->old))) {
-        char *why = arena_printf(state->call->context.arena,
-                                 "Precondition failed: UID in precondition: %s, UID in object meta: %s", uid,
-                                 object_uid(state->old));
-        const Resource *resource = state->call->request->resource;
-        return api_error_conflict(err, resource->group, resource->plural, state->call->request->name, why);
-    }
-    return 0;
+    bool same = str_empty(uid) || streq(uid, object_uid(state->old));
+    return same ? 0 : uid_conflict(state->call, uid, object_uid(state->old), err);
 }
 
 static bool same_but_generation(Arena *arena, const Value *a, const Value *b) {
@@ -151,6 +156,8 @@ static int validate(UpdateState *state, ApiError *err) {
     }
     int r =
         api_error_invalid(err, call->resource->group, call->resource->kind, meta_get(state->object, "name"), &errors);
+    if (r == 0 && status && strategy->warn_status_update)
+        strategy->warn_status_update(&call->context, state->object);
     if (r == 0 && strategy->warn_update && !status && !is_partial(call->request->subresource))
         strategy->warn_update(&call->context, state->object, state->old_value);
     return r;
@@ -240,6 +247,8 @@ static int create_absent(UpdateState *state, RegistryResult *ret, ApiError *err)
     RegistryCall *call = state->call;
     const char *uid = meta_get(state->object, "uid");
     const Resource *resource = call->request->resource;
+    if (!str_empty(uid) && state->update->check_uid)
+        return uid_conflict(call, uid, "", err);
     if (!str_empty(uid))
         return api_error_conflict(
             err, resource->group, resource->plural, call->request->name,

@@ -1,5 +1,8 @@
 #include "api/go_text.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 static int compare_names(const void *a, const void *b) {
     return strcmp((*(const Member *const *)a)->name, (*(const Member *const *)b)->name);
 }
@@ -39,6 +42,24 @@ static void write_list(Buf *out, const Value *v, GoVerb verb) {
     buf_putc(out, syntax ? '}' : ']');
 }
 
+#define SHORTEST_DIGITS_MAX 17
+#define LEAST_EXPONENT (-4) /* beyond these, numbers have an exponent */
+#define EXPONENT_END 6
+
+/* The fewest digits that are this number; strconv.FormatFloat(d, 'g', -1, 64), with fmt's limit for exponents. */
+static void write_double(Buf *out, double d) {
+    char text[40];
+    int digits = 0;
+    do
+        snprintf(text, sizeof text, "%.*e", digits, d);
+    while (strtod(text, NULL) != d && ++digits < SHORTEST_DIGITS_MAX);
+    long exponent = strtol(strchr(text, 'e') + 1, NULL, 10);
+    if (exponent < LEAST_EXPONENT || exponent >= EXPONENT_END)
+        buf_puts(out, text);
+    else
+        buf_printf(out, "%.*f", digits > exponent ? (int)(digits - exponent) : 0, d);
+}
+
 void go_write(Buf *out, const Value *v, GoVerb verb) {
     static const char *const nothing[] = {
         [GO_PLAIN] = "<nil>", [GO_STRING] = "%!s(<nil>)", [GO_SYNTAX] = "interface {}(nil)"};
@@ -61,7 +82,10 @@ void go_write(Buf *out, const Value *v, GoVerb verb) {
     default:
         if (verb == GO_STRING)
             buf_printf(out, "%%!s(%s=", go_type_of(v));
-        value_write_json(out, v);
+        if (v->type == VALUE_DOUBLE)
+            write_double(out, v->number);
+        else
+            value_write_json(out, v);
         if (verb == GO_STRING)
             buf_putc(out, ')');
     }

@@ -36,10 +36,16 @@ static void write_go_field(Buf *out, const Schema *owner, const SchemaField *fie
     buf_puts(out, field->name);
 }
 
+/* Metadata of custom resources: a Go struct by itself in what is none. */
+static bool is_go_root(const Frame *frame) {
+    return frame && frame->field && !frame->owner->go_type && frame->field->schema->go_type;
+}
+
 static void write_go_path(Buf *out, const Frame *frame) {
     if (!frame)
         return;
-    write_go_path(out, frame->parent);
+    if (!is_go_root(frame->parent))
+        write_go_path(out, frame->parent);
     if (!frame->field)
         return;
     if (out->len)

@@ -29,9 +29,10 @@ static const char *kind_of(const Value *v) {
 
 static int convert_int(Walk *walk, const Schema *schema, Value *v) {
     if (v->type == VALUE_DOUBLE) {
-        if (v->number != trunc(v->number) || fabs(v->number) >= 9223372036854775808.0)
+        if (v->number != trunc(v->number))
             return refuse(walk, "cannot convert float64 to %s", schema->go_type);
-        *v = (Value){.type = VALUE_INT, .integer = (int64_t)v->number};
+        bool fits = fabs(v->number) < 9223372036854775808.0; /* else as Go's conversion on amd64 */
+        *v = (Value){.type = VALUE_INT, .integer = fits ? (int64_t)v->number : INT64_MIN};
     }
     if (v->type != VALUE_INT)
         return refuse(walk, "unrecognized type: %s", schema->type == SCHEMA_INT32 ? "int32" : "int64");

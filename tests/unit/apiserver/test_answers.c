@@ -556,6 +556,67 @@ static void test_apply_creates_whatever_version(void **state) {
                 "99999999", false);
 }
 
+/* YAML is read by way of JSON with sorted keys. */
+static void test_unknown_keys_of_yaml(void **state) {
+    static const char map[] =
+        "apiVersion: v1\nkind: ConfigMap\nzz: 1\nmetadata:\n  name: unknown\n  zz: 1\n  aa: 2\nbb: 1\naa: 4\n";
+    check(*state,
+          &(Case){"POST", MAPS "?fieldValidation=Strict", NULL, "application/yaml", map, 400, NULL,
+                  "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown "
+                  "field \"aa\", unknown field \"bb\", unknown field \"metadata.aa\", unknown field "
+                  "\"metadata.zz\", unknown field \"zz\""});
+}
+
+/* Who expects another object is told in the store's words; so is who expects one where there is none. */
+static void test_other_uid(void **state) {
+    const Case cases[] = {
+        {"PUT", "/apis/coordination.k8s.io/v1/namespaces/default/leases/none", NULL, "application/json",
+         "{\"metadata\":{\"name\":\"none\",\"uid\":\"wrong\"}}", 409, NULL,
+         "Operation cannot be fulfilled on leases.coordination.k8s.io \"none\": StorageError: invalid object, Code: 4, "
+         "Key: /registry/leases/default/none, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in "
+         "precondition: wrong, UID in object meta: "},
+        {"PATCH", MAPS "/none?fieldManager=m", NULL, "application/apply-patch+yaml",
+         "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"none\",\"uid\":\"wrong\"}}", 409, NULL,
+         "Operation cannot be fulfilled on configmaps \"none\": uid mismatch: the provided object specified uid wrong, "
+         "and no existing object was found"},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+}
+
+/* Numbers that are applied become what Go makes of them. */
+static void test_applied_generation(void **state) {
+#define GENERATION(name, n)                                                                                            \
+    "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"" name "\",\"generation\":" n "}}"
+    const Case cases[] = {
+        {"PATCH", MAPS "/g?fieldManager=m", NULL, "application/apply-patch+yaml", GENERATION("g", "1.5"), 500, NULL,
+         "failed to convert new object (/g; /v1, Kind=ConfigMap) to proper version: unable to convert unstructured "
+         "object to /v1, Kind=ConfigMap: cannot convert float64 to int64"},
+        {"PATCH", MAPS "/g?fieldManager=m", NULL, "application/apply-patch+yaml", GENERATION("g", "1e20"), 422, NULL,
+         "ConfigMap \"g\" is invalid: metadata.generation: Invalid value: -9223372036854775808: must be greater than "
+         "or "
+         "equal to 0"},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+    expect_text(*state,
+                &(Case){"PATCH", MAPS "/g?fieldManager=m", NULL, "application/apply-patch+yaml", GENERATION("g", "3.0"),
+                        201, NULL, NULL},
+                "\"generation\":3,", true);
+}
+
+/* A job has its pods' labels with what is added to them when it has none; its own are left alone, also the same. */
+static void test_labels_of_jobs(void **state) {
+#define JOBS "/apis/batch/v1/namespaces/default/jobs"
+#define JOB(name, labels)                                                                                              \
+    "{\"metadata\":{\"name\":\"" name "\"" labels                                                                      \
+    "},\"spec\":{\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{"                                     \
+    "\"restartPolicy\":\"Never\",\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}"
+    const Case same = {"POST", JOBS, NULL, "application/json", JOB("same", ",\"labels\":{\"a\":\"b\"}"),
+                       201,    NULL, NULL};
+    const Case none = {"POST", JOBS, NULL, "application/json", JOB("none", ""), 201, NULL, NULL};
+    expect_text(*state, &same, "\"labels\":{\"a\":\"b\"},\"managedFields\"", true);
+    expect_text(*state, &none, "\"labels\":{\"a\":\"b\",\"batch.kubernetes.io/controller-uid\":", true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accept),
@@ -572,6 +633,10 @@ int main(void) {
         cmocka_unit_test(test_names_of_events),
         cmocka_unit_test(test_keys_twice),
         cmocka_unit_test(test_apply_creates_whatever_version),
+        cmocka_unit_test(test_unknown_keys_of_yaml),
+        cmocka_unit_test(test_other_uid),
+        cmocka_unit_test(test_applied_generation),
+        cmocka_unit_test(test_labels_of_jobs),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -216,6 +216,90 @@ static void test_owner_by_scaling(void **state) {
                 false);
 }
 
+#define SCALE(members)                                                                                                 \
+    "{\"apiVersion\":\"autoscaling/v1\",\"kind\":\"Scale\",\"metadata\":{\"name\":\"by\"},\"spec\":" members "}"
+#define SPEC(members) "{\"spec\":{" members "}}"
+
+/* The object is what is validated, and it is scaled as it is found unless a version is named. */
+static void test_scaling(void **state) {
+    const Case cases[] = {
+        {"POST", THINGS, NULL, JSON, "{\"metadata\":{\"name\":\"by\"}}", 201, NULL, NULL},
+        {"PATCH", THINGS "/by/scale", NULL, MERGE, "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}", 400, NULL,
+         "the spec replicas field \".spec.replicas\" cannot be empty"},
+        {"PATCH", THINGS "/by/scale", NULL, MERGE, SPEC("\"replicas\":-1"), 422, NULL,
+         "Thing.example.com \"by\" is invalid: .spec.replicas: Invalid value: -1: should be a non-negative integer"},
+        {"PUT", THINGS "/by/scale", NULL, JSON, SCALE("{\"replicas\":2}"), 200, NULL, NULL},
+        {"PATCH", THINGS "/by/scale", NULL, MERGE, "{\"metadata\":{\"uid\":\"no\"},\"spec\":{\"replicas\":3}}", 200,
+         NULL, NULL},
+        {"PUT", THINGS "/by/scale", NULL, JSON, SCALE("{}"), 200, NULL, NULL},
+        {"POST", THINGS "/by/scale", NULL, JSON, SCALE("{}"), 405, NULL,
+         "create is not supported on resources of kind \"things.example.com\""},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+    expect_text(*state, &(Case){"GET", THINGS "/by", NULL, NULL, NULL, 200, NULL, NULL}, "\"replicas\":0", true);
+}
+
+/* Who scales owns the replicas, at no time; who scales to nothing leaves them to nobody. */
+static void test_owners_of_replicas(void **state) {
+#define MAKE "{\"metadata\":{\"name\":\"owned\"},\"spec\":{\"replicas\":2,\"text\":\"a\"}}"
+    const Case make = {"POST", THINGS "?fieldManager=one", NULL, JSON, MAKE, 201, NULL, NULL};
+    const Case get = {"GET", THINGS "/owned", NULL, NULL, NULL, 200, NULL, NULL};
+    static const struct {
+        const char *target, *patch, *text;
+        bool there;
+    } rows[] = {
+        {"?fieldManager=two", SPEC("\"replicas\":2"),
+         "\"f:spec\":{\"f:replicas\":{}}},\"manager\":\"one\",\"operation\":\"Update\"}", true},
+        {"?fieldManager=two", SPEC("\"replicas\":3"),
+         "[{\"apiVersion\":\"example.com/"
+         "v1\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{\"f:replicas\":{}}},"
+         "\"manager\":\"two\",\"operation\":\"Update\",\"subresource\":\"scale\"},",
+         true},
+        {"?fieldManager=three", SPEC("\"replicas\":0"), "f:replicas", false},
+        {"?fieldManager=three", SPEC("\"replicas\":4"), "f:replicas", false},
+    };
+    check(*state, &make);
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        _cleanup_free_ char *target = xasprintf(THINGS "/owned/scale%s", rows[i].target);
+        check(*state, &(Case){"PATCH", target, NULL, MERGE, rows[i].patch, 200, NULL, NULL});
+        expect_text(*state, &get, rows[i].text, rows[i].there);
+    }
+}
+
+/* What is sent is read as Go's ObjectMeta; in what is applied, members that are nothing for it do not count. */
+static void test_metadata(void **state) {
+#define NAMED(name, members)                                                                                           \
+    "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"" name "\"," members "}}"
+    const Case cases[] = {
+        {"POST", THINGS, NULL, JSON, NAMED("meta", "\"uid\":5"), 400, NULL,
+         "Thing in version \"v1\" cannot be handled as a Thing: json: cannot unmarshal number into Go struct field "
+         "ObjectMeta.uid of type types.UID"},
+        {"POST", THINGS, NULL, JSON, NAMED("meta", "\"ownerReferences\":[{\"name\":3}]"), 400, NULL,
+         "Thing in version \"v1\" cannot be handled as a Thing: json: cannot unmarshal number into Go struct field "
+         "OwnerReference.ownerReferences.name of type string"},
+        {"POST", THINGS "?fieldValidation=Strict", NULL, JSON, "{\"metadata\":{\"name\":\"meta\",\"zz\":1},\"aa\":1}",
+         400, NULL,
+         "Thing in version \"v1\" cannot be handled as a Thing: strict decoding error: unknown field "
+         "\"metadata.zz\", unknown field \"aa\""},
+        {"PATCH", THINGS "/meta1?fieldManager=q", NULL, APPLY, NAMED("meta1", "\"generation\":1.5"), 201, NULL, NULL},
+        {"PATCH", THINGS "/meta2?fieldManager=q", NULL, APPLY, NAMED("meta2", "\"generation\":1e20"), 201, NULL, NULL},
+        {"PATCH", THINGS "/meta1?fieldManager=q", NULL, APPLY, NAMED("meta1", "\"deletionTimestamp\":\"x\""), 200, NULL,
+         NULL},
+        {"PATCH", THINGS "/meta3?fieldManager=q", NULL, APPLY, NAMED("meta3", "\"annotations\":1e20"), 500, NULL,
+         "failed to create typed patch object (/meta3; example.com/v1, Kind=Thing): .metadata.annotations: expected "
+         "map, got &{1e+20}"},
+        {"PUT", THINGS, NULL, JSON, "{}", 400, NULL, "name must be provided"},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+    expect_text(*state, &(Case){"GET", THINGS "/meta2", NULL, NULL, NULL, 200, NULL, NULL}, "\"generation\":1,", true);
+    expect_text(
+        *state, &(Case){"PUT", THINGS "/meta1", NULL, JSON, NAMED("meta1", "\"uid\":\"wrong\""), 409, NULL, NULL},
+        "\"Operation cannot be fulfilled on things.example.com \\\"meta1\\\": StorageError: invalid object, Code: "
+        "4, Key: /registry/example.com/things/meta1, ResourceVersion: 0, AdditionalErrorMsg: Precondition "
+        "failed: UID in precondition: wrong, UID in object meta: ",
+        true);
+}
+
 static void test_approval(void **state) {
     define(*state, "a.k8s.io", "unapproved, test");
     await(*state, DEFINITIONS "/things.a.k8s.io",
@@ -234,10 +318,16 @@ static int set_up_things(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),         cmocka_unit_test(test_nulls),
-        cmocka_unit_test(test_status),           cmocka_unit_test(test_owners_of_any_value),
-        cmocka_unit_test(test_approval),         cmocka_unit_test(test_reading_in_another_version),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_nulls),
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_owners_of_any_value),
+        cmocka_unit_test(test_approval),
+        cmocka_unit_test(test_reading_in_another_version),
         cmocka_unit_test(test_owner_by_scaling),
+        cmocka_unit_test(test_scaling),
+        cmocka_unit_test(test_owners_of_replicas),
+        cmocka_unit_test(test_metadata),
     };
     return cmocka_run_group_tests(tests, set_up_things, tear_down);
 }

@@ -104,6 +104,29 @@ static const char *address_of(const Answer *answer) {
     return value_get_str(value_get(answer->object, "spec"), "clusterIP");
 }
 
+/* A dry run names the range; what is done for real is looked for in all of them. */
+static void addresses_out_of_range(void **state) {
+    static const struct {
+        const char *ip;
+        bool dry_run;
+        const char *why;
+    } rows[] = {
+        {"10.95.0.10", true,
+         "the provided IP (10.95.0.10) is not in the valid range. The range of valid IPs is 10.96.0.0/28"},
+        {"10.96.0.15", true,
+         "the provided IP (10.96.0.15) is not in the valid range. The range of valid IPs is 10.96.0.0/28"},
+        {"10.95.0.10", false, "the provided network does not match the current range"},
+        {"10.96.0.15", false, "the provided network does not match the current range"},
+    };
+    Fixture *f = *state;
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        _cleanup_answer_ Answer answer = {0};
+        service(f, "out", arena_printf(f->arena, ",\"clusterIP\":\"%s\"", rows[i].ip), rows[i].dry_run, &answer);
+        assert_int_equal(answer.status, 422);
+        assert_non_null(strstr(answer.err.message, rows[i].why));
+    }
+}
+
 static void addresses_run_out_and_come_back(void **state) {
     Fixture *f = *state;
     const char *seen[14];
@@ -241,6 +264,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(recorded),
         TEST(mutations),
+        TEST(addresses_out_of_range),
         TEST(addresses_run_out_and_come_back),
         TEST(refused_writes_give_back),
         TEST(node_ports_run_out_and_come_back),
