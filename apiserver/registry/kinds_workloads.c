@@ -273,6 +273,7 @@ static void job_prepare_for_create(StrategyContext *context, Value *job) {
     Value *match = value_ensure_object(arena, value_ensure_object(arena, spec, "selector"), "matchLabels");
     if (!value_get(match, UID_LABELS[1]))
         value_set_str(arena, match, UID_LABELS[1], uid);
+    qsort(match->members, match->len, sizeof(Member), by_member_name);
 }
 
 static void check_name(const char *name, bool prefix, FieldErrors *errors, const FieldPath *path) {
