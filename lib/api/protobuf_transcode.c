@@ -3,8 +3,9 @@
  * rarer types, end in false or go through a tree; the bytes are the same either way, which the tests compare.
  *
  * Members come in the order of the Go struct and go out in the order of their numbers, with what Go writes of absent
- * members in between. So each member is written where it comes, as a segment, and the message is put together from the
- * segments behind the last of them, then moved down over them with its length in front. */
+ * members in between. As long as the one order is the other, a message is made where it stands. From the first member
+ * that comes late, each is written where it comes, as a segment, and the message is put together from the segments
+ * behind the last of them, then moved down over them. */
 #include <errno.h>
 
 #include "api/json.h"
@@ -17,6 +18,8 @@
 #endif
 
 #define VARINT_MAX 10
+#define BLOCK 64         /* bytes looked at in one go: as many as a word has bits */
+#define STRING_SHORT 128 /* no string within so many bytes is longer than its length has room for in one byte */
 
 typedef struct Transcoder {
     const char *p, *end; /* *end is NUL */
@@ -32,9 +35,12 @@ typedef struct Segment {
 typedef struct Message { /* being put together */
     Transcoder *t;
     const Schema *schema;
-    Segment segments[SCHEMA_FIELDS_MAX], run; /* run: segments side by side, copied in one go */
-    uint8_t where[SCHEMA_FIELDS_MAX];         /* of schema->fields[i]: 1 + its segment; 0: absent */
+    Segment segments[2 * SCHEMA_FIELDS_MAX], run; /* run: segments side by side, copied in one go */
+    uint64_t present, zeros;          /* a bit for each of schema->fields that has a segment; that was absent so far */
+    uint8_t where[SCHEMA_FIELDS_MAX]; /* their segments */
     uint8_t n;
+    bool in_order;
+    size_t next, last; /* while it is: the place in schema->by_number up to which all is written; the last number */
 } Message;
 
 static bool write_value(Transcoder *t, uint64_t number, const Schema *schema);
@@ -77,11 +83,37 @@ static inline bool put_bytes(Transcoder *t, uint64_t number, const char *s, size
     return true;
 }
 
-static inline bool put_number(Transcoder *t, uint64_t number, uint64_t value) {
+/* A number, or the length of what comes next. */
+static inline bool put_head(Transcoder *t, uint64_t number, WireType type, uint64_t value) {
     uint8_t *to = room(t, 2 * VARINT_MAX);
     if (to)
-        wrote(t, varint(key(to, number, WIRE_VARINT), value));
+        wrote(t, varint(key(to, number, type), value));
     return to != NULL;
+}
+
+static inline bool put_number(Transcoder *t, uint64_t number, uint64_t value) {
+    return put_head(t, number, WIRE_VARINT, value);
+}
+
+/* A message within, as wire_begin and wire_end have it; begin: 0 when there is no room. */
+static inline size_t begin(Transcoder *t, uint64_t number) {
+    uint8_t *to = room(t, VARINT_MAX + 1);
+    if (!to)
+        return 0;
+    wrote(t, key(to, number, WIRE_BYTES) + 1);
+    return t->out->len;
+}
+
+static inline bool end(Transcoder *t, size_t start) {
+    Buf *out = t->out;
+    size_t n = out->len - start, more = varint_size(n) - 1;
+    if (!room(t, VARINT_MAX))
+        return false;
+    if (more > 0)
+        memmove(out->data + start + more, out->data + start, n);
+    varint((uint8_t *)out->data + start - 1, n);
+    out->len += more;
+    return true;
 }
 
 /* ---- input ---- */
@@ -93,14 +125,19 @@ static inline bool take(Transcoder *t, char c) {
     return true;
 }
 
+#if defined __SSE2__
+/* Which of 16 bytes are `c`, a bit each. */
+static inline unsigned which_are(__m128i some, char c) {
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(some, _mm_set1_epi8(c)));
+}
+#endif
+
 /* The first quote or backslash, many bytes at a time; the end when there is none. */
 static inline const char *find_quote(const char *p, const char *end) {
 #if defined __SSE2__
-    const __m128i quotes = _mm_set1_epi8('"'), backslashes = _mm_set1_epi8('\\');
     for (; end - p >= 16; p += 16) {
         __m128i some = _mm_loadu_si128((const __m128i *)p);
-        __m128i found = _mm_or_si128(_mm_cmpeq_epi8(some, quotes), _mm_cmpeq_epi8(some, backslashes));
-        unsigned where = (unsigned)_mm_movemask_epi8(found);
+        unsigned where = which_are(some, '"') | which_are(some, '\\');
         if (where)
             return p + __builtin_ctz(where);
     }
@@ -144,29 +181,89 @@ static bool skip_string(Transcoder *t) {
     return take_string(t, &s, &n, &escaped);
 }
 
-static bool skip_value(Transcoder *t) {
-    int open = 0;
-    do {
-        char c = *t->p;
-        if (c == '"') {
-            if (!skip_string(t))
-                return false;
-        } else if (c == '{' || c == '[') {
-            open++;
-            t->p++;
-        } else if (c == '}' || c == ']') {
-            open--;
-            t->p++;
-        } else if (c == ',' || c == ':') {
-            t->p++;
-        } else {
-            size_t n = strcspn(t->p, ",:{}[]\"");
-            if (n == 0)
-                return false; /* the end */
-            t->p += n;
+/* What stands where in BLOCK bytes, a bit each, the first one's the lowest. */
+typedef struct Block {
+    uint64_t quotes, backslashes, opens, closes;
+} Block;
+
+static inline Block block_of(const char *p) {
+    Block b = {0};
+#if defined __SSE2__
+    for (unsigned i = 0; i < BLOCK; i += 16) {
+        __m128i some = _mm_loadu_si128((const __m128i *)(p + i));
+        __m128i folded = _mm_or_si128(some, _mm_set1_epi8('{' ^ '[')); /* [ and ] become { and } */
+        b.quotes |= (uint64_t)which_are(some, '"') << i;
+        b.backslashes |= (uint64_t)which_are(some, '\\') << i;
+        b.opens |= (uint64_t)which_are(folded, '{') << i;
+        b.closes |= (uint64_t)which_are(folded, '}') << i;
+    }
+#else
+    for (unsigned i = 0; i < BLOCK; i++) {
+        b.quotes |= (uint64_t)(p[i] == '"') << i;
+        b.backslashes |= (uint64_t)(p[i] == '\\') << i;
+        b.opens |= (uint64_t)(p[i] == '{' || p[i] == '[') << i;
+        b.closes |= (uint64_t)(p[i] == '}' || p[i] == ']') << i;
+    }
+#endif
+    return b;
+}
+
+/* The bytes that a backslash stands before; *escaped: the first byte of this block, then of the next one. */
+static inline uint64_t escaped_bytes(uint64_t backslashes, uint64_t *escaped) {
+    uint64_t found = *escaped, bit;
+    for (backslashes &= ~found, *escaped = 0; backslashes; backslashes &= ~(bit | bit << 1)) {
+        bit = backslashes & -backslashes;
+        found |= bit << 1;
+        *escaped = bit >> (BLOCK - 1);
+    }
+    return found;
+}
+
+/* Each bit becomes the parity of itself and those below: ones from each odd quote up to the next. */
+static inline uint64_t between(uint64_t quotes) {
+    for (unsigned n = 1; n < BLOCK; n *= 2)
+        quotes ^= quotes << n;
+    return quotes;
+}
+
+/* An object or array, block by block: only the brackets outside of strings count. */
+static bool skip_nested(Transcoder *t) {
+    uint64_t escaped = 0, inside = 0; /* inside: all ones when a block begins within a string */
+    size_t depth = 0;
+    char rest[BLOCK];
+    size_t left = (size_t)(t->end - t->p);
+    for (const char *p = t->p; left > 0; p += MIN(left, (size_t)BLOCK), left = (size_t)(t->end - p)) {
+        if (left < BLOCK)
+            memset((char *)memcpy(rest, p, left) + left, 0, BLOCK - left);
+        Block b = block_of(left < BLOCK ? rest : p);
+        uint64_t strings = between(b.quotes & ~escaped_bytes(b.backslashes, &escaped)) ^ inside;
+        uint64_t opens = b.opens & ~strings, closes = b.closes & ~strings;
+        inside = -(strings >> (BLOCK - 1));
+        size_t n_closes = (size_t)__builtin_popcountll(closes);
+        if (n_closes < depth) { /* the end is not in here */
+            depth += (size_t)__builtin_popcountll(opens) - n_closes;
+            continue;
         }
-    } while (open > 0);
-    return open == 0;
+        for (uint64_t both = opens | closes; both; both &= both - 1) {
+            if (both & -both & opens)
+                depth++;
+            else if (--depth == 0) {
+                t->p = p + __builtin_ctzll(both) + 1;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool skip_value(Transcoder *t) {
+    if (*t->p == '"')
+        return skip_string(t);
+    if (*t->p == '{' || *t->p == '[')
+        return skip_nested(t);
+    size_t n = strcspn(t->p, ",:{}[]\"");
+    t->p += n;
+    return n > 0;
 }
 
 /* A string as it is meant: borrowed from the text, or unescaped in the scratch arena. */
@@ -212,6 +309,34 @@ static bool take_int(Transcoder *t, int64_t *ret) {
 
 /* ---- values ---- */
 
+/* A short string is copied while its end is looked for. */
+static bool write_string(Transcoder *t, uint64_t number) {
+    const char *text;
+    size_t n = 0;
+#if defined __SSE2__
+    uint8_t *to = room(t, VARINT_MAX + 1 + STRING_SHORT);
+    if (!to)
+        return false;
+    to = key(to, number, WIRE_BYTES) + 1;
+    const char *from = t->p + 1;
+    while (*t->p == '"' && n < STRING_SHORT && t->end - from >= (ptrdiff_t)n + 16) {
+        __m128i some = _mm_loadu_si128((const __m128i *)(from + n));
+        unsigned where = which_are(some, '"') | which_are(some, '\\');
+        _mm_storeu_si128((__m128i *)(to + n), some);
+        n += where ? (unsigned)__builtin_ctz(where) : 16;
+        if (where && from[n] == '"') {
+            to[-1] = (uint8_t)n;
+            t->p = from + n + 1;
+            wrote(t, to + n);
+            return true;
+        }
+        if (where)
+            break;
+    }
+#endif
+    return take_text(t, &text, &n) && put_bytes(t, number, text, n);
+}
+
 static bool write_by_tree(Transcoder *t, uint64_t number, const Schema *schema) {
     const char *from = t->p;
     Value *v;
@@ -222,11 +347,11 @@ static bool write_by_tree(Transcoder *t, uint64_t number, const Schema *schema) 
 static bool write_zero(Transcoder *t, uint64_t number, const Schema *schema) {
     switch (schema->type) {
     case SCHEMA_STRING:
-        return put_bytes(t, number, "", 0);
+        return put_head(t, number, WIRE_BYTES, 0);
     case SCHEMA_BOOL:
     case SCHEMA_INT32:
     case SCHEMA_INT64:
-        return put_number(t, number, 0);
+        return put_head(t, number, WIRE_VARINT, 0);
     default:
         return protobuf_write_field(t->out, number, schema, NULL) == 0;
     }
@@ -241,11 +366,7 @@ static bool write_quantity(Transcoder *t, uint64_t number) {
         text = "0";
         n = 1;
     }
-    uint8_t *to = room(t, 2 * VARINT_MAX);
-    if (!to)
-        return false;
-    wrote(t, varint(key(to, number, WIRE_BYTES), 1 + varint_size(n) + n));
-    return put_bytes(t, 1, text, n);
+    return put_head(t, number, WIRE_BYTES, 1 + varint_size(n) + n) && put_bytes(t, 1, text, n);
 }
 
 static bool write_int_or_string(Transcoder *t, uint64_t number) {
@@ -255,10 +376,9 @@ static bool write_int_or_string(Transcoder *t, uint64_t number) {
     bool is_text = *t->p == '"';
     if (is_text ? !take_text(t, &text, &n) : !take_int(t, &i))
         return false;
-    size_t start = wire_begin(t->out, number);
-    bool good = put_number(t, 1, is_text) && put_number(t, 2, (uint64_t)i) && put_bytes(t, 3, text, n);
-    wire_end(t->out, start);
-    return good;
+    size_t start = begin(t, number);
+    return start && put_number(t, 1, is_text) && put_number(t, 2, (uint64_t)i) && put_bytes(t, 3, text, n) &&
+           end(t, start);
 }
 
 static bool write_time(Transcoder *t, uint64_t number, bool micro) {
@@ -268,12 +388,11 @@ static bool write_time(Transcoder *t, uint64_t number, bool micro) {
     TimePoint at = {.seconds = TIME_ZERO_SECONDS};
     if (!take_text(t, &text, &n) || (n > 0 && time_point_parse(t->scratch, text, n, micro, &at, &message) < 0))
         return false;
-    size_t start = wire_begin(t->out, number);
+    size_t start = begin(t, number);
     bool good =
         (at.seconds == TIME_ZERO_SECONDS && at.nanos == 0) ||
         (put_number(t, 1, (uint64_t)at.seconds) && put_number(t, 2, micro ? (uint64_t)(at.nanos / 1000 * 1000) : 0));
-    wire_end(t->out, start);
-    return good;
+    return start && good && end(t, start);
 }
 
 /* JSON within is bytes of the message: those that are there. */
@@ -282,11 +401,7 @@ static bool write_raw(Transcoder *t, uint64_t number) {
     if (!skip_value(t))
         return false;
     size_t n = (size_t)(t->p - from);
-    uint8_t *to = room(t, 2 * VARINT_MAX);
-    if (!to)
-        return false;
-    wrote(t, varint(key(to, number, WIRE_BYTES), 1 + varint_size(n) + n));
-    return put_bytes(t, 1, from, n);
+    return put_head(t, number, WIRE_BYTES, 1 + varint_size(n) + n) && put_bytes(t, 1, from, n);
 }
 
 static bool write_list(Transcoder *t, uint64_t number, const Schema *schema) {
@@ -309,12 +424,11 @@ static bool is_after(const char *last, size_t last_n, const char *name, size_t n
 }
 
 static bool write_entry(Transcoder *t, uint64_t number, const Schema *element, const char *name, size_t n) {
-    size_t start = wire_begin(t->out, number);
+    size_t start = begin(t, number);
     bool null = take_literal(t, "null");
-    bool good = put_bytes(t, 1, name, n) &&
-                (!null ? write_value(t, 2, element) : element->type == SCHEMA_BYTES || write_zero(t, 2, element));
-    wire_end(t->out, start);
-    return good;
+    return start && put_bytes(t, 1, name, n) &&
+           (!null ? write_value(t, 2, element) : element->type == SCHEMA_BYTES || write_zero(t, 2, element)) &&
+           end(t, start);
 }
 
 static bool write_map(Transcoder *t, uint64_t number, const Schema *schema) {
@@ -385,6 +499,29 @@ static const SchemaField *numbered(const Schema *schema, size_t index) {
     return NULL;
 }
 
+static void add_segment(Message *m, size_t index, size_t from) {
+    m->present |= UINT64_C(1) << index;
+    m->where[index] = m->n;
+    m->segments[m->n++] = (Segment){from, m->t->out->len};
+}
+
+/* In order: writes what Go does of absent members with a number below that of fields[index]; of all, for n_fields. */
+static bool fill_before(Message *m, size_t index) {
+    const Schema *schema = m->schema;
+    while (m->next < schema->n_by_number) {
+        size_t i = schema->by_number[m->next++], from = m->t->out->len;
+        if (i == index)
+            return true;
+        if (i >= schema->n_fields || protobuf_is_left_out(&schema->fields[i], NULL))
+            continue;
+        if (!write_zero(m->t, schema->fields[i].number, schema->fields[i].schema))
+            return false;
+        m->zeros |= UINT64_C(1) << i;
+        add_segment(m, i, from);
+    }
+    return true;
+}
+
 static bool write_member(Message *m, size_t *at) {
     Transcoder *t = m->t;
     size_t i;
@@ -395,14 +532,17 @@ static bool write_member(Message *m, size_t *at) {
         return skip_value(t); /* kind and apiVersion */
     if (take_literal(t, "null"))
         return true;
-    if (m->where[i])
+    if ((m->present & ~m->zeros) >> i & 1)
         return false;
-    Segment *segment = &m->segments[m->n++];
-    m->where[i] = m->n;
-    segment->from = t->out->len;
+    m->in_order = m->in_order && field->number > m->last;
+    m->last = field->number;
+    if (m->in_order && !fill_before(m, i))
+        return false;
+    size_t from = t->out->len;
     if (!write_value(t, field->number, field->schema))
         return false;
-    segment->to = t->out->len;
+    m->zeros &= ~(UINT64_C(1) << i);
+    add_segment(m, i, from);
     return true;
 }
 
@@ -418,7 +558,7 @@ static bool copy_run(Message *m) {
     return true;
 }
 
-static bool add_segment(Message *m, const Segment *segment) {
+static bool copy_segment(Message *m, const Segment *segment) {
     if (segment->from != m->run.to || m->run.to == 0) {
         if (!copy_run(m))
             return false;
@@ -431,27 +571,23 @@ static bool add_segment(Message *m, const Segment *segment) {
 /* fields[index] of `schema`, which are those of the message from `first` on. */
 static bool add_field(Message *m, const Schema *schema, size_t index, size_t first) {
     const SchemaField *field = &schema->fields[index];
-    uint8_t at = m->where[first + index];
-    if (at)
-        return add_segment(m, &m->segments[at - 1]);
+    if (m->present >> (first + index) & 1)
+        return copy_segment(m, &m->segments[m->where[first + index]]);
     if (protobuf_is_left_out(field, NULL))
         return true;
     return copy_run(m) && write_zero(m->t, field->number, field->schema);
 }
 
 static bool add_inline(Message *m, const SchemaInline *e) {
-    if (!copy_run(m) || e->schema->n_fields > e->count)
+    size_t start = copy_run(m) ? begin(m->t, e->number) : 0;
+    if (!start || e->schema->n_fields > e->count)
         return false;
-    size_t start = wire_begin(m->t->out, e->number);
     for (size_t i = 0; i < e->schema->n_by_number; i++) {
         size_t index = e->schema->by_number[i];
         if (index >= e->schema->n_fields || !add_field(m, e->schema, index, e->first))
             return false; /* one embedded in another */
     }
-    if (!copy_run(m))
-        return false;
-    wire_end(m->t->out, start);
-    return true;
+    return copy_run(m) && end(m->t, start);
 }
 
 static bool assemble(Message *m) {
@@ -465,20 +601,22 @@ static bool assemble(Message *m) {
     return true;
 }
 
-/* Moves what stands at `from` down to `start`, behind its length when it is framed. */
-static bool settle(Transcoder *t, size_t start, size_t from, bool framed) {
-    Buf *out = t->out;
-    size_t n = out->len - from, head = framed ? varint_size(n) : 0;
-    if (!room(t, VARINT_MAX))
+/* The members are all written, from `start` on. */
+static bool finish(Message *m, size_t start) {
+    Buf *out = m->t->out;
+    size_t members = out->len;
+    if (m->in_order)
+        return fill_before(m, m->schema->n_fields);
+    if (!assemble(m) || !copy_run(m))
         return false;
-    memmove(out->data + start + head, out->data + from, n);
-    if (framed)
-        varint((uint8_t *)out->data + start, n);
-    out->len = start + head + n;
+    size_t n = out->len - members;
+    if (n > 0)
+        memmove(out->data + start, out->data + members, n);
+    out->len = start + n;
     return true;
 }
 
-static bool write_message(Transcoder *t, const Schema *schema, bool framed) {
+static bool write_message(Transcoder *t, const Schema *schema) {
     size_t start = t->out->len, at = 0;
     Message m;
     if (schema->n_fields > SCHEMA_FIELDS_MAX || ++t->depth > PROTOBUF_DEPTH_MAX || !take(t, '{'))
@@ -487,7 +625,11 @@ static bool write_message(Transcoder *t, const Schema *schema, bool framed) {
     m.schema = schema;
     m.n = 0;
     m.run = (Segment){0};
-    memset(m.where, 0, schema->n_fields);
+    m.present = m.zeros = 0;
+    m.next = m.last = 0;
+    m.in_order = true;
+    for (size_t i = 0; i < schema->n_inlines; i++)
+        m.in_order = m.in_order && schema->inlines[i].number == 0;
     if (!take(t, '}')) {
         do {
             if (!write_member(&m, &at))
@@ -496,30 +638,20 @@ static bool write_message(Transcoder *t, const Schema *schema, bool framed) {
         if (!take(t, '}'))
             return false;
     }
-    size_t members = t->out->len;
-    if (!assemble(&m))
-        return false;
     t->depth--;
-    if (t->out->len == members && m.run.from == start && m.run.to == members) /* they stand as they should */
-        return settle(t, start, start, framed);
-    return copy_run(&m) && settle(t, start, members, framed);
+    return finish(&m, start);
 }
 
 static bool write_struct(Transcoder *t, uint64_t number, const Schema *schema) {
-    uint8_t *to = room(t, VARINT_MAX);
-    if (!to)
-        return false;
-    wrote(t, key(to, number, WIRE_BYTES));
-    return write_message(t, schema, true);
+    size_t start = begin(t, number);
+    return start && write_message(t, schema) && end(t, start);
 }
 
 static bool write_value(Transcoder *t, uint64_t number, const Schema *schema) {
-    const char *text;
-    size_t n;
     int64_t i;
     switch (schema->type) {
     case SCHEMA_STRING:
-        return take_text(t, &text, &n) && put_bytes(t, number, text, n);
+        return write_string(t, number);
     case SCHEMA_BOOL:
     case SCHEMA_INT32:
     case SCHEMA_INT64:
@@ -548,7 +680,7 @@ static bool write_value(Transcoder *t, uint64_t number, const Schema *schema) {
 int protobuf_transcode_message(Buf *out, Arena *scratch, const Schema *schema, const char *json, size_t n) {
     Transcoder t = {.p = json, .end = json + n, .out = out, .scratch = scratch};
     size_t before = out->len;
-    if (schema->type == SCHEMA_STRUCT && write_message(&t, schema, false) && t.p == t.end && out->len <= out->limit) {
+    if (schema->type == SCHEMA_STRUCT && write_message(&t, schema) && t.p == t.end && out->len <= out->limit) {
         if (room(&t, 0))
             out->data[out->len] = 0;
         return 0;

@@ -170,6 +170,35 @@ static void text_and_tree_agree(void **state) {
         check_changed(keep, stems[i]);
 }
 
+/* Strings and JSON within are looked through many bytes at a time: wherever quotes, escapes and brackets stand. */
+static void text_of_any_length_is_the_tree(void **state) {
+    (void)state;
+    const Schema *schema = schema_by_name("io.k8s.api.apps.v1.ControllerRevision");
+    for (int n = 0; n < 300; n++) {
+        _cleanup_arena_ Arena *arena = arena_new(0);
+        Value *v;
+        char *json = arena_printf(
+            arena,
+            "{\"metadata\":{\"name\":\"%1$.*2$s\",\"namespace\":\"%1$.*2$s\\\"\",\"creationTimestamp\":null},"
+            "\"data\":{\"%1$.*2$s\\\"}]\\\\\":[{},\"\\\\\",\"{[\\\\\\\"%1$.*2$s\"],\"y\":\"\\\"%1$.*2$s}\"},"
+            "\"revision\":7}",
+            (char *)memset(arena_alloc(arena, 300), 'x', 300), n);
+        assert_int_equal(json_parse(arena, json, strlen(json), &v, NULL, NULL), 0);
+        _cleanup_buf_ Buf tree = BUF_INIT(1 << 20), direct = BUF_INIT(1 << 20);
+        assert_int_equal(protobuf_encode(&tree, schema, v, "apps/v1", "ControllerRevision"), 0);
+        assert_int_equal(protobuf_encode_stored(&direct, schema, json, strlen(json), "apps/v1", "ControllerRevision"),
+                         0);
+        assert_int_equal(direct.len, tree.len);
+        assert_memory_equal(direct.data, tree.data, tree.len);
+        buf_clear(&direct);
+        assert_int_equal(protobuf_transcode_message(&direct, arena, schema, json, strlen(json)), 0); /* without one */
+        for (size_t cut = 1; cut < strlen(json); cut += 7) { /* what ends early is refused */
+            char *part = arena_strndup(arena, json, strlen(json) - cut);
+            assert_int_equal(protobuf_transcode_message(&direct, arena, schema, part, strlen(part)), -EOPNOTSUPP);
+        }
+    }
+}
+
 static void text_has_limits(void **state) {
     (void)state;
     _cleanup_arena_ Arena *scratch = arena_new(0);
@@ -421,6 +450,7 @@ int main(void) {
         cmocka_unit_test(a_list_is_the_same_item_by_item),
         cmocka_unit_test(a_list_in_parts_is_the_list),
         cmocka_unit_test(text_and_tree_agree),
+        cmocka_unit_test(text_of_any_length_is_the_tree),
         cmocka_unit_test(text_has_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
