@@ -3,6 +3,7 @@
 #include "../support/answers.h"
 
 #include <sys/resource.h>
+#include <time.h>
 
 #define ITEMS 20000
 #define JSON "application/json"
@@ -30,12 +31,12 @@ static char *with_list(const char *head, const char *item, const char *tail) {
 
 static void send_long(World *world, const char *method, const char *target, const char *type, const char *body) {
     _cleanup_http_answer_ HttpAnswer answer = {0};
-    uint64_t begin = now_monotonic_ns();
+    clock_t begin = clock(); /* the server is in this process; how busy the machine is does not count */
     assert_int_equal(
         call(world, &(Case){.method = method, .target = target, .content_type = type, .body = body}, &answer), 0);
-    uint64_t took = now_monotonic_ns() - begin;
-    if (took > SECONDS_MAX * NS_PER_SEC)
-        fail_msg("%s %s of %.60s... took %.1f s", method, target, body, (double)took / NS_PER_SEC);
+    clock_t took = clock() - begin;
+    if (took > SECONDS_MAX * CLOCKS_PER_SEC)
+        fail_msg("%s %s of %.60s... took %.1f s", method, target, body, (double)took / CLOCKS_PER_SEC);
 }
 
 #define POD "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"long\"},\"spec\":{"

@@ -4,6 +4,7 @@
 #include "helpers.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 
 #define WRITERS 8
 #define ROUNDS 12
+#define FIRST_ACK_MS 60000
 #define NAMES 40 /* a writer: enough to be updated and deleted again and again */
 
 /* One acknowledgement: this version of this name is durable; 0: its deletion is. */
@@ -241,6 +243,7 @@ static void a_power_failure_loses_nothing_acknowledged(void **state _unused_) {
         run_child(path, fds[1], 0);
     }
     close(fds[1]);
+    assert_int_equal(poll(&(struct pollfd){.fd = fds[0], .events = POLLIN}, 1, FIRST_ACK_MS), 1);
     nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
     int fd = open(mounted, O_RDONLY | O_DIRECTORY);
     uint32_t flags = SHUTDOWN_NO_FLUSH;

@@ -399,7 +399,7 @@ static void a_registry_that_hangs(void **state) {
         uint64_t start = now_monotonic_ns();
         int r = pull_from(&s, names[i], 1, NULL, &error);
         assert_int_equal(r, -ETIMEDOUT);
-        assert_true(now_monotonic_ns() - start < 10 * NS_PER_SEC);
+        assert_true(now_monotonic_ns() - start < 60 * NS_PER_SEC);
         assert_non_null(strstr(error, "timeout"));
         free(error);
         server_stop(&s);
@@ -425,7 +425,7 @@ static void interrupted(void **state) {
     assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, store), 0);
     uint64_t start = now_monotonic_ns();
     assert_int_equal(image_pull(store, reference, NULL, 0, NULL, NULL, NULL, &error), -ECANCELED);
-    assert_true(now_monotonic_ns() - start < 10 * NS_PER_SEC);
+    assert_true(now_monotonic_ns() - start < 60 * NS_PER_SEC);
     pthread_join(thread, NULL);
     image_store_free(store);
     image_store_free(open_store(dir, 30, NULL));
