@@ -52,19 +52,23 @@ static int write_endpoints(ApiCore *core, const char *const *addresses, uint16_t
                                     slice.data, true);
 }
 
+/* All that share the store; when there is none left the endpoints stay as they are. */
+static int write_shared_endpoints(ApiCore *core) {
+    const char *const *all;
+    uint16_t port;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    int r = server_leases_read(api_core_config(core)->store, arena, &all, &port);
+    return r < 0 ? r : all[0] ? write_endpoints(core, all, port) : 0;
+}
+
 /* This server, or all that share its store. */
 static int write_all_endpoints(ApiCore *core, const BootstrapSpec *spec) {
-    const char *const own[] = {spec->advertise, NULL}, *const *all = own;
-    uint16_t port = spec->port;
+    const char *const own[] = {spec->advertise, NULL};
     Store *store = api_core_config(core)->store;
-    _cleanup_arena_ Arena *arena = arena_new(0);
-    if (store_is_shared(store)) {
-        int r = server_lease_renew(store, spec->advertise, spec->port);
-        r = r < 0 ? r : server_leases_read(store, arena, &all, &port);
-        if (r < 0)
-            return r;
-    }
-    return all[0] ? write_endpoints(core, all, port) : 0;
+    if (!store_is_shared(store))
+        return write_endpoints(core, own, spec->port);
+    int r = server_lease_renew(store, spec->advertise, spec->port);
+    return r < 0 ? r : write_shared_endpoints(core);
 }
 
 static int write_range(ApiCore *core, const BootstrapSpec *spec) {
@@ -119,8 +123,9 @@ void kubernetes_service_stop(KubernetesService *service) {
         return;
     workqueue_free(service->queue);
     Store *store = api_core_config(service->core)->store;
-    if (store_is_shared(store) && !is_loopback(service->spec.advertise))
-        server_lease_end(store, service->spec.advertise, service->spec.port);
+    if (store_is_shared(store) && !is_loopback(service->spec.advertise) &&
+        server_lease_end(store, service->spec.advertise, service->spec.port) == 0)
+        (void)write_shared_endpoints(service->core); /* else the others do it, a little later */
     free((char *)(uintptr_t)service->spec.advertise);
     free((char *)(uintptr_t)service->spec.service_range);
     free((char *)(uintptr_t)service->spec.service_ip);

@@ -63,9 +63,9 @@ int server_lease_renew(Store *store, const char *address, uint16_t port) {
     return r == -EEXIST ? 0 : r;
 }
 
-void server_lease_end(Store *store, const char *address, uint16_t port) {
+int server_lease_end(Store *store, const char *address, uint16_t port) {
     _cleanup_arena_ Arena *arena = arena_new(0);
-    (void)store_delete(store, &LEASES, "", name_of(arena, address, port), 0, NULL, NULL);
+    return store_delete(store, &LEASES, "", name_of(arena, address, port), 0, NULL, NULL);
 }
 
 int server_leases_read(Store *store, Arena *arena, const char *const **ret_addresses, uint16_t *ret_port) {

@@ -11,7 +11,7 @@
 void server_leases_set_up(Store *store);
 /* Blocks; errors of the store. */
 int server_lease_renew(Store *store, const char *address, uint16_t port);
-void server_lease_end(Store *store, const char *address, uint16_t port);
+int server_lease_end(Store *store, const char *address, uint16_t port);
 /* The addresses of the servers there are, in order and each once, in the arena, NULL-terminated; and their port (of
  * those with different ports, the first's are given). */
 int server_leases_read(Store *store, Arena *arena, const char *const **ret_addresses, uint16_t *ret_port);

@@ -1,6 +1,6 @@
 /* metadata.managedFields of an object whose replicas are written through its scale: what the reference's ScaleHandler
- * (k8s.io/apimachinery/pkg/util/managedfields) makes of them. The Scale that it works on has of the owners only those of
- * the replicas, and none at all where nobody owned them: nobody begins to then. */
+ * (k8s.io/apimachinery/pkg/util/managedfields) makes of them. The Scale that it works on has of the owners only those
+ * of the replicas, and none at all where nobody owned them: nobody begins to then. */
 #pragma once
 
 #include "api/resource.h"
