@@ -1,3 +1,4 @@
+#include "api/go_text.h"
 #include "api/status.h"
 #include "base/str.h"
 
@@ -57,6 +58,14 @@ static struct FieldError *next_error(FieldErrors *errors) {
     return &errors->items[n];
 }
 
+static char *bad_text(Arena *arena, const Value *bad) {
+    if (!value_is(bad, VALUE_DOUBLE))
+        return value_to_text(arena, bad);
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    go_write(&text, bad, GO_PLAIN);
+    return arena_strdup(arena, text.data);
+}
+
 /* `bad`: the printed value; NULL leaves it out. */
 static void add(FieldErrors *errors, FieldErrorType type, const FieldPath *path, const char *bad, const char *detail) {
     Arena *arena = errors->arena;
@@ -84,8 +93,7 @@ static bool is_among(const FieldErrors *errors, size_t n, const struct FieldErro
 
 static void take(FieldErrors *to, const FieldErrors *from, bool once) {
     for (size_t i = 0; i < field_errors_kept(from); i++) {
-        struct FieldError *error =
-            once && is_among(to, field_errors_kept(to), &from->items[i]) ? NULL : next_error(to);
+        struct FieldError *error = once && is_among(to, field_errors_kept(to), &from->items[i]) ? NULL : next_error(to);
         if (error)
             *error = from->items[i];
     }
@@ -117,7 +125,7 @@ void field_invalid(FieldErrors *errors, const FieldPath *path, const Value *bad,
     va_start(ap, format);
     char *detail = format_detail(errors->arena, format, ap);
     va_end(ap);
-    add(errors, FIELD_INVALID, path, value_to_text(errors->arena, bad), detail);
+    add(errors, FIELD_INVALID, path, bad_text(errors->arena, bad), detail);
 }
 
 void field_invalid_str(FieldErrors *errors, const FieldPath *path, const char *bad, const char *format, ...) {
@@ -129,7 +137,7 @@ void field_invalid_str(FieldErrors *errors, const FieldPath *path, const char *b
 }
 
 void field_duplicate(FieldErrors *errors, const FieldPath *path, const Value *bad) {
-    add(errors, FIELD_DUPLICATE, path, value_to_text(errors->arena, bad), NULL);
+    add(errors, FIELD_DUPLICATE, path, bad_text(errors->arena, bad), NULL);
 }
 
 void field_not_supported(FieldErrors *errors, const FieldPath *path, const Value *bad, const char *const *supported) {
@@ -138,7 +146,7 @@ void field_not_supported(FieldErrors *errors, const FieldPath *path, const Value
         buf_puts(&detail, i ? ", " : "supported values: ");
         go_quote(&detail, supported[i]);
     }
-    add(errors, FIELD_NOT_SUPPORTED, path, value_to_text(errors->arena, bad), detail.data);
+    add(errors, FIELD_NOT_SUPPORTED, path, bad_text(errors->arena, bad), detail.data);
 }
 
 void field_forbidden(FieldErrors *errors, const FieldPath *path, const char *format, ...) {
@@ -173,11 +181,11 @@ void field_too_many(FieldErrors *errors, const FieldPath *path, int64_t actual, 
 }
 
 void field_not_found(FieldErrors *errors, const FieldPath *path, const Value *bad) {
-    add(errors, FIELD_NOT_FOUND, path, value_to_text(errors->arena, bad), NULL);
+    add(errors, FIELD_NOT_FOUND, path, bad_text(errors->arena, bad), NULL);
 }
 
 void field_type_invalid(FieldErrors *errors, const FieldPath *path, const Value *bad, const char *detail) {
-    add(errors, FIELD_TYPE_INVALID, path, value_to_text(errors->arena, bad), detail);
+    add(errors, FIELD_TYPE_INVALID, path, bad_text(errors->arena, bad), detail);
 }
 
 /* utilerrors.Aggregate: one message alone, several in brackets, each text once. */

@@ -1,3 +1,4 @@
+#include "api/go_text.h"
 #include "api/json_schema.h"
 #include "api/go_regexp.h"
 #include "api/member_index.h"
@@ -128,10 +129,10 @@ static void wrong_type(const Check *check, const char *path, const char *wanted,
         arena_printf(check->arena, "%s must be of type %s: %s", in_body(check, path), wanted, quoted.data));
 }
 
-static const char *number_text(const Check *check, const Value *v) {
+static const char *number_text(const Check *check, double n) {
     _cleanup_buf_ Buf text = BUF_INIT(128);
-    value_write_json(&text, v);
-    return arena_strdup(check->arena, str_or(text.data, ""));
+    go_write(&text, value_double(check->arena, n), GO_PLAIN);
+    return arena_strdup(check->arena, text.data);
 }
 
 /* ---- values ---- */
@@ -143,10 +144,21 @@ static const char *type_of(const Value *v) {
     return names[v->type];
 }
 
+#define INTEGERS_END 0x1.fffffffffffffp52 /* JSON's: 2^53 - 1 */
+#define NEARLY 1e-9
+
+/* swag.IsFloat64AJSONInteger, which forgives positive numbers what they are above an integer. */
+static bool is_integer(double n) {
+    double whole = trunc(n);
+    if (!(fabs(n) <= INTEGERS_END))
+        return false;
+    return n == whole || (whole > 0 && (n - whole) / (n + whole) < NEARLY);
+}
+
 static bool type_fits(const char *type, const Value *v) {
     if (streq(type, type_of(v)) || (streq(type, "number") && v->type == VALUE_INT))
         return true;
-    return streq(type, "integer") && v->type == VALUE_DOUBLE && v->number == floor(v->number);
+    return streq(type, "integer") && v->type == VALUE_DOUBLE && is_integer(v->number);
 }
 
 /* The format, if values of the schema's type are checked against it; else "". */
@@ -238,12 +250,11 @@ static bool number_of(const Value *v, double *ret) {
 }
 
 /* Numbers and limits that the schema's type, or its format, cannot hold are told in words of their own. */
-static void check_range(Check *check, const Value *schema, const char *path, const Value *v, const char *what) {
+static bool check_range(Check *check, const Value *schema, const char *path, const Value *v, const char *what) {
     const char *type = str_or(value_get_str(schema, "type"), ""), *format = format_of(schema, type);
     double n = 0;
     bool holds = true;
-    if (!number_of(v, &n))
-        return;
+    number_of(v, &n);
     if (streq(format, "int32"))
         holds = n >= INT32_MIN && n <= INT32_MAX && n == floor(n);
     else if (streq(type, "integer"))
@@ -253,33 +264,73 @@ static void check_range(Check *check, const Value *schema, const char *path, con
     if (!holds)
         field_invalid_str(check->errors, check->prefix, "", "%s value must be of type %s %s%s in %s", what, type,
                           *format ? "with format " : "(default format)", format, path);
+    return holds;
+}
+
+/* What a number is compared with: an integer with the limit's integer part, if the schema's type holds the limit. */
+typedef struct Limit {
+    double number;
+    int64_t integer;
+    bool whole;
+    const char *text;
+} Limit;
+
+static int64_t go_truncated(double n) {
+    return fabs(n) < 0x1p63 ? (int64_t)n : INT64_MIN; /* as Go's conversion on amd64 */
+}
+
+static bool read_limit(Check *check, const Value *schema, const char *path, const Value *v, const char *name,
+                       const char *what, Limit *ret) {
+    const Value *limit = value_get(schema, name);
+    if (!number_of(limit, &ret->number))
+        return false;
+    ret->whole = check_range(check, schema, path, limit, what) && v->type == VALUE_INT;
+    ret->integer = go_truncated(ret->number);
+    ret->text = ret->whole ? arena_printf(check->arena, "%" PRId64, ret->integer) : number_text(check, ret->number);
+    return true;
+}
+
+static int compare_with(const Limit *limit, const Value *v) {
+    double n = 0;
+    number_of(v, &n);
+    if (limit->whole)
+        return (v->integer > limit->integer) - (v->integer < limit->integer);
+    return (n > limit->number) - (n < limit->number);
+}
+
+static void check_multiple(Check *check, const char *path, const Value *v, const Limit *factor) {
+    double n = 0;
+    number_of(v, &n);
+    if (factor->whole ? factor->integer <= 0 : factor->number <= 0) {
+        const Value *bad =
+            factor->whole ? value_int(check->arena, factor->integer) : value_double(check->arena, factor->number);
+        field_invalid(check->errors, REPORT_PATH(check, path), bad,
+                      "factor MultipleOf declared for %s must be positive: %s", path, factor->text);
+    } else if (factor->whole ? v->integer % factor->integer != 0
+                             : !is_integer(factor->number < 1 ? 1 / factor->number * n : n / factor->number))
+        invalid(check, path, v, arena_printf(check->arena, "should be a multiple of %s", factor->text));
 }
 
 static void check_number(Check *check, const Value *schema, const char *path, const Value *v) {
-    const Value *factor = value_get(schema, "multipleOf"), *max = value_get(schema, "maximum"),
-                *min = value_get(schema, "minimum");
-    double n = 0, limit;
-    number_of(v, &n);
+    static const struct {
+        const char *name, *exclusive, *what, *than;
+        int sign;
+    } BOUNDS[] = {{"minimum", "exclusiveMinimum", "Minimum boundary", "greater", -1},
+                  {"maximum", "exclusiveMaximum", "Maximum boundary", "less", 1}};
+    Limit limit;
     check->matches += 2;
     check_range(check, schema, path, v, "Checked");
-    check_range(check, schema, path, factor, "MultipleOf");
-    check_range(check, schema, path, max, "Maximum boundary");
-    check_range(check, schema, path, min, "Minimum boundary");
-    if (number_of(factor, &limit) && limit > 0 && fabs(n / limit - round(n / limit)) > 1e-9)
-        invalid(check, path, v, arena_printf(check->arena, "should be a multiple of %s", number_text(check, factor)));
-    if (number_of(max, &limit)) {
-        bool exclusive = value_get_bool(schema, "exclusiveMaximum", false);
-        if (exclusive ? n >= limit : n > limit)
+    if (read_limit(check, schema, path, v, "multipleOf", "MultipleOf", &limit))
+        check_multiple(check, path, v, &limit);
+    for (size_t i = 0; i < ELEMENTSOF(BOUNDS); i++) {
+        bool exclusive = value_get_bool(schema, BOUNDS[i].exclusive, false);
+        if (!read_limit(check, schema, path, v, BOUNDS[i].name, BOUNDS[i].what, &limit))
+            continue;
+        int beyond = compare_with(&limit, v) * BOUNDS[i].sign;
+        if (beyond > 0 || (exclusive && beyond == 0))
             invalid(check, path, v,
-                    arena_printf(check->arena, "should be less than %s%s", exclusive ? "" : "or equal to ",
-                                 number_text(check, max)));
-    }
-    if (number_of(min, &limit)) {
-        bool exclusive = value_get_bool(schema, "exclusiveMinimum", false);
-        if (exclusive ? n <= limit : n < limit)
-            invalid(check, path, v,
-                    arena_printf(check->arena, "should be greater than %s%s", exclusive ? "" : "or equal to ",
-                                 number_text(check, min)));
+                    arena_printf(check->arena, "should be %s than %s%s", BOUNDS[i].than,
+                                 exclusive ? "" : "or equal to ", limit.text));
     }
 }
 
@@ -453,15 +504,26 @@ static void check_combinations(Check *check, const Value *schema, const char *pa
         not_met(check, path, "must not validate the schema (not)");
 }
 
+/* A number is converted to the type of the choice before they are compared, as in Go. */
+static bool is_choice(const Value *choice, const Value *v) {
+    if (choice->type == VALUE_INT && v->type == VALUE_DOUBLE)
+        return go_truncated(v->number) == choice->integer;
+    if (choice->type == VALUE_DOUBLE && v->type == VALUE_INT)
+        return (double)v->integer == choice->number;
+    return typed_equal(choice, v);
+}
+
 static void check_enum(Check *check, const Value *schema, const char *path, const Value *v) {
     const Value *allowed = value_get(schema, "enum"), *item;
     if (!value_len(allowed))
         return;
     const char **names = arena_alloc0(check->arena, (allowed->len + 1u) * sizeof *names);
     VALUE_FOREACH (item, allowed) {
-        if (typed_equal(item, v))
+        if (is_choice(item, v))
             return;
-        names[_i_item] = value_str(item) ? value_str(item) : number_text(check, item);
+        _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+        value_write_json(&text, item);
+        names[_i_item] = str_or(value_str(item), arena_strdup(check->arena, str_or(text.data, "")));
     }
     field_not_supported(check->errors, REPORT_PATH(check, path), v, names);
 }

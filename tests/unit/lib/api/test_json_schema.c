@@ -23,6 +23,9 @@ static Value *parse(Arena *arena, const char *text) {
     "{\"type\":\"object\",\"required\":[\"size\"],\"properties\":{"                                                    \
     "\"size\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":10},"                                                    \
     "\"name\":{\"type\":\"string\",\"pattern\":\"^[a-z]+$\",\"maxLength\":5},"                                         \
+    "\"most\":{\"type\":\"integer\",\"maximum\":4294967295},\"half\":{\"type\":\"number\",\"minimum\":0.5,"            \
+    "\"multipleOf\":0.5},\"of\":{\"type\":\"integer\",\"enum\":[1,2]},\"short\":{\"type\":\"integer\",\"format\":"     \
+    "\"int32\"},"                                                                                                      \
     "\"mode\":{\"type\":\"string\",\"enum\":[\"a\",\"b\"],\"default\":\"a\"},"                                         \
     "\"list\":{\"type\":\"array\",\"maxItems\":2,\"x-kubernetes-list-type\":\"map\","                                  \
     "\"x-kubernetes-list-map-keys\":[\"k\"],\"items\":{\"type\":\"object\",\"properties\":{"                           \
@@ -67,6 +70,24 @@ static void test_messages(void **state) {
          "spec.when: Invalid value: \"yesterday\": spec.when in body must be of type date-time: \"yesterday\""},
         {"{\"size\":1,\"either\":true}", "spec.either: Invalid value: \"boolean\": spec.either in body must be of type "
                                          "integer,string: \"boolean\""},
+        /* integers end at 2^53, and limits are what the number is */
+        {"{\"size\":1,\"most\":9007199254740993.0}",
+         "spec.most: Invalid value: \"number\": spec.most in body must be of type integer: \"number\"; spec.most: "
+         "Invalid "
+         "value: 9.007199254740992e+15: spec.most in body should be less than or equal to 4.294967295e+09"},
+        {"{\"size\":1,\"most\":9007199254740993}",
+         "spec.most: Invalid value: 9007199254740993: spec.most in body should be less than or equal to 4294967295"},
+        {"{\"size\":1,\"half\":1.5}", ""},
+        {"{\"size\":1,\"half\":0.75}", "spec.half: Invalid value: 0.75: spec.half in body should be a multiple of 0.5"},
+        {"{\"size\":1,\"half\":-6}", "spec.half: Invalid value: 0: factor MultipleOf declared for spec.half must be "
+                                     "positive: 0; spec.half: Invalid "
+                                     "value: -6: spec.half in body should be greater than or equal to 0"},
+        {"{\"size\":1,\"of\":1000000.0}", "spec.of: Unsupported value: 1e+06: supported values: \"1\", \"2\""},
+        {"{\"size\":1,\"of\":2.0}", ""},
+        {"{\"size\":1,\"short\":1e20}",
+         "spec.short: Invalid value: \"float64\": spec.short in body must be of type int32: \"float64\"; <nil>: "
+         "Invalid "
+         "value: \"\": Checked value must be of type integer with format int32 in spec.short"},
         {"{\"size\":1,\"one\":{\"a\":\"x\",\"b\":\"y\"}}",
          "<nil>: Invalid value: \"\": \"spec.one\" must validate one and only one schema (oneOf). Found 2 valid "
          "alternatives"},
