@@ -103,8 +103,12 @@ bool encode_is_stored_protobuf(const Media *media, const Resource *resource) {
 static int write_stored_protobuf(Arena *arena, const Resource *resource, const Object *object, Buf *out) {
     size_t len;
     const char *json = object_json(object, &len);
-    return protobuf_encode_stored(out, resource->schema, json, len, resource_api_version(arena, resource),
-                                  resource->kind);
+    size_t message_len;
+    int r = protobuf_encode_stored(out, resource->schema, json, len, resource_api_version(arena, resource),
+                                   resource->kind, &message_len);
+    if (r == 0)
+        object_set_protobuf_len(object, message_len); /* a list will want it */
+    return r;
 }
 
 int encode_object(Arena *arena, const Media *media, const Resource *resource, Object *object, HttpBytes *ret) {

@@ -38,9 +38,10 @@ int protobuf_decode(Arena *arena, const void *data, size_t n, const char **ret_a
                     const void **ret_raw, size_t *ret_raw_len);
 int protobuf_decode_message(Arena *arena, const Schema *schema, const void *data, size_t n, Value **ret);
 int protobuf_encode(Buf *out, const Schema *schema, const Value *v, const char *api_version, const char *kind);
-/* The same from the JSON of an object at rest (object_json), without a tree where that can be. */
+/* The same from the JSON of an object at rest (object_json), without a tree where that can be. *ret_message_len: bytes
+ * of the message within (for object_set_protobuf_len), or NULL. */
 int protobuf_encode_stored(Buf *out, const Schema *schema, const char *json, size_t n, const char *api_version,
-                           const char *kind);
+                           const char *kind, size_t *ret_message_len);
 /* The items of a list, one at a time, so that a long list never stands as one tree: `next` gives an item, valid until
  * the next call, and NULL after the last; or, when it is set, next_json gives the JSON of objects at rest. */
 typedef struct ProtobufItems {

@@ -398,10 +398,14 @@ int protobuf_list_item(Buf *out, Arena *scratch, const Schema *schema, const cha
 }
 
 int protobuf_encode_stored(Buf *out, const Schema *schema, const char *json, size_t n, const char *api_version,
-                           const char *kind) {
+                           const char *kind, size_t *ret_message_len) {
     _cleanup_arena_ Arena *scratch = arena_new(0);
     Writer w = {.out = out};
     size_t before = out->len, raw = begin_envelope(&w, api_version, kind);
     write_object(&w, schema, json, n, scratch);
-    return end_envelope(&w, raw, before);
+    size_t len = out->len - raw;
+    int r = end_envelope(&w, raw, before);
+    if (r == 0 && ret_message_len)
+        *ret_message_len = len;
+    return r;
 }

@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         return 0;
     value_write_json(&json, v);
     int r = protobuf_encode(&tree, schema, v, "v1", "X");
-    if (protobuf_encode_stored(&direct, schema, json.data, json.len, "v1", "X") != r)
+    if (protobuf_encode_stored(&direct, schema, json.data, json.len, "v1", "X", NULL) != r)
         abort();
     if (r == 0 && (tree.len != direct.len || memcmp(tree.data, direct.data, tree.len) != 0))
         abort();
