@@ -1,6 +1,7 @@
 #include "apiserver/handlers/openapi.h"
 #include "api/json.h"
 #include "api/openapi_v2.h"
+#include "api/openapi_v3.h"
 #include "apiserver/handlers/negotiate.h"
 #include "apiserver/handlers/openapi_merge.h"
 #include "apiserver/handlers/openapi_schema.h"
@@ -171,15 +172,17 @@ static void reply(HttpRequest *http, const char *type, const Buf *bytes, const c
     struct tm tm;
     snprintf(etag, sizeof etag, "\"%.64s\"", hash);
     strftime(expires, sizeof expires, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&until, &tm));
-    HttpHeader headers[] = {{"cache-control", by_hash ? "public, immutable" : "no-cache, private"},
-                            {"vary", "Accept"},
-                            {"etag", etag},
-                            {"content-type", type},
-                            {"expires", expires}};
-    if (has_it(http, hash))
-        http_reply(http, 304, headers, 3, (HttpBytes){0});
-    else
-        http_reply(http, 200, headers, by_hash ? 5 : 4, http_bytes_copy(bytes->data, bytes->len));
+    HttpHeader headers[5] = {
+        {"cache-control", by_hash ? "public, immutable" : "no-cache, private"}, {"vary", "Accept"}, {"etag", etag}};
+    size_t n = 3;
+    if (by_hash)
+        headers[n++] = (HttpHeader){"expires", expires};
+    if (has_it(http, hash)) {
+        http_reply(http, 304, headers, n, (HttpBytes){0});
+        return;
+    }
+    headers[n++] = (HttpHeader){"content-type", type};
+    http_reply(http, 200, headers, n, http_bytes_copy(bytes->data, bytes->len));
 }
 
 /* What the indexes of aggregated servers say of their own groups. */
@@ -241,16 +244,20 @@ static void build_v2(OpenApi *openapi, const ApiServiceList *services) {
     seal(document);
 }
 
-static int build_v2_protobuf(OpenApi *openapi) {
-    const Buf *json = &openapi->v2.json;
-    if (openapi->v2_protobuf.data)
-        return 0;
+typedef int (*Encode)(Buf *out, const Value *document);
+
+static int to_protobuf(Buf *out, const Buf *json, Encode encode) {
     _cleanup_arena_ Arena *arena = arena_new(0);
-    _cleanup_buf_ Buf out = BUF_INIT(OPENAPI_MAX);
     Value *document;
     int r = json_parse(arena, json->data, json->len, &document, NULL, NULL);
-    if (r == 0)
-        r = openapi_v2_encode(&out, document);
+    return r < 0 ? r : encode(out, document);
+}
+
+static int build_v2_protobuf(OpenApi *openapi) {
+    if (openapi->v2_protobuf.data)
+        return 0;
+    _cleanup_buf_ Buf out = BUF_INIT(OPENAPI_MAX);
+    int r = to_protobuf(&out, &openapi->v2.json, openapi_v2_encode);
     if (r < 0)
         return r;
     openapi->v2_protobuf = out;
@@ -258,37 +265,67 @@ static int build_v2_protobuf(OpenApi *openapi) {
     return 0;
 }
 
+/* The types of a version: JSON, protobuf, and protobuf by the name it had first, which is no valid media type. */
+#define PROTOBUF_TYPE(version) "application/com.github.proto-openapi.spec." version ".v1.0+protobuf"
+#define TYPES(version)                                                                                                 \
+    {                                                                                                                  \
+        "application/json", PROTOBUF_TYPE(version),                                                                    \
+            "application/com.github.proto-openapi.spec." version "@v1.0+protobuf", NULL                                \
+    }
+
+static void not_acceptable(HttpRequest *http) {
+    HttpHeader headers[] = {{"cache-control", "no-cache, private"}, {"vary", "Accept"}};
+    http_reply(http, 406, headers, ELEMENTSOF(headers), (HttpBytes){0});
+}
+
+static void not_built(HttpRequest *http) {
+    http_reply_text(http, 503, "text/plain; charset=utf-8", "");
+}
+
 static void serve_v2(OpenApi *openapi, HttpRequest *http, const ApiServiceList *services) {
-#define V2_PROTOBUF "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-    static const char *const types[] = {"application/json", V2_PROTOBUF,
-                                        "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", NULL};
+    static const char *const types[] = TYPES("v2");
     int type = media_choose(http, types);
     if (type < 0) {
-        http_reply(http, 406, NULL, 0, (HttpBytes){0});
+        not_acceptable(http);
         return;
     }
     build_v2(openapi, services);
     if (type == 0)
-        reply(http, "application/json", &openapi->v2.json, openapi->v2.hash, false);
+        reply(http, types[0], &openapi->v2.json, openapi->v2.hash, false);
     else if (build_v2_protobuf(openapi) == 0)
-        reply(http, V2_PROTOBUF, &openapi->v2_protobuf, openapi->v2.hash, false);
+        reply(http, types[1], &openapi->v2_protobuf, openapi->v2.hash, false);
     else
-        http_reply_text(http, 503, "text/plain; charset=utf-8", "");
+        not_built(http);
 }
 
 /* Asked for by a hash that is no more: the one that is has its own URL. */
-static void redirect(HttpRequest *http, const Document *document) {
-    char *to = xasprintf("/openapi/v3/%s?hash=%.64s", document->path, document->hash);
-    HttpHeader headers[] = {{"location", to}, {"cache-control", "no-cache, private"}, {"vary", "Accept"}};
+static void redirect(HttpRequest *http, const Document *document, const char *type) {
+    char etag[72], *to = xasprintf("/openapi/v3/%s?hash=%.64s", document->path, document->hash);
+    snprintf(etag, sizeof etag, "\"%.64s\"", document->hash);
+    HttpHeader headers[] = {{"location", to},
+                            {"cache-control", "no-cache, private"},
+                            {"vary", "Accept"},
+                            {"etag", etag},
+                            {"content-type", type}};
     http_reply(http, 301, headers, ELEMENTSOF(headers), (HttpBytes){0});
     free(to);
 }
 
-static void reply_v3(HttpRequest *http, const Document *document, bool by_hash) {
-    _cleanup_buf_ Buf json = BUF_INIT(OPENAPI_MAX);
-    if (!document->custom && !has_it(http, document->hash))
-        openapi_write_v3(&json, document->path, document->like, NULL);
-    reply(http, "application/json", document->custom ? &document->json : &json, document->hash, by_hash);
+static const char *const types_v3[] = TYPES("v3");
+
+/* Of what is not kept no more is written than the client does not have. The hash is that of the JSON in either form. */
+static void reply_v3(HttpRequest *http, const Document *document, bool as_protobuf, bool by_hash) {
+    _cleanup_buf_ Buf written = BUF_INIT(OPENAPI_MAX), protobuf = BUF_INIT(OPENAPI_MAX);
+    const Buf *json = document->custom ? &document->json : &written;
+    bool known = has_it(http, document->hash);
+    if (!document->custom && !known)
+        openapi_write_v3(&written, document->path, document->like, NULL);
+    if (!as_protobuf)
+        reply(http, types_v3[0], json, document->hash, by_hash);
+    else if (known || to_protobuf(&protobuf, json, openapi_v3_encode) == 0)
+        reply(http, types_v3[1], &protobuf, document->hash, by_hash);
+    else
+        not_built(http);
 }
 
 static void serve_v3(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *name) {
@@ -296,15 +333,18 @@ static void serve_v3(OpenApi *openapi, HttpRequest *http, Arena *arena, const ch
     Query query;
     query_parse(arena, http_query(http), &query);
     const char *hash = query_get(&query, "hash");
+    int type = media_choose(http, types_v3);
     for (size_t i = 0; i < openapi->n_v3 && !found; i++)
         if (streq(openapi->v3[i].path, name))
             found = &openapi->v3[i];
     if (!found)
         http_reply(http, 404, NULL, 0, (HttpBytes){0});
+    else if (type < 0)
+        not_acceptable(http);
     else if (!str_empty(hash) && !streq(hash, found->hash))
-        redirect(http, found);
+        redirect(http, found, types_v3[type > 0]);
     else
-        reply_v3(http, found, !str_empty(hash));
+        reply_v3(http, found, type > 0, !str_empty(hash));
 }
 
 void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *path) {

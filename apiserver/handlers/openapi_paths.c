@@ -254,6 +254,17 @@ static void write_head(OpenApiWriter *w, const char *method, const char *tag, co
     buf_printf(w->out, "\"tags\":[\"%s\"],\"operationId\":\"%s\"", tag, id);
 }
 
+/* And the end of the operation. The reference's v2 document went through a merge, which sorts members. */
+static void write_action(OpenApiWriter *w, const char *action, const char *group, const char *version,
+                         const char *kind) {
+    buf_printf(w->out, ",\"x-kubernetes-action\":\"%s\",\"x-kubernetes-group-version-kind\":{\"group\":\"%s\",", action,
+               group);
+    if (w->v3)
+        buf_printf(w->out, "\"version\":\"%s\",\"kind\":\"%s\"}}", version, kind);
+    else
+        buf_printf(w->out, "\"kind\":\"%s\",\"version\":\"%s\"}}", kind, version);
+}
+
 /* ---- a path ---- */
 
 static void write_method(OpenApiWriter *w, const Target *t, const Method *m, uint64_t common) {
@@ -275,11 +286,8 @@ static void write_method(OpenApiWriter *w, const Target *t, const Method *m, uin
         buf_puts(w->out, m->body == BODY_DELETE ? "}" : ",\"required\":true}");
     }
     write_responses(w, m, result);
-    buf_printf(w->out,
-               ",\"x-kubernetes-action\":\"%s\",\"x-kubernetes-group-version-kind\":{\"group\":\"%s\",\"kind\":\"%s\","
-               "\"version\":\"%s\"}}",
-               m->action, other ? s->group : r->group, s && !r->custom ? s->kind : r->kind,
-               other ? s->version : r->version);
+    write_action(w, m->action, other ? s->group : r->group, other ? s->version : r->version,
+                 s && !r->custom ? s->kind : r->kind);
 }
 
 static void begin_path(OpenApiWriter *w, const char *path) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	openapi_v2 "github.com/google/gnostic-models/openapiv2"
+	openapi_v3 "github.com/google/gnostic-models/openapiv3"
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -31,7 +32,7 @@ import (
 
 // writeGolden writes what the reference's own codecs make of objects: protobuf/KIND.{json,pb}, every member set;
 // normalize.json, objects with a member replaced and what decoding and encoding them gives; strategic.json, patches;
-// openapi_v2.pb, the document openapi_v2.json in gnostic's messages.
+// openapi_v2.pb and openapi_v3.pb, the documents of the same names (.json) in gnostic's messages.
 func writeGolden(dir string, rows []*served) {
 	ts := newTypes()
 	if err := os.MkdirAll(filepath.Join(dir, "protobuf"), 0o755); err != nil {
@@ -57,15 +58,16 @@ func writeGolden(dir string, rows []*served) {
 	}
 	write(filepath.Join(dir, "normalize.json"), lines(normalize))
 	write(filepath.Join(dir, "strategic.json"), lines(ts.strategic()))
-	writeSwagger(dir)
+	writeDocument(dir, "openapi_v2", openapi_v2.ParseDocument)
+	writeDocument(dir, "openapi_v3", openapi_v3.ParseDocument)
 }
 
-func writeSwagger(dir string) {
-	text, err := os.ReadFile(filepath.Join(dir, "openapi_v2.json"))
+func writeDocument[T proto.Message](dir, name string, parse func([]byte) (T, error)) {
+	text, err := os.ReadFile(filepath.Join(dir, name+".json"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	document, err := openapi_v2.ParseDocument(text)
+	document, err := parse(text)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -73,7 +75,7 @@ func writeSwagger(dir string) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	write(filepath.Join(dir, "openapi_v2.pb"), string(pb))
+	write(filepath.Join(dir, name+".pb"), string(pb))
 }
 
 func marshal(v any) []byte {

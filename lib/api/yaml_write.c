@@ -1,6 +1,8 @@
-/* Trees as YAML: sorted keys, literal blocks for text with line breaks, quotes where a plain word would mean something
- * else; the layout is libyaml's, which go-yaml's emitter is a port of. */
+/* Trees as YAML: literal blocks for text with line breaks, quotes where a plain word would mean something else; of
+ * objects the keys are sorted and the layout is libyaml's, which go-yaml's emitter is a port of. */
+#include "api/yaml_write.h"
 #include "api/yaml_scalar.h"
+#include "base/str.h"
 
 #include <yaml.h>
 
@@ -131,21 +133,147 @@ static int to_buf(void *data, unsigned char *bytes, size_t n) {
     return !out->failed;
 }
 
+/* Columns of indentation and of a line; 0: the defaults, 2 and 80. */
+static bool begin(yaml_emitter_t *emitter, Buf *out, int indent, int width) {
+    yaml_event_t event;
+    if (!yaml_emitter_initialize(emitter))
+        return false;
+    yaml_emitter_set_output(emitter, to_buf, out);
+    yaml_emitter_set_unicode(emitter, 1);
+    yaml_emitter_set_indent(emitter, indent);
+    yaml_emitter_set_width(emitter, width);
+    return yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING) && yaml_emitter_emit(emitter, &event) &&
+           yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1) && yaml_emitter_emit(emitter, &event);
+}
+
+static bool end(yaml_emitter_t *emitter) {
+    yaml_event_t event;
+    return yaml_document_end_event_initialize(&event, 1) && yaml_emitter_emit(emitter, &event) &&
+           yaml_stream_end_event_initialize(&event) && yaml_emitter_emit(emitter, &event) &&
+           yaml_emitter_flush(emitter);
+}
+
 void value_write_yaml(Buf *out, const Value *v) {
     yaml_emitter_t emitter;
+    if (!begin(&emitter, out, 0, 0) || !emit(&emitter, v) || !end(&emitter))
+        out->failed = true;
+    yaml_emitter_delete(&emitter);
+}
+
+/* The layout of yaml.v3: lists within objects are indented too, and all but what follows a dash by four columns. The
+ * emitter's is fixed to that of yaml.v2, so it only writes the texts that are not plain words. */
+
+#define NODE_INDENT 4
+
+typedef enum Place { AT_ROOT, AFTER_KEY, AFTER_DASH } Place;
+
+static void put_indent(Buf *out, int indent) {
+    for (int i = 0; i < indent; i++)
+        buf_putc(out, ' ');
+}
+
+static int inner_indent(int indent, Place place) {
+    return place == AT_ROOT ? 0 : place == AFTER_DASH ? indent + 2 : indent / NODE_INDENT * NODE_INDENT + NODE_INDENT;
+}
+
+/* Would it be a string without quotes? By YAML 1.2, in which "yes" and "off" are no booleans. */
+static bool is_plain(const char *s) {
+    Scalar scalar = yaml_scalar_resolve(s);
+    return scalar.kind == SCALAR_STRING || scalar.kind == SCALAR_MERGE ||
+           (scalar.kind == SCALAR_BOOL && strcasecmp(s, "true") != 0 && strcasecmp(s, "false") != 0);
+}
+
+static bool is_word(const char *s, size_t n) {
+    static const char signs[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
+    return n && is_letter((unsigned char)*s) && strspn(s, signs) == n;
+}
+
+/* The emitter's text of the only item of a list: `- text`, and further lines indented. */
+static bool emit_item(Buf *out, const char *s, size_t n, yaml_scalar_style_t style) {
+    yaml_emitter_t emitter;
     yaml_event_t event;
-    if (!yaml_emitter_initialize(&emitter)) {
+    bool ok = begin(&emitter, out, NODE_INDENT, -1) &&
+              yaml_sequence_start_event_initialize(&event, NULL, NULL, 1, YAML_BLOCK_SEQUENCE_STYLE) &&
+              yaml_emitter_emit(&emitter, &event) &&
+              yaml_scalar_event_initialize(&event, NULL, NULL, (const unsigned char *)s, (int)n, 1, 1, style) &&
+              yaml_emitter_emit(&emitter, &event) && yaml_sequence_end_event_initialize(&event) &&
+              yaml_emitter_emit(&emitter, &event) && end(&emitter);
+    yaml_emitter_delete(&emitter);
+    return ok && out->len > 2;
+}
+
+/* Without the line break at its end. `indent`: of the lines of a text that has more than one. */
+static void put_text(Buf *out, const char *s, size_t n, int indent, bool is_key) {
+    yaml_scalar_style_t style = YAML_PLAIN_SCALAR_STYLE;
+    _cleanup_buf_ Buf item = BUF_INIT(BUF_NO_LIMIT);
+    if (memchr(s, '\n', n))
+        style = is_key ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_LITERAL_SCALAR_STYLE;
+    else if (!is_plain(s))
+        style = YAML_DOUBLE_QUOTED_SCALAR_STYLE;
+    else if (is_word(s, n)) {
+        buf_append(out, s, n);
+        return;
+    }
+    if (!emit_item(&item, s, n, style)) {
         out->failed = true;
         return;
     }
-    yaml_emitter_set_output(&emitter, to_buf, out);
-    yaml_emitter_set_unicode(&emitter, 1);
-    bool ok =
-        yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING) && yaml_emitter_emit(&emitter, &event) &&
-        yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1) && yaml_emitter_emit(&emitter, &event) &&
-        emit(&emitter, v) && yaml_document_end_event_initialize(&event, 1) && yaml_emitter_emit(&emitter, &event) &&
-        yaml_stream_end_event_initialize(&event) && yaml_emitter_emit(&emitter, &event) && yaml_emitter_flush(&emitter);
-    if (!ok)
-        out->failed = true;
-    yaml_emitter_delete(&emitter);
+    if (str_has_suffix(item.data, "\n...\n")) /* after a text that ends in empty lines */
+        item.data[item.len -= 4] = 0;
+    const char *line = item.data + 2, *stop = item.data + item.len - 1;
+    for (;;) {
+        const char *next = memchr(line, '\n', (size_t)(stop - line));
+        buf_append(out, line, (size_t)((next ? next : stop) - line));
+        if (!next)
+            return;
+        buf_putc(out, '\n');
+        line = next + 1;
+        if (stop - line < NODE_INDENT || *line == '\n')
+            continue;
+        put_indent(out, indent);
+        line += NODE_INDENT;
+    }
+}
+
+static void put_node(Buf *out, const Value *v, int indent, Place place);
+
+static void put_container(Buf *out, const Value *v, int indent, Place place) {
+    int inner = inner_indent(indent, place);
+    bool object = value_is(v, VALUE_OBJECT);
+    if (place == AFTER_KEY)
+        buf_putc(out, '\n');
+    else if (place == AFTER_DASH)
+        buf_putc(out, ' ');
+    for (size_t i = 0; i < v->len; i++) {
+        if (i || place != AFTER_DASH)
+            put_indent(out, inner);
+        if (object) {
+            const char *name = v->members[i].name;
+            put_text(out, name, strlen(name), inner, true);
+            buf_putc(out, ':');
+            put_node(out, v->members[i].value, inner, AFTER_KEY);
+        } else {
+            buf_putc(out, '-');
+            put_node(out, v->items[i], inner, AFTER_DASH);
+        }
+    }
+}
+
+static void put_node(Buf *out, const Value *v, int indent, Place place) {
+    bool container = value_is(v, VALUE_OBJECT) || value_is(v, VALUE_ARRAY);
+    if (container && v->len) {
+        put_container(out, v, indent, place);
+        return;
+    }
+    if (place != AT_ROOT)
+        buf_putc(out, ' ');
+    if (value_is(v, VALUE_STRING))
+        put_text(out, v->string, v->len, place == AT_ROOT ? NODE_INDENT : inner_indent(indent, place), false);
+    else
+        value_write_json(out, v); /* [], {}, and what is written alike */
+    buf_putc(out, '\n');
+}
+
+void value_write_yaml_node(Buf *out, const Value *v) {
+    put_node(out, v, 0, AT_ROOT);
 }

@@ -2,6 +2,7 @@
  * merged, and written as protobuf. */
 #include "api/json.h"
 #include "api/openapi_v2.h"
+#include "api/openapi_v3.h"
 #include "apiserver/handlers/openapi_merge.h"
 #include "base/str.h"
 
@@ -20,6 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (other)
             openapi_merge(arena, document, other);
         (void)openapi_v2_encode(&out, document);
+        buf_clear(&out);
+        (void)openapi_v3_encode(&out, document);
     }
     return 0;
 }
