@@ -99,19 +99,16 @@ static int patch_transform(void *userdata, const Value *old, Value **ret, ApiErr
     return r;
 }
 
-/* Only what it is: fields that the kind does not have are the merge's to refuse, whatever fieldValidation says. */
-static int check_applied(Patch *patch, const Value *applied, ApiError *err) {
-    RegistryCall *call = patch->call;
-    const Resource *resource = call->request->resource;
-    const DuplicateFields *duplicates = patch->input->duplicates;
+int applied_check(RegistryCall *call, const DuplicateFields *duplicates, const char *api_version, const char *kind,
+                  const Value *applied, ApiError *err) {
     FieldValidation how = field_validation_of(call->request->options.field_validation);
     if (!value_is(applied, VALUE_OBJECT))
         return api_error_bad_request(err, "error decoding YAML: the configuration is not an object");
-    const char *kind = str_or(value_get_str(applied, "kind"), ""),
+    const char *have = str_or(value_get_str(applied, "kind"), ""),
                *version = str_or(value_get_str(applied, "apiVersion"), "");
-    if (!streq(kind, resource->kind) || !streq(version, resource_api_version(call->context.arena, resource)))
+    if (!streq(have, kind) || !streq(version, api_version))
         return api_error_bad_request(err, "invalid object type: %s%s, Kind=%s", strchr(version, '/') ? "" : "/",
-                                     version, kind);
+                                     version, have);
     if (duplicates && duplicates->n && how == FIELD_VALIDATION_STRICT)
         return api_error_bad_request(err, "error strict decoding YAML: error converting YAML to JSON: %s",
                                      duplicates->yaml_message);
@@ -133,25 +130,28 @@ static void drop_malformed_meta(Arena *arena, Value *object) {
     }
 }
 
-/* What fits the schema may still be no value of its Go type: a quantity, a time, base64. */
-static int normalize_applied(RegistryCall *call, const Resource *resource, const Value *applied, Value *merged,
-                             ApiError *err) {
-    Arena *arena = call->context.arena;
+int applied_convert(Arena *arena, const Schema *schema, const char *api_version, const char *kind, const Value *applied,
+                    Value *merged, ApiError *err) {
     ApiError inner = {0};
-    if (resource->custom) {
-        drop_malformed_meta(arena, merged);
-        return schema_normalize(arena, resource->schema, merged, NULL, err);
-    }
-    if (schema_from_unstructured(arena, resource->schema, merged, NULL, &inner) == 0)
+    if (schema_from_unstructured(arena, schema, merged, NULL, &inner) == 0)
         return 0;
-    const char *version = resource_api_version(arena, resource);
-    const char *kind = arena_printf(arena, "%s%s, Kind=%s", strchr(version, '/') ? "" : "/", version, resource->kind);
+    const char *what = arena_printf(arena, "%s%s, Kind=%s", strchr(api_version, '/') ? "" : "/", api_version, kind);
     int r = api_error_set(
         err, 500, "",
         "failed to convert new object (%s/%s; %s) to proper version: unable to convert unstructured object to %s: %s",
-        str_or(meta_get(applied, "namespace"), ""), str_or(meta_get(applied, "name"), ""), kind, kind, inner.message);
+        str_or(meta_get(applied, "namespace"), ""), str_or(meta_get(applied, "name"), ""), what, what, inner.message);
     api_error_done(&inner);
     return r;
+}
+
+static int normalize_applied(RegistryCall *call, const Resource *resource, const Value *applied, Value *merged,
+                             ApiError *err) {
+    Arena *arena = call->context.arena;
+    if (!resource->custom)
+        return applied_convert(arena, resource->schema, resource_api_version(arena, resource), resource->kind, applied,
+                               merged, err);
+    drop_malformed_meta(arena, merged);
+    return schema_normalize(arena, resource->schema, merged, NULL, err);
 }
 
 static int apply_transform(void *userdata, const Value *old, Value **ret, ApiError *err) {
@@ -162,7 +162,8 @@ static int apply_transform(void *userdata, const Value *old, Value **ret, ApiErr
     ManagedInput input;
     bool changed;
     Value *applied = value_copy(arena, request->body), *merged;
-    int r = check_applied(patch, applied, err);
+    int r = applied_check(call, patch->input->duplicates, resource_api_version(arena, request->resource),
+                          request->resource->kind, applied, err);
     if (r < 0)
         return r;
     bool named = !str_empty(meta_get(applied, "name"));

@@ -76,45 +76,84 @@ static int64_t replicas_of(const Value *scale) {
     return value_get_int(value_get(scale, "spec"), "replicas", 0);
 }
 
-/* What was sent, or what a patch makes of `from`. */
+static bool is_apply(const ApiRequest *request) {
+    return request->verb == API_PATCH && request->options.patch_type == PATCH_APPLY;
+}
+
+/* Who writes the Scale, which is an object of its own to the field manager. */
+static ManagedInput scale_managed_input(const RegistryCall *call) {
+    const ApiRequest *request = call->request;
+    return (ManagedInput){
+        .schema = &schema_autoscaling_v1_Scale,
+        .api_version = SCALE_API_VERSION,
+        .manager = managed_name(call->context.arena, request->options.field_manager, request->user_agent),
+        .subresource = request->subresource,
+        .now_ns = call->context.now_ns,
+        .force = request->options.force,
+    };
+}
+
+static int apply_scale(Scaling *scaling, const Value *from, Value **ret, ApiError *err) {
+    RegistryCall *call = scaling->call;
+    Arena *arena = call->context.arena;
+    ManagedInput input = scale_managed_input(call);
+    Value *applied = value_copy(arena, call->request->body), *merged;
+    bool changed;
+    int r = applied_check(call, scaling->input->duplicates, SCALE_API_VERSION, "Scale", applied, err);
+    r = r < 0 ? r : managed_apply(arena, &input, from, applied, &merged, &changed, err);
+    r = r < 0 ? r : applied_convert(arena, input.schema, SCALE_API_VERSION, "Scale", applied, merged, err);
+    r = r < 0 ? r : check_name(call->request, merged, err);
+    if (r == 0)
+        *ret = merged;
+    return r;
+}
+
+/* What was sent, or what a patch makes of `from`, with its owners. */
 static int read_scale(Scaling *scaling, const Value *from, Value **ret, ApiError *err) {
     const ApiRequest *request = scaling->call->request;
-    PatchedBody body = {.body = value_copy(scaling->call->context.arena, request->body)};
+    Arena *arena = scaling->call->context.arena;
+    if (is_apply(request) && !request->resource->custom)
+        return apply_scale(scaling, from, ret, err);
+    PatchedBody body = {.body = value_copy(arena, request->body)};
     bool patch = request->verb == API_PATCH;
     int r = patch ? patch_apply(request, &schema_autoscaling_v1_Scale, from, &body, err) : 0;
     r = r < 0 ? r : decode_scale(scaling, &body, patch ? from : NULL, ret, err);
     if (r < 0)
         return r;
-    if (!request->resource->custom)
-        return validate_scale(scaling->call->context.arena, *ret, err);
-    /* Of a custom resource the object is what is validated. */
-    if (replicas_of(*ret) == NO_REPLICAS)
+    ManagedInput input = scale_managed_input(scaling->call);
+    managed_update(arena, &input, from, *ret);
+    return 0;
+}
+
+/* Of a custom resource the object is what is validated. */
+static int check_scale(const RegistryCall *call, const Value *scale, ApiError *err) {
+    const Resource *resource = call->request->resource;
+    if (!resource->custom)
+        return validate_scale(call->context.arena, scale, err);
+    if (replicas_of(scale) == NO_REPLICAS)
         return api_error_bad_request(err, "the spec replicas field \"%s\" cannot be empty",
-                                     custom_version(request->resource)->spec_replicas);
+                                     custom_version(resource)->spec_replicas);
     return 0;
 }
 
 static int scale_transform(void *userdata, const Value *old, Value **ret, ApiError *err) {
     Scaling *scaling = userdata;
-    const ApiRequest *request = scaling->call->request;
-    Arena *arena = scaling->call->context.arena;
+    RegistryCall *call = scaling->call;
+    const ApiRequest *request = call->request;
+    Arena *arena = call->context.arena;
     Value *scale = NULL, *from = NULL;
     if (scale_view(arena, request->resource, old, &from, err) < 0) { /* absent: the request may set it */
         api_error_done(err);
         value_set_int(arena, value_ensure_object(arena, from, "spec"), "replicas", NO_REPLICAS);
     }
+    value_set(arena, meta_ensure(arena, from), "managedFields", scale_fields_of(arena, request->resource, old));
     int r = read_scale(scaling, from, &scale, err);
+    r = r < 0 ? r : check_scale(call, scale, err);
     if (r < 0)
         return r;
     Value *object = value_copy(arena, old), *meta = meta_ensure(arena, object);
-    ScaleWrite write = {
-        .resource = request->resource,
-        .manager = managed_name(arena, request->options.field_manager, request->user_agent),
-        .was = replicas_of(from),
-        .now = replicas_of(scale),
-    };
-    scale_fields_track(arena, &write, object);
-    scaling->call->keep_managed_fields = true;
+    scale_fields_put(arena, request->resource, value_path(scale, "metadata", "managedFields", NULL), object);
+    call->keep_managed_fields = true;
     scale_view_apply(arena, request->resource, scale, object);
     bool versioned = !str_empty(meta_get(scale, "resourceVersion"));
     if (versioned || !request->resource->custom) /* a custom resource without one is scaled as it is found */

@@ -41,6 +41,14 @@ typedef struct PatchedBody {
 /* Applies the request's patch to a tree in the form of `schema`. */
 int patch_apply(const ApiRequest *request, const Schema *schema, const Value *original, PatchedBody *ret,
                 ApiError *err);
+/* Of server-side apply: only what the configuration is, for fields that the kind does not have are the merge's to
+ * refuse, whatever fieldValidation says. 400. */
+int applied_check(RegistryCall *call, const DuplicateFields *duplicates, const char *api_version, const char *kind,
+                  const Value *applied, ApiError *err);
+/* `merged` as its Go type has it: what fits the schema may still be no value of that (a quantity, a time, base64). 500.
+ */
+int applied_convert(Arena *arena, const Schema *schema, const char *api_version, const char *kind, const Value *applied,
+                    Value *merged, ApiError *err);
 /* The patched or sent tree names the object of the URL. */
 int check_name(const ApiRequest *request, const Value *object, ApiError *err);
 /* Moves warnings of a call into the answer. */

@@ -523,7 +523,7 @@ static void check_enum(Check *check, const Value *schema, const char *path, cons
             return;
         _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
         value_write_json(&text, item);
-        names[_i_item] = str_or(value_str(item), arena_strdup(check->arena, str_or(text.data, "")));
+        names[_i_item] = value_str(item) ? value_str(item) : arena_strdup(check->arena, text.data);
     }
     field_not_supported(check->errors, REPORT_PATH(check, path), v, names);
 }

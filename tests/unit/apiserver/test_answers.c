@@ -603,6 +603,41 @@ static void test_applied_generation(void **state) {
                 "\"generation\":3,", true);
 }
 
+/* A scale is applied as an object of its own, whose owners are those of the replicas. */
+static void test_applied_scales(void **state) {
+#define DEPLOYMENTS "/apis/apps/v1/namespaces/default/deployments"
+#define SCALE(n)                                                                                                       \
+    "{\"apiVersion\":\"autoscaling/"                                                                                   \
+    "v1\",\"kind\":\"Scale\",\"metadata\":{\"name\":\"scaled\"},\"spec\":{\"replicas\":" n "}}"
+#define YAML "application/apply-patch+yaml"
+    const Case cases[] = {
+        {"POST", DEPLOYMENTS "?fieldManager=one", NULL, "application/json",
+         "{\"metadata\":{\"name\":\"scaled\"},\"spec\":{\"selector\":{\"matchLabels\":{\"a\":\"b\"}},\"template\":{"
+         "\"metadata\":{"
+         "\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}",
+         201, NULL, NULL},
+        {"PATCH", DEPLOYMENTS "/scaled/scale?fieldManager=ap", NULL, YAML, SCALE("3"), 409, NULL,
+         "Apply failed with 1 conflict: conflict with \"one\" using autoscaling/v1: .spec.replicas"},
+        {"PATCH", DEPLOYMENTS "/scaled/scale?fieldManager=ap", NULL, YAML, SCALE("\"x\""), 500, NULL,
+         "failed to create typed patch object (/scaled; autoscaling/v1, Kind=Scale): .spec.replicas: expected numeric "
+         "(int or float), got string"},
+        {"PATCH", DEPLOYMENTS "/scaled/scale?fieldManager=ap", NULL, YAML,
+         "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\"}", 400, NULL,
+         "invalid object type: apps/v1, Kind=Deployment"},
+        {"PATCH", DEPLOYMENTS "/scaled/scale?fieldManager=ap&force=true", NULL, YAML, SCALE("3"), 200, NULL, NULL},
+        {"PATCH", DEPLOYMENTS "/scaled/scale?fieldManager=other", NULL, YAML, SCALE("4"), 409, NULL,
+         "Apply failed with 1 conflict: conflict with \"ap\" with subresource \"scale\": .spec.replicas"},
+    };
+    const Case get = {"GET", DEPLOYMENTS "/scaled", NULL, NULL, NULL, 200, NULL, NULL};
+    check_all(state, cases, ELEMENTSOF(cases));
+    expect_text(
+        *state, &get,
+        "\"managedFields\":[{\"manager\":\"ap\",\"operation\":\"Apply\",\"apiVersion\":\"apps/v1\",\"fieldsType\":"
+        "\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{\"f:replicas\":{}}},\"subresource\":\"scale\"},{\"manager\":\"one\",",
+        true);
+    expect_text(*state, &get, "\"replicas\":3", true);
+}
+
 /* A job has its pods' labels with what is added to them when it has none; its own are left alone, also the same. */
 static void test_labels_of_jobs(void **state) {
 #define JOBS "/apis/batch/v1/namespaces/default/jobs"
@@ -637,6 +672,7 @@ int main(void) {
         cmocka_unit_test(test_other_uid),
         cmocka_unit_test(test_applied_generation),
         cmocka_unit_test(test_labels_of_jobs),
+        cmocka_unit_test(test_applied_scales),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

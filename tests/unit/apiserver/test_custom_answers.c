@@ -248,8 +248,6 @@ static void test_owners_of_replicas(void **state) {
         const char *target, *patch, *text;
         bool there;
     } rows[] = {
-        {"?fieldManager=two", SPEC("\"replicas\":2"),
-         "\"f:spec\":{\"f:replicas\":{}}},\"manager\":\"one\",\"operation\":\"Update\"}", true},
         {"?fieldManager=two", SPEC("\"replicas\":3"),
          "[{\"apiVersion\":\"example.com/"
          "v1\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{\"f:replicas\":{}}},"

@@ -24,7 +24,8 @@ static Value *parse(Arena *arena, const char *text) {
     "\"size\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":10},"                                                    \
     "\"name\":{\"type\":\"string\",\"pattern\":\"^[a-z]+$\",\"maxLength\":5},"                                         \
     "\"most\":{\"type\":\"integer\",\"maximum\":4294967295},\"half\":{\"type\":\"number\",\"minimum\":0.5,"            \
-    "\"multipleOf\":0.5},\"of\":{\"type\":\"integer\",\"enum\":[1,2]},\"short\":{\"type\":\"integer\",\"format\":"     \
+    "\"multipleOf\":0.5},\"of\":{\"type\":\"integer\",\"enum\":[1,2]},\"level\":{\"type\":\"string\",\"enum\":[\"\","  \
+    "\"A\"]},\"short\":{\"type\":\"integer\",\"format\":"                                                              \
     "\"int32\"},"                                                                                                      \
     "\"mode\":{\"type\":\"string\",\"enum\":[\"a\",\"b\"],\"default\":\"a\"},"                                         \
     "\"list\":{\"type\":\"array\",\"maxItems\":2,\"x-kubernetes-list-type\":\"map\","                                  \
@@ -84,6 +85,7 @@ static void test_messages(void **state) {
                                      "value: -6: spec.half in body should be greater than or equal to 0"},
         {"{\"size\":1,\"of\":1000000.0}", "spec.of: Unsupported value: 1e+06: supported values: \"1\", \"2\""},
         {"{\"size\":1,\"of\":2.0}", ""},
+        {"{\"size\":1,\"level\":\"B\"}", "spec.level: Unsupported value: \"B\": supported values: \"\", \"A\""},
         {"{\"size\":1,\"short\":1e20}",
          "spec.short: Invalid value: \"float64\": spec.short in body must be of type int32: \"float64\"; <nil>: "
          "Invalid "
