@@ -67,6 +67,28 @@ static void test_accept(void **state) {
     check_all(state, cases, ELEMENTSOF(cases));
 }
 
+static void test_openapi_types(void **state) {
+#define APPS "/openapi/v3/apis/apps/v1"
+#define PROTOBUF(version) "application/com.github.proto-openapi.spec." version "+protobuf"
+    static const char json[] = "application/json", v2[] = PROTOBUF("v2.v1.0"), v3[] = PROTOBUF("v3.v1.0");
+    const Case cases[] = {
+        {"GET", APPS, NULL, NULL, NULL, 200, json, NULL},
+        {"GET", APPS, "application/*", NULL, NULL, 200, json, NULL},
+        {"GET", APPS, PROTOBUF("v3@v1.0"), NULL, NULL, 200, v3, NULL},
+        {"GET", APPS, v3, NULL, NULL, 200, v3, NULL},
+        {"GET", APPS, "application/yaml, " PROTOBUF("v3@v1.0"), NULL, NULL, 200, v3, NULL},
+        {"GET", APPS, "application/json;q=0.5, " PROTOBUF("v3@v1.0"), NULL, NULL, 200, v3, NULL},
+        {"GET", APPS "?hash=old", v3, NULL, NULL, 301, v3, NULL},
+        {"GET", APPS "?hash=old", "application/yaml", NULL, NULL, 406, NULL, NULL},
+        {"GET", APPS, "application/vnd.kubernetes.protobuf", NULL, NULL, 406, NULL, NULL},
+        {"GET", APPS, v2, NULL, NULL, 406, NULL, NULL},
+        {"GET", "/openapi/v3/apis/none/v1", "application/yaml", NULL, NULL, 404, NULL, NULL},
+        {"GET", "/openapi/v2", PROTOBUF("v2@v1.0"), NULL, NULL, 200, v2, NULL},
+        {"GET", "/openapi/v2", v3, NULL, NULL, 406, NULL, NULL},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+}
+
 static void test_timeout(void **state) {
     static const char invalid[] = "invalid timeout specified in the request URL - time: ";
     static const struct {
@@ -655,6 +677,7 @@ static void test_labels_of_jobs(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accept),
+        cmocka_unit_test(test_openapi_types),
         cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_a_write_that_outlasts_its_deadline),
         cmocka_unit_test(test_continue),
