@@ -179,10 +179,10 @@ int authenticate_credentials(Authenticator *authenticator, const Credentials *cr
     if (credentials->is_front) {
         bool believed = authenticator->front_name && streq_null(credentials->common_name, authenticator->front_name);
         UserInfo *named = believed ? of_front_proxy(credentials, arena) : NULL;
-        if (named)
+        if (named) {
             *ret = named;
-        if (named || !believed)
-            return named ? 0 : unauthorized(err);
+            return 0;
+        }
     } else if (!str_empty(credentials->common_name)) {
         *ret = of_certificate(credentials, arena);
         return 0;
@@ -190,7 +190,7 @@ int authenticate_credentials(Authenticator *authenticator, const Credentials *cr
     const char *token = bearer_token(credentials->authorization, arena);
     if (!token && websocket_token(credentials->websocket_protocols, arena, &token) < 0)
         return unauthorized(err);
-    if (!token && credentials->is_front)
+    if (!token && (credentials->is_front || credentials->is_unknown))
         return unauthorized(err); /* its certificate is nobody's */
     if (!token) {
         *ret = anonymous(arena);
@@ -214,6 +214,7 @@ int authenticate_request(Authenticator *authenticator, const HttpRequest *reques
     Credentials credentials = {
         .common_name = http_peer_cn(request),
         .is_front = http_peer_is_front(request),
+        .is_unknown = http_peer_is_unknown(request),
         .header_at = request_header_at,
         .request = request,
         .fingerprint = http_peer_fingerprint(request),

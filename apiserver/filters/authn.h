@@ -36,6 +36,7 @@ int authenticate_request(Authenticator *authenticator, const HttpRequest *reques
 typedef struct Credentials {
     const char *common_name; /* of the verified client certificate; NULL: none */
     bool is_front;           /* it is of the front proxies' CA, and no user's */
+    bool is_unknown;         /* one was shown that nobody vouches for */
     bool (*header_at)(const void *request, size_t index, const char **ret_name, const char **ret_value);
     const void *request; /* of header_at; both needed when is_front */
     const char *const *organizations;

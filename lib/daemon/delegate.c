@@ -174,7 +174,9 @@ const Value *delegate_identify(Delegate *d, const HttpRequest *http, Arena *aren
         return user_new(arena, name, organizations, n, "system:authenticated");
     if (token)
         return identify_token(d, arena, token);
-    return d->config.anonymous ? user_new(arena, "system:anonymous", NULL, 0, "system:unauthenticated") : NULL;
+    return d->config.anonymous && !http_peer_is_unknown(http)
+               ? user_new(arena, "system:anonymous", NULL, 0, "system:unauthenticated")
+               : NULL;
 }
 
 bool delegate_is_privileged(const Value *user) {

@@ -216,7 +216,8 @@ static void info_add_name(ConnInfo *info, X509_NAME *name, int nid) {
 
 static void info_read_certificate(ConnInfo *info, SSL *ssl) {
     X509 *cert = ssl ? SSL_get0_peer_certificate(ssl) : NULL;
-    if (!cert || SSL_get_verify_result(ssl) != X509_V_OK)
+    info->is_unknown = cert && SSL_get_verify_result(ssl) != X509_V_OK;
+    if (!cert || info->is_unknown)
         return;
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned n = 0;

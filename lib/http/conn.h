@@ -43,7 +43,7 @@ typedef struct ConnInfo {
     char *cn;
     char **organizations;
     size_t n_organizations;
-    bool is_front;
+    bool is_front, is_unknown;
     char fingerprint[65];
 } ConnInfo;
 ConnInfo *conn_info_ref(ConnInfo *info);

@@ -615,6 +615,10 @@ bool http_peer_is_front(const HttpRequest *request) {
     return request->info->is_front;
 }
 
+bool http_peer_is_unknown(const HttpRequest *request) {
+    return request->info->is_unknown;
+}
+
 const char *http_peer_fingerprint(const HttpRequest *request) {
     return request->info->fingerprint[0] ? request->info->fingerprint : NULL;
 }

@@ -102,6 +102,8 @@ const char *http_peer_cn(const HttpRequest *request);
 const char *const *http_peer_organizations(const HttpRequest *request, size_t *ret_n);
 /* That certificate is of front_ca_file: its holder speaks for others. */
 bool http_peer_is_front(const HttpRequest *request);
+/* It showed a certificate that none of the CAs vouches for (now): there is none then to the others here. */
+bool http_peer_is_unknown(const HttpRequest *request);
 /* SHA-256 of the certificate in hex; NULL without one. */
 const char *http_peer_fingerprint(const HttpRequest *request);
 Loop *http_request_loop(const HttpRequest *request);

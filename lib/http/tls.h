@@ -16,7 +16,8 @@ typedef struct TlsIdentity {
 typedef struct TlsClients {
     const char *ca_file, *ca_pem, *front_ca_file;
 } TlsClients;
-/* Server side: TLS 1.2 and later, ALPN h2 and http/1.1, stateless session tickets; asks for client certificates.
+/* Server side: TLS 1.2 and later, ALPN h2 and http/1.1, stateless session tickets; asks for client certificates,
+ * and goes on with any: SSL_get_verify_result must be looked at.
  * -ENOENT, -EINVAL, -EKEYREJECTED (the text of the identity); logged with OpenSSL's reason. */
 int tls_server_context(const TlsIdentity *identity, const TlsClients *clients, SSL_CTX **ret);
 /* The peer's certificate, which was verified, is of front_ca_file. Holds for resumed sessions too. */

@@ -161,7 +161,21 @@ static void believes_front_proxies(void **state) {
     assert_null(through(fixture, "front", none, NULL));
     assert_string_equal(through(fixture, "front", none, "t0k")->name, "admin");
     assert_null(through(fixture, "another", jane, NULL));
-    assert_null(through(fixture, "another", jane, "t0k"));
+    assert_string_equal(through(fixture, "another", jane, "t0k")->name, "admin");
+}
+
+/* A certificate that nobody vouches for takes the place of none, and not that of a token. */
+static void knows_no_unknown_certificates(void **state) {
+    Fixture *fixture = *state;
+    UserInfo *user = NULL;
+    _cleanup_api_error_ ApiError err = {0};
+    Credentials credentials = {.is_unknown = true};
+    assert_int_equal(authenticate_credentials(fixture->authenticator, &credentials, fixture->arena, &user, &err),
+                     -EPERM);
+    assert_int_equal(err.code, 401);
+    credentials.authorization = "Bearer t0k";
+    assert_int_equal(authenticate_credentials(fixture->authenticator, &credentials, fixture->arena, &user, &err), 0);
+    assert_string_equal(user->name, "admin");
 }
 
 static char *account_token(Fixture *fixture, const JwtKey *key, int64_t shift, const char *audience, const char *issuer,
@@ -585,6 +599,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(knows_static_tokens),
         CASE(believes_front_proxies),
+        CASE(knows_no_unknown_certificates),
         CASE(knows_service_accounts),
         CASE(refuses_in_the_reference_words),
         CASE(knows_tokens_kept_in_secrets),

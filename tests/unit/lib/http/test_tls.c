@@ -48,7 +48,8 @@ static int tear_down(void **state) {
 }
 
 /* One connection in memory: the handshake, and a byte to the client, with which it reads its ticket. */
-static SSL_SESSION *connect_once(SSL_CTX *server_ctx, SSL_CTX *client_ctx, SSL_SESSION *session, bool *ret_front) {
+static SSL_SESSION *connect_once(SSL_CTX *server_ctx, SSL_CTX *client_ctx, SSL_SESSION *session, bool *ret_known,
+                                 bool *ret_front) {
     SSL *server = SSL_new(server_ctx), *client = SSL_new(client_ctx);
     BIO *a = NULL, *b = NULL;
     char byte;
@@ -67,6 +68,7 @@ static SSL_SESSION *connect_once(SSL_CTX *server_ctx, SSL_CTX *client_ctx, SSL_S
     assert_int_equal(SSL_read(client, &byte, 1), 1);
     assert_int_equal(SSL_session_reused(server), session != NULL);
     assert_non_null(SSL_get0_peer_certificate(server));
+    *ret_known = SSL_get_verify_result(server) == X509_V_OK;
     *ret_front = tls_peer_is_front(server);
     SSL_SESSION *next = SSL_get1_session(client);
     SSL_SESSION_free(session);
@@ -76,7 +78,8 @@ static SSL_SESSION *connect_once(SSL_CTX *server_ctx, SSL_CTX *client_ctx, SSL_S
     return next;
 }
 
-static void whose_certificate(const World *w, const char *clients, const char *fronts, bool want_front) {
+static void whose_certificate(const World *w, const char *clients, const char *fronts, bool want_known,
+                              bool want_front) {
     SSL_CTX *server = NULL, *client = NULL;
     SSL_SESSION *session = NULL;
     assert_int_equal(tls_server_context(&(TlsIdentity){.cert_file = w->server, .key_file = w->server_key},
@@ -86,9 +89,11 @@ static void whose_certificate(const World *w, const char *clients, const char *f
                                         &(TlsIdentity){.cert_file = w->client, .key_file = w->client_key}, &client),
                      0);
     for (int generation = 0; generation < 4; generation++) {
-        bool front = !want_front;
-        session = connect_once(server, client, session, &front);
-        assert_int_equal(front, want_front);
+        bool known = !want_known, front = !want_front;
+        session = connect_once(server, client, session, &known, &front);
+        assert_int_equal(known, want_known);
+        if (known)
+            assert_int_equal(front, want_front);
     }
     SSL_SESSION_free(session);
     SSL_CTX_free(server);
@@ -98,11 +103,21 @@ static void whose_certificate(const World *w, const char *clients, const char *f
 /* A session may be resumed from one that was resumed itself: whose certificate it was is not forgotten. */
 static void test_resumed_sessions_keep_whose_certificate_it_was(void **state) {
     const World *w = *state;
-    whose_certificate(w, w->ca, w->front, false);
-    whose_certificate(w, w->front, w->ca, true);
+    whose_certificate(w, w->ca, w->front, true, false);
+    whose_certificate(w, w->front, w->ca, true, true);
+}
+
+/* Nor that it was nobody's. */
+static void test_unknown_certificates_connect_and_stay_unknown(void **state) {
+    const World *w = *state;
+    whose_certificate(w, w->front, NULL, false, false);
+    whose_certificate(w, NULL, w->front, false, false);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_resumed_sessions_keep_whose_certificate_it_was)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_resumed_sessions_keep_whose_certificate_it_was),
+        cmocka_unit_test(test_unknown_certificates_connect_and_stay_unknown),
+    };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
