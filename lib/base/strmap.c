@@ -1,5 +1,7 @@
 #include "base/strmap.h"
 
+#include "base/clock.h"
+
 #include <pthread.h>
 #include <sys/random.h>
 
@@ -18,30 +20,33 @@ struct StrMap {
 };
 
 /* Written once, before any reader, by pthread_once. */
-static uint64_t hash_seed;
+static struct { uint64_t start, factor; } hash_secret;
 static pthread_once_t hash_once = PTHREAD_ONCE_INIT;
 
-static void seed(void) {
-    if (getrandom(&hash_seed, sizeof hash_seed, 0) != (ssize_t)sizeof hash_seed)
-        hash_seed = (uintptr_t)&hash_seed;
+static void make_secret(void) {
+    if (getrandom(&hash_secret, sizeof hash_secret, 0) != (ssize_t)sizeof hash_secret)
+        hash_secret.start = hash_secret.factor = (uintptr_t)&hash_secret ^ (uint64_t)now_realtime_ns();
+    hash_secret.factor |= 1;
+}
+
+/* The halves of the product with a factor nobody knows: with one that is known, texts could be made that differ and
+ * hash alike whatever the start is. */
+static inline uint64_t mix(uint64_t h) {
+    unsigned __int128 product = (unsigned __int128)h * hash_secret.factor;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 uint64_t hash_bytes(const void *p, size_t n) {
-    pthread_once(&hash_once, seed);
+    pthread_once(&hash_once, make_secret);
     const uint8_t *s = p;
-    uint64_t h = hash_seed ^ (n * 0x9E3779B97F4A7C15u);
-    for (; n >= 8; n -= 8, s += 8) {
-        uint64_t w;
-        memcpy(&w, s, 8);
-        h = (h ^ w) * 0xD6E8FEB86659FD93u;
-        h ^= h >> 32;
+    uint64_t h = hash_secret.start ^ n, w;
+    for (; n >= sizeof w; n -= sizeof w, s += sizeof w) {
+        memcpy(&w, s, sizeof w);
+        h = mix(h ^ w);
     }
-    uint64_t w = 0;
+    w = 0;
     memcpy(&w, s, n);
-    h = (h ^ w) * 0xD6E8FEB86659FD93u;
-    h ^= h >> 32;
-    h *= 0xD6E8FEB86659FD93u;
-    return h ^ h >> 29;
+    return mix(mix(h ^ w) ^ hash_secret.start);
 }
 
 StrMap *strmap_new(strmap_free_fn free_value) {

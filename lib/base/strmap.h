@@ -1,5 +1,5 @@
 /* A hash map from strings to pointers. Keys are copied; values are borrowed unless a destructor is given. Not
- * thread-safe. The hash is seeded per process, so outside input cannot choose collisions. */
+ * thread-safe. The hash is keyed by secrets of the process, so outside input cannot choose collisions. */
 #pragma once
 
 #include "base/mem.h"
@@ -26,4 +26,5 @@ bool strmap_next(const StrMap *map, size_t *cursor, const char **ret_key, void *
 #define STRMAP_FOREACH(map, k, v)                                                                                      \
     for (size_t _cursor_##v = 0; strmap_next((map), &_cursor_##v, &(k), (void **)&(v));)
 
-uint64_t hash_bytes(const void *p, size_t n); /* seeded per process (SipHash-like strength is not needed inside) */
+/* By secrets of the process: another one hashes otherwise. For tables, not for signatures. */
+uint64_t hash_bytes(const void *p, size_t n);
