@@ -141,12 +141,15 @@ static const char *tag_of(Arena *arena, const Resource *r) {
 static const char *operation_id(OpenApiWriter *w, const Target *t, const Method *m) {
     const Resource *r = t->resource;
     const char *sub = t->subresource ? camel(w->arena, t->subresource->name, true) : "";
+    const char *collection = streq(m->action, "deletecollection") ? "Collection" : "";
     const char *method = streq(m->action, "connect") ? camel(w->arena, m->method, true) : "";
+    const char *namespaced = t->in_namespace ? "Namespaced" : "";
+    bool begins = !*collection && !*method && !*namespaced; /* with the kind: then that has a capital */
     return arena_printf(w->arena, "%s%s%s%s%s%s%s%s%s%s%s", m->id,
                         camel(w->arena, bare_group(w->arena, r->group), true), camel(w->arena, r->version, true),
-                        streq(m->action, "deletecollection") ? "Collection" : "", method,
-                        t->in_namespace ? "Namespaced" : "", r->kind, sub, streq(m->action, "watchlist") ? "List" : "",
-                        t->all_namespaces ? "ForAllNamespaces" : "", t->id_end);
+                        collection, method, namespaced, begins ? camel(w->arena, r->kind, true) : r->kind, sub,
+                        streq(m->action, "watchlist") ? "List" : "", t->all_namespaces ? "ForAllNamespaces" : "",
+                        t->id_end);
 }
 
 static void write_names(Buf *out, const char *key, const char *const *names) {
