@@ -179,6 +179,14 @@ static int apply_transform(void *userdata, const Value *old, Value **ret, ApiErr
     r = managed_apply(arena, &input, live, applied, &merged, &changed, err);
     if (r < 0)
         return r;
+    if (live && named && !changed) { /* no defaults either, which the stored version may not have */
+        Value *meta = meta_ensure(arena, *ret = value_copy(arena, old));
+        const Value *fields = value_path(merged, "metadata", "managedFields", NULL);
+        value_remove(meta, "managedFields");
+        if (fields)
+            value_set(arena, meta, "managedFields", value_copy(arena, fields));
+        return 0;
+    }
     r = normalize_applied(call, at, applied, merged, err);
     if (r < 0)
         return r;

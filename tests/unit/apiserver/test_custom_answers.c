@@ -197,6 +197,19 @@ static void test_reading_in_another_version(void **state) {
     expect_text(*state, &make, "\"spec\":{\"a\":\"x\",\"b\":\"stored\"}", true);
     const Case read = {"GET", "/apis/example.org/v1beta1/parts/p", NULL, NULL, NULL, 200, NULL, NULL};
     expect_text(*state, &read, "\"spec\":{\"a\":\"x\",\"b\":\"stored\"}", true);
+    /* Who applies what is there already owns it, and changes nothing by the defaults of the version. */
+    const Case apply = {"PATCH",
+                        "/apis/example.org/v1beta1/parts/p?fieldManager=m",
+                        NULL,
+                        APPLY,
+                        "{\"apiVersion\":\"example.org/v1beta1\",\"kind\":\"Part\",\"metadata\":{\"name\":\"p\"},"
+                        "\"spec\":{\"a\":\"x\"}}",
+                        200,
+                        NULL,
+                        NULL};
+    expect_text(*state, &apply, "\"generation\":1,", true);
+    expect_text(*state, &read, "\"manager\":\"m\"", true);
+    expect_text(*state, &read, "\"generation\":1,", true);
 }
 
 /* Who scales what somebody owned is told to whoever applies another number. */
