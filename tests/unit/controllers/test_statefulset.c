@@ -6,13 +6,15 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+/* As it is once the API server has set its defaults. */
 static void put_set(Cluster *cluster, int replicas, const char *more) {
     char json[1024];
     snprintf(
         json, sizeof json,
         "{\"apiVersion\":\"apps/"
         "v1\",\"kind\":\"StatefulSet\",\"metadata\":{\"name\":\"db\"},\"spec\":{\"replicas\":%d,%s"
-        "\"serviceName\":\"db\",\"updateStrategy\":{\"type\":\"RollingUpdate\"},\"selector\":{\"matchLabels\":{\"app\":"
+        "\"serviceName\":\"db\",\"updateStrategy\":{\"type\":\"RollingUpdate\",\"rollingUpdate\":{\"partition\":0}},"
+        "\"selector\":{\"matchLabels\":{\"app\":"
         "\"db\"}},\"volumeClaimTemplates\":[{\"metadata\":{\"name\":\"data\"},\"spec\":{\"accessModes\":["
         "\"ReadWriteOnce\"]}}],\"template\":{\"metadata\":{\"labels\":{\"app\":\"db\"}},\"spec\":{\"containers\":[{"
         "\"name\":\"c\",\"image\":\"one\"}]}}}}",
@@ -266,7 +268,7 @@ static void test_on_delete_makes_the_new_revision(void **state) {
     put_set(cluster, 2, "");
     assert_true(fake_eventually(two_ready, cluster, 20));
     fake_merge(cluster, "apps", "statefulsets", "db",
-               "{\"spec\":{\"updateStrategy\":{\"type\":\"OnDelete\"}," IMAGE_TWO "}}");
+               "{\"spec\":{\"updateStrategy\":{\"type\":\"OnDelete\",\"rollingUpdate\":null}," IMAGE_TWO "}}");
     assert_true(fake_eventually(two_ready, cluster, 20));
     assert_string_equal(image_of(cluster, arena, "db-1"), "one");
     client_delete(cluster->client, fake_resource("", "pods"), "default", "db-1", NULL, NULL);
