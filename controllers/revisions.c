@@ -39,10 +39,6 @@ static Revision read_revision(const RevisionKind *kind, Arena *arena, Object *ob
                       .object = object};
 }
 
-static int compare_members(const void *a, const void *b) {
-    return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
-}
-
 /* What goes through map[string]any in Go: members sorted by name, numbers as float64. */
 static void as_go_map(Value *v) {
     Value *item;
@@ -50,8 +46,7 @@ static void as_go_map(Value *v) {
         v->type = VALUE_DOUBLE;
         v->number = (double)v->integer;
     }
-    if (value_is(v, VALUE_OBJECT) && v->len)
-        qsort(v->members, v->len, sizeof(Member), compare_members);
+    value_sort_members(v);
     VALUE_FOREACH_MEMBER (m, v)
         as_go_map(m->value);
     VALUE_FOREACH (item, v)

@@ -338,20 +338,6 @@ static int decode_protobuf(Arena *arena, const char *data, size_t len, Value **r
     return 0;
 }
 
-static int compare_names(const void *a, const void *b) {
-    return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
-}
-
-/* YAML is read by way of JSON whose keys are sorted: what is told of them comes in that order. No deeper than
- * yaml_parse goes. */
-static void sort_keys(Value *v) {
-    bool object = v->type == VALUE_OBJECT;
-    for (size_t i = 0; (object || v->type == VALUE_ARRAY) && i < v->len; i++)
-        sort_keys(object ? v->members[i].value : v->items[i]);
-    if (object && v->len > 1)
-        qsort(v->members, v->len, sizeof *v->members, compare_names);
-}
-
 int body_decode(Arena *arena, const HttpRequest *request, MediaForm *ret_form, Value **ret, DuplicateFields *duplicates,
                 ApiError *err) {
     size_t len = 0;
@@ -378,8 +364,8 @@ int body_decode(Arena *arena, const HttpRequest *request, MediaForm *ret_form, V
                              "Request entity too large: the decoded body needs too much memory");
     if (r < 0)
         return api_error_bad_request(err, "%s", str_or(message, "the body cannot be parsed"));
-    if (form == MEDIA_YAML)
-        sort_keys(*ret);
+    if (form == MEDIA_YAML) /* which is read by way of JSON whose keys are sorted: what is told comes in that order */
+        value_sort_deep(*ret);
     return 0;
 }
 

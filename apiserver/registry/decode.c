@@ -20,21 +20,12 @@ static const char *group_version(Arena *arena, const char *group, const char *ve
     return *group ? arena_printf(arena, "%s/%s", group, version) : version;
 }
 
-static int compare_names(const void *a, const void *b) {
-    return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
-}
-
-static void sort_members(Value *v) {
-    if (value_is(v, VALUE_OBJECT) && v->len > 1)
-        qsort(v->members, v->len, sizeof *v->members, compare_names);
-}
-
 /* A patched tree as the reference's patch library leaves it: objects that the patch went into have their keys sorted,
  * the others are as they were. */
 static void sort_touched(Value *patched, const Value *original) {
     if (!value_is(patched, VALUE_OBJECT) || value_equal(patched, original))
         return;
-    sort_members(patched);
+    value_sort_members(patched);
     VALUE_FOREACH_MEMBER (m, patched)
         sort_touched(m->value, value_get(original, m->name));
 }
@@ -43,11 +34,11 @@ static void sort_touched(Value *patched, const Value *original) {
 static void sort_along(Arena *arena, Value *v, const char *pointer) {
     size_t n;
     char **tokens = str_split(arena, pointer, '/', &n);
-    sort_members(v);
+    value_sort_members(v);
     for (size_t i = 1; i + 1 < n; i++) {
         char *token = json_pointer_token(arena, tokens[i], strlen(tokens[i]));
         v = value_is(v, VALUE_ARRAY) ? value_at(v, strtoul(token, NULL, 10)) : value_get(v, token);
-        sort_members(v);
+        value_sort_members(v);
     }
 }
 
@@ -58,7 +49,7 @@ static void write_patched(Buf *out, const DecodeInput *input, Arena *arena, cons
         return;
     }
     Value *copy = value_copy(arena, patched), *operation;
-    sort_members(copy);
+    value_sort_members(copy);
     VALUE_FOREACH (operation, input->json_patch) {
         sort_along(arena, copy, str_or(value_get_str(operation, "path"), ""));
         sort_along(arena, copy, str_or(value_get_str(operation, "from"), ""));

@@ -4,16 +4,12 @@
 
 static Value *print_struct(Arena *arena, const InternalType *type, const Value *served, const Value *parent);
 
-static int by_name(const void *a, const void *b) {
-    return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
-}
-
 static Value *print_map(Arena *arena, const InternalType *type, const Value *map) {
     Value *copy = value_copy(arena, map);
     VALUE_FOREACH_MEMBER (m, copy)
         if (type)
             m->value = print_struct(arena, type, m->value, NULL);
-    qsort(copy->members, copy->len, sizeof(Member), by_name);
+    value_sort_members(copy);
     return copy;
 }
 

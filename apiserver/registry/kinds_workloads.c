@@ -240,10 +240,6 @@ static void daemonset_prepare_for_status(StrategyContext *context, Value *set, c
     set_template_generation(context, set, template_generation(old));
 }
 
-static int by_member_name(const void *a, const void *b) {
-    return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
-}
-
 /* A job without a selector of its own gets one by its uid, and its pods the labels for it. */
 static void job_prepare_for_create(StrategyContext *context, Value *job) {
     static const char *const NAME_LABELS[] = {"job-name", "batch.kubernetes.io/job-name"};
@@ -267,13 +263,13 @@ static void job_prepare_for_create(StrategyContext *context, Value *job) {
     for (size_t i = 0; i < ELEMENTSOF(UID_LABELS); i++)
         if (!value_get(labels, UID_LABELS[i]))
             value_set_str(arena, labels, UID_LABELS[i], uid);
-    qsort(labels->members, labels->len, sizeof(Member), by_member_name);
+    value_sort_members(labels);
     if (shared)
         value_set(arena, value_ensure_object(arena, job, "metadata"), "labels", value_copy(arena, labels));
     Value *match = value_ensure_object(arena, value_ensure_object(arena, spec, "selector"), "matchLabels");
     if (!value_get(match, UID_LABELS[1]))
         value_set_str(arena, match, UID_LABELS[1], uid);
-    qsort(match->members, match->len, sizeof(Member), by_member_name);
+    value_sort_members(match);
 }
 
 static void check_name(const char *name, bool prefix, FieldErrors *errors, const FieldPath *path) {

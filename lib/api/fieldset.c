@@ -184,10 +184,6 @@ FieldSet *fieldset_difference_deep(Arena *arena, FieldSet *a, FieldSet *b) {
     return combine(arena, a, b, SET_DIFFERENCE_DEEP);
 }
 
-static int compare_member_names(const void *pa, const void *pb) {
-    return strcmp(((const Member *)pa)->name, ((const Member *)pb)->name);
-}
-
 /* The canonical text of a key or value element, as fieldsets keep it: keys in order of their names. */
 static int element_text(Arena *arena, ElementKind kind, const char *json, const char **ret) {
     Value *v;
@@ -196,8 +192,8 @@ static int element_text(Arena *arena, ElementKind kind, const char *json, const 
         return r < 0 ? r : -EBADMSG;
     if (kind == ELEMENT_INDEX && !value_is(v, VALUE_INT))
         return -EBADMSG;
-    if (kind == ELEMENT_KEY && v->len)
-        qsort(v->members, v->len, sizeof(Member), compare_member_names);
+    if (kind == ELEMENT_KEY)
+        value_sort_members(v);
     _cleanup_buf_ Buf buf = BUF_INIT(BUF_NO_LIMIT);
     value_write_json(&buf, v);
     *ret = arena_strndup(arena, buf.data, buf.len);

@@ -740,24 +740,13 @@ static bool allow_client_side(Apply *apply) {
     return n == 0;
 }
 
-static int compare_names(const void *a, const void *b) {
-    return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
-}
-
-static void sort_names(Value *v) {
-    for (size_t i = 0; i < value_len(v); i++)
-        sort_names(v->type == VALUE_ARRAY ? v->items[i] : v->members[i].value);
-    if (value_is(v, VALUE_OBJECT) && v->len)
-        qsort(v->members, v->len, sizeof(Member), compare_names);
-}
-
 /* kubectl keeps the annotation up to date when it changes to server-side apply. */
 static void sync_last_applied(Arena *arena, const ManagedInput *input, const Value *applied, Value *object) {
     if (!streq(str_or(input->manager, ""), "kubectl") || str_empty(last_applied(object)))
         return;
     Value *config = value_copy(arena, applied);
     value_remove(value_path(config, "metadata", "annotations", NULL), LAST_APPLIED);
-    sort_names(config);
+    value_sort_deep(config);
     _cleanup_buf_ Buf text = BUF_INIT(ANNOTATIONS_MAX);
     value_write_json(&text, config);
     buf_putc(&text, '\n');

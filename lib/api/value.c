@@ -303,6 +303,24 @@ void value_insert_at(Arena *arena, Value *array, size_t index, Value *item) {
     array->len++;
 }
 
+static int compare_members(const void *a, const void *b) {
+    return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
+}
+
+void value_sort_members(Value *v) {
+    if (value_is(v, VALUE_OBJECT) && v->len > 1)
+        qsort(v->members, v->len, sizeof(Member), compare_members);
+}
+
+void value_sort_deep(Value *v) {
+    Value *item;
+    value_sort_members(v);
+    VALUE_FOREACH_MEMBER (m, v)
+        value_sort_deep(m->value);
+    VALUE_FOREACH (item, v)
+        value_sort_deep(item);
+}
+
 void value_remove_at(Value *array, size_t index) {
     if (index >= value_len(array))
         return;

@@ -98,6 +98,8 @@ void value_set_bool(Arena *arena, Value *object, const char *name, bool b);
 Value *value_ensure_object(Arena *arena, Value *object, const char *name); /* the member, made {} when absent or null */
 Value *value_ensure_array(Arena *arena, Value *object, const char *name);
 bool value_remove(Value *object, const char *name); /* true when it was there */
+void value_sort_members(Value *v);                  /* by their names; of what is no object nothing */
+void value_sort_deep(Value *v);                     /* likewise all below; as deep as the value is nested */
 void value_append(Arena *arena, Value *array, Value *item);
 void value_insert_at(Arena *arena, Value *array, size_t index, Value *item);
 void value_remove_at(Value *array, size_t index);
