@@ -88,16 +88,15 @@ static uint16_t method_bit(const char *method) {
 
 static bool is_method_ok(const char *method, const Route *route) {
     const Resource *resource = route->resource;
-    if (route->subresource && streq(route->subresource, "proxy") && streq(method, "OPTIONS"))
+    const Subresource *sub = route->subresource ? resource_subresource(resource, route->subresource) : NULL;
+    if (sub && streq(route->subresource, "proxy") && streq(method, "OPTIONS"))
         return true; /* what the other side allows; discovery has no verb for it */
     if (!method_bit(method) || (route->verb == API_WATCH && method_bit(method) != VERB_GET))
         return false;
-    if (route->subresource) {
-        const Subresource *sub = resource_subresource(resource, route->subresource);
+    if (route->subresource)
         return sub && (sub->verbs & (route->verb == API_CONNECT ? method_bit(method) : verb_bit(route->verb)));
-    }
     if (route->verb == API_CREATE && route->name)
-        return false;
+        return resource->custom; /* their handler takes the name from the body and does not mind one in the path */
     if (route->verb == API_UPDATE || route->verb == API_PATCH)
         if (!route->name)
             return false;
@@ -112,6 +111,8 @@ static bool is_method_ok(const char *method, const Route *route) {
 static bool has_path(const Route *route) {
     const uint16_t of_one = VERB_GET | VERB_UPDATE | VERB_PATCH | VERB_DELETE, of_all = VERB_LIST | VERB_WATCH;
     const Resource *resource = route->resource;
+    if (resource->custom) /* one handler for all paths; over all namespaces there are only these verbs */
+        return !resource->namespaced || route->ns || route->verb == API_LIST || route->verb == API_WATCH;
     if (route->subresource)
         return resource_subresource(resource, route->subresource);
     if (route->name)
@@ -124,7 +125,7 @@ static bool has_path(const Route *route) {
 void route_resolve(Route *ret, const char *method, const Resource *resource) {
     ret->resource = resource;
     if (!ret->resource || (ret->resource->namespaced ? ret->name && !ret->ns : ret->ns != NULL) || !has_path(ret) ||
-        (*ret->rest && ret->subresource && !streq(ret->subresource, "proxy"))) {
+        (*ret->rest && ret->subresource && !streq(ret->subresource, "proxy") && !resource->custom)) {
         ret->resource = NULL;
         return;
     }

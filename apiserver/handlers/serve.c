@@ -170,11 +170,14 @@ static void not_allowed_of_custom(Exchange *exchange) {
         [API_DELETE] = "delete", [API_CONNECT] = "connect", [API_DELETE_COLLECTION] = "deletecollection",
     };
     const Route *route = &exchange->route;
+    bool options = streq(http_method(exchange->http), "OPTIONS"); /* which is no verb */
     ApiError err = {0};
-    if (!route->name && (route->verb == API_UPDATE || route->verb == API_PATCH))
+    if (route->subresource && !resource_subresource(route->resource, route->subresource))
+        api_error_not_found(&err, route->group, route->plural, route->name);
+    else if (!route->name && (route->verb == API_UPDATE || route->verb == API_PATCH))
         api_error_bad_request(&err, "name must be provided");
     else
-        api_error_method_not_supported(&err, route->group, route->plural, names[route->verb]);
+        api_error_method_not_supported(&err, route->group, route->plural, options ? "" : names[route->verb]);
     exchange->request.resource = route->resource;
     refuse(exchange, &err);
 }
@@ -182,7 +185,7 @@ static void not_allowed_of_custom(Exchange *exchange) {
 static void not_allowed(Exchange *exchange) {
     ApiError err = {0};
     const Route *route = &exchange->route;
-    if (route->resource->custom && !(route->verb == API_CREATE && route->name && !route->subresource))
+    if (route->resource->custom)
         return not_allowed_of_custom(exchange);
     if (route->verb == API_WATCH && (route->resource->verbs & VERB_LIST) && !route->subresource) {
         api_error_method_not_supported(&err, route->group, route->plural, "watch");

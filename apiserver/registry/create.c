@@ -90,6 +90,12 @@ static int validate_create(RegistryCall *call, const Value *object, ApiError *er
     return api_error_invalid(err, resource->group, resource->kind, meta_get(object, "name"), &errors);
 }
 
+/* The name in the path, where a custom resource is posted to one: then the object may have another. */
+static const char *admitted_name(const RegistryCall *call, const Value *object) {
+    const char *name = call->request->name;
+    return str_empty(name) ? meta_get(object, "name") : name;
+}
+
 int engine_before_create(RegistryCall *call, Value *object, ApiError *err) {
     const Strategy *strategy = call->strategy;
     Value *meta = meta_ensure(call->context.arena, object);
@@ -105,7 +111,7 @@ int engine_before_create(RegistryCall *call, Value *object, ApiError *err) {
         return r;
     if (strategy->warn_create)
         strategy->warn_create(&call->context, object);
-    return engine_admit(call, ADMISSION_CREATE, true, object, NULL, meta_get(object, "name"), err);
+    return engine_admit(call, ADMISSION_CREATE, true, object, NULL, admitted_name(call, object), err);
 }
 
 static int exists_error(RegistryCall *call, const Value *object, ApiError *err) {
@@ -184,7 +190,7 @@ int registry_create(RegistryCall *call, Value *object, RegistryResult *ret, ApiE
     if (r < 0)
         return r;
     engine_track_fields(call, NULL, object);
-    r = engine_admit(call, ADMISSION_CREATE, false, object, NULL, meta_get(object, "name"), err);
+    r = engine_admit(call, ADMISSION_CREATE, false, object, NULL, admitted_name(call, object), err);
     if (r < 0)
         return r;
     bool generated = str_empty(meta_get(object, "name")) && !str_empty(meta_get(object, "generateName"));

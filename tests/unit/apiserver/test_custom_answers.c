@@ -311,6 +311,30 @@ static void test_metadata(void **state) {
         true);
 }
 
+/* Their handler takes a POST to the path of one object for one to all: the name is the body's. */
+static void test_named_posts(void **state) {
+    static const char other[] =
+        "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"other\"}}";
+    const Case cases[] = {
+        {"POST", THINGS "/named", NULL, JSON, other, 201, NULL, NULL},
+        {"GET", THINGS "/other", NULL, NULL, NULL, 200, NULL, NULL},
+        {"GET", THINGS "/named", NULL, NULL, NULL, 404, NULL, "things.example.com \"named\" not found"},
+        {"POST", THINGS "/named", NULL, JSON, "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\"}", 422, NULL,
+         "Thing.example.com \"\" is invalid: metadata.name: Required value: name or generateName is required"},
+        {"POST", THINGS "/named", NULL, JSON, "", 400, NULL,
+         "the object provided is unrecognized (must be of type Thing): couldn't get version/kind; json parse error: "
+         "unexpected end of JSON input (<empty>)"},
+        {"POST", THINGS "/named/status", NULL, JSON, other, 405, NULL,
+         "create is not supported on resources of kind \"things.example.com\""},
+        {"POST", THINGS "/named/none", NULL, JSON, other, 404, NULL, "things.example.com \"named\" not found"},
+        {"GET", THINGS "/named/log", NULL, NULL, NULL, 404, NULL, "things.example.com \"named\" not found"},
+        {"OPTIONS", THINGS "/named/proxy", NULL, NULL, NULL, 404, NULL, "things.example.com \"named\" not found"},
+        {"OPTIONS", THINGS "/named", NULL, NULL, NULL, 405, NULL,
+         " is not supported on resources of kind \"things.example.com\""},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+}
+
 static void test_approval(void **state) {
     define(*state, "a.k8s.io", "unapproved, test");
     await(*state, DEFINITIONS "/things.a.k8s.io",
@@ -339,6 +363,7 @@ int main(void) {
         cmocka_unit_test(test_scaling),
         cmocka_unit_test(test_owners_of_replicas),
         cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_named_posts),
     };
     return cmocka_run_group_tests(tests, set_up_things, tear_down);
 }

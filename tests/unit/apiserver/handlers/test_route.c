@@ -79,6 +79,44 @@ static void test_routes(void **state) {
     }
 }
 
+/* Custom resources have one handler for all their paths; what it does not serve over all namespaces has none. */
+static void test_custom_routes(void **state) {
+    const Resource foos = {.group = "example.com",
+                           .version = "v1",
+                           .plural = "foos",
+                           .namespaced = true,
+                           .custom = state,
+                           .verbs = VERB_GET | VERB_LIST | VERB_WATCH | VERB_CREATE | VERB_UPDATE | VERB_PATCH |
+                                    VERB_DELETE | VERB_DELETE_COLLECTION};
+    static const struct {
+        const char *method, *below;
+        bool known, allowed;
+    } paths[] = {
+        {"GET", "foos", true, true},
+        {"POST", "foos", false, false},
+        {"PUT", "foos", false, false},
+        {"DELETE", "foos", false, false},
+        {"GET", "foos/a", false, false},
+        {"POST", "namespaces/x/foos", true, true},
+        {"POST", "namespaces/x/foos/a", true, true},
+        {"PUT", "namespaces/x/foos", true, false},
+        {"POST", "namespaces/x/foos/a/none", true, false},
+        {"POST", "namespaces/x/foos/a/none/b", true, false},
+        {"OPTIONS", "namespaces/x/foos/a/proxy", true, false},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+        _cleanup_arena_ Arena *arena = arena_new(0);
+        Route route;
+        route_parse(arena, paths[i].method, arena_printf(arena, "/apis/example.com/v1/%s", paths[i].below), false,
+                    &route);
+        assert_null(route.resource);
+        route_resolve(&route, paths[i].method, &foos);
+        assert_int_equal(route.resource != NULL, paths[i].known);
+        if (paths[i].known)
+            assert_int_equal(route.method_ok, paths[i].allowed);
+    }
+}
+
 static void test_query(void **state) {
     (void)state;
     _cleanup_arena_ Arena *arena = arena_new(0);
@@ -135,10 +173,8 @@ static void test_patch_options(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_routes),
-        cmocka_unit_test(test_query),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_patch_options),
+        cmocka_unit_test(test_routes),  cmocka_unit_test(test_custom_routes), cmocka_unit_test(test_query),
+        cmocka_unit_test(test_options), cmocka_unit_test(test_patch_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
