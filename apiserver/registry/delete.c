@@ -1,4 +1,5 @@
 /* Deletion: preconditions, grace, finalizers, propagation (registry/rest/delete.go and the store's Delete). */
+#include "apiserver/registry/checks.h"
 #include "apiserver/registry/convert.h"
 #include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/engine.h"
@@ -50,32 +51,29 @@ int delete_options_read(const Value *body, DeleteOptions *ret, Arena *arena, Api
     return api_error_invalid(err, "meta.k8s.io", "DeleteOptions", "", &errors);
 }
 
-static int check_preconditions(RegistryCall *call, const DeleteOptions *options, const Object *object, ApiError *err) {
-    const Resource *resource = call->resource;
+/* Kinds whose deletion is a step of their own say it in the store's words, before anything else is looked at. */
+static char *unmet(RegistryCall *call, const char *what, const char *expected, const char *have, const char *since) {
     Arena *arena = call->context.arena;
-    if (options->uid && !streq(options->uid, object_uid(object)))
-        return api_error_conflict(
-            err, resource->group, resource->kind, object_name(object),
-            arena_printf(arena,
-                         "the UID in the precondition (%s) does not match the UID in record (%s). "
-                         "The object might have been deleted and then recreated",
-                         options->uid, object_uid(object)));
-    char *revision = arena_printf(arena, "%llu", (unsigned long long)object_revision(object));
-    if (options->resource_version && !streq(options->resource_version, revision))
-        return api_error_conflict(err, resource->group, resource->kind, object_name(object),
-                                  arena_printf(arena,
-                                               "the ResourceVersion in the precondition (%s) does not match the "
-                                               "ResourceVersion in record (%s). The object might have been modified",
-                                               options->resource_version, revision));
-    return 0;
+    if (call->strategy->holds_deletion)
+        return arena_printf(arena, "Precondition failed: %s in precondition: %s, %s in object meta: %s", what, expected,
+                            what, have);
+    return arena_printf(arena, "the %s in the precondition (%s) does not match the %s in record (%s). %s", what,
+                        expected, what, have, since);
 }
 
-static bool has(const Value *finalizers, const char *name) {
-    const Value *item;
-    VALUE_FOREACH (item, finalizers)
-        if (streq_null(value_str(item), name))
-            return true;
-    return false;
+static int check_preconditions(RegistryCall *call, const DeleteOptions *options, const Object *object, ApiError *err) {
+    const Resource *resource = call->resource;
+    const char *kind = call->strategy->holds_deletion ? resource->plural : resource->kind;
+    if (options->uid && !streq(options->uid, object_uid(object)))
+        return api_error_conflict(err, resource->group, kind, object_name(object),
+                                  unmet(call, "UID", options->uid, object_uid(object),
+                                        "The object might have been deleted and then recreated"));
+    char *revision = arena_printf(call->context.arena, "%llu", (unsigned long long)object_revision(object));
+    if (options->resource_version && !streq(options->resource_version, revision))
+        return api_error_conflict(err, resource->group, kind, object_name(object),
+                                  unmet(call, "ResourceVersion", options->resource_version, revision,
+                                        "The object might have been modified"));
+    return 0;
 }
 
 static bool wants_orphan(const RegistryCall *call, const DeleteOptions *options, const Value *finalizers) {
@@ -83,9 +81,9 @@ static bool wants_orphan(const RegistryCall *call, const DeleteOptions *options,
         return options->orphan;
     if (options->propagation)
         return streq(options->propagation, "Orphan");
-    if (has(finalizers, ORPHAN))
+    if (list_has(finalizers, ORPHAN))
         return true;
-    return !has(finalizers, FOREGROUND) && call->strategy->orphan_by_default;
+    return !list_has(finalizers, FOREGROUND) && call->strategy->orphan_by_default;
 }
 
 static bool wants_foreground(const DeleteOptions *options, const Value *finalizers) {
@@ -93,7 +91,7 @@ static bool wants_foreground(const DeleteOptions *options, const Value *finalize
         return false;
     if (options->propagation)
         return streq(options->propagation, "Foreground");
-    return has(finalizers, FOREGROUND);
+    return list_has(finalizers, FOREGROUND);
 }
 
 /* The garbage collector's finalizers as the options want them. */
@@ -101,7 +99,7 @@ static void set_finalizers(RegistryCall *call, const DeleteOptions *options, Val
     Arena *arena = call->context.arena;
     Value *finalizers = value_get(meta, "finalizers"), *out = value_array(arena), *item;
     bool orphan = wants_orphan(call, options, finalizers), foreground = wants_foreground(options, finalizers);
-    if (has(finalizers, ORPHAN) == orphan && has(finalizers, FOREGROUND) == foreground)
+    if (list_has(finalizers, ORPHAN) == orphan && list_has(finalizers, FOREGROUND) == foreground)
         return;
     VALUE_FOREACH (item, finalizers)
         if (!streq_null(value_str(item), ORPHAN) && !streq_null(value_str(item), FOREGROUND))

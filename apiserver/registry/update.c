@@ -31,13 +31,26 @@ static bool deletes(const UpdateState *state) {
            engine_may_go(state->call, state->object);
 }
 
+/* The version that the object was taken from; 0: it does not say. */
+static int read_revision(const Value *object, uint64_t *ret, ApiError *err) {
+    const char *sent = meta_get(object, "resourceVersion");
+    uint64_t revision = 0;
+    int r = str_empty(sent) ? 0 : str_to_uint64(sent, &revision);
+    if (r < 0)
+        return api_error_set(err, 500, "", "strconv.ParseUint: parsing \"%s\": %s", sent,
+                             r == -ERANGE ? "value out of range" : "invalid syntax");
+    *ret = revision;
+    return 0;
+}
+
 static int check_revision(UpdateState *state, ApiError *err) {
     RegistryCall *call = state->call;
     const Resource *resource = call->request->resource;
-    const char *name = call->request->name, *sent = meta_get(state->object, "resourceVersion");
-    uint64_t revision = 0;
-    if (!str_empty(sent) && str_to_uint64(sent, &revision) < 0)
-        return api_error_set(err, 500, "", "strconv.ParseUint: parsing \"%s\": invalid syntax", sent);
+    const char *name = call->request->name;
+    uint64_t revision;
+    int r = read_revision(state->object, &revision, err);
+    if (r < 0)
+        return r;
     if (revision == 0) {
         if (call->strategy->allow_unconditional_update)
             return 0;
@@ -254,7 +267,11 @@ static int create_absent(UpdateState *state, RegistryResult *ret, ApiError *err)
             err, resource->group, resource->plural, call->request->name,
             arena_printf(call->context.arena,
                          "uid mismatch: the provided object specified uid %s, and no existing object was found", uid));
-    /* Whatever version it was taken from. */
+    /* Whatever version it was taken from, as long as it is one. */
+    uint64_t revision;
+    int r = read_revision(state->object, &revision, err);
+    if (r < 0)
+        return r;
     value_set(call->context.arena, value_get(state->object, "metadata"), "resourceVersion", NULL);
     return registry_create(call, state->object, ret, err);
 }

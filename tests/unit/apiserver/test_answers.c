@@ -576,6 +576,55 @@ static void test_apply_creates_whatever_version(void **state) {
                         "\"resourceVersion\":\"99999999\"},\"data\":{\"a\":\"b\"}}",
                         201, NULL, NULL},
                 "99999999", false);
+#define TAKEN(kind, members)                                                                                           \
+    "{\"apiVersion\":\"" kind ",\"metadata\":{\"name\":\"taken\",\"resourceVersion\":" members "}}"
+#define A_MAP "v1\",\"kind\":\"ConfigMap\""
+    static const char apply[] = "application/apply-patch+yaml", target[] = MAPS "/taken?fieldManager=m";
+    static const char leases[] = "/apis/coordination.k8s.io/v1/namespaces/default/leases/taken";
+    const Case cases[] = {
+        {"PATCH", target, NULL, apply, TAKEN(A_MAP, "\"x\""), 500, NULL,
+         "strconv.ParseUint: parsing \"x\": invalid syntax"},
+        {"PATCH", target, NULL, apply, TAKEN(A_MAP, "\"+5\",\"labels\":{\"?\":\"\"}"), 500, NULL,
+         "strconv.ParseUint: parsing \"+5\": invalid syntax"},
+        {"PATCH", target, NULL, apply, TAKEN(A_MAP, "\"99999999999999999999\""), 500, NULL,
+         "strconv.ParseUint: parsing \"99999999999999999999\": value out of range"},
+        {"PUT", leases, NULL, "application/json", TAKEN("coordination.k8s.io/v1\",\"kind\":\"Lease\"", "\"x\""), 500,
+         NULL, "strconv.ParseUint: parsing \"x\": invalid syntax"},
+        {"PATCH", target, NULL, apply, TAKEN(A_MAP, "\"18446744073709551615\""), 201, NULL, NULL},
+        {"PATCH", target, NULL, apply, TAKEN(A_MAP, "\"99999999999999999999\""), 500, NULL,
+         "strconv.ParseUint: parsing \"99999999999999999999\": value out of range"},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+}
+
+/* Kinds whose deletion begins with an update of their own have words of their own for it. */
+static void test_preconditions_of_deletions(void **state) {
+#define SPACE "/api/v1/namespaces/expected"
+#define EXPECTED(members) "{\"preconditions\":{" members "}}"
+    static const struct {
+        const char *target, *options, *text;
+    } rows[] = {
+        {SPACE, EXPECTED("\"uid\":\"other\",\"resourceVersion\":\"1\""),
+         "\"message\":\"Operation cannot be fulfilled on namespaces \\\"expected\\\": Precondition failed: UID in "
+         "precondition: other, UID in object meta: "},
+        {SPACE, EXPECTED("\"resourceVersion\":\"1\""),
+         "\"message\":\"Operation cannot be fulfilled on namespaces \\\"expected\\\": Precondition failed: "
+         "ResourceVersion in precondition: 1, ResourceVersion in object meta: "},
+        {SPACE, EXPECTED("\"uid\":\"other\""), "\"details\":{\"name\":\"expected\",\"kind\":\"namespaces\"}"},
+        {MAPS "/expected", EXPECTED("\"uid\":\"other\""),
+         "\"message\":\"Operation cannot be fulfilled on ConfigMap \\\"expected\\\": the UID in the precondition "
+         "(other) does not match the UID in record ("},
+        {MAPS "/expected", EXPECTED("\"resourceVersion\":\"1\""),
+         "). The object might have been modified\",\"reason\":\"Conflict\",\"details\":{\"name\":\"expected\","
+         "\"kind\":\"ConfigMap\"}"},
+    };
+    static const char named[] = "{\"metadata\":{\"name\":\"expected\"}}";
+    check(*state, &(Case){"POST", "/api/v1/namespaces", NULL, "application/json", named, 201, NULL, NULL});
+    check(*state, &(Case){"POST", MAPS, NULL, "application/json", named, 201, NULL, NULL});
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+        expect_text(*state,
+                    &(Case){"DELETE", rows[i].target, NULL, "application/json", rows[i].options, 409, NULL, NULL},
+                    rows[i].text, true);
 }
 
 /* YAML is read by way of JSON with sorted keys. */
@@ -691,6 +740,7 @@ int main(void) {
         cmocka_unit_test(test_names_of_events),
         cmocka_unit_test(test_keys_twice),
         cmocka_unit_test(test_apply_creates_whatever_version),
+        cmocka_unit_test(test_preconditions_of_deletions),
         cmocka_unit_test(test_unknown_keys_of_yaml),
         cmocka_unit_test(test_other_uid),
         cmocka_unit_test(test_applied_generation),
