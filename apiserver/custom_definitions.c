@@ -1,5 +1,6 @@
 #define LOG_COMPONENT "apiserver"
 #include "apiserver/custom_definitions.h"
+#include "apiserver/registry/checks.h"
 #include "apiserver/registry/crd_approval.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -67,14 +68,6 @@ static void set_condition(Sync *sync, Value *crd, const char *type, bool status,
 
 /* ---- names ---- */
 
-static bool has(const Value *list, const char *s) {
-    const Value *item;
-    VALUE_FOREACH (item, list)
-        if (streq_null(value_str(item), s))
-            return true;
-    return false;
-}
-
 /* Whether a definition of the same group has this name already. */
 static bool is_taken(const Sync *sync, const Value *crd, const char *name, bool kind) {
     const char *group = text(value_get(crd, "spec"), "group");
@@ -84,7 +77,7 @@ static bool is_taken(const Sync *sync, const Value *crd, const char *name, bool 
             continue;
         if (kind ? streq(text(accepted, "kind"), name) || streq(text(accepted, "listKind"), name)
                  : streq(text(accepted, "plural"), name) || streq(text(accepted, "singular"), name) ||
-                       has(value_get(accepted, "shortNames"), name))
+                       list_has(value_get(accepted, "shortNames"), name))
             return true;
     }
     return false;
@@ -112,7 +105,7 @@ static void accept_names(Sync *sync, Value *crd) {
     }
     bool short_ok = true;
     VALUE_FOREACH (item, value_get(wanted, "shortNames"))
-        if (value_str(item) && !has(value_get(accepted, "shortNames"), value_str(item)) &&
+        if (value_str(item) && !list_has(value_get(accepted, "shortNames"), value_str(item)) &&
             is_taken(sync, crd, value_str(item), false)) {
             reason = "ShortNamesConflict";
             message = arena_printf(sync->arena, "\"%s\" is already in use", value_str(item));
@@ -229,7 +222,7 @@ static int finish(Sync *sync, const Object *old, Value *crd) {
 
 static int look_at(Sync *sync, const Object *old, Value *crd) {
     if (value_path(crd, "metadata", "deletionTimestamp", NULL))
-        return has(value_path(crd, "metadata", "finalizers", NULL), FINALIZER) ? finish(sync, old, crd) : 0;
+        return list_has(value_path(crd, "metadata", "finalizers", NULL), FINALIZER) ? finish(sync, old, crd) : 0;
     const Value *before = value_copy(sync->arena, crd);
     tell_approval(sync, crd);
     accept_names(sync, crd);

@@ -117,15 +117,21 @@ int applied_check(RegistryCall *call, const DuplicateFields *duplicates, const c
     return 0;
 }
 
+static bool is_meta(Arena *arena, const Value *meta) {
+    return schema_normalize(arena, &schema_meta_v1_ObjectMeta, value_copy(arena, meta), NULL, NULL) == 0;
+}
+
 /* As the reference reads the metadata of custom resources: what is nothing for its member is as if it were not there.
  */
 static void drop_malformed_meta(Arena *arena, Value *object) {
     Value *meta = value_get(object, "metadata");
-    for (size_t i = value_is(meta, VALUE_OBJECT) ? meta->len : 0; i-- > 0;) {
+    if (!value_is(meta, VALUE_OBJECT) || is_meta(arena, meta))
+        return;
+    for (size_t i = meta->len; i-- > 0;) {
         const char *name = meta->members[i].name;
         Value *alone = value_object(arena);
-        value_set(arena, alone, name, value_copy(arena, meta->members[i].value));
-        if (schema_normalize(arena, &schema_meta_v1_ObjectMeta, alone, NULL, NULL) < 0)
+        value_set(arena, alone, name, meta->members[i].value);
+        if (!is_meta(arena, alone))
             value_remove(meta, name);
     }
 }

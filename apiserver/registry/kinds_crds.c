@@ -18,14 +18,6 @@ static const char *text(const Value *v, const char *name) {
     return str_or(value_get_str(v, name), "");
 }
 
-static bool has_text(const Value *list, const char *s) {
-    const Value *item;
-    VALUE_FOREACH (item, list)
-        if (streq_null(value_str(item), s))
-            return true;
-    return false;
-}
-
 static char *messages_text(const NameMessages *messages) {
     _cleanup_buf_ Buf out = BUF_INIT(BUF_NO_LIMIT);
     for (size_t i = 0; i < messages->n; i++)
@@ -133,7 +125,7 @@ static void check_selectable_field(const char *s, const Value *schema, Value *se
             errors, path, s,
             "must point to a field of type string, boolean or integer. Enum string fields and strings with "
             "formats are allowed.");
-    if (has_text(seen, field))
+    if (list_has(seen, field))
         field_duplicate(errors, path, value_string(errors->arena, s));
     else
         value_append(errors->arena, seen, value_string(errors->arena, field));
@@ -387,7 +379,7 @@ static void validate_stored(const Value *object, FieldErrors *errors) {
         return;
     }
     VALUE_FOREACH (version, versions)
-        if (value_get_bool(version, "storage", false) && !has_text(stored, text(version, "name")))
+        if (value_get_bool(version, "storage", false) && !list_has(stored, text(version, "name")))
             field_invalid(errors, &path, stored, "must have the storage version %s", text(version, "name"));
     for (size_t i = 0; i < stored->len; i++) {
         const char *name = str_or(value_str(stored->items[i]), "");
@@ -484,7 +476,7 @@ static void note_stored(StrategyContext *context, Value *object) {
     const Value *version;
     VALUE_FOREACH (version, value_path(object, "spec", "versions", NULL))
         if (value_get_bool(version, "storage", false)) {
-            if (!has_text(stored, text(version, "name")))
+            if (!list_has(stored, text(version, "name")))
                 value_append(context->arena, stored, value_string(context->arena, text(version, "name")));
             return;
         }
@@ -512,7 +504,7 @@ static Value *unknown_formats(Arena *arena, const Value *object) {
 static void warn_update(StrategyContext *context, const Value *object, const Value *old) {
     const Value *before = old ? unknown_formats(context->arena, old) : NULL, *format;
     VALUE_FOREACH (format, unknown_formats(context->arena, object))
-        if (!has_text(before, value_str(format)))
+        if (!list_has(before, value_str(format)))
             strategy_warn(context, "unrecognized format %s", go_quoted(context->arena, value_str(format)));
 }
 
@@ -530,7 +522,7 @@ static void mark_deleting(StrategyContext *context, Value *object) {
     Arena *arena = context->arena;
     Value *finalizers = value_ensure_array(arena, value_ensure_object(arena, object, "metadata"), "finalizers");
     Value *conditions = value_ensure_array(arena, value_ensure_object(arena, object, "status"), "conditions");
-    if (!has_text(finalizers, CLEANUP_FINALIZER))
+    if (!list_has(finalizers, CLEANUP_FINALIZER))
         value_append(arena, finalizers, value_string(arena, CLEANUP_FINALIZER));
     if (is_true(object, "Terminating"))
         return;

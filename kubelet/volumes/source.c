@@ -6,10 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-static int compare_members(const void *a, const void *b) {
-    return strcmp(((const Member *)a)->name, ((const Member *)b)->name);
-}
-
 /* Go's %q for the characters that occur in labels and annotations. */
 static void quote(Buf *out, const char *s) {
     buf_putc(out, '"');
@@ -32,15 +28,12 @@ static void quote(Buf *out, const char *s) {
 }
 
 static const char *format_map(Arena *arena, const Value *map) {
-    size_t n = value_is(map, VALUE_OBJECT) ? map->len : 0;
-    Member *sorted = arena_alloc(arena, (n + 1) * sizeof *sorted);
-    if (n)
-        memcpy(sorted, map->members, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, compare_members);
+    Value *sorted = map ? value_copy(arena, map) : NULL;
     _cleanup_buf_ Buf out = BUF_INIT(4 * 1024 * 1024);
-    for (size_t i = 0; i < n; i++) {
-        buf_printf(&out, "%s%s=", i ? "\n" : "", sorted[i].name);
-        quote(&out, str_or(value_str(sorted[i].value), ""));
+    value_sort_members(sorted);
+    VALUE_FOREACH_MEMBER (m, sorted) {
+        buf_printf(&out, "%s%s=", out.len ? "\n" : "", m->name);
+        quote(&out, str_or(value_str(m->value), ""));
     }
     return arena_strndup(arena, out.data ? out.data : "", out.len);
 }
