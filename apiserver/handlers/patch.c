@@ -99,9 +99,7 @@ static int patch_transform(void *userdata, const Value *old, Value **ret, ApiErr
     return r;
 }
 
-int applied_check(RegistryCall *call, const DuplicateFields *duplicates, const char *api_version, const char *kind,
-                  const Value *applied, ApiError *err) {
-    FieldValidation how = field_validation_of(call->request->options.field_validation);
+int applied_check(const char *api_version, const char *kind, const Value *applied, ApiError *err) {
     if (!value_is(applied, VALUE_OBJECT))
         return api_error_bad_request(err, "error decoding YAML: the configuration is not an object");
     const char *have = str_or(value_get_str(applied, "kind"), ""),
@@ -109,6 +107,11 @@ int applied_check(RegistryCall *call, const DuplicateFields *duplicates, const c
     if (!streq(have, kind) || !streq(version, api_version))
         return api_error_bad_request(err, "invalid object type: %s%s, Kind=%s", strchr(version, '/') ? "" : "/",
                                      version, have);
+    return 0;
+}
+
+int applied_check_duplicates(RegistryCall *call, const DuplicateFields *duplicates, ApiError *err) {
+    FieldValidation how = field_validation_of(call->request->options.field_validation);
     if (duplicates && duplicates->n && how == FIELD_VALIDATION_STRICT)
         return api_error_bad_request(err, "error strict decoding YAML: error converting YAML to JSON: %s",
                                      duplicates->yaml_message);
@@ -168,12 +171,8 @@ static int apply_transform(void *userdata, const Value *old, Value **ret, ApiErr
     ManagedInput input;
     bool changed;
     Value *applied = value_copy(arena, request->body), *merged;
-    int r = applied_check(call, patch->input->duplicates, resource_api_version(arena, request->resource),
-                          request->resource->kind, applied, err);
-    if (r < 0)
-        return r;
     bool named = !str_empty(meta_get(applied, "name"));
-    r = named ? check_name(request, applied, err) : 0;
+    int r = applied_check(resource_api_version(arena, request->resource), request->resource->kind, applied, err);
     if (r < 0)
         return r;
     registry_managed_input(call, &input);
@@ -183,9 +182,13 @@ static int apply_transform(void *userdata, const Value *old, Value **ret, ApiErr
     if (old && at != call->resource)
         live = convert_object(arena, call->resource, at, value_copy(arena, old));
     r = managed_apply(arena, &input, live, applied, &merged, &changed, err);
+    bool unchanged = r == 0 && live && named && !changed;
+    r = r < 0 || unchanged ? r : normalize_applied(call, at, applied, merged, err);
+    r = r < 0 ? r : applied_check_duplicates(call, patch->input->duplicates, err);
+    r = r < 0 || !named ? r : check_name(request, applied, err);
     if (r < 0)
         return r;
-    if (live && named && !changed) { /* no defaults either, which the stored version may not have */
+    if (unchanged) { /* no defaults either, which the stored version may not have */
         Value *meta = meta_ensure(arena, *ret = value_copy(arena, old));
         const Value *fields = value_path(merged, "metadata", "managedFields", NULL);
         value_remove(meta, "managedFields");
@@ -193,9 +196,6 @@ static int apply_transform(void *userdata, const Value *old, Value **ret, ApiErr
             value_set(arena, meta, "managedFields", value_copy(arena, fields));
         return 0;
     }
-    r = normalize_applied(call, at, applied, merged, err);
-    if (r < 0)
-        return r;
     if (!named) {
         value_set_str(arena, meta_ensure(arena, merged), "name", request->name);
         r = check_name(request, merged, err);

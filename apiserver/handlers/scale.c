@@ -93,15 +93,42 @@ static ManagedInput scale_managed_input(const RegistryCall *call) {
     };
 }
 
+/* The field manager of a custom resource converts between the versions of its kind alone, and so cannot read a Scale
+ * that it makes itself: neither what merging changes, nor the empty one it starts from where nobody owns the replicas.
+ * What is applied to the Scale of a custom resource can but change its owners. */
+static int refuse_conversion(const char *object, const char *ns, const char *name, ApiError *err) {
+    return api_error_set(err, 500, "",
+                         "failed to %s object (%s/%s; " SCALE_API_VERSION ", Kind=Scale) to proper version: request to "
+                         "convert CR to an invalid group/version: " SCALE_API_VERSION,
+                         object, ns, name);
+}
+
+static int check_owned(const Value *from, ApiError *err) {
+    if (value_len(value_path(from, "metadata", "managedFields", NULL)))
+        return 0;
+    return refuse_conversion("create manager for existing fields: failed to convert live", "", "", err);
+}
+
+static int check_unchanged(const Value *applied, bool changed, ApiError *err) {
+    if (!changed)
+        return 0;
+    return refuse_conversion("convert new", str_or(meta_get(applied, "namespace"), ""),
+                             str_or(meta_get(applied, "name"), ""), err);
+}
+
 static int apply_scale(Scaling *scaling, const Value *from, Value **ret, ApiError *err) {
     RegistryCall *call = scaling->call;
     Arena *arena = call->context.arena;
     ManagedInput input = scale_managed_input(call);
+    bool custom = call->request->resource->custom;
     Value *applied = value_copy(arena, call->request->body), *merged;
     bool changed;
-    int r = applied_check(call, scaling->input->duplicates, SCALE_API_VERSION, "Scale", applied, err);
+    int r = applied_check(SCALE_API_VERSION, "Scale", applied, err);
+    r = r < 0 || !custom ? r : check_owned(from, err);
     r = r < 0 ? r : managed_apply(arena, &input, from, applied, &merged, &changed, err);
+    r = r < 0 || !custom ? r : check_unchanged(applied, changed, err);
     r = r < 0 ? r : applied_convert(arena, input.schema, SCALE_API_VERSION, "Scale", applied, merged, err);
+    r = r < 0 ? r : applied_check_duplicates(call, scaling->input->duplicates, err);
     r = r < 0 ? r : check_name(call->request, merged, err);
     if (r == 0)
         *ret = merged;
@@ -112,7 +139,7 @@ static int apply_scale(Scaling *scaling, const Value *from, Value **ret, ApiErro
 static int read_scale(Scaling *scaling, const Value *from, Value **ret, ApiError *err) {
     const ApiRequest *request = scaling->call->request;
     Arena *arena = scaling->call->context.arena;
-    if (is_apply(request) && !request->resource->custom)
+    if (is_apply(request))
         return apply_scale(scaling, from, ret, err);
     PatchedBody body = {.body = value_copy(arena, request->body)};
     bool patch = request->verb == API_PATCH;

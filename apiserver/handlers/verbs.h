@@ -43,8 +43,9 @@ int patch_apply(const ApiRequest *request, const Schema *schema, const Value *or
                 ApiError *err);
 /* Of server-side apply: only what the configuration is, for fields that the kind does not have are the merge's to
  * refuse, whatever fieldValidation says. 400. */
-int applied_check(RegistryCall *call, const DuplicateFields *duplicates, const char *api_version, const char *kind,
-                  const Value *applied, ApiError *err);
+int applied_check(const char *api_version, const char *kind, const Value *applied, ApiError *err);
+/* Members that came twice are refused or warned of, as fieldValidation says, once merging let the rest pass. 400. */
+int applied_check_duplicates(RegistryCall *call, const DuplicateFields *duplicates, ApiError *err);
 /* `merged` as its Go type has it: what fits the schema may still be no value of that (a quantity, a time, base64). 500.
  */
 int applied_convert(Arena *arena, const Schema *schema, const char *api_version, const char *kind, const Value *applied,

@@ -77,13 +77,13 @@ int engine_object(RegistryCall *call, Value *object, Object **ret, ApiError *err
     if (deadline && now_monotonic_ns() >= deadline)
         return registry_store_error(call, "", -ETIMEDOUT, err);
     const Resource *storage = call->resource->storage;
-    schema_normalize(arena, call->resource->schema, object, NULL, NULL);
     if (call->resource != storage) {
         int r = custom_resources_convert(arena, storage, &object, 1, err);
         if (r < 0)
             return r;
-        schema_normalize(arena, storage->schema, object, NULL, NULL);
     }
+    /* Pruned by the version that is stored alone: a Scale sets replicas that another version may not show. */
+    schema_normalize(arena, storage->schema, object, NULL, NULL);
     schema_as_stored(storage->schema, object);
     *ret = object_from_value(storage, object);
     return 0;

@@ -277,6 +277,143 @@ static void test_owners_of_replicas(void **state) {
     }
 }
 
+#define APPLIED_SCALE(name, spec)                                                                                      \
+    "{\"apiVersion\":\"autoscaling/v1\",\"kind\":\"Scale\",\"metadata\":{\"name\":\"" name "\"},\"spec\":" spec "}"
+#define INVALID_VERSION " to proper version: request to convert CR to an invalid group/version: autoscaling/v1"
+
+/* What is applied to a scale can but change its owners: no Scale that is merged can be read. */
+static void test_applied_scales(void **state) {
+    static const char live[] = "failed to create manager for existing fields: failed to convert live object (/; "
+                               "autoscaling/v1, Kind=Scale)" INVALID_VERSION;
+    const struct {
+        const char *query, *body;
+        int code;
+        const char *message;
+    } rows[] = {
+        {"fieldManager=ap", APPLIED_SCALE("ap", "{\"replicas\":3}"), 409,
+         "Apply failed with 1 conflict: conflict with \"one\" using autoscaling/v1: .spec.replicas"},
+        {"fieldManager=ap", APPLIED_SCALE("ap", "{\"replicas\":2}"), 200, NULL},
+        {"fieldManager=ap&force=true", APPLIED_SCALE("ap", "{\"replicas\":3}"), 500,
+         "failed to convert new object (/ap; autoscaling/v1, Kind=Scale)" INVALID_VERSION},
+        {"fieldManager=ap&force=true&fieldValidation=Strict", APPLIED_SCALE("ap", "{\"replicas\":3,\"replicas\":4}"),
+         500, "failed to convert new object (/ap; autoscaling/v1, Kind=Scale)" INVALID_VERSION},
+        {"fieldManager=other", APPLIED_SCALE("ap", "{\"replicas\":4}"), 409,
+         "Apply failed with 1 conflict: conflict with \"ap\" with subresource \"scale\": .spec.replicas"},
+        {"fieldManager=ap", APPLIED_SCALE("ap", "{\"replicas\":\"x\"}"), 500,
+         "failed to create typed patch object (/ap; autoscaling/v1, Kind=Scale): .spec.replicas: expected numeric (int "
+         "or float), got string"},
+        {"fieldManager=ap&force=true", APPLIED_SCALE("y", "{\"replicas\":2}"), 500,
+         "failed to convert new object (/y; autoscaling/v1, Kind=Scale)" INVALID_VERSION},
+        {"fieldManager=ap", "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\"}", 400,
+         "invalid object type: example.com/v1, Kind=Thing"},
+    };
+    const Case make = {"POST",
+                       THINGS "?fieldManager=one",
+                       NULL,
+                       JSON,
+                       "{\"metadata\":{\"name\":\"ap\"},\"spec\":{\"replicas\":2,\"text\":\"a\"}}",
+                       201,
+                       NULL,
+                       NULL};
+    check(*state, &make);
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        _cleanup_free_ char *target = xasprintf(THINGS "/ap/scale?%s", rows[i].query);
+        check(*state, &(Case){"PATCH", target, NULL, APPLY, rows[i].body, rows[i].code, NULL, rows[i].message});
+    }
+    const Case get = {"GET", THINGS "/ap", NULL, NULL, NULL, 200, NULL, NULL};
+#define OWNER(manager, operation, subresource)                                                                         \
+    "{\"apiVersion\":\"example.com/v1\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{\"f:replicas\":{}}},"    \
+    "\"manager\":\"" manager "\",\"operation\":\"" operation "\"" subresource "}"
+    expect_text(*state, &get,
+                "\"managedFields\":[" OWNER("ap", "Apply", ",\"subresource\":\"scale\"") "," OWNER("one", "Update", ""),
+                true);
+    expect_text(*state, &get, "\"replicas\":2", true);
+    const Case unowned[] = {
+        {"POST", THINGS, NULL, JSON, "{\"metadata\":{\"name\":\"unowned\"}}", 201, NULL, NULL},
+        {"PATCH", THINGS "/unowned/scale?fieldManager=ap", NULL, APPLY, APPLIED_SCALE("unowned", "{\"replicas\":3}"),
+         500, NULL, live},
+        {"PATCH", THINGS "/unowned/scale?fieldManager=ap", NULL, APPLY, APPLIED_SCALE("unowned", "{}"), 500, NULL,
+         live},
+    };
+    check_all(state, unowned, ELEMENTSOF(unowned));
+}
+
+/* Of an apply the conflicts come first, then members that came twice, then another name. */
+static void test_order_of_refusals(void **state) {
+#define TWICE "{\"replicas\":2,\"replicas\":3}"
+#define ORDERED(name, spec)                                                                                            \
+    "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"" name "\"},\"spec\":" spec "}"
+    static const char conflict[] =
+        "Apply failed with 1 conflict: conflict with \"one\" using example.com/v1: .spec.replicas";
+    const Case cases[] = {
+        {"POST", THINGS "?fieldManager=one", NULL, JSON,
+         "{\"metadata\":{\"name\":\"order\"},\"spec\":{\"replicas\":1}}", 201, NULL, NULL},
+        {"PATCH", THINGS "/order?fieldManager=ap&fieldValidation=Strict", NULL, APPLY, ORDERED("order", TWICE), 409,
+         NULL, conflict},
+        {"PATCH", THINGS "/order?fieldManager=ap", NULL, APPLY, ORDERED("y", "{\"replicas\":2}"), 409, NULL, conflict},
+        {"PATCH", THINGS "/order?fieldManager=ap&force=true&fieldValidation=Strict", NULL, APPLY, ORDERED("y", TWICE),
+         400, NULL,
+         "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  line 1: key "
+         "\"replicas\" already set in map"},
+        {"PATCH", THINGS "/order?fieldManager=ap&force=true", NULL, APPLY, ORDERED("y", "{\"replicas\":2}"), 400, NULL,
+         "the name of the object (y) does not match the name on the URL (order)"},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+}
+
+/* A version that does not show the replicas sets them all the same: what is stored is pruned by its own version. */
+static void test_scaling_in_another_version(void **state) {
+#define SPEC_OF(members)                                                                                               \
+    "{\"type\":\"object\",\"properties\":{\"spec\":{\"type\":\"object\",\"properties\":{" members "}}}}"
+#define LOT(name, storage, members)                                                                                    \
+    "{\"name\":\"" name "\",\"served\":true,\"storage\":" storage ",\"schema\":{\"openAPIV3Schema\":" SPEC_OF(         \
+        members) "},\"subresources\":{\"scale\":{"                                                                     \
+                 "\"specReplicasPath\":\".spec.replicas\",\"statusReplicasPath\":\".status.replicas\"}}}"
+#define LOTS "/apis/example.net/"
+    check(
+        *state,
+        &(Case){"POST", DEFINITIONS, NULL, JSON,
+                "{\"metadata\":{\"name\":\"lots.example.net\"},\"spec\":{\"group\":\"example.net\",\"names\":{"
+                "\"plural\":\"lots\",\"kind\":\"Lot\"},\"scope\":\"Cluster\",\"versions\":[" LOT(
+                    "v1", "true",
+                    "\"replicas\":{\"type\":\"integer\"},\"text\":{\"type\":\"string\"}") "," LOT("v2", "false",
+                                                                                                  "\"text\":{\"type\":"
+                                                                                                  "\"string\"}") "]}}",
+                201, NULL, NULL});
+    await(*state, LOTS "v2/lots", "LotList");
+    const Case make = {"POST",
+                       LOTS "v1/lots?fieldManager=one",
+                       NULL,
+                       JSON,
+                       "{\"metadata\":{\"name\":\"l\"},\"spec\":{\"replicas\":2,\"text\":\"a\"}}",
+                       201,
+                       NULL,
+                       NULL};
+    const Case scale = {
+        "PATCH", LOTS "v2/lots/l/scale?fieldManager=m", NULL, MERGE, "{\"spec\":{\"replicas\":6}}", 200, NULL, NULL};
+    const Case stored = {"GET", LOTS "v1/lots/l", NULL, NULL, NULL, 200, NULL, NULL};
+    check(*state, &make);
+    expect_text(*state, &scale, "\"spec\":{},\"status\":{\"replicas\":0}", true);
+    expect_text(*state, &stored, "\"spec\":{\"replicas\":6,\"text\":\"a\"}", true);
+    expect_text(*state, &stored,
+                "{\"apiVersion\":\"example.net/v2\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{"
+                "\"f:replicas\":{}}},\"manager\":\"m\",\"operation\":\"Update\",\"subresource\":\"scale\"}",
+                true);
+    expect_text(*state, &(Case){"GET", LOTS "v2/lots/l", NULL, NULL, NULL, 200, NULL, NULL},
+                "\"spec\":{\"text\":\"a\"}", true);
+    const Case refused[] = {
+        {"GET", LOTS "v2/lots/l/scale", NULL, NULL, NULL, 500, NULL,
+         "Internal error occurred: the spec replicas field \".spec.replicas\" does not exist"},
+        {"PATCH", LOTS "v2/lots/l/scale?fieldManager=m", NULL, MERGE, "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}", 400,
+         NULL, "the spec replicas field \".spec.replicas\" cannot be empty"},
+        {"PATCH", LOTS "v2/lots/l/scale?fieldManager=ap", NULL, APPLY, APPLIED_SCALE("l", "{\"replicas\":7}"), 409,
+         NULL,
+         "Apply failed with 1 conflict: conflict with \"m\" with subresource \"scale\" using autoscaling/v1: "
+         ".spec.replicas"},
+    };
+    check_all(state, refused, ELEMENTSOF(refused));
+}
+
 /* What is sent is read as Go's ObjectMeta; in what is applied, members that are nothing for it do not count. */
 static void test_metadata(void **state) {
 #define NAMED(name, members)                                                                                           \
@@ -362,6 +499,9 @@ int main(void) {
         cmocka_unit_test(test_owner_by_scaling),
         cmocka_unit_test(test_scaling),
         cmocka_unit_test(test_owners_of_replicas),
+        cmocka_unit_test(test_applied_scales),
+        cmocka_unit_test(test_order_of_refusals),
+        cmocka_unit_test(test_scaling_in_another_version),
         cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_named_posts),
     };
