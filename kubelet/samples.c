@@ -45,7 +45,7 @@ static void node_memory(Samples *s) {
 
 NetUsage net_usage_parse(const char *text) {
     NetUsage u = {0};
-    for (const char *line = text; line && *line && !u.known; line = strchr(line, '\n'), line += line != NULL) {
+    for (const char *line = text; line && *line && !u.known; line = str_next_line(line)) {
         unsigned long long v[11];
         char name[sizeof u.device];
         const char *colon = strchr(line, ':'), *end = strchr(line, '\n');

@@ -1,4 +1,5 @@
 #include "kubelet/unpack/confine.h"
+#include "base/sanitizer.h"
 
 #include <errno.h>
 #include <sys/prctl.h>
@@ -6,7 +7,7 @@
 
 int confine(void) {
     const struct rlimit memory = {CONFINE_MEMORY_MAX, CONFINE_MEMORY_MAX};
-#ifndef __SANITIZE_ADDRESS__ /* its shadow is larger than any limit */
+#ifndef ADDRESS_SANITIZER /* its shadow is larger than any limit */
     if (setrlimit(RLIMIT_AS, &memory) < 0)
         return -errno;
 #endif

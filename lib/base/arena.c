@@ -1,4 +1,5 @@
 #include "base/arena.h"
+#include "base/sanitizer.h"
 
 #include <malloc.h>
 #include <stdarg.h>
@@ -6,12 +7,7 @@
 
 /* Under the address sanitizer what was not handed out is poisoned, with a gap behind each piece: a write past its end
  * is found as one past the end of malloc's would be. */
-#if defined __has_feature
-#if __has_feature(address_sanitizer)
-#define POISONED 1
-#endif
-#endif
-#if defined __SANITIZE_ADDRESS__ || defined POISONED
+#ifdef ADDRESS_SANITIZER
 #include <sanitizer/asan_interface.h>
 #define ARENA_GAP 8u
 #else

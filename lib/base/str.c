@@ -74,9 +74,14 @@ int str_to_uint64(const char *s, uint64_t *ret) {
     return 0;
 }
 
+const char *str_next_line(const char *line) {
+    const char *end = strchr(line, '\n');
+    return end ? end + 1 : NULL;
+}
+
 uint64_t str_keyed_number(const char *text, const char *key) {
     size_t n = strlen(key);
-    for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL)
+    for (const char *line = text; line && *line; line = str_next_line(line))
         if (strncmp(line, key, n) == 0 && line[n] == ' ')
             return strtoull(line + n + 1, NULL, 10);
     return 0;

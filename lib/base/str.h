@@ -27,6 +27,9 @@ char **str_split(Arena *arena, const char *s, char separator, size_t *ret_n);
 int str_to_int64(const char *s, int64_t *ret);
 int str_to_uint64(const char *s, uint64_t *ret);
 
+/* What follows the line that begins at `line`; NULL when that has no end. */
+const char *str_next_line(const char *line);
+
 /* Of "key value" lines, as in cgroups' memory.stat: the value of `key`, 0 without one. */
 uint64_t str_keyed_number(const char *text, const char *key);
 

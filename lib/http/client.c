@@ -110,17 +110,6 @@ void exchange_failed(HttpExchange *exchange, int error, const char *why, bool un
     wait_for_line(exchange);
 }
 
-const char *exchange_next_field(const HttpExchange *exchange, const char *at, const char **ret_value) {
-    const Buf *fields = &exchange->fields;
-    const char *name = at ? at + strlen(at) + 1 : fields->data;
-    if (at)
-        name += strlen(name) + 1;
-    if (!fields->len || name >= fields->data + fields->len)
-        return NULL;
-    *ret_value = name + strlen(name) + 1;
-    return name;
-}
-
 const HttpAnswer *http_exchange_answer(const HttpExchange *exchange) {
     return &exchange->answer;
 }

@@ -39,8 +39,8 @@ static int on_body(const char *p, size_t n, void *userdata) {
 
 static void write_head(Buf *out, const HttpLine *line, const HttpExchange *exchange) {
     buf_printf(out, "%s %s HTTP/1.1\r\nhost: %s\r\n", exchange->method, exchange->target, line->client->authority);
-    const char *value;
-    for (const char *name = NULL; (name = exchange_next_field(exchange, name, &value));)
+    const char *name, *value;
+    for (size_t at = 0; fields_next(exchange->fields.data, exchange->fields.len, &at, &name, &value);)
         buf_printf(out, "%s: %s\r\n", name, value);
     if (exchange->has_body)
         buf_printf(out, "content-length: %zu\r\n", exchange->body_len);

@@ -109,10 +109,11 @@ static nghttp2_nv field(const char *name, const char *value) {
 
 static int h2_send(HttpLine *line, HttpExchange *exchange) {
     const nghttp2_data_provider body = {.read_callback = read_body};
-    const char *value;
+    const Buf *own = &exchange->fields;
+    const char *name, *value;
     char length[24];
     size_t n = FIELDS_OF_OURS;
-    for (const char *name = NULL; (name = exchange_next_field(exchange, name, &value));)
+    for (size_t at = 0; fields_next(own->data, own->len, &at, &name, &value);)
         n++;
     _cleanup_free_ nghttp2_nv *fields = NEWN0(nghttp2_nv, n);
     n = 0;
@@ -120,7 +121,7 @@ static int h2_send(HttpLine *line, HttpExchange *exchange) {
     fields[n++] = field(":scheme", line->client->to.tls ? "https" : "http");
     fields[n++] = field(":authority", line->client->authority);
     fields[n++] = field(":path", exchange->target);
-    for (const char *name = NULL; (name = exchange_next_field(exchange, name, &value));)
+    for (size_t at = 0; fields_next(own->data, own->len, &at, &name, &value);)
         fields[n++] = field(name, value);
     if (exchange->has_body) {
         snprintf(length, sizeof length, "%zu", exchange->body_len);

@@ -10,6 +10,7 @@
 #include "http/client.h"
 #include "http/dial.h"
 #include "http/duplex_internal.h"
+#include "http/fields.h"
 #include "loop/pool.h"
 
 #include <pthread.h>
@@ -26,7 +27,7 @@ struct HttpExchange {
     const HttpExchangeOps *ops;
     void *userdata;
     char *method, *target;
-    Buf fields; /* name NUL value NUL ...; may hold secrets */
+    Buf fields; /* http/fields.h; may hold secrets */
     const char *body;
     size_t body_len, body_done;
     bool has_body, on_used_line, repeated, over;
@@ -81,7 +82,6 @@ struct HttpClient {
 HttpLine *h1_line_new(void);
 int h2_line_new(HttpLine **ret); /* -ENOMEM */
 
-const char *exchange_next_field(const HttpExchange *exchange, const char *at, const char **ret_value);
 /* From the user's callback: negative errno, and the exchange has ended. */
 int exchange_data(HttpExchange *exchange, const char *p, size_t n);
 /* The answer is whole. */

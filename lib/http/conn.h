@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "http/fields.h"
 #include "http/server.h"
 #include "http/tls.h"
 
@@ -80,8 +81,9 @@ struct HttpRequest {
     Conn *conn;
     HttpRequest *prev, *next, *next_ready;
     uint64_t deadline; /* while it is received; 0: none */
-    char *head;        /* method, path, query, then name and value of each field, each NUL-terminated */
-    const char *path, *query, *fields, *fields_end;
+    char *head;        /* method, path and query, each NUL-terminated, then the fields */
+    const char *path, *query, *fields;
+    size_t fields_len;
     Buf body; /* streamed: what was not taken yet */
     size_t charged;
     bool streamed, body_ended;
@@ -128,7 +130,7 @@ struct Reply {
     int status;
     bool is_stream, sized; /* sized: a stream of `length` bytes */
     uint64_t length;
-    Buf fields; /* name NUL value NUL ... */
+    Buf fields; /* http/fields.h */
     HttpBytes body;
     const HttpStreamOps *ops;
     void *userdata;

@@ -258,11 +258,9 @@ static void h1_respond(HttpRequest *request, Reply *reply) {
         h1->keep_alive = false;
     Buf *out = &h1->lines;
     buf_printf(out, "HTTP/1.1 %d %s\r\n", reply->status, status_text(reply->status));
-    for (const char *p = reply->fields.data, *end = p + reply->fields.len; p < end;) {
-        const char *value = p + strlen(p) + 1;
-        buf_printf(out, "%s: %s\r\n", p, value);
-        p = value + strlen(value) + 1;
-    }
+    const char *name, *value;
+    for (size_t at = 0; fields_next(reply->fields.data, reply->fields.len, &at, &name, &value);)
+        buf_printf(out, "%s: %s\r\n", name, value);
     buf_printf(out, "date: %s\r\n", worker_date(request->worker));
     if (body && sized)
         buf_printf(out, "content-length: %llu\r\n",

@@ -64,22 +64,17 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 /* Sorts the pseudo fields from the others. */
 static int request_finish_head(HttpRequest *request) {
     _cleanup_buf_ Buf fields = BUF_INIT(HTTP_MAX_HEADERS);
-    const char *method = "", *target = "", *end = request->body.data + request->body.len;
-    for (const char *p = request->body.data; p < end;) {
-        const char *value = p + strlen(p) + 1;
-        const char *next = value + strlen(value) + 1;
-        if (streq(p, ":method"))
+    const char *method = "", *target = "", *name, *value;
+    for (size_t at = 0; fields_next(request->body.data, request->body.len, &at, &name, &value);) {
+        if (streq(name, ":method"))
             method = value;
-        else if (streq(p, ":path"))
+        else if (streq(name, ":path"))
             target = value;
-        else {
-            const char *name = streq(p, ":authority") ? "host" : p;
-            if (name[0] != ':') {
-                buf_append(&fields, name, strlen(name) + 1);
-                buf_append(&fields, value, (size_t)(next - value));
-            }
+        else if (streq(name, ":authority") || name[0] != ':') {
+            name = name[0] == ':' ? "host" : name;
+            buf_append(&fields, name, strlen(name) + 1);
+            buf_append(&fields, value, strlen(value) + 1);
         }
-        p = next;
     }
     int r = request_set_head(request, method, target, &fields);
     buf_done(&request->body);
@@ -338,11 +333,9 @@ static size_t reply_headers(HttpRequest *request, const Reply *reply, nghttp2_nv
     } while (0)
     snprintf(status, 16, "%d", reply->status);
     ADD(":status", status);
-    for (const char *p = reply->fields.data, *end = p + reply->fields.len; p < end;) {
-        const char *value = p + strlen(p) + 1;
-        ADD(p, value);
-        p = value + strlen(value) + 1;
-    }
+    const char *name, *value;
+    for (size_t at = 0; fields_next(reply->fields.data, reply->fields.len, &at, &name, &value);)
+        ADD(name, value);
     ADD("date", worker_date(request->worker));
     if ((!reply->is_stream || reply->sized) && status_has_body(reply->status)) {
         snprintf(length, 32, "%llu", (unsigned long long)(reply->sized ? reply->length : reply->body.len));

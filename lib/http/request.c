@@ -107,7 +107,7 @@ int request_set_head(HttpRequest *request, const char *method, const char *targe
     request->fields = p += query_len + 1;
     if (fields->len)
         memcpy(p, fields->data, fields->len);
-    request->fields_end = p + fields->len;
+    request->fields_len = fields->len;
     request->is_head = streq(method, "HEAD");
     return target[0] == '/' || streq(target, "*") ? 0 : -EINVAL;
 }
@@ -567,25 +567,17 @@ const char *http_query(const HttpRequest *request) {
 }
 
 const char *http_header(const HttpRequest *request, const char *lower_case_name) {
-    for (const char *p = request->fields; p < request->fields_end;) {
-        const char *value = p + strlen(p) + 1;
-        if (streq(p, lower_case_name))
+    const char *name, *value;
+    for (size_t at = 0; fields_next(request->fields, request->fields_len, &at, &name, &value);)
+        if (streq(name, lower_case_name))
             return value;
-        p = value + strlen(value) + 1;
-    }
     return NULL;
 }
 
 bool http_header_at(const HttpRequest *request, size_t index, const char **ret_name, const char **ret_value) {
-    for (const char *p = request->fields; p < request->fields_end;) {
-        const char *value = p + strlen(p) + 1;
-        if (index-- == 0) {
-            *ret_name = p;
-            *ret_value = value;
+    for (size_t at = 0; fields_next(request->fields, request->fields_len, &at, ret_name, ret_value);)
+        if (index-- == 0)
             return true;
-        }
-        p = value + strlen(value) + 1;
-    }
     return false;
 }
 
