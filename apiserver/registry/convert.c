@@ -1,6 +1,5 @@
 #include "apiserver/registry/convert.h"
-#include "api/json.h"
-#include "apiserver/registry/defaults_functions.h"
+#include "apiserver/registry/hpa_convert.h"
 #include "base/str.h"
 
 typedef struct Rename {
@@ -41,77 +40,6 @@ void convert_field_selector(const Resource *from, Selector *fields) {
         field_selector_rename(fields, event_names[i].b, event_names[i].a);
 }
 
-static bool is_cpu_utilization(const Value *metric) {
-    const Value *resource = value_get(metric, "resource");
-    return streq_null(value_get_str(metric, "type"), "Resource") && streq_null(value_get_str(resource, "name"), "cpu");
-}
-
-/* What v1 has no fields for is kept in annotations, and is taken out of them again. */
-static const struct {
-    const char *annotation, *part, *field;
-    ValueType type;
-} hpa_kept[] = {
-    {"autoscaling.alpha.kubernetes.io/metrics", "spec", "metrics", VALUE_ARRAY},
-    {"autoscaling.alpha.kubernetes.io/behavior", "spec", "behavior", VALUE_OBJECT},
-    {"autoscaling.alpha.kubernetes.io/current-metrics", "status", "currentMetrics", VALUE_ARRAY},
-    {"autoscaling.alpha.kubernetes.io/conditions", "status", "conditions", VALUE_ARRAY},
-};
-
-static void take_from_annotations(Arena *arena, Value *object) {
-    Value *annotations = value_path(object, "metadata", "annotations", NULL), *v;
-    for (size_t i = 0; i < ELEMENTSOF(hpa_kept); i++) {
-        const char *text = value_get_str(annotations, hpa_kept[i].annotation);
-        if (!text || json_parse(arena, text, strlen(text), &v, NULL, NULL) < 0 || v->type != hpa_kept[i].type)
-            continue;
-        value_set(arena, value_ensure_object(arena, object, hpa_kept[i].part), hpa_kept[i].field, v);
-        value_remove(annotations, hpa_kept[i].annotation);
-    }
-    if (value_is(annotations, VALUE_OBJECT) && !annotations->len)
-        value_remove(value_get(object, "metadata"), "annotations");
-}
-
-/* Without any metric: processors, at the share the reference's controller took when nobody named one. */
-static void hpa_v1_to_v2(Arena *arena, Value *object) {
-    take_from_annotations(arena, object);
-    Value *spec = value_ensure_object(arena, object, "spec");
-    Value *share = value_get(spec, "targetCPUUtilizationPercentage"),
-          *metrics = value_ensure_array(arena, spec, "metrics");
-    if (share || !value_len(metrics))
-        value_append(arena, metrics,
-                     cpu_metric(arena, value_is(share, VALUE_INT) ? share->integer : DEFAULT_CPU_UTILIZATION));
-    value_remove(spec, "targetCPUUtilizationPercentage");
-}
-
-static void keep_in_annotation(Arena *arena, Value *object, const char *key, const Value *v) {
-    if (value_is_empty(v))
-        return;
-    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
-    value_write_json(&text, v);
-    value_set(arena, value_ensure_object(arena, value_ensure_object(arena, object, "metadata"), "annotations"), key,
-              value_string_n(arena, text.data, text.len));
-}
-
-static void hpa_v2_to_v1(Arena *arena, Value *object) {
-    Value *spec = value_get(object, "spec"), *status = value_get(object, "status"), *rest = value_array(arena), *metric;
-    VALUE_FOREACH (metric, value_get(spec, "metrics")) {
-        Value *utilization = value_path(metric, "resource", "target", "averageUtilization", NULL);
-        if (is_cpu_utilization(metric) && utilization && !value_get(spec, "targetCPUUtilizationPercentage"))
-            value_set(arena, spec, "targetCPUUtilizationPercentage", utilization);
-        else
-            value_append(arena, rest, metric);
-    }
-    keep_in_annotation(arena, object, "autoscaling.alpha.kubernetes.io/metrics", rest);
-    keep_in_annotation(arena, object, "autoscaling.alpha.kubernetes.io/behavior", value_get(spec, "behavior"));
-    VALUE_FOREACH (metric, value_get(status, "currentMetrics")) {
-        Value *utilization = value_path(metric, "resource", "current", "averageUtilization", NULL);
-        if (is_cpu_utilization(metric) && utilization)
-            value_set(arena, status, "currentCPUUtilizationPercentage", utilization);
-    }
-    keep_in_annotation(arena, object, "autoscaling.alpha.kubernetes.io/current-metrics",
-                       value_get(status, "currentMetrics"));
-    keep_in_annotation(arena, object, "autoscaling.alpha.kubernetes.io/conditions", value_get(status, "conditions"));
-}
-
 Value *convert_object(Arena *arena, const Resource *from, const Resource *to, Value *object) {
     if (from == to || (streq(from->group, to->group) && streq(from->version, to->version)))
         return object;
@@ -119,9 +47,9 @@ Value *convert_object(Arena *arena, const Resource *from, const Resource *to, Va
     if (streq(from->kind, "Event"))
         out = convert_event(arena, from, to, object);
     else if (streq(from->kind, "HorizontalPodAutoscaler") && streq(to->version, "v1"))
-        hpa_v2_to_v1(arena, out);
+        hpa_to_v1(arena, out);
     else if (streq(from->kind, "HorizontalPodAutoscaler"))
-        hpa_v1_to_v2(arena, out);
+        hpa_to_v2(arena, out);
     value_set(arena, out, "apiVersion", value_string(arena, resource_api_version(arena, to)));
     schema_normalize(arena, to->schema, out, NULL, NULL);
     return out;

@@ -483,6 +483,13 @@ Value *cpu_metric(Arena *arena, int64_t share) {
     return metric;
 }
 
+void default_hpa_behavior(Arena *arena, Value *behavior) {
+    if (value_is(behavior, VALUE_OBJECT)) {
+        default_scaling_rules(arena, behavior, "scaleUp", true);
+        default_scaling_rules(arena, behavior, "scaleDown", false);
+    }
+}
+
 void default_hpa_v2(Arena *arena, Value *hpa) {
     Value *spec = value_get(hpa, "spec");
     if (!value_is(spec, VALUE_OBJECT))
@@ -490,11 +497,7 @@ void default_hpa_v2(Arena *arena, Value *hpa) {
     if_absent_int(arena, spec, "minReplicas", 1);
     if (!value_len(value_get(spec, "metrics")))
         value_append(arena, value_ensure_array(arena, spec, "metrics"), cpu_metric(arena, DEFAULT_CPU_UTILIZATION));
-    Value *behavior = value_get(spec, "behavior");
-    if (value_is(behavior, VALUE_OBJECT)) {
-        default_scaling_rules(arena, behavior, "scaleUp", true);
-        default_scaling_rules(arena, behavior, "scaleDown", false);
-    }
+    default_hpa_behavior(arena, value_get(spec, "behavior"));
 }
 
 void default_crd(Arena *arena, Value *crd) {

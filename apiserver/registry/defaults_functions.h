@@ -34,4 +34,5 @@ void default_hpa_v2(Arena *arena, Value *hpa);
 /* The metric of autoscalers that name none: a resource metric of v2, of that share of the processors asked for. */
 #define DEFAULT_CPU_UTILIZATION 80
 Value *cpu_metric(Arena *arena, int64_t share);
+void default_hpa_behavior(Arena *arena, Value *behavior); /* spec.behavior; NULL and null stay */
 void default_crd(Arena *arena, Value *crd);
