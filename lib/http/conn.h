@@ -4,7 +4,7 @@
  * Invariants:
  *  - A Conn is freed only by worker_flush, never under a callback: failure sets `broken` and marks it dirty.
  *  - Output is made on demand: `fill` of the protocol runs only while nothing is left in `out`, so what waits in memory
- * for a slow reader is one scratch (CONN_SCRATCH) a connection and what the pull of each stream wrote last.
+ * for a slow reader is one fill (a few CONN_SCRATCH) a connection and what the pull of each stream wrote last.
  *  - A request is in conn->requests, with one reference, from its first header to its end; `conn` NULL means the client
  * is gone or served. */
 #pragma once
@@ -146,7 +146,8 @@ typedef struct Protocol {
     int (*input)(Conn *conn, const char *p, size_t n);
     /* The peer sent its end. */
     void (*eof)(Conn *conn);
-    /* Appends output until about CONN_SCRATCH bytes are there or nothing is left. Negative: the connection fails. */
+    /* Appends output until CONN_SCRATCH bytes are there, or some times that, or nothing is left. Negative: the
+     * connection fails. */
     int (*fill)(Conn *conn, Buf *out);
     /* A reply for one of its requests; takes the contents. */
     void (*respond)(HttpRequest *request, Reply *reply);
@@ -215,7 +216,7 @@ struct Worker {
     pthread_mutex_t lock; /* guards stopped against posting */
     bool stopped;
     char *in; /* CONN_READ_SIZE */
-    Buf out;  /* CONN_SCRATCH and one frame */
+    Buf out;  /* one fill */
     char date[32];
     int64_t date_second;
 };

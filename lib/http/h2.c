@@ -13,6 +13,7 @@
 #define H2_STREAM_WINDOW (1024 * 1024)    /* bytes a client may send ahead on one stream */
 #define H2_CONN_WINDOW (16 * 1024 * 1024) /* and on all of one connection */
 #define H2_MAX_FIELDS 64                  /* of a reply */
+#define H2_FILL (4 * CONN_SCRATCH)        /* bytes of data frames, and one frame more, made in one go */
 
 typedef struct H2 {
     nghttp2_session *session;
@@ -226,7 +227,7 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
     H2 *h2 = userdata;
     buf_append(h2->out, frame_head, 9); /* the size of a frame header, RFC 9113 section 4.1 */
     request_take(source->ptr, h2->out, length);
-    return 0;
+    return h2->out->len < H2_FILL ? 0 : NGHTTP2_ERR_PAUSE; /* else nghttp2 goes on until the windows are full */
 }
 
 static int session_new(H2 *h2) {

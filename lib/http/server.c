@@ -208,7 +208,7 @@ static int worker_new(HttpServer *server, Worker **ret) {
     worker->server = server;
     pthread_mutex_init(&worker->lock, NULL);
     worker->in = xmalloc(CONN_READ_SIZE);
-    worker->out = BUF_INIT(BUF_NO_LIMIT); /* CONN_SCRATCH and what one frame or head adds */
+    worker->out = BUF_INIT(BUF_NO_LIMIT); /* a fill ends by itself */
     int r = loop_new(&worker->loop);
     if (r == 0)
         r = loop_add_timer(worker->loop, 0, worker_sweep, worker, &worker->sweep_timer);

@@ -535,6 +535,30 @@ static void test_a_stream_that_is_not_read_does_not_hold_others(void **state) {
     free(c);
 }
 
+/* Windows are what the client promises to take. One that does not keep the promise costs what the sockets hold and one
+ * fill, not its windows. */
+static void test_windows_that_are_not_read_hold_no_memory(void **state) {
+    Fixture *f = *state;
+    Client *c = NEW0(Client);
+    const int window = 256 * 1024 * 1024;
+    const nghttp2_settings_entry settings = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t)window};
+    client_open(c, f, NULL, NULL);
+    nghttp2_submit_settings(c->session, 0, &settings, 1);
+    nghttp2_session_set_local_window_size(c->session, 0, 0, window);
+    client_send(c);
+    submit(c, "GET", "/flood", 0, "", "");
+    client_send(c);
+    size_t before;
+    do {
+        before = f->produced;
+        usleep(300000);
+    } while (f->produced != before);
+    assert_in_range(before, 65536, window / 8);
+    client_close(c);
+    wait_for(&f->closed, 1);
+    free(c);
+}
+
 static void test_an_untrusted_certificate_is_nobodys(void **state) {
     Fixture *f = *state;
     char cert[96], key[96], ca_cert[96], ca_key[96];
@@ -637,6 +661,7 @@ int main(void) {
         TEST(test_streamed_body_that_is_not_read),
         TEST(test_watches_on_one_connection),
         TEST(test_a_stream_that_is_not_read_does_not_hold_others),
+        TEST(test_windows_that_are_not_read_hold_no_memory),
         TEST(test_an_untrusted_certificate_is_nobodys),
         TEST(test_a_body_in_parts),
         TEST(test_a_body_in_parts_outlasts_the_server),
