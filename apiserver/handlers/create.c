@@ -30,6 +30,7 @@ static int create_review(ApiCore *core, RegistryCall *call, const DecodeInput *i
         return api_error_not_found(err, call->resource->group, call->resource->plural, "");
     ret->schema = call->resource->schema;
     ManagedInput managed;
+    registry_wipe_system_fields(meta_ensure(call->context.arena, ret->value));
     registry_managed_input(call, &managed);
     managed_update(call->context.arena, &managed, NULL, ret->value);
     return config->review(config->review_userdata, call->request, ret->value, err);

@@ -27,23 +27,55 @@ static int unreadable_patch(Exchange *exchange, const char *message, ApiError *e
     return api_error_bad_request(err, "%s%s", prefix, message);
 }
 
+/* A body that says nothing of what it is. */
+static int unrecognized(Exchange *exchange, const char *why, ApiError *err) {
+    size_t len;
+    const char *data = http_body(exchange->http, &len), *kind = exchange->request.resource->kind;
+    return api_error_bad_request(err, "the object provided is unrecognized (must be of type %s): %s (%s)", kind, why,
+                                 summary_of(exchange->arena, data, len));
+}
+
 /* What a decoder says of a body that is no object at all. */
 static int unreadable(Exchange *exchange, MediaForm form, ApiError *err) {
     static const char *const prefixes[] = {
         [MEDIA_JSON] = "couldn't get version/kind; json parse error: ", [MEDIA_YAML] = "", [MEDIA_PROTOBUF] = ""};
     if (err->code != 400)
         return -EINVAL;
-    size_t len;
     ApiVerb verb = exchange->request.verb;
-    const char *data = http_body(exchange->http, &len), *kind = exchange->request.resource->kind;
     char *message = err->message ? arena_strdup(exchange->arena, err->message) : (char *)"";
     api_error_done(err);
     if (verb == API_PATCH)
         return unreadable_patch(exchange, message, err);
     if (verb == API_DELETE || verb == API_DELETE_COLLECTION)
         return api_error_bad_request(err, "%s%s", prefixes[form], message);
-    return api_error_bad_request(err, "the object provided is unrecognized (must be of type %s): %s%s (%s)", kind,
-                                 prefixes[form], message, summary_of(exchange->arena, data, len));
+    return unrecognized(exchange, arena_printf(exchange->arena, "%s%s", prefixes[form], message), err);
+}
+
+/* Kind and version are looked at before the decoder of the kind begins. Custom resources say their kind; that of
+ * others, and of a Scale, is taken from the path where they do not. */
+static int check_type(Exchange *exchange, const Value *body, ApiError *err) {
+    const ApiRequest *request = &exchange->request;
+    Arena *arena = exchange->arena;
+    if (request->verb != API_CREATE && request->verb != API_UPDATE)
+        return 0;
+    VALUE_FOREACH_MEMBER (m, body)
+        if ((streq(m->name, "kind") || streq(m->name, "apiVersion")) && m->value->type != VALUE_NULL &&
+            m->value->type != VALUE_STRING)
+            return unrecognized(exchange,
+                                arena_printf(arena,
+                                             "couldn't get version/kind; json parse error: json: cannot unmarshal %s "
+                                             "into Go struct field .%s of type string",
+                                             value_json_kind(m->value), m->name),
+                                err);
+    const char *version = str_or(value_get_str(body, "apiVersion"), "");
+    if (strchr(version, '/') != strrchr(version, '/'))
+        return unrecognized(exchange, arena_printf(arena, "unexpected GroupVersion string: %s", version), err);
+    bool scale = request->subresource && streq(request->subresource, "scale");
+    if (!request->resource->custom || scale || !str_empty(value_get_str(body, "kind")))
+        return 0;
+    size_t len;
+    const char *data = http_body(exchange->http, &len);
+    return unrecognized(exchange, arena_printf(arena, "Object 'Kind' is missing in '%.*s'", (int)len, data), err);
 }
 
 /* Go's decoder takes null for an object without members, and no other value. */
@@ -128,6 +160,7 @@ int request_body_read(Exchange *exchange, DuplicateFields *duplicates, ApiError 
     if (!deletes || len) {
         r = body_decode(exchange->arena, exchange->http, &form, &body, duplicates, err);
         r = r < 0 ? unreadable(exchange, form, err) : check_object(exchange, &body, err);
+        r = r < 0 ? r : check_type(exchange, body, err);
     }
     if (r == 0 && deletes)
         r = delete_body(exchange, body, &body, err);

@@ -58,10 +58,9 @@ int engine_match_namespace(RegistryCall *call, Value *object, ApiError *err) {
     return 0;
 }
 
-/* What clients may not decide about a new object. */
-static void wipe_system_fields(Value *meta) {
+void registry_wipe_system_fields(Value *meta) {
     static const char *const fields[] = {"creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "uid",
-                                         "selfLink",          "resourceVersion"};
+                                         "selfLink"};
     for (size_t i = 0; i < ELEMENTSOF(fields); i++)
         value_remove(meta, fields[i]);
 }
@@ -139,10 +138,22 @@ static int exists_error(RegistryCall *call, const Value *object, ApiError *err) 
     return r;
 }
 
+/* The version that the object was taken from, 0: none, or it is not one. A dry run shows it, the store takes none. */
+static int read_version(const RegistryCall *call, const Value *object, uint64_t *ret, ApiError *err) {
+    const char *sent = str_or(meta_get(object, "resourceVersion"), "");
+    if (str_to_uint64(sent, ret) < 0)
+        *ret = 0;
+    if (*ret && !call->context.dry_run)
+        return api_error_set(err, 500, "", "resourceVersion should not be set on objects to be created");
+    return 0;
+}
+
 /* A dry run touches nothing, but says what would have happened. */
 static int write_new(RegistryCall *call, Value *object, RegistryResult *ret, ApiError *err) {
     _cleanup_object_ Object *made = NULL;
-    int r = engine_object(call, object, &made, err);
+    uint64_t sent;
+    int r = read_version(call, object, &sent, err);
+    r = r < 0 ? r : engine_object(call, object, &made, err);
     if (r < 0)
         return r;
     Store *store = registry_store(call->registry);
@@ -151,7 +162,7 @@ static int write_new(RegistryCall *call, Value *object, RegistryResult *ret, Api
     _cleanup_object_ Object *there = NULL;
     if (store_get(store, call->resource, object_namespace(made), object_name(made), &there) == 0)
         return -EEXIST;
-    ret->object = TAKE_PTR(made);
+    ret->object = object_with_revision(made, sent);
     return 0;
 }
 
@@ -185,7 +196,7 @@ static int create_once(RegistryCall *call, Value *object, RegistryResult *ret, A
 
 int registry_create(RegistryCall *call, Value *object, RegistryResult *ret, ApiError *err) {
     Arena *arena = call->context.arena;
-    wipe_system_fields(meta_ensure(arena, object));
+    registry_wipe_system_fields(meta_ensure(arena, object));
     int r = engine_match_namespace(call, object, err);
     if (r < 0)
         return r;

@@ -80,16 +80,56 @@ static int decode_error(RegistryCall *call, const DecodeInput *input, const char
                                  input->kind, why);
 }
 
+/* A patch that took away what the object is. */
+static int check_patched_kind(RegistryCall *call, const DecodeInput *input, ApiError *err) {
+    Arena *arena = call->context.arena;
+    const Value *kind = value_get(input->body, "kind");
+    bool absent = !kind || kind->type == VALUE_NULL;
+    if (!absent && !value_is(kind, VALUE_STRING))
+        return patched_error(input, arena, input->body,
+                             arena_printf(arena,
+                                          "couldn't get version/kind; json parse error: json: cannot unmarshal %s into "
+                                          "Go struct field .kind of type string",
+                                          value_json_kind(kind)),
+                             err);
+    if (absent || str_empty(value_str(kind))) {
+        _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+        buf_puts(&text, "Object 'Kind' is missing in '");
+        write_patched(&text, input, arena, input->body);
+        buf_puts(&text, "'");
+        return patched_error(input, arena, input->body, text.data, err);
+    }
+    if (str_empty(value_get_str(input->body, "apiVersion")))
+        return api_error_internal(err, "Object 'apiVersion' is missing in 'object has no apiVersion field'");
+    return 0;
+}
+
+/* The body of a request has passed request_body_read, which wants a kind. What a patch makes of the status is no
+ * matter: all else stays as it was. */
 static int check_custom_kind(RegistryCall *call, const DecodeInput *input, const char *want, ApiError *err) {
     Arena *arena = call->context.arena;
-    const char *version = value_get_str(input->body, "apiVersion"), *kind = value_get_str(input->body, "kind");
-    FieldErrors errors = FIELD_ERRORS_INIT(arena);
-    FieldPath at = FIELD(NULL, "kind");
-    if (!streq(version, want))
+    int r = input->patched_from ? check_patched_kind(call, input, err) : 0;
+    if (r < 0)
+        return r;
+    const char *version = str_or(value_get_str(input->body, "apiVersion"), ""),
+               *kind = str_or(value_get_str(input->body, "kind"), "");
+    if (!input->patched_from && !streq(version, want))
         return api_error_bad_request(
             err, "the API version in the data (%s) does not match the expected API version (%s)", version, want);
-    field_invalid_str(&errors, &at, kind, "must be %s", input->kind);
-    return api_error_invalid(err, input->group, kind, str_or(meta_get(input->body, "name"), ""), &errors);
+    if (input->patched_from && call->request->subresource) {
+        value_set_str(arena, input->body, "apiVersion", want);
+        value_set_str(arena, input->body, "kind", input->kind);
+        return 0;
+    }
+    FieldErrors errors = FIELD_ERRORS_INIT(arena);
+    FieldPath of_kind = FIELD(NULL, "kind"), of_version = FIELD(NULL, "apiVersion");
+    if (!streq(kind, input->kind))
+        field_invalid_str(&errors, &of_kind, kind, "must be %s", input->kind);
+    if (!streq(version, want))
+        field_invalid_str(&errors, &of_version, version, "must be %s", want);
+    const char *group = arena_strndup(arena, version, strchr(version, '/') ? strcspn(version, "/") : 0);
+    const char *name = str_or(meta_get(input->body, "name"), "");
+    return errors.n ? api_error_invalid(err, group, kind, name, &errors) : 0;
 }
 
 const char *registry_internal_type(Arena *arena, const char *group, const char *kind) {
@@ -97,10 +137,13 @@ const char *registry_internal_type(Arena *arena, const char *group, const char *
     return arena_printf(arena, "%.*s.%s", (int)strcspn(named, "."), named, kind);
 }
 
-/* Absent kind and apiVersion are the expected ones, as the reference's decoder takes its default from the route. */
+/* Absent kind and apiVersion are the expected ones (but for custom resources), as the reference's decoder takes its
+ * default from the route. */
 static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *err) {
     Arena *arena = call->context.arena;
     const char *want = group_version(arena, input->group, input->version);
+    if (input->resource->custom && input->schema == input->resource->schema)
+        return check_custom_kind(call, input, want, err);
     const char *version = value_get_str(input->body, "apiVersion"), *kind = value_get_str(input->body, "kind");
     if (str_empty(version))
         value_set_str(arena, input->body, "apiVersion", version = want);
@@ -108,8 +151,6 @@ static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *er
         value_set_str(arena, input->body, "kind", kind = input->kind);
     if (streq(version, want) && streq(kind, input->kind))
         return 0;
-    if (input->resource->custom && input->schema == input->resource->schema)
-        return check_custom_kind(call, input, want, err);
     const char *slash = strchr(version, '/');
     const char *group = slash ? arena_strndup(arena, version, (size_t)(slash - version)) : "";
     const char *only_version = slash ? slash + 1 : version;

@@ -86,6 +86,8 @@ static inline void registry_result_done(RegistryResult *result) {
 }
 #define _cleanup_registry_result_ _cleanup_(registry_result_done)
 
+/* Takes out of a new object's metadata what clients may not decide. */
+void registry_wipe_system_fields(Value *meta);
 /* Admission of a create through a subresource with a kind of its own (TokenRequest, Eviction): `object` is that, `name`
  * the main resource's. May change the object. */
 int registry_admit_create(RegistryCall *call, Value *object, const char *name, ApiError *err);

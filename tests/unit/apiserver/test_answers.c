@@ -598,6 +598,30 @@ static void test_apply_creates_whatever_version(void **state) {
 }
 
 /* Kinds whose deletion begins with an update of their own have words of their own for it. */
+/* A version that an object was taken from makes no sense in a new one; what is no version is as if it were not there.
+ */
+static void test_creation_with_a_version(void **state) {
+#define VERSIONED(version)                                                                                             \
+    "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"v\",\"resourceVersion\":\"" version "\"}}"
+    static const char maps[] = "/api/v1/namespaces/default/configmaps", json[] = "application/json";
+    const Case cases[] = {
+        {"POST", maps, NULL, json, VERSIONED("7"), 500, NULL,
+         "resourceVersion should not be set on objects to be created"},
+        {"POST", "/api/v1/namespaces/default/configmaps?dryRun=All", NULL, json, VERSIONED("7"), 201, NULL, NULL},
+        {"POST", maps, NULL, json, VERSIONED("x"), 201, NULL, NULL},
+        {"POST", maps, NULL, json, VERSIONED("7"), 500, NULL,
+         "resourceVersion should not be set on objects to be created"},
+        {"POST", maps, NULL, json, VERSIONED("0"), 409, NULL, "configmaps \"v\" already exists"},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+    expect_text(*state,
+                &(Case){"POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", NULL, json,
+                        "{\"metadata\":{\"uid\":\"u\",\"creationTimestamp\":\"2020-01-01T00:00:00Z\"},\"spec\":{"
+                        "\"nonResourceAttributes\":{\"path\":\"/x\",\"verb\":\"get\"}}}",
+                        201, NULL, NULL},
+                "\"uid\"", false);
+}
+
 static void test_preconditions_of_deletions(void **state) {
 #define SPACE "/api/v1/namespaces/expected"
 #define EXPECTED(members) "{\"preconditions\":{" members "}}"
@@ -740,6 +764,7 @@ int main(void) {
         cmocka_unit_test(test_names_of_events),
         cmocka_unit_test(test_keys_twice),
         cmocka_unit_test(test_apply_creates_whatever_version),
+        cmocka_unit_test(test_creation_with_a_version),
         cmocka_unit_test(test_preconditions_of_deletions),
         cmocka_unit_test(test_unknown_keys_of_yaml),
         cmocka_unit_test(test_other_uid),

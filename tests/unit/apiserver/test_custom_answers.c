@@ -5,6 +5,7 @@
 
 #define DEFINITIONS "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 #define THINGS "/apis/example.com/v1/things"
+#define THING "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\","
 #define JSON "application/json"
 #define MERGE "application/merge-patch+json"
 #define APPLY "application/apply-patch+yaml"
@@ -117,7 +118,7 @@ static void test_refusals(void **state) {
     };
     for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
         _cleanup_free_ char *target = xasprintf(THINGS "?%s", rows[i].query);
-        _cleanup_free_ char *body = xasprintf("{\"metadata\":{\"name\":\"a\"},\"spec\":%s}", rows[i].spec);
+        _cleanup_free_ char *body = xasprintf(THING "\"metadata\":{\"name\":\"a\"},\"spec\":%s}", rows[i].spec);
         check(*state, &(Case){"POST", target, NULL, JSON, body, rows[i].code, NULL, rows[i].message});
     }
 }
@@ -126,8 +127,8 @@ static void test_refusals(void **state) {
 static void test_nulls(void **state) {
     expect_text(*state,
                 &(Case){"POST", THINGS, NULL, JSON,
-                        "{\"metadata\":{\"name\":\"n\"},\"spec\":{\"text\":null,\"nullable\":null,\"filled\":null,"
-                        "\"items\":[{\"name\":null}]}}",
+                        THING "\"metadata\":{\"name\":\"n\"},\"spec\":{\"text\":null,\"nullable\":null,\"filled\":null,"
+                              "\"items\":[{\"name\":null}]}}",
                         201, NULL, NULL},
                 "\"spec\":{\"filled\":\"d\",\"items\":[{\"name\":\"\"}],\"nullable\":null}", true);
     check(*state, &(Case){"PATCH", THINGS "/n?fieldManager=q&force=true", NULL, APPLY,
@@ -141,8 +142,8 @@ static void test_nulls(void **state) {
 static void test_status(void **state) {
     expect_text(*state,
                 &(Case){"POST", THINGS, NULL, JSON,
-                        "{\"metadata\":{\"name\":\"s\",\"labels\":{\"a\":\"1\"}},\"status\":{\"replicas\":\"x\"}}", 201,
-                        NULL, NULL},
+                        THING "\"metadata\":{\"name\":\"s\",\"labels\":{\"a\":\"1\"}},\"status\":{\"replicas\":\"x\"}}",
+                        201, NULL, NULL},
                 "managedFields", false);
     static const char patch[] =
         "{\"metadata\":{\"labels\":{\"a\":\"2\",\"b\":\"3\"}},\"spec\":{\"text\":\"sneaked in\"},"
@@ -160,7 +161,7 @@ static void test_status(void **state) {
 static void test_owners_of_any_value(void **state) {
     expect_text(*state,
                 &(Case){"POST", THINGS "?fieldManager=p", NULL, JSON,
-                        "{\"metadata\":{\"name\":\"m\"},\"spec\":{\"any\":{\"k\":{\"a\":{\"b\":1}}}}}", 201, NULL,
+                        THING "\"metadata\":{\"name\":\"m\"},\"spec\":{\"any\":{\"k\":{\"a\":{\"b\":1}}}}}", 201, NULL,
                         NULL},
                 "\"f:any\":{\".\":{},\"f:k\":{\".\":{},\"f:a\":{\".\":{},\"f:b\":{}}}}", true);
     expect_text(*state,
@@ -190,7 +191,8 @@ static void test_reading_in_another_version(void **state) {
                        "/apis/example.org/v1beta1/parts",
                        NULL,
                        JSON,
-                       "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"a\":\"x\"}}",
+                       "{\"apiVersion\":\"example.org/"
+                       "v1beta1\",\"kind\":\"Part\",\"metadata\":{\"name\":\"p\"},\"spec\":{\"a\":\"x\"}}",
                        201,
                        NULL,
                        NULL};
@@ -221,7 +223,7 @@ static void test_owner_by_scaling(void **state) {
         {"PATCH", THINGS "/scaled?fieldManager=q", NULL, APPLY, SCALED, 409, NULL,
          "Apply failed with 1 conflict: conflict with \"s\" with subresource \"scale\" using example.com/v1: "
          ".spec.replicas"},
-        {"POST", THINGS, NULL, JSON, "{\"metadata\":{\"name\":\"unscaled\"}}", 201, NULL, NULL},
+        {"POST", THINGS, NULL, JSON, THING "\"metadata\":{\"name\":\"unscaled\"}}", 201, NULL, NULL},
         {"PATCH", THINGS "/unscaled/scale?fieldManager=s", NULL, MERGE, "{\"spec\":{\"replicas\":3}}", 200, NULL, NULL},
     };
     check_all(state, cases, ELEMENTSOF(cases));
@@ -236,7 +238,7 @@ static void test_owner_by_scaling(void **state) {
 /* The object is what is validated, and it is scaled as it is found unless a version is named. */
 static void test_scaling(void **state) {
     const Case cases[] = {
-        {"POST", THINGS, NULL, JSON, "{\"metadata\":{\"name\":\"by\"}}", 201, NULL, NULL},
+        {"POST", THINGS, NULL, JSON, THING "\"metadata\":{\"name\":\"by\"}}", 201, NULL, NULL},
         {"PATCH", THINGS "/by/scale", NULL, MERGE, "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}", 400, NULL,
          "the spec replicas field \".spec.replicas\" cannot be empty"},
         {"PATCH", THINGS "/by/scale", NULL, MERGE, SPEC("\"replicas\":-1"), 422, NULL,
@@ -254,7 +256,7 @@ static void test_scaling(void **state) {
 
 /* Who scales owns the replicas, at no time; who scales to nothing leaves them to nobody. */
 static void test_owners_of_replicas(void **state) {
-#define MAKE "{\"metadata\":{\"name\":\"owned\"},\"spec\":{\"replicas\":2,\"text\":\"a\"}}"
+#define MAKE THING "\"metadata\":{\"name\":\"owned\"},\"spec\":{\"replicas\":2,\"text\":\"a\"}}"
     const Case make = {"POST", THINGS "?fieldManager=one", NULL, JSON, MAKE, 201, NULL, NULL};
     const Case get = {"GET", THINGS "/owned", NULL, NULL, NULL, 200, NULL, NULL};
     static const struct {
@@ -311,7 +313,7 @@ static void test_applied_scales(void **state) {
                        THINGS "?fieldManager=one",
                        NULL,
                        JSON,
-                       "{\"metadata\":{\"name\":\"ap\"},\"spec\":{\"replicas\":2,\"text\":\"a\"}}",
+                       THING "\"metadata\":{\"name\":\"ap\"},\"spec\":{\"replicas\":2,\"text\":\"a\"}}",
                        201,
                        NULL,
                        NULL};
@@ -329,7 +331,7 @@ static void test_applied_scales(void **state) {
                 true);
     expect_text(*state, &get, "\"replicas\":2", true);
     const Case unowned[] = {
-        {"POST", THINGS, NULL, JSON, "{\"metadata\":{\"name\":\"unowned\"}}", 201, NULL, NULL},
+        {"POST", THINGS, NULL, JSON, THING "\"metadata\":{\"name\":\"unowned\"}}", 201, NULL, NULL},
         {"PATCH", THINGS "/unowned/scale?fieldManager=ap", NULL, APPLY, APPLIED_SCALE("unowned", "{\"replicas\":3}"),
          500, NULL, live},
         {"PATCH", THINGS "/unowned/scale?fieldManager=ap", NULL, APPLY, APPLIED_SCALE("unowned", "{}"), 500, NULL,
@@ -347,7 +349,7 @@ static void test_order_of_refusals(void **state) {
         "Apply failed with 1 conflict: conflict with \"one\" using example.com/v1: .spec.replicas";
     const Case cases[] = {
         {"POST", THINGS "?fieldManager=one", NULL, JSON,
-         "{\"metadata\":{\"name\":\"order\"},\"spec\":{\"replicas\":1}}", 201, NULL, NULL},
+         THING "\"metadata\":{\"name\":\"order\"},\"spec\":{\"replicas\":1}}", 201, NULL, NULL},
         {"PATCH", THINGS "/order?fieldManager=ap&fieldValidation=Strict", NULL, APPLY, ORDERED("order", TWICE), 409,
          NULL, conflict},
         {"PATCH", THINGS "/order?fieldManager=ap", NULL, APPLY, ORDERED("y", "{\"replicas\":2}"), 409, NULL, conflict},
@@ -385,7 +387,8 @@ static void test_scaling_in_another_version(void **state) {
                        LOTS "v1/lots?fieldManager=one",
                        NULL,
                        JSON,
-                       "{\"metadata\":{\"name\":\"l\"},\"spec\":{\"replicas\":2,\"text\":\"a\"}}",
+                       "{\"apiVersion\":\"example.net/"
+                       "v1\",\"kind\":\"Lot\",\"metadata\":{\"name\":\"l\"},\"spec\":{\"replicas\":2,\"text\":\"a\"}}",
                        201,
                        NULL,
                        NULL};
@@ -425,8 +428,8 @@ static void test_metadata(void **state) {
         {"POST", THINGS, NULL, JSON, NAMED("meta", "\"ownerReferences\":[{\"name\":3}]"), 400, NULL,
          "Thing in version \"v1\" cannot be handled as a Thing: json: cannot unmarshal number into Go struct field "
          "OwnerReference.ownerReferences.name of type string"},
-        {"POST", THINGS "?fieldValidation=Strict", NULL, JSON, "{\"metadata\":{\"name\":\"meta\",\"zz\":1},\"aa\":1}",
-         400, NULL,
+        {"POST", THINGS "?fieldValidation=Strict", NULL, JSON,
+         THING "\"metadata\":{\"name\":\"meta\",\"zz\":1},\"aa\":1}", 400, NULL,
          "Thing in version \"v1\" cannot be handled as a Thing: strict decoding error: unknown field "
          "\"metadata.zz\", unknown field \"aa\""},
         {"PATCH", THINGS "/meta1?fieldManager=q", NULL, APPLY, NAMED("meta1", "\"generation\":1.5"), 201, NULL, NULL},
@@ -472,6 +475,50 @@ static void test_named_posts(void **state) {
     check_all(state, cases, ELEMENTSOF(cases));
 }
 
+/* What is created or replaced says what it is, and no patch may take that away. */
+static void test_kinds(void **state) {
+#define UNRECOGNIZED "the object provided is unrecognized (must be of type Thing): "
+#define UNREADABLE                                                                                                     \
+    UNRECOGNIZED "couldn't get version/kind; json parse error: json: cannot unmarshal number into Go struct "
+    static const char no_version[] =
+        "the API version in the data () does not match the expected API version (example.com/v1)";
+    static const char taken_away[] =
+        "Internal error occurred: Object 'apiVersion' is missing in 'object has no apiVersion field'";
+    const Case cases[] = {
+        {"POST", THINGS, NULL, JSON, "null", 400, NULL, UNRECOGNIZED "Object 'Kind' is missing in 'null' (6e756c6c)"},
+        {"POST", THINGS, NULL, JSON, "{\"apiVersion\":\"\",\"kind\":\"\",\"metadata\":{\"name\":\"p\"}}", 400, NULL,
+         UNRECOGNIZED "Object 'Kind' is missing in '{\"apiVersion\":\"\",\"kind\":\"\",\"metadata\":{\"name\":\"p\"}}' "
+                      "({\"apiVersion\":\"\",\"kind\":\"\",\"me ...)"},
+        {"POST", THINGS, NULL, "application/yaml", "z: 1\na: 2.50\n", 400, NULL,
+         UNRECOGNIZED "Object 'Kind' is missing in 'z: 1\na: 2.50\n' (7a3a20310a613a20322e35300a)"},
+        {"POST", THINGS, NULL, JSON, "{\"kind\":\"Other\"}", 400, NULL, no_version},
+        {"POST", THINGS, NULL, JSON, "{\"kind\":1}", 400, NULL, UNREADABLE "field .kind of type string ({\"kind\":1})"},
+        {"POST", THINGS, NULL, JSON, "{\"apiVersion\":1}", 400, NULL,
+         UNREADABLE "field .apiVersion of type string ({\"apiVersion\":1})"},
+        {"POST", THINGS, NULL, JSON, "{\"apiVersion\":\"a/b/c\"}", 400, NULL,
+         UNRECOGNIZED "unexpected GroupVersion string: a/b/c ({\"apiVersion\":\"a/b/c\"})"},
+        {"POST", THINGS, NULL, JSON, THING "\"metadata\":{\"name\":\"kinds\"}}", 201, NULL, NULL},
+        {"PUT", THINGS "/kinds", NULL, JSON, "{}", 400, NULL, UNRECOGNIZED "Object 'Kind' is missing in '{}' ({})"},
+        {"PUT", THINGS "/kinds/status", NULL, JSON, "{\"kind\":\"Thing\"}", 400, NULL, no_version},
+        {"PATCH", THINGS "/kinds", NULL, MERGE, "{\"apiVersion\":null}", 500, NULL, taken_away},
+        {"PATCH", THINGS "/kinds/status", NULL, MERGE, "{\"apiVersion\":\"\"}", 500, NULL, taken_away},
+        {"PATCH", THINGS "/kinds", NULL, MERGE, "{\"kind\":\"B\"}", 422, NULL,
+         "B.example.com \"kinds\" is invalid: kind: Invalid value: \"B\": must be Thing"},
+        {"PATCH", THINGS "/kinds", NULL, MERGE, "{\"apiVersion\":\"apps/v1\"}", 422, NULL,
+         "Thing.apps \"kinds\" is invalid: apiVersion: Invalid value: \"apps/v1\": must be example.com/v1"},
+        {"PATCH", THINGS "/kinds/status", NULL, MERGE, "{\"kind\":\"B\"}", 200, NULL, NULL},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+    expect_text(*state, &(Case){"PATCH", THINGS "/kinds", NULL, MERGE, "{\"kind\":null}", 422, NULL, NULL},
+                ": Object 'Kind' is missing in "
+                "'{\\\"apiVersion\\\":\\\"example.com/v1\\\",\\\"metadata\\\":{\\\"creationTimestamp\\\":",
+                true);
+    expect_text(*state, &(Case){"PATCH", THINGS "/kinds/status", NULL, MERGE, "{\"kind\":1}", 422, NULL, NULL},
+                ": couldn't get version/kind; json parse error: json: cannot unmarshal number into Go struct field "
+                ".kind of type string\"",
+                true);
+}
+
 static void test_approval(void **state) {
     define(*state, "a.k8s.io", "unapproved, test");
     await(*state, DEFINITIONS "/things.a.k8s.io",
@@ -495,6 +542,7 @@ int main(void) {
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_owners_of_any_value),
         cmocka_unit_test(test_approval),
+        cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_reading_in_another_version),
         cmocka_unit_test(test_owner_by_scaling),
         cmocka_unit_test(test_scaling),
