@@ -110,24 +110,57 @@ static int ensure_once(ApiCore *core, const Ensure *it, ApiError *err) {
     return api_execute(core, &request, NULL, &response, err);
 }
 
-/* Another server of the same store that starts now writes the same objects: who is slower finds them there, though
- * perhaps not at once (a service's address is taken before the service is written). */
-int bootstrap_ensure_by(ApiCore *core, const char *manager, const char *group, const char *version, const char *plural,
-                        const char *ns, const char *name, const char *json, bool replace) {
-    Ensure it = {group, version, plural, ns, name, json, replace, manager};
+/* Gives an object that is there the status of it->json, unless it has conditions. */
+static int ensure_status_once(ApiCore *core, const Ensure *it, ApiError *err) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_response_ ApiResponse found = {0}, written = {0};
+    Value *status;
+    ApiRequest request = {
+        .verb = API_GET,
+        .resource = resource_find(it->group, it->version, it->plural),
+        .ns = it->ns,
+        .name = it->name,
+        .user = &apiserver_user,
+        .user_agent = "kube-apiserver",
+        .arena = arena,
+    };
+    int r = json_parse(arena, it->json, strlen(it->json), &status, NULL, NULL);
+    r = r < 0 ? r : api_execute(core, &request, NULL, &found, err);
+    if (r < 0)
+        return r;
+    Value *body = object_value(found.object, arena);
+    if (value_len(value_path(body, "status", "conditions", NULL)))
+        return 0;
+    value_set(arena, body, "status", status);
+    request.body = body;
+    request.verb = API_UPDATE;
+    request.subresource = "status";
+    return api_execute(core, &request, NULL, &written, err);
+}
+
+/* Another server of the same store that starts now writes the same objects: who is slower finds them there or changed,
+ * though perhaps not at once (a service's address is taken before the service is written). */
+static int ensure(ApiCore *core, const Ensure *it, int (*once)(ApiCore *, const Ensure *, ApiError *),
+                  const char *what) {
     uint64_t deadline_ns = now_monotonic_ns() + RACE_NS;
     for (;;) {
         _cleanup_api_error_ ApiError err = {0};
-        int r = ensure_once(core, &it, &err);
+        int r = once(core, it, &err);
         if (r == 0)
             return 0;
         bool raced = err.code == 409 || err.code == 422;
         if (!raced || !store_is_shared(api_core_config(core)->store) || now_monotonic_ns() > deadline_ns) {
-            log_error("cannot write %s %s: %s", plural, name, str_or(err.message, strerror(-r)));
+            log_error("cannot write %s%s %s: %s", what, it->plural, it->name, str_or(err.message, strerror(-r)));
             return r;
         }
         nanosleep(&(struct timespec){.tv_nsec = RACE_PAUSE_NS}, NULL);
     }
+}
+
+int bootstrap_ensure_by(ApiCore *core, const char *manager, const char *group, const char *version, const char *plural,
+                        const char *ns, const char *name, const char *json, bool replace) {
+    const Ensure it = {group, version, plural, ns, name, json, replace, manager};
+    return ensure(core, &it, ensure_once, "");
 }
 
 int bootstrap_ensure(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
@@ -137,34 +170,8 @@ int bootstrap_ensure(ApiCore *core, const char *group, const char *version, cons
 
 int bootstrap_ensure_status(ApiCore *core, const char *group, const char *version, const char *plural, const char *ns,
                             const char *name, const char *json) {
-    _cleanup_arena_ Arena *arena = arena_new(0);
-    _cleanup_api_response_ ApiResponse found = {0}, written = {0};
-    _cleanup_api_error_ ApiError err = {0};
-    Value *status;
-    ApiRequest request = {
-        .verb = API_GET,
-        .resource = resource_find(group, version, plural),
-        .ns = ns,
-        .name = name,
-        .user = &apiserver_user,
-        .user_agent = "kube-apiserver",
-        .arena = arena,
-    };
-    int r = json_parse(arena, json, strlen(json), &status, NULL, NULL);
-    r = r < 0 ? r : api_execute(core, &request, NULL, &found, &err);
-    if (r == 0) {
-        Value *body = object_value(found.object, arena);
-        if (value_len(value_path(body, "status", "conditions", NULL)))
-            return 0;
-        value_set(arena, body, "status", status);
-        request.body = body;
-        request.verb = API_UPDATE;
-        request.subresource = "status";
-        r = api_execute(core, &request, NULL, &written, &err);
-    }
-    if (r < 0)
-        log_error("cannot write the status of %s %s: %s", plural, name, str_or(err.message, strerror(-r)));
-    return r;
+    const Ensure it = {group, version, plural, ns, name, json, false, NULL};
+    return ensure(core, &it, ensure_status_once, "the status of ");
 }
 
 static int namespaces(ApiCore *core) {
