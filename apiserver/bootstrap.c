@@ -80,12 +80,8 @@ typedef struct Ensure { /* an object that must be there; `replace`: as it is her
     const char *manager;
 } Ensure;
 
-/* One look, and one write when it is needed. */
-static int ensure_once(ApiCore *core, const Ensure *it, ApiError *err) {
-    _cleanup_arena_ Arena *arena = arena_new(0);
-    _cleanup_api_response_ ApiResponse response = {0};
-    Value *body;
-    ApiRequest request = {
+static ApiRequest look_request(const Ensure *it, Arena *arena) {
+    return (ApiRequest){
         .verb = API_GET,
         .resource = resource_find(it->group, it->version, it->plural),
         .ns = it->ns,
@@ -95,6 +91,14 @@ static int ensure_once(ApiCore *core, const Ensure *it, ApiError *err) {
         .options = {.field_manager = it->manager},
         .arena = arena,
     };
+}
+
+/* One look, and one write when it is needed. */
+static int ensure_once(ApiCore *core, const Ensure *it, ApiError *err) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_api_response_ ApiResponse response = {0};
+    Value *body;
+    ApiRequest request = look_request(it, arena);
     int r = json_parse(arena, it->json, strlen(it->json), &body, NULL, NULL);
     if (r < 0 || !request.resource)
         return r < 0 ? r : -EINVAL;
@@ -115,15 +119,7 @@ static int ensure_status_once(ApiCore *core, const Ensure *it, ApiError *err) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     _cleanup_api_response_ ApiResponse found = {0}, written = {0};
     Value *status;
-    ApiRequest request = {
-        .verb = API_GET,
-        .resource = resource_find(it->group, it->version, it->plural),
-        .ns = it->ns,
-        .name = it->name,
-        .user = &apiserver_user,
-        .user_agent = "kube-apiserver",
-        .arena = arena,
-    };
+    ApiRequest request = look_request(it, arena);
     int r = json_parse(arena, it->json, strlen(it->json), &status, NULL, NULL);
     r = r < 0 ? r : api_execute(core, &request, NULL, &found, err);
     if (r < 0)
