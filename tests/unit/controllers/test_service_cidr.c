@@ -110,7 +110,7 @@ static void test_deletion(void **state) {
     /* all that may go wait for API servers to hear of it */
     assert_true(fake_eventually(is_gone, &six, 20));
     assert_true(fake_eventually(is_gone, &empty, 20));
-    assert_true(is_gone(&used)); /* `inner` holds its only address */
+    assert_true(fake_eventually(is_gone, &used, 20)); /* `inner` holds its only address */
     drop(cluster, "servicecidrs", "inner");
     inner.status = "False";
     inner.reason = "Terminating";
