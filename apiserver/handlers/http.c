@@ -1,4 +1,5 @@
 #include "apiserver/handlers/http.h"
+#include "apiserver/handlers/message_cache.h"
 #include "apiserver/handlers/watch_hub.h"
 #include "base/clock.h"
 
@@ -8,6 +9,7 @@ struct ApiHttp {
     ApiHttpConfig config;
     Pool *pool, *connect_pool;
     WatchHub *hub;
+    MessageCache *messages;
     atomic_size_t large_bodies; /* bytes */
 };
 
@@ -17,6 +19,7 @@ ApiHttp *api_http_new(const ApiHttpConfig *config) {
     api->pool = pool_new("api", API_POOL_THREADS, API_POOL_QUEUE);
     api->connect_pool = pool_new("connect", API_CONNECT_THREADS, API_CONNECT_QUEUE);
     api->hub = watch_hub_new(registry_store(api_core_registry(config->core)));
+    api->messages = message_cache_new(MESSAGE_CACHE_BYTES, MESSAGE_CACHE_AGE_NS);
     return api;
 }
 
@@ -26,6 +29,7 @@ void api_http_free(ApiHttp *api) {
     pool_free(api->connect_pool);
     pool_free(api->pool);
     watch_hub_free(api->hub);
+    message_cache_free(api->messages);
     free(api);
 }
 
@@ -39,6 +43,10 @@ Pool *api_http_connect_pool(ApiHttp *api) {
 
 WatchHub *api_http_watch_hub(ApiHttp *api) {
     return api->hub;
+}
+
+MessageCache *api_http_message_cache(ApiHttp *api) {
+    return api->messages;
 }
 
 const ApiHttpConfig *api_http_config(const ApiHttp *api) {

@@ -28,9 +28,10 @@ typedef struct ApiHttpConfig {
 ApiHttp *api_http_new(const ApiHttpConfig *config);
 void api_http_free(ApiHttp *api); /* after the HTTP server has stopped */
 DEFINE_CLEANUP(ApiHttp, api_http_free)
-Pool *api_http_pool(ApiHttp *api);                 /* for what blocks */
-Pool *api_http_connect_pool(ApiHttp *api);         /* for connections to others, which may take long */
-struct WatchHub *api_http_watch_hub(ApiHttp *api); /* watch_hub.h */
+Pool *api_http_pool(ApiHttp *api);                         /* for what blocks */
+Pool *api_http_connect_pool(ApiHttp *api);                 /* for connections to others, which may take long */
+struct WatchHub *api_http_watch_hub(ApiHttp *api);         /* watch_hub.h */
+struct MessageCache *api_http_message_cache(ApiHttp *api); /* message_cache.h */
 const ApiHttpConfig *api_http_config(const ApiHttp *api);
 
 /* A request that filters let through. */

@@ -1,5 +1,6 @@
 #include "apiserver/handlers/list_stream.h"
 #include "apiserver/handlers/encode.h"
+#include "apiserver/handlers/message_cache.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -24,25 +25,39 @@ static bool is_large(const ObjectList *list) {
     return total >= LIST_STREAM_MIN;
 }
 
-static int learn_len(const Schema *schema, const Object *object, Arena *scratch, Buf *out) {
-    size_t len;
+static MessageCache *cache_of(const ListStream *stream) {
+    return api_http_message_cache(stream->exchange->api);
+}
+
+/* Appends the object's message, which the next list need not encode again. */
+static int write_message(ListStream *stream, Object *object, Buf *out) {
+    size_t len, start = out->len;
+    if (message_cache_get(cache_of(stream), object, out))
+        return 0;
     const char *json = object_json(object, &len);
+    arena_reset(stream->scratch);
+    int r = protobuf_message_of_stored(out, stream->scratch, stream->exchange->request.resource->schema, json, len);
+    if (r == 0)
+        message_cache_put(cache_of(stream), object, out->data + start, out->len - start);
+    return r;
+}
+
+static int learn_len(ListStream *stream, Object *object, Buf *out) {
     buf_clear(out);
-    arena_reset(scratch);
-    int r = protobuf_message_of_stored(out, scratch, schema, json, len);
+    int r = write_message(stream, object, out);
     if (r == 0)
         object_set_protobuf_len(object, out->len);
     return r;
 }
 
 /* The length of all items; 0 when that cannot be known. */
-static uint64_t items_len(const Schema *list_schema, const Schema *schema, const ObjectList *list, Arena *scratch) {
+static uint64_t items_len(ListStream *stream, const ObjectList *list) {
     _cleanup_buf_ Buf out = BUF_INIT(ENCODE_MAX);
     uint64_t total = 0;
     for (size_t i = 0; i < list->n; i++) {
-        if (object_protobuf_len(list->items[i]) == 0 && learn_len(schema, list->items[i], scratch, &out) < 0)
+        if (object_protobuf_len(list->items[i]) == 0 && learn_len(stream, list->items[i], &out) < 0)
             return 0;
-        total += protobuf_list_item_len(list_schema, object_protobuf_len(list->items[i]));
+        total += protobuf_list_item_len(stream->schema, object_protobuf_len(list->items[i]));
     }
     return total <= ENCODE_MAX ? total : 0;
 }
@@ -65,7 +80,7 @@ ListStream *list_stream_new(Exchange *exchange, ObjectList *list) {
         stream->scratch = arena_new(0);
         stream->schema = encode_list_schema(exchange->arena, resource);
         if (stream->schema)
-            stream->items_len = items_len(stream->schema, resource->schema, list, stream->scratch);
+            stream->items_len = items_len(stream, list);
         if (stream->items_len == 0) {
             stream_free(stream);
             return NULL;
@@ -122,10 +137,11 @@ static int write_protobuf_head(ListStream *stream, Buf *out) {
 
 static int write_protobuf_item(ListStream *stream, Buf *out) {
     _cleanup_object_ Object *object = TAKE_PTR(stream->list.items[stream->next++]);
-    size_t len;
-    const char *json = object_json(object, &len);
-    arena_reset(stream->scratch);
-    return protobuf_list_item(out, stream->scratch, stream->schema, json, len, object_protobuf_len(object));
+    size_t len = object_protobuf_len(object);
+    protobuf_list_item(out, stream->schema, len);
+    size_t start = out->len;
+    int r = write_message(stream, object, out);
+    return r < 0 ? r : out->len - start == len ? 0 : -EINVAL;
 }
 
 static HttpStreamResult pull_protobuf(HttpRequest *http, void *userdata) {

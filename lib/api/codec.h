@@ -62,9 +62,9 @@ int protobuf_list_head(Buf *out, const Schema *schema, const Value *v, uint64_t 
                        const char *kind);
 void protobuf_list_tail(Buf *out);
 uint64_t protobuf_list_item_len(const Schema *schema, uint64_t message_len);
-/* The field of one item, whose message (protobuf_message_of_stored) has message_len bytes, or else -EINVAL. */
-int protobuf_list_item(Buf *out, Arena *scratch, const Schema *schema, const char *json, size_t n, size_t message_len);
-/* Appends the message alone of an object at rest. */
+/* What goes before the message of one item, which has message_len bytes. */
+void protobuf_list_item(Buf *out, const Schema *schema, size_t message_len);
+/* Appends the message alone of an object at rest; `schema` is the object's. */
 int protobuf_message_of_stored(Buf *out, Arena *scratch, const Schema *schema, const char *json, size_t n);
 
 /* Patches: each returns a new tree in *ret; `original` is not changed. */
