@@ -111,6 +111,28 @@ static int write_stored_protobuf(Arena *arena, const Resource *resource, const O
     return r;
 }
 
+int encode_stored_message(MessageCache *cache, Arena *scratch, const Resource *resource, Object *object, Buf *out) {
+    size_t len, start = out->len;
+    if (message_cache_get(cache, object, out))
+        return 0;
+    const char *json = object_json(object, &len);
+    int r = protobuf_message_of_stored(out, scratch, resource->schema, json, len);
+    if (r < 0)
+        return r;
+    object_set_protobuf_len(object, out->len - start);
+    message_cache_put(cache, object, out->data + start, out->len - start);
+    return 0;
+}
+
+static int write_cached_protobuf(MessageCache *cache, Arena *arena, const Resource *resource, Object *object,
+                                 Buf *out) {
+    _cleanup_buf_ Buf message = BUF_INIT(ENCODE_MAX);
+    int r = encode_stored_message(cache, arena, resource, object, &message);
+    return r < 0 ? r
+                 : protobuf_encode_message(out, message.data, message.len, resource_api_version(arena, resource),
+                                           resource->kind);
+}
+
 int encode_object(Arena *arena, const Media *media, const Resource *resource, Object *object, HttpBytes *ret) {
     size_t len;
     const char *json = object_json(object, &len);
@@ -366,15 +388,16 @@ int encode_event_value(Arena *arena, const Media *media, const Schema *schema, c
     return finish(&out, ret);
 }
 
-int encode_event(const Media *media, const Resource *resource, const char *type, Object *object, bool first_of_watch,
-                 HttpBytes ret[3], size_t *ret_n) {
+int encode_event(MessageCache *cache, const Media *media, const Resource *resource, const char *type, Object *object,
+                 bool first_of_watch, HttpBytes ret[3], size_t *ret_n) {
     if (media->form == MEDIA_JSON && media->as == AS_OBJECT && is_stored_form(resource))
         return event_by_bytes(type, object, ret, ret_n);
     _cleanup_arena_ Arena *arena = arena_new(0);
     *ret_n = 1;
     if (encode_is_stored_protobuf(media, resource)) {
         _cleanup_buf_ Buf out = BUF_INIT(ENCODE_MAX);
-        int r = write_stored_protobuf(arena, resource, object, &out);
+        int r = cache ? write_cached_protobuf(cache, arena, resource, object, &out)
+                      : write_stored_protobuf(arena, resource, object, &out);
         return r < 0 ? r : frame_protobuf(type, &out, &ret[0]);
     }
     const Schema *schema;

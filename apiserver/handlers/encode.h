@@ -2,6 +2,7 @@
 #pragma once
 
 #include "apiserver/handlers/api.h"
+#include "apiserver/handlers/message_cache.h"
 #include "apiserver/handlers/negotiate.h"
 
 #define ENCODE_MAX (1024u * 1024 * 1024) /* bytes of one reply */
@@ -23,9 +24,12 @@ Value *encode_list_own(Arena *arena, const ObjectList *list);
 const Schema *encode_list_schema(Arena *arena, const Resource *resource);
 /* Protobuf of the object as it is stored: the same bytes for whoever asks. */
 bool encode_is_stored_protobuf(const Media *media, const Resource *resource);
-/* One line (frame) of a watch. `type` is ADDED and so on. */
-int encode_event(const Media *media, const Resource *resource, const char *type, Object *object, bool first_of_watch,
-                 HttpBytes ret[3], size_t *ret_n);
+/* Appends its message alone, without the envelope: the one that is in the cache, and else it will be. */
+int encode_stored_message(MessageCache *cache, Arena *scratch, const Resource *resource, Object *object, Buf *out);
+/* One line (frame) of a watch. `type` is ADDED and so on. `cache`: for messages that others will want too; NULL: none.
+ */
+int encode_event(MessageCache *cache, const Media *media, const Resource *resource, const char *type, Object *object,
+                 bool first_of_watch, HttpBytes ret[3], size_t *ret_n);
 int encode_event_value(Arena *arena, const Media *media, const Schema *schema, const char *type, const Value *v,
                        HttpBytes *ret);
 

@@ -38,7 +38,7 @@ int frames_encode(Frames *frames, const Media *media, const Resource *resource, 
     }
     HttpBytes parts[3];
     size_t n;
-    int r = encode_event(media, resource, type, object, false, parts, &n);
+    int r = encode_event(NULL, media, resource, type, object, false, parts, &n);
     if (r < 0)
         return r;
     if (parts[0].len > FRAME_BYTES_MAX) {

@@ -1,6 +1,5 @@
 #include "apiserver/handlers/list_stream.h"
 #include "apiserver/handlers/encode.h"
-#include "apiserver/handlers/message_cache.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -25,29 +24,10 @@ static bool is_large(const ObjectList *list) {
     return total >= LIST_STREAM_MIN;
 }
 
-static MessageCache *cache_of(const ListStream *stream) {
-    return api_http_message_cache(stream->exchange->api);
-}
-
-/* Appends the object's message, which the next list need not encode again. */
 static int write_message(ListStream *stream, Object *object, Buf *out) {
-    size_t len, start = out->len;
-    if (message_cache_get(cache_of(stream), object, out))
-        return 0;
-    const char *json = object_json(object, &len);
+    MessageCache *cache = api_http_message_cache(stream->exchange->api);
     arena_reset(stream->scratch);
-    int r = protobuf_message_of_stored(out, stream->scratch, stream->exchange->request.resource->schema, json, len);
-    if (r == 0)
-        message_cache_put(cache_of(stream), object, out->data + start, out->len - start);
-    return r;
-}
-
-static int learn_len(ListStream *stream, Object *object, Buf *out) {
-    buf_clear(out);
-    int r = write_message(stream, object, out);
-    if (r == 0)
-        object_set_protobuf_len(object, out->len);
-    return r;
+    return encode_stored_message(cache, stream->scratch, stream->exchange->request.resource, object, out);
 }
 
 /* The length of all items; 0 when that cannot be known. */
@@ -55,7 +35,8 @@ static uint64_t items_len(ListStream *stream, const ObjectList *list) {
     _cleanup_buf_ Buf out = BUF_INIT(ENCODE_MAX);
     uint64_t total = 0;
     for (size_t i = 0; i < list->n; i++) {
-        if (object_protobuf_len(list->items[i]) == 0 && learn_len(stream, list->items[i], &out) < 0)
+        buf_clear(&out);
+        if (object_protobuf_len(list->items[i]) == 0 && write_message(stream, list->items[i], &out) < 0)
             return 0;
         total += protobuf_list_item_len(stream->schema, object_protobuf_len(list->items[i]));
     }

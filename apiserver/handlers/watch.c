@@ -22,6 +22,7 @@ typedef struct Stream {
     WatchConversion *conversion; /* NULL: objects are sent without asking a webhook */
     const Selector *fields;      /* that the store looks at: not those of converted objects */
     ObjectList initial;          /* synthetic ADDED events */
+    MessageCache *messages;      /* of these; NULL: nobody else will begin with the same objects */
     size_t next_initial;
     bool send_end_bookmark, sent_any, ended;
     uint64_t revision;   /* of the initial list */
@@ -51,7 +52,7 @@ static int encode(Stream *stream, const char *type, Object *object, HttpBytes pa
     const Resource *resource = stream->exchange->request.resource;
     bool alone = stream->initial.items || watch_seat_is_alone(&stream->seat);
     if (alone || !encode_is_stored_protobuf(media, resource))
-        return encode_event(media, resource, type, object, !stream->sent_any, parts, ret_n);
+        return encode_event(stream->messages, media, resource, type, object, !stream->sent_any, parts, ret_n);
     *ret_n = 1;
     return frames_encode(watch_seat_frames(&stream->seat), media, resource, type, object, &parts[0]);
 }
@@ -175,6 +176,7 @@ static HttpStreamResult pull_initial(Stream *stream) {
         return HTTP_STREAM_MORE;
     object_list_done(&stream->initial);
     stream->initial = (ObjectList){0};
+    stream->messages = NULL;
     stream->next_initial = 0;
     if (stream->send_end_bookmark)
         send_bookmark(stream, stream->revision, true);
@@ -274,7 +276,8 @@ static int load_initial(Stream *stream, ApiError *err) {
     if (!stream->initial.n) {
         object_list_done(&stream->initial);
         stream->initial = (ObjectList){0};
-    }
+    } else if (!query.labels && !query.fields)
+        stream->messages = api_http_message_cache(stream->exchange->api);
     return 0;
 }
 

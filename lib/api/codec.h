@@ -42,6 +42,8 @@ int protobuf_encode(Buf *out, const Schema *schema, const Value *v, const char *
  * of the message within (for object_set_protobuf_len), or NULL. */
 int protobuf_encode_stored(Buf *out, const Schema *schema, const char *json, size_t n, const char *api_version,
                            const char *kind, size_t *ret_message_len);
+/* The envelope around a message that was made before (protobuf_message_of_stored). */
+int protobuf_encode_message(Buf *out, const void *message, size_t n, const char *api_version, const char *kind);
 /* The items of a list, one at a time, so that a long list never stands as one tree: `next` gives an item, valid until
  * the next call, and NULL after the last; or, when it is set, next_json gives the JSON of objects at rest. */
 typedef struct ProtobufItems {

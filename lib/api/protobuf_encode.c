@@ -406,3 +406,10 @@ int protobuf_encode_stored(Buf *out, const Schema *schema, const char *json, siz
         *ret_message_len = len;
     return r;
 }
+
+int protobuf_encode_message(Buf *out, const void *message, size_t n, const char *api_version, const char *kind) {
+    Writer w = {.out = out};
+    size_t before = out->len, raw = begin_envelope(&w, api_version, kind);
+    buf_append(out, message, n);
+    return end_envelope(&w, raw, before);
+}

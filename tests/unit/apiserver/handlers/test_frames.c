@@ -42,7 +42,7 @@ static void release(HttpBytes bytes) {
 static void expect_fresh(HttpBytes bytes, const char *type, Object *object) {
     HttpBytes parts[3];
     size_t n;
-    assert_int_equal(encode_event(&protobuf, config_maps(), type, object, false, parts, &n), 0);
+    assert_int_equal(encode_event(NULL, &protobuf, config_maps(), type, object, false, parts, &n), 0);
     assert_int_equal(n, 1);
     assert_int_equal(bytes.len, parts[0].len);
     assert_memory_equal(bytes.data, parts[0].data, bytes.len);
