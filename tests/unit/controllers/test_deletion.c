@@ -59,7 +59,7 @@ static void test_foreground_goes_from_the_leaves(void **state) {
     assert_true(fake_eventually(no_maps, cluster, 10));
     const char *order[3] = {0};
     size_t n = 0;
-    for (size_t i = 0; i < cluster->api->n_events; i++)
+    for (size_t i = 0; i < fake_event_count(cluster->api); i++)
         if (streq(cluster->api->events[i].type, "DELETED") && n < 3)
             order[n++] = object_name(cluster->api->events[i].object);
     assert_string_equal(order[0], "grandchild");
@@ -286,7 +286,7 @@ static void test_custom_foreground_before_the_start(void **state) {
     assert_true(fake_eventually(nothing_left, cluster, 10));
     const char *order[2] = {0};
     size_t n = 0;
-    for (size_t i = 0; i < cluster->api->n_events; i++)
+    for (size_t i = 0; i < fake_event_count(cluster->api); i++)
         if (streq(cluster->api->events[i].type, "DELETED") && n < 2)
             order[n++] = object_name(cluster->api->events[i].object);
     assert_string_equal(order[0], "child");

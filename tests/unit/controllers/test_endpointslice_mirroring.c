@@ -46,7 +46,7 @@ static size_t slices(Cluster *cluster) {
 }
 static size_t slices_made(Cluster *cluster) {
     size_t n = 0;
-    for (size_t i = 0; i < cluster->api->n_events; i++)
+    for (size_t i = 0; i < fake_event_count(cluster->api); i++)
         n += streq(cluster->api->events[i].type, "ADDED") &&
              streq(object_resource(cluster->api->events[i].object)->plural, "endpointslices");
     return n;

@@ -43,7 +43,7 @@ static bool all_updated(void *u) {
 /* The names of pods in the order of these events, as one text. */
 static void order_of(Cluster *cluster, size_t from, const char *type, char *out, size_t size) {
     *out = 0;
-    for (size_t i = from; i < cluster->api->n_events; i++) {
+    for (size_t i = from; i < fake_event_count(cluster->api); i++) {
         const FakeEvent *event = &cluster->api->events[i];
         if (streq(object_resource(event->object)->plural, "pods") && streq(event->type, type) &&
             strlen(out) + 16 < size)
@@ -90,7 +90,7 @@ static void test_update_in_reverse(void **state) {
     cluster_start(cluster, "statefulset-controller", NULL);
     put_set(cluster, 3, "");
     assert_true(fake_eventually(all_updated, cluster, 20));
-    size_t before = cluster->api->n_events;
+    size_t before = fake_event_count(cluster->api);
     fake_merge(cluster, "apps", "statefulsets", "db",
                "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"two\"}]}}}}");
     assert_true(fake_eventually(all_updated, cluster, 20));

@@ -436,6 +436,14 @@ _unused_ static bool fake_eventually(bool (*check)(void *userdata), void *userda
     return check(userdata);
 }
 
+/* How many events there are, all of which may be read: more are added, none is changed. */
+_unused_ static size_t fake_event_count(FakeApi *api) {
+    pthread_mutex_lock(&api->lock);
+    size_t n = api->n_events;
+    pthread_mutex_unlock(&api->lock);
+    return n;
+}
+
 _unused_ static size_t fake_count(Client *client, const char *group, const char *plural, const char *ns) {
     _cleanup_client_list_ ClientList list = {0};
     client_list(client, fake_resource(group, plural), ns, NULL, &list, NULL);
