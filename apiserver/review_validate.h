@@ -5,7 +5,7 @@
 
 typedef enum ReviewKind { REVIEW_SUBJECT, REVIEW_LOCAL, REVIEW_SELF } ReviewKind;
 
-/* `ns`: of the request; a local review is about that. */
+/* `ns`: the review's own; a local review is about that. */
 void access_review_validate(FieldErrors *errors, const Value *review, const char *ns, ReviewKind kind);
 /* What the answer says of selectors that were not understood; "" when nothing. */
 const char *access_review_ignored(Arena *arena, const Value *resource_attributes);

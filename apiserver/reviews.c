@@ -32,16 +32,29 @@ static const char *const *strings(Arena *arena, const Value *list) {
     return out;
 }
 
-static int token_review(Reviews *reviews, const ApiRequest *request, Value *object, ApiError *err) {
-    Arena *arena = request->arena;
-    Value *spec = value_ensure_object(arena, object, "spec"), *status = value_object(arena);
-    const char *token = value_get_str(spec, "token"), *why = NULL;
+/* One request, and the row it is of. */
+typedef struct Asked {
+    Reviews *reviews;
+    const ApiRequest *request;
+    Value *object;
+    ReviewKind kind; /* of access reviews */
+} Asked;
+
+static int check_token(const Asked *asked, ApiError *err) {
+    if (str_empty(value_get_str(value_get(asked->object, "spec"), "token")))
+        return api_error_bad_request(err, "token is required for TokenReview in authentication");
+    return 0;
+}
+
+static void answer_token(const Asked *asked) {
+    Arena *arena = asked->request->arena;
+    const Value *spec = value_get(asked->object, "spec");
+    Value *status = value_object(arena);
+    const char *why = NULL;
     const char *const *audiences = NULL;
     UserInfo *user = NULL;
-    if (str_empty(token))
-        return api_error_bad_request(err, "token is required for TokenReview in authentication");
-    int r = authenticate_token(reviews->authenticator, token, strings(arena, value_get(spec, "audiences")), arena,
-                               &user, &audiences, &why);
+    int r = authenticate_token(asked->reviews->authenticator, value_get_str(spec, "token"),
+                               strings(arena, value_get(spec, "audiences")), arena, &user, &audiences, &why);
     if (r == 0) {
         Value *list = value_array(arena);
         value_set_bool(arena, status, "authenticated", true);
@@ -54,8 +67,18 @@ static int token_review(Reviews *reviews, const ApiRequest *request, Value *obje
         if (!str_empty(why))
             value_set_str(arena, status, "error", why);
     }
-    value_set(arena, object, "status", status);
-    return 0;
+    value_set(arena, asked->object, "status", status);
+}
+
+/* The reference answers with a new object: nothing of what was sent is in it. */
+static void answer_self(const Asked *asked) {
+    Arena *arena = asked->request->arena;
+    Value *meta = value_object(arena), *status = value_object(arena);
+    char time[RFC3339_MAX];
+    value_set(arena, asked->object, "metadata", meta);
+    value_set_str(arena, meta, "creationTimestamp", rfc3339_format(now_realtime_ns(), time));
+    value_set(arena, status, "userInfo", user_value(arena, asked->request->user));
+    value_set(arena, asked->object, "status", status);
 }
 
 static UserInfo *asked_user(Arena *arena, const Value *spec) {
@@ -77,33 +100,40 @@ static void fill(const Value *from, AuthzAttributes *a) {
     a->name = str_or(value_get_str(from, "name"), "");
 }
 
-static int access_review(Reviews *reviews, const ApiRequest *request, Value *object, ReviewKind kind, ApiError *err) {
-    Arena *arena = request->arena;
-    Value *spec = value_ensure_object(arena, object, "spec"), *status = value_object(arena);
-    const Value *resource = value_get(spec, "resourceAttributes"), *path = value_get(spec, "nonResourceAttributes");
-    bool self = kind == REVIEW_SELF;
-    AuthzAttributes a = {.user = self ? request->user : asked_user(arena, spec)};
-    const char *reason = "";
-    FieldErrors errors = FIELD_ERRORS_INIT(arena);
-    access_review_validate(&errors, object, str_or(request->ns, ""), kind);
+static int check_access(const Asked *asked, ApiError *err) {
+    const ApiRequest *request = asked->request;
+    const char *ns = str_or(meta_get(asked->object, "namespace"), "");
+    FieldErrors errors = FIELD_ERRORS_INIT(request->arena);
+    access_review_validate(&errors, asked->object, ns, asked->kind);
     /* The reference's refusals name no kind. */
     int r = api_error_invalid(err, request->resource->group, "", "", &errors);
-    if (r < 0)
-        return r;
+    if (r == 0 && asked->kind == REVIEW_LOCAL && !streq(ns, str_or(request->ns, ""))) /* a webhook changed it */
+        return api_error_bad_request(err, arena_printf(request->arena,
+                                                       "spec.resourceAttributes.namespace must match namespace: %s",
+                                                       str_or(request->ns, "")));
+    return r;
+}
+
+static void answer_access(const Asked *asked) {
+    Arena *arena = asked->request->arena;
+    const Value *spec = value_get(asked->object, "spec"), *resource = value_get(spec, "resourceAttributes"),
+                *path = value_get(spec, "nonResourceAttributes");
+    Value *status = value_object(arena);
+    AuthzAttributes a = {.user = asked->kind == REVIEW_SELF ? asked->request->user : asked_user(arena, spec)};
+    const char *reason = "";
     if (resource)
         fill(resource, &a);
     else {
         a.verb = str_or(value_get_str(path, "verb"), "");
         a.path = str_or(value_get_str(path, "path"), "");
     }
-    value_set_bool(arena, status, "allowed", authorizer_allows(reviews->authorizer, &a, arena, &reason));
+    value_set_bool(arena, status, "allowed", authorizer_allows(asked->reviews->authorizer, &a, arena, &reason));
     if (!str_empty(reason))
         value_set_str(arena, status, "reason", reason);
     const char *ignored = access_review_ignored(arena, resource);
     if (*ignored)
         value_set_str(arena, status, "evaluationError", ignored);
-    value_set(arena, object, "status", status);
-    return 0;
+    value_set(arena, asked->object, "status", status);
 }
 
 static Value *list_or_empty(Arena *arena, const Value *rule, const char *name) {
@@ -121,16 +151,20 @@ static void add_rule(Arena *arena, const Value *rule, const char *const *members
     value_append(arena, list, v);
 }
 
-static int rules_review(Reviews *reviews, const ApiRequest *request, Value *object, ApiError *err) {
+static int check_rules(const Asked *asked, ApiError *err) {
+    if (str_empty(value_get_str(value_get(asked->object, "spec"), "namespace")))
+        return api_error_bad_request(err, "no namespace on request");
+    return 0;
+}
+
+static void answer_rules(const Asked *asked) {
     static const char *const of_resources[] = {"verbs", "apiGroups", "resources", "resourceNames", NULL};
     static const char *const of_paths[] = {"verbs", "nonResourceURLs", NULL};
-    Arena *arena = request->arena;
+    Arena *arena = asked->request->arena;
     Value *status = value_object(arena), *resources = value_array(arena), *paths = value_array(arena), *rules;
-    const char *ns = value_get_str(value_get(object, "spec"), "namespace"), *error;
+    const char *ns = value_get_str(value_get(asked->object, "spec"), "namespace"), *error;
     const Value *rule;
-    if (str_empty(ns))
-        return api_error_bad_request(err, "no namespace on request");
-    bool complete = authorizer_user_rules(reviews->authorizer, request->user, ns, arena, &rules, &error);
+    bool complete = authorizer_user_rules(asked->reviews->authorizer, asked->request->user, ns, arena, &rules, &error);
     VALUE_FOREACH (rule, rules) {
         if (value_len(value_get(rule, "resources")))
             add_rule(arena, rule, of_resources, resources);
@@ -142,35 +176,45 @@ static int rules_review(Reviews *reviews, const ApiRequest *request, Value *obje
     value_set_bool(arena, status, "incomplete", !complete);
     if (error)
         value_set_str(arena, status, "evaluationError", error);
-    /* the reference answers with a new object: nothing of what was sent is in it */
-    value_set(arena, object, "metadata", value_object(arena));
-    value_set(arena, object, "spec", value_object(arena));
-    value_set(arena, object, "status", status);
-    return 0;
+    /* a new object, as in answer_self */
+    value_set(arena, asked->object, "metadata", value_object(arena));
+    value_set(arena, asked->object, "spec", value_object(arena));
+    value_set(arena, asked->object, "status", status);
 }
 
-int reviews_answer(void *userdata, const ApiRequest *request, Value *object, ApiError *err) {
-    Reviews *reviews = userdata;
-    const char *plural = request->resource->plural;
-    if (streq(plural, "tokenreviews"))
-        return token_review(reviews, request, object, err);
-    if (streq(plural, "selfsubjectreviews")) {
-        Value *status = value_object(request->arena);
-        char time[RFC3339_MAX];
-        Value *meta = value_object(request->arena); /* nothing of what was sent */
-        value_set(request->arena, object, "metadata", meta);
-        value_set_str(request->arena, meta, "creationTimestamp", rfc3339_format(now_realtime_ns(), time));
-        value_set(request->arena, status, "userInfo", user_value(request->arena, request->user));
-        value_set(request->arena, object, "status", status);
-        return 0;
-    }
-    if (streq(plural, "subjectaccessreviews"))
-        return access_review(reviews, request, object, REVIEW_SUBJECT, err);
-    if (streq(plural, "localsubjectaccessreviews"))
-        return access_review(reviews, request, object, REVIEW_LOCAL, err);
-    if (streq(plural, "selfsubjectaccessreviews"))
-        return access_review(reviews, request, object, REVIEW_SELF, err);
-    if (streq(plural, "selfsubjectrulesreviews"))
-        return rules_review(reviews, request, object, err);
-    return api_error_set(err, 501, "NotImplemented", "%s are not answered yet", plural);
+/* ---- the table ---- */
+
+static const struct Row {
+    const char *plural;
+    ReviewKind kind;
+    int (*check)(const Asked *asked, ApiError *err); /* NULL: anything may be answered */
+    void (*answer)(const Asked *asked);
+} rows[] = {
+    {"tokenreviews", 0, check_token, answer_token},
+    {"selfsubjectreviews", 0, NULL, answer_self},
+    {"subjectaccessreviews", REVIEW_SUBJECT, check_access, answer_access},
+    {"localsubjectaccessreviews", REVIEW_LOCAL, check_access, answer_access},
+    {"selfsubjectaccessreviews", REVIEW_SELF, check_access, answer_access},
+    {"selfsubjectrulesreviews", 0, check_rules, answer_rules},
+};
+
+static const struct Row *row_of(const ApiRequest *request) {
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+        if (streq(rows[i].plural, request->resource->plural))
+            return &rows[i];
+    return NULL;
+}
+
+int reviews_check(void *userdata, const ApiRequest *request, Value *object, ApiError *err) {
+    const struct Row *row = row_of(request);
+    if (!row)
+        return api_error_set(err, 501, "NotImplemented", "%s are not answered yet", request->resource->plural);
+    Asked asked = {userdata, request, object, row->kind};
+    return row->check ? row->check(&asked, err) : 0;
+}
+
+void reviews_answer(void *userdata, const ApiRequest *request, Value *object) {
+    const struct Row *row = row_of(request);
+    Asked asked = {userdata, request, object, row->kind};
+    row->answer(&asked);
 }

@@ -9,5 +9,6 @@ typedef struct Reviews {
     Authenticator *authenticator;
     Authorizer *authorizer;
 } Reviews;
-/* An ApiCoreConfig.review; userdata is a Reviews. */
-int reviews_answer(void *userdata, const ApiRequest *request, Value *object, ApiError *err);
+/* ApiCoreConfig.review_check and .review; userdata is a Reviews. */
+int reviews_check(void *userdata, const ApiRequest *request, Value *object, ApiError *err);
+void reviews_answer(void *userdata, const ApiRequest *request, Value *object);

@@ -371,6 +371,7 @@ static void open_core(ApiServer *server) {
         .audiences = server->tokens.audiences,
         .max_expiration_seconds = server->tokens.max_expiration_seconds,
         .extend_expiration = server->tokens.extend_expiration,
+        .review_check = reviews_check,
         .review = reviews_answer,
         .review_userdata = &server->reviews,
     };

@@ -18,9 +18,10 @@ typedef struct ApiCoreConfig {
     const char *const *audiences;   /* NULL-terminated; the default audiences of tokens */
     int64_t max_expiration_seconds; /* of tokens; 0: none */
     bool extend_expiration;         /* of those the token volume of pods asks for: to a year */
-    /* Kinds that are answered and not stored (TokenReview, SubjectAccessReview, ...): changes `object` into the answer.
-     */
-    int (*review)(void *userdata, const ApiRequest *request, Value *object, ApiError *err);
+    /* Kinds that are answered and not stored (TokenReview, SubjectAccessReview, ...): whether `object` may be answered;
+     * then, once admission has let it through, changes it into the answer. */
+    int (*review_check)(void *userdata, const ApiRequest *request, Value *object, ApiError *err);
+    void (*review)(void *userdata, const ApiRequest *request, Value *object);
     void *review_userdata;
 } ApiCoreConfig;
 

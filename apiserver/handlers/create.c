@@ -29,11 +29,10 @@ static int create_review(ApiCore *core, RegistryCall *call, const DecodeInput *i
     if (!config->review)
         return api_error_not_found(err, call->resource->group, call->resource->plural, "");
     ret->schema = call->resource->schema;
-    ManagedInput managed;
-    registry_wipe_system_fields(meta_ensure(call->context.arena, ret->value));
-    registry_managed_input(call, &managed);
-    managed_update(call->context.arena, &managed, NULL, ret->value);
-    return config->review(config->review_userdata, call->request, ret->value, err);
+    r = registry_admit_unstored(call, ret->value, config->review_check, config->review_userdata, err);
+    if (r == 0)
+        config->review(config->review_userdata, call->request, ret->value);
+    return r;
 }
 
 int verb_create(ApiCore *core, const ApiRequest *request, const ApiInput *input, ApiResponse *ret, ApiError *err) {

@@ -58,7 +58,8 @@ int engine_match_namespace(RegistryCall *call, Value *object, ApiError *err) {
     return 0;
 }
 
-void registry_wipe_system_fields(Value *meta) {
+/* What clients may not decide. */
+static void wipe_system_fields(Value *meta) {
     static const char *const fields[] = {"creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "uid",
                                          "selfLink"};
     for (size_t i = 0; i < ELEMENTSOF(fields); i++)
@@ -194,14 +195,27 @@ static int create_once(RegistryCall *call, Value *object, RegistryResult *ret, A
     return r;
 }
 
-int registry_create(RegistryCall *call, Value *object, RegistryResult *ret, ApiError *err) {
-    Arena *arena = call->context.arena;
-    registry_wipe_system_fields(meta_ensure(arena, object));
+/* Up to what mutating admission makes of the object. */
+static int begin_create(RegistryCall *call, Value *object, ApiError *err) {
+    wipe_system_fields(meta_ensure(call->context.arena, object));
     int r = engine_match_namespace(call, object, err);
     if (r < 0)
         return r;
     engine_track_fields(call, NULL, object);
-    r = engine_admit(call, ADMISSION_CREATE, false, object, NULL, admitted_name(call, object), err);
+    return engine_admit(call, ADMISSION_CREATE, false, object, NULL, admitted_name(call, object), err);
+}
+
+int registry_admit_unstored(RegistryCall *call, Value *object,
+                            int (*check)(void *userdata, const ApiRequest *request, Value *object, ApiError *err),
+                            void *userdata, ApiError *err) {
+    int r = begin_create(call, object, err);
+    r = r < 0 ? r : check(userdata, call->request, object, err);
+    return r < 0 ? r : engine_admit(call, ADMISSION_CREATE, true, object, NULL, admitted_name(call, object), err);
+}
+
+int registry_create(RegistryCall *call, Value *object, RegistryResult *ret, ApiError *err) {
+    Arena *arena = call->context.arena;
+    int r = begin_create(call, object, err);
     if (r < 0)
         return r;
     bool generated = str_empty(meta_get(object, "name")) && !str_empty(meta_get(object, "generateName"));

@@ -86,11 +86,15 @@ static inline void registry_result_done(RegistryResult *result) {
 }
 #define _cleanup_registry_result_ _cleanup_(registry_result_done)
 
-/* Takes out of a new object's metadata what clients may not decide. */
-void registry_wipe_system_fields(Value *meta);
 /* Admission of a create through a subresource with a kind of its own (TokenRequest, Eviction): `object` is that, `name`
  * the main resource's. May change the object. */
 int registry_admit_create(RegistryCall *call, Value *object, const char *name, ApiError *err);
+
+/* A create of what is answered and not stored (reviews), up to the answer: metadata, mutating admission, `check` of
+ * what that left, validating admission. Changes the object. */
+int registry_admit_unstored(RegistryCall *call, Value *object,
+                            int (*check)(void *userdata, const ApiRequest *request, Value *object, ApiError *err),
+                            void *userdata, ApiError *err);
 
 /* Admission of a connection through a subresource: `options` is the object of its kind (PodExecOptions). */
 int registry_admit_connect(RegistryCall *call, Value *options, const char *name, ApiError *err);

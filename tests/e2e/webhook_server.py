@@ -63,6 +63,11 @@ def admit(path, request):
         return {"allowed": True, **patch([{"op": "replace", "path": "/spec/address", "value": "set:9"}])}
     if path == "/set-replicas":
         return {"allowed": True, **patch([{"op": "replace", "path": "/spec/replicas", "value": 3}])}
+    if path == "/ask-for-nobody":
+        return {"allowed": True, **patch([{"op": "replace", "path": "/spec/user", "value": "nobody"},
+                                          {"op": "remove", "path": "/spec/groups"}])}
+    if path == "/remove-token":
+        return {"allowed": True, **patch([{"op": "remove", "path": "/spec/token"}])}
     if path == "/add-container":
         return {"allowed": True, **patch([{"op": "add", "path": "/spec/containers/-",
                                            "value": {"name": "added", "image": "added"}}])}
