@@ -108,9 +108,8 @@ static int check_access(const Asked *asked, ApiError *err) {
     /* The reference's refusals name no kind. */
     int r = api_error_invalid(err, request->resource->group, "", "", &errors);
     if (r == 0 && asked->kind == REVIEW_LOCAL && !streq(ns, str_or(request->ns, ""))) /* a webhook changed it */
-        return api_error_bad_request(err, arena_printf(request->arena,
-                                                       "spec.resourceAttributes.namespace must match namespace: %s",
-                                                       str_or(request->ns, "")));
+        return api_error_bad_request(err, "spec.resourceAttributes.namespace must match namespace: %s",
+                                     str_or(request->ns, ""));
     return r;
 }
 
