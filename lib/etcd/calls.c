@@ -98,6 +98,8 @@ static bool is_stopping(EtcdCalls *calls) {
 static void set_connection(EtcdCalls *calls, GrpcConnection *connection) {
     pthread_mutex_lock(&calls->lock);
     calls->connection = connection;
+    if (connection && calls->stopping) /* who said so had nothing to wake */
+        grpc_wake(connection);
     pthread_mutex_unlock(&calls->lock);
 }
 

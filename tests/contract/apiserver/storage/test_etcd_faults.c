@@ -277,6 +277,44 @@ static void refuses_what_is_no_server(void **state) {
     }
 }
 
+/* ---- an end before the beginning ---- */
+
+static void *close_driver(void *userdata) {
+    StoreDriver *driver = userdata;
+    driver->close(driver);
+    return NULL;
+}
+
+/* The server says that it is there only once the driver is being closed: nobody comes to wake who waits for calls. */
+static void closes_while_it_connects(void **state) {
+    (void)state;
+    static const uint8_t settings[] = {0, 0, 0, 4, 0, 0, 0, 0, 0}; /* an empty SETTINGS frame */
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, n), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &n), 0);
+    char url[40];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u", ntohs(address.sin_port));
+    const char *const servers[] = {url, NULL};
+    _cleanup_free_ char *why = NULL;
+    StoreDriver *driver = NULL;
+    assert_int_equal(etcd_driver_open(&(EtcdDriverConfig){.servers = servers}, &driver, &why), 0);
+    int peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(peer >= 0);
+    pthread_t closer;
+    assert_int_equal(pthread_create(&closer, NULL, close_driver, driver), 0);
+    nanosleep(&(struct timespec){.tv_nsec = 200 * NS_PER_MS}, NULL); /* if it is not closing by then, less is tested */
+    assert_int_equal(send(peer, settings, sizeof settings, MSG_NOSIGNAL), sizeof settings);
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 20;
+    assert_int_equal(pthread_timedjoin_np(closer, NULL, &until), 0);
+    close(peer);
+    close(listener);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up_etcd, tear_down)
 
 int main(void) {
@@ -289,6 +327,7 @@ int main(void) {
         CASE(lets_go_what_has_a_time),
         CASE(has_keys_below_a_prefix),
         cmocka_unit_test(refuses_what_is_no_server),
+        cmocka_unit_test(closes_while_it_connects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
