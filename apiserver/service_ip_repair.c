@@ -1,5 +1,6 @@
 #define LOG_COMPONENT "service-ips"
 #include "apiserver/service_ip_repair.h"
+#include "apiserver/registry/checks.h"
 #include "apiserver/registry/ip.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -99,11 +100,7 @@ static bool in_some_range(ServiceIpRepair *repair, Arena *arena, const Ip *ip) {
 }
 
 static bool has_address(const Value *service, const char *text) {
-    const Value *item;
-    VALUE_FOREACH (item, value_path(service, "spec", "clusterIPs", NULL))
-        if (streq_null(value_str(item), text))
-            return true;
-    return false;
+    return list_has(value_path(service, "spec", "clusterIPs", NULL), text);
 }
 
 static int make(ServiceIpRepair *repair, Arena *arena, const Object *service, const char *name, const Ip *ip) {

@@ -1,4 +1,5 @@
 #include "apiserver/admission/pod_security_checks.h"
+#include "apiserver/registry/checks.h"
 #include "base/str.h"
 
 /* What a check looks at, and where it puts what it finds. */
@@ -173,11 +174,7 @@ static void capabilities_baseline_1_0(Subject *s) {
 }
 
 static bool drops_all(const Value *container) {
-    const Value *item;
-    VALUE_FOREACH (item, value_path(security_of(container), "capabilities", "drop", NULL))
-        if (streq_null(value_str(item), "ALL"))
-            return true;
-    return false;
+    return list_has(value_path(security_of(container), "capabilities", "drop", NULL), "ALL");
 }
 
 static void capabilities_restricted_1_22(Subject *s) {

@@ -1,6 +1,7 @@
 /* StorageObjectInUseProtection: claims, volumes and volume classes stay while something uses them; their controllers
  * take the finalizer away. */
 #include "apiserver/admission/admission.h"
+#include "apiserver/registry/checks.h"
 #include "base/str.h"
 
 static const struct {
@@ -12,11 +13,9 @@ static const struct {
 };
 
 static void add(Arena *arena, Value *object, const char *finalizer) {
-    Value *list = value_ensure_array(arena, meta_ensure(arena, object), "finalizers"), *item;
-    VALUE_FOREACH (item, list)
-        if (streq_null(value_str(item), finalizer))
-            return;
-    value_append(arena, list, value_string(arena, finalizer));
+    Value *list = value_ensure_array(arena, meta_ensure(arena, object), "finalizers");
+    if (!list_has(list, finalizer))
+        value_append(arena, list, value_string(arena, finalizer));
 }
 
 static int admit(AdmissionRequest *request, ApiError *err) {

@@ -1,5 +1,6 @@
 /* Whether a webhook hears of a request: selectors, rules, equivalent versions (generic/webhook.go, predicates). */
 #include "apiserver/admission/webhooks.h"
+#include "apiserver/registry/checks.h"
 #include "apiserver/registry/convert.h"
 #include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/scale_view.h"
@@ -132,11 +133,7 @@ static bool match_object(const WebhookRequest *request, const Selector *selector
 /* ---- rules ---- */
 
 static bool has_or_all(const Value *list, const char *wanted) {
-    const Value *item;
-    VALUE_FOREACH (item, list)
-        if (streq_null(value_str(item), "*") || streq_null(value_str(item), wanted))
-            return true;
-    return false;
+    return list_has(list, "*") || list_has(list, wanted);
 }
 
 static bool match_scope(const WebhookRequest *request, const Value *rule) {

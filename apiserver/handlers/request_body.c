@@ -37,8 +37,7 @@ static int unrecognized(Exchange *exchange, const char *why, ApiError *err) {
 
 /* What a decoder says of a body that is no object at all. */
 static int unreadable(Exchange *exchange, MediaForm form, ApiError *err) {
-    static const char *const prefixes[] = {
-        [MEDIA_JSON] = "couldn't get version/kind; json parse error: ", [MEDIA_YAML] = "", [MEDIA_PROTOBUF] = ""};
+    static const char *const prefixes[] = {[MEDIA_JSON] = NO_KIND_PREFIX, [MEDIA_YAML] = "", [MEDIA_PROTOBUF] = ""};
     if (err->code != 400)
         return -EINVAL;
     ApiVerb verb = exchange->request.verb;
@@ -58,15 +57,12 @@ static int check_type(Exchange *exchange, const Value *body, ApiError *err) {
     Arena *arena = exchange->arena;
     if (request->verb != API_CREATE && request->verb != API_UPDATE)
         return 0;
-    VALUE_FOREACH_MEMBER (m, body)
-        if ((streq(m->name, "kind") || streq(m->name, "apiVersion")) && m->value->type != VALUE_NULL &&
-            m->value->type != VALUE_STRING)
-            return unrecognized(exchange,
-                                arena_printf(arena,
-                                             "couldn't get version/kind; json parse error: json: cannot unmarshal %s "
-                                             "into Go struct field .%s of type string",
-                                             value_json_kind(m->value), m->name),
-                                err);
+    VALUE_FOREACH_MEMBER (m, body) {
+        bool tells = streq(m->name, "kind") || streq(m->name, "apiVersion");
+        const char *why = tells ? registry_type_error(arena, m->name, m->value) : NULL;
+        if (why)
+            return unrecognized(exchange, why, err);
+    }
     const char *version = str_or(value_get_str(body, "apiVersion"), "");
     if (strchr(version, '/') != strrchr(version, '/'))
         return unrecognized(exchange, arena_printf(arena, "unexpected GroupVersion string: %s", version), err);

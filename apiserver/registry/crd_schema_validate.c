@@ -4,6 +4,7 @@
 #include "api/codec.h"
 #include "api/schema_format.h"
 #include "api/structural.h"
+#include "apiserver/registry/checks.h"
 #include "apiserver/registry/validate_util.h"
 #include "base/str.h"
 
@@ -427,14 +428,6 @@ static void check_list_type(const Value *v, FieldErrors *errors, const FieldPath
         check_map_list(v, errors, path);
 }
 
-static bool is_required(const Value *schema, const char *name) {
-    const Value *item;
-    VALUE_FOREACH (item, value_get(schema, "required"))
-        if (streq_null(value_str(item), name))
-            return true;
-    return false;
-}
-
 /* Items of sets and maps are never null, nor are their keys ever absent. */
 static void check_identity(const Value *v, FieldErrors *errors, const FieldPath *path) {
     const char *kind = text(v, LIST_TYPE);
@@ -453,7 +446,7 @@ static void check_identity(const Value *v, FieldErrors *errors, const FieldPath 
         const Value *otherwise = value_get(property, "default");
         FieldPath at = FIELD_KEY(&properties, name), default_path = FIELD(&at, "default"),
                   null_path = FIELD(&at, "nullable");
-        if (property && !is_required(items, name) && (!otherwise || otherwise->type == VALUE_NULL))
+        if (property && !list_has(value_get(items, "required"), name) && (!otherwise || otherwise->type == VALUE_NULL))
             field_required(errors, &default_path,
                            "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required "
                            "property");

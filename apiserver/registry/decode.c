@@ -80,19 +80,21 @@ static int decode_error(RegistryCall *call, const DecodeInput *input, const char
                                  input->kind, why);
 }
 
+const char *registry_type_error(Arena *arena, const char *name, const Value *value) {
+    if (!value || value->type == VALUE_NULL || value->type == VALUE_STRING)
+        return NULL;
+    return arena_printf(arena, NO_KIND_PREFIX "json: cannot unmarshal %s into Go struct field .%s of type string",
+                        value_json_kind(value), name);
+}
+
 /* A patch that took away what the object is. */
 static int check_patched_kind(RegistryCall *call, const DecodeInput *input, ApiError *err) {
     Arena *arena = call->context.arena;
     const Value *kind = value_get(input->body, "kind");
-    bool absent = !kind || kind->type == VALUE_NULL;
-    if (!absent && !value_is(kind, VALUE_STRING))
-        return patched_error(input, arena, input->body,
-                             arena_printf(arena,
-                                          "couldn't get version/kind; json parse error: json: cannot unmarshal %s into "
-                                          "Go struct field .kind of type string",
-                                          value_json_kind(kind)),
-                             err);
-    if (absent || str_empty(value_str(kind))) {
+    const char *why = registry_type_error(arena, "kind", kind);
+    if (why)
+        return patched_error(input, arena, input->body, why, err);
+    if (str_empty(value_str(kind))) {
         _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
         buf_puts(&text, "Object 'Kind' is missing in '");
         write_patched(&text, input, arena, input->body);

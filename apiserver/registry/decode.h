@@ -24,6 +24,11 @@ typedef struct DecodeInput {
     const Value *json_patch;            /* likewise the operations of a JSON patch */
     const Value *patched_from; /* `body` is this with a patch applied: other words for what is wrong; NULL: it is not */
 } DecodeInput;
+/* How the reference begins to say that it did not find the kind and version in a text. */
+#define NO_KIND_PREFIX "couldn't get version/kind; json parse error: "
+/* What it says of `value` as the kind or apiVersion (`name`) of an object, in the arena; NULL: nothing, it is a text or
+ * absent. */
+const char *registry_type_error(Arena *arena, const char *name, const Value *value);
 /* Kind, version, fields: *ret in the form of the kind expected. Strict violations: 400, or warnings in the call. */
 int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **ret, ApiError *err);
 /* The same, then defaults and conversion to the storage row. */

@@ -1,6 +1,7 @@
 #include "apiserver/registry/webhook_client.h"
 
 #include "api/json.h"
+#include "apiserver/registry/decode.h"
 #include "apiserver/registry/service_resolver.h"
 #include "base/clock.h"
 #include "base/str.h"
@@ -327,8 +328,8 @@ static void read_answer(Arena *arena, Exchange *x) {
         call->result = api_error_set(&call->err, 503, "ServiceUnavailable",
                                      "0-length response with status code: %d and content type: ", status);
     else if (json_parse(arena, x->in.data, x->in.len, &call->answer, NULL, &why) < 0)
-        call->result = api_error_set(&call->err, 503, "ServiceUnavailable",
-                                     "couldn't get version/kind; json parse error: %s", str_or(why, "not JSON"));
+        call->result =
+            api_error_set(&call->err, 503, "ServiceUnavailable", NO_KIND_PREFIX "%s", str_or(why, "not JSON"));
 }
 
 static void finish(Arena *arena, Exchange *x) {
