@@ -22,7 +22,7 @@
 typedef struct FakeEvent {
     const char *type;
     Object *object;
-    uint64_t revision;
+    uint64_t revision, at_ns; /* at_ns: of the monotonic clock */
 } FakeEvent;
 
 typedef struct FakeApi {
@@ -74,7 +74,7 @@ static ssize_t fake_find(FakeApi *api, const Resource *resource, const char *ns,
 static void fake_publish(FakeApi *api, const char *type, Object *object) {
     if (api->n_events == FAKE_EVENTS_MAX)
         abort();
-    api->events[api->n_events++] = (FakeEvent){type, object_ref(object), object_revision(object)};
+    api->events[api->n_events++] = (FakeEvent){type, object_ref(object), object_revision(object), now_monotonic_ns()};
     pthread_cond_broadcast(&api->changed);
 }
 
