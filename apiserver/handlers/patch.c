@@ -171,7 +171,6 @@ static int apply_transform(void *userdata, const Value *old, Value **ret, ApiErr
     ManagedInput input;
     bool changed;
     Value *applied = value_copy(arena, request->body), *merged;
-    bool named = !str_empty(meta_get(applied, "name"));
     int r = applied_check(resource_api_version(arena, request->resource), request->resource->kind, applied, err);
     if (r < 0)
         return r;
@@ -182,10 +181,10 @@ static int apply_transform(void *userdata, const Value *old, Value **ret, ApiErr
     if (old && at != call->resource)
         live = convert_object(arena, call->resource, at, value_copy(arena, old));
     r = managed_apply(arena, &input, live, applied, &merged, &changed, err);
-    bool unchanged = r == 0 && live && named && !changed;
+    bool unchanged = r == 0 && live && !changed;
     r = r < 0 || unchanged ? r : normalize_applied(call, at, applied, merged, err);
     r = r < 0 ? r : applied_check_duplicates(call, patch->input->duplicates, err);
-    r = r < 0 || !named ? r : check_name(request, applied, err);
+    r = r < 0 ? r : check_name(request, merged, err);
     if (r < 0)
         return r;
     if (unchanged) { /* no defaults either, which the stored version may not have */
@@ -195,12 +194,6 @@ static int apply_transform(void *userdata, const Value *old, Value **ret, ApiErr
         if (fields)
             value_set(arena, meta, "managedFields", value_copy(arena, fields));
         return 0;
-    }
-    if (!named) {
-        value_set_str(arena, meta_ensure(arena, merged), "name", request->name);
-        r = check_name(request, merged, err);
-        if (r < 0)
-            return r;
     }
     registry_set_defaults(arena, at, merged);
     merged = convert_object(arena, at, call->resource, merged);
@@ -216,7 +209,8 @@ int verb_patch(ApiCore *core, const ApiRequest *request, const ApiInput *input, 
     RegistryUpdate update = {.transform = patch_transform, .userdata = &patch};
     if (request->options.patch_type == PATCH_APPLY) {
         update.transform = apply_transform;
-        update.create_absent = update.apply = true;
+        update.apply = true;
+        update.create_absent = str_empty(request->subresource);
     }
     int r = registry_update(&call, &update, &result, err);
     ret->object = result.object;

@@ -186,9 +186,9 @@ static const Value *scale_value(const Value *object, const char *path, ValueType
             return v;
         _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
         go_write(&text, v, GO_PLAIN);
-        why =
-            arena_printf(errors->arena, ".%s accessor error: %s is of the type %s, expected %s", path + (*path == '.'),
-                         str_or(text.data, ""), go_type_of(v), type == VALUE_INT ? "int64" : "string");
+        why = arena_printf(errors->arena, ".%s accessor error: %s is of the type %s, expected %s",
+                           path + (*path == '.'), str_or(text.data, ""),
+                           v->type == VALUE_NULL ? "<nil>" : go_type_of(v), type == VALUE_INT ? "int64" : "string");
     }
     field_invalid(errors, &at, zero, "%s", why);
     return NULL;

@@ -75,7 +75,6 @@ static int convert_custom(void *userdata, Arena *arena, _unused_ const char *fro
     const char *wrong = r < 0 ? NULL : typed_validate(arena, wanted->schema, converted);
     if (r < 0 || wrong)
         return r < 0 ? r : api_error_set(err, 500, "", "%s", wrong);
-    schema_normalize(arena, wanted->schema, converted, NULL, NULL);
     *ret = converted;
     *ret_schema = wanted->schema;
     return 0;
@@ -96,6 +95,7 @@ void registry_managed_input(RegistryCall *call, ManagedInput *ret) {
         .subresource = request->subresource,
         .now_ns = call->context.now_ns,
         .reset_fields = reset_fields(call),
+        .resets_own_version = call->resource->custom && !request->subresource,
         .custom = call->resource->custom != NULL,
         .force = request->options.force,
         .convert = call->resource->custom ? convert_custom : convert_version,

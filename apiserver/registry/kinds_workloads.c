@@ -64,7 +64,7 @@ static bool has_new_generation(const Value *object, const Value *old) {
 }
 
 static void warn_changed(StrategyContext *context, const Value *object, const Value *old) {
-    if (!context->subresource && has_new_generation(object, old))
+    if (has_new_generation(object, old))
         warn_spec_template(context, object);
 }
 

@@ -112,7 +112,7 @@ typedef struct RegistryUpdate {
     int (*transform)(void *userdata, const Value *old, Value **ret, ApiError *err);
     void *userdata;
     bool check_uid;     /* the object's uid, when it has one, is a precondition */
-    bool create_absent; /* server-side apply */
+    bool create_absent; /* server-side apply, but for subresources */
     bool apply;         /* server-side apply: the transform has set managedFields itself */
     bool admitted;      /* the caller has asked admission (registry_admit_create) */
 } RegistryUpdate;

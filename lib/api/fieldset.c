@@ -315,11 +315,26 @@ FieldSet *fieldset_from_paths(Arena *arena, const char *const *paths) {
     return all;
 }
 
-/* Scalars as value.ToString prints them: strings quoted, the rest plain. */
-static void write_scalar(Buf *out, const Value *v) {
+/* As value.ToString prints it: strings quoted, members without a mark around or between them. */
+static void write_value(Buf *out, const Value *v) {
+    const char *comma = "";
+    const Value *item;
     if (value_is(v, VALUE_STRING))
         go_quote_n(out, v->string, v->len);
-    else
+    else if (value_is(v, VALUE_OBJECT))
+        VALUE_FOREACH_MEMBER (m, v) {
+            buf_printf(out, "%s=", m->name);
+            write_value(out, m->value);
+        }
+    else if (value_is(v, VALUE_ARRAY)) {
+        buf_putc(out, '[');
+        VALUE_FOREACH (item, v) {
+            buf_puts(out, comma);
+            write_value(out, item);
+            comma = ",";
+        }
+        buf_putc(out, ']');
+    } else
         value_write_json(out, v);
 }
 
@@ -338,13 +353,13 @@ void element_write(Buf *out, ElementKind kind, const char *text) {
         const char *comma = "";
         VALUE_FOREACH_MEMBER (m, v) {
             buf_printf(out, "%s%s=", comma, m->name);
-            write_scalar(out, m->value);
+            write_value(out, m->value);
             comma = ",";
         }
     } else {
         if (kind == ELEMENT_VALUE)
             buf_putc(out, '=');
-        write_scalar(out, v);
+        write_value(out, v);
     }
     buf_putc(out, ']');
 }

@@ -272,7 +272,9 @@ static int change_at(Change *change, const char *api_version, const Comparison *
         change->versions[i].missing = r < 0;
         if (r == 0)
             change->versions[i].comparison =
-                compare_filtered(change->forms->arena, input, before.schema, before.value, after.value);
+                input->resets_own_version
+                    ? typed_compare(change->forms->arena, before.schema, before.value, after.value)
+                    : compare_filtered(change->forms->arena, input, before.schema, before.value, after.value);
         change->n++;
     }
     *ret = change->versions[i].missing ? NULL : &change->versions[i].comparison;
@@ -292,6 +294,20 @@ static int disown(Change *change, Entry *entry, ApiError *err) {
         entry->set = fieldset_difference(arena, entry->set, c->removed);
     } else
         entry->set = NULL;
+    return 0;
+}
+
+/* Entries as the schemas of today have them; what those of versions that are no more say is forgotten. `live` must fit
+ * the others. */
+static int reconcile(ManagedForms *forms, const Value *live, Managed *managed, ApiError *err) {
+    for (size_t i = 0; i < managed->n; i++) {
+        Entry *entry = &managed->entries[i];
+        ManagedForm form;
+        int r = managed_form(forms, forms->input->api_version, entry->api_version, live, "", &form, err);
+        if (r < 0 && r != -ENOENT)
+            return r;
+        entry->set = r < 0 ? NULL : typed_reconcile(forms->arena, form.schema, entry->set);
+    }
     return 0;
 }
 
@@ -424,11 +440,13 @@ static int update_owners(ManagedForms *forms, const Value *live, const Value *ob
     return 0;
 }
 
-/* Is the list sent to be forgotten: [] or [{}]? */
-static bool is_reset(const Value *list) {
+/* Is the list sent to be forgotten: [{}] or []? The latter is nothing in the metadata of a custom resource. */
+static bool is_reset(const ManagedInput *input, const Value *list) {
     if (!value_is(list, VALUE_ARRAY))
         return false;
-    return list->len == 0 || (list->len == 1 && value_is(list->items[0], VALUE_OBJECT) && list->items[0]->len == 0);
+    if (list->len == 0)
+        return !input->custom;
+    return list->len == 1 && value_is(list->items[0], VALUE_OBJECT) && list->items[0]->len == 0;
 }
 
 static void decode_live_or_new(Arena *arena, const ManagedInput *input, const Value *live, const Value *object,
@@ -437,7 +455,7 @@ static void decode_live_or_new(Arena *arena, const ManagedInput *input, const Va
     const Value *kept = value_path(live, "metadata", "managedFields", NULL);
     *ret = (Managed){0};
     if (str_empty(input->subresource)) {
-        if (is_reset(sent))
+        if (is_reset(input, sent))
             return;
         if (!managed_decode(arena, sent, ret) && ret->n)
             return;
@@ -460,7 +478,8 @@ void managed_update(Arena *arena, const ManagedInput *input, const Value *live, 
         /* Types of custom resources are checked later, or never where a status is to be ignored. */
         bool fits =
             !input->custom || (typed_fits(arena, input->schema, object) && typed_fits(arena, input->schema, before));
-        if (!fits || update_owners(&forms, before, object, &managed, self, &err) < 0)
+        if (!fits || reconcile(&forms, before, &managed, &err) < 0 ||
+            update_owners(&forms, before, object, &managed, self, &err) < 0)
             managed.n = 0;
         cap_updaters(arena, &managed);
     }
@@ -471,6 +490,7 @@ void managed_update(Arena *arena, const ManagedInput *input, const Value *live, 
 
 typedef struct Conflict {
     const Entry *entry;
+    const char *identifier; /* of the manager, to sort by; set when they are refused */
     FieldSet *set;
 } Conflict;
 
@@ -665,16 +685,31 @@ static void count_conflict(void *user, const char *path _unused_) {
     ++*(size_t *)user;
 }
 
+/* What the reference knows a manager by, and sorts them by: the JSON of its entry. */
+static const char *identifier_of(Arena *arena, const Entry *entry) {
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    Value *key = value_object(arena);
+    value_set_str(arena, key, "manager", entry->manager);
+    value_set_str(arena, key, "operation", entry->applied ? "Apply" : "Update");
+    if (!entry->applied)
+        value_set_str(arena, key, "apiVersion", entry->api_version);
+    if (*entry->subresource)
+        value_set_str(arena, key, "subresource", entry->subresource);
+    value_write_json(&text, key);
+    return arena_strdup(arena, text.data);
+}
+
 static int compare_conflicts(const void *pa, const void *pb) {
     const Conflict *a = pa, *b = pb;
-    int r = strcmp(a->entry->manager, b->entry->manager);
-    return r ? r : compare_entries(a->entry, b->entry);
+    return strcmp(a->identifier, b->identifier);
 }
 
 static int refuse_conflicts(Apply *apply, ApiError *err) {
     size_t n = 0;
-    for (size_t i = 0; i < apply->n_conflicts; i++)
+    for (size_t i = 0; i < apply->n_conflicts; i++) {
         fieldset_each(apply->conflicts[i].set, count_conflict, &n);
+        apply->conflicts[i].identifier = identifier_of(apply->arena, apply->conflicts[i].entry);
+    }
     qsort(apply->conflicts, apply->n_conflicts, sizeof(Conflict), compare_conflicts);
     ConflictWriter writer = {.message = BUF_INIT(BUF_NO_LIMIT), .cause = BUF_INIT(BUF_NO_LIMIT), .alone = n == 1};
     ApiError found = {0};
@@ -787,20 +822,6 @@ static int record_existing(Apply *apply, ApiError *err) {
                          self, err);
 }
 
-/* What entries of versions that are no more say is forgotten; the object must fit the others. */
-static int check_versions(Apply *apply, ApiError *err) {
-    for (size_t i = 0; i < apply->managed.n; i++) {
-        ManagedForm form;
-        int r = managed_form(&apply->forms, apply->input->api_version, apply->managed.entries[i].api_version,
-                             apply->live, "", &form, err);
-        if (r < 0 && r != -ENOENT)
-            return r;
-        if (r == -ENOENT)
-            apply->managed.entries[i].set = NULL;
-    }
-    return 0;
-}
-
 static void finish(Apply *apply, const Value *applied, bool changed) {
     Arena *arena = apply->arena;
     Entry self = entry_of(arena, apply->input, true), *own = managed_find(&apply->managed, &self);
@@ -830,7 +851,7 @@ int managed_apply(Arena *arena, const ManagedInput *input, const Value *live, co
     if (!live)
         apply.live = empty_object(arena, input, applied);
     if (r == 0)
-        r = check_versions(&apply, err);
+        r = reconcile(&apply.forms, apply.live, &apply.managed, err);
     if (r < 0)
         return r;
     Managed before = {.n = apply.managed.n, .cap = apply.managed.n};

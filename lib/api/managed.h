@@ -19,10 +19,11 @@ typedef struct ManagedInput {
     /* Paths this endpoint does not write, dotted and NULL-terminated ("status", "metadata.labels"); NULL: none. The
      * strategy's GetResetFields of the reference. */
     const char *const *reset_fields;
-    bool custom; /* a custom resource: no Go type whose zero value a new object starts from */
-    bool force;  /* managed_apply: take fields from other managers */
-    /* `object`, at version `from` ("apps/v1"), as it is at `to`: the schema of that, and *ret in the arena, normalised.
-     * -ENOENT: there is no such version, and what its entries say is forgotten. Other errors: in `err`, the reason. No
+    bool resets_own_version; /* reset_fields holds for the request's version, not for what entries of others own */
+    bool custom;             /* a custom resource: no Go type whose zero value a new object starts from */
+    bool force;              /* managed_apply: take fields from other managers */
+    /* `object`, at version `from` ("apps/v1"), as it is at `to`: the schema of that, and *ret in the arena; of a custom
+     * resource with empty maps and lists where it had them, which count as fields. -ENOENT: there is no such version, and what its entries say is forgotten. Other errors: in `err`, the reason. No
      * function: entries of other versions are read as if they were of the request's. */
     int (*convert)(void *userdata, Arena *arena, const char *from, const char *to, const Value *object,
                    const Schema **ret_schema, Value **ret, ApiError *err);
@@ -35,9 +36,9 @@ char *managed_name(Arena *arena, const char *field_manager, const char *user_age
 
 /* Sets metadata.managedFields of `object`, a normalised and defaulted tree at input->api_version as the request wants
  * it. `live`: the same object as it is now (with its managedFields), or NULL on create. managedFields that the client
- * sent in `object` are taken when they are valid, the live ones otherwise; [{}] or [] starts afresh; through a
- * subresource they are ignored. When something cannot be converted to the version of an entry, or a custom
- * resource does not fit its schema, no managedFields are left. */
+ * sent in `object` are taken when they are valid, the live ones otherwise; [{}] or, but for custom resources, [] starts
+ * afresh; through a subresource they are ignored. When something cannot be converted to the version of an entry, or a
+ * custom resource does not fit its schema, no managedFields are left. */
 void managed_update(Arena *arena, const ManagedInput *input, const Value *live, Value *object);
 
 /* Server-side apply. `applied` is the configuration as decoded (not normalised). *ret is a new tree with managedFields

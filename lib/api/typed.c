@@ -75,6 +75,52 @@ bool typed_equal(const Value *a, const Value *b) {
     return value_equal(a, b);
 }
 
+/* ---- fields owned under an earlier schema ---- */
+
+/* The schema of what the element stands for; NULL where it says nothing of it. */
+static const Schema *element_schema(const Schema *schema, const FieldNode *node, uint16_t *ret_flags) {
+    bool named;
+    *ret_flags = 0;
+    if (is_deduced(schema))
+        return NULL;
+    if (schema->type == SCHEMA_LIST)
+        return schema->element;
+    if (schema->type != SCHEMA_MAP && (schema->type != SCHEMA_STRUCT || node->kind != ELEMENT_FIELD))
+        return NULL;
+    return member_schema(schema, node->text, ret_flags, &named);
+}
+
+static bool is_atomic(const Schema *schema, uint16_t flags) {
+    if (schema->type == SCHEMA_LIST)
+        return (flags & FIELD_ATOMIC) || schema->list_kind == LIST_ATOMIC;
+    if (schema->type != SCHEMA_STRUCT && schema->type != SCHEMA_MAP)
+        return false;
+    return (flags & FIELD_ATOMIC) || (schema->map_atomic && !(flags & FIELD_GRANULAR));
+}
+
+FieldSet *typed_reconcile(Arena *arena, const Schema *schema, FieldSet *set) {
+    FieldSet *out = set;
+    for (size_t i = 0; set && i < set->n; i++) {
+        const FieldNode *node = &set->nodes[i];
+        uint16_t flags;
+        const Schema *inner = node->children ? element_schema(schema, node, &flags) : NULL;
+        if (!inner)
+            continue;
+        bool leaf = is_atomic(inner, flags);
+        FieldSet *children = leaf ? NULL : typed_reconcile(arena, inner, node->children);
+        if (children == node->children)
+            continue;
+        if (out == set) {
+            out = ARENA_NEW0(arena, FieldSet);
+            for (size_t k = 0; k < set->n; k++)
+                fieldset_add(arena, out, set->nodes[k]);
+        }
+        out->nodes[i].children = children;
+        out->nodes[i].member = node->member || leaf;
+    }
+    return out;
+}
+
 /* ---- sorted views ---- */
 
 static int compare_members(const void *pa, const void *pb) {

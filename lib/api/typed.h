@@ -21,6 +21,9 @@ Value *typed_merge(Arena *arena, const Schema *schema, Value *live, Value *appli
 Value *typed_remove(Arena *arena, const Schema *schema, Value *v, const FieldSet *remove);
 /* Fields with a name of the schema that have members below them become members. */
 FieldSet *typed_with_named_fields(Arena *arena, const Schema *schema, FieldSet *set);
+/* What was owned below a list or map that the schema has as one leaf by now: the leaf itself. The set itself where
+ * nothing is. */
+FieldSet *typed_reconcile(Arena *arena, const Schema *schema, FieldSet *set);
 /* Checks a tree that was not normalised (an applied configuration): types, unknown fields, duplicate and missing keys.
  * NULL or the reference's message, such as ".bogus: field not declared in schema". */
 char *typed_validate(Arena *arena, const Schema *schema, const Value *v);

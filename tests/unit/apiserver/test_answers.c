@@ -386,7 +386,8 @@ static void test_ownership_forgotten(void **state) {
     static const char apply[] = "application/apply-patch+yaml", merge[] = "application/merge-patch+json",
                       strategic[] = "application/strategic-merge-patch+json", json[] = "application/json-patch+json",
                       path[] = MAPS "/forgotten?fieldManager=m",
-                      map[] = "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"data\":{\"a\":\"1\"}}";
+                      map[] = "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"forgotten\"},"
+                              "\"data\":{\"a\":\"1\"}}";
     static const struct {
         const char *type, *body;
         bool kept;

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -86,6 +87,17 @@ static inline void expect_text(World *world, const Case *c, const char *text, bo
         print_message("%s %s: %d %s\n", c->method, c->target, answer.status, str_or(answer.body.data, ""));
     assert_int_equal(answer.status, c->code);
     assert_true((strstr(str_or(answer.body.data, ""), text) != NULL) == there);
+}
+
+/* Until the answer of a GET is as expected: definitions are looked at by a thread of their own. */
+static inline void await(World *world, const char *target, const char *text) {
+    for (int i = 0; i < 500; i++, usleep(10000)) {
+        _cleanup_http_answer_ HttpAnswer answer = {0};
+        assert_int_equal(call(world, &(Case){.method = "GET", .target = target}, &answer), 0);
+        if (answer.status == 200 && strstr(str_or(answer.body.data, ""), text))
+            return;
+    }
+    fail_msg("%s never had %s", target, text);
 }
 
 static inline int set_up(void **state) {
