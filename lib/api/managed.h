@@ -23,8 +23,9 @@ typedef struct ManagedInput {
     bool custom;             /* a custom resource: no Go type whose zero value a new object starts from */
     bool force;              /* managed_apply: take fields from other managers */
     /* `object`, at version `from` ("apps/v1"), as it is at `to`: the schema of that, and *ret in the arena; of a custom
-     * resource with empty maps and lists where it had them, which count as fields. -ENOENT: there is no such version, and what its entries say is forgotten. Other errors: in `err`, the reason. No
-     * function: entries of other versions are read as if they were of the request's. */
+     * resource with empty maps and lists where it had them, which count as fields. -ENOENT: there is no such version,
+     * and what its entries say is forgotten. Other errors: in `err`, the reason. No function: entries of other versions
+     * are read as if they were of the request's. */
     int (*convert)(void *userdata, Arena *arena, const char *from, const char *to, const Value *object,
                    const Schema **ret_schema, Value **ret, ApiError *err);
     void *userdata;
