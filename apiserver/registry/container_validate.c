@@ -292,7 +292,9 @@ static void validate_init_containers(const PodValidation *v, const FieldPath *sp
         FieldPath at = FIELD_INDEX(&path, i);
         validate_common(v, container, &at);
         container_restart_validate(v->errors, container, &at);
-        duplicate_name(v->errors, list, i, regular, &at);
+        /* As in the reference, one without a name counts where a regular container has none either. */
+        if (*text_of(container, "name") || seen_before(v->errors, regular, value_len(regular), "name", ""))
+            duplicate_name(v->errors, list, i, regular, &at);
         host_port_conflicts(v->errors, list, i, i + 1, &path);
         if (restart && streq(restart, "Always"))
             container_handlers_validate(v, container, &at);

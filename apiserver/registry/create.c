@@ -14,7 +14,8 @@ int engine_admit(RegistryCall *call, AdmissionOperation operation, bool validate
     const AdmissionHooks *hooks = registry_admission(call->registry);
     int (*hook)(void *, AdmissionRequest *, ApiError *) = validate ? hooks->validate : hooks->mutate;
     bool guarded = !validate && hooks->guard;
-    if (!hook && !guarded)
+    bool writes = !validate && (operation == ADMISSION_CREATE || operation == ADMISSION_UPDATE);
+    if (!hook && !guarded && !writes)
         return 0;
     AdmissionRequest request = {
         .operation = operation,
@@ -29,7 +30,10 @@ int engine_admit(RegistryCall *call, AdmissionOperation operation, bool validate
         .custom = registry_custom(call->registry),
     };
     int r = hook ? hook(hooks->userdata, &request, err) : 0;
-    return r == 0 && guarded ? hooks->guard(hooks->guard_userdata, &request, err) : r;
+    r = r == 0 && guarded ? hooks->guard(hooks->guard_userdata, &request, err) : r;
+    if (r == 0 && writes)
+        engine_dedup_owners(call, object, true);
+    return r;
 }
 
 int registry_admit_create(RegistryCall *call, Value *object, const char *name, ApiError *err) {
@@ -201,6 +205,7 @@ static int begin_create(RegistryCall *call, Value *object, ApiError *err) {
     int r = engine_match_namespace(call, object, err);
     if (r < 0)
         return r;
+    engine_dedup_owners(call, object, false);
     engine_track_fields(call, NULL, object);
     return engine_admit(call, ADMISSION_CREATE, false, object, NULL, admitted_name(call, object), err);
 }

@@ -9,6 +9,9 @@ int engine_admit(RegistryCall *call, AdmissionOperation operation, bool validate
                  const char *name, ApiError *err);
 /* The request's namespace must be the object's: fills it in or refuses. */
 int engine_match_namespace(RegistryCall *call, Value *object, ApiError *err);
+/* Of owner references that come twice one stays, with a warning; before admission not in patches, as in the reference.
+ */
+void engine_dedup_owners(RegistryCall *call, Value *object, bool after_admission);
 /* Whether an object that is being deleted has nothing left that holds it. */
 bool engine_may_go(const RegistryCall *call, const Value *object);
 /* managedFields after a write, from what was there before (NULL: nothing). */

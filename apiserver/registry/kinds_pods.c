@@ -98,9 +98,23 @@ static void apply_apparmor(StrategyContext *context, Value *pod) {
         }
 }
 
+/* podIP is the first of podIPs; where they differ, podIP is right: it is what older node agents write. */
+static void agree_on_ip(Arena *arena, Value *status) {
+    const char *ip = text_of(status, "podIP"), *first = text_of(value_at(value_get(status, "podIPs"), 0), "ip");
+    if (*ip && !streq(ip, first)) {
+        Value *list = value_array(arena), *address = value_object(arena);
+        value_set_str(arena, address, "ip", ip);
+        value_append(arena, list, address);
+        value_set(arena, status, "podIPs", list);
+    } else if (*first)
+        value_set_str(arena, status, "podIP", first);
+}
+
 /* A negative grace period is one second: of pods, not of templates. */
 static void pod_set_defaults(Arena *arena, Value *pod) {
-    Value *spec = value_get(pod, "spec");
+    Value *spec = value_get(pod, "spec"), *status = value_get(pod, "status");
+    if (status)
+        agree_on_ip(arena, status);
     if (value_get_int(spec, "terminationGracePeriodSeconds", 0) < 0)
         value_set_int(arena, spec, "terminationGracePeriodSeconds", 1);
 }
@@ -208,18 +222,6 @@ static void keep_observed(Arena *arena, Value *status, const Value *old) {
         }
 }
 
-/* podIP is the first of podIPs; where they differ, podIP is right: it is what older node agents write. */
-static void agree_on_ip(Arena *arena, Value *status) {
-    const char *ip = text_of(status, "podIP"), *first = text_of(value_at(value_get(status, "podIPs"), 0), "ip");
-    if (*ip && !streq(ip, first)) {
-        Value *list = value_array(arena), *address = value_object(arena);
-        value_set_str(arena, address, "ip", ip);
-        value_append(arena, list, address);
-        value_set(arena, status, "podIPs", list);
-    } else if (*first)
-        value_set_str(arena, status, "podIP", first);
-}
-
 static void pod_prepare_for_status(StrategyContext *context, Value *pod, const Value *old) {
     Arena *arena = context->arena;
     Value *status = value_ensure_object(arena, pod, "status"), *meta = value_ensure_object(arena, pod, "metadata");
@@ -229,7 +231,6 @@ static void pod_prepare_for_status(StrategyContext *context, Value *pod, const V
     if (!*text_of(status, "qosClass"))
         keep(arena, status, was, "qosClass");
     keep_observed(arena, status, was);
-    agree_on_ip(arena, status);
 }
 
 static void pod_validate(_unused_ StrategyContext *context, const Value *pod, FieldErrors *errors) {

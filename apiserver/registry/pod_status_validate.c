@@ -87,7 +87,7 @@ static void check_addresses(FieldErrors *errors, const Value *status, const Valu
                             const FieldPath *path) {
     const Value *addresses = value_get(status, list), *item;
     Value *was = value_array(errors->arena);
-    size_t n_v6 = 0, n = value_len(addresses);
+    size_t n_v6 = 0, n = value_len(addresses), n_good = 0; /* the first that are addresses */
     FieldPath list_at = FIELD(path, list);
     VALUE_FOREACH (item, value_get(old, list))
         value_append(errors->arena, was, value_string(errors->arena, text_of(item, "ip")));
@@ -95,9 +95,13 @@ static void check_addresses(FieldErrors *errors, const Value *status, const Valu
         FieldPath at = FIELD_INDEX(&list_at, i);
         ip_legacy_validate(errors, &at, text_of(value_at(addresses, i), "ip"), was);
         n_v6 += ip_is_v6_text(text_of(value_at(addresses, i), "ip"));
+        n_good += n_good == i && ip_parse(text_of(value_at(addresses, i), "ip"), &(Ip){0});
     }
-    if (n < 2 || (n == 2 && n_v6 == 1))
+    if (n < 2 || (n == 2 && n_good == 2 && n_v6 == 1))
         return;
+    if (n_good < n)
+        field_internal(errors, &list_at, "failed to check for dual stack with error:invalid IP[%zu]: %s", n_good,
+                       text_of(value_at(addresses, n_good), "ip"));
     Value *printed = value_array(errors->arena);
     VALUE_FOREACH (item, addresses) {
         Value *address = value_object(errors->arena);

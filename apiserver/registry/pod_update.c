@@ -251,6 +251,8 @@ static Value *munge(FieldErrors *errors, const Value *spec, const Value *old, co
         Value *list = value_get(munged, LISTS[l]);
         for (size_t i = 0; i < value_len(list); i++)
             take_old(arena, value_at(list, i), value_at(value_get(old, LISTS[l]), i), "image");
+        if (list && !value_len(list)) /* printed as nothing */
+            value_remove(munged, LISTS[l]);
     }
     for (size_t i = 0; i < ELEMENTSOF(FREE); i++)
         take_old(arena, munged, old, FREE[i]);

@@ -292,6 +292,7 @@ static int attempt(UpdateState *state, RegistryResult *ret, ApiError *err) {
     r = state->update->transform(state->update->userdata, state->old_value, &state->object, err);
     if (r < 0)
         return r;
+    engine_dedup_owners(call, state->object, false);
     if (absent) {
         if (!state->update->apply)
             return create_absent(state, ret, err);

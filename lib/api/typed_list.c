@@ -2,12 +2,11 @@
 
 #include "base/str.h"
 
-/* What Go always writes has its zero value for a default. */
 static const char *key_default(const Schema *list, const char *key) {
     const SchemaField *field = list->element ? schema_field(list->element, key, strlen(key)) : NULL;
     if (!field)
         return NULL;
-    if (field->default_json || !list->element->go_type || (field->flags & (FIELD_OMIT_EMPTY | FIELD_POINTER)))
+    if (field->default_json || !(field->flags & FIELD_ZERO_DEFAULT))
         return field->default_json;
     switch (field->schema->type) {
     case SCHEMA_STRING:

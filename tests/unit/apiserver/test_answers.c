@@ -8,6 +8,7 @@
 #define ROUTER "406: Not Acceptable\n\nAvailable representations: "
 #define CHOICE "only the following media types are accepted: "
 #define MAPS "/api/v1/namespaces/default/configmaps"
+#define PODS "/api/v1/namespaces/default/pods"
 
 static void test_accept(void **state) {
     static const char object[] = ROUTER "application/json, application/yaml, application/vnd.kubernetes.protobuf";
@@ -512,6 +513,25 @@ static void test_ownership_by_endpoint(void **state) {
                 "\"f:metadata\":{\"f:annotations\":{\".\":{},\"f:n\":{}}},\"f:status\":{\"f:replicas\":{}}", true);
 }
 
+/* What the codec and the defaults of keys add is owned as well; an empty list is no change of a pod. */
+static void test_ownership_of_what_is_added(void **state) {
+    static const char json[] = "application/json", merge[] = "application/merge-patch+json";
+    static const char pod[] =
+        "{\"metadata\":{\"name\":\"added\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}],"
+        "\"imagePullSecrets\":[{}]}}";
+    expect_text(*state, &(Case){"POST", PODS, NULL, json, pod, 201, NULL, NULL},
+                "\"f:imagePullSecrets\":{\".\":{},\"k:{\\\"name\\\":\\\"\\\"}\":{}}", true);
+    expect_text(*state,
+                &(Case){"PATCH", PODS "/added/status", NULL, merge, "{\"status\":{\"podIPs\":[{\"ip\":\"1.1.1.2\"}]}}",
+                        200, NULL, NULL},
+                "\"f:podIP\":{},\"f:podIPs\":{\".\":{},\"k:{\\\"ip\\\":\\\"1.1.1.2\\\"}\":{\".\":{},\"f:ip\":{}}}",
+                true);
+    expect_text(*state,
+                &(Case){"PATCH", PODS "/added", NULL, merge,
+                        "{\"spec\":{\"initContainers\":[],\"nodeSelector\":{\"a\":\"b\"}}}", 422, NULL, NULL},
+                "InitContainers", false);
+}
+
 /* The keys of a volume's affinity may lose their beta prefix, each by itself. One that is emptied is wrong, and as in
  * the reference no change besides. */
 static void test_affinity_of_volumes(void **state) {
@@ -762,6 +782,7 @@ int main(void) {
         cmocka_unit_test(test_ownership_forgotten),
         cmocka_unit_test(test_ownership_in_other_versions),
         cmocka_unit_test(test_ownership_by_endpoint),
+        cmocka_unit_test(test_ownership_of_what_is_added),
         cmocka_unit_test(test_names_of_events),
         cmocka_unit_test(test_keys_twice),
         cmocka_unit_test(test_apply_creates_whatever_version),

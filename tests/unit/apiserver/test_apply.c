@@ -1,5 +1,5 @@
-/* What kube-apiserver v1.36.3 answers to server-side apply: to objects that are not there, over versions of a definition,
- * and when its schema has changed. Each row was seen there. */
+/* What kube-apiserver v1.36.3 answers to server-side apply: to objects that are not there, over versions of a
+ * definition, and when its schema has changed. Each row was seen there. */
 #include "../support/answers.h"
 
 #define APPLY "application/apply-patch+yaml"
@@ -37,11 +37,9 @@ static void test_owners_sent(void **state) {
     static const char path[] = SHIPS("v1") "/sent?fieldManager=m";
     check(*state,
           &(Case){"PATCH", path, NULL, APPLY, SHIP("v1", "sent", ",\"spec\":{\"text\":\"a\"}"), 201, NULL, NULL});
-    expect_text(*state,
-                &(Case){"PATCH", path, NULL, MERGE, "{\"metadata\":{\"managedFields\":[]}}", 200, NULL, NULL},
+    expect_text(*state, &(Case){"PATCH", path, NULL, MERGE, "{\"metadata\":{\"managedFields\":[]}}", 200, NULL, NULL},
                 "\"managedFields\"", true);
-    expect_text(*state,
-                &(Case){"PATCH", path, NULL, MERGE, "{\"metadata\":{\"managedFields\":[{}]}}", 200, NULL, NULL},
+    expect_text(*state, &(Case){"PATCH", path, NULL, MERGE, "{\"metadata\":{\"managedFields\":[{}]}}", 200, NULL, NULL},
                 "\"managedFields\"", false);
 }
 
@@ -50,15 +48,16 @@ static void test_conflicts_over_versions(void **state) {
     const Case cases[] = {
         {"PATCH", SHIPS("v2") "/c?fieldManager=main", NULL, APPLY, SHIP("v2", "c", ",\"spec\":{\"text\":\"b\"}"), 201,
          NULL, NULL},
-        {"PATCH", SHIPS("v2") "/c/status?fieldManager=s", NULL, APPLY, SHIP("v2", "c", ",\"status\":{\"a\":\"1\"}"), 200,
-         NULL, NULL},
+        {"PATCH", SHIPS("v2") "/c/status?fieldManager=s", NULL, APPLY, SHIP("v2", "c", ",\"status\":{\"a\":\"1\"}"),
+         200, NULL, NULL},
         {"PATCH", SHIPS("v2") "/c?fieldManager=z", NULL, APPLY, SHIP("v2", "c", ",\"status\":{\"a\":\"2\"}"), 200, NULL,
          NULL},
         {"PATCH", SHIPS("v1") "/c?fieldManager=z", NULL, APPLY, SHIP("v1", "c", ",\"status\":{\"a\":\"2\"}"), 409, NULL,
          "Apply failed with 1 conflict: conflict with \"s\" with subresource \"status\": .status.a"},
         {"PATCH", SHIPS("v1") "/c/status?fieldManager=t", NULL, APPLY, SHIP("v1", "c", ",\"spec\":{\"text\":\"c\"}"),
          200, NULL, NULL},
-        {"PATCH", SHIPS("v2") "/c/status?fieldManager=main", NULL, MERGE, "{\"status\":{\"b\":\"1\"}}", 200, NULL, NULL},
+        {"PATCH", SHIPS("v2") "/c/status?fieldManager=main", NULL, MERGE, "{\"status\":{\"b\":\"1\"}}", 200, NULL,
+         NULL},
         {"PATCH", SHIPS("v2") "/c?fieldManager=main", NULL, MERGE, "{\"spec\":{\"free\":\"1\"}}", 200, NULL, NULL},
         {"PATCH", SHIPS("v1") "/c?fieldManager=main", NULL, MERGE, "{\"spec\":{\"more\":\"1\"}}", 200, NULL, NULL},
         {"PATCH", SHIPS("v1") "/c?fieldManager=z", NULL, APPLY,
@@ -67,7 +66,8 @@ static void test_conflicts_over_versions(void **state) {
          409, NULL,
          "Apply failed with 5 conflicts: conflicts with \"main\":\n- .spec.text\nconflicts with \"main\" using "
          "example.com/v1:\n- .spec.more\nconflicts with \"main\" with subresource \"status\" using example.com/v2:\n- "
-         ".status.b\nconflicts with \"main\" using example.com/v2:\n- .spec.free\nconflicts with \"s\" with subresource "
+         ".status.b\nconflicts with \"main\" using example.com/v2:\n- .spec.free\nconflicts with \"s\" with "
+         "subresource "
          "\"status\":\n- .status.a"},
     };
     check_all(state, cases, ELEMENTSOF(cases));
@@ -75,7 +75,8 @@ static void test_conflicts_over_versions(void **state) {
 
 /* Labels that another version's manager applied as none are taken from it by whoever does the same. */
 static void test_nothing_over_versions(void **state) {
-#define NO_LABELS(version) "{\"apiVersion\":\"example.com/" version "\",\"kind\":\"Ship\",\"metadata\":{\"name\":\"n\",\"labels\":{}}}"
+#define NO_LABELS(version)                                                                                             \
+    "{\"apiVersion\":\"example.com/" version "\",\"kind\":\"Ship\",\"metadata\":{\"name\":\"n\",\"labels\":{}}}"
     const Case cases[] = {
         {"PATCH", SHIPS("v2") "/n?fieldManager=a", NULL, APPLY, NO_LABELS("v2"), 201, NULL, NULL},
         {"PATCH", SHIPS("v1") "/n?fieldManager=b", NULL, APPLY, NO_LABELS("v1"), 409, NULL,
@@ -86,23 +87,25 @@ static void test_nothing_over_versions(void **state) {
 
 #define SCHEMA(list, map, more)                                                                                        \
     "{\"openAPIV3Schema\":{\"type\":\"object\",\"properties\":{\"spec\":{\"type\":\"object\",\"properties\":{"         \
-    "\"text\":{\"type\":\"string\"},\"free\":{\"type\":\"string\"},\"more\":{\"type\":\"string\"" more "},"             \
+    "\"text\":{\"type\":\"string\"},\"free\":{\"type\":\"string\"},\"more\":{\"type\":\"string\"" more "},"            \
     "\"list\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"x-kubernetes-list-type\":\"" list "\"},"           \
     "\"map\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"},\"x-kubernetes-map-type\":\"" map     \
-    "\"}}},\"status\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"string\"}}}}}}"
+    "\"}}},\"status\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"string\"}}}}" \
+    "}}"
 #define VERSION(name, storage, schema)                                                                                 \
-    "{\"name\":\"" name "\",\"served\":true,\"storage\":" storage ",\"subresources\":{\"status\":{}},\"schema\":" schema "}"
+    "{\"name\":\"" name "\",\"served\":true,\"storage\":" storage                                                      \
+    ",\"subresources\":{\"status\":{}},\"schema\":" schema "}"
 #define DEFINITION(group, schema)                                                                                      \
-    "{\"metadata\":{\"name\":\"ships." group "\"},\"spec\":{\"group\":\"" group "\",\"names\":{\"plural\":\"ships\","   \
-    "\"kind\":\"Ship\"},\"scope\":\"Cluster\",\"versions\":[" VERSION("v1", "true", schema) "," VERSION(               \
-        "v2", "false", schema) "]}}"
+    "{\"metadata\":{\"name\":\"ships." group "\"},\"spec\":{\"group\":\"" group "\",\"names\":{\"plural\":\"ships\","  \
+    "\"kind\":\"Ship\"},\"scope\":\"Cluster\",\"versions\":[" VERSION("v1", "true", schema) "," VERSION("v2", "false", \
+                                                                                                        schema) "]}}"
 
 /* What was owned below a list or map that is one leaf by now is owned as that leaf from the next write on. */
 static void test_schema_made_atomic(void **state) {
 #define GROUP "example.org"
 #define PATH "/apis/" GROUP "/v1/ships"
-    check(*state, &(Case){"POST", DEFINITIONS, NULL, JSON, DEFINITION(GROUP, SCHEMA("set", "granular", "")), 201, NULL,
-                          NULL});
+    check(*state,
+          &(Case){"POST", DEFINITIONS, NULL, JSON, DEFINITION(GROUP, SCHEMA("set", "granular", "")), 201, NULL, NULL});
     await(*state, PATH, "ShipList");
     expect_text(*state,
                 &(Case){"PATCH", PATH "/s?fieldManager=a", NULL, APPLY,
