@@ -178,7 +178,9 @@ static void mark_deleting(RegistryCall *call, Value *object) {
         call->strategy->mark_deleting(&call->context, object);
 }
 
-static int remove_now(RegistryCall *call, Object *old, const Value *object, RegistryResult *ret, ApiError *err) {
+/* `updated`: the deletion is written into the object first, which others see; else they see it as it was stored. */
+static int remove_now(RegistryCall *call, Object *old, const Value *object, bool updated, RegistryResult *ret,
+                      ApiError *err) {
     _cleanup_object_ Object *last = NULL;
     int r = engine_object(call, value_copy(call->context.arena, object), &last, err);
     if (r < 0)
@@ -189,7 +191,7 @@ static int remove_now(RegistryCall *call, Object *old, const Value *object, Regi
         return 0;
     }
     r = store_delete(registry_store(call->registry), call->resource, object_namespace(old), object_name(old),
-                     object_revision(old), last, &ret->object);
+                     object_revision(old), updated ? last : NULL, &ret->object);
     if (r < 0)
         return r;
     ret->deleted = true;
@@ -236,7 +238,7 @@ static int delete_once(RegistryCall *call, const DeleteOptions *options, Object 
         mark_deleting(call, object);
     if (held || (grace == GRACE_GIVEN && value_get_int(meta, "deletionGracePeriodSeconds", 0) > 0))
         return keep_for_now(call, old, object, ret, err);
-    return remove_now(call, old, object, ret, err);
+    return remove_now(call, old, object, grace == GRACE_GIVEN, ret, err);
 }
 
 int registry_delete(RegistryCall *call, const char *ns, const char *name, const DeleteOptions *options,

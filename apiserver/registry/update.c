@@ -213,7 +213,8 @@ static int store_result(UpdateState *state, RegistryResult *ret, ApiError *err) 
             call->strategy->after_update(&call->context, state->object, state->old_value);
         return r;
     }
-    r = store_delete(store, call->resource, object_namespace(made), object_name(made), expect, made, NULL);
+    /* Watchers see what was stored; who let it go, what they sent. */
+    r = store_delete(store, call->resource, object_namespace(made), object_name(made), expect, NULL, NULL);
     if (r < 0)
         return r;
     ret->object = object_with_revision(made, expect);

@@ -42,7 +42,7 @@ static void add_resources(Sums *sums, const Value *resources) {
 const char *pod_qos(const Value *pod) {
     const Value *spec = value_get(pod, "spec"), *own = value_get(spec, "resources"), *container;
     Sums sums = {.all_limited = true};
-    if (value_len(value_get(own, "requests")) || value_len(value_get(own, "limits")))
+    if (value_is(own, VALUE_OBJECT)) /* even if it asks for nothing */
         add_resources(&sums, own);
     else {
         VALUE_FOREACH (container, value_get(spec, "containers"))

@@ -532,6 +532,29 @@ static void test_ownership_of_what_is_added(void **state) {
                 "InitContainers", false);
 }
 
+/* Who lets the last finalizer go deletes the object; watchers see it as it was stored. */
+static void test_deleted_as_stored(void **state) {
+    static const char merge[] = "application/merge-patch+json",
+                      map[] = "{\"metadata\":{\"name\":\"held\",\"finalizers\":[\"example.com/a\"]}}",
+                      release[] = "{\"metadata\":{\"finalizers\":null,\"labels\":{\"late\":\"1\"}}}";
+    static const char since[] = MAPS "?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Dheld";
+    check(*state, &(Case){"POST", MAPS, NULL, "application/json", map, 201, NULL, NULL});
+    check(*state, &(Case){"DELETE", MAPS "/held", NULL, NULL, NULL, 200, NULL, NULL});
+    const Case get = {"GET", MAPS "/held", NULL, NULL, NULL, 200, NULL, NULL};
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    _cleanup_http_answer_ HttpAnswer before = {0}, events = {0};
+    Value *held;
+    assert_int_equal(call(*state, &get, &before), 0);
+    assert_int_equal(json_parse(arena, before.body.data, before.body.len, &held, NULL, NULL), 0);
+    expect_text(*state, &(Case){"PATCH", MAPS "/held", NULL, merge, release, 200, NULL, NULL}, "\"late\"", true);
+    char *watch = arena_printf(arena, "%s&resourceVersion=%s", since, meta_get(held, "resourceVersion"));
+    assert_int_equal(call(*state, &(Case){"GET", watch, NULL, NULL, NULL, 200, NULL, NULL}, &events), 0);
+    const char *deleted = strstr(events.body.data, "{\"type\":\"DELETED\"");
+    assert_non_null(deleted);
+    assert_non_null(strstr(deleted, "example.com/a"));
+    assert_null(strstr(deleted, "late"));
+}
+
 /* The keys of a volume's affinity may lose their beta prefix, each by itself. One that is emptied is wrong, and as in
  * the reference no change besides. */
 static void test_affinity_of_volumes(void **state) {
@@ -783,6 +806,7 @@ int main(void) {
         cmocka_unit_test(test_ownership_in_other_versions),
         cmocka_unit_test(test_ownership_by_endpoint),
         cmocka_unit_test(test_ownership_of_what_is_added),
+        cmocka_unit_test(test_deleted_as_stored),
         cmocka_unit_test(test_names_of_events),
         cmocka_unit_test(test_keys_twice),
         cmocka_unit_test(test_apply_creates_whatever_version),

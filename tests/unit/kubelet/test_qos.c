@@ -41,6 +41,10 @@ static void test_class(void **state) {
     assert_int_equal(pod_qos_class(parse(arena, GUARANTEED)), QOS_GUARANTEED);
     assert_int_equal(pod_qos_class(parse(arena, BURSTABLE)), QOS_BURSTABLE);
     assert_int_equal(pod_qos_class(parse(arena, BEST_EFFORT)), QOS_BEST_EFFORT);
+    /* Resources of the pod, even none, stand for those of its containers. */
+    Value *none = parse(arena, BURSTABLE);
+    value_ensure_object(arena, value_get(none, "spec"), "resources");
+    assert_int_equal(pod_qos_class(none), QOS_BEST_EFFORT);
 }
 
 static void test_units(void **state) {
