@@ -2,6 +2,7 @@
 #include "apiserver/admission/admission.h"
 #include "apiserver/admission/messages.h"
 #include "api/pod_resources.h"
+#include "apiserver/registry/decode.h"
 #include "base/str.h"
 
 #define ANNOTATION "kubernetes.io/limit-ranger"
@@ -165,7 +166,8 @@ static char *fill(Arena *arena, Value *resources, const char *kind, const Resour
     return names.data ? arena_strdup(arena, names.data) : NULL;
 }
 
-static void set_defaults(Arena *arena, const Value *range, Value *pod) {
+/* Whether any container got something. */
+static bool set_defaults(Arena *arena, const Value *range, Value *pod) {
     ResourceList requests = RESOURCE_LIST_INIT(arena), limits = requests;
     const Value *item;
     _cleanup_buf_ Buf said = BUF_INIT(BUF_NO_LIMIT);
@@ -197,6 +199,7 @@ static void set_defaults(Arena *arena, const Value *range, Value *pod) {
     if (said.len)
         value_set(arena, value_ensure_object(arena, meta_ensure(arena, pod), "annotations"), ANNOTATION,
                   value_printf(arena, "LimitRanger plugin set: %s", said.data));
+    return said.len;
 }
 
 static bool applies(const AdmissionRequest *request, bool *ret_pod) {
@@ -217,14 +220,14 @@ static bool applies(const AdmissionRequest *request, bool *ret_pod) {
 static int run(AdmissionRequest *request, bool validate, ApiError *err) {
     _cleanup_object_list_ ObjectList list = {0};
     Arena *arena = request->strategy->arena;
-    bool is_pod;
+    bool is_pod, changed = false;
     if (!applies(request, &is_pod) || (!validate && !is_pod))
         return 0;
     int r = admission_list(request, "", "v1", "limitranges", request->ns, &list, err);
     for (size_t i = 0; r == 0 && i < list.n; i++) {
         Value *range = object_value(list.items[i], arena);
         if (!validate) {
-            set_defaults(arena, range, request->object);
+            changed |= set_defaults(arena, range, request->object);
             continue;
         }
         Messages messages = {.arena = arena};
@@ -232,6 +235,8 @@ static int run(AdmissionRequest *request, bool validate, ApiError *err) {
         if (messages.n)
             r = admission_forbid(request, err, "%s", messages_text(&messages));
     }
+    if (changed) /* what the pod as a whole asks for is made of what its containers do */
+        registry_set_defaults(arena, request->resource, request->object);
     return r;
 }
 

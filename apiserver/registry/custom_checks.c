@@ -154,8 +154,12 @@ const char *custom_refuse_embedded(Arena *arena, const Value *schema, const Valu
 static bool find(Arena *arena, const Value *object, const char *path, const Value **ret, char **ret_why) {
     const Value *v = object;
     const char *p = path + (*path == '.');
-    while (v && v->type != VALUE_NULL) {
+    while (v) {
         size_t n = strcspn(p, ".");
+        if (v->type == VALUE_NULL) { /* there is nothing below */
+            v = NULL;
+            break;
+        }
         if (v->type != VALUE_OBJECT) {
             _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
             go_write(&text, v, GO_PLAIN);

@@ -53,13 +53,14 @@ static const Resource *row_at(const RegistryCall *call, const char *api_version)
 }
 
 static int convert_version(void *userdata, Arena *arena, const char *from, const char *to, const Value *object,
-                           const Schema **ret_schema, Value **ret, _unused_ ApiError *err) {
+                           const Schema **ret_schema, Value **ret, ApiError *err) {
     const Resource *is = row_at(userdata, from), *wanted = row_at(userdata, to);
     if (!is || !wanted)
         return -ENOENT;
     *ret = convert_object(arena, is, wanted, value_copy(arena, object));
     *ret_schema = wanted->schema;
-    return 0;
+    const char *wrong = typed_validate(arena, wanted->schema, *ret); /* items that come twice */
+    return wrong ? api_error_set(err, 500, "", "%s", wrong) : 0;
 }
 
 /* Every version of the definition counts, served or not. None is ever missing: what an entry names that is none of them

@@ -476,6 +476,14 @@ static void test_ownership_in_other_versions(void **state) {
     check(*state, &(Case){"PATCH", HPA("v1") "/h", NULL, merge, "{\"spec\":{\"maxReplicas\":9}}", 200, NULL, NULL});
     expect_text(*state, &(Case){"GET", HPA("v2") "/h", NULL, NULL, NULL, 200, NULL, NULL},
                 "\"stabilizationWindowSeconds\":3", true);
+    /* What no other version may have is owned by nobody: an owner twice. */
+    expect_text(*state,
+                &(Case){"PATCH", HPA("v1") "/h", NULL, merge,
+                        "{\"metadata\":{\"ownerReferences\":["
+                        "{\"apiVersion\":\"v1\",\"kind\":\"P\",\"name\":\"o\",\"uid\":\"u\"},"
+                        "{\"apiVersion\":\"v1\",\"kind\":\"P\",\"name\":\"o\",\"uid\":\"u\",\"controller\":true}]}}",
+                        200, NULL, NULL},
+                "managedFields", false);
     /* Each group knows its own versions only: what the other's managers own is forgotten. */
 #define CORE_EVENTS "/api/v1/namespaces/default/events"
 #define NEW_EVENTS "/apis/events.k8s.io/v1/namespaces/default/events"

@@ -73,6 +73,21 @@ static void test_conflicts_over_versions(void **state) {
     check_all(state, cases, ELEMENTSOF(cases));
 }
 
+/* An applier who takes all of a status back leaves null there, which is no status; and nothing is said of what is
+ * below. */
+static void test_status_taken_back(void **state) {
+    const Case cases[] = {
+        {"PATCH", SHIPS("v1") "/back?fieldManager=m", NULL, APPLY, SHIP("v1", "back", ""), 201, NULL, NULL},
+        {"PATCH", SHIPS("v1") "/back/status?fieldManager=s", NULL, APPLY,
+         SHIP("v1", "back", ",\"status\":{\"a\":\"1\"}"), 200, NULL, NULL},
+        {"PATCH", SHIPS("v1") "/back/status?fieldManager=s", NULL, APPLY, SHIP("v1", "back", ",\"status\":{}"), 422,
+         NULL,
+         "Ship.example.com \"back\" is invalid: status: Invalid value: \"null\":  in body must be of type object: "
+         "\"null\""},
+    };
+    check_all(state, cases, ELEMENTSOF(cases));
+}
+
 /* Labels that another version's manager applied as none are taken from it by whoever does the same. */
 static void test_nothing_over_versions(void **state) {
 #define NO_LABELS(version)                                                                                             \
@@ -94,7 +109,8 @@ static void test_nothing_over_versions(void **state) {
     "}}"
 #define VERSION(name, storage, schema)                                                                                 \
     "{\"name\":\"" name "\",\"served\":true,\"storage\":" storage                                                      \
-    ",\"subresources\":{\"status\":{}},\"schema\":" schema "}"
+    ",\"subresources\":{\"status\":{},\"scale\":{\"specReplicasPath\":\".spec.replicas\",\"statusReplicasPath\":\"."   \
+    "status.replicas\"}},\"schema\":" schema "}"
 #define DEFINITION(group, schema)                                                                                      \
     "{\"metadata\":{\"name\":\"ships." group "\"},\"spec\":{\"group\":\"" group "\",\"names\":{\"plural\":\"ships\","  \
     "\"kind\":\"Ship\"},\"scope\":\"Cluster\",\"versions\":[" VERSION("v1", "true", schema) "," VERSION("v2", "false", \
@@ -141,6 +157,7 @@ int main(void) {
         cmocka_unit_test(test_owners_sent),
         cmocka_unit_test(test_conflicts_over_versions),
         cmocka_unit_test(test_nothing_over_versions),
+        cmocka_unit_test(test_status_taken_back),
         cmocka_unit_test(test_schema_made_atomic),
     };
     return cmocka_run_group_tests(tests, set_up_ships, tear_down);

@@ -18,13 +18,24 @@ static void test_defaults(void **state) {
                       pod("{metadata: {name: p}, spec: {containers: [{name: a}, {name: b, resources: {limits: {cpu: "
                           "1}, requests: {cpu: 1}}}], initContainers: [{name: i}]}}"));
     same_json(f, value_path(value_at(value_path(v, "spec", "containers", NULL), 0), "resources", NULL),
-              "{limits: {cpu: 500m, memory: 256Mi}, requests: {cpu: 100m}}");
+              "{limits: {cpu: 500m, memory: 256Mi}, requests: {cpu: 100m, memory: 256Mi}}");
     same_json(f, value_path(value_at(value_path(v, "spec", "containers", NULL), 1), "resources", NULL),
-              "{limits: {cpu: '1', memory: 256Mi}, requests: {cpu: '1'}}");
+              "{limits: {cpu: '1', memory: 256Mi}, requests: {cpu: '1', memory: 256Mi}}");
     assert_string_equal(admission_annotation(v, "kubernetes.io/limit-ranger"),
                         "LimitRanger plugin set: cpu request for container a; cpu, memory limit for container a; "
                         "memory limit for container b; "
                         "cpu request for init container i; cpu, memory limit for init container i");
+}
+
+/* What a pod asks for as a whole is what its containers got. */
+static void test_defaults_of_the_whole(void **state) {
+    Fixture *f = *state;
+    limits(f, "[{type: Container, defaultRequest: {cpu: 200m}}]");
+    Value *v = passes(f, plugin,
+                      pod("{metadata: {name: p}, spec: {resources: {limits: {memory: 1Gi}}, containers: [{name: a}, "
+                          "{name: b}]}}"));
+    same_json(f, value_path(v, "spec", "resources", NULL),
+              "{limits: {memory: 1Gi}, requests: {cpu: 400m, memory: 1Gi}}");
 }
 
 static void test_nothing_to_say(void **state) {
@@ -108,8 +119,11 @@ static void test_updates(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        FIXTURE_TEST(test_defaults), FIXTURE_TEST(test_nothing_to_say), FIXTURE_TEST(test_container_bounds),
-        FIXTURE_TEST(test_pod_sum),  FIXTURE_TEST(test_claims),         FIXTURE_TEST(test_updates),
+        FIXTURE_TEST(test_defaults),         FIXTURE_TEST(test_nothing_to_say),
+        FIXTURE_TEST(test_container_bounds), FIXTURE_TEST(test_defaults_of_the_whole),
+        FIXTURE_TEST(test_nothing_to_say),   FIXTURE_TEST(test_container_bounds),
+        FIXTURE_TEST(test_pod_sum),          FIXTURE_TEST(test_claims),
+        FIXTURE_TEST(test_updates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
