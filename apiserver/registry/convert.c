@@ -44,6 +44,7 @@ Value *convert_object(Arena *arena, const Resource *from, const Resource *to, Va
     if (from == to || (streq(from->group, to->group) && streq(from->version, to->version)))
         return object;
     Value *out = value_copy(arena, object);
+    Value *owners = value_path(object, "metadata", "managedFields", NULL);
     if (streq(from->kind, "Event"))
         out = convert_event(arena, from, to, object);
     else if (streq(from->kind, "HorizontalPodAutoscaler") && streq(to->version, "v1"))
@@ -52,6 +53,8 @@ Value *convert_object(Arena *arena, const Resource *from, const Resource *to, Va
         hpa_to_v2(arena, out);
     value_set(arena, out, "apiVersion", value_string(arena, resource_api_version(arena, to)));
     schema_normalize(arena, to->schema, out, NULL, NULL);
+    if (value_is(owners, VALUE_ARRAY) && !value_len(owners)) /* an empty list has a meaning here */
+        value_set(arena, value_ensure_object(arena, out, "metadata"), "managedFields", owners);
     return out;
 }
 

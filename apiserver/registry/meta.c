@@ -192,17 +192,28 @@ void meta_validate_finalizers(const Resource *resource, const Value *object, Fie
     }
 }
 
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 static void no_new_finalizers(const Value *now, const Value *old, FieldErrors *errors, const FieldPath *path) {
+    const char **names = arena_alloc(errors->arena, value_len(now) * sizeof *names);
     _cleanup_buf_ Buf extra = BUF_INIT(64 * 1024);
-    const Value *item;
-    VALUE_FOREACH (item, now)
-        if (list_index_find(&errors->lists, old, NULL, str_or(value_str(item), "")) == LIST_INDEX_NONE)
-            buf_printf(&extra, "%s\"%s\"", extra.len ? ", " : "", str_or(value_str(item), ""));
-    if (extra.len)
-        field_forbidden(
-            errors, path,
-            "no new finalizers can be added if the object is being deleted, found new finalizers []string{%s}",
-            extra.data);
+    size_t n = 0;
+    for (size_t i = 0; i < value_len(now); i++) {
+        const char *name = str_or(value_str(value_at(now, i)), "");
+        if (list_index_find(&errors->lists, now, NULL, name) == i &&
+            list_index_find(&errors->lists, old, NULL, name) == LIST_INDEX_NONE)
+            names[n++] = name;
+    }
+    if (!n)
+        return;
+    qsort(names, n, sizeof *names, compare_names);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&extra, "%s\"%s\"", i ? ", " : "", names[i]);
+    field_forbidden(errors, path,
+                    "no new finalizers can be added if the object is being deleted, found new finalizers []string{%s}",
+                    str_or(extra.data, ""));
 }
 
 static bool same(const Value *a, const Value *b) {

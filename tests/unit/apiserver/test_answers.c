@@ -476,6 +476,10 @@ static void test_ownership_in_other_versions(void **state) {
     check(*state, &(Case){"PATCH", HPA("v1") "/h", NULL, merge, "{\"spec\":{\"maxReplicas\":9}}", 200, NULL, NULL});
     expect_text(*state, &(Case){"GET", HPA("v2") "/h", NULL, NULL, NULL, 200, NULL, NULL},
                 "\"stabilizationWindowSeconds\":3", true);
+    expect_text(*state,
+                &(Case){"PATCH", HPA("v1") "/two", NULL, merge, "{\"metadata\":{\"managedFields\":[]}}", 200, NULL,
+                        NULL},
+                "managedFields", false);
     /* What no other version may have is owned by nobody: an owner twice. */
     expect_text(*state,
                 &(Case){"PATCH", HPA("v1") "/h", NULL, merge,
@@ -548,6 +552,10 @@ static void test_deleted_as_stored(void **state) {
     static const char since[] = MAPS "?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Dheld";
     check(*state, &(Case){"POST", MAPS, NULL, "application/json", map, 201, NULL, NULL});
     check(*state, &(Case){"DELETE", MAPS "/held", NULL, NULL, NULL, 200, NULL, NULL});
+    expect_text(*state,
+                &(Case){"PATCH", MAPS "/held", NULL, merge,
+                        "{\"metadata\":{\"finalizers\":[\"x/1\",\"example.com/a\",\"b/0\",\"x/1\"]}}", 422, NULL, NULL},
+                "found new finalizers []string{\\\"b/0\\\", \\\"x/1\\\"}", true);
     const Case get = {"GET", MAPS "/held", NULL, NULL, NULL, 200, NULL, NULL};
     _cleanup_arena_ Arena *arena = arena_new(0);
     _cleanup_http_answer_ HttpAnswer before = {0}, events = {0};
