@@ -21,6 +21,15 @@ static bool is_deduced(const Schema *schema) {
     return !schema || (schema->type == SCHEMA_JSON && schema->preserve_unknown);
 }
 
+/* Is a list, map or struct one leaf? */
+static bool is_atomic(const Schema *schema, uint16_t flags) {
+    if (schema->type == SCHEMA_LIST)
+        return (flags & FIELD_ATOMIC) || schema->list_kind == LIST_ATOMIC;
+    if (schema->type != SCHEMA_STRUCT && schema->type != SCHEMA_MAP)
+        return false;
+    return (flags & FIELD_ATOMIC) || (schema->map_atomic && !(flags & FIELD_GRANULAR));
+}
+
 static Shape shape_of(const Schema *schema, uint16_t flags, const Value *a, const Value *b) {
     if (flags & FIELD_ATOMIC)
         return SHAPE_LEAF;
@@ -32,12 +41,12 @@ static Shape shape_of(const Schema *schema, uint16_t flags, const Value *a, cons
     switch (schema->type) {
     case SCHEMA_STRUCT:
     case SCHEMA_MAP:
-        return schema->map_atomic && !(flags & FIELD_GRANULAR) ? SHAPE_LEAF : SHAPE_MAP;
+        return is_atomic(schema, flags) ? SHAPE_LEAF : SHAPE_MAP;
     case SCHEMA_RAW:
     case SCHEMA_FIELDS_V1:
         return SHAPE_MAP;
     case SCHEMA_LIST:
-        return schema->list_kind == LIST_ATOMIC ? SHAPE_LEAF : SHAPE_LIST;
+        return is_atomic(schema, flags) ? SHAPE_LEAF : SHAPE_LIST;
     default:
         return SHAPE_LEAF;
     }
@@ -88,14 +97,6 @@ static const Schema *element_schema(const Schema *schema, const FieldNode *node,
     if (schema->type != SCHEMA_MAP && (schema->type != SCHEMA_STRUCT || node->kind != ELEMENT_FIELD))
         return NULL;
     return member_schema(schema, node->text, ret_flags, &named);
-}
-
-static bool is_atomic(const Schema *schema, uint16_t flags) {
-    if (schema->type == SCHEMA_LIST)
-        return (flags & FIELD_ATOMIC) || schema->list_kind == LIST_ATOMIC;
-    if (schema->type != SCHEMA_STRUCT && schema->type != SCHEMA_MAP)
-        return false;
-    return (flags & FIELD_ATOMIC) || (schema->map_atomic && !(flags & FIELD_GRANULAR));
 }
 
 FieldSet *typed_reconcile(Arena *arena, const Schema *schema, FieldSet *set) {
