@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/routes.h"
 #include "base/str.h"
 #include "loop/process.h"
 
@@ -153,6 +154,29 @@ static int masquerade(const char *cluster, const char *sources, char **ret_error
     return tool_run(NFT_FILE, &script, 0, ret_error);
 }
 
+/* Routes of others within the cluster's ranges would be replaced by its own, and gone with its links: -EADDRINUSE. */
+static int ranges_are_free(const ClusterNetwork *spec, const char *bridge, char **ret_error) {
+    const char *const ranges[] = {spec->node_cidr, spec->pod_cidr, spec->service_cidr};
+    _cleanup_free_ Route *routes = NULL;
+    size_t n;
+    int r = routes_read(&routes, &n);
+    if (r < 0)
+        return fail(ret_error, r, xasprintf("the routes of this machine: %s", strerror(-r)));
+    for (size_t k = 0; k < ELEMENTSOF(ranges); k++) {
+        uint32_t network;
+        unsigned bits;
+        if (!ranges[k] || cidr_parse(ranges[k], &network, &bits) < 0)
+            continue;
+        for (const Route *route = routes; route < routes + n; route++)
+            if (route->mask && (route->network ^ network) >> (32 - bits) == 0 && !streq(route->device, bridge))
+                return fail(ret_error, -EADDRINUSE,
+                            xasprintf("cluster network: addresses of %s are routed to %s already; remove that network, "
+                                      "or make a new cluster, which takes ranges that are free",
+                                      ranges[k], route->device));
+    }
+    return 0;
+}
+
 static void service_route(const ClusterNetwork *spec, const char *bridge, Buf *out) {
     uint32_t network;
     unsigned bits;
@@ -185,7 +209,10 @@ int cluster_network_create_host(const ClusterNetwork *spec, const char *pod_brid
     if (!cluster_is_valid(spec->cluster) || cidr_parse(spec->pod_cidr, &network, &bits) < 0)
         return fail(ret_error, -EINVAL,
                     xasprintf("cluster network: invalid name %s or pod CIDR %s", spec->cluster, spec->pod_cidr));
-    int r = fs_write_control("/proc/sys/net/ipv4/ip_forward", "1");
+    int r = ranges_are_free(spec, pod_bridge, ret_error);
+    if (r < 0)
+        return r;
+    r = fs_write_control("/proc/sys/net/ipv4/ip_forward", "1");
     if (r < 0)
         return fail(ret_error, r, xasprintf("/proc/sys/net/ipv4/ip_forward: %s", strerror(-r)));
     r = make_pod_bridge(spec, pod_bridge, ret_error);
@@ -247,7 +274,11 @@ int cluster_network_create(const ClusterNetwork *spec, NodeNetwork **ret, char *
         return fail(ret_error, -EINVAL,
                     xasprintf("cluster network: %s and %s do not hold %u nodes", spec->node_cidr, spec->pod_cidr,
                               spec->n_nodes));
-    int r = fs_mkdir_p(spec->netns_dir, 0711);
+    _cleanup_free_ char *bridge = xasprintf("ln-%s", spec->cluster);
+    int r = ranges_are_free(spec, bridge, ret_error);
+    if (r < 0)
+        return r;
+    r = fs_mkdir_p(spec->netns_dir, 0711);
     if (r == 0)
         r = fs_write_control("/proc/sys/net/ipv4/ip_forward", "1");
     if (r < 0)

@@ -30,12 +30,12 @@ typedef struct ClusterNetwork {
 } ClusterNetwork;
 
 /* N nodes, each in a namespace of its own: pods reach pods on every node, the nodes and the machine; what leaves the
- * cluster is masqueraded. *ret: n_nodes entries, for cluster_network_free. -EINVAL, -ENOENT (no ip or nft), -EIO with
- * the tool's message. */
+ * cluster is masqueraded. *ret: n_nodes entries, for cluster_network_free. -EINVAL, -EADDRINUSE (another network of
+ * this machine has some of the addresses; it keeps them), -ENOENT (no ip or nft), -EIO with the tool's message. */
 int cluster_network_create(const ClusterNetwork *spec, NodeNetwork **ret, char **ret_error);
 /* One node in the machine's own namespace: forwarding, masquerading of what its pods send out of the cluster, and the
  * bridge its pods will be on with the first address of its pods' range, so that servers for pods can listen there
- * before the first pod comes. Of `spec`: cluster, pod_cidr and service_cidr. */
+ * before the first pod comes. Of `spec`: cluster, pod_cidr and service_cidr. Errors as above. */
 int cluster_network_create_host(const ClusterNetwork *spec, const char *pod_bridge, char **ret_error);
 /* Removes either kind, and the chains of portmap when no mapping of anybody is left. `pod_bridge`: of a node in the
  * machine's own namespace (NULL: none). Idempotent. */

@@ -14,10 +14,10 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/random.h"
+#include "base/routes.h"
 #include "base/str.h"
 
 #define CLUSTER_FILE_MAX 65536
-#define ROUTES_MAX (1024 * 1024)
 
 void cluster_done(Cluster *c) {
     free(c->dir);
@@ -77,24 +77,15 @@ int cluster_load(const char *dir, Cluster *ret) {
     return 0;
 }
 
-/* Does the kernel route 10.SECOND.0.0/16, or a part of it, already? */
-static bool routed(unsigned second) {
-    _cleanup_free_ char *routes = NULL;
-    if (fs_read_file("/proc/net/route", ROUTES_MAX, &routes, NULL) < 0)
-        return false;
-    for (char *line = strchr(routes, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
-        unsigned destination; /* little-endian hex */
-        if (sscanf(line + 1, "%*s %x", &destination) == 1 && (destination & 0xFF) == 10 &&
-            (destination >> 8 & 0xFF) == second)
-            return true;
-    }
-    return false;
-}
-
-static char *free_range(unsigned first, unsigned last) {
-    for (unsigned second = first; second <= last; second++)
-        if (!routed(second))
+/* The first 10.SECOND.0.0/16 that the kernel routes no part of. */
+static char *free_range(const Route *routes, size_t n, unsigned first, unsigned last) {
+    for (unsigned second = first; second <= last; second++) {
+        bool taken = false;
+        for (size_t i = 0; i < n && !taken; i++)
+            taken = routes[i].network >> 16 == (10u << 8 | second);
+        if (!taken)
             return xasprintf("10.%u.0.0/16", second);
+    }
     return NULL;
 }
 
@@ -102,10 +93,13 @@ int cluster_load_or_plan(const char *dir, Cluster *ret) {
     int r = cluster_load(dir, ret);
     if (r != -ENOENT)
         return r;
+    _cleanup_free_ Route *routes = NULL;
+    size_t n = 0;
+    (void)routes_read(&routes, &n); /* without them every range counts as free */
     _cleanup_cluster_ Cluster c = {.dir = absolute(dir),
-                                   .cidr = free_range(200, 254),
-                                   .node_cidr = free_range(150, 199),
-                                   .service_cidr = free_range(96, 149)}; /* the first is the reference's */
+                                   .cidr = free_range(routes, n, 200, 254),
+                                   .node_cidr = free_range(routes, n, 150, 199),
+                                   .service_cidr = free_range(routes, n, 96, 149)}; /* the first is the reference's */
     if (!c.cidr || !c.node_cidr || !c.service_cidr)
         return -EADDRINUSE;
     random_suffix(c.id, CLUSTER_ID_LEN);

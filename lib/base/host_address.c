@@ -1,33 +1,26 @@
 #include "base/host_address.h"
-#include "base/fs.h"
 #include "base/mem.h"
+#include "base/routes.h"
 #include "base/str.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
-#include <stdio.h>
-
-#define ROUTES_MAX (1024 * 1024)
+#include <string.h>
 
 /* Of the default route with the lowest metric, into `ret`; false: there is none. */
 static bool default_interface(char ret[IF_NAMESIZE]) {
-    _cleanup_free_ char *routes = NULL;
-    unsigned best = 0;
-    bool found = false;
-    if (fs_read_file("/proc/net/route", ROUTES_MAX, &routes, NULL) < 0)
+    _cleanup_free_ Route *routes = NULL;
+    const Route *best = NULL;
+    size_t n;
+    if (routes_read(&routes, &n) < 0)
         return false;
-    for (char *line = strchr(routes, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
-        char name[IF_NAMESIZE];
-        unsigned destination, metric, mask;
-        if (sscanf(line + 1, "%15s %x %*x %*x %*u %*u %u %x", name, &destination, &metric, &mask) != 4 || destination ||
-            mask || (found && metric >= best))
-            continue;
-        strcpy(ret, name);
-        best = metric;
-        found = true;
-    }
-    return found;
+    for (const Route *route = routes; route < routes + n; route++)
+        if (!route->network && !route->mask && (!best || route->metric < best->metric))
+            best = route;
+    if (best)
+        memcpy(ret, best->device, IF_NAMESIZE);
+    return best;
 }
 
 char *host_address(void) {

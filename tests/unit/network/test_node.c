@@ -114,10 +114,11 @@ static void pods_reach_pods_on_all_nodes(void **state) {
     char dir[] = "/tmp/lighter-node-XXXXXX", cluster[CLUSTER_NAME_MAX + 1], node_cidr[CIDR_TEXT_MAX],
          pod_cidr[CIDR_TEXT_MAX];
     assert_non_null(mkdtemp(dir));
-    unsigned n = (unsigned)getpid() % 200;
+    unsigned n = (unsigned)getpid() % 64;
     snprintf(cluster, sizeof cluster, "t%u", (unsigned)getpid() % 1000000);
-    snprintf(node_cidr, sizeof node_cidr, "10.198.%u.0/24", n);
-    snprintf(pod_cidr, sizeof pod_cidr, "10.%u.0.0/16", 100 + n % 90);
+    /* Of RFC 2544's range: no cluster is planned there. */
+    snprintf(node_cidr, sizeof node_cidr, "198.19.%u.0/24", n);
+    snprintf(pod_cidr, sizeof pod_cidr, "198.18.%u.0/22", 4 * n);
     ClusterNetwork spec = {
         .cluster = cluster, .node_cidr = node_cidr, .pod_cidr = pod_cidr, .netns_dir = dir, .n_nodes = 3};
     NodeNetwork *nodes = NULL;
@@ -158,7 +159,7 @@ static void pods_reach_pods_on_all_nodes(void **state) {
         fail_msg("%s", error);
     assert_int_equal(cluster_network_remove(cluster, dir, NULL, &error), 0); /* again */
     _cleanup_free_ char *left = xasprintf("ip link | grep -E 'l[nv]-%s' || nft list table ip lighter_%s 2>/dev/null || "
-                                          "grep %s /proc/self/mountinfo || ip route | grep '10.198.%u'",
+                                          "grep %s /proc/self/mountinfo || ip route | grep '198.19.%u'",
                                           cluster, cluster, dir, n);
     assert_int_not_equal(shell(left, 0), 0);
     assert_int_equal(fs_remove_tree(dir), 0);
@@ -169,20 +170,66 @@ static void a_node_in_the_machines_own_namespace(void **state) {
     if (geteuid() != 0)
         skip();
     char cluster[CLUSTER_NAME_MAX + 1], *error = NULL;
+    unsigned n = (unsigned)getpid() % 64;
     snprintf(cluster, sizeof cluster, "h%u", (unsigned)getpid() % 1000000);
-    _cleanup_free_ char *bridge = xasprintf("lb-%s", cluster),
-                        *address = xasprintf("ip -4 -o addr show dev %s | grep -q 'inet 10.197.0.1/24 '", bridge);
-    _cleanup_free_ char *route = xasprintf("ip route show 10.196.0.0/16 | grep -q 'dev %s '", bridge);
-    const ClusterNetwork spec = {.cluster = cluster, .pod_cidr = "10.197.0.0/16", .service_cidr = "10.196.0.0/16"};
+    _cleanup_free_ char *bridge = xasprintf("lb-%s", cluster), *pods = xasprintf("198.19.%u.0/24", 64 + n),
+                        *services = xasprintf("198.19.%u.0/24", 128 + n);
+    _cleanup_free_ char *address =
+                            xasprintf("ip -4 -o addr show dev %s | grep -q 'inet 198.19.%u.1/24 '", bridge, 64 + n),
+                        *route = xasprintf("ip route show %s | grep -q 'dev %s '", services, bridge);
+    const ClusterNetwork spec = {.cluster = cluster, .pod_cidr = pods, .service_cidr = services};
     for (int i = 0; i < 2; i++)
         if (cluster_network_create_host(&spec, bridge, &error) < 0)
             fail_msg("%s", error);
     assert_int_equal(shell(address, 0), 0);
+    assert_int_equal(shell(route, 0), 0);
     _cleanup_free_ char *there = xasprintf("test $(nft list table ip lighter_%s | grep -c masquerade) = 1", cluster);
     assert_int_equal(shell(there, 0), 0);
     assert_int_equal(cluster_network_remove(cluster, NULL, bridge, &error), 0);
     assert_int_not_equal(shell(there, 0), 0);
     assert_int_not_equal(shell(address, 0), 0);
+    assert_int_not_equal(shell(route, 0), 0);
+}
+
+/* Addresses that another network has stay its own: its routes are not replaced, and nothing is made. */
+static void ranges_of_others_are_left_alone(void **state) {
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    char first[CLUSTER_NAME_MAX + 1], second[CLUSTER_NAME_MAX + 1], dir[] = "/tmp/lighter-node-XXXXXX", *error = NULL;
+    assert_non_null(mkdtemp(dir));
+    unsigned n = (unsigned)getpid() % 63;
+    snprintf(first, sizeof first, "f%u", (unsigned)getpid() % 1000000);
+    snprintf(second, sizeof second, "s%u", (unsigned)getpid() % 1000000);
+    _cleanup_free_ char *bridge = xasprintf("lb-%s", first), *taken = xasprintf("198.19.%u.0/24", 192 + n),
+                        *around = xasprintf("198.19.%u.0/22", (192 + n) & ~3u);
+    if (cluster_network_create_host(&(ClusterNetwork){.cluster = first, .pod_cidr = taken}, bridge, &error) < 0)
+        fail_msg("%s", error);
+    const ClusterNetwork specs[] = {
+        {.node_cidr = taken, .pod_cidr = "198.18.0.0/22"},
+        {.node_cidr = "198.19.255.0/24", .pod_cidr = around},
+        {.node_cidr = "198.19.255.0/24", .pod_cidr = "198.18.0.0/22", .service_cidr = taken},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(specs); i++) {
+        ClusterNetwork spec = specs[i];
+        NodeNetwork *nodes;
+        spec.cluster = second;
+        spec.netns_dir = dir;
+        spec.n_nodes = 2;
+        assert_int_equal(cluster_network_create(&spec, &nodes, &error), -EADDRINUSE);
+        assert_non_null(strstr(error, bridge));
+        free(error);
+    }
+    assert_int_equal(
+        cluster_network_create_host(&(ClusterNetwork){.cluster = second, .pod_cidr = around}, "lb-none", &error),
+        -EADDRINUSE);
+    free(error);
+    _cleanup_free_ char *route = xasprintf("ip route show %s | grep -q 'dev %s '", taken, bridge),
+                        *made = xasprintf("ip link | grep -E 'l[nv]-%s|lb-none' || ls %s | grep .", second, dir);
+    assert_int_equal(shell(route, 0), 0);
+    assert_int_not_equal(shell(made, 0), 0);
+    assert_int_equal(cluster_network_remove(first, NULL, bridge, &error), 0);
+    assert_int_equal(fs_remove_tree(dir), 0);
 }
 
 /* A plugin of the test's own shows what plugins are given, and DEL uses what ADD was made with. */
@@ -264,6 +311,7 @@ int main(void) {
         cmocka_unit_test(names_are_checked),
         cmocka_unit_test(pods_reach_pods_on_all_nodes),
         cmocka_unit_test(a_node_in_the_machines_own_namespace),
+        cmocka_unit_test(ranges_of_others_are_left_alone),
         cmocka_unit_test(plugins_get_what_the_specification_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
