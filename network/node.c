@@ -219,10 +219,15 @@ int cluster_network_create_host(const ClusterNetwork *spec, const char *pod_brid
     return r < 0 ? r : masquerade(spec->cluster, spec->pod_cidr, ret_error);
 }
 
+/* The bridge that a cluster's nodes hang on; the caller frees it. */
+static char *nodes_bridge(const char *cluster) {
+    return xasprintf("ln-%s", cluster);
+}
+
 /* The machine's side: the bridge, a link into each node, routes to the nodes' pods. */
 static void host_script(const ClusterNetwork *spec, const NodeNetwork *nodes, const char *gateway, unsigned bits,
                         Buf *out) {
-    _cleanup_free_ char *bridge = xasprintf("ln-%s", spec->cluster);
+    _cleanup_free_ char *bridge = nodes_bridge(spec->cluster);
     if (!link_exists(bridge))
         buf_printf(out, "link add %s type bridge\n", bridge);
     buf_printf(out, "addr replace %s/%u dev %s\nlink set %s up\n", gateway, bits, bridge, bridge);
@@ -274,7 +279,7 @@ int cluster_network_create(const ClusterNetwork *spec, NodeNetwork **ret, char *
         return fail(ret_error, -EINVAL,
                     xasprintf("cluster network: %s and %s do not hold %u nodes", spec->node_cidr, spec->pod_cidr,
                               spec->n_nodes));
-    _cleanup_free_ char *bridge = xasprintf("ln-%s", spec->cluster);
+    _cleanup_free_ char *bridge = nodes_bridge(spec->cluster);
     int r = ranges_are_free(spec, bridge, ret_error);
     if (r < 0)
         return r;
@@ -326,7 +331,7 @@ static int remove_namespaces(const char *cluster, const char *netns_dir) {
 
 /* Links go by name: those whose peers went with their namespace are gone already. */
 static void remove_links_script(const char *cluster, const char *pod_bridge, Buf *out) {
-    _cleanup_free_ char *prefix = xasprintf("lv-%s.", cluster), *bridge = xasprintf("ln-%s", cluster);
+    _cleanup_free_ char *prefix = xasprintf("lv-%s.", cluster), *bridge = nodes_bridge(cluster);
     DIR *dir = opendir("/sys/class/net");
     for (struct dirent *e; dir && (e = readdir(dir));)
         if (str_has_prefix(e->d_name, prefix) || streq(e->d_name, bridge) ||

@@ -1,6 +1,7 @@
 /* AdmissionReview, v1 and v1beta1: what is sent, and what may come back (plugin/webhook/request). */
 #include "api/json.h"
 #include "apiserver/admission/webhooks.h"
+#include "apiserver/registry/decode.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -179,8 +180,7 @@ static bool is_review(Arena *arena, const Value *answer, WebhookInvocation *item
     if ((!*kind || streq(kind, "AdmissionReview")) && str_in(version, versions))
         return true;
     webhook_failed(item, 503,
-                   "failed to call webhook: no kind %s is registered for version %s in scheme "
-                   "\"pkg/runtime/scheme.go:111\"",
+                   "failed to call webhook: no kind %s is registered for version %s in scheme " REGISTRY_SCHEME,
                    go_quoted(arena, kind), go_quoted(arena, version));
     return false;
 }

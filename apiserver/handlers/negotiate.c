@@ -1,5 +1,6 @@
 #include "apiserver/handlers/negotiate.h"
 #include "api/codec.h"
+#include "apiserver/registry/decode.h"
 #include "base/str.h"
 
 #include <ctype.h>
@@ -327,9 +328,7 @@ static int decode_protobuf(Arena *arena, const char *data, size_t len, Value **r
             if (streq(resource_builtin(i)->subresources[j].kind, kind))
                 schema = resource_builtin(i)->subresources[j].schema;
     if (!schema)
-        return api_error_bad_request(
-            err, "no kind \"%s\" is registered for version \"%s\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
-            kind, api_version);
+        return api_error_bad_request(err, NO_KIND_REGISTERED, kind, api_version);
     r = protobuf_decode_message(arena, schema, raw, raw_len, ret);
     if (r < 0)
         return api_error_bad_request(err, "unable to decode the protobuf message of a %s", kind);

@@ -1,4 +1,5 @@
 #include "apiserver/handlers/request_body.h"
+#include "apiserver/registry/decode.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -27,10 +28,21 @@ static int unreadable_patch(Exchange *exchange, const char *message, ApiError *e
     return api_error_bad_request(err, "%s%s", prefix, message);
 }
 
+static bool is_scale(const ApiRequest *request) {
+    return request->subresource && streq(request->subresource, "scale");
+}
+
 /* A body that says nothing of what it is. */
 static int unrecognized(Exchange *exchange, const char *why, ApiError *err) {
+    const ApiRequest *request = &exchange->request;
     size_t len;
-    const char *data = http_body(exchange->http, &len), *kind = exchange->request.resource->kind;
+    const char *data = http_body(exchange->http, &len), *kind = request->resource->kind;
+    const Subresource *part =
+        request->subresource ? resource_subresource(request->resource, request->subresource) : NULL;
+    if (part && !str_empty(part->kind))
+        kind = part->kind;
+    if (request->resource->custom && is_scale(request))
+        return registry_refuse_custom_scale(err);
     return api_error_bad_request(err, "the object provided is unrecognized (must be of type %s): %s (%s)", kind, why,
                                  summary_of(exchange->arena, data, len));
 }
@@ -66,8 +78,7 @@ static int check_type(Exchange *exchange, const Value *body, ApiError *err) {
     const char *version = str_or(value_get_str(body, "apiVersion"), "");
     if (strchr(version, '/') != strrchr(version, '/'))
         return unrecognized(exchange, arena_printf(arena, "unexpected GroupVersion string: %s", version), err);
-    bool scale = request->subresource && streq(request->subresource, "scale");
-    if (!request->resource->custom || scale || !str_empty(value_get_str(body, "kind")))
+    if (!request->resource->custom || is_scale(request) || !str_empty(value_get_str(body, "kind")))
         return 0;
     size_t len;
     const char *data = http_body(exchange->http, &len);
@@ -122,9 +133,7 @@ static int delete_body(Exchange *exchange, Value *body, Value **ret, ApiError *e
         const char *kind = str_or(value_get_str(body, "kind"), "DeleteOptions"),
                    *version = str_or(value_get_str(body, "apiVersion"), "meta.k8s.io/v1");
         if (!streq(kind, "DeleteOptions"))
-            return api_error_bad_request(
-                err, "no kind \"%s\" is registered for version \"%s\" in scheme \"pkg/runtime/scheme.go:111\"", kind,
-                version);
+            return api_error_bad_request(err, NO_KIND_REGISTERED, kind, version);
         const Schema *schema = schema_by_name("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
         int r = schema ? schema_normalize(arena, schema, body, NULL, err) : 0;
         if (r < 0)

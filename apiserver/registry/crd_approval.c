@@ -12,12 +12,16 @@ static bool is_protected(const char *group) {
 }
 
 CrdApproval crd_approval(Arena *arena, const Value *crd, const char **ret_message) {
-    const char *says =
-        str_or(value_get_str(value_path(crd, "metadata", "annotations", NULL), CRD_APPROVAL_ANNOTATION), "");
-    GoUrl url;
     *ret_message = NULL;
     if (!is_protected(str_or(value_get_str(value_get(crd, "spec"), "group"), "")))
         return CRD_APPROVAL_NOT_NEEDED;
+    return crd_approval_state(arena, crd, ret_message);
+}
+
+CrdApproval crd_approval_state(Arena *arena, const Value *crd, const char **ret_message) {
+    const char *says =
+        str_or(value_get_str(value_path(crd, "metadata", "annotations", NULL), CRD_APPROVAL_ANNOTATION), "");
+    GoUrl url;
     if (!*says) {
         *ret_message = NEEDED SEE;
         return CRD_APPROVAL_MISSING;

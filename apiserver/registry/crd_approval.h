@@ -16,3 +16,5 @@ typedef enum CrdApproval {
 
 /* *ret_message: the reference's sentence about it, in the arena; NULL where none is needed. */
 CrdApproval crd_approval(Arena *arena, const Value *crd, const char **ret_message);
+/* The same of the annotation alone, whatever the group is: never CRD_APPROVAL_NOT_NEEDED. */
+CrdApproval crd_approval_state(Arena *arena, const Value *crd, const char **ret_message);

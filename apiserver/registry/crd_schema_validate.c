@@ -1,10 +1,8 @@
 #include "apiserver/registry/crd_schema_validate.h"
 #include "api/go_regexp.h"
-#include "api/json_schema.h"
-#include "api/codec.h"
 #include "api/schema_format.h"
-#include "api/structural.h"
 #include "apiserver/registry/checks.h"
+#include "apiserver/registry/crd_defaults.h"
 #include "apiserver/registry/validate_util.h"
 #include "base/str.h"
 
@@ -253,34 +251,6 @@ static bool check_structural(const Value *schema, FieldErrors *errors, const Fie
         qsort(found.items, field_errors_kept(&found), sizeof *found.items, compare_errors);
     field_errors_append(errors, &found);
     return found.n == 0;
-}
-
-/* ---- defaults ---- */
-
-static void check_default(const Value *v, FieldErrors *errors, const FieldPath *path) {
-    const Value *fallback = value_get(v, "default");
-    FieldPath at = FIELD(path, "default");
-    _cleanup_(json_schema_freep) JsonSchema *validator = NULL;
-    UnknownFields unknown = {0};
-    const char *ignored;
-    if (!fallback || fallback->type == VALUE_NULL || json_schema_new(v, &validator, &ignored) < 0)
-        return;
-    Value *pruned = value_copy(errors->arena, fallback);
-    if (schema_normalize(errors->arena, structural_part(errors->arena, v), pruned, &unknown, NULL) == 0 && unknown.n)
-        field_invalid(errors, &at, fallback, "must not have unknown fields");
-    json_schema_validate(validator, NULL, &at, fallback, NULL, errors);
-}
-
-static void check_defaults(const Value *v, FieldErrors *errors, const FieldPath *path, int depth) {
-    FieldPath items = FIELD(path, "items"), properties = FIELD(path, "properties");
-    if (!is_schema(v) || depth > DEPTH_MAX)
-        return;
-    check_default(v, errors, path);
-    check_defaults(value_get(v, "items"), errors, &items, depth + 1);
-    VALUE_FOREACH_MEMBER (m, value_get(v, "properties")) {
-        FieldPath at = FIELD_KEY(&properties, m->name);
-        check_defaults(m->value, errors, &at, depth + 1);
-    }
 }
 
 /* ---- what custom resources may use of OpenAPI ---- */
@@ -626,7 +596,7 @@ void crd_schema_validate(const Value *validation, bool status, FieldErrors *erro
         field_forbidden(errors, &nullable, "nullable cannot be true at the root");
     const char *why = unstructured(errors->arena, schema, 0);
     if (!why && check_structural(schema, errors, &at))
-        check_defaults(schema, errors, &at, 0);
+        crd_defaults_validate(schema, errors, &at);
     check_use(schema, (Scope){0}, true, errors, &at, 0);
     if (why && errors->n == from)
         field_invalid_str(errors, &at, "", "%s", why);

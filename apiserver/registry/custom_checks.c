@@ -148,6 +148,16 @@ const char *custom_refuse_embedded(Arena *arena, const Value *schema, const Valu
     return errors.n ? arena_printf(arena, "%s: %s", errors.items[0].field, errors.items[0].message) : NULL;
 }
 
+bool custom_check_undecoded(const Value *schema, const Value *v, const FieldPath *path, FieldErrors *errors) {
+    FieldErrors found = FIELD_ERRORS_INIT(errors->arena);
+    walk(visit_undecoded, schema, v, path, &found, 0);
+    found.n = MIN(found.n, (size_t)1);
+    if (!found.n)
+        walk(visit_embedded, schema, v, path, &found, 0);
+    field_errors_append(errors, &found);
+    return found.n == 0;
+}
+
 /* ---- scale ---- */
 
 /* The value at a path of members; NULL: none. False, with what is wrong in *ret_why, when there is no way to it. */

@@ -11,6 +11,9 @@ void custom_check_embedded(const Value *schema, const Value *object, FieldErrors
 /* Whether the decoder takes the embedded resources of a body as it came: NULL, or what it says of the first that is
  * none, in the arena. */
 const char *custom_refuse_embedded(Arena *arena, const Value *schema, const Value *body);
+/* Both, of a value at `path` that no decoder has seen (a default): the first that is no resource at all is told alone.
+ * False when something was told. */
+bool custom_check_undecoded(const Value *schema, const Value *v, const FieldPath *path, FieldErrors *errors);
 /* A path of a scale subresource (".spec.replicas"; NULL: none): absent, or a number of replicas. */
 void custom_check_replicas(const Value *object, const char *path, FieldErrors *errors);
 /* The same for its label selector: absent, or a string. */

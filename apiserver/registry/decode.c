@@ -1,5 +1,7 @@
 #include "apiserver/registry/decode.h"
 #include "apiserver/registry/convert.h"
+#include "api/gen/schemas.h"
+#include "api/schema_kinds.h"
 #include "api/structural.h"
 #include "apiserver/registry/custom_checks.h"
 #include "apiserver/registry/custom_resources.h"
@@ -69,15 +71,23 @@ static int patched_error(const DecodeInput *input, Arena *arena, const Value *pa
     return api_error_invalid(err, "", "", "", &errors);
 }
 
-static int decode_error(RegistryCall *call, const DecodeInput *input, const char *kind, const char *why,
-                        ApiError *err) {
+/* `kind` and `version`: those of the body. */
+static int misfit(RegistryCall *call, const DecodeInput *input, const char *kind, const char *version, const char *why,
+                  ApiError *err) {
     if (input->patched_from)
         return patched_error(input, call->context.arena, input->body, why, err);
-    if (str_empty(kind))
-        return api_error_bad_request(err, "the object provided is unrecognized (must be of type %s): %s", input->kind,
-                                     why);
-    return api_error_bad_request(err, "%s in version \"%s\" cannot be handled as a %s: %s", kind, input->version,
-                                 input->kind, why);
+    if (input->resource->custom && input->schema == &schema_autoscaling_v1_Scale)
+        return registry_refuse_custom_scale(err);
+    return api_error_bad_request(err, "%s in version \"%s\" cannot be handled as a %s: %s", kind, version, input->kind,
+                                 why);
+}
+
+static int decode_error(RegistryCall *call, const DecodeInput *input, const char *why, ApiError *err) {
+    return misfit(call, input, input->kind, input->version, why, err);
+}
+
+int registry_refuse_custom_scale(ApiError *err) {
+    return api_error_bad_request(err, "no kind is registered for the type v1.Scale in scheme " REGISTRY_SCHEME);
 }
 
 const char *registry_type_error(Arena *arena, const char *name, const Value *value) {
@@ -139,6 +149,27 @@ const char *registry_internal_type(Arena *arena, const char *group, const char *
     return arena_printf(arena, "%.*s.%s", (int)strcspn(named, "."), named, kind);
 }
 
+/* What the reference's decoder says of a body whose apiVersion and kind are not those of the route; NULL: it is the
+ * kind expected, in another version. */
+static const char *why_other_kind(Arena *arena, const DecodeInput *input, const char *version, const char *kind) {
+    const char *slash = strchr(version, '/');
+    if (slash && strchr(slash + 1, '/'))
+        return arena_printf(arena, "unexpected GroupVersion string: %s", version);
+    const char *group = slash ? arena_strndup(arena, version, (size_t)(slash - version)) : "";
+    const SchemaKind *found = schema_kinds_find(group, slash ? slash + 1 : version, kind);
+    if (!found)
+        return arena_printf(arena, NO_KIND_REGISTERED, kind, version);
+    const Schema *schema = schema_by_name(found->definition);
+    _cleanup_api_error_ ApiError inner = {0};
+    if (schema && schema_normalize(arena, schema, value_copy(arena, input->body), NULL, &inner) < 0)
+        return arena_strdup(arena, str_or(inner.message, ""));
+    if (streq(kind, input->kind))
+        return NULL;
+    return arena_printf(arena, "converting (%s) to (%s): unknown conversion",
+                        str_or(schema ? schema->go_type : NULL, kind),
+                        registry_internal_type(arena, input->group, input->kind));
+}
+
 /* Absent kind and apiVersion are the expected ones (but for custom resources), as the reference's decoder takes its
  * default from the route. */
 static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *err) {
@@ -153,31 +184,12 @@ static int check_kind(RegistryCall *call, const DecodeInput *input, ApiError *er
         value_set_str(arena, input->body, "kind", kind = input->kind);
     if (streq(version, want) && streq(kind, input->kind))
         return 0;
-    const char *slash = strchr(version, '/');
-    const char *group = slash ? arena_strndup(arena, version, (size_t)(slash - version)) : "";
-    const char *only_version = slash ? slash + 1 : version;
-    const Resource *named = resource_find_kind(group, only_version, kind);
-    if (input->patched_from && named && !streq(kind, input->kind)) {
-        ApiError inner = {0};
-        Value *copy = value_copy(arena, input->body);
-        int r = schema_normalize(arena, named->schema, copy, NULL, &inner);
-        char *why = arena_strdup(arena, r < 0 ? str_or(inner.message, "")
-                                              : arena_printf(arena, "unable to decode %s into %s", kind, input->kind));
-        api_error_done(&inner);
-        return patched_error(input, arena, input->body, why, err);
-    }
-    if (!named)
-        return api_error_bad_request(err,
-                                     "%s in version \"%s\" cannot be handled as a %s: no kind \"%s\" is registered for "
-                                     "version \"%s\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
-                                     kind, only_version, input->kind, kind, version);
-    if (streq(kind, input->kind))
-        return api_error_bad_request(
-            err, "the API version in the data (%s) does not match the expected API version (%s)", version, want);
-    return api_error_bad_request(
-        err, "%s in version \"%s\" cannot be handled as a %s: converting (%s) to (%s): unknown conversion", kind,
-        only_version, input->kind, str_or(named->schema->go_type, kind),
-        registry_internal_type(arena, input->group, input->kind));
+    const char *slash = strchr(version, '/'), *only_version = slash ? slash + 1 : version;
+    const char *why = why_other_kind(arena, input, version, kind);
+    if (why)
+        return misfit(call, input, kind, only_version, why, err);
+    return api_error_bad_request(err, "the API version in the data (%s) does not match the expected API version (%s)",
+                                 version, want);
 }
 
 static void list_strict(Buf *text, const char *what) {
@@ -217,7 +229,7 @@ static int strictness(RegistryCall *call, const DecodeInput *input, const Unknow
     if (how == FIELD_VALIDATION_WARN)
         return 0;
     char *why = arena_printf(call->context.arena, "strict decoding error: %s", text.data);
-    return decode_error(call, input, input->kind, why, err);
+    return decode_error(call, input, why, err);
 }
 
 /* Of custom resources, whose metadata is looked at first. */
@@ -231,8 +243,8 @@ static int compare_unknown(const void *a, const void *b) {
 int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **ret, ApiError *err) {
     Arena *arena = call->context.arena;
     if (!value_is(input->body, VALUE_OBJECT))
-        return decode_error(call, input, input->kind,
-                            "json: cannot unmarshal into Go value of the kind expected: not an object", err);
+        return decode_error(call, input, "json: cannot unmarshal into Go value of the kind expected: not an object",
+                            err);
     /* What a strategic patch makes is taken for the kind it is, whatever it says. */
     bool unstructured = input->strategic_patch && input->schema->go_type;
     int r = unstructured ? 0 : check_kind(call, input, err);
@@ -247,10 +259,10 @@ int registry_decode_kind(RegistryCall *call, const DecodeInput *input, Value **r
     bool embedded = custom && json_schema_has_embedded(custom->validator);
     const char *why = embedded ? custom_refuse_embedded(arena, custom->schema, input->body) : NULL;
     if (why)
-        return decode_error(call, &pristine, input->kind, why, err);
+        return decode_error(call, &pristine, why, err);
     r = (unstructured ? schema_from_unstructured : schema_decode)(arena, input->schema, input->body, &unknown, &inner);
     if (r < 0) {
-        int code = decode_error(call, &pristine, input->kind, inner.message ? inner.message : "cannot be decoded", err);
+        int code = decode_error(call, &pristine, inner.message ? inner.message : "cannot be decoded", err);
         api_error_done(&inner);
         return code;
     }

@@ -26,6 +26,12 @@ typedef struct DecodeInput {
 } DecodeInput;
 /* How the reference begins to say that it did not find the kind and version in a text. */
 #define NO_KIND_PREFIX "couldn't get version/kind; json parse error: "
+/* The scheme that knows its kinds, as its messages name it; and what it says of a kind and version it does not know. */
+#define REGISTRY_SCHEME "\"pkg/runtime/scheme.go:111\""
+#define NO_KIND_REGISTERED "no kind \"%s\" is registered for version \"%s\" in scheme " REGISTRY_SCHEME
+/* The scale of a custom resource has a scheme of its own, which does not know a Scale when it words what is wrong with
+ * a body: this is all it says, whatever it is. */
+int registry_refuse_custom_scale(ApiError *err);
 /* What it says of `value` as the kind or apiVersion (`name`) of an object, in the arena; NULL: nothing, it is a text or
  * absent. */
 const char *registry_type_error(Arena *arena, const char *name, const Value *value);

@@ -3,6 +3,7 @@
 #include "api/names.h"
 #include "apiserver/registry/checks.h"
 #include "apiserver/registry/crd_approval.h"
+#include "apiserver/registry/crd_defaults.h"
 #include "apiserver/registry/crd_schema_validate.h"
 #include "apiserver/registry/strategy.h"
 #include "apiserver/registry/webhook_validate.h"
@@ -354,16 +355,28 @@ static void check_conversion(const Value *conversion, FieldErrors *errors, const
     check_conversion_webhook(value_get(conversion, "webhook"), streq(strategy, "Webhook"), errors, path);
 }
 
+static bool has_defaults(const Value *versions) {
+    const Value *version;
+    VALUE_FOREACH (version, versions)
+        if (crd_defaults_any(value_path(version, "schema", "openAPIV3Schema", NULL)))
+            return true;
+    return false;
+}
+
 static void check_spec(const Value *spec, FieldErrors *errors) {
     static const char *const scopes[] = {"Cluster", "Namespaced", NULL};
     FieldPath path = FIELD(NULL, "spec"), group = FIELD(&path, "group"), scope = FIELD(&path, "scope");
-    FieldPath names = FIELD(&path, "names"), conversion = FIELD(&path, "conversion");
+    FieldPath names = FIELD(&path, "names"), conversion = FIELD(&path, "conversion"),
+              preserve = FIELD(&path, "preserveUnknownFields");
     const Value *versions = value_get(spec, "versions");
     check_group(text(spec, "group"), errors, &group);
     if (!*text(spec, "scope"))
         field_required(errors, &scope, "");
     else if (!str_in(text(spec, "scope"), scopes))
         field_not_supported(errors, &scope, value_get(spec, "scope"), scopes);
+    if (value_get_bool(spec, "preserveUnknownFields", false) && has_defaults(versions))
+        field_invalid(errors, &preserve, value_get(spec, "preserveUnknownFields"),
+                      "must be false in order to use defaults in the schema");
     Shared shared = check_versions(versions, errors, &path);
     check_names(value_get(spec, "names"), errors, &names);
     check_shared(versions, shared, errors, &path);
@@ -378,9 +391,12 @@ static void validate_stored(const Value *object, FieldErrors *errors) {
         field_invalid(errors, &path, NULL, "must have at least one stored version");
         return;
     }
-    VALUE_FOREACH (version, versions)
-        if (value_get_bool(version, "storage", false) && !list_has(stored, text(version, "name")))
-            field_invalid(errors, &path, stored, "must have the storage version %s", text(version, "name"));
+    for (size_t i = 0; i < value_len(versions); i++) {
+        const char *name = text(value_at(versions, i), "name");
+        bool told = list_has(stored, name) && !seen_before(errors, versions, i, "name", name);
+        if (value_get_bool(value_at(versions, i), "storage", false) && !told)
+            field_invalid(errors, &path, stored, "must have the storage version %s", name);
+    }
     for (size_t i = 0; i < stored->len; i++) {
         const char *name = str_or(value_str(stored->items[i]), "");
         FieldPath at = FIELD_INDEX(&path, i);
@@ -403,7 +419,7 @@ static void check_approval(const Value *object, const Value *old, FieldErrors *e
     CrdApproval approval = crd_approval(errors->arena, object, &message);
     FieldPath meta = FIELD(NULL, "metadata"), annotations = FIELD(&meta, "annotations"),
               at = FIELD_KEY(&annotations, CRD_APPROVAL_ANNOTATION);
-    if (old && crd_approval(errors->arena, old, &before) == approval)
+    if (old && crd_approval_state(errors->arena, old, &before) == approval)
         return;
     if (approval == CRD_APPROVAL_MISSING)
         field_required(errors, &at, message);

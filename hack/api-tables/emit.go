@@ -155,6 +155,9 @@ func (u *unit) emitStruct(name string, t reflect.Type) {
 	if definition.Extensions["x-kubernetes-map-type"] == "atomic" {
 		parts = append(parts, ".map_atomic = true")
 	}
+	if len(members) == 0 { // to server-side apply an object of which nothing is known
+		parts = append(parts, ".free_form = true")
+	}
 	if unions, ok := definition.Extensions["x-kubernetes-unions"]; ok {
 		b, err := json.Marshal(unions)
 		if err != nil {

@@ -14,3 +14,12 @@ const SchemaKind *schema_kinds_of(const char *definition) {
     return low < schema_kinds_count && strcmp(schema_kinds[low].definition, definition) == 0 ? &schema_kinds[low]
                                                                                              : NULL;
 }
+
+const SchemaKind *schema_kinds_find(const char *group, const char *version, const char *kind) {
+    for (size_t i = 0; i < schema_kinds_count; i++) {
+        const SchemaKind *row = &schema_kinds[i];
+        if (strcmp(row->kind, kind) == 0 && strcmp(row->version, version) == 0 && strcmp(row->group, group) == 0)
+            return row;
+    }
+    return NULL;
+}

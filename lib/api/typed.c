@@ -8,9 +8,6 @@
 
 typedef enum Shape { SHAPE_LEAF, SHAPE_MAP, SHAPE_LIST } Shape;
 
-/* Below an atomic member of RawExtension: one leaf, whatever it is. */
-static const Schema any_leaf = {.type = SCHEMA_JSON};
-
 static bool value_absent_or_object(const Value *v) {
     return !v || v->type == VALUE_NULL || v->type == VALUE_OBJECT;
 }
@@ -42,9 +39,6 @@ static Shape shape_of(const Schema *schema, uint16_t flags, const Value *a, cons
     case SCHEMA_STRUCT:
     case SCHEMA_MAP:
         return is_atomic(schema, flags) ? SHAPE_LEAF : SHAPE_MAP;
-    case SCHEMA_RAW:
-    case SCHEMA_FIELDS_V1:
-        return SHAPE_MAP;
     case SCHEMA_LIST:
         return is_atomic(schema, flags) ? SHAPE_LEAF : SHAPE_LIST;
     default:
@@ -60,8 +54,6 @@ static const Schema *member_schema(const Schema *schema, const char *name, uint1
         return NULL;
     if (schema->type == SCHEMA_MAP)
         return schema->element;
-    if (schema->type != SCHEMA_STRUCT)
-        return &any_leaf;
     const SchemaField *field = schema_field(schema, name, strlen(name));
     if (!field)
         return NULL;

@@ -76,34 +76,53 @@ static void validate_members(Validator *validator, const Schema *schema, const V
     }
 }
 
+/* The items up to the first that cannot be named, and why it cannot. Those of atomic lists are named by their places.
+ */
+static ListItems name_items(Arena *arena, const Schema *schema, const Value *v, const char **ret_why) {
+    ListItems items = {.items = arena_alloc(arena, v->len * sizeof(ListItem))};
+    for (size_t i = 0; i < v->len && !*ret_why; i++) {
+        ListItem item = {.kind = ELEMENT_INDEX, .index = i};
+        if (schema->list_kind == LIST_ATOMIC)
+            item.text = arena_printf(arena, "%zu", i);
+        else
+            *ret_why = list_item_name(arena, schema, v->items[i], &item.kind, &item.text);
+        if (!*ret_why)
+            items.items[items.n++] = item;
+    }
+    return items;
+}
+
+/* Which items have the name of one before them. */
+static bool *named_again(Arena *arena, const ListItems *items) {
+    ListItems sorted = list_items_sorted(arena, items);
+    bool *again = arena_alloc0(arena, items->n * sizeof *again);
+    for (size_t i = 1; i < sorted.n; i++)
+        again[sorted.items[i].index] = list_item_compare(&sorted.items[i - 1], &sorted.items[i]) == 0;
+    return again;
+}
+
+static void report_duplicate(Validator *validator, const ListItem *item) {
+    _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
+    buf_puts(&text, "duplicate entries for key ");
+    element_write(&text, item->kind, item->text);
+    report(validator, text.data);
+}
+
 static void validate_items(Validator *validator, const Schema *schema, const Value *v) {
     if (!value_is(v, VALUE_ARRAY)) {
         expected(validator, "list", v, SHOWN_PLAIN);
         return;
     }
-    ListItems seen = {.items = arena_alloc(validator->arena, v->len * sizeof(ListItem))};
-    for (size_t i = 0; i < v->len; i++) {
-        ListItem item = {.kind = ELEMENT_INDEX, .index = i};
-        if (schema->list_kind == LIST_ATOMIC)
-            item.text = arena_printf(validator->arena, "%zu", i);
-        else {
-            const char *why = list_item_name(validator->arena, schema, v->items[i], &item.kind, &item.text);
-            if (why) {
-                report(validator, arena_printf(validator->arena, "element %zu: %s", i, why));
-                return; /* as for members */
-            }
-            seen.items[seen.n++] = item;
-        }
-        validate_below(validator, schema->element, v->items[i], item.kind, item.text);
+    const char *why = NULL;
+    ListItems items = name_items(validator->arena, schema, v, &why);
+    bool *again = validator->allows_duplicates ? NULL : named_again(validator->arena, &items);
+    for (size_t i = 0; i < items.n; i++) {
+        if (again && again[i])
+            report_duplicate(validator, &items.items[i]);
+        validate_below(validator, schema->element, v->items[i], items.items[i].kind, items.items[i].text);
     }
-    ListItems sorted = list_items_sorted(validator->arena, &seen);
-    for (size_t i = 1; i < sorted.n && !validator->allows_duplicates; i++)
-        if (list_item_compare(&sorted.items[i - 1], &sorted.items[i]) == 0) {
-            _cleanup_buf_ Buf text = BUF_INIT(BUF_NO_LIMIT);
-            buf_puts(&text, "duplicate entries for key ");
-            element_write(&text, sorted.items[i].kind, sorted.items[i].text);
-            report(validator, text.data);
-        }
+    if (why) /* as for members */
+        report(validator, arena_printf(validator->arena, "element %zu: %s", items.n, why));
 }
 
 static void validate_node(Validator *validator, const Schema *schema, const Value *v) {
@@ -157,10 +176,8 @@ char *typed_validate(Arena *arena, const Schema *schema, const Value *v) {
 }
 
 bool typed_fits(Arena *arena, const Schema *schema, const Value *v) {
-    Validator validator = {.arena = arena,
-                           .path = BUF_INIT(BUF_NO_LIMIT),
-                           .errors = BUF_INIT(BUF_NO_LIMIT),
-                           .allows_duplicates = true};
+    Validator validator = {
+        .arena = arena, .path = BUF_INIT(BUF_NO_LIMIT), .errors = BUF_INIT(BUF_NO_LIMIT), .allows_duplicates = true};
     validate_node(&validator, schema, v);
     buf_done(&validator.path);
     buf_done(&validator.errors);

@@ -162,7 +162,7 @@ static const uint16_t n_apiextensions_v1_CustomResourceSubresourceScale[] = {2, 
 static const uint16_t p_apiextensions_v1_CustomResourceSubresourceScale[] = {0, 1, 2};
 const Schema schema_apiextensions_v1_CustomResourceSubresourceScale = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceScale", .go_type = "v1.CustomResourceSubresourceScale", .fields = f_apiextensions_v1_CustomResourceSubresourceScale, .by_name = n_apiextensions_v1_CustomResourceSubresourceScale, .n_fields = 3, .by_number = p_apiextensions_v1_CustomResourceSubresourceScale, .n_by_number = 3, .description = 19706};
 
-const Schema schema_apiextensions_v1_CustomResourceSubresourceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus", .go_type = "v1.CustomResourceSubresourceStatus", .description = 19771};
+const Schema schema_apiextensions_v1_CustomResourceSubresourceStatus = {.type = SCHEMA_STRUCT, .name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus", .go_type = "v1.CustomResourceSubresourceStatus", .free_form = true, .description = 19771};
 
 static const SchemaField f_apiextensions_v1_CustomResourceSubresources[] = {
     {"status", &schema_apiextensions_v1_CustomResourceSubresourceStatus, NULL, NULL, 1, FIELD_POINTER, 19904},

@@ -20,7 +20,7 @@
 #include <cmocka.h>
 
 #define GOLDEN LIGHTER_SOURCE_DIR "/tests/golden/registry/"
-#define KINDS_LEAST 150 /* lines, so that an empty file does not pass */
+#define KINDS_LEAST 220 /* lines, so that an empty file does not pass */
 #define MUTATIONS_LEAST 300
 
 typedef struct Fixture {
@@ -168,6 +168,23 @@ static void refused_writes_give_back(void **state) {
     assert_int_equal(addresses(f), 1);
 }
 
+static void dry_runs_ask_no_range(void **state) {
+    Fixture *f = *state;
+    static const char spec[] =
+        ",\"type\":\"LoadBalancer\",\"externalTrafficPolicy\":\"Local\",\"healthCheckNodePort\":";
+    static const struct {
+        const char *port;
+        bool dry_run;
+        int status;
+    } rows[] = {{"1", false, 500}, {"1", true, 201}, {"-1", false, 500}, {"-1", true, 422}, {"65536", true, 422}};
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        _cleanup_answer_ Answer answer = {0};
+        service(f, "h", arena_printf(f->arena, "%s%s", spec, rows[i].port), rows[i].dry_run, &answer);
+        assert_int_equal(answer.status, rows[i].status);
+    }
+    assert_int_equal(addresses(f), 0);
+}
+
 static int64_t node_port_of(const Answer *answer) {
     return value_get_int(value_at(value_path(answer->object, "spec", "ports", NULL), 0), "nodePort", 0);
 }
@@ -267,6 +284,7 @@ int main(void) {
         TEST(addresses_out_of_range),
         TEST(addresses_run_out_and_come_back),
         TEST(refused_writes_give_back),
+        TEST(dry_runs_ask_no_range),
         TEST(node_ports_run_out_and_come_back),
         TEST(leftovers_are_taken_over),
         cmocka_unit_test(addresses_as_go_prints_them),

@@ -516,6 +516,35 @@ static void configurations_are_checked(void **state _unused_) {
                         ".spec.x: field not declared in schema");
 }
 
+static void duplicates_come_as_the_list_goes(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    assert_string_equal(
+        typed_validate(arena, schema_by_name("io.k8s.api.core.v1.Pod"),
+                       parse(arena,
+                             "{\"spec\":{\"containers\":[{\"name\":\"c\"},{\"name\":\"b\"},{\"name\":\"c\",\"x\":1},"
+                             "{\"name\":\"b\"},{\"name\":\"c\"}]}}")),
+        "errors:\n  .spec.containers: duplicate entries for key [name=\"c\"]\n"
+        "  .spec.containers[name=\"c\"].x: field not declared in schema\n"
+        "  .spec.containers: duplicate entries for key [name=\"b\"]\n"
+        "  .spec.containers: duplicate entries for key [name=\"c\"]");
+}
+
+/* Of a RawExtension, and of a type without fields, nothing is known: the first is one leaf, into the second any member
+ * may be applied. */
+static void objects_of_which_nothing_is_known(void **state _unused_) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    const Schema *revision = schema_by_name("io.k8s.api.apps.v1.ControllerRevision");
+    ManagedInput input = {.schema = revision, .api_version = "apps/v1", .manager = "m", .now_ns = NOW};
+    Value *object =
+        parse(arena, "{\"apiVersion\":\"apps/v1\",\"kind\":\"ControllerRevision\",\"metadata\":{\"name\":\"r\"},"
+                     "\"revision\":1,\"data\":{\"a\":{\"b\":1},\"c\":[1]}}");
+    managed_update(arena, &input, NULL, object);
+    assert_non_null(strstr(owners_text(arena, object), "\"fieldsV1\":{\"f:data\":{},\"f:revision\":{}}"));
+    assert_null(typed_validate(
+        arena, schema_by_name("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources"),
+        parse(arena, "{\"status\":{\"a\":1}}")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_recorded),
@@ -535,6 +564,8 @@ int main(void) {
         cmocka_unit_test(merged_lists_keep_their_order),
         cmocka_unit_test(keys_have_defaults),
         cmocka_unit_test(configurations_are_checked),
+        cmocka_unit_test(duplicates_come_as_the_list_goes),
+        cmocka_unit_test(objects_of_which_nothing_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
