@@ -122,7 +122,8 @@ static void serve_page(ServerPaths *paths, HttpRequest *http, Arena *arena, cons
 static const struct {
     const char *path;
     void (*serve)(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path);
-    const char *produces; /* what the Accept header must name, where the reference's router has the path */
+    const char *produces; /* what the Accept header must name, where the reference's router has the path, for GET alone;
+                             NULL: other handlers, which mind no method */
 } rows[] = {
     {"/.well-known/openid-configuration", serve_openid, "application/json"},
     {"/flagz", serve_page, NULL},
@@ -175,32 +176,17 @@ static bool starts_path(const char *path, const char *root) {
     return strncmp(path, root, n) == 0 && (!path[n] || path[n] == '/');
 }
 
-/* The list of groups is the one document that is given to any method. */
-static bool is_read_only(const char *path) {
-    return streq(path, "/version") || streq(path, "/version/") || starts_path(path, "/api") ||
-           (str_has_prefix(path, "/apis/") && path[strlen("/apis/")]);
-}
-
-static void not_allowed(HttpRequest *http) {
-    ApiError err = {0};
-    api_error_set(&err, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
-    api_error_details(&err, "", "", "", "");
-    http_reply_error(http, &err);
-    api_error_done(&err);
-}
-
 static void serve_row(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path, size_t i) {
     _cleanup_api_error_ ApiError err = {0};
-    if (rows[i].produces && media_check_produces(http, rows[i].produces, &err) < 0)
+    if (rows[i].produces && !streq(http_method(http), "GET"))
+        http_reply_not_allowed(http);
+    else if (rows[i].produces && media_check_produces(http, rows[i].produces, &err) < 0)
         http_reply_error(http, &err);
     else
         rows[i].serve(paths, http, arena, path);
 }
 
 void server_paths_serve(ServerPaths *paths, HttpRequest *http, Arena *arena, const char *path) {
-    const char *method = http_method(http);
-    if (!streq(method, "GET") && !streq(method, "HEAD") && is_read_only(path))
-        return not_allowed(http);
     for (size_t i = 0; i < ELEMENTSOF(rows); i++)
         if (streq(streq(path, "/version/") ? "/version" : path, rows[i].path) && is_served(paths, i))
             return serve_row(paths, http, arena, path, i);

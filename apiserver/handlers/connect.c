@@ -101,13 +101,27 @@ static void add_headers(Exchange *exchange, RelayPlan *plan) {
             add(plan, headers, name, value);
 }
 
+static void reply_nothing(Exchange *exchange) {
+    static const HttpHeader headers[] = {{"cache-control", "no-cache, private"}};
+    http_reply(exchange->http, 204, headers, ELEMENTSOF(headers), (HttpBytes){0});
+    exchange_finish(exchange, 204);
+}
+
+int connect_check_dry_run(const Exchange *exchange, ApiError *err) {
+    bool dry_run = !str_empty(query_get(&exchange->query, "dryRun"));
+    return dry_run ? api_error_bad_request(err, "dryRun is not supported") : 0;
+}
+
 void connect_serve(Exchange *exchange) {
     static const RelayOps ops = {.head = on_head, .collected = on_collected, .failed = on_failed};
     ApiError err = {0};
     NodeTarget target;
     if (streq(exchange->route.subresource, "proxy"))
         return proxy_serve(exchange);
-    int r = node_target_find(exchange, &target, &err);
+    int r = connect_check_dry_run(exchange, &err);
+    r = r < 0 ? r : node_target_find(exchange, &target, &err);
+    if (r == 0 && !target.agent.host)
+        return reply_nothing(exchange);
     if (r == 0 && target.upgrade && str_empty(http_header(exchange->http, "upgrade")))
         r = api_error_bad_request(&err, "Upgrade request required");
     if (r < 0)

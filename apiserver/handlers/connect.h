@@ -5,3 +5,5 @@
 
 /* Takes the exchange, authorized and admitted. On the loop thread. */
 void connect_serve(Exchange *exchange);
+/* 400: what is done through a connection is done. */
+int connect_check_dry_run(const Exchange *exchange, ApiError *err);

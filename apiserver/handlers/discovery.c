@@ -237,16 +237,24 @@ Value *discovery_aggregated(Arena *arena, struct CustomResources *custom, const 
     return aggregated(arena, catalog_make(arena, custom, services), core);
 }
 
+/* Clients keep it, and ask whether what they have is still it. */
 static void serve_aggregated(HttpRequest *http, Arena *arena, const Catalog *catalog, bool core) {
     Buf out = BUF_INIT(16 * 1024 * 1024);
+    char etag[HTTP_ETAG_MAX];
     value_write_json(&out, aggregated(arena, catalog, core));
     buf_putc(&out, '\n');
+    http_etag_of(out.data, out.len, etag);
     HttpHeader headers[] = {
-        {"cache-control", "no-cache, private"},
-        {"content-type", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"},
+        {"cache-control", "public"},
+        {"etag", etag},
         {"vary", "Accept"},
+        {"content-type", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"},
     };
-    http_reply(http, 200, headers, ELEMENTSOF(headers), http_bytes_take(&out));
+    if (http_has_etag(http, etag)) {
+        http_reply(http, 304, headers, ELEMENTSOF(headers) - 1, (HttpBytes){0});
+        buf_done(&out);
+    } else
+        http_reply(http, 200, headers, ELEMENTSOF(headers), http_bytes_take(&out));
 }
 
 static Value *classic(Arena *arena, const Catalog *catalog, const char *path, const char *server_address) {
@@ -265,17 +273,17 @@ static Value *classic(Arena *arena, const Catalog *catalog, const char *path, co
 }
 
 /* Below a group of our own there is always a server that says what is missing. */
-static bool is_known_group(const Catalog *catalog, Arena *arena, const char *path) {
+static bool is_own_group(Arena *arena, const char *path) {
     size_t n = 0;
     char **parts = str_split(arena, path + 1, '/', &n);
-    return streq(parts[0], "api") || (n > 1 && group_entry(arena, catalog, parts[1], true));
+    return streq(parts[0], "api") || (n > 1 && catalog_group_is_builtin(parts[1]));
 }
 
-/* The reference's router has these paths: not the groups, nor what definitions have made. */
+/* The reference's router has these paths, for GET alone: not the groups, nor what definitions have made. */
 static bool is_routed(Arena *arena, const char *path) {
     size_t n = 0;
     char **parts = str_split(arena, path + 1, '/', &n);
-    return streq(parts[0], "api") || (n > 2 && catalog_group_is_builtin(parts[1]));
+    return streq(parts[0], "api") || (n > 2 && *parts[2] && catalog_group_is_builtin(parts[1]));
 }
 
 static void reply_classic(HttpRequest *http, const Media *media, const Value *v) {
@@ -291,16 +299,19 @@ void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *cu
     _cleanup_api_error_ ApiError err = {0};
     Media media;
     Query query;
+    bool of_router = is_routed(arena, path);
+    const Value *v = classic(arena, catalog, path, server_address);
+    if (v && of_router && !streq(http_method(http), "GET"))
+        return http_reply_not_allowed(http);
     if ((core || streq(path, "/apis") || streq(path, "/apis/")) && media_wants_aggregated(http))
         return serve_aggregated(http, arena, catalog, core);
     query_parse(arena, http_query(http), &query);
-    const Value *v = classic(arena, catalog, path, server_address);
-    if (!v && !is_known_group(catalog, arena, path))
+    if (!v && !is_own_group(arena, path))
         return http_reply_text(http, 404, "text/plain; charset=utf-8", "404 page not found\n");
     int r = v ? 0 : api_error_set(&err, 404, "NotFound", "the server could not find the requested resource");
     if (r < 0)
         api_error_details(&err, "", "", "", "");
-    if (r == 0 && is_routed(arena, path))
+    if (r == 0 && of_router)
         r = media_check_produces(http, MEDIA_TYPES, &err);
     r = r < 0 ? r : media_negotiate(arena, http, &query, 0, &media, &err);
     if (r < 0)

@@ -310,6 +310,8 @@ static int decode_protobuf(Arena *arena, const char *data, size_t len, Value **r
     const char *api_version, *kind;
     const void *raw;
     size_t raw_len;
+    if (!len)
+        return api_error_bad_request(err, "empty data");
     int r = protobuf_decode(arena, data, len, &api_version, &kind, &raw, &raw_len);
     if (r < 0)
         return api_error_bad_request(
@@ -345,9 +347,10 @@ int body_decode(Arena *arena, const HttpRequest *request, MediaForm *ret_form, V
     MediaForm form;
     char *message = NULL;
     int r;
-    if (str_has_suffix(type, "-patch+yaml"))
+    bool patch = streq(http_method(request), "PATCH");
+    if (patch && str_has_suffix(type, "-patch+yaml"))
         form = MEDIA_YAML;
-    else if (str_has_suffix(type, "+json"))
+    else if (patch && str_has_suffix(type, "+json"))
         form = MEDIA_JSON;
     else if (!form_named(type, &form))
         return api_error_set(

@@ -1,4 +1,6 @@
 #include "apiserver/handlers/node_target.h"
+#include "api/scalar.h"
+#include "apiserver/handlers/options.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -11,7 +13,7 @@ int core_object_load(Exchange *exchange, const char *plural, const char *ns, con
     Store *store = registry_store(api_core_registry(api_http_config(exchange->api)->core));
     int r = store_get(store, resource_find("", "v1", plural), ns, name, &object);
     if (r == -ENOENT)
-        return api_error_not_found(err, "", plural, name);
+        return registry_not_found(resource_find("", "v1", plural), name, err);
     if (r < 0)
         return api_error_from_errno(err, r, "reading the object");
     *ret = object_value(object, exchange->arena);
@@ -125,24 +127,29 @@ static int build_path(Exchange *exchange, const Value *pod, NodeTarget *ret, Api
 
 /* LogLocation and its like validate their options first. */
 static int check_log_options(Exchange *exchange, ApiError *err) {
-    static const char *const numbers[] = {"tailLines", "sinceSeconds", "limitBytes"};
+    static const char *const numbers[] = {"tailLines", "limitBytes", "sinceSeconds"};
+    const Query *query = &exchange->query;
     FieldErrors errors = FIELD_ERRORS_INIT(exchange->arena);
+    FieldPath both = FIELD_KEY(NULL, ""), stream = FIELD(NULL, "stream");
+    const char *since = query_get(query, "sinceTime");
+    TimePoint ignored;
+    char *why;
     for (size_t i = 0; i < ELEMENTSOF(numbers); i++) {
-        const char *text = query_get(&exchange->query, numbers[i]);
         FieldPath at = FIELD(NULL, numbers[i]);
-        int64_t n = 0;
-        if (!text)
-            continue;
-        if (str_to_int64(text, &n) < 0)
-            return api_error_bad_request(err, "strconv.ParseInt: parsing \"%s\": invalid syntax", text);
+        int64_t n = 1;
+        int r = options_read_int(query, numbers[i], &n, err);
+        if (r < 0)
+            return r;
         if (n < 0 || (n == 0 && i > 0))
             field_invalid(&errors, &at, value_int(exchange->arena, n),
                           i == 0 ? "must be greater than or equal to 0" : "must be greater than 0");
     }
-    if (query_get(&exchange->query, "sinceSeconds") && query_get(&exchange->query, "sinceTime")) {
-        FieldPath at = FIELD(NULL, "");
-        field_forbidden(&errors, &at, "at most one of `sinceTime` or `sinceSeconds` may be specified");
-    }
+    if (!str_empty(since) && time_point_parse(exchange->arena, since, strlen(since), false, &ignored, &why) < 0)
+        return api_error_bad_request(err, "%s", why);
+    if (query_get(query, "sinceSeconds") && !str_empty(since))
+        field_forbidden(&errors, &both, "at most one of `sinceTime` or `sinceSeconds` may be specified");
+    if (query_get(query, "stream")) /* a feature that is off in the reference, too */
+        field_forbidden(&errors, &stream, "may not be specified");
     return api_error_invalid(err, "", "PodLogOptions", exchange->route.name, &errors);
 }
 
@@ -177,14 +184,19 @@ int node_target_find(Exchange *exchange, NodeTarget *ret, ApiError *err) {
     const Route *route = &exchange->route;
     Value *pod;
     NodeTarget target = {0};
-    int r = streq(route->subresource, "log") ? check_log_options(exchange, err) : 0;
+    bool log = streq(route->subresource, "log");
+    int r = log ? check_log_options(exchange, err) : 0;
     r = r < 0 ? r : core_object_load(exchange, "pods", route->ns, route->name, &pod, err);
     r = r < 0 ? r : build_path(exchange, pod, &target, err);
     if (r < 0)
         return r;
     const char *name = value_get_str(value_get(pod, "spec"), "nodeName");
-    if (str_empty(name))
+    if (str_empty(name) && !log)
         return api_error_bad_request(err, "pod %s does not have a host assigned", route->name);
+    if (str_empty(name)) { /* nobody has written anything yet */
+        *ret = target;
+        return 0;
+    }
     r = node_agent_find(exchange, name, &target.agent, err);
     if (r < 0 && err->code == 404) { /* the reference words what it does not find as of the pod's kind */
         api_error_done(err);

@@ -24,5 +24,6 @@ DuplexConnect node_agent_connect(ApiHttp *api, const NodeAgent *agent);
 int core_object_load(Exchange *exchange, const char *plural, const char *ns, const char *name, Value **ret,
                      ApiError *err);
 
-/* For pods/log, exec, attach, portforward. 400, 404 in *err. On the loop thread (reads the store only). */
+/* For pods/log, exec, attach, portforward. 400, 404 in *err. Without a host: the log of a pod that no node has. On the
+ * loop thread (reads the store only). */
 int node_target_find(Exchange *exchange, NodeTarget *ret, ApiError *err);

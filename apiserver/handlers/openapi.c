@@ -160,14 +160,9 @@ static void build_v3(OpenApi *openapi) {
 
 #define FRESH_SECONDS (365 * 24 * 3600) /* of what was asked for by its hash: a client may keep it so long */
 
-static bool has_it(const HttpRequest *http, const char *hash) {
-    const char *known = http_header(http, "if-none-match");
-    return known && (streq(known, "*") || strstr(known, hash));
-}
-
 /* `by_hash`: the document of this hash was asked for, which never changes. */
 static void reply(HttpRequest *http, const char *type, const Buf *bytes, const char *hash, bool by_hash) {
-    char etag[72], expires[64];
+    char etag[HTTP_ETAG_MAX], expires[64];
     time_t until = time(NULL) + FRESH_SECONDS;
     struct tm tm;
     snprintf(etag, sizeof etag, "\"%.64s\"", hash);
@@ -177,7 +172,7 @@ static void reply(HttpRequest *http, const char *type, const Buf *bytes, const c
     size_t n = 3;
     if (by_hash)
         headers[n++] = (HttpHeader){"expires", expires};
-    if (has_it(http, hash)) {
+    if (http_has_etag(http, hash)) {
         http_reply(http, 304, headers, n, (HttpBytes){0});
         return;
     }
@@ -300,7 +295,7 @@ static void serve_v2(OpenApi *openapi, HttpRequest *http, const ApiServiceList *
 
 /* Asked for by a hash that is no more: the one that is has its own URL. */
 static void redirect(HttpRequest *http, const Document *document, const char *type) {
-    char etag[72], *to = xasprintf("/openapi/v3/%s?hash=%.64s", document->path, document->hash);
+    char etag[HTTP_ETAG_MAX], *to = xasprintf("/openapi/v3/%s?hash=%.64s", document->path, document->hash);
     snprintf(etag, sizeof etag, "\"%.64s\"", document->hash);
     HttpHeader headers[] = {{"location", to},
                             {"cache-control", "no-cache, private"},
@@ -317,7 +312,7 @@ static const char *const types_v3[] = TYPES("v3");
 static void reply_v3(HttpRequest *http, const Document *document, bool as_protobuf, bool by_hash) {
     _cleanup_buf_ Buf written = BUF_INIT(OPENAPI_MAX), protobuf = BUF_INIT(OPENAPI_MAX);
     const Buf *json = document->custom ? &document->json : &written;
-    bool known = has_it(http, document->hash);
+    bool known = http_has_etag(http, document->hash);
     if (!document->custom && !known)
         openapi_write_v3(&written, document->path, document->like, NULL);
     if (!as_protobuf)

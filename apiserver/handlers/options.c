@@ -2,13 +2,14 @@
 #include "api/managed.h"
 #include "base/str.h"
 
-static int read_int(const Query *query, const char *name, int64_t *ret, ApiError *err) {
+#include <errno.h>
+
+int options_read_int(const Query *query, const char *name, int64_t *ret, ApiError *err) {
     const char *text = query_get(query, name);
-    if (!text || !*text)
-        return 0;
-    if (str_to_int64(text, ret) < 0)
-        return api_error_bad_request(err, "strconv.ParseInt: parsing \"%s\": invalid syntax", text);
-    return 0;
+    int r = text ? str_to_int64(text, ret) : 0;
+    return r < 0 ? api_error_bad_request(err, "strconv.ParseInt: parsing \"%s\": %s", text,
+                                         r == -ERANGE ? "value out of range" : "invalid syntax")
+                 : 0;
 }
 
 static const char *options_kind(ApiVerb verb) {
@@ -79,8 +80,9 @@ int options_read(Arena *arena, const Query *query, ApiVerb verb, ApiOptions *ret
         .force = query_bool(query, "force"),
         .force_set = query_get(query, "force") != NULL,
     };
-    int r = read_int(query, "limit", &o.limit, err);
-    r = r < 0 ? r : read_int(query, "timeoutSeconds", &o.timeout_seconds, err);
+    bool lists = verb == API_LIST || verb == API_WATCH || verb == API_DELETE_COLLECTION;
+    int r = lists ? options_read_int(query, "limit", &o.limit, err) : 0;
+    r = r < 0 || !lists ? r : options_read_int(query, "timeoutSeconds", &o.timeout_seconds, err);
     if (r < 0)
         return r;
     FieldErrors errors = FIELD_ERRORS_INIT(arena);

@@ -1,4 +1,5 @@
 #include "apiserver/handlers/proxy.h"
+#include "apiserver/handlers/connect.h"
 #include "apiserver/handlers/forward.h"
 #include "apiserver/handlers/node_target.h"
 #include "apiserver/registry/ip.h"
@@ -125,8 +126,9 @@ static const struct {
 static int locate(Exchange *exchange, DuplexConnect *ret, ApiError *err) {
     const Route *route = &exchange->route;
     ProxyId id;
-    if (!str_empty(query_get(&exchange->query, "dryRun")))
-        return api_error_bad_request(err, "dryRun is not supported");
+    int r = connect_check_dry_run(exchange, err);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < ELEMENTSOF(locations); i++) {
         if (!streq(locations[i].plural, route->plural))
             continue;

@@ -2,6 +2,7 @@
 #include "apiserver/handlers/encode.h"
 #include "base/str.h"
 
+#include <openssl/sha.h>
 #include <stdio.h>
 
 #define WARNINGS_MAX 4096                    /* characters of all warnings of a reply, as the reference; past it */
@@ -132,4 +133,30 @@ void http_reply_error_with(HttpRequest *http, const ApiError *err, char *const *
 
 void http_reply_error(HttpRequest *http, const ApiError *err) {
     http_reply_error_with(http, err, NULL, 0);
+}
+
+int api_error_not_allowed(ApiError *err) {
+    int r =
+        api_error_set(err, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+    api_error_details(err, "", "", "", "");
+    return r;
+}
+
+void http_reply_not_allowed(HttpRequest *http) {
+    _cleanup_api_error_ ApiError err = {0};
+    api_error_not_allowed(&err);
+    http_reply_error(http, &err);
+}
+
+void http_etag_of(const void *bytes, size_t len, char ret[HTTP_ETAG_MAX]) {
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    _cleanup_buf_ Buf hex = BUF_INIT(128);
+    SHA256(bytes, len, digest);
+    hex_encode(&hex, digest, sizeof digest);
+    snprintf(ret, HTTP_ETAG_MAX, "\"%.*s\"", (int)hex.len, hex.data);
+}
+
+bool http_has_etag(const HttpRequest *http, const char *tag) {
+    const char *known = http_header(http, "if-none-match");
+    return known && (streq(known, "*") || strstr(known, tag));
 }

@@ -20,6 +20,14 @@ void reply_headers_set(ReplyHeaders *headers, const char *name, const char *valu
 /* Each warning once, in the arena: all of them whole, or else as many as the reference's limit takes, each cut. */
 void reply_headers_warn(ReplyHeaders *headers, Arena *arena, char *const *warnings, size_t n);
 
+/* 405 as the reference's router says it. */
+int api_error_not_allowed(ApiError *err);
+void http_reply_not_allowed(HttpRequest *http);
+#define HTTP_ETAG_MAX 72
+/* The tag of what is sent, in quotes: its SHA-256. */
+void http_etag_of(const void *bytes, size_t len, char ret[HTTP_ETAG_MAX]);
+/* Whether the client has what has this tag (or hash), or anything. */
+bool http_has_etag(const HttpRequest *http, const char *tag);
 void http_reply_error(HttpRequest *http, const ApiError *err); /* as the Accept header asks, where it can */
 void http_reply_error_with(HttpRequest *http, const ApiError *err, char *const *warnings, size_t n);
 /* JSON without a media, and where the media cannot have it. */

@@ -12,20 +12,19 @@ static const char *part(const Parts *parts, size_t i) {
     return i < parts->n ? parts->items[i] : NULL;
 }
 
+/* Decoded first: an escaped slash parts a path as any other. */
 static Parts split(Arena *arena, const char *path) {
     size_t n = 0;
     while (*path == '/')
         path++;
-    char **raw = str_split(arena, path, '/', &n);
-    if (n && !*raw[n - 1])
+    char *decoded = arena_strdup(arena, path);
+    int len = percent_decode(decoded, false);
+    if (len >= 0)
+        decoded[len] = 0;
+    char **items = str_split(arena, decoded, '/', &n);
+    if (n && !*items[n - 1])
         n--;
-    n = MIN(n, (size_t)PARTS_MAX);
-    for (size_t i = 0; i < n; i++) {
-        int len = percent_decode(raw[i], false);
-        if (len >= 0)
-            raw[i][len] = 0;
-    }
-    return (Parts){raw, n};
+    return (Parts){items, MIN(n, (size_t)PARTS_MAX)};
 }
 
 /* What is left of the path past the first `i` parts, not decoded. */
@@ -89,8 +88,10 @@ static uint16_t method_bit(const char *method) {
 static bool is_method_ok(const char *method, const Route *route) {
     const Resource *resource = route->resource;
     const Subresource *sub = route->subresource ? resource_subresource(resource, route->subresource) : NULL;
-    if (sub && streq(route->subresource, "proxy") && streq(method, "OPTIONS"))
+    if (sub && streq(route->subresource, "proxy") && (streq(method, "OPTIONS") || streq(method, "HEAD")))
         return true; /* what the other side allows; discovery has no verb for it */
+    if (streq(method, "HEAD") && !resource->custom)
+        return false; /* the reference's router has no path for it; the handler of custom resources takes it for GET */
     if (!method_bit(method) || (route->verb == API_WATCH && method_bit(method) != VERB_GET))
         return false;
     if (route->subresource)

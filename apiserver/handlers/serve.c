@@ -170,14 +170,15 @@ static void not_allowed_of_custom(Exchange *exchange) {
         [API_DELETE] = "delete", [API_CONNECT] = "connect", [API_DELETE_COLLECTION] = "deletecollection",
     };
     const Route *route = &exchange->route;
-    bool options = streq(http_method(exchange->http), "OPTIONS"); /* which is no verb */
+    static const char *const no_verbs[] = {"OPTIONS", "TRACE", NULL};
+    bool no_verb = str_in(http_method(exchange->http), no_verbs);
     ApiError err = {0};
     if (route->subresource && !resource_subresource(route->resource, route->subresource))
         api_error_not_found(&err, route->group, route->plural, route->name);
     else if (!route->name && (route->verb == API_UPDATE || route->verb == API_PATCH))
         api_error_bad_request(&err, "name must be provided");
     else
-        api_error_method_not_supported(&err, route->group, route->plural, options ? "" : names[route->verb]);
+        api_error_method_not_supported(&err, route->group, route->plural, no_verb ? "" : names[route->verb]);
     exchange->request.resource = route->resource;
     refuse(exchange, &err);
 }
@@ -187,12 +188,12 @@ static void not_allowed(Exchange *exchange) {
     const Route *route = &exchange->route;
     if (route->resource->custom)
         return not_allowed_of_custom(exchange);
-    if (route->verb == API_WATCH && (route->resource->verbs & VERB_LIST) && !route->subresource) {
+    if (route->verb == API_WATCH && streq(http_method(exchange->http), "GET") && (route->resource->verbs & VERB_LIST) &&
+        !route->subresource) {
         api_error_method_not_supported(&err, route->group, route->plural, "watch");
         return exchange_fail(exchange, &err);
     }
-    api_error_set(&err, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
-    api_error_details(&err, "", "", "", "");
+    api_error_not_allowed(&err);
     exchange_fail(exchange, &err);
 }
 

@@ -108,13 +108,10 @@ static void visit_embedded(const Value *schema, const Value *v, const FieldPath 
     if (check_text(v, "kind", path, errors)) {
         const char *kind = value_get_str(v, "kind");
         NameMessages messages = {.arena = errors->arena};
-        _cleanup_buf_ Buf joined = BUF_INIT(4096);
         name_dns1035_label(str_lower(errors->arena, kind), &messages);
-        for (size_t i = 0; i < messages.n; i++)
-            buf_printf(&joined, "%s%s", i ? "," : "", messages.items[i]);
         if (messages.n)
             field_invalid_str(errors, &kind_path, kind, "may have mixed case, but should otherwise match: %s",
-                              str_or(joined.data, ""));
+                              name_messages_text(&messages, ","));
     }
     if (value_is(value_get(v, "metadata"), VALUE_OBJECT))
         meta_validate_embedded(value_get(v, "metadata"), errors, &meta_path);

@@ -19,20 +19,13 @@ static const char *text(const Value *v, const char *name) {
     return str_or(value_get_str(v, name), "");
 }
 
-static char *messages_text(const NameMessages *messages) {
-    _cleanup_buf_ Buf out = BUF_INIT(BUF_NO_LIMIT);
-    for (size_t i = 0; i < messages->n; i++)
-        buf_printf(&out, "%s%s", i ? "," : "", messages->items[i]);
-    return arena_strdup(messages->arena, str_or(out.data, ""));
-}
-
 /* `name` must be a DNS-1035 label; `shown` is what was written. */
 static void check_label(FieldErrors *errors, const FieldPath *path, const char *name, const char *shown,
                         const char *prefix) {
     NameMessages messages = {.arena = errors->arena};
     name_dns1035_label(name, &messages);
     if (messages.n)
-        field_invalid_str(errors, path, shown, "%s%s", prefix, messages_text(&messages));
+        field_invalid_str(errors, path, shown, "%s%s", prefix, name_messages_text(&messages, ","));
 }
 
 static bool same(const Value *a, const Value *b) {
@@ -302,7 +295,7 @@ static void check_group(const char *group, FieldErrors *errors, const FieldPath 
     }
     name_dns_subdomain(group, &messages);
     if (messages.n)
-        field_invalid_str(errors, path, group, "%s", messages_text(&messages));
+        field_invalid_str(errors, path, group, "%s", name_messages_text(&messages, ","));
     else if (!strchr(group, '.'))
         field_invalid_str(errors, path, group, "should be a domain with at least one dot");
 }

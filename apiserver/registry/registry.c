@@ -1,4 +1,5 @@
 #include "apiserver/registry/registry.h"
+#include "api/names.h"
 #include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/engine.h"
 #include "base/clock.h"
@@ -102,11 +103,20 @@ int registry_tree(RegistryCall *call, const Object *object, Value **ret, ApiErro
     return 0;
 }
 
+int registry_not_found(const Resource *resource, const char *name, ApiError *err) {
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    NameMessages messages = {.arena = arena};
+    name_path_segment(name, &messages);
+    return messages.n ? api_error_bad_request(err, "Name parameter invalid: %s: %s", go_quoted(arena, name),
+                                              name_messages_text(&messages, ";"))
+                      : api_error_not_found(err, resource->group, resource->plural, name);
+}
+
 int registry_store_error(const RegistryCall *call, const char *name, int r, ApiError *err) {
     const Resource *resource = call->request->resource;
     switch (r) {
     case -ENOENT:
-        return api_error_not_found(err, resource->group, resource->plural, name);
+        return registry_not_found(resource, name, err);
     case -EEXIST:
         return api_error_already_exists(err, resource->group, resource->plural, name);
     case -ESTALE:

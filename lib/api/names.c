@@ -245,6 +245,13 @@ void name_path_segment(const char *value, NameMessages *messages) {
         name_path_segment_prefix(value, messages);
 }
 
+char *name_messages_text(const NameMessages *messages, const char *separator) {
+    _cleanup_buf_ Buf out = BUF_INIT(BUF_NO_LIMIT);
+    for (size_t i = 0; i < messages->n; i++)
+        buf_printf(&out, "%s%s", i ? separator : "", messages->items[i]);
+    return arena_strdup(messages->arena, str_or(out.data, ""));
+}
+
 bool name_is_valid(const char *value, name_check check) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     NameMessages messages = {.arena = arena};

@@ -31,6 +31,8 @@ void name_c_identifier(const char *value, NameMessages *messages);   /* IsCIdent
 void name_path_segment(const char *value, NameMessages *messages);   /* path.IsValidPathSegmentName */
 void name_path_segment_prefix(const char *value, NameMessages *messages); /* path.IsValidPathSegmentPrefix */
 
+/* All of them in one text, in their arena. */
+char *name_messages_text(const NameMessages *messages, const char *separator);
 /* True when `value` passes. */
 bool name_is_valid(const char *value, name_check check);
 /* An Invalid field error for each message. */
