@@ -81,16 +81,11 @@ static bool (*const authorizers[])(Authorizer *, const AuthzAttributes *, Arena 
 
 bool authorizer_allows(Authorizer *authorizer, const AuthzAttributes *attributes, Arena *arena,
                        const char **ret_reason) {
-    AuthzAttributes asked = *attributes;
-    const char *name = asked.fields ? selector_exact(asked.fields, "metadata.name") : NULL;
-    bool many = str_in(asked.verb, (const char *const[]){"list", "watch", "deletecollection", NULL});
-    if (str_empty(asked.name) && many && name)
-        asked.name = name; /* a list of one name asks for that name, as the reference reads requests */
     _cleanup_buf_ Buf reasons = BUF_INIT(64 * 1024);
     for (size_t i = 0; i < ELEMENTSOF(authorizers); i++) {
         const char *reason = "";
-        if (authorizers[i](authorizer, &asked, arena, &reason)) {
-            *ret_reason = "";
+        if (authorizers[i](authorizer, attributes, arena, &reason)) {
+            *ret_reason = reason;
             return true;
         }
         if (*reason)
@@ -123,8 +118,22 @@ static char *forbidden_message(const AuthzAttributes *attributes, Arena *arena) 
                : arena_printf(arena, "%s at the cluster scope", what);
 }
 
-int authorize(Authorizer *authorizer, const AuthzAttributes *attributes, ApiError *err) {
+/* As the reference reads requests: a list of one name asks for that name, and a namespace is in itself, so that who
+ * may read namespaces in one may read that one. */
+static AuthzAttributes as_read(const AuthzAttributes *attributes) {
+    static const char *const many[] = {"list", "watch", "deletecollection", NULL};
+    AuthzAttributes asked = *attributes;
+    const char *name = asked.fields ? selector_exact(asked.fields, "metadata.name") : NULL;
+    if (str_empty(asked.name) && name && str_in(asked.verb, many))
+        asked.name = name;
+    else if (asked.is_resource && str_empty(asked.group) && streq_null(asked.resource, "namespaces"))
+        asked.ns = asked.name;
+    return asked;
+}
+
+int authorize(Authorizer *authorizer, const AuthzAttributes *request, ApiError *err) {
     _cleanup_arena_ Arena *arena = arena_new(0);
+    const AuthzAttributes asked = as_read(request), *attributes = &asked;
     const char *reason;
     if (authorizer_allows(authorizer, attributes, arena, &reason))
         return 0;

@@ -25,8 +25,8 @@ int authorizer_new(Store *store, Authorizer **ret);
 void authorizer_free(Authorizer *authorizer);
 DEFINE_CLEANUP(Authorizer, authorizer_free)
 
-/* 0, or -EACCES with the 403 Status. */
-int authorize(Authorizer *authorizer, const AuthzAttributes *attributes, ApiError *err);
+/* Of a request: 0, or -EACCES with the 403 Status. */
+int authorize(Authorizer *authorizer, const AuthzAttributes *request, ApiError *err);
 /* The decision alone, for SubjectAccessReview: true when allowed. *ret_reason is in the arena, "" when there is none.
  */
 bool authorizer_allows(Authorizer *authorizer, const AuthzAttributes *attributes, Arena *arena,

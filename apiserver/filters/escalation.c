@@ -104,7 +104,7 @@ static int guard_binding(Authorizer *authorizer, const AdmissionRequest *request
     _cleanup_object_ Object *role = NULL;
     int r = store_get(request->store, resource_find(RBAC_GROUP, "v1", plural), cluster ? "" : request->ns, name, &role);
     if (r == -ENOENT)
-        return api_error_not_found(err, RBAC_GROUP, plural, name);
+        return api_error_not_found(err, RBAC_GROUP, request->resource->plural, name); /* the reference's words */
     if (r < 0)
         return api_error_from_errno(err, r, "read the role");
     const Value *rules = value_get(object_value(role, request->strategy->arena), "rules");

@@ -173,7 +173,8 @@ static bool is_service_account(const char *user, const char *ns, const char *nam
     return n > 0 && strncmp(user, ns, n) == 0 && user[n] == ':' && streq(user + n + 1, name);
 }
 
-static bool applies_to(const Value *binding, const char *ns, const UserInfo *user) {
+/* The subject of a binding that the user is; NULL: none. */
+static const Value *applies_to(const Value *binding, const char *ns, const UserInfo *user) {
     const Value *subject;
     VALUE_FOREACH (subject, value_get(binding, "subjects")) {
         const char *kind = str_or(value_get_str(subject, "kind"), ""),
@@ -181,9 +182,24 @@ static bool applies_to(const Value *binding, const char *ns, const UserInfo *use
         if ((streq(kind, "User") && streq(name, user->name)) || (streq(kind, "Group") && user_in_group(user, name)) ||
             (streq(kind, "ServiceAccount") &&
              is_service_account(user->name, str_or(value_get_str(subject, "namespace"), ns), name)))
-            return true;
+            return subject;
     }
-    return false;
+    return NULL;
+}
+
+/* Why, for SubjectAccessReview. */
+static const char *reason_of(Arena *arena, const Value *binding, const char *ns, const Value *subject) {
+    const Value *ref = value_get(binding, "roleRef");
+    const char *kind = str_or(value_get_str(subject, "kind"), ""), *of = "", *slash = "";
+    if (streq(kind, "ServiceAccount")) {
+        of = str_or(value_get_str(subject, "namespace"), ns);
+        slash = "/";
+    }
+    return arena_printf(arena, "RBAC: allowed by %s \"%s%s%s\" of %s \"%s\" to %s \"%s%s%s\"",
+                        *ns ? "RoleBinding" : "ClusterRoleBinding",
+                        str_or(value_get_str(value_get(binding, "metadata"), "name"), ""), *ns ? "/" : "", ns,
+                        str_or(value_get_str(ref, "kind"), ""), str_or(value_get_str(ref, "name"), ""), kind,
+                        str_or(value_get_str(subject, "name"), ""), slash, of);
 }
 
 /* The rules a binding in `ns` ("" for cluster-wide ones) refers to; NULL and a message when there is no such role. */
@@ -199,29 +215,31 @@ static const Value *rules_of(const Rbac *rbac, const Value *binding, const char 
     return rules;
 }
 
-static bool bindings_allow(const Rbac *rbac, const Value *bindings, const char *ns, const AuthzAttributes *attributes,
-                           Buf *problems) {
+/* Why it is allowed, in the arena; NULL: it is not. */
+static const char *bindings_allow(const Rbac *rbac, const Value *bindings, const char *ns,
+                                  const AuthzAttributes *attributes, Arena *arena, Buf *problems) {
     const Value *binding;
     VALUE_FOREACH (binding, bindings) {
-        if (applies_to(binding, ns, attributes->user) &&
-            rbac_rules_allow(rules_of(rbac, binding, ns, problems), attributes))
-            return true;
+        const Value *subject = applies_to(binding, ns, attributes->user);
+        if (subject && rbac_rules_allow(rules_of(rbac, binding, ns, problems), attributes))
+            return reason_of(arena, binding, ns, subject);
     }
-    return false;
+    return NULL;
 }
 
 bool rbac_allows(Rbac *rbac, const AuthzAttributes *attributes, Arena *arena, const char **ret_reason) {
     _cleanup_buf_ Buf problems = BUF_INIT(16 * 1024);
     const char *ns = str_or(attributes->ns, "");
     lock_fresh(rbac);
-    bool allowed = bindings_allow(rbac, rbac->cluster_role_bindings, "", attributes, &problems) ||
-                   (*ns && bindings_allow(rbac, strmap_get(rbac->role_bindings, ns), ns, attributes, &problems));
+    const char *why = bindings_allow(rbac, rbac->cluster_role_bindings, "", attributes, arena, &problems);
+    if (!why && *ns)
+        why = bindings_allow(rbac, strmap_get(rbac->role_bindings, ns), ns, attributes, arena, &problems);
     pthread_rwlock_unlock(&rbac->lock);
-    if (!allowed) {
-        bool several = problems.len > 0 && strstr(problems.data, ", ");
-        *ret_reason = problems.len == 0 ? "" : arena_printf(arena, several ? "RBAC: [%s]" : "RBAC: %s", problems.data);
-    }
-    return allowed;
+    bool several = problems.len > 0 && strstr(problems.data, ", ");
+    *ret_reason = why                 ? why
+                  : problems.len == 0 ? ""
+                                      : arena_printf(arena, several ? "RBAC: [%s]" : "RBAC: %s", problems.data);
+    return why != NULL;
 }
 
 static void add_rules(Arena *arena, Value *all, const Value *rules) {

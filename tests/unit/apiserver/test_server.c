@@ -638,7 +638,7 @@ static void test_escalation(void **state) {
         {true, "clusterrolebindings", RBAC_BINDING("same", "same", "mallory"), 0, NULL},
         {true, "clusterrolebindings", RBAC_BINDING("all", "cluster-admin", "eve"), -EACCES, NULL},
         {true, "clusterrolebindings", RBAC_BINDING("none", "absent", "eve"), -ENOENT,
-         "clusterroles.rbac.authorization.k8s.io \"absent\" not found"},
+         "clusterrolebindings.rbac.authorization.k8s.io \"absent\" not found"},
         {false, "clusterroles",
          RBAC_ROLE("may",
                    RBAC_RULE(RBAC_GROUP, "clusterroles", "escalate") "," RBAC_RULE(RBAC_GROUP, "clusterroles", "bind")),

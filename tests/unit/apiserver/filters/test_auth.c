@@ -431,7 +431,8 @@ static void follows_roles_and_bindings(void **state) {
         "{\"kind\":\"Role\",\"apiVersion\":\"rbac.authorization.k8s.io/"
         "v1\",\"metadata\":{\"name\":\"r\",\"namespace\":\"d\"},"
         "\"rules\":[{\"verbs\":[\"get\",\"list\"],\"apiGroups\":[\"\"],\"resources\":[\"pods\",\"*/scale\"]},"
-        "{\"verbs\":[\"get\"],\"apiGroups\":[\"\"],\"resources\":[\"secrets\"],\"resourceNames\":[\"one\"]}]}");
+        "{\"verbs\":[\"get\",\"list\"],\"apiGroups\":[\"\"],\"resources\":[\"secrets\"],\"resourceNames\":[\"one\"]},"
+        "{\"verbs\":[\"get\"],\"apiGroups\":[\"\"],\"resources\":[\"namespaces\",\"namespaces/status\"]}]}");
     add(fixture, "rbac.authorization.k8s.io", "rolebindings",
         "{\"kind\":\"RoleBinding\",\"apiVersion\":\"rbac.authorization.k8s.io/"
         "v1\",\"metadata\":{\"name\":\"b\",\"namespace\":"
@@ -447,6 +448,19 @@ static void follows_roles_and_bindings(void **state) {
     assert_true(may(fixture, alice, "get", "", "replicationcontrollers", "scale", "d", "p", NULL));
     assert_true(may(fixture, alice, "get", "", "secrets", NULL, "d", "one", NULL));
     assert_false(may(fixture, alice, "get", "", "secrets", NULL, "d", "two", NULL));
+    assert_true(may(fixture, alice, "list", "", "secrets", NULL, "d", NULL, "metadata.name=one"));
+    assert_false(may(fixture, alice, "list", "", "secrets", NULL, "d", NULL, NULL));
+    /* a namespace is in itself to a request, not to a review */
+    assert_true(may(fixture, alice, "get", "", "namespaces", NULL, NULL, "d", NULL));
+    assert_true(may(fixture, alice, "get", "", "namespaces", "status", NULL, "d", NULL));
+    assert_false(may(fixture, alice, "get", "", "namespaces", NULL, NULL, "e", NULL));
+    assert_false(may(fixture, alice, "list", "", "namespaces", NULL, NULL, NULL, NULL));
+    AuthzAttributes asked = {.user = alice, .verb = "get", .is_resource = true, .resource = "namespaces", .name = "d"};
+    const char *reason;
+    assert_false(authorizer_allows(fixture->authorizer, &asked, fixture->arena, &reason));
+    asked.ns = "d";
+    assert_true(authorizer_allows(fixture->authorizer, &asked, fixture->arena, &reason));
+    assert_string_equal(reason, "RBAC: allowed by RoleBinding \"b/d\" of Role \"r\" to Group \"dev\"");
     assert_true(
         may(fixture, named_user(fixture, "system:serviceaccount:x:sa", "g"), "get", "", "pods", NULL, "d", "p", NULL));
     assert_false(
