@@ -56,6 +56,8 @@ int main(int argc, char **argv) {
          "static tokens: token,user,uid,\"group1,group2\""},
         {"service-cluster-ip-range", FLAG_STRING, &config.service_cluster_ip_range, "CIDR",
          "addresses of services (10.96.0.0/16)"},
+        {"openapi-descriptions", FLAG_STRING, &config.openapi_descriptions, "FILE",
+         "say of the API's types what this Swagger 2 document says, in place of Lighter's own words"},
         {"kubeconfig", FLAG_STRING, &config.kubeconfig, "FILE", "write the administrator's kubeconfig there too"},
         {"node-credentials", FLAG_LIST, &nodes, "NAME",
          "write a kubeconfig for the node agent of this name; may be repeated"},

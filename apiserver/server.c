@@ -12,6 +12,7 @@
 #include "apiserver/filters/escalation.h"
 #include "apiserver/handlers/aggregate.h"
 #include "apiserver/handlers/forward.h"
+#include "apiserver/handlers/openapi_texts.h"
 #include "apiserver/handlers/serve.h"
 #include "apiserver/handlers/watch_hub.h"
 #include "apiserver/kubernetes_service.h"
@@ -58,6 +59,7 @@ struct ApiServer {
     Client *own_client; /* as system:apiserver */
     ServiceIpRepair *service_ips;
     FlowSchemaStatus *flow_schemas;
+    OpenApiTexts *openapi_texts; /* NULL: this project's */
     ServerPaths *paths;
     HttpServer *http;
     Health *health;
@@ -286,6 +288,14 @@ static void expire_events(ApiServer *server) {
         server->event_ttl = event_ttl_start(server->store);
 }
 
+static int read_descriptions(ApiServer *server, const char *path) {
+    _cleanup_free_ char *why = NULL;
+    int r = path ? openapi_texts_read(path, &server->openapi_texts, &why) : 0;
+    if (r < 0)
+        log_error("--openapi-descriptions %s", why);
+    return r;
+}
+
 static int open_filters(ApiServer *server, const ApiServerConfig *config) {
     int r = token_issuer_open(config->tokens, server->pki.token_key, &server->tokens);
     AuthnConfig authn = {
@@ -405,6 +415,7 @@ static void open_paths(uint16_t port, void *userdata) {
         .jwks_uri = str_or(server->tokens.jwks_uri, server->jwks_uri),
         .server_address = server->address,
         .token_keys = &server->tokens.keys,
+        .openapi_texts = server->openapi_texts,
         .health = server->health,
         .pages = server->pages,
         .metrics = write_metrics,
@@ -491,7 +502,8 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
                           .cluster_address = server->cluster_address,
                           .service_ip = server->service_ip,
                           .extra_names = config->extra_names};
-    r = open_store(server, &config->etcd);
+    r = read_descriptions(server, config->openapi_descriptions);
+    r = r < 0 ? r : open_store(server, &config->etcd);
     if (r == 0)
         expire_events(server);
     r = r < 0 ? r : cluster_pki_open(&pki, &server->pki);
@@ -557,6 +569,7 @@ void apiserver_stop(ApiServer *server) {
     custom_definitions_stop(server->definitions);
     api_http_free(server->api);
     server_paths_free(server->paths);
+    openapi_texts_free(server->openapi_texts);
     zpages_free(server->pages);
     health_free(server->health);
     metrics_free(server->metrics);

@@ -53,6 +53,7 @@ typedef struct ApiServerConfig {
         *extra_names; /* more addresses and names for the server's certificate; NULL-terminated; NULL: none */
     const char *token_auth_file;          /* NULL: none */
     const char *service_cluster_ip_range; /* NULL: APISERVER_SERVICE_RANGE */
+    const char *openapi_descriptions;     /* a Swagger 2 document with other descriptions of the API; NULL: none */
     const char *kubeconfig;               /* a second place for the administrator's kubeconfig; NULL: none */
     /* Names of admission plugins, each entry one or several with commas between; NULL-terminated; NULL: none. */
     const char *const *enabled_admission, *const *disabled_admission;

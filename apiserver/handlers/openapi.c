@@ -5,6 +5,7 @@
 #include "apiserver/handlers/negotiate.h"
 #include "apiserver/handlers/openapi_merge.h"
 #include "apiserver/handlers/openapi_schema.h"
+#include "apiserver/handlers/openapi_texts.h"
 #include "apiserver/registry/api_services.h"
 #include "apiserver/registry/custom_resources.h"
 #include "base/str.h"
@@ -34,15 +35,17 @@ struct OpenApi {
     bool built;
     CustomResources *custom;
     ApiServices *services;
+    const OpenApiTexts *texts;
     uint64_t generation; /* of the definitions in the documents */
     uint64_t merged;     /* of the list of services in the v2 document */
 };
 
-OpenApi *openapi_new(CustomResources *custom, ApiServices *services) {
+OpenApi *openapi_new(CustomResources *custom, ApiServices *services, const OpenApiTexts *texts) {
     OpenApi *openapi = NEW0(OpenApi);
     openapi->custom = custom;
     openapi->v2_protobuf = BUF_INIT(OPENAPI_MAX);
     openapi->services = services;
+    openapi->texts = texts;
     pthread_mutex_init(&openapi->lock, NULL);
     return openapi;
 }
@@ -71,6 +74,25 @@ static void seal(Document *document) {
     memcpy(document->hash, hex.data, sizeof document->hash);
 }
 
+/* What has been written, in the words that were asked for. */
+static void reword(const OpenApi *openapi, Buf *json) {
+    if (!openapi->texts)
+        return;
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Value *document;
+    if (json_parse(arena, json->data, json->len, &document, NULL, NULL) < 0)
+        return;
+    openapi_texts_put(openapi->texts, arena, document);
+    buf_clear(json);
+    value_write_json(json, document);
+}
+
+static void write_v3(const OpenApi *openapi, Buf *out, const char *path, const Resource *like,
+                     const Resource **custom) {
+    openapi_write_v3(out, path, like, custom);
+    reword(openapi, out);
+}
+
 /* The rows of one group and version. */
 static const Resource **rows_of(Arena *arena, const Resource **all, const Resource *like) {
     size_t n = 0, kept = 0;
@@ -96,7 +118,7 @@ static void add_document(OpenApi *openapi, char *path, const Resource *like, con
     }
     Document *document = &openapi->v3[openapi->n_v3++];
     *document = (Document){.path = path, .json = BUF_INIT(OPENAPI_MAX), .like = like, .custom = custom != NULL};
-    openapi_write_v3(&document->json, path, like, custom);
+    write_v3(openapi, &document->json, path, like, custom);
     seal(document);
     if (!custom)
         buf_done(&document->json);
@@ -235,6 +257,7 @@ static void build_v2(OpenApi *openapi, const ApiServiceList *services) {
     document->json = BUF_INIT(OPENAPI_MAX);
     _cleanup_arena_ Arena *arena = arena_new(0);
     openapi_write_v2(&document->json, custom_resources_all(openapi->custom, arena));
+    reword(openapi, &document->json);
     merge_remote(document, services, arena);
     seal(document);
 }
@@ -309,12 +332,13 @@ static void redirect(HttpRequest *http, const Document *document, const char *ty
 static const char *const types_v3[] = TYPES("v3");
 
 /* Of what is not kept no more is written than the client does not have. The hash is that of the JSON in either form. */
-static void reply_v3(HttpRequest *http, const Document *document, bool as_protobuf, bool by_hash) {
+static void reply_v3(const OpenApi *openapi, HttpRequest *http, const Document *document, bool as_protobuf,
+                     bool by_hash) {
     _cleanup_buf_ Buf written = BUF_INIT(OPENAPI_MAX), protobuf = BUF_INIT(OPENAPI_MAX);
     const Buf *json = document->custom ? &document->json : &written;
     bool known = http_has_etag(http, document->hash);
     if (!document->custom && !known)
-        openapi_write_v3(&written, document->path, document->like, NULL);
+        write_v3(openapi, &written, document->path, document->like, NULL);
     if (!as_protobuf)
         reply(http, types_v3[0], json, document->hash, by_hash);
     else if (known || to_protobuf(&protobuf, json, openapi_v3_encode) == 0)
@@ -339,7 +363,7 @@ static void serve_v3(OpenApi *openapi, HttpRequest *http, Arena *arena, const ch
     else if (!str_empty(hash) && !streq(hash, found->hash))
         redirect(http, found, types_v3[type > 0]);
     else
-        reply_v3(http, found, type > 0, !str_empty(hash));
+        reply_v3(openapi, http, found, type > 0, !str_empty(hash));
 }
 
 void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *path) {

@@ -8,7 +8,8 @@
 typedef struct OpenApi OpenApi;
 struct CustomResources; /* registry/custom_resources.h; borrowed, NULL: none */
 struct ApiServices;     /* registry/api_services.h; borrowed, NULL: none */
-OpenApi *openapi_new(struct CustomResources *custom, struct ApiServices *services);
+struct OpenApiTexts;    /* openapi_texts.h; borrowed, NULL: the descriptions are this project's */
+OpenApi *openapi_new(struct CustomResources *custom, struct ApiServices *services, const struct OpenApiTexts *texts);
 void openapi_free(OpenApi *openapi);
 /* Any thread. */
 void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *path);

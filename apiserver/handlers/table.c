@@ -1,5 +1,6 @@
 /* The Table form (meta.k8s.io/v1): what kubectl get prints. Rows come from the resource's printer. */
 #include "apiserver/handlers/encode.h"
+#include "api/gen/schemas.h"
 #include "apiserver/registry/custom_resources.h"
 #include "apiserver/registry/json_path.h"
 #include "apiserver/registry/printers.h"
@@ -8,22 +9,15 @@
 
 #include <math.h>
 
-#define NAME_DESCRIPTION                                                                                               \
-    "Name must be unique within a namespace. Is required when creating resources, although some resources may allow "  \
-    "a client to request the generation of an appropriate name automatically. Name is primarily intended for "         \
-    "creation idempotence and configuration definition. Cannot be updated. More info: "                                \
-    "https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names"
-#define CREATED_DESCRIPTION                                                                                            \
-    "CreationTimestamp is a timestamp representing the server time when this object was created. It is not "           \
-    "guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is "  \
-    "represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: "    \
-    "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
-
+/* Columns of metadata say what OpenAPI says of its fields. */
 static const char *description_of(const Column *column) {
-    if (streq(column->name, "Name"))
-        return NAME_DESCRIPTION;
-    if (streq(column->name, "Age") || streq(column->name, "Created At"))
-        return CREATED_DESCRIPTION;
+    static const struct {
+        const char *column, *field;
+    } rows[] = {{"Name", "name"}, {"Age", "creationTimestamp"}, {"Created At", "creationTimestamp"}};
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+        if (streq(column->name, rows[i].column))
+            return schema_description(
+                schema_field(&schema_meta_v1_ObjectMeta, rows[i].field, strlen(rows[i].field))->description);
     return "";
 }
 

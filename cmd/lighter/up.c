@@ -26,7 +26,7 @@
 #define CA_FILE_MAX 65536
 
 typedef struct UpOptions {
-    const char *dir, *bind, *kubeconfig, *token_auth_file, *service_range;
+    const char *dir, *bind, *kubeconfig, *token_auth_file, *service_range, *openapi_descriptions;
     int64_t port, controllers_port, scheduler_port, nodes;
     bool detach;
     ApiServerEtcd etcd;
@@ -144,6 +144,7 @@ static int start_server(Up *up, const UpOptions *options) {
         .port = (uint16_t)c->port,
         .extra_names = LOOPBACK,
         .token_auth_file = options->token_auth_file,
+        .openapi_descriptions = options->openapi_descriptions,
         .service_cluster_ip_range = c->service_cidr,
         .kubeconfig = options->kubeconfig,
         .etcd = options->etcd,
@@ -362,6 +363,8 @@ int verb_up(int argc, char **argv) {
         {"kubeconfig", FLAG_STRING, &options.kubeconfig, "FILE", "write the administrator's kubeconfig here too"},
         {"token-auth-file", FLAG_STRING, &options.token_auth_file, "FILE",
          "static tokens: token,user,uid,\"groups\" a line"},
+        {"openapi-descriptions", FLAG_STRING, &options.openapi_descriptions, "FILE",
+         "say of the API's types what this Swagger 2 document says, in place of Lighter's own words"},
         {"service-cluster-ip-range", FLAG_STRING, &options.service_range, "CIDR",
          "addresses of Services (10.96.0.0/16, or the next that nothing here routes)"},
         TOKEN_ISSUER_FLAGS(options.tokens),

@@ -1,14 +1,18 @@
 /* What generated clients and kubectl read in the OpenAPI documents of the built-in resources. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "api/json.h"
 #include "apiserver/handlers/openapi_schema.h"
+#include "apiserver/handlers/openapi_texts.h"
 #include "apiserver/registry/custom_resources.h"
+#include "base/fs.h"
 #include "base/str.h"
 #include "base/strmap.h"
 
@@ -274,6 +278,42 @@ static void a_custom_resource_is_as_its_definition_says(void **state) {
     custom_resources_free(set);
 }
 
+/* What a document of another cluster says of types and members comes instead of our own; the rest keeps ours. */
+static void others_may_find_the_words(void **state) {
+    (void)state;
+    static const char theirs[] =
+        "{\"swagger\":\"2.0\",\"definitions\":{\"io.k8s.api.core.v1.Pod\":{\"description\":\"Ein \\\"Pod\\\".\","
+        "\"properties\":{\"spec\":{\"description\":\"Was er soll.\"},\"gone\":{\"description\":\"?\"}}}}}";
+    static const char *const wrong[] = {"{\"definitions\":{}}", "{", "[]"};
+    char path[] = "/tmp/lighter-texts-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    OpenApiTexts *texts = NULL;
+    for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+        _cleanup_free_ char *why = NULL;
+        assert_int_equal(fs_write_atomic(path, wrong[i], strlen(wrong[i]), 0600), 0);
+        assert_int_equal(openapi_texts_read(path, &texts, &why), -EINVAL);
+        assert_non_null(strstr(why, path));
+    }
+    _cleanup_free_ char *why = NULL;
+    assert_int_equal(fs_write_atomic(path, theirs, strlen(theirs), 0600), 0);
+    assert_int_equal(openapi_texts_read(path, &texts, &why), 0);
+    Value *d = (Value *)v2(arena);
+    const Value *status = AT(d, "definitions", "io.k8s.api.core.v1.Pod", "properties", "status", "description");
+    char *ours = arena_strdup(arena, value_str(status));
+    openapi_texts_put(texts, arena, d);
+    assert_string_equal(value_str(AT(d, "definitions", "io.k8s.api.core.v1.Pod", "description")), "Ein \"Pod\".");
+    assert_string_equal(value_str(AT(d, "definitions", "io.k8s.api.core.v1.Pod", "properties", "spec", "description")),
+                        "Was er soll.");
+    assert_string_equal(
+        value_str(AT(d, "definitions", "io.k8s.api.core.v1.Pod", "properties", "status", "description")), ours);
+    assert_null(value_get(AT(d, "definitions", "io.k8s.api.core.v1.Pod", "properties"), "gone"));
+    openapi_texts_free(texts);
+    unlink(path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_and_field_is_described),
@@ -286,6 +326,7 @@ int main(void) {
         cmocka_unit_test(defaults_are_of_v3_and_enumerations_of_both),
         cmocka_unit_test(a_document_names_the_kinds_of_its_group),
         cmocka_unit_test(a_custom_resource_is_as_its_definition_says),
+        cmocka_unit_test(others_may_find_the_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
