@@ -40,15 +40,35 @@ static int read_header(Arena *arena, const char *name, const char *value, Wanted
     return 0;
 }
 
+static int compare_pairs(const void *a, const void *b) {
+    return strcmp(((const Pair *)a)->key, ((const Pair *)b)->key);
+}
+
+/* As Go prints the map: each key once, with all its values. */
+static char *extra_text(Arena *arena, const Wanted *wanted) {
+    Pair sorted[IMPERSONATE_MAX];
+    char *text = arena_strdup(arena, "");
+    memcpy(sorted, wanted->extra, sizeof sorted);
+    qsort(sorted, wanted->n_extra, sizeof *sorted, compare_pairs);
+    for (size_t i = 0; i < wanted->n_extra; i++) {
+        bool first = i == 0 || !streq(sorted[i].key, sorted[i - 1].key);
+        bool last = i + 1 == wanted->n_extra || !streq(sorted[i].key, sorted[i + 1].key);
+        const char *before = first ? arena_printf(arena, "%s\"%s\":[]string{", i ? ", " : "", sorted[i].key) : ", ";
+        text = arena_printf(arena, "%s%s\"%s\"%s", text, before, sorted[i].value, last ? "}" : "");
+    }
+    return text;
+}
+
 static int refuse_nobody(Arena *arena, const Wanted *wanted, ApiError *err) {
     char *groups = arena_strdup(arena, "");
     for (size_t i = 0; i < wanted->n_groups; i++)
         groups = arena_printf(arena, "%s%s\"%s\"", groups, i ? ", " : "", wanted->groups[i]);
     int r = api_error_bad_request(err,
                                   "requested &user.DefaultInfo{Name:\"\", UID:\"%s\", Groups:[]string%s%s%s, "
-                                  "Extra:map[string][]string%s} without impersonating a user name",
+                                  "Extra:map[string][]string%s%s%s} without impersonating a user name",
                                   str_or(wanted->uid, ""), wanted->n_groups ? "{" : "(nil)", groups,
-                                  wanted->n_groups ? "}" : "", wanted->n_extra ? "{...}" : "(nil)");
+                                  wanted->n_groups ? "}" : "", wanted->n_extra ? "{" : "(nil)",
+                                  extra_text(arena, wanted), wanted->n_extra ? "}" : "");
     return r;
 }
 

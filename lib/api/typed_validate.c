@@ -115,7 +115,8 @@ static void validate_items(Validator *validator, const Schema *schema, const Val
     }
     const char *why = NULL;
     ListItems items = name_items(validator->arena, schema, v, &why);
-    bool *again = validator->allows_duplicates ? NULL : named_again(validator->arena, &items);
+    bool unique = validator->allows_duplicates || schema->list_kind == LIST_ATOMIC;
+    bool *again = unique ? NULL : named_again(validator->arena, &items);
     for (size_t i = 0; i < items.n; i++) {
         if (again && again[i])
             report_duplicate(validator, &items.items[i]);
