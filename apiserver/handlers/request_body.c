@@ -1,4 +1,5 @@
 #include "apiserver/handlers/request_body.h"
+#include "apiserver/handlers/options.h"
 #include "apiserver/registry/decode.h"
 #include "base/str.h"
 
@@ -109,20 +110,23 @@ static int check_object(Exchange *exchange, Value **body, ApiError *err) {
     return unreadable(exchange, MEDIA_JSON, err);
 }
 
-static void set_option(Arena *arena, Value *options, const Query *query, const char *name) {
+static int set_option(Arena *arena, Value *options, const Query *query, const char *name, ApiError *err) {
     const char *text = query_get(query, name);
-    int64_t n;
+    int64_t n = 0;
     if (!text)
-        return;
+        return 0;
     if (streq(name, "gracePeriodSeconds")) {
-        if (str_to_int64(text, &n) == 0)
-            value_set_int(arena, options, name, n);
+        int r = options_read_int(query, name, &n, err);
+        if (r < 0)
+            return r;
+        value_set_int(arena, options, name, n);
     } else if (streq(name, "orphanDependents"))
         value_set_bool(arena, options, name, query_bool(query, name));
     else if (streq(name, "dryRun"))
         value_append(arena, value_ensure_array(arena, options, name), value_string(arena, text));
     else
         value_set_str(arena, options, name, text);
+    return 0;
 }
 
 /* The body's DeleteOptions, or else the query's. */
@@ -143,10 +147,11 @@ static int delete_body(Exchange *exchange, Value *body, Value **ret, ApiError *e
         return 0;
     }
     Value *options = value_object(arena);
-    for (size_t i = 0; i < ELEMENTSOF(names); i++)
-        set_option(arena, options, &exchange->query, names[i]);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < ELEMENTSOF(names); i++)
+        r = set_option(arena, options, &exchange->query, names[i], err);
     *ret = options;
-    return 0;
+    return r;
 }
 
 int request_body_read(Exchange *exchange, DuplicateFields *duplicates, ApiError *err) {

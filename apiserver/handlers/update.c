@@ -6,6 +6,9 @@
 
 int check_name(const ApiRequest *request, const Value *object, ApiError *err) {
     const char *name = str_or(meta_get(object, "name"), ""), *ns = str_or(meta_get(object, "namespace"), "");
+    int r = request->resource->namespaced ? registry_check_namespace(str_or(request->ns, ""), ns, err) : 0;
+    if (r < 0)
+        return r;
     if (!streq(name, request->name)) {
         if (!*name)
             return api_error_bad_request(
@@ -14,9 +17,6 @@ int check_name(const ApiRequest *request, const Value *object, ApiError *err) {
         return api_error_bad_request(err, "the name of the object (%s) does not match the name on the URL (%s)", name,
                                      request->name);
     }
-    if (*ns && request->ns && request->resource->namespaced && !streq(ns, request->ns))
-        return api_error_bad_request(
-            err, "the namespace of the object (%s) does not match the namespace on the request (%s)", ns, request->ns);
     return 0;
 }
 

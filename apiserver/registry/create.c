@@ -52,9 +52,9 @@ int engine_match_namespace(RegistryCall *call, Value *object, ApiError *err) {
     Value *meta = meta_ensure(call->context.arena, object);
     if (streq(want, have))
         return 0;
-    if (*want && *have)
-        return api_error_bad_request(
-            err, "the namespace of the provided object does not match the namespace sent on the request");
+    int r = registry_check_namespace(want, have, err);
+    if (r < 0)
+        return r;
     if (*want)
         value_set_str(call->context.arena, meta, "namespace", want);
     else

@@ -103,6 +103,13 @@ int registry_tree(RegistryCall *call, const Object *object, Value **ret, ApiErro
     return 0;
 }
 
+int registry_check_namespace(const char *want, const char *have, ApiError *err) {
+    if (!*want || !*have || streq(want, have))
+        return 0;
+    return api_error_bad_request(
+        err, "the namespace of the provided object does not match the namespace sent on the request");
+}
+
 int registry_not_found(const Resource *resource, const char *name, ApiError *err) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     NameMessages messages = {.arena = arena};

@@ -152,6 +152,8 @@ const char *meta_get(const Value *object, const char *name); /* metadata.NAME wh
 Value *meta_ensure(Arena *arena, Value *object);
 
 /* From errno of the store, with the resource's names. */
+/* 400 where the request's namespace and the object's are both given and are not the same. */
+int registry_check_namespace(const char *want, const char *have, ApiError *err);
 /* 404, or 400 where no object can have this name. */
 int registry_not_found(const Resource *resource, const char *name, ApiError *err);
 int registry_store_error(const RegistryCall *call, const char *name, int r, ApiError *err);
