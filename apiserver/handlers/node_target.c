@@ -94,9 +94,8 @@ static void stream_queries(Exchange *exchange, Buf *out) {
 }
 
 static int build_path(Exchange *exchange, const Value *pod, NodeTarget *ret, ApiError *err) {
-    static const char *const log_names[] = {"follow",     "previous",   "sinceSeconds",
-                                            "sinceTime",  "timestamps", "tailLines",
-                                            "limitBytes", "stream",     "insecureSkipTLSVerifyBackend",
+    static const char *const log_names[] = {"follow",     "previous",  "sinceSeconds", "sinceTime",
+                                            "timestamps", "tailLines", "limitBytes",   "insecureSkipTLSVerifyBackend",
                                             NULL};
     static const char *const port_names[] = {"port", "ports", NULL};
     const char *subresource = exchange->route.subresource, *ns = exchange->route.ns, *pod_name = exchange->route.name,
