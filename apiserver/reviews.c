@@ -118,7 +118,8 @@ static void answer_access(const Asked *asked) {
     const Value *spec = value_get(asked->object, "spec"), *resource = value_get(spec, "resourceAttributes"),
                 *path = value_get(spec, "nonResourceAttributes");
     Value *status = value_object(arena);
-    AuthzAttributes a = {.user = asked->kind == REVIEW_SELF ? asked->request->user : asked_user(arena, spec)};
+    AuthzAttributes a = {.user = asked->kind == REVIEW_SELF ? asked->request->user : asked_user(arena, spec),
+                         .explain = true};
     const char *reason = "";
     if (resource)
         fill(resource, &a);

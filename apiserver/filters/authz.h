@@ -18,7 +18,8 @@ typedef struct AuthzAttributes { /* strings borrowed; absent ones NULL or "" */
     const char *path;
     const char *group, *version, *resource, *subresource, *ns, *name; /* resource: the plural */
     const Selector
-        *fields; /* of a list, watch or deletecollection: what a node may ask is narrowed by it; NULL: none */
+        *fields;  /* of a list, watch or deletecollection: what a node may ask is narrowed by it; NULL: none */
+    bool explain; /* whose rule allows it is wanted, too */
 } AuthzAttributes;
 
 int authorizer_new(Store *store, Authorizer **ret);
@@ -27,8 +28,8 @@ DEFINE_CLEANUP(Authorizer, authorizer_free)
 
 /* Of a request: 0, or -EACCES with the 403 Status. */
 int authorize(Authorizer *authorizer, const AuthzAttributes *request, ApiError *err);
-/* The decision alone, for SubjectAccessReview: true when allowed. *ret_reason is in the arena, "" when there is none.
- */
+/* The decision alone, for SubjectAccessReview: true when allowed. *ret_reason is in the arena, "" when there is none,
+ * or it was not wanted. */
 bool authorizer_allows(Authorizer *authorizer, const AuthzAttributes *attributes, Arena *arena,
                        const char **ret_reason);
 /* For SelfSubjectRulesReview: the rules that hold for the user in `ns`, as in ClusterRole.rules, in the arena. False:

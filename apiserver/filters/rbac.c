@@ -215,14 +215,14 @@ static const Value *rules_of(const Rbac *rbac, const Value *binding, const char 
     return rules;
 }
 
-/* Why it is allowed, in the arena; NULL: it is not. */
+/* Why it is allowed, in the arena, "" where nobody asked; NULL: it is not. */
 static const char *bindings_allow(const Rbac *rbac, const Value *bindings, const char *ns,
                                   const AuthzAttributes *attributes, Arena *arena, Buf *problems) {
     const Value *binding;
     VALUE_FOREACH (binding, bindings) {
         const Value *subject = applies_to(binding, ns, attributes->user);
         if (subject && rbac_rules_allow(rules_of(rbac, binding, ns, problems), attributes))
-            return reason_of(arena, binding, ns, subject);
+            return attributes->explain ? reason_of(arena, binding, ns, subject) : "";
     }
     return NULL;
 }

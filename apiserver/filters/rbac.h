@@ -8,8 +8,8 @@ typedef struct Rbac Rbac;
 
 Rbac *rbac_new(Store *store);
 void rbac_free(Rbac *rbac);
-/* true: some rule allows it. *ret_reason, in the arena: whose rule, or else what kept roles from being found, ""
- * mostly. */
+/* true: some rule allows it. *ret_reason, in the arena: whose rule (attributes->explain), or else what kept roles from
+ * being found, "" mostly. */
 bool rbac_allows(Rbac *rbac, const AuthzAttributes *attributes, Arena *arena, const char **ret_reason);
 /* All rules that hold for the user in `ns`, as in ClusterRole.rules: an array in the arena. What kept roles from being
  * found is appended to `problems`, joined by ", ". */

@@ -240,10 +240,11 @@ Value *discovery_aggregated(Arena *arena, struct CustomResources *custom, const 
 /* Clients keep it, and ask whether what they have is still it. */
 static void serve_aggregated(HttpRequest *http, Arena *arena, const Catalog *catalog, bool core) {
     Buf out = BUF_INIT(16 * 1024 * 1024);
-    char etag[HTTP_ETAG_MAX];
+    char hash[HTTP_HASH_MAX], etag[HTTP_ETAG_MAX];
     value_write_json(&out, aggregated(arena, catalog, core));
     buf_putc(&out, '\n');
-    http_etag_of(out.data, out.len, etag);
+    http_hash_of(out.data, out.len, hash);
+    http_etag_of(hash, etag);
     HttpHeader headers[] = {
         {"cache-control", "public"},
         {"etag", etag},
@@ -299,11 +300,12 @@ void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *cu
     _cleanup_api_error_ ApiError err = {0};
     Media media;
     Query query;
-    bool of_router = is_routed(arena, path);
-    const Value *v = classic(arena, catalog, path, server_address);
-    if (v && of_router && !streq(http_method(http), "GET"))
+    bool root = core || streq(path, "/apis") || streq(path, "/apis/"), of_router = is_routed(arena, path);
+    bool at_once = root && media_wants_aggregated(http);
+    const Value *v = at_once ? NULL : classic(arena, catalog, path, server_address);
+    if ((at_once || v) && of_router && !streq(http_method(http), "GET"))
         return http_reply_not_allowed(http);
-    if ((core || streq(path, "/apis") || streq(path, "/apis/")) && media_wants_aggregated(http))
+    if (at_once)
         return serve_aggregated(http, arena, catalog, core);
     query_parse(arena, http_query(http), &query);
     if (!v && !is_own_group(arena, path))

@@ -10,7 +10,6 @@
 #include "apiserver/registry/custom_resources.h"
 #include "base/str.h"
 
-#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>
@@ -21,7 +20,7 @@
 typedef struct Document {
     char *path; /* "apis/apps/v1" */
     Buf json;   /* of v3 and built-in resources only the hash is kept: it is written again when asked for */
-    char hash[65];
+    char hash[HTTP_HASH_MAX];
     const Resource *like; /* v3: a row of the group and version it is of; NULL: of none */
     bool custom;          /* of definitions: written anew when they change */
 } Document;
@@ -67,11 +66,7 @@ void openapi_free(OpenApi *openapi) {
 }
 
 static void seal(Document *document) {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    _cleanup_buf_ Buf hex = BUF_INIT(128);
-    SHA256((const unsigned char *)document->json.data, document->json.len, digest);
-    hex_encode(&hex, digest, sizeof digest);
-    memcpy(document->hash, hex.data, sizeof document->hash);
+    http_hash_of(document->json.data, document->json.len, document->hash);
 }
 
 /* What has been written, in the words that were asked for. */
@@ -187,7 +182,7 @@ static void reply(HttpRequest *http, const char *type, const Buf *bytes, const c
     char etag[HTTP_ETAG_MAX], expires[64];
     time_t until = time(NULL) + FRESH_SECONDS;
     struct tm tm;
-    snprintf(etag, sizeof etag, "\"%.64s\"", hash);
+    http_etag_of(hash, etag);
     strftime(expires, sizeof expires, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&until, &tm));
     HttpHeader headers[5] = {
         {"cache-control", by_hash ? "public, immutable" : "no-cache, private"}, {"vary", "Accept"}, {"etag", etag}};
@@ -319,7 +314,7 @@ static void serve_v2(OpenApi *openapi, HttpRequest *http, const ApiServiceList *
 /* Asked for by a hash that is no more: the one that is has its own URL. */
 static void redirect(HttpRequest *http, const Document *document, const char *type) {
     char etag[HTTP_ETAG_MAX], *to = xasprintf("/openapi/v3/%s?hash=%.64s", document->path, document->hash);
-    snprintf(etag, sizeof etag, "\"%.64s\"", document->hash);
+    http_etag_of(document->hash, etag);
     HttpHeader headers[] = {{"location", to},
                             {"cache-control", "no-cache, private"},
                             {"vary", "Accept"},

@@ -148,12 +148,16 @@ void http_reply_not_allowed(HttpRequest *http) {
     http_reply_error(http, &err);
 }
 
-void http_etag_of(const void *bytes, size_t len, char ret[HTTP_ETAG_MAX]) {
+void http_hash_of(const void *bytes, size_t len, char ret[HTTP_HASH_MAX]) {
     unsigned char digest[SHA256_DIGEST_LENGTH];
     _cleanup_buf_ Buf hex = BUF_INIT(128);
     SHA256(bytes, len, digest);
     hex_encode(&hex, digest, sizeof digest);
-    snprintf(ret, HTTP_ETAG_MAX, "\"%.*s\"", (int)hex.len, hex.data);
+    snprintf(ret, HTTP_HASH_MAX, "%s", hex.data);
+}
+
+void http_etag_of(const char *hash, char ret[HTTP_ETAG_MAX]) {
+    snprintf(ret, HTTP_ETAG_MAX, "\"%s\"", hash);
 }
 
 bool http_has_etag(const HttpRequest *http, const char *tag) {

@@ -23,9 +23,11 @@ void reply_headers_warn(ReplyHeaders *headers, Arena *arena, char *const *warnin
 /* 405 as the reference's router says it. */
 int api_error_not_allowed(ApiError *err);
 void http_reply_not_allowed(HttpRequest *http);
-#define HTTP_ETAG_MAX 72
-/* The tag of what is sent, in quotes: its SHA-256. */
-void http_etag_of(const void *bytes, size_t len, char ret[HTTP_ETAG_MAX]);
+#define HTTP_HASH_MAX 65
+#define HTTP_ETAG_MAX (HTTP_HASH_MAX + 2)
+/* What is sent is known by its SHA-256; its tag is that in quotes. */
+void http_hash_of(const void *bytes, size_t len, char ret[HTTP_HASH_MAX]);
+void http_etag_of(const char *hash, char ret[HTTP_ETAG_MAX]);
 /* Whether the client has what has this tag (or hash), or anything. */
 bool http_has_etag(const HttpRequest *http, const char *tag);
 void http_reply_error(HttpRequest *http, const ApiError *err); /* as the Accept header asks, where it can */

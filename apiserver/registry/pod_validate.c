@@ -83,8 +83,7 @@ static void check_toleration_value(FieldErrors *errors, const Value *toleration,
     if (!*op || streq(op, "Equal")) {
         name_label_value(value, &messages);
         if (messages.n)
-            field_invalid_str(errors, &at, value, "%s%s%s", messages.items[0], messages.n > 1 ? ";" : "",
-                              messages.n > 1 ? messages.items[1] : "");
+            field_invalid_str(errors, &at, value, "%s", name_messages_text(&messages, ";"));
     } else if (streq(op, "Exists")) {
         if (*value)
             field_invalid_str(errors, &at, value, "value must be empty when `operator` is 'Exists'");

@@ -357,8 +357,8 @@ static int reserve_port(StrategyContext *context, const Holder *holder, int64_t 
 
 ReservationError port_reserve(StrategyContext *context, const Holder *holder, int64_t port) {
     uint16_t first = context->settings->node_port_first, last = context->settings->node_port_last;
-    if (!context->dry_run &&
-        (port < first || port > last)) /* as the reference: dry runs only ask whether it is taken */
+    bool in_range = port >= first && port <= last;
+    if (!in_range && !context->dry_run) /* as the reference: a dry run only asks whether the port is taken */
         return arena_printf(context->arena,
                             "provided port is not in the valid range. The range of valid ports is %u-%u", first, last);
     return failure(context, reserve_port(context, holder, port, true), PORT_ALLOCATED);

@@ -456,6 +456,7 @@ static void follows_roles_and_bindings(void **state) {
     assert_false(may(fixture, alice, "get", "", "namespaces", NULL, NULL, "e", NULL));
     assert_false(may(fixture, alice, "list", "", "namespaces", NULL, NULL, NULL, NULL));
     AuthzAttributes asked = {.user = alice, .verb = "get", .is_resource = true, .resource = "namespaces", .name = "d"};
+    asked.explain = true;
     const char *reason;
     assert_false(authorizer_allows(fixture->authorizer, &asked, fixture->arena, &reason));
     asked.ns = "d";
