@@ -23,7 +23,7 @@ static ApiServiceList *services_of(const ServerPaths *paths) {
 ServerPaths *server_paths_new(const ServerPathsConfig *config) {
     ServerPaths *paths = NEW0(ServerPaths);
     paths->config = *config;
-    paths->openapi = openapi_new(custom_of(paths), api_http_config(config->api)->services, config->openapi_texts);
+    paths->openapi = openapi_new(custom_of(paths), api_http_config(config->api)->services, config->descriptions);
     return paths;
 }
 

@@ -13,7 +13,7 @@ typedef struct ServerPathsConfig {
     const char *issuer;                    /* NULL: relying parties cannot discover it */
     const char *jwks_uri, *server_address; /* host:port; borrowed */
     const JwtKeys *token_keys;
-    const struct OpenApiTexts *openapi_texts; /* borrowed; NULL: this project's */
+    const char *descriptions; /* of openapi_new; borrowed */
     Health *health;
     Zpages *pages;
     void (*metrics)(Buf *out, void *userdata);

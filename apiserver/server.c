@@ -59,7 +59,7 @@ struct ApiServer {
     Client *own_client; /* as system:apiserver */
     ServiceIpRepair *service_ips;
     FlowSchemaStatus *flow_schemas;
-    OpenApiTexts *openapi_texts; /* NULL: this project's */
+    char *descriptions; /* the file; "": none */
     ServerPaths *paths;
     HttpServer *http;
     Health *health;
@@ -288,9 +288,11 @@ static void expire_events(ApiServer *server) {
         server->event_ttl = event_ttl_start(server->store);
 }
 
-static int read_descriptions(ApiServer *server, const char *path) {
+/* They are read when OpenAPI is first asked for; of a file that was named, whether it will do is told now. */
+static int check_descriptions(const char *path) {
+    _cleanup_(openapi_texts_freep) OpenApiTexts *texts = NULL;
     _cleanup_free_ char *why = NULL;
-    int r = path ? openapi_texts_read(path, &server->openapi_texts, &why) : 0;
+    int r = str_empty(path) ? 0 : openapi_texts_read(path, &texts, &why);
     if (r < 0)
         log_error("--openapi-descriptions %s", why);
     return r;
@@ -415,7 +417,7 @@ static void open_paths(uint16_t port, void *userdata) {
         .jwks_uri = str_or(server->tokens.jwks_uri, server->jwks_uri),
         .server_address = server->address,
         .token_keys = &server->tokens.keys,
-        .openapi_texts = server->openapi_texts,
+        .descriptions = server->descriptions,
         .health = server->health,
         .pages = server->pages,
         .metrics = write_metrics,
@@ -491,6 +493,8 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
     bool everywhere = is_wildcard(bind) && !config->advertise && !config->cluster_address; /* then pods know one too */
     server->cluster_address = everywhere ? host_address() : xstrdup(str_or(config->cluster_address, server->advertise));
     server->service_range = xstrdup(str_or(config->service_cluster_ip_range, APISERVER_SERVICE_RANGE));
+    server->descriptions =
+        xstrdup(config->openapi_descriptions ? config->openapi_descriptions : APISERVER_DESCRIPTIONS_FILE);
     int r = service_range_address(server->service_range, 1, server->service_ip);
     if (r < 0) {
         log_error("the service range %s is not an address range such as 10.96.0.0/16", server->service_range);
@@ -502,7 +506,7 @@ static int start(ApiServer *server, const ApiServerConfig *config) {
                           .cluster_address = server->cluster_address,
                           .service_ip = server->service_ip,
                           .extra_names = config->extra_names};
-    r = read_descriptions(server, config->openapi_descriptions);
+    r = check_descriptions(config->openapi_descriptions);
     r = r < 0 ? r : open_store(server, &config->etcd);
     if (r == 0)
         expire_events(server);
@@ -569,7 +573,7 @@ void apiserver_stop(ApiServer *server) {
     custom_definitions_stop(server->definitions);
     api_http_free(server->api);
     server_paths_free(server->paths);
-    openapi_texts_free(server->openapi_texts);
+    free(server->descriptions);
     zpages_free(server->pages);
     health_free(server->health);
     metrics_free(server->metrics);

@@ -32,6 +32,13 @@ typedef struct ApiServerEtcd {
         "etcd-compaction-interval", FLAG_DURATION, &(etcd).compaction_ns, "DURATION",                                  \
             "drop old states from etcd this often (5m; 0: leave it to others)"                                         \
     }
+#define APISERVER_DESCRIPTIONS_FILE "/usr/local/share/lighter/openapi-descriptions.json" /* of hack/descriptions */
+#define APISERVER_DESCRIPTIONS_FLAG(file)                                                                              \
+    {                                                                                                                  \
+        "openapi-descriptions", FLAG_STRING, &(file), "FILE",                                                          \
+            "say of the API's types what this Swagger 2 document says (" APISERVER_DESCRIPTIONS_FILE                   \
+            ", where it is; '': Lighter's own words)"                                                                  \
+    }
 /* Takes the servers over; false, with the mistake on stderr, when the flags do not go together. */
 bool apiserver_etcd_flags_ok(const char *program, ApiServerEtcd *etcd, const FlagList *servers);
 
@@ -53,7 +60,7 @@ typedef struct ApiServerConfig {
         *extra_names; /* more addresses and names for the server's certificate; NULL-terminated; NULL: none */
     const char *token_auth_file;          /* NULL: none */
     const char *service_cluster_ip_range; /* NULL: APISERVER_SERVICE_RANGE */
-    const char *openapi_descriptions;     /* a Swagger 2 document with other descriptions of the API; NULL: none */
+    const char *openapi_descriptions;     /* NULL: APISERVER_DESCRIPTIONS_FILE, where it is; "": none */
     const char *kubeconfig;               /* a second place for the administrator's kubeconfig; NULL: none */
     /* Names of admission plugins, each entry one or several with commas between; NULL-terminated; NULL: none. */
     const char *const *enabled_admission, *const *disabled_admission;

@@ -8,8 +8,10 @@
 #include "apiserver/handlers/openapi_texts.h"
 #include "apiserver/registry/api_services.h"
 #include "apiserver/registry/custom_resources.h"
+#include "base/log.h"
 #include "base/str.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>
@@ -34,17 +36,18 @@ struct OpenApi {
     bool built;
     CustomResources *custom;
     ApiServices *services;
-    const OpenApiTexts *texts;
+    const char *descriptions; /* the file of the texts; NULL: none, or it was read */
+    OpenApiTexts *texts;
     uint64_t generation; /* of the definitions in the documents */
     uint64_t merged;     /* of the list of services in the v2 document */
 };
 
-OpenApi *openapi_new(CustomResources *custom, ApiServices *services, const OpenApiTexts *texts) {
+OpenApi *openapi_new(CustomResources *custom, ApiServices *services, const char *descriptions) {
     OpenApi *openapi = NEW0(OpenApi);
     openapi->custom = custom;
     openapi->v2_protobuf = BUF_INIT(OPENAPI_MAX);
     openapi->services = services;
-    openapi->texts = texts;
+    openapi->descriptions = str_empty(descriptions) ? NULL : descriptions;
     pthread_mutex_init(&openapi->lock, NULL);
     return openapi;
 }
@@ -61,6 +64,7 @@ void openapi_free(OpenApi *openapi) {
     buf_done(&openapi->v2_protobuf);
     for (size_t i = 0; i < openapi->n_v3; i++)
         document_done(&openapi->v3[i]);
+    openapi_texts_free(openapi->texts);
     pthread_mutex_destroy(&openapi->lock);
     free(openapi);
 }
@@ -69,8 +73,17 @@ static void seal(Document *document) {
     http_hash_of(document->json.data, document->json.len, document->hash);
 }
 
-/* What has been written, in the words that were asked for. */
-static void reword(const OpenApi *openapi, Buf *json) {
+static void read_texts(OpenApi *openapi) {
+    _cleanup_free_ char *why = NULL;
+    const char *path = TAKE_PTR(openapi->descriptions);
+    int r = path ? openapi_texts_read(path, &openapi->texts, &why) : 0;
+    if (r < 0 && r != -ENOENT)
+        log_warn("%s; OpenAPI has Lighter's own descriptions", why);
+}
+
+/* What has been written, in the words of the file, if there is one. */
+static void reword(OpenApi *openapi, Buf *json) {
+    read_texts(openapi);
     if (!openapi->texts)
         return;
     _cleanup_arena_ Arena *arena = arena_new(0);
@@ -82,8 +95,7 @@ static void reword(const OpenApi *openapi, Buf *json) {
     value_write_json(json, document);
 }
 
-static void write_v3(const OpenApi *openapi, Buf *out, const char *path, const Resource *like,
-                     const Resource **custom) {
+static void write_v3(OpenApi *openapi, Buf *out, const char *path, const Resource *like, const Resource **custom) {
     openapi_write_v3(out, path, like, custom);
     reword(openapi, out);
 }
@@ -327,8 +339,7 @@ static void redirect(HttpRequest *http, const Document *document, const char *ty
 static const char *const types_v3[] = TYPES("v3");
 
 /* Of what is not kept no more is written than the client does not have. The hash is that of the JSON in either form. */
-static void reply_v3(const OpenApi *openapi, HttpRequest *http, const Document *document, bool as_protobuf,
-                     bool by_hash) {
+static void reply_v3(OpenApi *openapi, HttpRequest *http, const Document *document, bool as_protobuf, bool by_hash) {
     _cleanup_buf_ Buf written = BUF_INIT(OPENAPI_MAX), protobuf = BUF_INIT(OPENAPI_MAX);
     const Buf *json = document->custom ? &document->json : &written;
     bool known = http_has_etag(http, document->hash);

@@ -8,8 +8,9 @@
 typedef struct OpenApi OpenApi;
 struct CustomResources; /* registry/custom_resources.h; borrowed, NULL: none */
 struct ApiServices;     /* registry/api_services.h; borrowed, NULL: none */
-struct OpenApiTexts;    /* openapi_texts.h; borrowed, NULL: the descriptions are this project's */
-OpenApi *openapi_new(struct CustomResources *custom, struct ApiServices *services, const struct OpenApiTexts *texts);
+/* `descriptions`: the file of openapi_texts.h, borrowed; it is read with the first document. NULL, or nothing there:
+ * the descriptions are this project's. */
+OpenApi *openapi_new(struct CustomResources *custom, struct ApiServices *services, const char *descriptions);
 void openapi_free(OpenApi *openapi);
 /* Any thread. */
 void openapi_serve(OpenApi *openapi, HttpRequest *http, Arena *arena, const char *path);
