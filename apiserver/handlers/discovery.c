@@ -72,70 +72,54 @@ static Value *resource_entry(Arena *arena, const Resource *resource) {
     return v;
 }
 
+/* NULL: none of it is ours. */
 static Value *resource_list(Arena *arena, const Catalog *catalog, const char *group, const char *version) {
+    const CatalogVersion *item = catalog_find(catalog, group, version);
+    if (!item || !item->n_rows)
+        return NULL;
     Value *list = value_object(arena), *resources = value_array(arena);
-    size_t cursor = 0;
-    const Resource *resource;
     value_set_str(arena, list, "kind", "APIResourceList");
     if (*group)
         value_set_str(arena, list, "apiVersion", "v1");
     value_set(arena, list, "groupVersion",
               *group ? value_printf(arena, "%s/%s", group, version) : value_string(arena, version));
-    while ((resource = catalog_next_row(catalog, &cursor, group, version))) {
+    for (size_t i = 0; i < item->n_rows; i++) {
+        const Resource *resource = item->rows[i];
         value_append(arena, resources, resource_entry(arena, resource));
-        for (size_t i = 0; i < resource->n_subresources; i++)
-            value_append(arena, resources, subresource_entry(arena, resource, &resource->subresources[i]));
+        for (size_t j = 0; j < resource->n_subresources; j++)
+            value_append(arena, resources, subresource_entry(arena, resource, &resource->subresources[j]));
     }
     value_set(arena, list, "resources", resources);
-    return resources->len ? list : NULL;
+    return list;
 }
 
-/* Versions of a group. */
-static Value *versions_of(Arena *arena, const Catalog *catalog, const char *group) {
-    Value *versions = value_array(arena);
-    for (size_t i = 0; i < catalog->n; i++) {
-        const CatalogVersion *item = &catalog->items[i];
-        if (!streq(item->group, group))
-            continue;
-        Value *v = value_object(arena);
-        value_set(arena, v, "groupVersion", value_printf(arena, "%s/%s", group, item->version));
-        value_set_str(arena, v, "version", item->version);
-        value_append(arena, versions, v);
-    }
-    return versions;
-}
-
-static Value *group_entry(Arena *arena, const Catalog *catalog, const char *group, bool alone) {
-    Value *v = value_object(arena), *versions = versions_of(arena, catalog, group);
-    if (!versions->len)
+/* `first`: the first item of the group; NULL: there is none. */
+static Value *group_entry(Arena *arena, const Catalog *catalog, const CatalogVersion *first, bool alone) {
+    if (!first)
         return NULL;
+    Value *v = value_object(arena), *versions = value_array(arena);
+    for (size_t i = 0, n = catalog_group_size(catalog, first); i < n; i++) {
+        Value *version = value_object(arena);
+        value_set(arena, version, "groupVersion", value_printf(arena, "%s/%s", first->group, first[i].version));
+        value_set_str(arena, version, "version", first[i].version);
+        value_append(arena, versions, version);
+    }
     if (alone) {
         value_set_str(arena, v, "kind", "APIGroup");
         value_set_str(arena, v, "apiVersion", "v1");
     }
-    value_set_str(arena, v, "name", group);
+    value_set_str(arena, v, "name", first->group);
     value_set(arena, v, "versions", versions);
     value_set(arena, v, "preferredVersion", value_at(versions, 0));
     return v;
 }
 
-/* Names of groups but the core one. */
-static Value *group_names(Arena *arena, const Catalog *catalog) {
-    Value *names = value_array(arena);
-    for (size_t i = 0; i < catalog->n; i++) {
-        const char *group = catalog->items[i].group;
-        if (*group && (i == 0 || !streq(catalog->items[i - 1].group, group)))
-            value_append(arena, names, value_string(arena, group));
-    }
-    return names;
-}
-
 static Value *group_list(Arena *arena, const Catalog *catalog) {
-    Value *list = value_object(arena), *groups = value_array(arena), *name;
+    Value *list = value_object(arena), *groups = value_array(arena);
     value_set_str(arena, list, "kind", "APIGroupList");
     value_set_str(arena, list, "apiVersion", "v1");
-    VALUE_FOREACH (name, group_names(arena, catalog))
-        value_append(arena, groups, group_entry(arena, catalog, value_str(name), false));
+    for (const CatalogVersion *first = NULL; (first = catalog_next_group(catalog, first));)
+        value_append(arena, groups, group_entry(arena, catalog, first, false));
     value_set(arena, list, "groups", groups);
     return list;
 }
@@ -183,12 +167,10 @@ static Value *aggregated_resource(Arena *arena, const Resource *resource) {
     return v;
 }
 
-static Value *aggregated_version(Arena *arena, const Catalog *catalog, const CatalogVersion *item) {
+static Value *aggregated_version(Arena *arena, const CatalogVersion *item) {
     Value *entry = value_object(arena), *resources = value_array(arena);
-    size_t cursor = 0;
-    const Resource *resource;
-    while ((resource = catalog_next_row(catalog, &cursor, item->group, item->version)))
-        value_append(arena, resources, aggregated_resource(arena, resource));
+    for (size_t i = 0; i < item->n_rows; i++)
+        value_append(arena, resources, aggregated_resource(arena, item->rows[i]));
     value_set_str(arena, entry, "version", item->version);
     value_set(arena, entry, "resources", resources);
     value_set_str(arena, entry, "freshness", "Current");
@@ -205,30 +187,26 @@ static Value *remote_version(Arena *arena, const CatalogVersion *item) {
     return entry;
 }
 
-static Value *aggregated_group(Arena *arena, const Catalog *catalog, const char *group) {
+static Value *aggregated_group(Arena *arena, const Catalog *catalog, const CatalogVersion *first) {
     Value *v = value_object(arena), *meta = value_object(arena), *versions = value_array(arena);
-    if (*group)
-        value_set_str(arena, meta, "name", group);
-    for (size_t i = 0; i < catalog->n; i++) {
-        const CatalogVersion *item = &catalog->items[i];
-        if (streq(item->group, group))
-            value_append(arena, versions,
-                         item->remote ? remote_version(arena, item) : aggregated_version(arena, catalog, item));
-    }
+    if (*first->group)
+        value_set_str(arena, meta, "name", first->group);
+    for (size_t i = 0, n = catalog_group_size(catalog, first); i < n; i++)
+        value_append(arena, versions,
+                     first[i].remote ? remote_version(arena, &first[i]) : aggregated_version(arena, &first[i]));
     value_set(arena, v, "metadata", meta);
     value_set(arena, v, "versions", versions);
     return v;
 }
 
 static Value *aggregated(Arena *arena, const Catalog *catalog, bool core) {
-    Value *v = api_value_new(arena, "apidiscovery.k8s.io/v2", "APIGroupDiscoveryList"), *items = value_array(arena),
-          *name;
+    Value *v = api_value_new(arena, "apidiscovery.k8s.io/v2", "APIGroupDiscoveryList"), *items = value_array(arena);
     value_set(arena, v, "metadata", value_object(arena));
     if (core)
-        value_append(arena, items, aggregated_group(arena, catalog, ""));
+        value_append(arena, items, aggregated_group(arena, catalog, catalog_find(catalog, "", NULL)));
     else
-        VALUE_FOREACH (name, group_names(arena, catalog))
-            value_append(arena, items, aggregated_group(arena, catalog, value_str(name)));
+        for (const CatalogVersion *first = NULL; (first = catalog_next_group(catalog, first));)
+            value_append(arena, items, aggregated_group(arena, catalog, first));
     value_set(arena, v, "items", items);
     return v;
 }
@@ -268,7 +246,7 @@ static Value *classic(Arena *arena, const Catalog *catalog, const char *path, co
                : n == 2 ? resource_list(arena, catalog, "", parts[1])
                         : NULL;
     return n == 1   ? group_list(arena, catalog)
-           : n == 2 ? group_entry(arena, catalog, parts[1], true)
+           : n == 2 ? group_entry(arena, catalog, catalog_find(catalog, parts[1], NULL), true)
            : n == 3 ? resource_list(arena, catalog, parts[1], parts[2])
                     : NULL;
 }
@@ -325,12 +303,11 @@ void discovery_serve(HttpRequest *http, Arena *arena, struct CustomResources *cu
 void discovery_list_paths(Arena *arena, struct CustomResources *custom, const ApiServiceList *services, Value *paths) {
     static const char *const fixed[] = {"/api", "/api/v1", "/apis", "/apis/"};
     const Catalog *catalog = catalog_make(arena, custom, services);
-    Value *name, *version;
     for (size_t i = 0; i < ELEMENTSOF(fixed); i++)
         value_append(arena, paths, value_string(arena, fixed[i]));
-    VALUE_FOREACH (name, group_names(arena, catalog)) {
-        value_append(arena, paths, value_printf(arena, "/apis/%s", value_str(name)));
-        VALUE_FOREACH (version, versions_of(arena, catalog, value_str(name)))
-            value_append(arena, paths, value_printf(arena, "/apis/%s", value_get_str(version, "groupVersion")));
+    for (const CatalogVersion *first = NULL; (first = catalog_next_group(catalog, first));) {
+        value_append(arena, paths, value_printf(arena, "/apis/%s", first->group));
+        for (size_t i = 0, n = catalog_group_size(catalog, first); i < n; i++)
+            value_append(arena, paths, value_printf(arena, "/apis/%s/%s", first[i].group, first[i].version));
     }
 }

@@ -17,7 +17,6 @@
 #include <time.h>
 
 #define OPENAPI_MAX (64 * 1024 * 1024) /* bytes of one document */
-#define OPENAPI_GROUPS_MAX 256
 
 typedef struct Document {
     char *path; /* "apis/apps/v1" */
@@ -31,8 +30,8 @@ struct OpenApi {
     pthread_mutex_t lock;
     Document v2;
     Buf v2_protobuf; /* of v2; empty until asked for */
-    Document v3[OPENAPI_GROUPS_MAX];
-    size_t n_v3;
+    Document *v3;
+    size_t n_v3, cap_v3;
     bool built;
     CustomResources *custom;
     ApiServices *services;
@@ -64,6 +63,7 @@ void openapi_free(OpenApi *openapi) {
     buf_done(&openapi->v2_protobuf);
     for (size_t i = 0; i < openapi->n_v3; i++)
         document_done(&openapi->v3[i]);
+    free(openapi->v3);
     openapi_texts_free(openapi->texts);
     pthread_mutex_destroy(&openapi->lock);
     free(openapi);
@@ -112,20 +112,26 @@ static const Resource **rows_of(Arena *arena, const Resource **all, const Resour
     return out;
 }
 
-/* Takes the path. `like`: a row of the group and version it is of; NULL: of none. */
+static Document *new_document(OpenApi *openapi) {
+    if (openapi->n_v3 == openapi->cap_v3) {
+        openapi->cap_v3 = MAX(openapi->cap_v3 * 2, (size_t)64);
+        openapi->v3 = xreallocn(openapi->v3, openapi->cap_v3, sizeof *openapi->v3);
+    }
+    return &openapi->v3[openapi->n_v3++];
+}
+
+/* Takes the path. `like`: a row of the group and version it is of; NULL: of none. `custom`: all there are; NULL: it is
+ * a document of built-in rows. */
 static void add_document(OpenApi *openapi, char *path, const Resource *like, const Resource **custom) {
     for (size_t i = 0; i < openapi->n_v3; i++)
         if (streq(openapi->v3[i].path, path)) {
             free(path);
             return;
         }
-    if (openapi->n_v3 == OPENAPI_GROUPS_MAX) {
-        free(path);
-        return;
-    }
-    Document *document = &openapi->v3[openapi->n_v3++];
+    _cleanup_arena_ Arena *arena = arena_new(0);
+    Document *document = new_document(openapi);
     *document = (Document){.path = path, .json = BUF_INIT(OPENAPI_MAX), .like = like, .custom = custom != NULL};
-    write_v3(openapi, &document->json, path, like, custom);
+    write_v3(openapi, &document->json, path, like, custom ? rows_of(arena, custom, like) : NULL);
     seal(document);
     if (!custom)
         buf_done(&document->json);
@@ -165,6 +171,10 @@ static void drop_stale(OpenApi *openapi) {
     openapi->generation = generation;
 }
 
+static int by_path(const void *a, const void *b) {
+    return strcmp(((const Document *)a)->path, ((const Document *)b)->path);
+}
+
 static void build_v3(OpenApi *openapi) {
     _cleanup_arena_ Arena *arena = arena_new(0);
     static const char *const others[] = {".well-known/openid-configuration", "api", "apis", "openid/v1/jwks",
@@ -177,14 +187,9 @@ static void build_v3(OpenApi *openapi) {
         add_group(openapi, resource_builtin(i), NULL);
     const Resource **custom = custom_resources_all(openapi->custom, arena);
     for (size_t i = 0; custom[i]; i++)
-        add_group(openapi, custom[i], rows_of(arena, custom, custom[i]));
+        add_group(openapi, custom[i], custom);
     openapi->built = true;
-    for (size_t i = 1; i < openapi->n_v3; i++) /* few: sorted by path */
-        for (size_t j = i; j && strcmp(openapi->v3[j - 1].path, openapi->v3[j].path) > 0; j--) {
-            Document swap = openapi->v3[j];
-            openapi->v3[j] = openapi->v3[j - 1];
-            openapi->v3[j - 1] = swap;
-        }
+    qsort(openapi->v3, openapi->n_v3, sizeof *openapi->v3, by_path);
 }
 
 #define FRESH_SECONDS (365 * 24 * 3600) /* of what was asked for by its hash: a client may keep it so long */
