@@ -1,9 +1,9 @@
 #define LOG_COMPONENT "rbac"
 #include "apiserver/filters/rbac.h"
 #include "apiserver/filters/authn.h"
+#include "apiserver/filters/rbac_index.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "base/strmap.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -16,12 +16,9 @@ static const char *const plurals[TABLES] = {"roles", "clusterroles", "rolebindin
 struct Rbac {
     Store *store;
     pthread_rwlock_t lock; /* over all below */
-    uint64_t seen[TABLES];
-    bool fresh;
-    Arena *arena;          /* what was read */
-    StrMap *roles;         /* "ns/name", or "name" of cluster roles, to rules */
-    StrMap *role_bindings; /* namespace to an array of bindings */
-    Value *cluster_role_bindings;
+    RbacIndex *index;
+    Watch *watches[TABLES]; /* each has been followed into the index; NULL: read everything again */
+    bool partial;           /* something could not be read: try again when anything changes */
 };
 
 static const Resource *table_row(int table) {
@@ -31,69 +28,81 @@ static const Resource *table_row(int table) {
 Rbac *rbac_new(Store *store) {
     Rbac *rbac = NEW0(Rbac);
     rbac->store = store;
+    rbac->index = rbac_index_new();
     pthread_rwlock_init(&rbac->lock, NULL);
     return rbac;
 }
 
-static void forget(Rbac *rbac) {
-    strmap_free(TAKE_PTR(rbac->roles));
-    strmap_free(TAKE_PTR(rbac->role_bindings));
-    arena_free(TAKE_PTR(rbac->arena));
-    rbac->cluster_role_bindings = NULL;
-    rbac->fresh = false;
+static void forget_watch(Rbac *rbac, int table) {
+    watch_close(TAKE_PTR(rbac->watches[table]));
 }
 
 void rbac_free(Rbac *rbac) {
     if (!rbac)
         return;
-    forget(rbac);
+    for (int table = 0; table < TABLES; table++)
+        forget_watch(rbac, table);
+    rbac_index_free(rbac->index);
     pthread_rwlock_destroy(&rbac->lock);
     free(rbac);
 }
 
-static void keep_object(Rbac *rbac, int table, const Object *object) {
-    Value *v = object_value(object, rbac->arena);
-    const char *ns = object_namespace(object), *name = object_name(object);
-    if (table == ROLES || table == CLUSTER_ROLES) {
-        const char *key = *ns ? arena_printf(rbac->arena, "%s/%s", ns, name) : name;
-        Value *rules = value_get(v, "rules");
-        strmap_put(rbac->roles, key, value_is(rules, VALUE_ARRAY) ? rules : value_array(rbac->arena));
-    } else if (table == CLUSTER_ROLE_BINDINGS) {
-        value_append(rbac->arena, rbac->cluster_role_bindings, v);
-    } else {
-        Value *list = strmap_get(rbac->role_bindings, ns);
-        if (!list)
-            strmap_put(rbac->role_bindings, ns, list = value_array(rbac->arena));
-        value_append(rbac->arena, list, v);
+/* On failure nobody gets in whom no other authorizer lets, until something changes. */
+static int read_table(Rbac *rbac, int table) {
+    _cleanup_object_list_ ObjectList list = {0};
+    _cleanup_api_error_ ApiError err = {0};
+    WatchQuery query = {.resource = table_row(table), .since = store_revision(rbac->store)};
+    int r = store_list(rbac->store, &(ListQuery){.resource = query.resource}, &list, &err);
+    if (r < 0) {
+        log_error("cannot read %s: %s", plurals[table], str_or(err.message, "?"));
+        rbac->partial = true;
+    } else
+        query.since = list.revision;
+    for (size_t i = 0; i < list.n; i++)
+        rbac_index_put(rbac->index, list.items[i]);
+    return store_watch(rbac->store, &query, &rbac->watches[table]);
+}
+
+static void read_all(Rbac *rbac) {
+    rbac_index_free(rbac->index);
+    rbac->index = rbac_index_new();
+    rbac->partial = false;
+    for (int table = 0; table < TABLES; table++) {
+        forget_watch(rbac, table);
+        if (read_table(rbac, table) < 0) /* what was read is too old to go on from: the next request reads again */
+            return;
     }
 }
 
-/* Reads everything again. On failure nobody gets in whom no other authorizer lets. */
-static void read_all(Rbac *rbac) {
-    forget(rbac);
-    rbac->arena = arena_new(0);
-    rbac->roles = strmap_new(NULL);
-    rbac->role_bindings = strmap_new(NULL);
-    rbac->cluster_role_bindings = value_array(rbac->arena);
-    for (int table = 0; table < TABLES; table++) {
-        const Resource *row = table_row(table);
-        /* before the list: a change meanwhile makes the next request read again */
-        rbac->seen[table] = store_changed_revision(rbac->store, row);
-        _cleanup_object_list_ ObjectList list = {0};
-        _cleanup_api_error_ ApiError err = {0};
-        if (store_list(rbac->store, &(ListQuery){.resource = row}, &list, &err) < 0)
-            log_error("cannot read %s: %s", plurals[table], str_or(err.message, "?"));
-        for (size_t i = 0; i < list.n; i++)
-            keep_object(rbac, table, list.items[i]);
+/* False: what happened since is not known any more. */
+static bool follow(Rbac *rbac, int table) {
+    WatchEvent event;
+    int r;
+    while ((r = watch_next(rbac->watches[table], &event)) > 0) {
+        if (event.type == WATCH_DELETED)
+            rbac_index_remove(rbac->index, event.object);
+        else
+            rbac_index_put(rbac->index, event.object);
+        object_unref(event.object);
     }
-    rbac->fresh = true;
+    return r == 0;
 }
 
 static bool is_fresh(const Rbac *rbac) {
-    for (int table = 0; table < TABLES; table++)
-        if (!rbac->fresh || rbac->seen[table] != store_changed_revision(rbac->store, table_row(table)))
+    for (int table = 0; table < TABLES; table++) {
+        const Watch *watch = rbac->watches[table];
+        if (!watch || watch_revision(watch) < store_changed_revision(rbac->store, table_row(table)))
             return false;
+    }
     return true;
+}
+
+static void refresh(Rbac *rbac) {
+    bool known = !rbac->partial && !rbac_index_is_wasteful(rbac->index);
+    for (int table = 0; known && table < TABLES; table++)
+        known = rbac->watches[table] && follow(rbac, table);
+    if (!known)
+        read_all(rbac);
 }
 
 static void lock_fresh(Rbac *rbac) {
@@ -102,7 +111,7 @@ static void lock_fresh(Rbac *rbac) {
         pthread_rwlock_unlock(&rbac->lock);
         pthread_rwlock_wrlock(&rbac->lock);
         if (!is_fresh(rbac))
-            read_all(rbac);
+            refresh(rbac);
         pthread_rwlock_unlock(&rbac->lock);
         pthread_rwlock_rdlock(&rbac->lock);
     }
@@ -174,56 +183,53 @@ static bool is_service_account(const char *user, const char *ns, const char *nam
 }
 
 /* The subject of a binding that the user is; NULL: none. */
-static const Value *applies_to(const Value *binding, const char *ns, const UserInfo *user) {
+static const Value *applies_to(const RbacBinding *binding, const UserInfo *user) {
     const Value *subject;
-    VALUE_FOREACH (subject, value_get(binding, "subjects")) {
+    VALUE_FOREACH (subject, binding->subjects) {
         const char *kind = str_or(value_get_str(subject, "kind"), ""),
                    *name = str_or(value_get_str(subject, "name"), "");
         if ((streq(kind, "User") && streq(name, user->name)) || (streq(kind, "Group") && user_in_group(user, name)) ||
             (streq(kind, "ServiceAccount") &&
-             is_service_account(user->name, str_or(value_get_str(subject, "namespace"), ns), name)))
+             is_service_account(user->name, str_or(value_get_str(subject, "namespace"), binding->ns), name)))
             return subject;
     }
     return NULL;
 }
 
 /* Why, for SubjectAccessReview. */
-static const char *reason_of(Arena *arena, const Value *binding, const char *ns, const Value *subject) {
-    const Value *ref = value_get(binding, "roleRef");
-    const char *kind = str_or(value_get_str(subject, "kind"), ""), *of = "", *slash = "";
+static const char *reason_of(Arena *arena, const RbacBinding *binding, const UserInfo *user) {
+    const Value *ref = binding->role, *subject = applies_to(binding, user);
+    const char *ns = binding->ns, *kind = str_or(value_get_str(subject, "kind"), ""), *of = "", *slash = "";
     if (streq(kind, "ServiceAccount")) {
         of = str_or(value_get_str(subject, "namespace"), ns);
         slash = "/";
     }
     return arena_printf(arena, "RBAC: allowed by %s \"%s%s%s\" of %s \"%s\" to %s \"%s%s%s\"",
-                        *ns ? "RoleBinding" : "ClusterRoleBinding",
-                        str_or(value_get_str(value_get(binding, "metadata"), "name"), ""), *ns ? "/" : "", ns,
+                        *ns ? "RoleBinding" : "ClusterRoleBinding", binding->name, *ns ? "/" : "", ns,
                         str_or(value_get_str(ref, "kind"), ""), str_or(value_get_str(ref, "name"), ""), kind,
                         str_or(value_get_str(subject, "name"), ""), slash, of);
 }
 
-/* The rules a binding in `ns` ("" for cluster-wide ones) refers to; NULL and a message when there is no such role. */
-static const Value *rules_of(const Rbac *rbac, const Value *binding, const char *ns, Buf *problems) {
-    const Value *ref = value_get(binding, "roleRef");
-    const char *kind = str_or(value_get_str(ref, "kind"), ""), *name = str_or(value_get_str(ref, "name"), "");
+/* The rules a binding refers to; NULL and a message when there is no such role. */
+static const Value *rules_of(const Rbac *rbac, Arena *arena, const RbacBinding *binding, Buf *problems) {
+    const char *kind = str_or(value_get_str(binding->role, "kind"), ""),
+               *name = str_or(value_get_str(binding->role, "name"), "");
     bool cluster = streq(kind, "ClusterRole");
-    _cleanup_free_ char *key = cluster ? xstrdup(name) : xasprintf("%s/%s", ns, name);
-    const Value *rules = strmap_get(rbac->roles, key);
+    const Value *rules = rbac_index_rules(rbac->index, arena, cluster ? "" : binding->ns, name);
     if (!rules)
         buf_printf(problems, "%s%s." RBAC_GROUP " \"%s\" not found", problems->len ? ", " : "",
                    cluster ? "clusterrole" : "role", name);
     return rules;
 }
 
-/* Why it is allowed, in the arena, "" where nobody asked; NULL: it is not. */
-static const char *bindings_allow(const Rbac *rbac, const Value *bindings, const char *ns,
-                                  const AuthzAttributes *attributes, Arena *arena, Buf *problems) {
-    const Value *binding;
-    VALUE_FOREACH (binding, bindings) {
-        const Value *subject = applies_to(binding, ns, attributes->user);
-        if (subject && rbac_rules_allow(rules_of(rbac, binding, ns, problems), attributes))
-            return attributes->explain ? reason_of(arena, binding, ns, subject) : "";
-    }
+/* Why it is allowed by a binding in `ns`, in the arena, "" where nobody asked; NULL: it is not. */
+static const char *bindings_allow(const Rbac *rbac, const char *ns, const AuthzAttributes *attributes, Arena *arena,
+                                  Buf *problems) {
+    const RbacBinding **bindings;
+    size_t n = rbac_index_bindings(rbac->index, arena, ns, attributes->user, &bindings);
+    for (size_t i = 0; i < n; i++)
+        if (rbac_rules_allow(rules_of(rbac, arena, bindings[i], problems), attributes))
+            return attributes->explain ? reason_of(arena, bindings[i], attributes->user) : "";
     return NULL;
 }
 
@@ -231,9 +237,9 @@ bool rbac_allows(Rbac *rbac, const AuthzAttributes *attributes, Arena *arena, co
     _cleanup_buf_ Buf problems = BUF_INIT(16 * 1024);
     const char *ns = str_or(attributes->ns, "");
     lock_fresh(rbac);
-    const char *why = bindings_allow(rbac, rbac->cluster_role_bindings, "", attributes, arena, &problems);
+    const char *why = bindings_allow(rbac, "", attributes, arena, &problems);
     if (!why && *ns)
-        why = bindings_allow(rbac, strmap_get(rbac->role_bindings, ns), ns, attributes, arena, &problems);
+        why = bindings_allow(rbac, ns, attributes, arena, &problems);
     pthread_rwlock_unlock(&rbac->lock);
     bool several = problems.len > 0 && strstr(problems.data, ", ");
     *ret_reason = why                 ? why
@@ -242,26 +248,23 @@ bool rbac_allows(Rbac *rbac, const AuthzAttributes *attributes, Arena *arena, co
     return why != NULL;
 }
 
-static void add_rules(Arena *arena, Value *all, const Value *rules) {
-    const Value *rule;
-    VALUE_FOREACH (rule, rules)
-        value_append(arena, all, value_copy(arena, rule));
-}
-
-static void add_bound_rules(const Rbac *rbac, const Value *bindings, const char *ns, const UserInfo *user, Arena *arena,
-                            Value *all, Buf *problems) {
-    const Value *binding;
-    VALUE_FOREACH (binding, bindings)
-        if (applies_to(binding, ns, user))
-            add_rules(arena, all, rules_of(rbac, binding, ns, problems));
+static void add_bound_rules(const Rbac *rbac, const char *ns, const UserInfo *user, Arena *arena, Value *all,
+                            Buf *problems) {
+    const RbacBinding **bindings;
+    size_t n = rbac_index_bindings(rbac->index, arena, ns, user, &bindings);
+    for (size_t i = 0; i < n; i++) {
+        const Value *rule;
+        VALUE_FOREACH (rule, rules_of(rbac, arena, bindings[i], problems))
+            value_append(arena, all, value_copy(arena, rule));
+    }
 }
 
 Value *rbac_user_rules(Rbac *rbac, const UserInfo *user, const char *ns, Arena *arena, Buf *problems) {
     Value *all = value_array(arena);
     lock_fresh(rbac);
-    add_bound_rules(rbac, rbac->cluster_role_bindings, "", user, arena, all, problems);
+    add_bound_rules(rbac, "", user, arena, all, problems);
     if (*ns)
-        add_bound_rules(rbac, strmap_get(rbac->role_bindings, ns), ns, user, arena, all, problems);
+        add_bound_rules(rbac, ns, user, arena, all, problems);
     pthread_rwlock_unlock(&rbac->lock);
     return all;
 }

@@ -1,5 +1,4 @@
-/* Role based access control: the roles and bindings of the store, read once and again whenever one changes. Any
- * thread. */
+/* Role based access control: the roles and bindings of the store, followed as they change. Any thread. */
 #pragma once
 
 #include "apiserver/filters/authz.h"
