@@ -72,6 +72,7 @@ struct HttpRequest {
     bool sized;        /* the stream said how long it is */
     uint64_t left;     /* of that, bytes still to come */
     bool in_pull, received;
+    bool waits; /* said the last pull: there is nothing until it is woken */
     bool wrote; /* since the pull began, though gzip may have kept it */
     RequestState state;
     int status;

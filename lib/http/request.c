@@ -308,6 +308,8 @@ static void stream_gzip(HttpRequest *request, const void *p, size_t n, bool last
 void request_pull(HttpRequest *request, size_t want) {
     while (!request->stream_ended && request->ops && request->queued < MIN(want, (size_t)HTTP_STREAM_BUFFER)) {
         size_t before = request->queued;
+        if (request->waits && !atomic_load(&request->woken))
+            return;
         atomic_store(&request->woken, false);
         request->in_pull = true;
         request->wrote = false;
@@ -321,7 +323,7 @@ void request_pull(HttpRequest *request, size_t want) {
         if (result == HTTP_STREAM_END || result == HTTP_STREAM_ABORT || request->aborted) {
             request->stream_ended = true;
             request->aborted |= result == HTTP_STREAM_ABORT || (request->sized && request->left > 0);
-        } else if (result == HTTP_STREAM_WAIT)
+        } else if ((request->waits = result == HTTP_STREAM_WAIT))
             return;
         else if (!request->wrote) {
             http_stream_wake(request); /* said more and gave none: others first */
