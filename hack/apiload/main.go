@@ -301,7 +301,7 @@ func main() {
 	flag.IntVar(&l.pods, "pods", 5000, "pods to create")
 	flag.IntVar(&l.writers, "writers", 32, "requests at a time")
 	flag.IntVar(&l.watches, "watches", 100, "watches that see every write")
-	flag.IntVar(&l.events, "events", 200, "writes that they see")
+	flag.IntVar(&l.events, "events", 1000, "writes that they see")
 	flag.Parse()
 	contents := map[string]string{"json": "application/json", "protobuf": "application/vnd.kubernetes.protobuf"}
 	if l.accept = contents[*content]; l.accept == "" {
